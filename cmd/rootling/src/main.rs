@@ -1,0 +1,2 @@
+//! rootling.
+fn main() {}
