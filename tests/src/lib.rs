@@ -1,1 +1,69 @@
-//! Harness of the integration tests.
+//! Harness of the integration tests: real containers, as the ordinary user and, where root
+//! started the tests, as root too.
+//!
+//! A test is a function that takes a [`Test`]. The macros [`both!`], [`user!`] and [`root!`] list
+//! at the top of a file which of them run for whom. Everything that a test makes carries its
+//! marker (see [`Test::marker`]), and when it is over nothing with that marker may be left.
+//! Whatever goes wrong in the harness is a panic: it fails the test.
+#![allow(clippy::missing_panics_doc)]
+
+mod account;
+mod bundle;
+mod command;
+mod fixture;
+pub mod leaks;
+mod skip;
+pub mod snapshot;
+pub mod sys;
+pub mod terminal;
+mod wait;
+
+pub use account::{Account, Who};
+pub use bundle::{Bundle, Ids};
+pub use command::{Cmd, Output, Running};
+pub use fixture::{Test, with};
+pub use skip::skip;
+pub use wait::{LIMIT, eventually};
+
+/// Runs each of the functions as the ordinary user and, where root started the tests, as root.
+#[macro_export]
+macro_rules! both {
+    ($($name:ident),+ $(,)?) => { $(
+        mod $name {
+            #[test]
+            fn user() {
+                $crate::with($crate::Who::User, super::$name);
+            }
+            #[test]
+            fn root() {
+                $crate::with($crate::Who::Root, super::$name);
+            }
+        }
+    )+ };
+}
+
+/// Runs each of the functions as the ordinary user.
+#[macro_export]
+macro_rules! user {
+    ($($name:ident),+ $(,)?) => { $(
+        mod $name {
+            #[test]
+            fn user() {
+                $crate::with($crate::Who::User, super::$name);
+            }
+        }
+    )+ };
+}
+
+/// Runs each of the functions as root, where root started the tests.
+#[macro_export]
+macro_rules! root {
+    ($($name:ident),+ $(,)?) => { $(
+        mod $name {
+            #[test]
+            fn root() {
+                $crate::with($crate::Who::Root, super::$name);
+            }
+        }
+    )+ };
+}

@@ -1,2 +1,26 @@
-//! rootling.
-fn main() {}
+//! rootling: runs OCI containers as an ordinary user.
+//!
+//! `main` is the only place that prints an error and picks the exit code.
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod failure;
+mod log;
+mod roots;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = match args::parse(std::env::args_os()) {
+        Ok(args) => args,
+        Err(end) => return end,
+    };
+    if let Err(error) = log::start(&args.global) {
+        return failure::report(&error, None);
+    }
+    match commands::execute(&args) {
+        Ok(code) => code,
+        Err(error) => failure::report(&error, Some(&args.command)),
+    }
+}

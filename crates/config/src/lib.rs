@@ -1,2 +1,32 @@
-//! See the README of the workspace.
+//! `config.json` to a validated, typed plan.
+//!
+//! This crate knows the OCI runtime specification and nothing of the machine: it reads the file it
+//! is handed, says clearly what is wrong with it, and turns names into the kernel's numbers. Facts
+//! about the host are the business of `rootling-rootless`, doing things that of `rootling-runtime`.
+//!
+//! | module | noun of the specification |
+//! |---|---|
+//! | [`load`] | the bundle and its `config.json` |
+//! | [`validate`] | what is wrong whatever the host |
+//! | [`id`] | the container's name |
+//! | [`namespaces`] | `linux.namespaces` |
+//! | [`idmap`] | `linux.uidMappings`, `linux.gidMappings` |
+//! | [`mounts`] | `mounts` and `linux.rootfsPropagation` |
+//! | [`capabilities`] | `process.capabilities` |
+//! | [`process`] | environment, limits, scheduling, personality |
+//! | [`resources`] | `linux.resources`, as `spec` and `update` accept them |
+//! | [`seccomp`] | `linux.seccomp` to BPF, with a cache |
+//! | [`generate`] | the specs that `rootling spec` writes |
 #![forbid(unsafe_code)]
+
+pub mod capabilities;
+pub mod generate;
+pub mod id;
+pub mod idmap;
+pub mod load;
+pub mod mounts;
+pub mod namespaces;
+pub mod process;
+pub mod resources;
+pub mod seccomp;
+pub mod validate;

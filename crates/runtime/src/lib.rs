@@ -1,2 +1,34 @@
-//! See the README of the workspace.
+//! Launch, lifecycle and state of containers: the only user of libcontainer.
+//!
+//! docs/architecture.md follows a container from the command line to execve(2).
 #![deny(unsafe_code)]
+
+mod cgroup_mount;
+mod child;
+mod copy;
+mod error;
+mod foreground;
+mod hooks;
+mod launch;
+mod lifecycle;
+mod lower;
+mod plan;
+mod process;
+mod report;
+mod self_exe;
+mod state;
+mod store;
+mod sys;
+
+pub use error::{Error, ErrorKind, Result};
+pub use lifecycle::{RunOptions, Warn, adapt, create, delete, kill, parse_signal, run, start};
+pub use plan::CreateOptions;
+pub use process::ProcessRef;
+pub use self_exe::protect;
+pub use state::{Record, StateView, Status};
+pub use store::{Listed, Slot, Store, check_private};
+
+/// This moment as RFC 3339 with nanoseconds, UTC.
+pub fn now() -> String {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
+}

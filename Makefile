@@ -1,0 +1,46 @@
+# `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo test stress bench lint install clean
+
+PREFIX ?= /usr/local
+# rustup's default place, for shells that were opened before it was installed.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+# Where libseccomp.a lies; without an answer the guess of .cargo/config.toml stays.
+LIBSECCOMP := export LIBSECCOMP_LIB_PATH="$$(pkg-config --variable=libdir libseccomp 2>/dev/null)"; \
+	[[ -n $$LIBSECCOMP_LIB_PATH ]] || unset LIBSECCOMP_LIB_PATH;
+
+help: ## Show this help
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+deps: ## Install what is missing of the packages to build and test with
+	@hack/deps.sh
+
+build: deps ## Build the release binary, target/rootling
+	@$(LIBSECCOMP) cargo build --release --locked
+	@install -m 0755 "$$(hack/binary.sh)" $(TARGET)/rootling
+
+demo: build ## Run containers as an ordinary user, and show what happens
+	@hack/demo.sh
+
+test: build ## Run the unit tests, and real containers as an ordinary user (and as root, if you are)
+	@$(LIBSECCOMP) hack/test.sh
+
+stress: build ## Run 3000 containers one by one and 2000 at 64 a time
+	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 hack/test.sh stress
+
+bench: build ## Compare with those of crun, runc and youki that are installed
+	@$(LIBSECCOMP) hack/bench.sh
+
+lint: deps ## Check format, clippy, scripts and the rules of the source
+	@$(LIBSECCOMP) hack/lint.sh
+
+install: build ## Install to PREFIX/bin (/usr/local); DESTDIR is put before it
+	install -D -m 0755 $(TARGET)/rootling $(DESTDIR)$(PREFIX)/bin/rootling
+
+clean: ## Remove what was built
+	cargo clean

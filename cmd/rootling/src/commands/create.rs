@@ -1,0 +1,59 @@
+//! `create` and `run`.
+
+use std::process::ExitCode;
+
+use rootling_cgroup::Driver;
+use rootling_runtime::{self as runtime, CreateOptions, Error, Result, RunOptions};
+
+use super::dispatch::parse_id;
+use crate::args::{self, CgroupManager, Global, Rootless};
+use crate::{log, roots};
+
+pub(crate) fn create(global: &Global, args: &args::Create) -> Result<()> {
+    runtime::protect()?;
+    let options = options(global, args)?;
+    runtime::create(&roots::store(global)?, &options, &mut |text| log::warning(&text))
+}
+
+pub(crate) fn run(global: &Global, args: &args::Run) -> Result<ExitCode> {
+    runtime::protect()?;
+    let options = options(global, &args.create)?;
+    let run = RunOptions { detach: args.detach, keep: args.keep, no_subreaper: args.no_subreaper };
+    let code = runtime::run(&roots::store(global)?, &options, run, &mut |text| log::warning(&text))?;
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
+}
+
+fn options(global: &Global, args: &args::Create) -> Result<CreateOptions> {
+    let bundle = args.bundle.clone().unwrap_or_else(|| ".".into());
+    let absolute = |path: &std::path::PathBuf| std::path::absolute(path).map_err(Error::from);
+    // The state shows the bundle's real path. A bundle that is not there is reported when it is read.
+    let bundle = std::fs::canonicalize(&bundle).or_else(|_| absolute(&bundle))?;
+    Ok(CreateOptions {
+        id: parse_id(&args.id.id)?,
+        bundle,
+        pid_file: args.pid_file.as_ref().map(absolute).transpose()?,
+        console_socket: args.console_socket.as_ref().map(absolute).transpose()?,
+        pidfd_socket: args.pidfd_socket.as_ref().map(absolute).transpose()?,
+        no_pivot: args.no_pivot,
+        no_new_keyring: args.no_new_keyring,
+        preserve_fds: args.preserve_fds,
+        cgroup_driver: driver(global),
+        rootless: match global.rootless {
+            Rootless::Auto => None,
+            Rootless::True => Some(true),
+            Rootless::False => Some(false),
+        },
+        ignore_cgroup_limits: args.ignore_cgroup_limits,
+        strict: args.strict,
+        seccomp_cache: roots::seccomp_cache(),
+    })
+}
+
+fn driver(global: &Global) -> Driver {
+    match global.cgroup_manager {
+        _ if global.systemd_cgroup => Driver::Systemd,
+        Some(CgroupManager::Systemd) => Driver::Systemd,
+        Some(CgroupManager::Disabled) => Driver::Disabled,
+        Some(CgroupManager::Cgroupfs) | None => Driver::Cgroupfs,
+    }
+}

@@ -1,0 +1,34 @@
+//! Picks the command.
+
+use std::process::ExitCode;
+
+use rootling_config::id::ContainerId;
+use rootling_runtime::{self as runtime, Error, Result};
+
+use super::{create, list, spec, state};
+use crate::args::{Cli, Command};
+use crate::roots;
+
+/// Executes the command; its exit code.
+pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Run(args) => return create::run(global, args),
+        Command::Create(args) => create::create(global, args)?,
+        Command::Start(args) => runtime::start(&roots::store(global)?, &parse_id(&args.id)?)?,
+        Command::State(args) => state::state(&roots::store(global)?, &parse_id(&args.id)?)?,
+        Command::List(args) => return list::list(&roots::store(global)?, args),
+        Command::Kill(args) => {
+            let signal = runtime::parse_signal(&args.signal)?;
+            runtime::kill(&roots::store(global)?, &parse_id(&args.id.id)?, signal, args.all)?;
+        }
+        Command::Delete(args) => runtime::delete(&roots::store(global)?, &parse_id(&args.id.id)?, args.force)?,
+        Command::Spec(args) => spec::spec(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The id of a container, checked before it becomes part of a path.
+pub(super) fn parse_id(id: &str) -> Result<ContainerId> {
+    ContainerId::parse(id).map_err(|e| Error::invalid(e.to_string()))
+}

@@ -1,0 +1,73 @@
+//! `list`.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use rootling_rootless::host::Host;
+use rootling_runtime::{Error, Listed, Result, StateView, Store};
+use tabwriter::TabWriter;
+
+use crate::args::{self, ListFormat};
+use crate::log;
+
+pub(crate) fn list(store: &Store, args: &args::List) -> Result<ExitCode> {
+    let mut views = Vec::new();
+    let mut owners = Owners::default();
+    for entry in store.list()? {
+        match entry {
+            Listed::Damaged(name, error) => log::warning(&format!("{name:?}: {error}")),
+            Listed::Container(slot, record) => {
+                let mut view = record.view(slot.status(&record));
+                view.owner = owners.name(slot.owner()?);
+                views.push(view);
+            }
+        }
+    }
+    let text = match args.format {
+        _ if args.quiet => views.iter().fold(String::new(), |all, view| all + &view.id + "\n"),
+        ListFormat::Json => serde_json::to_string(&views).map_err(|e| Error::system(e.to_string()))? + "\n",
+        ListFormat::Table => table(&views)?,
+    };
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(views: &[StateView]) -> Result<String> {
+    let mut text = String::from("ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER\n");
+    for view in views {
+        let StateView { id, pid, status, bundle, created, owner, .. } = view;
+        let _ = writeln!(text, "{id}\t{pid}\t{status}\t{}\t{created}\t{owner}", bundle.display());
+    }
+    // runc's widths.
+    let mut writer = TabWriter::new(Vec::new()).minwidth(12).padding(3);
+    writer.write_all(text.as_bytes())?;
+    let bytes = writer.into_inner().map_err(|e| Error::system(e.to_string()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Prints on standard output; a reader that has gone is no failure.
+pub(super) fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Names of users, each looked up once.
+#[derive(Default)]
+struct Owners {
+    host: Option<Host>,
+    names: HashMap<u32, String>,
+}
+
+impl Owners {
+    fn name(&mut self, uid: u32) -> String {
+        let host = self.host.get_or_insert_with(Host::probe);
+        self.names
+            .entry(uid)
+            .or_insert_with(|| host.user_by_id(uid).name.unwrap_or_else(|| format!("#{uid}")))
+            .clone()
+    }
+}

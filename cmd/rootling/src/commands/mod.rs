@@ -1,0 +1,8 @@
+//! One module a command: from its arguments to a call of the runtime.
+mod create;
+mod dispatch;
+mod list;
+mod spec;
+mod state;
+
+pub(crate) use dispatch::execute;

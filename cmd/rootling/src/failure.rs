@@ -1,0 +1,42 @@
+//! How a failure is shown: one line for people, a JSON line for engines, and an exit code.
+
+use std::process::ExitCode;
+
+use rootling_runtime::{Error, ErrorKind};
+
+use crate::args::Command;
+use crate::log;
+
+/// Shows the error and picks the exit code.
+pub(crate) fn report(error: &Error, command: Option<&Command>) -> ExitCode {
+    let message = match command {
+        Some(command) => match command.id() {
+            Some(id) => format!("{} {:?}: {error}", command.name(), shorten(id)),
+            None => format!("{}: {error}", command.name()),
+        },
+        None => error.to_string(),
+    };
+    log::failure(&message.replace('\n', " "));
+    let run = matches!(command, Some(Command::Run(_)));
+    ExitCode::from(match error.kind() {
+        // As a shell: POSIX.1, "Exit Status for Commands".
+        ErrorKind::ProgramNotFound if run => 127,
+        ErrorKind::ProgramNotExecutable if run => 126,
+        _ => 1,
+    })
+}
+
+/// An id is what the caller typed, of any length.
+fn shorten(id: &str) -> String {
+    if id.chars().count() <= 64 { id.to_owned() } else { id.chars().take(61).chain("...".chars()).collect() }
+}
+
+/// Shows an error of the command line, which clap spreads over several lines.
+pub(crate) fn usage(rendered: &str) -> ExitCode {
+    let lines: Vec<&str> =
+        rendered.lines().take_while(|l| !l.starts_with("Usage")).map(str::trim).filter(|l| !l.is_empty()).collect();
+    let text = lines.join(" ");
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    log::failure(&format!("{text}; see `rootling --help`"));
+    ExitCode::FAILURE
+}

@@ -1,0 +1,42 @@
+//! Where state and caches are kept when nobody names a place.
+
+use std::env;
+use std::path::PathBuf;
+
+use rootling_rootless::host::Host;
+use rootling_runtime::{Result, Store, check_private};
+
+use crate::args::Global;
+
+/// The store of `--root`, else of the caller's runtime directory.
+pub(crate) fn store(global: &Global) -> Result<Store> {
+    if let Some(root) = &global.root {
+        return Ok(Store::new(std::path::absolute(root)?));
+    }
+    let host = Host::probe();
+    if !host.is_ordinary_user() && !host.in_user_namespace() {
+        return Ok(Store::new("/run/rootling"));
+    }
+    if let Some(dir) = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|d| d.is_absolute()) {
+        return Ok(Store::new(dir.join("rootling")));
+    }
+    let uid = host.euid();
+    let run = PathBuf::from(format!("/run/user/{uid}"));
+    if run.is_dir() && check_private(&run).is_ok() {
+        return Ok(Store::new(run.join("rootling")));
+    }
+    // Everybody may make a directory of that name there: it has to be the caller's own.
+    let own = PathBuf::from(format!("/tmp/rootling-{uid}"));
+    check_private(&own)?;
+    Ok(Store::new(own))
+}
+
+/// Where compiled seccomp profiles are kept.
+pub(crate) fn seccomp_cache() -> Option<PathBuf> {
+    if nix::unistd::geteuid().is_root() && env::var_os("XDG_CACHE_HOME").is_none() {
+        return Some("/var/cache/rootling/seccomp".into());
+    }
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|d| d.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|h| h.join(".cache")));
+    cache.map(|dir| dir.join("rootling/seccomp"))
+}

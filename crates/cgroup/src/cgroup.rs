@@ -1,0 +1,423 @@
+//! The one interface to all back ends.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+use oci_spec::runtime::LinuxResources;
+use serde::{Deserialize, Serialize};
+
+use crate::path::{Own, below, clean};
+use crate::systemd::{Cgroups, Scope};
+use crate::v1::Legacy;
+use crate::v2::{self, Unified};
+use crate::wanted::Wanted;
+use crate::{CgroupError, file, procs, remove, v1};
+
+/// Where the hosts mount cgroups; systemd, the FHS and runc know no other place.
+const MOUNT: &str = "/sys/fs/cgroup";
+
+/// Who creates cgroups: `--cgroup-manager`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    /// We, by writing to the cgroup filesystem.
+    #[default]
+    Cgroupfs,
+    /// systemd, as a transient scope.
+    Systemd,
+    /// Nobody: the container runs in the caller's cgroup and limits are ignored.
+    Disabled,
+}
+
+/// What a container asks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Request<'a> {
+    /// The container's id, already validated: the default name of the cgroup.
+    pub id: &'a str,
+    /// `linux.cgroupsPath`.
+    pub path: Option<&'a str>,
+    /// Who creates the cgroup.
+    pub driver: Driver,
+    /// `linux.resources`.
+    pub resources: Option<&'a LinuxResources>,
+    /// An ordinary user, or root inside a user namespace: what is not permitted is done without,
+    /// unless limits depend on it, and device rules are left to the user namespace.
+    pub rootless: bool,
+}
+
+/// A container's cgroup, or the lack of one.
+///
+/// Serializes into state.json and comes back with every ability. Dropping it removes nothing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cgroup {
+    backend: Backend,
+    /// Whether limits depend on it, so that failing to join is an error for an ordinary user too.
+    limited: bool,
+    rootless: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Backend {
+    None,
+    V2(Unified),
+    V1(Legacy),
+    Systemd(Box<Scope>),
+}
+
+/// The cgroups themselves, whoever made them.
+enum Place<'a> {
+    None,
+    V2(&'a Unified),
+    V1(&'a Legacy),
+}
+
+impl Cgroup {
+    /// No cgroup at all: every operation that needs one is an error or does nothing.
+    pub const fn none() -> Self {
+        Self { backend: Backend::None, limited: false, rootless: false }
+    }
+
+    /// Chooses the back end for `request` and creates the cgroup, without any process in it.
+    ///
+    /// On cgroup v1, an ordinary user who names no path and asks for no limits gets none at the
+    /// cost of one system call. On v2 the same user pays for finding the own cgroup and a refused
+    /// mkdir. With the systemd driver only names are worked out here; the scope starts in
+    /// [`attach`](Self::attach).
+    ///
+    /// # Errors
+    /// Limits were asked for whose controllers the caller does not have, the cgroup exists with
+    /// processes in it or frozen, or the kernel refuses to create it.
+    pub fn prepare(request: &Request) -> Result<Self, CgroupError> {
+        Self::prepare_in(Path::new(MOUNT), request)
+    }
+
+    fn prepare_in(mount: &Path, request: &Request) -> Result<Self, CgroupError> {
+        let wanted = Wanted::from(request.resources);
+        if request.driver == Driver::Disabled {
+            if !wanted.is_empty() {
+                tracing::warn!("cgroups are disabled: limits of {} are ignored", wanted.list());
+            }
+            return Ok(Self::none());
+        }
+        let limited = !wanted.is_empty();
+        let unified = statfs(mount).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC);
+        let backend = if request.driver == Driver::Systemd {
+            Some(Backend::Systemd(Box::new(Scope::plan(mount, unified, request, wanted)?)))
+        } else if unified {
+            v2::place::create(mount, request, &wanted)?.map(|path| Backend::V2(Unified { path }))
+        } else if request.rootless && !limited && request.path.is_none() {
+            None
+        } else {
+            v1::place::create(mount, request, &wanted)?.map(Backend::V1)
+        };
+        Ok(Self { backend: backend.unwrap_or(Backend::None), limited, rootless: request.rootless })
+    }
+
+    /// Takes the annotations `org.systemd.property.*` as properties of the systemd scope, and
+    /// ignores the others; so do the other back ends with all of them. Call it before
+    /// [`attach`](Self::attach).
+    ///
+    /// # Errors
+    /// A malformed name or value.
+    pub fn annotate<'a>(
+        &mut self,
+        annotations: impl IntoIterator<Item = (&'a String, &'a String)>,
+    ) -> Result<(), CgroupError> {
+        let Backend::Systemd(scope) = &mut self.backend else { return Ok(()) };
+        annotations.into_iter().try_for_each(|(key, value)| scope.annotate(key, value))
+    }
+
+    /// Whether the container has no cgroup of its own.
+    pub const fn is_none(&self) -> bool {
+        matches!(self.backend, Backend::None)
+    }
+
+    fn place(&self) -> Place<'_> {
+        match &self.backend {
+            Backend::None => Place::None,
+            Backend::V2(c) => Place::V2(c),
+            Backend::V1(c) => Place::V1(c),
+            Backend::Systemd(scope) => match &scope.cgroups {
+                None => Place::None,
+                Some(Cgroups::V2(c)) => Place::V2(c),
+                Some(Cgroups::V1(c)) => Place::V1(c),
+            },
+        }
+    }
+
+    /// The directory for clone3's `CLONE_INTO_CGROUP` (clone(2), Linux 5.7), on cgroup v2.
+    ///
+    /// Without one, or when the kernel refuses it, call [`attach`](Self::attach) after the clone.
+    pub fn clone_into(&self) -> Option<OwnedFd> {
+        match self.place() {
+            Place::V2(c) => c.open().ok(),
+            Place::None | Place::V1(_) => None,
+        }
+    }
+
+    /// The cgroup that process `pid` is in now, on cgroup v2, for an exec into a container whose
+    /// init has moved on to a cgroup below its first, which takes no processes any more then.
+    pub fn clone_into_that_of(&self, pid: i32) -> Option<OwnedFd> {
+        let Place::V2(_) = self.place() else { return None };
+        let own = Own::of(pid).ok()?;
+        v2::open_dir(&below(Path::new(MOUNT), own.unified()?)).ok()
+    }
+
+    /// The existing cgroup `path` below this one, in every hierarchy: `exec --cgroup`.
+    ///
+    /// # Errors
+    /// It does not exist.
+    pub fn sub(&self, path: &str) -> Result<Self, CgroupError> {
+        let inner = clean(path);
+        let enter = |dir: &Path| {
+            let dir = below(dir, &inner);
+            match std::fs::metadata(&dir) {
+                Ok(_) => Ok(dir),
+                Err(source) => Err(CgroupError::Read { path: dir, source }),
+            }
+        };
+        let backend = match self.place() {
+            Place::None => Backend::None,
+            Place::V2(c) => Backend::V2(Unified { path: enter(&c.path)? }),
+            Place::V1(c) => {
+                let paths = c.paths.iter().map(|(name, dir)| Ok((name.clone(), enter(dir)?)));
+                Backend::V1(Legacy { paths: paths.collect::<Result<_, _>>()?, rootless: c.rootless })
+            }
+        };
+        Ok(Self { backend, limited: self.limited, rootless: self.rootless })
+    }
+
+    /// Moves process `pid` in; the first one starts the systemd scope. Without a cgroup this does
+    /// nothing.
+    ///
+    /// An ordinary user who may not, and has no limits that depend on it, ends without a cgroup.
+    ///
+    /// # Errors
+    /// The kernel or systemd refuses.
+    pub fn attach(&mut self, pid: i32) -> Result<(), CgroupError> {
+        let result = match &mut self.backend {
+            Backend::None => return Ok(()),
+            Backend::V2(c) => procs::attach(&c.path, pid),
+            Backend::V1(c) => c.attach(pid),
+            Backend::Systemd(scope) => return scope.attach(pid),
+        };
+        match result {
+            Err(CgroupError::Attach { source, .. })
+                if self.rootless && !self.limited && file::is_denied(&source) =>
+            {
+                tracing::debug!("running without a cgroup: {source}");
+                let _ = self.remove();
+                self.backend = Backend::None;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Sets limits and device rules of a new container; returns what was left out, in words.
+    ///
+    /// Call it for every container, with empty resources if it has none: the devices of the host
+    /// are shut off here. For an ordinary user the user namespace does that. With the systemd
+    /// driver, call it after [`attach`](Self::attach); with the others, before or after.
+    ///
+    /// # Errors
+    /// A value that the kernel or the specification refuses, or a limit without a cgroup.
+    pub fn apply(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
+        let ignored = self.update(resources)?;
+        if !self.rootless {
+            match &self.backend {
+                Backend::None => {}
+                Backend::V2(c) => c.apply_devices(resources)?,
+                Backend::V1(c) => c.apply_devices(resources)?,
+                Backend::Systemd(scope) => scope.apply_devices(resources)?,
+            }
+        }
+        Ok(ignored)
+    }
+
+    /// Changes limits of a running container and leaves its device rules alone; returns what was
+    /// left out, in words.
+    ///
+    /// # Errors
+    /// As for [`apply`](Self::apply).
+    pub fn update(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
+        match &self.backend {
+            Backend::None => Self::update_without(resources),
+            Backend::V2(c) => c.apply(resources),
+            Backend::V1(c) => c.apply(resources),
+            Backend::Systemd(scope) => scope.update(resources),
+        }
+    }
+
+    fn update_without(resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
+        let wanted = Wanted::from(Some(resources));
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        Err(wanted.unavailable("this container has no cgroup for".to_owned(), DELEGATE.to_owned()))
+    }
+
+    /// Stops every process and returns when all have stopped.
+    ///
+    /// # Errors
+    /// There is no cgroup or no freezer, or a process did not stop within ten seconds.
+    pub fn freeze(&self) -> Result<(), CgroupError> {
+        match self.place() {
+            Place::None => Err(CgroupError::NoCgroup { action: "freeze", remedy: DELEGATE }),
+            Place::V2(c) => v2::freezer::freeze(&c.path),
+            Place::V1(c) => c.freeze(),
+        }
+    }
+
+    /// Lets the processes go on.
+    ///
+    /// # Errors
+    /// There is no cgroup, or the kernel refuses.
+    pub fn thaw(&self) -> Result<(), CgroupError> {
+        match self.place() {
+            Place::None => Err(CgroupError::NoCgroup { action: "thaw", remedy: DELEGATE }),
+            Place::V2(c) => v2::freezer::thaw(&c.path),
+            Place::V1(c) => c.thaw(),
+        }
+    }
+
+    /// Whether the cgroup is frozen: the state `paused`.
+    pub fn is_frozen(&self) -> bool {
+        match self.place() {
+            Place::None => false,
+            Place::V2(c) => v2::freezer::is_frozen(&c.path),
+            Place::V1(c) => c.is_frozen(),
+        }
+    }
+
+    /// Every process in the cgroup and below it, by the caller's pid namespace. None without a
+    /// cgroup, or when it is gone or cannot be read.
+    pub fn pids(&self) -> Vec<i32> {
+        self.try_pids().unwrap_or_else(|e| {
+            tracing::warn!("{e}");
+            Vec::new()
+        })
+    }
+
+    fn try_pids(&self) -> Result<Vec<i32>, CgroupError> {
+        match self.place() {
+            Place::None => Ok(Vec::new()),
+            Place::V2(c) => c.pids(),
+            Place::V1(c) => c.pids(),
+        }
+    }
+
+    /// Whether no process is left. Without a cgroup there is no telling, and the answer is yes.
+    pub fn is_empty(&self) -> bool {
+        self.try_pids().is_ok_and(|pids| pids.is_empty())
+    }
+
+    /// Sends `signal` to every process: SIGKILL in one go where the kernel can, else frozen so
+    /// that no fork escapes. Without a cgroup this does nothing.
+    ///
+    /// # Errors
+    /// The cgroup cannot be read or killed.
+    pub fn kill_all(&self, signal: i32) -> Result<(), CgroupError> {
+        let at_once = signal == nix::libc::SIGKILL;
+        let killed = match self.place() {
+            Place::None => true,
+            Place::V2(c) => at_once && v2::kill(&c.path)?,
+            Place::V1(c) => at_once && c.kill()?,
+        };
+        if killed {
+            return Ok(());
+        }
+        // Best effort: a cgroup without a freezer still gets its signals.
+        if let Err(e) = self.freeze() {
+            tracing::debug!("signalling without freezing: {e}");
+        }
+        let pids = self.try_pids();
+        procs::signal(pids.as_deref().unwrap_or_default(), signal);
+        if let Err(e) = self.thaw() {
+            tracing::debug!("{e}");
+        }
+        pids.map(drop)
+    }
+
+    /// How many processes the kernel has killed for want of memory.
+    pub fn oom_kills(&self) -> u64 {
+        match self.place() {
+            Place::None => 0,
+            Place::V2(c) => c.oom_kills(),
+            Place::V1(c) => c.oom_kills(),
+        }
+    }
+
+    /// Removes the cgroup and all below it. Gone already is fine.
+    ///
+    /// # Errors
+    /// Processes were still in it after about a second.
+    pub fn remove(&self) -> Result<(), CgroupError> {
+        match &self.backend {
+            Backend::None => Ok(()),
+            Backend::V2(c) => remove::tree(&c.path),
+            Backend::V1(c) => c.remove(),
+            Backend::Systemd(scope) => scope.remove(),
+        }
+    }
+
+    /// The directories by controller, as `cgroup_paths` of runc's state.json: one entry with an
+    /// empty key on v2, one a controller on v1, none without a cgroup.
+    pub fn paths(&self) -> BTreeMap<String, String> {
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        match self.place() {
+            Place::None => BTreeMap::new(),
+            Place::V2(c) => BTreeMap::from([(String::new(), text(&c.path))]),
+            Place::V1(c) => c.paths.iter().map(|(name, path)| (name.clone(), text(path))).collect(),
+        }
+    }
+}
+
+/// What gives an ordinary user a cgroup.
+const DELEGATE: &str =
+    "create it where one is delegated, as under `systemd-run --user --scope -p Delegate=yes`, or as root";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_back_end_comes_back_from_state() {
+        for json in [
+            r#"{"backend":"none","limited":false,"rootless":true}"#,
+            r#"{"backend":{"v2":{"path":"/sys/fs/cgroup/web"}},"limited":true,"rootless":false}"#,
+            r#"{"backend":{"v1":{"paths":{"":"/u/web","memory":"/m/web"},"rootless":false}},"limited":true,"rootless":false}"#,
+            r#"{"backend":{"systemd":{"unit":{"name":"rootling-web.scope","slice":"user.slice"},"rootless":true,"cgroups":{"v2":{"path":"/sys/fs/cgroup/x"}}}},"limited":false,"rootless":true}"#,
+        ] {
+            let cgroup: Cgroup = serde_json::from_str(json).unwrap();
+            assert_eq!(serde_json::to_string(&cgroup).unwrap(), json);
+        }
+    }
+
+    #[test]
+    fn paths_are_those_of_runcs_state() {
+        let v2 = r#"{"backend":{"v2":{"path":"/sys/fs/cgroup/web"}},"limited":true,"rootless":false}"#;
+        let v2: Cgroup = serde_json::from_str(v2).unwrap();
+        assert_eq!(v2.paths(), BTreeMap::from([(String::new(), "/sys/fs/cgroup/web".to_owned())]));
+        assert!(Cgroup::none().paths().is_empty());
+    }
+
+    #[test]
+    fn a_host_without_cgroups_runs_an_ordinary_user() {
+        let mount = tempfile::tempdir().unwrap();
+        let user = Request { id: "web", rootless: true, ..Request::default() };
+        assert!(Cgroup::prepare_in(mount.path(), &user).unwrap().is_none());
+    }
+
+    #[test]
+    fn without_a_cgroup_a_limit_and_a_pause_are_errors() {
+        let cgroup = Cgroup::none();
+        let limits = serde_json::from_str(r#"{"pids":{"limit":3}}"#).unwrap();
+        assert!(cgroup.update(&limits).unwrap_err().to_string().contains("pids"));
+        assert!(cgroup.freeze().is_err() && cgroup.thaw().is_err());
+        assert!(cgroup.remove().is_ok() && cgroup.kill_all(9).is_ok() && cgroup.pids().is_empty());
+    }
+}

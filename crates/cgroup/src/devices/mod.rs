@@ -1,0 +1,13 @@
+//! Device rules: `linux.resources.devices` (config-linux.md, "Allowed Device list").
+//!
+//! Both ways of enforcing them start from the same minimal rule set, so that v1 and v2 decide
+//! alike.
+
+mod filter;
+mod program;
+mod rule;
+mod ruleset;
+
+pub(crate) use filter::install;
+pub(crate) use rule::{Kind, letters};
+pub(crate) use ruleset::Ruleset;

@@ -1,0 +1,235 @@
+//! What can go wrong with a cgroup, one line each: what, why, what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CgroupError {
+    /// Limits were asked for that the caller has no controller for.
+    #[error(
+        "linux.resources asks for limits of the cgroup controller(s) {controllers}, which {why}; {remedy}"
+    )]
+    ControllerUnavailable {
+        /// Names of the controllers, comma-separated.
+        controllers: String,
+        /// What was found.
+        why: String,
+        /// What to run or to change.
+        remedy: String,
+    },
+    /// A cgroup directory could not be created.
+    #[error("create cgroup {}: {source}{}", path.display(), hint(source))]
+    Create {
+        /// The directory.
+        path: PathBuf,
+        /// mkdir(2)'s error.
+        source: io::Error,
+    },
+    /// The cgroup is there already and holds processes.
+    #[error("cgroup {} is not empty: it holds {count} process(es); stop them or choose another linux.cgroupsPath", path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+        /// How many processes are in it and below it.
+        count: usize,
+    },
+    /// The cgroup is there already and frozen, so a container in it would never run.
+    #[error("cgroup {} is frozen already; thaw it or choose another linux.cgroupsPath", path.display())]
+    Frozen {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The cgroup cannot hold a container because of the cgroups above it.
+    #[error("cgroup {} is \"{kind}\", so {why}; choose a linux.cgroupsPath below a cgroup without processes of its own", path.display())]
+    NotADomain {
+        /// The directory.
+        path: PathBuf,
+        /// Content of cgroup.type.
+        kind: String,
+        /// What that prevents.
+        why: &'static str,
+    },
+    /// A process could not be moved into the cgroup.
+    #[error("write {pid} to {}/cgroup.procs: {source}{}", path.display(), hint(source))]
+    Attach {
+        /// The directory.
+        path: PathBuf,
+        /// The process.
+        pid: i32,
+        /// write(2)'s error.
+        source: io::Error,
+    },
+    /// The kernel refused a value.
+    #[error("write {value:?} to {}: {source}{}", path.display(), refused(source))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What was written.
+        value: String,
+        /// open(2)'s or write(2)'s error.
+        source: io::Error,
+    },
+    /// A cgroup file or directory could not be read.
+    #[error("read {}: {source}", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system call's error.
+        source: io::Error,
+    },
+    /// A cgroup did not go away in time.
+    #[error("remove cgroup {}: {source}; processes in it: {pids:?}", path.display())]
+    Remove {
+        /// The directory.
+        path: PathBuf,
+        /// rmdir(2)'s error.
+        source: io::Error,
+        /// What still runs in it.
+        pids: Vec<i32>,
+    },
+    /// The cgroup did not freeze in time, and was thawed again.
+    #[error("freeze {}: {reason}", path.display())]
+    Freeze {
+        /// The directory.
+        path: PathBuf,
+        /// What was seen instead.
+        reason: String,
+    },
+    /// The container has no cgroup, and what was asked for needs one.
+    #[error("{action} needs a cgroup and this container runs without one: {remedy}")]
+    NoCgroup {
+        /// What was asked for.
+        action: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The host mounts no cgroup hierarchy that could be used.
+    #[error("no cgroup hierarchy is mounted below {}: mount one, or use --cgroup-manager disabled", root.display())]
+    NoHierarchy {
+        /// Where it was looked for.
+        root: PathBuf,
+    },
+    /// A value in `linux.resources` that no kernel takes.
+    #[error("linux.resources.{field}: {value:?}: {reason}")]
+    InvalidResource {
+        /// The field, below `linux.resources`.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// Why not, and what to write instead.
+        reason: &'static str,
+    },
+    /// A device rule without access.
+    #[error(
+        "device access at {index} field cannot be empty: write any of r, w and m to linux.resources.devices[{index}].access"
+    )]
+    EmptyDeviceAccess {
+        /// Its place in `linux.resources.devices`.
+        index: usize,
+    },
+    /// The program that enforces device rules on cgroup v2 could not be put in place.
+    #[error("device rules of cgroup {}: bpf(2): {source}; it takes CAP_SYS_ADMIN (or CAP_BPF with CAP_NET_ADMIN) and a kernel with CONFIG_CGROUP_BPF", path.display())]
+    DeviceProgram {
+        /// The directory.
+        path: PathBuf,
+        /// bpf(2)'s error.
+        source: io::Error,
+    },
+    /// `linux.cgroupsPath` does not name a unit.
+    #[error(
+        "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got {path:?} instead"
+    )]
+    SystemdPath {
+        /// The path.
+        path: String,
+    },
+    /// The first part of `linux.cgroupsPath` is no slice.
+    #[error(
+        "{slice:?} in linux.cgroupsPath is not the name of a slice: it must end in .slice and hold no slash and no empty part between dashes"
+    )]
+    Slice {
+        /// The name.
+        slice: String,
+    },
+    /// A systemd cgroup was asked for where systemd does not run.
+    #[error(
+        "systemd not running on this host (/run/systemd/system is absent), cannot use systemd cgroups manager; use --cgroup-manager cgroupfs"
+    )]
+    NotBooted,
+    /// A user's own systemd can do nothing on cgroup v1.
+    #[error(
+        "cannot use rootless systemd cgroups manager on cgroup v1; boot with systemd.unified_cgroup_hierarchy=1, or use --cgroup-manager cgroupfs"
+    )]
+    RootlessSystemdOnV1,
+    /// The bus that systemd is reached by does not answer.
+    #[error("connect to the {} D-Bus for a systemd cgroup: {reason}; {}", if *user { "user's" } else { "system's" }, bus_remedy(*user))]
+    Bus {
+        /// The user's own bus, or else the system's.
+        user: bool,
+        /// What happened.
+        reason: String,
+    },
+    /// systemd refused.
+    #[error("systemd: {call} {unit}: {reason}")]
+    Systemd {
+        /// The method of org.freedesktop.systemd1.Manager.
+        call: &'static str,
+        /// The unit.
+        unit: String,
+        /// systemd's message.
+        reason: String,
+    },
+    /// An annotation `org.systemd.property.*` that is no property.
+    #[error("annotation {key}={value:?}: {reason}")]
+    Annotation {
+        /// The annotation.
+        key: String,
+        /// Its value.
+        value: String,
+        /// Why not, and what to write instead.
+        reason: &'static str,
+    },
+    /// `linux.resources.unified` on a host without cgroup v2.
+    #[error(
+        "linux.resources.unified needs cgroup v2 and this host runs cgroup v1; use the fields of linux.resources, or boot with systemd.unified_cgroup_hierarchy=1"
+    )]
+    UnifiedOnV1,
+}
+
+/// The remedy that goes with the common errors of creating and joining.
+fn hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(nix::libc::EACCES | nix::libc::EPERM) => {
+            "; the cgroup is not delegated to this user: run under `systemd-run --user --scope -p Delegate=yes`"
+        }
+        Some(nix::libc::EROFS) => "; the cgroup filesystem is mounted read-only: mount it read-write",
+        Some(nix::libc::EBUSY) => {
+            "; a cgroup above it has processes of its own: choose another linux.cgroupsPath"
+        }
+        Some(nix::libc::ENOSPC) => "; the limit of cgroup.max.descendants or cgroup.max.depth is reached",
+        _ => "",
+    }
+}
+
+fn bus_remedy(user: bool) -> &'static str {
+    if user {
+        "install dbus-user-session and log in again, check DBUS_SESSION_BUS_ADDRESS and XDG_RUNTIME_DIR, \
+         or use --cgroup-manager cgroupfs"
+    } else {
+        "start dbus.service, or use --cgroup-manager cgroupfs"
+    }
+}
+
+/// What the kernel means by refusing a value.
+fn refused(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(nix::libc::ENOENT) => "; the kernel or the cgroup above offers no such controller file",
+        Some(nix::libc::EINVAL) => "; the kernel takes no such value here",
+        Some(nix::libc::ERANGE) => "; the value is out of range",
+        Some(nix::libc::EBUSY) => "; the processes in the cgroup use more than that already",
+        Some(nix::libc::ENODEV) => "; there is no such device, or it takes no such limit",
+        _ => "",
+    }
+}

@@ -1,0 +1,90 @@
+//! Reading and writing single cgroup files.
+//!
+//! Never with `O_CREAT`: on cgroupfs it turns "no such file", which names a missing controller,
+//! into a permission error. Never through a final symbolic link either: cgroupfs has none.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::libc::O_NOFOLLOW;
+
+/// Opens `dir/name`; the standard library adds `O_CLOEXEC`.
+pub(crate) fn open(dir: &Path, name: &str, read: bool, write: bool) -> io::Result<File> {
+    OpenOptions::new().read(read).write(write).custom_flags(O_NOFOLLOW).open(dir.join(name))
+}
+
+/// The whole of `dir/name`.
+///
+/// Reads straight into a buffer: asking for the size first, as the standard library does, is a
+/// wasted call on files that report none.
+pub(crate) fn read(dir: &Path, name: &str) -> io::Result<String> {
+    slurp(&mut open(dir, name, true, false)?)
+}
+
+/// What is left to read in `file`.
+pub(crate) fn slurp(file: &mut File) -> io::Result<String> {
+    let mut bytes = Vec::with_capacity(1024);
+    let mut chunk = [0; 4096];
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(n) => bytes.extend_from_slice(&chunk[..n]),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    String::from_utf8(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+}
+
+/// Writes `value` to `dir/name` in one call, as cgroupfs wants it.
+pub(crate) fn write(dir: &Path, name: &str, value: &str) -> io::Result<()> {
+    open(dir, name, false, true)?.write_all(value.as_bytes())
+}
+
+/// The number after `key ` in a flat keyed file such as `cgroup.events`.
+pub(crate) fn keyed(content: &str, key: &str) -> Option<u64> {
+    content.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+/// Whether `error` only says that the cgroup is not there, or went away while it was read.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::ENODEV))
+}
+
+/// Whether `error` only says that the caller may not.
+///
+/// A read-only cgroup mount counts: to an ordinary user it is no different.
+pub(crate) fn is_denied(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(nix::libc::EACCES | nix::libc::EPERM | nix::libc::EROFS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keyed_file_is_read_by_whole_key() {
+        let events = "populated 1\nfrozen 0\n";
+        assert_eq!(keyed(events, "frozen"), Some(0));
+        assert_eq!(keyed(events, "populated"), Some(1));
+        assert_eq!(keyed(events, "pop"), None);
+    }
+
+    #[test]
+    fn a_missing_file_is_reported_and_not_created() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = write(dir.path(), "memory.max", "1").unwrap_err();
+        assert!(is_gone(&error));
+        assert!(!dir.path().join("memory.max").exists());
+    }
+
+    #[test]
+    fn a_symbolic_link_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("real"), "").unwrap();
+        std::os::unix::fs::symlink("real", dir.path().join("pids.max")).unwrap();
+        assert!(write(dir.path(), "pids.max", "1").is_err());
+    }
+}

@@ -1,0 +1,166 @@
+//! One value for one cgroup file, and what a refusal of it means.
+//!
+//! The resource modules build lists of these from `linux.resources` without touching the host, so
+//! that every conversion is a table test; [`write_all`] is the only place that writes them.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{LinuxMemory, LinuxResources};
+
+use crate::{CgroupError, file};
+
+/// What a failed write means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnError {
+    /// The limit is not in force: an error.
+    Fail,
+    /// The file may be missing on this kernel without loss.
+    IgnoreMissing,
+    /// The kernel checks the value against one written later in the list: try again at its end.
+    RetryLater,
+    /// Both of the above.
+    RetryLaterIgnoreMissing,
+}
+
+/// A value for a cgroup file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Knob {
+    /// The controller it belongs to: picks the directory on v1.
+    pub(crate) controller: &'static str,
+    pub(crate) file: Cow<'static, str>,
+    pub(crate) value: String,
+    pub(crate) on_error: OnError,
+    /// Where to write instead, and what, when the file does not exist.
+    pub(crate) instead: Option<(&'static str, String)>,
+}
+
+// Numbers and texts by value read best in the tables that call these.
+#[allow(clippy::needless_pass_by_value)]
+impl Knob {
+    pub(crate) fn new(
+        controller: &'static str,
+        file: impl Into<Cow<'static, str>>,
+        value: impl ToString,
+    ) -> Self {
+        Self {
+            controller,
+            file: file.into(),
+            value: value.to_string(),
+            on_error: OnError::Fail,
+            instead: None,
+        }
+    }
+
+    pub(crate) fn on_error(mut self, on_error: OnError) -> Self {
+        self.on_error = on_error;
+        self
+    }
+
+    pub(crate) fn or(mut self, file: &'static str, value: impl ToString) -> Self {
+        self.instead = Some((file, value.to_string()));
+        self
+    }
+
+    fn write(&self, dir: &Path) -> io::Result<()> {
+        let result = by_line(dir, &self.file, &self.value);
+        match (&result, &self.instead) {
+            (Err(e), Some((file, value))) if file::is_gone(e) => file::write(dir, file, value),
+            _ => result,
+        }
+    }
+
+    fn error(&self, dir: &Path, source: io::Error) -> CgroupError {
+        CgroupError::Write { path: dir.join(&*self.file), value: self.value.clone(), source }
+    }
+}
+
+/// Kernel files take one line a write, and `unified` may hold several.
+fn by_line(dir: &Path, name: &str, value: &str) -> io::Result<()> {
+    if !value.contains('\n') {
+        return file::write(dir, name, value);
+    }
+    let mut file = file::open(dir, name, false, true)?;
+    value.split_inclusive('\n').try_for_each(|line| io::Write::write_all(&mut file, line.as_bytes()))
+}
+
+/// Writes `knobs` in order, each below the directory that `dir` gives for its controller.
+///
+/// # Errors
+/// The first refusal that counts, by file and value; `missing` makes the error for a controller
+/// without a directory.
+pub(crate) fn write_all(
+    knobs: &[Knob],
+    dir: impl Fn(&str) -> Option<PathBuf>,
+    missing: impl Fn(&Knob) -> CgroupError,
+) -> Result<(), CgroupError> {
+    let mut again = Vec::new();
+    for knob in knobs {
+        let Some(dir) = dir(knob.controller) else { return Err(missing(knob)) };
+        let Err(e) = knob.write(&dir) else { continue };
+        let may_miss = matches!(knob.on_error, OnError::IgnoreMissing | OnError::RetryLaterIgnoreMissing);
+        let may_wait = matches!(knob.on_error, OnError::RetryLater | OnError::RetryLaterIgnoreMissing);
+        if may_miss && file::is_gone(&e) {
+            tracing::debug!(file = %knob.file, "not offered by this kernel, skipped");
+        } else if may_wait && e.raw_os_error() == Some(nix::libc::EINVAL) {
+            again.push((knob, dir));
+        } else {
+            return Err(knob.error(&dir, e));
+        }
+    }
+    for (knob, dir) in again {
+        knob.write(&dir).map_err(|e| knob.error(&dir, e))?;
+    }
+    Ok(())
+}
+
+/// The warning that goes with limits of kernel memory, which no supported kernel has any more.
+pub(crate) fn kernel_memory_ignored(r: &LinuxResources) -> Vec<String> {
+    let memory = r.memory().as_ref();
+    [
+        ("kernel", memory.and_then(LinuxMemory::kernel)),
+        ("kernelTCP", memory.and_then(LinuxMemory::kernel_tcp)),
+    ]
+    .into_iter()
+    .filter(|(_, given)| given.is_some())
+    .map(|(field, _)| {
+        format!("linux.resources.memory.{field} is ignored: kernel memory counts towards memory.limit")
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(dir: &Path, knobs: &[Knob]) -> Result<(), CgroupError> {
+        write_all(knobs, |_| Some(dir.to_owned()), |_| unreachable!())
+    }
+
+    #[test]
+    fn a_missing_file_counts_unless_it_may_be_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let knob = Knob::new("memory", "memory.swap.max", "max");
+        let error = write(dir.path(), std::slice::from_ref(&knob)).unwrap_err().to_string();
+        assert!(error.contains("\"max\"") && error.contains("memory.swap.max"), "{error}");
+        write(dir.path(), &[knob.on_error(OnError::IgnoreMissing)]).unwrap();
+    }
+
+    #[test]
+    fn the_alternative_is_written_when_the_file_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("io.weight"), "").unwrap();
+        write(dir.path(), &[Knob::new("io", "io.bfq.weight", 100).or("io.weight", 910)]).unwrap();
+        assert_eq!(std::fs::read_to_string(dir.path().join("io.weight")).unwrap(), "910");
+    }
+
+    #[test]
+    fn several_lines_are_all_written() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("io.max"), "").unwrap();
+        write(dir.path(), &[Knob::new("io", "io.max", "8:0 rbps=1\n8:16 rbps=2")]).unwrap();
+        let written = std::fs::read_to_string(dir.path().join("io.max")).unwrap();
+        assert_eq!(written, "8:0 rbps=1\n8:16 rbps=2");
+    }
+}

@@ -1,0 +1,90 @@
+//! Where cgroups go: cleaning `linux.cgroupsPath` and finding the caller's own cgroup.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+/// `linux.cgroupsPath` with `.` and `..` resolved by name alone, never climbing above the root.
+///
+/// An absolute path stays absolute. The string comes from config.json, so `../../x` must not
+/// leave the hierarchy; cgroupfs has no symbolic links that could make a lexical answer wrong.
+pub(crate) fn clean(path: &str) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    if path.starts_with('/') { Path::new("/").join(clean) } else { clean }
+}
+
+/// Joins a path of any kind below `root`.
+pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// The caller's own cgroups, the content of `/proc/self/cgroup` (cgroups(7)).
+pub(crate) struct Own(String);
+
+impl Own {
+    /// Open, read, close: three system calls.
+    pub(crate) fn read() -> io::Result<Self> {
+        let mut buffer = [0; 8192];
+        let n = File::open("/proc/self/cgroup")?.read(&mut buffer)?;
+        Ok(Self(String::from_utf8_lossy(&buffer[..n]).into_owned()))
+    }
+
+    /// Those of another process.
+    pub(crate) fn of(pid: i32) -> io::Result<Self> {
+        std::fs::read_to_string(format!("/proc/{pid}/cgroup")).map(Self)
+    }
+
+    /// The path on the unified hierarchy.
+    pub(crate) fn unified(&self) -> Option<&Path> {
+        self.0.lines().find_map(|line| line.strip_prefix("0::")).map(Path::new)
+    }
+
+    /// The path on the v1 hierarchy of `controller`; a named one is given as `name=systemd`.
+    pub(crate) fn controller(&self, controller: &str) -> Option<&Path> {
+        self.0.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':');
+            let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+            controllers.split(',').any(|c| c == controller).then(|| Path::new(path))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_never_climbs_out_of_the_hierarchy() {
+        for (given, cleaned) in [
+            ("/a/b", "/a/b"),
+            ("a/b", "a/b"),
+            ("/a/../b/./c", "/b/c"),
+            ("../../../etc", "etc"),
+            ("/../../etc", "/etc"),
+            ("a/../../b", "b"),
+            ("/", "/"),
+            ("", ""),
+        ] {
+            assert_eq!(clean(given), Path::new(cleaned), "{given}");
+        }
+    }
+
+    #[test]
+    fn own_cgroups_are_found_by_controller() {
+        let own = Own("4:memory:/a:b\n3:cpu,cpuacct:/c\n1:name=systemd:/s\n0::/u\n".into());
+        assert_eq!(own.unified(), Some(Path::new("/u")));
+        assert_eq!(own.controller("memory"), Some(Path::new("/a:b")));
+        assert_eq!(own.controller("cpuacct"), Some(Path::new("/c")));
+        assert_eq!(own.controller("name=systemd"), Some(Path::new("/s")));
+        assert_eq!(own.controller("cpuset"), None);
+    }
+}

@@ -1,0 +1,98 @@
+//! The processes of a cgroup and of those below it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::{CgroupError, file, sys};
+
+/// The cgroups directly below `dir`. One that went away has none.
+pub(crate) fn children(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if file::is_gone(&e) => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut dirs = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            dirs.push(entry.path());
+        }
+    }
+    Ok(dirs)
+}
+
+/// The processes in `dir` alone.
+fn direct(dir: &Path) -> io::Result<Vec<i32>> {
+    let content = match file::read(dir, "cgroup.procs") {
+        // A threaded cgroup lists its processes only in the domain above it.
+        Err(e) if e.raw_os_error() == Some(nix::libc::EOPNOTSUPP) => file::read(dir, "cgroup.threads"),
+        Err(e) if file::is_gone(&e) => return Ok(Vec::new()),
+        other => other,
+    }?;
+    // 0 stands for a process outside the caller's pid namespace, which no call can reach.
+    Ok(content.lines().filter_map(|l| l.trim().parse().ok()).filter(|pid| *pid != 0).collect())
+}
+
+/// The processes in `dir` and in all cgroups below it; none when it is gone.
+pub(crate) fn all(dir: &Path) -> Result<Vec<i32>, CgroupError> {
+    let read = |path: &Path, source| CgroupError::Read { path: path.to_owned(), source };
+    let mut pids = Vec::new();
+    let mut left = vec![dir.to_owned()];
+    while let Some(dir) = left.pop() {
+        pids.extend(direct(&dir).map_err(|e| read(&dir, e))?);
+        left.extend(children(&dir).map_err(|e| read(&dir, e))?);
+    }
+    Ok(pids)
+}
+
+/// Sends `signal` to each of `pids`; one that is gone already is fine.
+pub(crate) fn signal(pids: &[i32], signal: i32) {
+    for &pid in pids {
+        if let Err(e) = sys::kill(pid, signal)
+            && e.raw_os_error() != Some(nix::libc::ESRCH)
+        {
+            tracing::warn!("kill({pid}, {signal}): {e}");
+        }
+    }
+}
+
+/// Moves `pid` into `dir`.
+///
+/// EINVAL is tried again for a moment: the kernel gives it for a task that clone(2) has not
+/// finished making, most of all with realtime group scheduling.
+pub(crate) fn attach(dir: &Path, pid: i32) -> Result<(), CgroupError> {
+    let mut tries = 5;
+    loop {
+        let source = match file::write(dir, "cgroup.procs", &pid.to_string()) {
+            Ok(()) => return Ok(()),
+            Err(e) => e,
+        };
+        tries -= 1;
+        if tries == 0 || source.raw_os_error() != Some(nix::libc::EINVAL) {
+            return Err(CgroupError::Attach { path: dir.to_owned(), pid, source });
+        }
+        std::thread::sleep(std::time::Duration::from_millis(30));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_of_sub_cgroups_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let sub = dir.path().join("a/b");
+        std::fs::create_dir_all(&sub).unwrap();
+        std::fs::write(dir.path().join("cgroup.procs"), "12\n0\n").unwrap();
+        std::fs::write(sub.join("cgroup.procs"), "34\n").unwrap();
+        let mut pids = all(dir.path()).unwrap();
+        pids.sort_unstable();
+        assert_eq!(pids, [12, 34]);
+    }
+
+    #[test]
+    fn a_cgroup_that_is_gone_has_no_processes() {
+        assert!(all(Path::new("/nonexistent/cgroup")).unwrap().is_empty());
+    }
+}

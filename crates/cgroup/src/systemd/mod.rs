@@ -1,0 +1,14 @@
+//! Cgroups that systemd makes: a transient scope for each container
+//! (org.freedesktop.systemd1(5), systemd.resource-control(5)).
+//!
+//! D-Bus is a library with threads of its own, so nothing here touches the bus before the
+//! container's first process exists: [`Scope::plan`] only works out names.
+
+mod annotation;
+mod bus;
+mod devices;
+mod name;
+mod properties;
+mod scope;
+
+pub(crate) use scope::{Cgroups, Scope};

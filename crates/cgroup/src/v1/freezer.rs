@@ -1,0 +1,82 @@
+//! Freezing through `freezer.state` (cgroup-v1/freezer-subsystem.rst).
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::{CgroupError, file};
+
+const STATE: &str = "freezer.state";
+
+/// Whether the cgroup itself was told to freeze, and not only one above it.
+pub(crate) fn is_frozen(dir: &Path) -> bool {
+    file::read(dir, STATE).is_ok_and(|s| matches!(s.trim(), "FROZEN" | "FREEZING"))
+        && file::read(dir, "freezer.self_freezing").map_or(true, |s| s.trim() == "1")
+}
+
+/// Stops every process of the cgroup and returns when all have stopped.
+///
+/// New processes appear while the kernel freezes the old ones, and the state stays FREEZING then:
+/// it takes another write, and now and then a thaw and a pause, to get them all. The counts are
+/// those that runc found to work.
+///
+/// # Errors
+/// The cgroup did not freeze; it is thawed again, since FREEZING would be a trap.
+pub(crate) fn freeze(dir: &Path) -> Result<(), CgroupError> {
+    let result = try_freeze(dir);
+    if result.is_err() {
+        let _ = set(dir, "THAWED");
+    }
+    result
+}
+
+fn try_freeze(dir: &Path) -> Result<(), CgroupError> {
+    let failed = |reason| Err(CgroupError::Freeze { path: dir.to_owned(), reason });
+    for i in 0..1000 {
+        if i % 50 == 49 {
+            let _ = set(dir, "THAWED");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        set(dir, "FROZEN")?;
+        if i % 25 == 24 {
+            std::thread::sleep(Duration::from_micros(10));
+        }
+        let state =
+            file::read(dir, STATE).map_err(|source| CgroupError::Read { path: dir.join(STATE), source })?;
+        match state.trim() {
+            "FROZEN" => return Ok(()),
+            "FREEZING" => {}
+            other => return failed(format!("unexpected state {other}")),
+        }
+    }
+    failed("stayed in state FREEZING; try again".to_owned())
+}
+
+/// Lets the processes of the cgroup go on.
+pub(crate) fn thaw(dir: &Path) -> Result<(), CgroupError> {
+    set(dir, "THAWED")
+}
+
+fn set(dir: &Path, state: &str) -> Result<(), CgroupError> {
+    file::write(dir, STATE, state).map_err(|source| CgroupError::Write {
+        path: dir.join(STATE),
+        value: state.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cgroup_frozen_from_above_is_not_frozen_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &str| std::fs::write(dir.path().join(name), content).unwrap();
+        assert!(!is_frozen(dir.path()));
+        write(STATE, "FROZEN\n");
+        write("freezer.self_freezing", "0\n");
+        assert!(!is_frozen(dir.path()));
+        write("freezer.self_freezing", "1\n");
+        assert!(is_frozen(dir.path()));
+    }
+}

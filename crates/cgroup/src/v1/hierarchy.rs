@@ -1,0 +1,113 @@
+//! Finding the directories of a cgroup in the hierarchies that the host has mounted.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cgroups_rs::fs::hierarchies::{Mountinfo, mountinfo_self};
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
+
+use crate::path::{Own, below};
+
+/// Directories by controller, as runc's state has them: `name=systemd` for that hierarchy and the
+/// empty string for the cgroup2 tree of a hybrid host.
+pub(crate) type Paths = BTreeMap<String, PathBuf>;
+
+/// The controllers and named hierarchies that a container joins.
+const CONTROLLERS: [&str; 15] = [
+    "cpuset",
+    "devices",
+    "memory",
+    "cpu",
+    "cpuacct",
+    "pids",
+    "blkio",
+    "hugetlb",
+    "net_cls",
+    "net_prio",
+    "perf_event",
+    "freezer",
+    "rdma",
+    "misc",
+    "name=systemd",
+];
+
+/// The key of the cgroup2 tree on a hybrid host.
+pub(crate) const HYBRID: &str = "";
+
+/// Where the cgroup `path` is in every hierarchy mounted below `root`.
+///
+/// An absolute `path` is taken from each mount, a relative one from the caller's own cgroup there.
+pub(crate) fn locate(root: &Path, own: &Own, path: &Path) -> Paths {
+    // Read only when a mount is not where every distribution has it.
+    let mut table: Option<Vec<Mountinfo>> = None;
+    let mut paths = Paths::new();
+    for name in CONTROLLERS {
+        let Some(own) = own.controller(name) else { continue };
+        let base = usual_mount(root, name)
+            .and_then(|mount| if path.is_absolute() { Some(mount) } else { own_dir(&mount, own) })
+            .or_else(|| from_mountinfo(table.get_or_insert_with(mountinfo_self), name, path, own));
+        if let Some(base) = base {
+            paths.insert(name.to_owned(), below(&base, path));
+        }
+    }
+    let unified = root.join("unified");
+    if has_magic(&unified, CGROUP2_SUPER_MAGIC) {
+        paths.insert(HYBRID.to_owned(), below(&unified, path));
+    }
+    paths
+}
+
+fn has_magic(path: &Path, magic: nix::sys::statfs::FsType) -> bool {
+    statfs(path).is_ok_and(|s| s.filesystem_type() == magic)
+}
+
+/// `root/NAME`, where NAME may be a link to a mount of several controllers, as `cpu,cpuacct`.
+fn usual_mount(root: &Path, name: &str) -> Option<PathBuf> {
+    let mount = root.join(name.trim_start_matches("name="));
+    if !has_magic(&mount, CGROUP_SUPER_MAGIC) {
+        return None;
+    }
+    match std::fs::read_link(&mount) {
+        Ok(target) => Some(root.join(target.file_name()?)),
+        Err(_) => Some(mount),
+    }
+}
+
+/// The caller's own cgroup below `mount`; missing in a container that sees only its part of it.
+fn own_dir(mount: &Path, own: &Path) -> Option<PathBuf> {
+    Some(below(mount, own)).filter(|dir| dir.is_dir())
+}
+
+fn from_mountinfo(table: &[Mountinfo], name: &str, path: &Path, own: &Path) -> Option<PathBuf> {
+    let mount = table.iter().find(|m| m.super_opts.iter().any(|o| o == name))?;
+    if path.is_absolute() {
+        return Some(mount.mount_point.clone());
+    }
+    // Only the part of the hierarchy below mount_root is visible here.
+    let relative = own.strip_prefix(&mount.mount_root).unwrap_or(Path::new(""));
+    Some(mount.mount_point.join(relative))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(root: &str, options: &[&str]) -> Mountinfo {
+        Mountinfo {
+            mount_root: root.into(),
+            mount_point: "/m/cpu,cpuacct".into(),
+            fs_type: ("cgroup".into(), None),
+            super_opts: options.iter().map(|&o| o.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_container_sees_its_part_of_a_hierarchy_at_the_mount() {
+        let table = [mount("/docker/x", &["rw", "cpu", "cpuacct"])];
+        let find = |path: &str, own: &str| from_mountinfo(&table, "cpu", Path::new(path), Path::new(own));
+        assert_eq!(find("web", "/docker/x"), Some("/m/cpu,cpuacct".into()));
+        assert_eq!(find("web", "/docker/x/y"), Some("/m/cpu,cpuacct/y".into()));
+        assert_eq!(find("/web", "/docker/x/y"), Some("/m/cpu,cpuacct".into()));
+        assert_eq!(from_mountinfo(&table, "cpuset", Path::new("web"), Path::new("/")), None);
+    }
+}

@@ -1,0 +1,10 @@
+//! cgroup v1: a directory in each controller's own hierarchy (Documentation/admin-guide/cgroup-v1),
+//! and the cgroup2 tree of a hybrid host beside them.
+
+pub(crate) mod freezer;
+pub(crate) mod hierarchy;
+mod knobs;
+mod legacy;
+pub(crate) mod place;
+
+pub(crate) use legacy::Legacy;

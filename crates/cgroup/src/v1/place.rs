@@ -1,0 +1,138 @@
+//! Creating a container's cgroups in the v1 hierarchies.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cgroups_rs::fs::Controller;
+use cgroups_rs::fs::cpuset::CpuSetController;
+
+use super::hierarchy::{HYBRID, Paths, locate};
+use super::{Legacy, freezer, knobs};
+use crate::path::{Own, clean};
+use crate::wanted::Wanted;
+use crate::{CgroupError, Request, file, knob, procs};
+
+/// Creates the cgroups of `request` in the hierarchies mounted below `root`.
+///
+/// `None` when an ordinary user may create it nowhere and asks for no limits.
+pub(crate) fn create(root: &Path, request: &Request, wanted: &Wanted) -> Result<Option<Legacy>, CgroupError> {
+    if request.resources.is_some_and(|r| r.unified().as_ref().is_some_and(|u| !u.is_empty())) {
+        return Err(CgroupError::UnifiedOnV1);
+    }
+    let own = Own::read().map_err(|source| CgroupError::Read { path: "/proc/self/cgroup".into(), source })?;
+    let path = clean(request.path.filter(|p| !p.is_empty()).unwrap_or(request.id));
+    let mut paths = locate(root, &own, &path);
+    if paths.keys().all(|name| name == HYBRID) {
+        return none_mounted(root, request, wanted);
+    }
+    check_reusable(&paths)?;
+    let mut made = Vec::new();
+    let result = mkdir_all(&mut paths, request.rootless, &mut made)
+        .and_then(|denied| check_controllers(&paths, wanted, denied.as_ref()))
+        .and_then(|()| realtime(&paths, request));
+    if let Err(e) = result {
+        for dir in made.iter().rev() {
+            let _ = std::fs::remove_dir(dir);
+        }
+        return Err(e);
+    }
+    if paths.is_empty() {
+        if let Some(path) = request.path {
+            tracing::warn!("linux.cgroupsPath {path:?} is not writable by this user and ignored");
+        }
+        return Ok(None);
+    }
+    Ok(Some(Legacy { paths, rootless: request.rootless }))
+}
+
+fn none_mounted(root: &Path, request: &Request, wanted: &Wanted) -> Result<Option<Legacy>, CgroupError> {
+    if request.rootless && wanted.is_empty() {
+        return Ok(None);
+    }
+    Err(CgroupError::NoHierarchy { root: root.to_owned() })
+}
+
+/// One hierarchy stands for all, as in runc: looking into each would cost more than it finds.
+fn check_reusable(paths: &Paths) -> Result<(), CgroupError> {
+    let Some(dir) = paths.get("devices").or_else(|| paths.values().next()) else { return Ok(()) };
+    if dir.exists() {
+        let count = procs::all(dir)?.len();
+        if count != 0 {
+            return Err(CgroupError::NotEmpty { path: dir.clone(), count });
+        }
+    }
+    match paths.get("freezer") {
+        Some(dir) if freezer::is_frozen(dir) => Err(CgroupError::Frozen { path: dir.clone() }),
+        _ => Ok(()),
+    }
+}
+
+/// What a hierarchy said that an ordinary user may not write to.
+pub(crate) type Denied = (PathBuf, io::Error);
+
+/// Makes the directories and drops those that the caller may not make; returns the first refusal.
+pub(crate) fn mkdir_all(
+    paths: &mut Paths,
+    rootless: bool,
+    made: &mut Vec<PathBuf>,
+) -> Result<Option<Denied>, CgroupError> {
+    let mut denied = None;
+    let mut dropped = Vec::new();
+    for (name, dir) in paths.iter() {
+        let existed = dir.exists();
+        match mkdir(name, dir) {
+            Ok(()) if existed => {}
+            Ok(()) => made.push(dir.clone()),
+            // Neither controls anything, so a host that has them read-only loses nothing.
+            Err(_) if super::legacy::is_optional(name) => dropped.push(name.clone()),
+            Err(source) if rootless && file::is_denied(&source) => {
+                dropped.push(name.clone());
+                denied.get_or_insert((dir.clone(), source));
+            }
+            Err(source) => return Err(CgroupError::Create { path: dir.clone(), source }),
+        }
+    }
+    paths.retain(|name, _| !dropped.contains(name));
+    Ok(denied)
+}
+
+fn mkdir(name: &str, dir: &Path) -> io::Result<()> {
+    if name != "cpuset" {
+        return std::fs::create_dir_all(dir);
+    }
+    // No process can join a cpuset that has no CPUs and memory nodes; cgroups-rs copies the
+    // parents' down to every level that has none.
+    CpuSetController::new(dir.to_owned(), PathBuf::from("/"), false).create().map_err(io_error)
+}
+
+/// The system call's error inside one of cgroups-rs.
+fn io_error(error: cgroups_rs::fs::error::Error) -> io::Error {
+    let errno = std::error::Error::source(&error)
+        .and_then(|cause| cause.downcast_ref::<io::Error>())
+        .and_then(io::Error::raw_os_error);
+    errno.map_or_else(|| io::Error::other(error), io::Error::from_raw_os_error)
+}
+
+/// Finds out before anything starts that a limit could not be set.
+fn check_controllers(paths: &Paths, wanted: &Wanted, denied: Option<&Denied>) -> Result<(), CgroupError> {
+    let missing = wanted.missing(|c| paths.contains_key(if c == "io" { "blkio" } else { c }));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let (why, remedy) = match denied {
+        Some((dir, source)) => (
+            format!("this user may not set (mkdir {}: {source})", dir.display()),
+            "cgroup v1 delegates nothing to users by itself: boot with systemd.unified_cgroup_hierarchy=1, \
+             or have root create the cgroup, chown it to you and name it in linux.cgroupsPath, or remove the limits",
+        ),
+        None => ("this host has not mounted".to_owned(), "mount them (cgroupfs-mount) or remove the limits"),
+    };
+    Err(missing.unavailable(why, remedy.to_owned()))
+}
+
+/// Realtime bandwidth, which must be there before a process with a realtime policy may join.
+fn realtime(paths: &Paths, request: &Request) -> Result<(), CgroupError> {
+    let Some(cpu) = request.resources.and_then(|r| r.cpu().as_ref()) else { return Ok(()) };
+    let knobs = knobs::realtime(cpu);
+    knob::write_all(&knobs, |c| paths.get(c).cloned(), |_| CgroupError::NoHierarchy { root: PathBuf::new() })
+}

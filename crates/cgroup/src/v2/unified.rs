@@ -1,0 +1,92 @@
+//! A container's cgroup on the unified hierarchy.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::LinuxResources;
+use serde::{Deserialize, Serialize};
+
+use crate::devices::{self, Ruleset};
+use crate::wanted::Wanted;
+use crate::{CgroupError, file, knob, procs, v2};
+
+/// One directory, with everything of the container in it and below it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Unified {
+    pub(crate) path: PathBuf,
+}
+
+impl Unified {
+    /// The directory for clone3's `CLONE_INTO_CGROUP`, which takes an `O_PATH` descriptor too.
+    pub(crate) fn open(&self) -> io::Result<OwnedFd> {
+        open_dir(&self.path)
+    }
+
+    /// Writes the limits of `resources`; returns what was left out.
+    pub(crate) fn apply(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
+        let knobs = v2::knobs::knobs(resources)?;
+        if !knobs.is_empty() {
+            v2::place::check_controllers(&self.path, &Wanted::from(Some(resources)))?;
+        }
+        self.check_usage(resources)?;
+        let dir = |_: &str| Some(self.path.clone());
+        knob::write_all(&knobs, dir, |_| CgroupError::UnifiedOnV1)?;
+        Ok(v2::knobs::ignored(resources))
+    }
+
+    /// Allows the devices of `resources` and the default ones, and no others.
+    pub(crate) fn apply_devices(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        devices::install(&self.path, &Ruleset::of(resources)?)
+    }
+
+    /// `memory.checkBeforeUpdate`: a limit below what is in use is refused instead of killing.
+    fn check_usage(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        let Some(memory) = resources.memory().filter(|m| m.check_before_update() == Some(true)) else {
+            return Ok(());
+        };
+        let Some(usage) =
+            file::read(&self.path, "memory.current").ok().and_then(|s| s.trim().parse::<i64>().ok())
+        else {
+            return Ok(());
+        };
+        for (field, limit) in [("memory.limit", memory.limit()), ("memory.swap", memory.swap())] {
+            if let Some(limit) = limit.filter(|l| *l > 0 && *l <= usage) {
+                return Err(CgroupError::InvalidResource {
+                    field,
+                    value: limit.to_string(),
+                    reason: "the container uses more than that, and memory.checkBeforeUpdate is set",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Processes that the kernel killed in it for want of memory.
+    pub(crate) fn oom_kills(&self) -> u64 {
+        let events = file::read(&self.path, "memory.events").unwrap_or_default();
+        file::keyed(&events, "oom_kill").unwrap_or(0)
+    }
+
+    pub(crate) fn pids(&self) -> Result<Vec<i32>, CgroupError> {
+        procs::all(&self.path)
+    }
+}
+
+/// `cgroup.kill` (Linux 5.14): no fork can race with it. False where there is none; a threaded
+/// cgroup refuses it with EOPNOTSUPP.
+pub(crate) fn kill(dir: &Path) -> Result<bool, CgroupError> {
+    match file::write(dir, "cgroup.kill", "1") {
+        Ok(()) => Ok(true),
+        Err(e) if file::is_gone(&e) || e.raw_os_error() == Some(nix::libc::EOPNOTSUPP) => Ok(false),
+        Err(source) => Err(CgroupError::Write { path: dir.join("cgroup.kill"), value: "1".into(), source }),
+    }
+}
+
+/// A directory handle that can only be used to name the cgroup.
+pub(crate) fn open_dir(dir: &Path) -> io::Result<OwnedFd> {
+    let flags = nix::libc::O_PATH | nix::libc::O_DIRECTORY | nix::libc::O_NOFOLLOW;
+    OpenOptions::new().read(true).custom_flags(flags).open(dir).map(OwnedFd::from)
+}

@@ -1,0 +1,142 @@
+//! cgroup v2: on a host that has it, as it is; elsewhere mounted over /sys/fs/cgroup in a mount
+//! namespace of the test's own. Skipped, with a word why, for anybody but root.
+
+mod common;
+
+use std::path::Path;
+
+use common::{Guard, MOUNT, Shell, is_root, name, read, request, resources};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+use rootling_cgroup::{Cgroup, CgroupError, Request};
+
+/// Runs `test` where /sys/fs/cgroup is a cgroup2 mount.
+fn on_cgroup2(test: impl FnOnce() + Send + 'static) {
+    if !is_root() {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    // A mount namespace belongs to a thread, so the others keep theirs.
+    let thread = std::thread::spawn(move || {
+        if statfs(MOUNT).is_ok_and(|s| s.filesystem_type() != CGROUP2_SUPER_MAGIC) {
+            unshare(CloneFlags::CLONE_NEWNS).unwrap();
+            let none = None::<&str>;
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+            mount(Some("cgroup2"), MOUNT, Some("cgroup2"), MsFlags::empty(), none).unwrap();
+        }
+        test();
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[test]
+fn a_container_is_placed_frozen_killed_and_removed() {
+    on_cgroup2(|| {
+        let id = name("life");
+        let none = resources("{}");
+        let mut cgroup = Guard(Cgroup::prepare(&request(&id, &none)).unwrap());
+        assert!(cgroup.0.clone_into().is_some());
+        let path = cgroup.0.paths()[""].clone();
+        assert!(path.starts_with(MOUNT) && path.ends_with(&id), "{path}");
+        let mut shell = Shell::new("sleep 60 & sleep 60");
+        cgroup.0.attach(shell.pid()).unwrap();
+        assert_eq!(cgroup.0.pids(), [shell.pid()]);
+        assert!(cgroup.0.clone_into_that_of(shell.pid()).is_some());
+
+        let json = serde_json::to_string(&cgroup.0).unwrap();
+        let cgroup = Guard(serde_json::from_str(&json).unwrap());
+        cgroup.0.freeze().unwrap();
+        assert!(cgroup.0.is_frozen());
+        let error = Cgroup::prepare(&request(&id, &none)).unwrap_err();
+        assert!(matches!(error, CgroupError::NotEmpty { .. }), "{error}");
+        cgroup.0.thaw().unwrap();
+        assert!(!cgroup.0.is_frozen());
+        cgroup.0.kill_all(nix::libc::SIGTERM).unwrap();
+        assert!(!shell.child.wait().unwrap().success());
+        assert!(cgroup.0.is_empty());
+        cgroup.0.remove().unwrap();
+        assert!(!Path::new(&path).exists());
+    });
+}
+
+#[test]
+fn sub_cgroups_are_killed_and_removed_with_it() {
+    on_cgroup2(|| {
+        let id = name("nested");
+        let none = resources("{}");
+        let cgroup = Guard(Cgroup::prepare(&request(&id, &none)).unwrap());
+        let path = cgroup.0.paths()[""].clone();
+        std::fs::create_dir_all(format!("{path}/a/b")).unwrap();
+        let mut shell = Shell::new("true");
+        let mut sub = cgroup.0.sub("a/b").unwrap();
+        sub.attach(shell.pid()).unwrap();
+        assert_eq!(cgroup.0.pids(), [shell.pid()]);
+        assert!(cgroup.0.sub("c").is_err());
+        assert!(cgroup.0.sub("../../..").unwrap().paths()[""].starts_with(&path));
+        cgroup.0.kill_all(nix::libc::SIGKILL).unwrap();
+        shell.child.wait().unwrap();
+        cgroup.0.remove().unwrap();
+        assert!(!Path::new(&path).exists());
+    });
+}
+
+#[test]
+fn a_process_that_lingers_is_waited_for() {
+    on_cgroup2(|| {
+        let id = name("linger");
+        let none = resources("{}");
+        let mut cgroup = Guard(Cgroup::prepare(&request(&id, &none)).unwrap());
+        let shell = Shell::new("sleep 0.1");
+        cgroup.0.attach(shell.pid()).unwrap();
+        let reaper = std::thread::spawn(move || shell.go());
+        cgroup.0.remove().unwrap();
+        assert!(reaper.join().unwrap());
+    });
+}
+
+#[test]
+fn only_the_default_devices_are_open() {
+    on_cgroup2(|| {
+        let id = name("devices");
+        let none = resources("{}");
+        let mut cgroup = Guard(Cgroup::prepare(&request(&id, &none)).unwrap());
+        cgroup.0.apply(&none).unwrap();
+        let script = ": >/dev/null && : </dev/urandom && ! (: </dev/kmsg) 2>/dev/null";
+        let shell = Shell::new(script);
+        cgroup.0.attach(shell.pid()).unwrap();
+        assert!(shell.go());
+        // New rules replace the old ones: two programs would have to agree.
+        let kmsg = r#"{"devices":[{"allow":true,"type":"c","major":1,"minor":11,"access":"r"}]}"#;
+        cgroup.0.apply(&resources(kmsg)).unwrap();
+        let shell = Shell::new(": </dev/kmsg && ! (: >/dev/kmsg) 2>/dev/null");
+        cgroup.0.attach(shell.pid()).unwrap();
+        assert!(shell.go());
+    });
+}
+
+#[test]
+fn a_controller_that_the_host_has_is_enabled_and_one_that_it_lacks_is_named() {
+    on_cgroup2(|| {
+        let offered = read(MOUNT, "cgroup.controllers");
+        let parent = name("limits");
+        let path = format!("/{parent}/web");
+        let limits = resources(r#"{"hugepageLimits":[{"pageSize":"2MB","limit":4194304}]}"#);
+        if offered.contains("hugetlb") {
+            let cgroup = Cgroup::prepare(&Request { path: Some(&path), ..request("web", &limits) });
+            let cgroup = Guard(cgroup.unwrap());
+            cgroup.0.apply(&limits).unwrap();
+            assert_eq!(read(&cgroup.0.paths()[""], "hugetlb.2MB.max"), "4194304");
+        }
+        if !offered.contains("rdma") {
+            let limits = resources(r#"{"unified":{"rdma.max":"x hca_handle=1"}}"#);
+            let error = Cgroup::prepare(&Request { path: Some(&path), ..request("web", &limits) });
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("controller(s) rdma"), "{error}");
+            assert!(!Path::new(MOUNT).join(&path[1..]).exists());
+        }
+        let _ = std::fs::remove_dir(Path::new(MOUNT).join(&parent));
+    });
+}

@@ -1,0 +1,173 @@
+//! Reading `config.json`.
+//!
+//! The common case is one open, one read and one parse straight into the typed spec. Only when that
+//! parse objects is the document looked at again as plain JSON: what runc accepts all the same is
+//! then put right (see [`crate::load`]'s `relax`), and what is really wrong is reported with the
+//! path of its field.
+
+mod relax;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Spec;
+use serde_json::error::Category;
+
+use crate::validate;
+
+/// The file's name inside a bundle (OCI runtime specification, "Filesystem Bundle").
+pub const CONFIG_FILE: &str = "config.json";
+
+/// A parsed `config.json`.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The spec as written; nothing has been validated or adapted yet.
+    pub spec: Spec,
+    /// What was ignored or looks odd, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Why a `config.json` could not be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The bundle does not exist.
+    #[error("bundle {}: no such directory", .0.display())]
+    NoBundle(PathBuf),
+    /// The bundle is something else than a directory.
+    #[error("bundle {}: not a directory", .0.display())]
+    NotADirectory(PathBuf),
+    /// The bundle has no `config.json`.
+    #[error("bundle {}: no {CONFIG_FILE}; create one with `rootling spec`", .0.display())]
+    NoConfig(PathBuf),
+    /// The file could not be opened or read.
+    #[error("{}: cannot be read: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// The file is not JSON.
+    #[error("{}: line {line} column {column}: {reason}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line of the mistake, from 1.
+        line: usize,
+        /// Column of the mistake in bytes, from 1 (0 at the start of a line).
+        column: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// The file is JSON, but a field is missing or of another type.
+    #[error("{}: {reason}", path.display())]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// The field's path, such as `process.args` or `mounts[3].options`; empty for the document.
+        field: String,
+        /// The field's path and what is wrong with it.
+        reason: String,
+    },
+}
+
+/// Reads the `config.json` of the bundle at `dir`.
+///
+/// # Errors
+/// [`LoadError`]: no such bundle, no `config.json`, unreadable, not JSON, or not a spec.
+pub fn bundle(dir: &Path) -> Result<Loaded, LoadError> {
+    let path = dir.join(CONFIG_FILE);
+    let json = read(&path).map_err(|error| explain(dir, &path, error))?;
+    from_slice(&path, &json)
+}
+
+/// Reads a spec from any file, for `run --config FILE`.
+///
+/// # Errors
+/// [`LoadError`], as for [`bundle`].
+pub fn file(path: &Path) -> Result<Loaded, LoadError> {
+    let json = read(path).map_err(|reason| LoadError::Unreadable { path: path.to_owned(), reason })?;
+    from_slice(path, &json)
+}
+
+/// Parses `json`; `name` is the file that errors speak of.
+///
+/// # Errors
+/// [`LoadError::Syntax`] or [`LoadError::Field`].
+pub fn from_slice(name: &Path, json: &[u8]) -> Result<Loaded, LoadError> {
+    let mut warnings = Vec::new();
+    let spec = typed(name, json, &mut warnings, relax::spec)?;
+    warnings.extend(validate::warnings(&spec));
+    Ok(Loaded { spec, warnings })
+}
+
+/// Parses the process object that `exec --process FILE` names, with the same tolerance and errors.
+/// The second value holds the warnings.
+///
+/// # Errors
+/// [`LoadError::Syntax`] or [`LoadError::Field`].
+pub fn process_from_slice(
+    name: &Path,
+    json: &[u8],
+) -> Result<(oci_spec::runtime::Process, Vec<String>), LoadError> {
+    let mut warnings = Vec::new();
+    let process = typed(name, json, &mut warnings, relax::process)?;
+    Ok((process, warnings))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut json = Vec::with_capacity(file.metadata().map_or(0, |m| m.len() as usize + 1).min(1 << 20));
+    file.read_to_end(&mut json)?;
+    Ok(json)
+}
+
+/// Finds out what an errno from opening `dir/config.json` was about; only now does the bundle itself
+/// get looked at.
+fn explain(dir: &Path, path: &Path, error: io::Error) -> LoadError {
+    match error.kind() {
+        io::ErrorKind::NotFound if !dir.exists() => LoadError::NoBundle(dir.to_owned()),
+        io::ErrorKind::NotFound => LoadError::NoConfig(dir.to_owned()),
+        io::ErrorKind::NotADirectory => LoadError::NotADirectory(dir.to_owned()),
+        _ => LoadError::Unreadable { path: path.to_owned(), reason: error },
+    }
+}
+
+fn typed<T: serde::de::DeserializeOwned>(
+    name: &Path,
+    json: &[u8],
+    warnings: &mut Vec<String>,
+    relax: fn(&mut serde_json::Value, &mut Vec<String>),
+) -> Result<T, LoadError> {
+    let error = match serde_json::from_slice(json) {
+        Ok(spec) => return Ok(spec),
+        Err(error) => error,
+    };
+    if error.classify() != Category::Data {
+        return Err(syntax(name, &error));
+    }
+    // The typed parse may have stopped before a syntax error further down: this one finds it.
+    let mut value = serde_json::from_slice(json).map_err(|error| syntax(name, &error))?;
+    relax(&mut value, warnings);
+    serde_path_to_error::deserialize(value).map_err(|error| field(name, &error))
+}
+
+fn syntax(name: &Path, error: &serde_json::Error) -> LoadError {
+    let (line, column) = (error.line(), error.column());
+    let text = error.to_string();
+    let reason = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text).to_owned();
+    LoadError::Syntax { path: name.to_owned(), line, column, reason }
+}
+
+fn field(name: &Path, error: &serde_path_to_error::Error<serde_json::Error>) -> LoadError {
+    // serde_path_to_error calls the whole document ".".
+    let field = Some(error.path().to_string()).filter(|path| path != ".").unwrap_or_default();
+    let reason =
+        if field.is_empty() { error.inner().to_string() } else { format!("{field}: {}", error.inner()) };
+    LoadError::Field { path: name.to_owned(), field, reason }
+}
+
+#[cfg(test)]
+mod tests;

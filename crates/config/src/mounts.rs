@@ -1,0 +1,247 @@
+//! Mount options: from the words of `mounts[].options` to the kernel's flags.
+//!
+//! OCI runtime specification, "Mounts" and "Linux mount options"; mount(2), `mount_setattr(2)`. The
+//! words and their effects are in [`table`]; this module folds a list of them into one value.
+
+pub mod table;
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use oci_spec::runtime::Mount;
+
+use self::table::{ATIME_FLAGS, Effect, MOUNT_ATTR_ATIME, MS_BIND, MS_REC, MS_REMOUNT};
+
+/// How a bind mount treats the mounts below its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// `bind`: leaves them out.
+    Plain,
+    /// `rbind`: takes them along.
+    Recursive,
+}
+
+/// How an id-mapped mount treats the mounts below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdmapKind {
+    /// `idmap`: only the mount itself.
+    Plain,
+    /// `ridmap`: the whole tree (`AT_RECURSIVE`).
+    Recursive,
+}
+
+/// What the options of one mount ask for. A later option wins over an earlier one that says the
+/// opposite.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // Independent switches, each one word of the specification.
+pub struct MountOptions {
+    /// `MS_*` attributes to set (linux/mount.h). `MS_BIND`, `MS_REC` and `MS_REMOUNT` are not among
+    /// them, see `bind` and `remount`; [`MountOptions::mount_flags`] has them all.
+    pub set: u64,
+    /// `MS_*` attributes that were explicitly cleared, such as `MS_RDONLY` for `rw`. Never shares a
+    /// bit with `set`.
+    pub clear: u64,
+    /// `MOUNT_ATTR_*` to set on the whole tree, for `mount_setattr(2)` with `AT_RECURSIVE`.
+    pub rec_set: u64,
+    /// `MOUNT_ATTR_*` to clear on the whole tree; holds `MOUNT_ATTR__ATIME` whenever an access-time
+    /// option was given, as the system call wants it.
+    pub rec_clear: u64,
+    /// Propagation changes in the order given: `MS_SHARED` and its kin, with `MS_REC` for the
+    /// recursive ones. Each takes a mount(2) call of its own.
+    pub propagation: Vec<u64>,
+    /// What is left for the filesystem, in the order given; mount(2) takes it joined by commas.
+    pub data: Vec<String>,
+    /// This is a bind mount.
+    pub bind: Option<Bind>,
+    /// An existing mount is changed, nothing new is mounted.
+    pub remount: bool,
+    /// A new tmpfs starts with a copy of what it covers.
+    pub tmpcopyup: bool,
+    /// The mount is id-mapped: with its own maps when it has any, with the container's otherwise.
+    pub idmap: Option<IdmapKind>,
+    /// The source is not followed when it is a symbolic link.
+    pub src_nofollow: bool,
+    /// The destination is not followed when it is a symbolic link.
+    pub dest_nofollow: bool,
+    /// When the source is a symbolic link, the link itself is made anew at the destination.
+    pub copy_symlink: bool,
+}
+
+/// Why a mount was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MountError {
+    /// A bind mount with an option that only a filesystem could understand.
+    #[error(
+        "mount {destination:?}: bind mounts cannot have any filesystem-specific options applied: \
+         {option:?} is not a mount flag; remove it"
+    )]
+    DataOnBind {
+        /// Where the mount goes.
+        destination: String,
+        /// The option.
+        option: String,
+    },
+    /// A NUL byte, which would end the string in the system call.
+    #[error("mount {destination:?}: mount field contains null byte: {field}; remove it")]
+    Nul {
+        /// Where the mount goes.
+        destination: String,
+        /// `destination`, `source`, `type` or `options`.
+        field: &'static str,
+    },
+    /// Nowhere to mount.
+    #[error("mount of {source_path:?}: destination is empty; name a directory or file in the container")]
+    NoDestination {
+        /// What was to be mounted.
+        source_path: String,
+    },
+    /// A bind of nothing.
+    #[error("mount {destination:?}: a bind mount needs a source; name a file or directory of the host")]
+    NoSource {
+        /// Where the mount goes.
+        destination: String,
+    },
+}
+
+/// Reads the options of one mount.
+///
+/// A mount of type `bind` is a bind even without the option, and one with id maps of its own is
+/// id-mapped even without `idmap`.
+///
+/// # Errors
+/// [`MountError`]: a bind mount with data for a filesystem, an empty destination, a bind without a
+/// source, a NUL byte anywhere.
+pub fn parse(mount: &Mount) -> Result<MountOptions, MountError> {
+    let mut options = MountOptions::default();
+    for word in mount.options().iter().flatten() {
+        match table::effect(word) {
+            Some(effect) => options.apply(effect),
+            None if word.is_empty() => {}
+            None => options.data.push(word.clone()),
+        }
+    }
+    if mount.typ().as_deref() == Some("bind") && options.bind.is_none() {
+        options.bind = Some(Bind::Plain);
+    }
+    if options.idmap.is_none()
+        && [mount.uid_mappings(), mount.gid_mappings()].into_iter().flatten().any(|maps| !maps.is_empty())
+    {
+        options.idmap = Some(IdmapKind::Plain);
+    }
+    check(mount, &options)?;
+    Ok(options)
+}
+
+fn check(mount: &Mount, options: &MountOptions) -> Result<(), MountError> {
+    let destination = || mount.destination().display().to_string();
+    let source = mount.source().as_deref().unwrap_or(Path::new(""));
+    if mount.destination().as_os_str().is_empty() {
+        return Err(MountError::NoDestination { source_path: source.display().to_string() });
+    }
+    if let Some(field) = nul_field(mount, source, options) {
+        return Err(MountError::Nul { destination: destination(), field });
+    }
+    if options.bind.is_some() {
+        if source.as_os_str().is_empty() && !options.remount {
+            return Err(MountError::NoSource { destination: destination() });
+        }
+        // No filesystem will ever see it: silently dropping it would hide a misspelt `nosuid`.
+        if let Some(option) = options.data.first() {
+            return Err(MountError::DataOnBind { destination: destination(), option: option.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn nul_field(mount: &Mount, source: &Path, options: &MountOptions) -> Option<&'static str> {
+    let nul = |path: &Path| path.as_os_str().as_bytes().contains(&0);
+    if nul(mount.destination()) {
+        Some("destination")
+    } else if nul(source) {
+        Some("source")
+    } else if mount.typ().as_deref().is_some_and(|typ| typ.contains('\0')) {
+        Some("type")
+    } else if options.data.iter().any(|word| word.contains('\0')) {
+        Some("options")
+    } else {
+        None
+    }
+}
+
+/// The `MS_*` flags of a `rootfsPropagation` or propagation option, or `None` for any other word.
+pub fn propagation(word: &str) -> Option<u64> {
+    match table::effect(word) {
+        Some(Effect::Propagation(flags)) => Some(flags),
+        _ => None,
+    }
+}
+
+impl MountOptions {
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Nothing => {}
+            Effect::Set(flag) => self.set_flag(flag),
+            Effect::Clear(flag) => {
+                self.set &= !flag;
+                self.clear |= flag;
+            }
+            Effect::RecSet(attr) => {
+                self.rec_set |= attr;
+                self.rec_clear &= !attr;
+            }
+            Effect::RecClear(attr) => {
+                self.rec_set &= !attr;
+                self.rec_clear |= attr;
+            }
+            // The access-time attributes are one number of three bits, not three switches: the whole
+            // field is cleared whenever one of its values is asked for.
+            Effect::RecAtime(value) => {
+                self.rec_set = (self.rec_set & !MOUNT_ATTR_ATIME) | value;
+                self.rec_clear |= MOUNT_ATTR_ATIME;
+            }
+            Effect::Propagation(flags) => self.propagation.push(flags),
+            Effect::Bind(kind) => self.bind = Some(kind),
+            Effect::Remount => self.remount = true,
+            Effect::TmpCopyUp => self.tmpcopyup = true,
+            Effect::Idmap(kind) => self.idmap = Some(kind),
+            Effect::SrcNofollow => self.src_nofollow = true,
+            Effect::DestNofollow => self.dest_nofollow = true,
+            Effect::CopySymlink => self.copy_symlink = true,
+        }
+    }
+
+    fn set_flag(&mut self, flag: u64) {
+        // The kernel takes one access-time mode; with two given it would choose by a rule of its own
+        // instead of by order.
+        if flag & ATIME_FLAGS != 0 {
+            self.set &= !ATIME_FLAGS;
+        }
+        self.set |= flag;
+        self.clear &= !flag;
+    }
+
+    /// All flags for the first mount(2) call: the attributes to set, and `MS_BIND`, `MS_REC`,
+    /// `MS_REMOUNT` where asked for. Propagation is not included.
+    pub fn mount_flags(&self) -> u64 {
+        let bind = match self.bind {
+            Some(Bind::Plain) => MS_BIND,
+            Some(Bind::Recursive) => MS_BIND | MS_REC,
+            None => 0,
+        };
+        self.set | bind | if self.remount { MS_REMOUNT } else { 0 }
+    }
+
+    /// The data string for mount(2), or `None` when there is none.
+    pub fn data_string(&self) -> Option<String> {
+        (!self.data.is_empty()).then(|| self.data.join(","))
+    }
+
+    /// The value of the last `key=value` among the data, such as `mode` or `gid`.
+    pub fn data_value(&self, key: &str) -> Option<&str> {
+        self.data.iter().rev().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+use serde_json::json;
+
+use super::table::*;
+use super::*;
+
+fn mount(typ: &str, options: &[&str]) -> Mount {
+    let value = json!({ "destination": "/mnt", "type": typ, "source": "/src", "options": options });
+    serde_json::from_value(value).expect("mount")
+}
+
+fn tmpfs(options: &[&str]) -> MountOptions {
+    parse(&mount("tmpfs", options)).expect("valid")
+}
+
+#[test]
+fn the_table_is_sorted_for_its_binary_search() {
+    assert!(OPTIONS.is_sorted_by_key(|(name, _)| name));
+    for (name, expected) in OPTIONS {
+        assert_eq!(effect(name), Some(*expected), "{name}");
+    }
+}
+
+#[test]
+fn flag_numbers_are_the_kernels() {
+    for (ours, theirs) in [
+        (MS_RDONLY, libc::MS_RDONLY),
+        (MS_NOSUID, libc::MS_NOSUID),
+        (MS_NODEV, libc::MS_NODEV),
+        (MS_NOEXEC, libc::MS_NOEXEC),
+        (MS_SYNCHRONOUS, libc::MS_SYNCHRONOUS),
+        (MS_REMOUNT, libc::MS_REMOUNT),
+        (MS_MANDLOCK, libc::MS_MANDLOCK),
+        (MS_DIRSYNC, libc::MS_DIRSYNC),
+        (MS_NOSYMFOLLOW, libc::MS_NOSYMFOLLOW),
+        (MS_NOATIME, libc::MS_NOATIME),
+        (MS_NODIRATIME, libc::MS_NODIRATIME),
+        (MS_BIND, libc::MS_BIND),
+        (MS_REC, libc::MS_REC),
+        (MS_SILENT, libc::MS_SILENT),
+        (MS_UNBINDABLE, libc::MS_UNBINDABLE),
+        (MS_PRIVATE, libc::MS_PRIVATE),
+        (MS_SLAVE, libc::MS_SLAVE),
+        (MS_SHARED, libc::MS_SHARED),
+        (MS_RELATIME, libc::MS_RELATIME),
+        (MS_I_VERSION, libc::MS_I_VERSION),
+        (MS_STRICTATIME, libc::MS_STRICTATIME),
+        (MS_LAZYTIME, libc::MS_LAZYTIME),
+        (MOUNT_ATTR_RDONLY, libc::MOUNT_ATTR_RDONLY),
+        (MOUNT_ATTR_NOSUID, libc::MOUNT_ATTR_NOSUID),
+        (MOUNT_ATTR_NODEV, libc::MOUNT_ATTR_NODEV),
+        (MOUNT_ATTR_NOEXEC, libc::MOUNT_ATTR_NOEXEC),
+        (MOUNT_ATTR_ATIME, libc::MOUNT_ATTR__ATIME),
+        (MOUNT_ATTR_RELATIME, libc::MOUNT_ATTR_RELATIME),
+        (MOUNT_ATTR_NOATIME, libc::MOUNT_ATTR_NOATIME),
+        (MOUNT_ATTR_STRICTATIME, libc::MOUNT_ATTR_STRICTATIME),
+        (MOUNT_ATTR_NODIRATIME, libc::MOUNT_ATTR_NODIRATIME),
+        (MOUNT_ATTR_NOSYMFOLLOW, libc::MOUNT_ATTR_NOSYMFOLLOW),
+    ] {
+        assert_eq!(ours, theirs);
+    }
+}
+
+#[test]
+fn each_flag_option_sets_or_clears_its_flag() {
+    for (word, set, clear) in [
+        ("async", 0, MS_SYNCHRONOUS),
+        ("sync", MS_SYNCHRONOUS, 0),
+        ("atime", 0, MS_NOATIME),
+        ("noatime", MS_NOATIME, 0),
+        ("defaults", 0, 0),
+        ("dev", 0, MS_NODEV),
+        ("nodev", MS_NODEV, 0),
+        ("diratime", 0, MS_NODIRATIME),
+        ("nodiratime", MS_NODIRATIME, 0),
+        ("dirsync", MS_DIRSYNC, 0),
+        ("exec", 0, MS_NOEXEC),
+        ("noexec", MS_NOEXEC, 0),
+        ("iversion", MS_I_VERSION, 0),
+        ("noiversion", 0, MS_I_VERSION),
+        ("lazytime", MS_LAZYTIME, 0),
+        ("nolazytime", 0, MS_LAZYTIME),
+        ("loud", 0, MS_SILENT),
+        ("silent", MS_SILENT, 0),
+        ("mand", MS_MANDLOCK, 0),
+        ("nomand", 0, MS_MANDLOCK),
+        ("relatime", MS_RELATIME, 0),
+        ("norelatime", 0, MS_RELATIME),
+        ("ro", MS_RDONLY, 0),
+        ("rw", 0, MS_RDONLY),
+        ("strictatime", MS_STRICTATIME, 0),
+        ("nostrictatime", 0, MS_STRICTATIME),
+        ("suid", 0, MS_NOSUID),
+        ("nosuid", MS_NOSUID, 0),
+        ("symfollow", 0, MS_NOSYMFOLLOW),
+        ("nosymfollow", MS_NOSYMFOLLOW, 0),
+    ] {
+        assert_eq!(tmpfs(&[word]), MountOptions { set, clear, ..Default::default() }, "{word}");
+    }
+}
+
+#[test]
+fn each_recursive_option_changes_its_attribute() {
+    for (word, rec_set, rec_clear) in [
+        ("rro", MOUNT_ATTR_RDONLY, 0),
+        ("rrw", 0, MOUNT_ATTR_RDONLY),
+        ("rnosuid", MOUNT_ATTR_NOSUID, 0),
+        ("rsuid", 0, MOUNT_ATTR_NOSUID),
+        ("rnodev", MOUNT_ATTR_NODEV, 0),
+        ("rdev", 0, MOUNT_ATTR_NODEV),
+        ("rnoexec", MOUNT_ATTR_NOEXEC, 0),
+        ("rexec", 0, MOUNT_ATTR_NOEXEC),
+        ("rnodiratime", MOUNT_ATTR_NODIRATIME, 0),
+        ("rdiratime", 0, MOUNT_ATTR_NODIRATIME),
+        ("rnosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0),
+        ("rsymfollow", 0, MOUNT_ATTR_NOSYMFOLLOW),
+        ("rnoatime", MOUNT_ATTR_NOATIME, MOUNT_ATTR_ATIME),
+        ("ratime", 0, MOUNT_ATTR_ATIME),
+        ("rrelatime", 0, MOUNT_ATTR_ATIME),
+        ("rnorelatime", 0, MOUNT_ATTR_ATIME),
+        ("rstrictatime", MOUNT_ATTR_STRICTATIME, MOUNT_ATTR_ATIME),
+        ("rnostrictatime", 0, MOUNT_ATTR_ATIME),
+    ] {
+        assert_eq!(tmpfs(&[word]), MountOptions { rec_set, rec_clear, ..Default::default() }, "{word}");
+    }
+}
+
+#[test]
+fn propagation_options_keep_their_order() {
+    let options = tmpfs(&["rslave", "shared", "private", "unbindable"]);
+    assert_eq!(options.propagation, [MS_SLAVE | MS_REC, MS_SHARED, MS_PRIVATE, MS_UNBINDABLE]);
+    let options = tmpfs(&["runbindable", "rprivate", "slave", "rshared"]);
+    assert_eq!(
+        options.propagation,
+        [MS_UNBINDABLE | MS_REC, MS_PRIVATE | MS_REC, MS_SLAVE, MS_SHARED | MS_REC]
+    );
+    assert_eq!(propagation("rslave"), Some(MS_SLAVE | MS_REC));
+    assert_eq!(propagation("ro"), None);
+    assert_eq!(propagation("RSLAVE"), None);
+}
+
+#[test]
+fn extensions_are_switches() {
+    let options = tmpfs(&["tmpcopyup", "src-nofollow", "dest-nofollow", "copy-symlink", "remount"]);
+    let expected = MountOptions {
+        tmpcopyup: true,
+        src_nofollow: true,
+        dest_nofollow: true,
+        copy_symlink: true,
+        remount: true,
+        ..Default::default()
+    };
+    assert_eq!(options, expected);
+    assert_eq!(options.mount_flags(), MS_REMOUNT);
+}
+
+#[test]
+fn a_later_option_wins() {
+    assert_eq!(tmpfs(&["ro", "rw"]), MountOptions { clear: MS_RDONLY, ..Default::default() });
+    assert_eq!(tmpfs(&["suid", "nosuid"]), MountOptions { set: MS_NOSUID, ..Default::default() });
+    assert_eq!(tmpfs(&["rro", "rrw"]), MountOptions { rec_clear: MOUNT_ATTR_RDONLY, ..Default::default() });
+    assert_eq!(tmpfs(&["strictatime", "noatime"]).set, MS_NOATIME);
+    let expected =
+        MountOptions { rec_set: MOUNT_ATTR_STRICTATIME, rec_clear: MOUNT_ATTR_ATIME, ..Default::default() };
+    assert_eq!(tmpfs(&["rnoatime", "rstrictatime"]), expected);
+    assert_eq!(tmpfs(&["rbind", "bind"]).bind, Some(Bind::Plain));
+}
+
+#[test]
+fn whatever_is_not_known_is_data_in_the_given_order() {
+    let options = tmpfs(&["size=64k", "nosuid", "mode=755", "NoSuid", "", "gid=5", "gid=6"]);
+    assert_eq!(options.set, MS_NOSUID);
+    assert_eq!(options.data, ["size=64k", "mode=755", "NoSuid", "gid=5", "gid=6"]);
+    assert_eq!(options.data_string().as_deref(), Some("size=64k,mode=755,NoSuid,gid=5,gid=6"));
+    assert_eq!(options.data_value("gid"), Some("6"));
+    assert_eq!(options.data_value("size"), Some("64k"));
+    assert_eq!(options.data_value("uid"), None);
+    assert_eq!(tmpfs(&["ro"]).data_string(), None);
+}
+
+#[test]
+fn binds_are_told_by_option_or_type() {
+    for (typ, options, expected) in [
+        ("none", &["bind"][..], Some(Bind::Plain)),
+        ("none", &["rbind"], Some(Bind::Recursive)),
+        ("bind", &[], Some(Bind::Plain)),
+        ("bind", &["rbind", "ro"], Some(Bind::Recursive)),
+        ("tmpfs", &[], None),
+    ] {
+        assert_eq!(parse(&mount(typ, options)).expect("valid").bind, expected);
+    }
+    assert_eq!(
+        parse(&mount("bind", &["rbind", "ro"])).expect("valid").mount_flags(),
+        MS_BIND | MS_REC | MS_RDONLY
+    );
+}
+
+#[test]
+fn an_unknown_option_on_a_bind_is_an_error_that_quotes_it() {
+    let error = parse(&mount("none", &["rbind", "nosiud"])).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "mount \"/mnt\": bind mounts cannot have any filesystem-specific options applied: \"nosiud\" is not a \
+         mount flag; remove it"
+    );
+}
+
+#[test]
+fn idmaps_come_from_the_option_or_from_the_mounts_own_maps() {
+    assert_eq!(parse(&mount("none", &["bind", "idmap"])).expect("valid").idmap, Some(IdmapKind::Plain));
+    assert_eq!(parse(&mount("none", &["bind", "ridmap"])).expect("valid").idmap, Some(IdmapKind::Recursive));
+    let map = json!([{ "containerID": 0, "hostID": 1, "size": 1 }]);
+    let own = json!({ "destination": "/a", "source": "/b", "options": ["bind"], "uidMappings": map, "gidMappings": map });
+    let own = serde_json::from_value(own).expect("mount");
+    assert_eq!(parse(&own).expect("valid").idmap, Some(IdmapKind::Plain));
+}
+
+#[test]
+fn fields_that_a_system_call_cannot_take_are_errors() {
+    for (value, expected) in [
+        (json!({ "destination": "" }), "destination is empty"),
+        (json!({ "destination": "/a\0b" }), "null byte: destination"),
+        (json!({ "destination": "/a", "source": "x\0" }), "null byte: source"),
+        (json!({ "destination": "/a", "type": "t\0" }), "null byte: type"),
+        (json!({ "destination": "/a", "options": ["a=\0"] }), "null byte: options"),
+        (json!({ "destination": "/a", "type": "bind" }), "a bind mount needs a source"),
+    ] {
+        let error = parse(&serde_json::from_value(value).expect("mount")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -1,0 +1,237 @@
+//! `linux.namespaces` as one value per kind.
+//!
+//! OCI runtime specification, "Linux Container Configuration: Namespaces"; namespaces(7).
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
+
+/// Every kind, in the order in which they are printed. Joining has an order of its own, which is the
+/// runtime's business.
+pub const KINDS: [LinuxNamespaceType; 8] = [
+    LinuxNamespaceType::User,
+    LinuxNamespaceType::Pid,
+    LinuxNamespaceType::Network,
+    LinuxNamespaceType::Mount,
+    LinuxNamespaceType::Ipc,
+    LinuxNamespaceType::Uts,
+    LinuxNamespaceType::Cgroup,
+    LinuxNamespaceType::Time,
+];
+
+/// What a container does about one kind of namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Namespace {
+    /// Stays in the caller's.
+    #[default]
+    None,
+    /// Gets its own.
+    New,
+    /// Joins the one that this file refers to.
+    Path(PathBuf),
+}
+
+impl Namespace {
+    /// A namespace of its own is created.
+    pub fn is_new(&self) -> bool {
+        matches!(self, Self::New)
+    }
+
+    /// A namespace is created or joined: the specification names this kind.
+    pub fn is_set(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// The file of the namespace to join.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::None | Self::New => None,
+        }
+    }
+}
+
+/// The namespaces of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // Each field is the kind that it is named after.
+pub struct NamespaceSet {
+    pub pid: Namespace,
+    pub network: Namespace,
+    pub mount: Namespace,
+    pub user: Namespace,
+    pub ipc: Namespace,
+    pub uts: Namespace,
+    pub cgroup: Namespace,
+    pub time: Namespace,
+}
+
+/// Why `linux.namespaces` was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NamespaceError {
+    /// The same kind twice.
+    #[error("malformed spec: duplicated namespace {0:?}")]
+    Duplicated(&'static str),
+    /// A path that means something else in another directory.
+    #[error(
+        "linux.namespaces: path {path:?} of the {kind} namespace is not absolute; write it from / on",
+        path = .path.display().to_string()
+    )]
+    Relative {
+        /// The kind, as the specification names it.
+        kind: &'static str,
+        /// The path as given.
+        path: PathBuf,
+    },
+}
+
+/// The specification's name of a kind.
+pub fn name(kind: LinuxNamespaceType) -> &'static str {
+    match kind {
+        LinuxNamespaceType::Mount => "mount",
+        LinuxNamespaceType::Cgroup => "cgroup",
+        LinuxNamespaceType::Uts => "uts",
+        LinuxNamespaceType::Ipc => "ipc",
+        LinuxNamespaceType::User => "user",
+        LinuxNamespaceType::Pid => "pid",
+        LinuxNamespaceType::Network => "network",
+        LinuxNamespaceType::Time => "time",
+    }
+}
+
+/// The name of a kind's link in `/proc/PID/ns`.
+pub fn proc_name(kind: LinuxNamespaceType) -> &'static str {
+    match kind {
+        LinuxNamespaceType::Mount => "mnt",
+        LinuxNamespaceType::Network => "net",
+        other => name(other),
+    }
+}
+
+/// The `CLONE_NEW*` bit of a kind (linux/sched.h).
+pub fn clone_flag(kind: LinuxNamespaceType) -> u64 {
+    u64::from(kind as u32)
+}
+
+/// Reads `linux.namespaces`. An empty path means a new namespace, as in runc.
+///
+/// # Errors
+/// [`NamespaceError`] for a kind given twice and for a relative path.
+pub fn set(spec: &Spec) -> Result<NamespaceSet, NamespaceError> {
+    let mut set = NamespaceSet::default();
+    let listed = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+    for namespace in listed.into_iter().flatten() {
+        let kind = namespace.typ();
+        let slot = set.get_mut(kind);
+        if slot.is_set() {
+            return Err(NamespaceError::Duplicated(name(kind)));
+        }
+        *slot = match namespace.path() {
+            Some(path) if path.as_os_str().is_empty() => Namespace::New,
+            Some(path) if path.is_absolute() => Namespace::Path(path.clone()),
+            Some(path) => return Err(NamespaceError::Relative { kind: name(kind), path: path.clone() }),
+            None => Namespace::New,
+        };
+    }
+    Ok(set)
+}
+
+impl NamespaceSet {
+    /// The entry of one kind.
+    pub fn get(&self, kind: LinuxNamespaceType) -> &Namespace {
+        match kind {
+            LinuxNamespaceType::Mount => &self.mount,
+            LinuxNamespaceType::Cgroup => &self.cgroup,
+            LinuxNamespaceType::Uts => &self.uts,
+            LinuxNamespaceType::Ipc => &self.ipc,
+            LinuxNamespaceType::User => &self.user,
+            LinuxNamespaceType::Pid => &self.pid,
+            LinuxNamespaceType::Network => &self.network,
+            LinuxNamespaceType::Time => &self.time,
+        }
+    }
+
+    /// The same, to change it.
+    pub fn get_mut(&mut self, kind: LinuxNamespaceType) -> &mut Namespace {
+        match kind {
+            LinuxNamespaceType::Mount => &mut self.mount,
+            LinuxNamespaceType::Cgroup => &mut self.cgroup,
+            LinuxNamespaceType::Uts => &mut self.uts,
+            LinuxNamespaceType::Ipc => &mut self.ipc,
+            LinuxNamespaceType::User => &mut self.user,
+            LinuxNamespaceType::Pid => &mut self.pid,
+            LinuxNamespaceType::Network => &mut self.network,
+            LinuxNamespaceType::Time => &mut self.time,
+        }
+    }
+
+    /// The `CLONE_NEW*` bits of all kinds that are created (linux/sched.h).
+    pub fn new_flags(&self) -> u64 {
+        KINDS.into_iter().filter(|kind| self.get(*kind).is_new()).map(clone_flag).sum()
+    }
+
+    /// The kinds that are joined, with their files.
+    pub fn joined(&self) -> impl Iterator<Item = (LinuxNamespaceType, &Path)> {
+        KINDS.into_iter().filter_map(|kind| Some((kind, self.get(kind).path()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(namespaces: &str) -> Result<NamespaceSet, NamespaceError> {
+        let json = format!(r#"{{"ociVersion":"1.0.2","linux":{{"namespaces":{namespaces}}}}}"#);
+        set(&serde_json::from_str(&json).expect("spec"))
+    }
+
+    #[test]
+    fn each_kind_is_absent_new_or_a_path() {
+        let set =
+            read(r#"[{"type":"pid"},{"type":"network","path":"/run/netns/a"},{"type":"uts","path":""}]"#)
+                .expect("valid");
+        assert_eq!(set.pid, Namespace::New);
+        assert_eq!(set.uts, Namespace::New);
+        assert_eq!(set.network, Namespace::Path("/run/netns/a".into()));
+        assert_eq!(set.mount, Namespace::None);
+        assert_eq!(set.new_flags(), (libc::CLONE_NEWPID | libc::CLONE_NEWUTS) as u64);
+        assert_eq!(set.joined().count(), 1);
+    }
+
+    #[test]
+    fn every_kind_of_the_specification_is_known_with_the_kernels_flag() {
+        for (name, flag) in [
+            ("pid", libc::CLONE_NEWPID),
+            ("network", libc::CLONE_NEWNET),
+            ("mount", libc::CLONE_NEWNS),
+            ("user", libc::CLONE_NEWUSER),
+            ("ipc", libc::CLONE_NEWIPC),
+            ("uts", libc::CLONE_NEWUTS),
+            ("cgroup", libc::CLONE_NEWCGROUP),
+            ("time", 0x80),
+        ] {
+            let set = read(&format!(r#"[{{"type":"{name}"}}]"#)).expect(name);
+            assert_eq!(set.new_flags(), flag as u64, "{name}");
+            let kind = KINDS.into_iter().find(|kind| set.get(*kind).is_new()).expect(name);
+            assert_eq!(super::name(kind), name);
+        }
+    }
+
+    #[test]
+    fn the_same_kind_twice_is_malformed() {
+        let error = read(r#"[{"type":"pid"},{"type":"pid","path":"/p"}]"#).unwrap_err();
+        assert_eq!(error.to_string(), r#"malformed spec: duplicated namespace "pid""#);
+    }
+
+    #[test]
+    fn a_relative_path_is_an_error_that_names_it() {
+        let error = read(r#"[{"type":"mount","path":"proc/1/ns/mnt"}]"#).unwrap_err().to_string();
+        assert!(error.contains("\"proc/1/ns/mnt\" of the mount namespace is not absolute"), "{error}");
+    }
+
+    #[test]
+    fn no_linux_object_means_no_namespaces() {
+        let spec = serde_json::from_str(r#"{"ociVersion":"1.0.2"}"#).expect("spec");
+        assert_eq!(set(&spec).expect("valid"), NamespaceSet::default());
+    }
+}

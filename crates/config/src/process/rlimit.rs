@@ -1,0 +1,167 @@
+//! Resource limits: `process.rlimits`, for setrlimit(2).
+
+use oci_spec::runtime::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType};
+
+/// The number of a limit for prlimit(2), from asm-generic/resource.h; the architectures on which five
+/// of them are numbered differently get their own.
+pub fn number(typ: PosixRlimitType) -> u32 {
+    #[cfg(any(target_arch = "mips", target_arch = "mips64"))]
+    const NOFILE_AS_RSS_NPROC_MEMLOCK: [u32; 5] = [5, 6, 7, 8, 9];
+    #[cfg(any(target_arch = "sparc", target_arch = "sparc64"))]
+    const NOFILE_AS_RSS_NPROC_MEMLOCK: [u32; 5] = [6, 9, 5, 7, 8];
+    #[cfg(not(any(
+        target_arch = "mips",
+        target_arch = "mips64",
+        target_arch = "sparc",
+        target_arch = "sparc64"
+    )))]
+    const NOFILE_AS_RSS_NPROC_MEMLOCK: [u32; 5] = [7, 9, 5, 6, 8];
+
+    let [nofile, address_space, rss, nproc, memlock] = NOFILE_AS_RSS_NPROC_MEMLOCK;
+    match typ {
+        PosixRlimitType::RlimitCpu => 0,
+        PosixRlimitType::RlimitFsize => 1,
+        PosixRlimitType::RlimitData => 2,
+        PosixRlimitType::RlimitStack => 3,
+        PosixRlimitType::RlimitCore => 4,
+        PosixRlimitType::RlimitRss => rss,
+        PosixRlimitType::RlimitNproc => nproc,
+        PosixRlimitType::RlimitNofile => nofile,
+        PosixRlimitType::RlimitMemlock => memlock,
+        PosixRlimitType::RlimitAs => address_space,
+        PosixRlimitType::RlimitLocks => 10,
+        PosixRlimitType::RlimitSigpending => 11,
+        PosixRlimitType::RlimitMsgqueue => 12,
+        PosixRlimitType::RlimitNice => 13,
+        PosixRlimitType::RlimitRtprio => 14,
+        PosixRlimitType::RlimitRttime => 15,
+    }
+}
+
+/// Every limit of the specification.
+pub const ALL: [PosixRlimitType; 16] = [
+    PosixRlimitType::RlimitCpu,
+    PosixRlimitType::RlimitFsize,
+    PosixRlimitType::RlimitData,
+    PosixRlimitType::RlimitStack,
+    PosixRlimitType::RlimitCore,
+    PosixRlimitType::RlimitRss,
+    PosixRlimitType::RlimitNproc,
+    PosixRlimitType::RlimitNofile,
+    PosixRlimitType::RlimitMemlock,
+    PosixRlimitType::RlimitAs,
+    PosixRlimitType::RlimitLocks,
+    PosixRlimitType::RlimitSigpending,
+    PosixRlimitType::RlimitMsgqueue,
+    PosixRlimitType::RlimitNice,
+    PosixRlimitType::RlimitRtprio,
+    PosixRlimitType::RlimitRttime,
+];
+
+/// The limit that a name stands for: `RLIMIT_NOFILE`, or `nofile` as in `--ulimit nofile=1024`.
+pub fn by_name(name: &str) -> Option<PosixRlimitType> {
+    let upper = name.to_ascii_uppercase();
+    let full = if upper.starts_with("RLIMIT_") { upper } else { format!("RLIMIT_{upper}") };
+    ALL.into_iter().find(|typ| typ.to_string() == full)
+}
+
+/// One limit.
+pub fn limit(typ: PosixRlimitType, soft: u64, hard: u64) -> PosixRlimit {
+    // The builder fails for missing fields, and this one has a default for each.
+    PosixRlimitBuilder::default().typ(typ).soft(soft).hard(hard).build().unwrap_or_default()
+}
+
+/// Why the limits were refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RlimitError {
+    /// setrlimit(2) answers EINVAL to this.
+    #[error("process.rlimits: {typ}: soft limit {soft} is above hard limit {hard}; lower soft or raise hard")]
+    SoftAboveHard {
+        /// The limit.
+        typ: PosixRlimitType,
+        /// Its soft value.
+        soft: u64,
+        /// Its hard value.
+        hard: u64,
+    },
+    /// The specification makes this an error.
+    #[error("process.rlimits: {typ} is given twice; keep one of them")]
+    Duplicated {
+        /// The limit.
+        typ: PosixRlimitType,
+    },
+}
+
+/// Checks the list: no limit twice, no soft limit above its hard one.
+///
+/// # Errors
+/// [`RlimitError`] for the first limit that is wrong.
+pub fn check(rlimits: &[PosixRlimit]) -> Result<(), RlimitError> {
+    let mut seen = 0_u32;
+    for rlimit in rlimits {
+        let typ = rlimit.typ();
+        let bit = 1 << number(typ);
+        if seen & bit != 0 {
+            return Err(RlimitError::Duplicated { typ });
+        }
+        seen |= bit;
+        if rlimit.soft() > rlimit.hard() {
+            return Err(RlimitError::SoftAboveHard { typ, soft: rlimit.soft(), hard: rlimit.hard() });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_the_systems() {
+        for (typ, expected) in [
+            (PosixRlimitType::RlimitCpu, libc::RLIMIT_CPU),
+            (PosixRlimitType::RlimitFsize, libc::RLIMIT_FSIZE),
+            (PosixRlimitType::RlimitData, libc::RLIMIT_DATA),
+            (PosixRlimitType::RlimitStack, libc::RLIMIT_STACK),
+            (PosixRlimitType::RlimitCore, libc::RLIMIT_CORE),
+            (PosixRlimitType::RlimitRss, libc::RLIMIT_RSS),
+            (PosixRlimitType::RlimitNproc, libc::RLIMIT_NPROC),
+            (PosixRlimitType::RlimitNofile, libc::RLIMIT_NOFILE),
+            (PosixRlimitType::RlimitMemlock, libc::RLIMIT_MEMLOCK),
+            (PosixRlimitType::RlimitAs, libc::RLIMIT_AS),
+            (PosixRlimitType::RlimitLocks, libc::RLIMIT_LOCKS),
+            (PosixRlimitType::RlimitSigpending, libc::RLIMIT_SIGPENDING),
+            (PosixRlimitType::RlimitMsgqueue, libc::RLIMIT_MSGQUEUE),
+            (PosixRlimitType::RlimitNice, libc::RLIMIT_NICE),
+            (PosixRlimitType::RlimitRtprio, libc::RLIMIT_RTPRIO),
+            (PosixRlimitType::RlimitRttime, libc::RLIMIT_RTTIME),
+        ] {
+            assert_eq!(number(typ), expected, "{typ}");
+        }
+    }
+
+    #[test]
+    fn names_are_known_in_full_and_in_short() {
+        for typ in ALL {
+            assert_eq!(by_name(&typ.to_string()), Some(typ));
+        }
+        assert_eq!(by_name("nofile"), Some(PosixRlimitType::RlimitNofile));
+        assert_eq!(by_name("rlimit_nproc"), Some(PosixRlimitType::RlimitNproc));
+        assert_eq!(by_name("RLIMIT_NONE"), None);
+    }
+
+    #[test]
+    fn soft_above_hard_and_twice_are_errors() {
+        let nofile = PosixRlimitType::RlimitNofile;
+        assert_eq!(check(&[limit(nofile, 5, 5), limit(PosixRlimitType::RlimitCore, 0, u64::MAX)]), Ok(()));
+        assert_eq!(
+            check(&[limit(nofile, 6, 5)]).unwrap_err().to_string(),
+            "process.rlimits: RLIMIT_NOFILE: soft limit 6 is above hard limit 5; lower soft or raise hard"
+        );
+        assert_eq!(
+            check(&[limit(nofile, 1, 1), limit(nofile, 1, 1)]),
+            Err(RlimitError::Duplicated { typ: nofile })
+        );
+    }
+}

@@ -1,0 +1,150 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn able() -> Ability {
+    Ability {
+        cpus: affinity::parse("0-3").expect("list"),
+        mems: affinity::parse("0").expect("list"),
+        swap: true,
+        swappiness: true,
+        oom_kill_disable: true,
+        blkio_weight: true,
+    }
+}
+
+fn checked(resources: Value, host: &Ability) -> Result<(Value, Vec<String>), ResourceError> {
+    let mut resources = serde_json::from_value(resources).expect("resources");
+    let warnings = check(&mut resources, host, MEMORY_MIN)?;
+    Ok((serde_json::to_value(resources).expect("serialises"), warnings))
+}
+
+const MIB: i64 = 1 << 20;
+
+#[test]
+fn limits_that_make_sense_are_completed() {
+    for (given, expected) in [
+        (
+            json!({ "memory": { "limit": 6 * MIB } }),
+            json!({ "memory": { "limit": 6 * MIB, "swap": 12 * MIB } }),
+        ),
+        (json!({ "memory": { "limit": -1 } }), json!({ "memory": { "limit": -1 } })),
+        (json!({ "memory": { "swap": -1 } }), json!({ "memory": { "swap": -1 } })),
+        (
+            json!({ "memory": { "limit": 8 * MIB, "reservation": 8 * MIB, "swap": 8 * MIB, "swappiness": 100 } }),
+            json!({ "memory": { "limit": 8 * MIB, "reservation": 8 * MIB, "swap": 8 * MIB, "swappiness": 100 } }),
+        ),
+        (json!({ "pids": { "limit": 0 } }), json!({ "pids": { "limit": -1 } })),
+        (json!({ "pids": { "limit": 7 } }), json!({ "pids": { "limit": 7 } })),
+        (
+            json!({ "cpu": { "shares": 512, "period": 1000, "quota": -1, "cpus": "1-2", "mems": "0" } }),
+            json!({ "cpu": { "shares": 512, "period": 1000, "quota": -1, "cpus": "1-2", "mems": "0" } }),
+        ),
+        (json!({ "blockIO": { "weight": 10 } }), json!({ "blockIO": { "weight": 10 } })),
+    ] {
+        assert_eq!(checked(given, &able()), Ok((expected, Vec::new())));
+    }
+}
+
+#[test]
+fn limits_that_make_none_are_refused_with_value_and_range() {
+    for (given, expected) in [
+        (json!({ "memory": { "limit": 1 } }), "memory: 1 bytes is below the minimum of 6291456"),
+        (
+            json!({ "memory": { "reservation": 5 } }),
+            "memory-reservation: 5 bytes is below the minimum of 6291456",
+        ),
+        (
+            json!({ "memory": { "limit": 6 * MIB, "reservation": 7 * MIB } }),
+            "memory-reservation: 7340032 is above the memory limit of 6291456",
+        ),
+        (json!({ "memory": { "swap": 7 * MIB } }), "memory-swap: 7340032 needs a memory limit"),
+        (
+            json!({ "memory": { "limit": 8 * MIB, "swap": 7 * MIB } }),
+            "memory-swap: 7340032 is below the memory limit",
+        ),
+        (json!({ "memory": { "swappiness": 101 } }), "memory-swappiness: 101 is out of range; use 0 to 100"),
+        (json!({ "cpu": { "period": 999 } }), "cpu-period: 999 microseconds is out of range"),
+        (json!({ "cpu": { "period": 1_000_001 } }), "cpu-period: 1000001"),
+        (json!({ "cpu": { "quota": 999 } }), "cpu-quota: 999 microseconds is too little"),
+        (
+            json!({ "cpu": { "cpus": "0,4" } }),
+            "cpuset-cpus: \"0,4\" names 4, which this host does not have; it has 0-3",
+        ),
+        (json!({ "cpu": { "mems": "x" } }), "cpuset-mems: \"x\" is not a list of numbers: \"x\" is neither"),
+        (json!({ "blockIO": { "weight": 9 } }), "blkio-weight: 9 is out of range; use 10 to 1000"),
+        (
+            json!({ "blockIO": { "weightDevice": [{ "major": 8, "minor": 0, "weight": 1001 }] } }),
+            "blkio-weight: 1001 is out of range",
+        ),
+    ] {
+        let error = checked(given, &able()).expect_err(expected).to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn what_the_host_cannot_do_is_left_out_with_a_warning() {
+    let host =
+        Ability { swap: false, swappiness: false, oom_kill_disable: false, blkio_weight: false, ..able() };
+    let given = json!({
+        "memory": { "limit": 8 * MIB, "swap": 9 * MIB, "swappiness": 5, "disableOOMKiller": true },
+        "blockIO": { "weight": 100 }
+    });
+    let (resources, warnings) = checked(given, &host).expect("warnings only");
+    assert_eq!(resources, json!({ "memory": { "limit": 8 * MIB }, "blockIO": {} }));
+    assert_eq!(warnings.len(), 4, "{warnings:?}");
+    let (resources, warnings) = checked(json!({ "memory": { "limit": 8 * MIB } }), &host).expect("fine");
+    assert_eq!((resources, warnings.len()), (json!({ "memory": { "limit": 8 * MIB } }), 0));
+}
+
+#[test]
+fn odd_limits_are_warned_about() {
+    for (shares, expected) in [(1, 2), (300_000, 262_144)] {
+        let (resources, warnings) =
+            checked(json!({ "cpu": { "shares": shares } }), &able()).expect("clamped");
+        assert_eq!(resources["cpu"]["shares"], expected);
+        assert!(warnings[0].starts_with(&format!("cpu-shares: {shares} is outside 2 to 262144; {expected}")));
+    }
+    let (_, warnings) =
+        checked(json!({ "memory": { "disableOOMKiller": true } }), &able()).expect("accepted");
+    assert!(warnings[0].starts_with("oom-kill-disable: without a memory limit"));
+}
+
+#[test]
+fn a_smaller_memory_minimum_can_be_asked_for() {
+    let mut resources = serde_json::from_value(json!({ "memory": { "limit": 1024 } })).expect("resources");
+    assert_eq!(check(&mut resources, &able(), 0), Ok(Vec::new()));
+}
+
+#[test]
+fn cpus_become_a_quota() {
+    let none = LinuxCpu::default();
+    for (cpus, expected) in [("0.01", 1_000), ("1.5", 150_000), ("4", 400_000)] {
+        assert_eq!(cpus_quota(cpus, 4, &none), Ok(expected));
+    }
+    for (cpus, expected) in [
+        ("0.009", "cpus: \"0.009\" is out of range; use 0.01 to 4"),
+        ("4.1", "cpus: \"4.1\" is out of range"),
+        ("-1", "cpus: \"-1\" is out of range"),
+        ("NaN", "cpus: \"NaN\" is out of range"),
+        ("inf", "cpus: \"inf\" is out of range"),
+        ("x", "cpus: \"x\" is not a number"),
+    ] {
+        let error = cpus_quota(cpus, 4, &none).expect_err(expected).to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    let period = serde_json::from_value(json!({ "period": 5000 })).expect("cpu");
+    assert!(cpus_quota("1", 4, &period).expect_err("both").to_string().contains("together with cpu-period"));
+}
+
+#[test]
+fn oom_score_and_shm_size_have_ranges() {
+    assert_eq!((oom_score_adj(-1000), oom_score_adj(1000)), (Ok(-1000), Ok(1000)));
+    assert_eq!(
+        oom_score_adj(1001).unwrap_err().to_string(),
+        "oom-score-adj: 1001 is out of range; use -1000 to 1000"
+    );
+    assert_eq!((shm_size(None), shm_size(Some(5))), (Ok(SHM_SIZE), Ok(5)));
+    assert!(shm_size(Some(-1)).is_err());
+}

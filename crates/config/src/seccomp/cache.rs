@@ -1,0 +1,174 @@
+//! Compiled profiles, kept between runs.
+//!
+//! A program from the cache is loaded without a second look, so the cache is believed only when
+//! nobody else can have written it: the directory and the file are the caller's own, not writable by
+//! group or others, and neither is a symbolic link. All access goes through the directory's descriptor,
+//! so what was checked is what is used. The file repeats everything that the program depends on, and a
+//! checksum finds files that were cut short. Whatever is wrong, the profile is compiled instead: the
+//! cache can make a start faster and nothing else.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use oci_spec::runtime::LinuxSeccomp;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawMode};
+
+use super::bpf;
+use super::compile::{Program, compile};
+use super::key;
+use super::profile::{self, SeccompError};
+
+/// What a file begins with.
+const MAGIC: [u8; 8] = *b"rootlsec";
+
+/// Magic, checksum, flags, notify, and the lengths of key and program.
+const HEADER: usize = 8 + 8 + 4 * 4;
+
+/// No file of ours is larger: 4096 instructions and a profile of some hundred kilobytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// How many files are kept. Profiles of one host are few; some tools make one per container.
+const MAX_ENTRIES: usize = 64;
+
+/// How the names of cached files end.
+const SUFFIX: &str = ".bpf";
+
+/// The compiled profile, from the cache in `dir` or, failing that, compiled now and left there.
+///
+/// `dir` is created with mode 0700 when it is missing. A cache that cannot be used or trusted is no
+/// error. `None` as in [`compile`].
+///
+/// # Errors
+/// [`SeccompError`], as for [`compile`].
+pub fn load_or_compile(dir: &Path, seccomp: &LinuxSeccomp) -> Result<Option<Program>, SeccompError> {
+    // These depend on more than the program does, so they come before the cache.
+    profile::check(seccomp)?;
+    if profile::is_off(seccomp) {
+        return Ok(None);
+    }
+    let profile_key = key::profile(seccomp);
+    let name = format!("{:016x}{SUFFIX}", key::hash(&profile_key));
+    let mut key = key::machine();
+    key.extend(profile_key);
+
+    let directory = open_dir(dir);
+    if let Some(program) = directory.as_ref().ok().and_then(|directory| load(directory.as_fd(), &name, &key))
+    {
+        return Ok(Some(program));
+    }
+    let program = compile(seccomp)?;
+    if let Some(program) = &program {
+        let directory = directory.or_else(|error| create_dir(dir, error));
+        if let Err(error) = directory.and_then(|directory| store(&directory, &name, &key, program)) {
+            tracing::debug!("seccomp cache {}: {error}", dir.display());
+        }
+    }
+    Ok(program)
+}
+
+/// Opens the directory if it can be trusted.
+fn open_dir(dir: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(dir, flags, Mode::empty())?;
+    trusted(&directory, FileType::Directory)?;
+    Ok(directory)
+}
+
+/// Makes the directory when that it is missing was the only thing wrong with it.
+fn create_dir(dir: &Path, error: io::Error) -> io::Result<OwnedFd> {
+    if error.kind() != io::ErrorKind::NotFound {
+        return Err(error);
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    open_dir(dir)
+}
+
+/// Owned by the caller, writable by nobody else, and of the kind expected. Returns the size.
+fn trusted(fd: impl AsFd, kind: FileType) -> io::Result<u64> {
+    let stat = rustix::fs::fstat(fd)?;
+    let writable_by_others = stat.st_mode as RawMode & 0o022 != 0;
+    let own = stat.st_uid == rustix::process::geteuid().as_raw();
+    if FileType::from_raw_mode(stat.st_mode as RawMode) != kind || !own || writable_by_others {
+        return Err(io::Error::other("not the caller's alone"));
+    }
+    Ok(stat.st_size as u64)
+}
+
+fn load(directory: impl AsFd, name: &str, key: &[u8]) -> Option<Program> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, name, flags, Mode::empty()).ok()?;
+    let size = trusted(&file, FileType::RegularFile).ok().filter(|size| *size <= MAX_FILE)?;
+    let mut bytes = Vec::with_capacity(size as usize + 1);
+    File::from(file).take(MAX_FILE).read_to_end(&mut bytes).ok()?;
+    decode(&bytes, key)
+}
+
+/// A file's content: header, key, program.
+fn encode(key: &[u8], program: &Program) -> Vec<u8> {
+    let mut body = Vec::with_capacity(HEADER + key.len() + program.bpf.len());
+    let lengths = [key.len() as u32, program.bpf.len() as u32];
+    for number in [program.flags, u32::from(program.notify)].into_iter().chain(lengths) {
+        body.extend(number.to_le_bytes());
+    }
+    body.extend(key);
+    body.extend(&program.bpf);
+    [&MAGIC[..], &key::hash(&body).to_le_bytes(), &body].concat()
+}
+
+/// The reverse; `None` unless every byte is as expected.
+fn decode(bytes: &[u8], key: &[u8]) -> Option<Program> {
+    let (magic, rest) = bytes.split_first_chunk::<8>()?;
+    let (checksum, body) = rest.split_first_chunk::<8>()?;
+    if *magic != MAGIC || u64::from_le_bytes(*checksum) != key::hash(body) {
+        return None;
+    }
+    let (numbers, rest) = body.split_first_chunk::<16>()?;
+    let number = |index: usize| u32::from_le_bytes(std::array::from_fn(|byte| numbers[index * 4 + byte]));
+    let (key_length, bpf_length) = (number(2) as usize, number(3) as usize);
+    let (stored_key, bpf) = rest.split_at_checked(key_length)?;
+    let whole = bpf.len() == bpf_length && bpf_length > 0 && bpf_length % bpf::SIZE == 0;
+    (stored_key == key && whole && bpf_length / bpf::SIZE <= bpf::MAX).then(|| Program {
+        bpf: bpf.to_vec(),
+        flags: number(0),
+        notify: number(1) != 0,
+    })
+}
+
+/// Writes beside and renames, so that a reader sees a whole file or none.
+fn store(directory: &OwnedFd, name: &str, key: &[u8], program: &Program) -> io::Result<()> {
+    make_room(directory)?;
+    let temporary = format!(".{name}.{}", rustix::process::getpid().as_raw_nonzero());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, &temporary, flags, Mode::RUSR | Mode::WUSR)?;
+    let written = File::from(file)
+        .write_all(&encode(key, program))
+        .and_then(|()| Ok(rustix::fs::renameat(directory, &temporary, directory, name)?));
+    if written.is_err() {
+        let _ = rustix::fs::unlinkat(directory, &temporary, AtFlags::empty());
+    }
+    written
+}
+
+/// Removes the oldest files when there are too many, temporary ones of runs that died included.
+fn make_room(directory: &OwnedFd) -> io::Result<()> {
+    let mut entries = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let name = entry?.file_name().to_owned();
+        if name.to_bytes().windows(SUFFIX.len()).any(|part| part == SUFFIX.as_bytes()) {
+            let stat = rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+            entries.push((stat.st_mtime, name));
+        }
+    }
+    entries.sort_unstable();
+    let surplus = (entries.len() + 1).saturating_sub(MAX_ENTRIES);
+    for (_, name) in &entries[..surplus] {
+        rustix::fs::unlinkat(directory, name, AtFlags::empty())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! `linux.seccomp` to a BPF program.
+//!
+//! OCI runtime specification, "Seccomp"; seccomp(2), `seccomp_rule_add(3)`. libseccomp compiles the
+//! profile; in front of its program goes a short one of ours that answers ENOSYS to system calls newer
+//! than the profile (`enosys`). Compiling takes milliseconds, more than the rest of a container's
+//! start, so the result is kept ([`load_or_compile`]).
+
+mod bpf;
+mod cache;
+mod compile;
+mod enosys;
+mod key;
+mod names;
+mod profile;
+
+pub use self::cache::load_or_compile;
+pub use self::compile::{Program, compile};
+pub use self::names::{ACTIONS, ARCHITECTURES, FLAGS, OPERATORS};
+pub use self::profile::{SeccompError, check, is_off, notifies};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! What can be said about a profile without compiling it.
+
+use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, LinuxSyscall};
+
+/// Why a profile was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SeccompError {
+    /// Nobody would be left to answer: the runtime itself runs under the filter until it executes the
+    /// container's process.
+    #[error("linux.seccomp: SCMP_ACT_NOTIFY cannot be used {0}; use another action there")]
+    NotifyEverything(&'static str),
+    /// Notifications that nobody listens to would block the process for ever.
+    #[error("linux.seccomp: SCMP_ACT_NOTIFY needs linux.seccomp.listenerPath; set it to the agent's socket")]
+    NoListener,
+    /// A rule for a system call without a name.
+    #[error("linux.seccomp.syscalls[{0}].names: an empty string is not a system call; remove it")]
+    EmptyName(usize),
+    /// A condition on an argument that system calls do not have.
+    #[error("linux.seccomp.syscalls[{rule}].args: index {index}: system calls have arguments 0 to 5")]
+    ArgumentIndex {
+        /// Position of the rule, from 0.
+        rule: usize,
+        /// The index given.
+        index: usize,
+    },
+    /// The running kernel is too old for a flag.
+    #[error("linux.seccomp.flags: {flag} needs Linux {since}, this is {release}; remove it")]
+    FlagNotSupported {
+        /// The flag.
+        flag: LinuxSeccompFilterFlag,
+        /// First release that knows it.
+        since: &'static str,
+        /// The running one.
+        release: String,
+    },
+    /// libseccomp does not know the architecture.
+    #[error("linux.seccomp.architectures: {arch}: {reason}; remove it")]
+    Architecture {
+        /// The architecture.
+        arch: Arch,
+        /// What libseccomp says.
+        reason: String,
+    },
+    /// libseccomp refuses a rule.
+    #[error(
+        "linux.seccomp: rule for {syscall} with {action}: {reason}; look for rules that contradict each other"
+    )]
+    Rule {
+        /// The system call.
+        syscall: String,
+        /// The action.
+        action: LinuxSeccompAction,
+        /// What libseccomp says.
+        reason: String,
+    },
+    /// Another failure of libseccomp.
+    #[error("linux.seccomp: {action}: {reason}")]
+    Library {
+        /// What was being done.
+        action: &'static str,
+        /// What libseccomp or the kernel says.
+        reason: String,
+    },
+    /// More than the kernel loads.
+    #[error(
+        "linux.seccomp: the program has {0} instructions; the kernel takes at most 4096, use fewer rules"
+    )]
+    TooLong(usize),
+}
+
+/// The rules of a profile.
+pub(super) fn rules(profile: &LinuxSeccomp) -> &[LinuxSyscall] {
+    profile.syscalls().as_deref().unwrap_or_default()
+}
+
+/// Whether the profile is the typed form of an empty object: everything allowed, nothing else said. No
+/// filter is loaded then.
+pub fn is_off(profile: &LinuxSeccomp) -> bool {
+    profile.default_action() == LinuxSeccompAction::ScmpActAllow
+        && rules(profile).is_empty()
+        && profile.architectures().as_deref().unwrap_or_default().is_empty()
+        && profile.flags().as_deref().unwrap_or_default().is_empty()
+}
+
+/// Whether some system call is to be decided by the listener at `listenerPath`.
+pub fn notifies(profile: &LinuxSeccomp) -> bool {
+    rules(profile)
+        .iter()
+        .any(|rule| rule.action() == LinuxSeccompAction::ScmpActNotify && !rule.names().is_empty())
+}
+
+/// Checks a profile for what is wrong without asking libseccomp.
+///
+/// # Errors
+/// [`SeccompError`] for the first rule that is broken.
+pub fn check(profile: &LinuxSeccomp) -> Result<(), SeccompError> {
+    if profile.default_action() == LinuxSeccompAction::ScmpActNotify {
+        return Err(SeccompError::NotifyEverything("as default action"));
+    }
+    for (index, rule) in rules(profile).iter().enumerate() {
+        if rule.names().iter().any(String::is_empty) {
+            return Err(SeccompError::EmptyName(index));
+        }
+        if let Some(arg) = rule.args().iter().flatten().find(|arg| arg.index() > 5) {
+            return Err(SeccompError::ArgumentIndex { rule: index, index: arg.index() });
+        }
+        // The listener's descriptor is announced with a write(2) under the filter already.
+        let write = || rule.names().iter().any(|name| name == "write");
+        if rule.action() == LinuxSeccompAction::ScmpActNotify && write() {
+            return Err(SeccompError::NotifyEverything("for the write syscall"));
+        }
+    }
+    let listener = profile.listener_path().as_ref().is_some_and(|path| !path.as_os_str().is_empty());
+    if notifies(profile) && !listener { Err(SeccompError::NoListener) } else { Ok(()) }
+}

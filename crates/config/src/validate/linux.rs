@@ -1,0 +1,87 @@
+//! The rest of `linux`.
+
+use oci_spec::runtime::{LinuxIntelRdt, LinuxResources, Spec};
+
+use super::error::{ValidateError, invalid};
+use crate::namespaces::NamespaceSet;
+use crate::process::{affinity, memory_policy, personality};
+use crate::seccomp;
+
+pub(super) fn check(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError> {
+    let Some(linux) = spec.linux() else { return Ok(()) };
+    if let Some(rdt) = linux.intel_rdt() {
+        intel_rdt(rdt)?;
+    }
+    if let Some(policy) = linux.memory_policy() {
+        memory_policy::resolve(policy)?;
+    }
+    if let Some(wanted) = linux.personality() {
+        personality::value(wanted)?;
+    }
+    if let Some(profile) = linux.seccomp() {
+        seccomp::check(profile)?;
+    }
+    if let Some(resources) = linux.resources() {
+        cpuset(resources)?;
+        unified(resources)?;
+    }
+    read_only_root(spec, set)
+}
+
+/// A read-only root is a remount, which needs a mount namespace to happen in.
+fn read_only_root(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError> {
+    let read_only = spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false);
+    if read_only && !set.mount.is_set() {
+        let problem = "a read-only root needs a mount namespace of its own";
+        return Err(invalid("root.readonly", problem, "add {\"type\": \"mount\"} to linux.namespaces"));
+    }
+    Ok(())
+}
+
+/// A class of service is one directory below /sys/fs/resctrl, or that directory itself.
+fn intel_rdt(rdt: &LinuxIntelRdt) -> Result<(), ValidateError> {
+    match rdt.clos_id().as_deref() {
+        Some(id) if id == "." || id == ".." || (id.len() > 1 && id.contains('/')) || id.contains('\0') => {
+            let problem = format!("invalid intelRdt.ClosID {id:?}");
+            Err(invalid("linux.intelRdt.closID", problem, "use the name of one directory"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn cpuset(resources: &LinuxResources) -> Result<(), ValidateError> {
+    let Some(cpu) = resources.cpu() else { return Ok(()) };
+    for (name, list) in [("cpus", cpu.cpus()), ("mems", cpu.mems())] {
+        if let Some(list) = list {
+            affinity::parse(list).map_err(|error| {
+                invalid(format!("linux.resources.cpu.{name}"), format!("{list:?}: {error}"), "see cpuset(7)")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// A key is the name of one file in the container's cgroup.
+fn unified(resources: &LinuxResources) -> Result<(), ValidateError> {
+    for key in resources.unified().iter().flat_map(|entries| entries.keys()) {
+        let one_file =
+            key.split_once('.').is_some_and(|(controller, file)| !controller.is_empty() && !file.is_empty());
+        if !one_file || key.contains(['/', '\0']) {
+            let problem = format!("{key:?} is not a file of a cgroup");
+            return Err(invalid("linux.resources.unified", problem, "write it like memory.high"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn warn(spec: &Spec, warnings: &mut Vec<String>) {
+    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    let Some(memory) = resources.and_then(|resources| resources.memory().as_ref()) else { return };
+    #[allow(deprecated)] // That is what the warning is about.
+    let kernel = memory.kernel();
+    for (name, value) in [("kernel", kernel), ("kernelTCP", memory.kernel_tcp())] {
+        if value.is_some() {
+            warnings.push(format!("linux.resources.memory.{name}: kernel memory settings are ignored"));
+        }
+    }
+}

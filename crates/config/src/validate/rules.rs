@@ -1,0 +1,107 @@
+//! The order of the rules, and those for the top of the document.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use oci_spec::runtime::{Hook, Spec};
+
+use super::error::{ValidateError, invalid, quoted};
+use super::{devices, idmaps, linux, mounts, namespaces, process, sysctl};
+
+/// Checks a spec, after it was adapted to an ordinary user where that was needed.
+///
+/// # Errors
+/// The first rule that is broken, as a [`ValidateError`].
+pub fn spec(spec: &Spec) -> Result<(), ValidateError> {
+    version(spec.version())?;
+    root(spec)?;
+    let wanted = spec.process().as_ref().ok_or_else(|| {
+        invalid("process", "process property must not be empty", "add an object with args, cwd and user")
+    })?;
+    process(wanted)?;
+    let set = crate::namespaces::set(spec)?;
+    namespaces::check(spec, &set)?;
+    mounts::check(spec, &set)?;
+    idmaps::check(spec, &set)?;
+    sysctl::check(spec, &set)?;
+    devices::check(spec)?;
+    linux::check(spec, &set)?;
+    hooks(spec)?;
+    annotations(spec)
+}
+
+/// What is accepted, but probably not meant. One line each.
+pub fn warnings(spec: &Spec) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if spec.version().is_empty() {
+        warnings.push("ociVersion: missing; taken as 1.x".to_owned());
+    }
+    mounts::warn(spec, &mut warnings);
+    linux::warn(spec, &mut warnings);
+    warnings
+}
+
+/// Semantic versioning: within one major version every later minor one is compatible.
+fn version(version: &str) -> Result<(), ValidateError> {
+    if version.is_empty() || version == "1" || version.starts_with("1.") {
+        return Ok(());
+    }
+    Err(invalid("ociVersion", format!("{version:?} is not supported"), "write a 1.x version, such as 1.3.0"))
+}
+
+fn root(spec: &Spec) -> Result<(), ValidateError> {
+    let remedy = "set root.path to the directory of the root filesystem";
+    let root = spec.root().as_ref().ok_or_else(|| invalid("root", "root must be specified", remedy))?;
+    if root.path().as_os_str().is_empty() {
+        return Err(invalid("root.path", "path is empty", remedy));
+    }
+    no_nul("root.path", root.path())
+}
+
+/// A path with a NUL byte would be cut short in the system call.
+pub(super) fn no_nul(field: &str, path: &Path) -> Result<(), ValidateError> {
+    if path.as_os_str().as_bytes().contains(&0) {
+        return Err(invalid(field, format!("{} contains a NUL byte", quoted(path)), "remove it"));
+    }
+    Ok(())
+}
+
+fn hooks(spec: &Spec) -> Result<(), ValidateError> {
+    let Some(hooks) = spec.hooks() else { return Ok(()) };
+    #[allow(deprecated)] // Deprecated by the specification, still in use.
+    let prestart = hooks.prestart();
+    for (kind, list) in [
+        ("prestart", prestart),
+        ("createRuntime", hooks.create_runtime()),
+        ("createContainer", hooks.create_container()),
+        ("startContainer", hooks.start_container()),
+        ("poststart", hooks.poststart()),
+        ("poststop", hooks.poststop()),
+    ] {
+        for (index, entry) in list.iter().flatten().enumerate() {
+            hook(&format!("hooks.{kind}[{index}]"), entry)?;
+        }
+    }
+    Ok(())
+}
+
+fn hook(field: &str, hook: &Hook) -> Result<(), ValidateError> {
+    if !hook.path().is_absolute() {
+        let problem = format!("{} is not an absolute path", quoted(hook.path()));
+        return Err(invalid(format!("{field}.path"), problem, "write the program's path from / on"));
+    }
+    if let Some(timeout) = hook.timeout().filter(|timeout| *timeout <= 0) {
+        let problem = format!("{timeout} seconds is not a time to wait");
+        return Err(invalid(format!("{field}.timeout"), problem, "use a number above 0, or leave it out"));
+    }
+    Ok(())
+}
+
+fn annotations(spec: &Spec) -> Result<(), ValidateError> {
+    match spec.annotations() {
+        Some(annotations) if annotations.contains_key("") => {
+            Err(invalid("annotations", "there is one with an empty name", "give it a name"))
+        }
+        _ => Ok(()),
+    }
+}

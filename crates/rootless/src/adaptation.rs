@@ -1,0 +1,30 @@
+//! One change to a spec, with its reason.
+
+use std::fmt;
+
+/// A change made to a spec, or something that the caller should know about one left as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adaptation {
+    /// What was changed, naming the field.
+    pub what: String,
+    /// Why it had to be, and where there is one, the remedy.
+    pub why: String,
+    /// The container loses something that its author asked for: worth showing without `--debug`.
+    pub warning: bool,
+}
+
+impl Adaptation {
+    pub(crate) fn note(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into(), warning: false }
+    }
+
+    pub(crate) fn warning(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into(), warning: true }
+    }
+}
+
+impl fmt::Display for Adaptation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.why)
+    }
+}

@@ -1,0 +1,352 @@
+//! Facts about the host and the caller, looked up on first use and kept.
+//!
+//! Most containers need two or three of these facts, so nothing is read ahead of time. Every look
+//! at the machine goes through one [`Machine`], which tests replace by a [`Fixture`].
+
+mod accounts;
+mod cgroup;
+mod fixture;
+mod getsubids;
+mod helpers;
+mod machine;
+mod maps;
+mod subid;
+
+use std::cell::OnceCell;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
+
+pub use accounts::Account;
+pub use cgroup::{CgroupMode, Delegation};
+pub use fixture::Fixture;
+pub use helpers::{Fault, IdHelper};
+pub use machine::{Access, FsFacts, Machine, NodeFacts, NodeKind, System};
+pub use subid::{IdKind, SubIdRange, SubIds};
+
+/// The facts. Cheap to make; each fact costs its system calls once, when first asked for.
+pub struct Host {
+    machine: Box<dyn Machine>,
+    euid: OnceCell<u32>,
+    egid: OnceCell<u32>,
+    capabilities: OnceCell<u64>,
+    kernel: OnceCell<(u32, u32)>,
+    uid_map: OnceCell<Vec<LinuxIdMapping>>,
+    gid_map: OnceCell<Vec<LinuxIdMapping>>,
+    account: OnceCell<Account>,
+    newuidmap: OnceCell<IdHelper>,
+    newgidmap: OnceCell<IdHelper>,
+    cgroup_mode: OnceCell<CgroupMode>,
+    own_delegation: OnceCell<Option<Delegation>>,
+    systemd_delegation: OnceCell<Option<Delegation>>,
+    proc_masked: OnceCell<bool>,
+    sys_masked: OnceCell<bool>,
+}
+
+impl Host {
+    /// The machine that this runs on. Reads nothing yet.
+    pub fn probe() -> Self {
+        Self::on(System)
+    }
+
+    /// Facts from another source, such as a [`Fixture`].
+    pub fn on(machine: impl Machine + 'static) -> Self {
+        Self {
+            machine: Box::new(machine),
+            euid: OnceCell::new(),
+            egid: OnceCell::new(),
+            capabilities: OnceCell::new(),
+            kernel: OnceCell::new(),
+            uid_map: OnceCell::new(),
+            gid_map: OnceCell::new(),
+            account: OnceCell::new(),
+            newuidmap: OnceCell::new(),
+            newgidmap: OnceCell::new(),
+            cgroup_mode: OnceCell::new(),
+            own_delegation: OnceCell::new(),
+            systemd_delegation: OnceCell::new(),
+            proc_masked: OnceCell::new(),
+            sys_masked: OnceCell::new(),
+        }
+    }
+
+    /// Effective user id, as the caller's user namespace numbers it.
+    pub fn euid(&self) -> u32 {
+        *self.euid.get_or_init(|| self.machine.euid())
+    }
+
+    /// Effective group id, as the caller's user namespace numbers it.
+    pub fn egid(&self) -> u32 {
+        *self.egid.get_or_init(|| self.machine.egid())
+    }
+
+    /// Whether the caller is anyone but root, in whatever user namespace it is.
+    pub fn is_ordinary_user(&self) -> bool {
+        self.euid() != 0
+    }
+
+    /// Whether the effective capability `bit` (capabilities(7), `CAP_SETUID` is 7) is held, in the
+    /// caller's own user namespace.
+    pub fn has_capability(&self, bit: u8) -> bool {
+        self.capabilities.get_or_init(|| self.machine.capabilities().unwrap_or(0)) & (1 << bit) != 0
+    }
+
+    /// Whether the kernel is at least this version. An unreadable version counts as old.
+    pub fn kernel_at_least(&self, major: u32, minor: u32) -> bool {
+        *self.kernel.get_or_init(|| parse_release(&self.machine.kernel_release())) >= (major, minor)
+    }
+
+    /// The caller's own user id map: container ids are those inside its user namespace.
+    /// Empty where the kernel has no user namespaces or /proc is absent. `user_namespaces`(7).
+    pub fn uid_map(&self) -> &[LinuxIdMapping] {
+        self.uid_map.get_or_init(|| self.own_map("/proc/self/uid_map"))
+    }
+
+    /// The caller's own group id map, as [`Host::uid_map`].
+    pub fn gid_map(&self) -> &[LinuxIdMapping] {
+        self.gid_map.get_or_init(|| self.own_map("/proc/self/gid_map"))
+    }
+
+    fn own_map(&self, path: &str) -> Vec<LinuxIdMapping> {
+        self.machine.read(Path::new(path)).map(|text| maps::parse(&text)).unwrap_or_default()
+    }
+
+    /// Whether the caller is in a user namespace other than the initial one. A namespace that maps
+    /// every id to itself looks like the initial one, and behaves like it in all that matters here.
+    pub fn in_user_namespace(&self) -> bool {
+        let map = self.uid_map();
+        !map.is_empty() && !maps::is_identity_of_all(map)
+    }
+
+    /// The id one level out that `id` stands for, or `id` itself when that is not known.
+    pub fn outer_uid(&self, id: u32) -> u32 {
+        maps::outer(self.uid_map(), id).unwrap_or(id)
+    }
+
+    /// Whether setgroups(2) is allowed in the caller's user namespace. `user_namespaces`(7).
+    pub fn setgroups_allowed(&self) -> bool {
+        self.machine.read(Path::new("/proc/self/setgroups")).map_or(true, |text| text.trim() != "deny")
+    }
+
+    /// The caller's entry in /etc/passwd; the name is absent when there is none (a user of a
+    /// directory service). No name service of libc is asked: that would load shared objects.
+    pub fn account(&self) -> &Account {
+        self.account.get_or_init(|| self.user_by_id(self.euid()))
+    }
+
+    /// The user with this id, named if /etc/passwd knows it.
+    pub fn user_by_id(&self, id: u32) -> Account {
+        accounts::by_id(&self.text("/etc/passwd"), id)
+    }
+
+    /// The user of this name in /etc/passwd.
+    pub fn user_by_name(&self, name: &str) -> Option<Account> {
+        accounts::by_name(&self.text("/etc/passwd"), name)
+    }
+
+    /// The group with this id, named if /etc/group knows it.
+    pub fn group_by_id(&self, id: u32) -> Account {
+        accounts::by_id(&self.text("/etc/group"), id)
+    }
+
+    /// The group of this name in /etc/group.
+    pub fn group_by_name(&self, name: &str) -> Option<Account> {
+        accounts::by_name(&self.text("/etc/group"), name)
+    }
+
+    fn text(&self, path: &str) -> String {
+        self.machine.read(Path::new(path)).unwrap_or_default()
+    }
+
+    /// The subordinate ids that /etc/subuid or /etc/subgid gives to `owner`. Not cached.
+    /// subuid(5), subgid(5).
+    pub fn sub_ids(&self, kind: IdKind, owner: &Account) -> SubIds {
+        subid::parse(kind.file(), &self.text(kind.file()), owner)
+    }
+
+    /// The subordinate ids that a directory service gives to `owner`, by way of `getsubids`(1):
+    /// nothing unless /etc/nsswitch.conf names a source other than files and the program exists.
+    pub fn directory_sub_ids(&self, kind: IdKind, owner: &Account) -> Vec<SubIdRange> {
+        if !self.has_subid_directory() {
+            return Vec::new();
+        }
+        let Some(program) = self.find_program("getsubids") else { return Vec::new() };
+        let id = owner.id.to_string();
+        let name = owner.name.as_deref().unwrap_or(&id);
+        let args: &[&str] = match kind {
+            IdKind::Uid => &[name],
+            IdKind::Gid => &["-g", name],
+        };
+        self.machine.run(&program, args).map(|out| subid::parse_getsubids(&out)).unwrap_or_default()
+    }
+
+    /// Whether subordinate ids come from a directory service. nsswitch.conf(5), entry `subid`.
+    pub fn has_subid_directory(&self) -> bool {
+        subid::has_directory(&self.text("/etc/nsswitch.conf"))
+    }
+
+    /// newuidmap or newgidmap: where it is and whether it can do its work.
+    pub fn id_helper(&self, kind: IdKind) -> &IdHelper {
+        let cell = match kind {
+            IdKind::Uid => &self.newuidmap,
+            IdKind::Gid => &self.newgidmap,
+        };
+        cell.get_or_init(|| helpers::find(self, kind))
+    }
+
+    /// The first file called `name` on the search path, then in the usual system directories.
+    pub fn find_program(&self, name: &str) -> Option<PathBuf> {
+        let usual = ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin"].map(PathBuf::from);
+        let mut dirs = self.machine.search_path();
+        // An entry that is not absolute would pick up a program from wherever the caller stands.
+        dirs.retain(|dir| dir.is_absolute());
+        dirs.into_iter().chain(usual).map(|dir| dir.join(name)).find(|path| {
+            self.machine.stat(path).is_ok_and(|node| node.kind == NodeKind::File && node.mode & 0o111 != 0)
+        })
+    }
+
+    /// How cgroups are set up. One statfs(2), on a v1 or hybrid host a second.
+    pub fn cgroup_mode(&self) -> CgroupMode {
+        *self.cgroup_mode.get_or_init(|| cgroup::mode(&*self.machine))
+    }
+
+    /// The cgroup subtree around the caller's own cgroup that the caller may write.
+    pub fn own_delegation(&self) -> Option<&Delegation> {
+        self.own_delegation
+            .get_or_init(|| cgroup::own_delegation(&*self.machine, self.cgroup_mode()))
+            .as_ref()
+    }
+
+    /// The cgroup subtree of the caller's systemd user manager, where scopes can be started.
+    pub fn systemd_delegation(&self) -> Option<&Delegation> {
+        self.systemd_delegation
+            .get_or_init(|| match self.cgroup_mode() {
+                CgroupMode::V2 => cgroup::systemd_delegation(&*self.machine, self.outer_uid(self.euid())),
+                _ => None,
+            })
+            .as_ref()
+    }
+
+    /// The caller's own `oom_score_adj`, -1000 to 1000. `proc_pid_oom_score_adj`(5). Not cached.
+    pub fn oom_score_adj(&self) -> io::Result<i32> {
+        let text = self.machine.read(Path::new("/proc/self/oom_score_adj"))?;
+        text.trim().parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
+    }
+
+    /// Whether parts of /proc are mounted over, as they are inside a container. The kernel then
+    /// refuses a new proc in a user namespace, since it would uncover them. Looks at the places
+    /// that runtimes cover, since a parse of mountinfo would cost every start far more.
+    pub fn proc_masked(&self) -> bool {
+        *self.proc_masked.get_or_init(|| {
+            ["/proc/sys", "/proc/kcore", "/proc/sysrq-trigger"]
+                .iter()
+                .any(|p| self.is_mount_point(Path::new(p)))
+        })
+    }
+
+    /// The same for /sys, where runtimes cover /sys/firmware.
+    pub fn sys_masked(&self) -> bool {
+        *self.sys_masked.get_or_init(|| self.is_mount_point(Path::new("/sys/firmware")))
+    }
+
+    fn is_mount_point(&self, path: &Path) -> bool {
+        self.machine.is_mount_point(path).unwrap_or(false)
+    }
+
+    /// Whether `path` is the namespace of type `typ` that the caller itself is in. A path that
+    /// cannot be looked at is taken for another one. Not cached.
+    pub fn is_own_namespace(&self, typ: LinuxNamespaceType, path: &Path) -> bool {
+        // The display form of the type is the name of its file. namespaces(7)
+        let own = PathBuf::from(format!("/proc/self/ns/{typ}"));
+        match (self.machine.stat(&own), self.machine.stat(path)) {
+            (Ok(own), Ok(other)) => own.same_file(&other),
+            _ => false,
+        }
+    }
+
+    /// What the file at `path` is, following symlinks. Not cached.
+    pub fn node(&self, path: &Path) -> io::Result<NodeFacts> {
+        self.machine.stat(path)
+    }
+
+    /// The file system and mount that `path` is on. Not cached.
+    pub fn filesystem(&self, path: &Path) -> io::Result<FsFacts> {
+        self.machine.statfs(path)
+    }
+
+    /// Whether the caller may open `path` in this way, by its effective ids. Not cached.
+    pub fn may(&self, path: &Path, access: Access) -> bool {
+        self.machine.may(path, access)
+    }
+
+    pub(crate) fn machine(&self) -> &dyn Machine {
+        &*self.machine
+    }
+}
+
+/// `6.1.0-18-amd64` is (6, 1).
+fn parse_release(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_release_gives_major_and_minor() {
+        for (release, wanted) in
+            [("6.1.0-18-amd64", (6, 1)), ("5.12-rc3", (5, 12)), ("4.18.0", (4, 18)), ("", (0, 0))]
+        {
+            assert_eq!(parse_release(release), wanted, "{release}");
+        }
+    }
+
+    #[test]
+    fn user_namespace_is_told_by_the_map() {
+        for (map, wanted) in [
+            ("         0          0 4294967295\n", false),
+            ("0 1000 1\n", true),
+            ("0 0 65536\n", true),
+            ("0 1000 1\n1 100000 65536\n", true),
+            ("", false),
+        ] {
+            let host = Host::on(Fixture::ordinary(0).file("/proc/self/uid_map", map));
+            assert_eq!(host.in_user_namespace(), wanted, "{map}");
+        }
+    }
+
+    #[test]
+    fn a_fact_is_looked_up_once() {
+        let machine = Fixture::ordinary(1000);
+        let looks = machine.looks();
+        let host = Host::on(machine);
+        assert!(looks.borrow().is_empty(), "making a host looks at nothing");
+        assert_eq!(host.euid(), 1000);
+        assert_eq!(host.euid(), 1000);
+        let _ = host.proc_masked();
+        let _ = host.proc_masked();
+        assert_eq!(looks.borrow().iter().filter(|l| *l == "euid").count(), 1);
+        assert_eq!(looks.borrow().iter().filter(|l| *l == "mount point /proc/sys").count(), 1);
+    }
+
+    #[test]
+    fn programs_are_not_taken_from_a_relative_search_path() {
+        let host = Host::on(Fixture::ordinary(1000).path(".").program("./newuidmap", 0o4755));
+        assert_eq!(host.find_program("newuidmap"), None);
+    }
+
+    #[test]
+    fn the_real_machine_can_be_asked() {
+        let host = Host::probe();
+        assert_eq!(host.euid(), rustix::process::geteuid().as_raw());
+        assert!(host.kernel_at_least(4, 0));
+        assert!(!host.uid_map().is_empty());
+        assert!((-1000..=1000).contains(&host.oom_score_adj().unwrap()));
+        assert!(host.is_own_namespace(LinuxNamespaceType::Pid, Path::new("/proc/self/ns/pid")));
+        assert!(!host.is_own_namespace(LinuxNamespaceType::Pid, Path::new("/proc/self/ns/net")));
+        assert_eq!(host.node(Path::new("/dev/null")).unwrap().kind, NodeKind::Char);
+    }
+}

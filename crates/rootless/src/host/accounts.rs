@@ -1,0 +1,56 @@
+//! passwd(5) and group(5), which agree in the fields that matter here: the first is the name, the
+//! third the id.
+
+/// A user or group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The numeric id.
+    pub id: u32,
+    /// The name, where the files of this host know one.
+    pub name: Option<String>,
+}
+
+impl Account {
+    /// The name, or else the number: how messages and subuid(5) call it.
+    pub fn label(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.id.to_string())
+    }
+}
+
+pub(super) fn by_id(text: &str, id: u32) -> Account {
+    let name = entries(text).find(|(_, found)| *found == id).map(|(name, _)| name.to_owned());
+    Account { id, name }
+}
+
+pub(super) fn by_name(text: &str, name: &str) -> Option<Account> {
+    let (name, id) = entries(text).find(|(found, _)| *found == name)?;
+    Some(Account { id, name: Some(name.to_owned()) })
+}
+
+/// Lines that are not entries, such as the `+` of NIS, are passed over.
+fn entries(text: &str) -> impl Iterator<Item = (&str, u32)> {
+    text.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty() && !name.starts_with('#'))?;
+        let id = fields.nth(1)?.parse().ok()?;
+        Some((name, id))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n# alice:x:1:1\n+::::::\n\n\
+                          alice:x:1000:1000:Alice:/home/alice:/bin/sh\nshort\nbob:x:one:1\n\
+                          twin:x:1000:1000::/:/bin/sh";
+
+    #[test]
+    fn accounts_are_found_by_id_and_by_name() {
+        assert_eq!(by_id(PASSWD, 1000).name.as_deref(), Some("alice"), "the first one counts");
+        assert_eq!(by_id(PASSWD, 7), Account { id: 7, name: None });
+        assert_eq!(by_name(PASSWD, "twin").unwrap().id, 1000);
+        assert_eq!(by_name(PASSWD, "# alice"), None);
+        assert_eq!(by_name(PASSWD, "bob"), None, "an id that is no number");
+    }
+}

@@ -1,0 +1,298 @@
+//! A machine made by hand, for tests.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::{Access, FsFacts, Machine, NodeFacts, NodeKind};
+
+/// A machine that has only what it was given, and writes down every look at it.
+///
+/// It starts as the home of one ordinary user on a recent kernel, without subordinate ids and
+/// without cgroups.
+#[derive(Debug, Clone)]
+pub struct Fixture {
+    euid: u32,
+    egid: u32,
+    capabilities: u64,
+    no_new_privs: bool,
+    kernel_release: String,
+    search_path: Vec<PathBuf>,
+    files: BTreeMap<PathBuf, String>,
+    nodes: BTreeMap<PathBuf, NodeFacts>,
+    filesystems: BTreeMap<PathBuf, FsFacts>,
+    mount_points: BTreeSet<PathBuf>,
+    closed: BTreeSet<PathBuf>,
+    writable: BTreeSet<PathBuf>,
+    xattrs: BTreeMap<PathBuf, Vec<u8>>,
+    outputs: BTreeMap<String, String>,
+    looks: Rc<RefCell<Vec<String>>>,
+}
+
+impl Fixture {
+    /// The machine of user and group `id`. Id 0 is root with every capability.
+    pub fn ordinary(id: u32) -> Self {
+        Self {
+            euid: id,
+            egid: id,
+            capabilities: if id == 0 { u64::MAX >> 23 } else { 0 },
+            no_new_privs: false,
+            kernel_release: "6.1.0-test".into(),
+            search_path: vec!["/usr/bin".into()],
+            files: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            filesystems: BTreeMap::new(),
+            mount_points: BTreeSet::new(),
+            closed: BTreeSet::new(),
+            writable: BTreeSet::new(),
+            xattrs: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            looks: Rc::default(),
+        }
+        .file("/proc/self/uid_map", "0 0 4294967295\n")
+        .file("/proc/self/gid_map", "0 0 4294967295\n")
+        .file("/proc/self/setgroups", "allow\n")
+    }
+
+    /// Root of a user namespace that maps the single user `outer`, as `unshare --user
+    /// --map-root-user` makes it.
+    pub fn root_in_user_namespace(outer: u32) -> Self {
+        Self::ordinary(0)
+            .file("/proc/self/uid_map", &format!("0 {outer} 1\n"))
+            .file("/proc/self/gid_map", &format!("0 {outer} 1\n"))
+            .file("/proc/self/setgroups", "deny\n")
+    }
+
+    /// Every look at the machine so far, in order: the name of the fact, then its path if it has
+    /// one. The list stays valid after the fixture has become part of a host.
+    pub fn looks(&self) -> Rc<RefCell<Vec<String>>> {
+        Rc::clone(&self.looks)
+    }
+
+    /// A group id that differs from the user id.
+    #[must_use]
+    pub fn gid(mut self, egid: u32) -> Self {
+        self.egid = egid;
+        self
+    }
+
+    /// The effective capabilities, bit n for capability n.
+    #[must_use]
+    pub fn capabilities(mut self, effective: u64) -> Self {
+        self.capabilities = effective;
+        self
+    }
+
+    /// The caller has `no_new_privs` set.
+    #[must_use]
+    pub fn no_new_privs(mut self) -> Self {
+        self.no_new_privs = true;
+        self
+    }
+
+    /// The kernel's release.
+    #[must_use]
+    pub fn kernel(mut self, release: &str) -> Self {
+        self.kernel_release = release.into();
+        self
+    }
+
+    /// `PATH` is this one directory.
+    #[must_use]
+    pub fn path(mut self, dir: &str) -> Self {
+        self.search_path = vec![dir.into()];
+        self
+    }
+
+    /// A text file; given again, it replaces the first.
+    #[must_use]
+    pub fn file(mut self, path: &str, text: &str) -> Self {
+        self.files.insert(path.into(), text.into());
+        self
+    }
+
+    /// A program owned by root.
+    #[must_use]
+    pub fn program(self, path: &str, mode: u32) -> Self {
+        self.program_of(path, mode, 0)
+    }
+
+    /// A program and its owner.
+    #[must_use]
+    pub fn program_of(mut self, path: &str, mode: u32, uid: u32) -> Self {
+        self.nodes.insert(path.into(), NodeFacts { kind: NodeKind::File, mode, uid, ..self.blank() });
+        self
+    }
+
+    /// newuidmap and newgidmap as distributions install them.
+    #[must_use]
+    pub fn id_helpers(self) -> Self {
+        self.program("/usr/bin/newuidmap", 0o4755).program("/usr/bin/newgidmap", 0o4755)
+    }
+
+    /// A directory.
+    #[must_use]
+    pub fn directory(mut self, path: &str) -> Self {
+        self.nodes.insert(path.into(), NodeFacts { kind: NodeKind::Directory, mode: 0o755, ..self.blank() });
+        self
+    }
+
+    /// A device that anyone may open.
+    #[must_use]
+    pub fn device(mut self, path: &str, kind: NodeKind, major: u32, minor: u32) -> Self {
+        self.nodes.insert(path.into(), NodeFacts { kind, mode: 0o666, major, minor, ..self.blank() });
+        self
+    }
+
+    /// The caller may neither read nor write this path.
+    #[must_use]
+    pub fn closed(mut self, path: &str) -> Self {
+        self.closed.insert(path.into());
+        self
+    }
+
+    /// A namespace file with this number.
+    #[must_use]
+    pub fn namespace(mut self, path: &str, ino: u64) -> Self {
+        self.nodes.insert(path.into(), NodeFacts { ino, ..self.blank() });
+        self
+    }
+
+    /// A file system by its magic number.
+    #[must_use]
+    pub fn fs(mut self, path: &str, magic: u64) -> Self {
+        self.filesystems.entry(path.into()).or_default().magic = magic;
+        self
+    }
+
+    /// The `ST_*` flags of the mount at `path`, which also makes it exist.
+    #[must_use]
+    pub fn mount_flags(mut self, path: &str, flags: u64) -> Self {
+        self.filesystems.entry(path.into()).or_default().flags = flags;
+        self
+    }
+
+    /// Something is mounted over `path`.
+    #[must_use]
+    pub fn mount_point(mut self, path: &str) -> Self {
+        self.mount_points.insert(path.into());
+        self
+    }
+
+    /// A cgroup directory that the caller may write, with its `cgroup.controllers`.
+    #[must_use]
+    pub fn cgroup(mut self, dir: &str, controllers: &str) -> Self {
+        self.writable.insert(dir.into());
+        self.writable.insert(Path::new(dir).join("cgroup.procs"));
+        self.files.insert(Path::new(dir).join("cgroup.controllers"), controllers.into());
+        self
+    }
+
+    /// The raw attribute `security.capability` of a file.
+    #[must_use]
+    pub fn xattr(mut self, path: &str, raw: &[u8]) -> Self {
+        self.xattrs.insert(path.into(), raw.into());
+        self
+    }
+
+    /// What a command line prints.
+    #[must_use]
+    pub fn output(mut self, command: &str, text: &str) -> Self {
+        self.outputs.insert(command.into(), text.into());
+        self
+    }
+
+    /// Files made by hand get numbers in the order in which they were made.
+    fn blank(&self) -> NodeFacts {
+        let ino = self.nodes.len() as u64 + 1_000_000;
+        NodeFacts { kind: NodeKind::Other, mode: 0, uid: 0, major: 0, minor: 0, dev: 1, ino }
+    }
+
+    fn look(&self, what: &str) {
+        self.looks.borrow_mut().push(what.into());
+    }
+
+    fn look_at(&self, what: &str, path: &Path) {
+        self.look(&format!("{what} {}", path.display()));
+    }
+}
+
+fn absent() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+impl Machine for Fixture {
+    fn euid(&self) -> u32 {
+        self.look("euid");
+        self.euid
+    }
+
+    fn egid(&self) -> u32 {
+        self.look("egid");
+        self.egid
+    }
+
+    fn capabilities(&self) -> io::Result<u64> {
+        self.look("capabilities");
+        Ok(self.capabilities)
+    }
+
+    fn no_new_privs(&self) -> bool {
+        self.look("no_new_privs");
+        self.no_new_privs
+    }
+
+    fn kernel_release(&self) -> String {
+        self.look("kernel");
+        self.kernel_release.clone()
+    }
+
+    fn search_path(&self) -> Vec<PathBuf> {
+        self.look("search path");
+        self.search_path.clone()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<String> {
+        self.look_at("read", path);
+        self.files.get(path).cloned().ok_or_else(absent)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<NodeFacts> {
+        self.look_at("stat", path);
+        self.nodes.get(path).copied().ok_or_else(absent)
+    }
+
+    fn statfs(&self, path: &Path) -> io::Result<FsFacts> {
+        self.look_at("statfs", path);
+        self.filesystems.get(path).copied().ok_or_else(absent)
+    }
+
+    fn is_mount_point(&self, path: &Path) -> io::Result<bool> {
+        self.look_at("mount point", path);
+        Ok(self.mount_points.contains(path))
+    }
+
+    fn may(&self, path: &Path, access: Access) -> bool {
+        self.look_at("access", path);
+        let exists = self.nodes.contains_key(path) || self.files.contains_key(path);
+        match access {
+            _ if self.writable.contains(path) => true,
+            _ if self.closed.contains(path) => false,
+            Access::Read => exists,
+            Access::Write => self.nodes.get(path).is_some_and(|node| node.mode & 0o002 != 0),
+        }
+    }
+
+    fn file_capabilities(&self, path: &Path) -> Option<Vec<u8>> {
+        self.look_at("xattr", path);
+        self.xattrs.get(path).cloned()
+    }
+
+    fn run(&self, program: &Path, args: &[&str]) -> io::Result<String> {
+        let command = format!("{} {}", program.display(), args.join(" "));
+        self.look(&format!("run {command}"));
+        self.outputs.get(&command).cloned().ok_or_else(absent)
+    }
+}

@@ -1,0 +1,104 @@
+//! A short program is run with a bounded wait.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// A directory service that takes longer is treated as having no answer.
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
+
+/// More than this is not a list of ranges.
+const MOST: u64 = 64 * 1024;
+
+/// What `program` prints on standard output, if it ends well within `limit`.
+pub(super) fn run(program: &Path, args: &[&str], limit: Duration) -> io::Result<String> {
+    let deadline = Instant::now() + limit;
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let result = read_all(&mut child, deadline).and_then(|text| wait(&mut child, deadline).map(|()| text));
+    if result.is_err() {
+        // Reaped in any case, so that no zombie is left behind for a parent that lives on.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    result
+}
+
+fn read_all(child: &mut Child, deadline: Instant) -> io::Result<String> {
+    let Some(mut stdout) = child.stdout.take() else { return Ok(String::new()) };
+    let mut bytes = Vec::new();
+    let mut buffer = [0_u8; 4096];
+    loop {
+        wait_readable(&stdout, deadline)?;
+        match stdout.read(&mut buffer)? {
+            0 => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            n => bytes.extend_from_slice(&buffer[..n]),
+        }
+        if bytes.len() as u64 > MOST {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+    }
+}
+
+fn wait_readable(fd: &impl std::os::fd::AsFd, deadline: Instant) -> io::Result<()> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: i64::from(left.subsec_nanos()) as _ };
+    match poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&timeout)) {
+        Ok(0) => Err(io::ErrorKind::TimedOut.into()),
+        Ok(_) => Ok(()),
+        Err(rustix::io::Errno::INTR) => wait_readable(fd, deadline),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The program has closed its output, so it is about to end: looking every millisecond is enough.
+fn wait(child: &mut Child, deadline: Instant) -> io::Result<()> {
+    loop {
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => return Err(io::Error::other(status.to_string())),
+            None if Instant::now() >= deadline => return Err(io::ErrorKind::TimedOut.into()),
+            None => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str, limit: Duration) -> io::Result<String> {
+        run(Path::new("/bin/sh"), &["-c", script], limit)
+    }
+
+    #[test]
+    fn output_of_a_good_run_is_returned() {
+        assert_eq!(sh("echo '0: alice 100000 65536'", LIMIT).unwrap(), "0: alice 100000 65536\n");
+    }
+
+    #[test]
+    fn a_failing_program_has_no_answer() {
+        assert!(sh("echo 1; exit 3", LIMIT).is_err());
+    }
+
+    #[test]
+    fn a_hanging_program_is_ended_at_the_limit() {
+        let limit = Duration::from_millis(50);
+        for script in ["exec sleep 60", "exec >&-; exec sleep 60"] {
+            let error = sh(script, limit).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{script}");
+        }
+    }
+
+    #[test]
+    fn endless_output_is_not_collected() {
+        assert!(sh("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done", LIMIT).is_err());
+    }
+}

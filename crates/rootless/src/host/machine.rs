@@ -1,0 +1,212 @@
+//! The seam between the facts and the machine: each method is one look at it.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
+
+use super::getsubids;
+
+/// A way of opening a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// For reading.
+    Read,
+    /// For writing.
+    Write,
+}
+
+/// What sort of file a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A character device.
+    Char,
+    /// A block device.
+    Block,
+    /// A named pipe.
+    Fifo,
+    /// Anything else.
+    Other,
+}
+
+/// stat(2), as far as it is used here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// The type of file.
+    pub kind: NodeKind,
+    /// Permission bits with set-user-id, set-group-id and sticky.
+    pub mode: u32,
+    /// Owner, as the caller's user namespace numbers it.
+    pub uid: u32,
+    /// The device's own number, for a device.
+    pub major: u32,
+    /// The device's own number, for a device.
+    pub minor: u32,
+    /// Number of the file system that the file is on.
+    pub dev: u64,
+    /// Number of the file on that file system.
+    pub ino: u64,
+}
+
+impl NodeFacts {
+    /// Whether both are the same file.
+    pub fn same_file(&self, other: &Self) -> bool {
+        (self.dev, self.ino) == (other.dev, other.ino)
+    }
+}
+
+/// statfs(2), as far as it is used here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FsFacts {
+    /// `f_type`, a `*_MAGIC` of linux/magic.h.
+    pub magic: u64,
+    /// `f_flags`, the `ST_*` bits of the mount.
+    pub flags: u64,
+}
+
+impl FsFacts {
+    /// `ST_RDONLY`
+    pub const RDONLY: u64 = 1;
+    /// `ST_NOSUID`
+    pub const NOSUID: u64 = 2;
+    /// `ST_NODEV`
+    pub const NODEV: u64 = 4;
+    /// `ST_NOEXEC`
+    pub const NOEXEC: u64 = 8;
+    /// `ST_NOATIME`
+    pub const NOATIME: u64 = 1024;
+    /// `ST_NODIRATIME`
+    pub const NODIRATIME: u64 = 2048;
+    /// `ST_RELATIME`
+    pub const RELATIME: u64 = 4096;
+}
+
+/// The looks at a machine that facts are made of.
+pub trait Machine {
+    /// geteuid(2)
+    fn euid(&self) -> u32;
+    /// getegid(2)
+    fn egid(&self) -> u32;
+    /// The effective set of capget(2), bit n for capability n.
+    fn capabilities(&self) -> io::Result<u64>;
+    /// `PR_GET_NO_NEW_PRIVS` of prctl(2).
+    fn no_new_privs(&self) -> bool;
+    /// The release of uname(2).
+    fn kernel_release(&self) -> String;
+    /// The directories in `PATH`.
+    fn search_path(&self) -> Vec<PathBuf>;
+    /// A small text file; bytes that are not UTF-8 are replaced.
+    fn read(&self, path: &Path) -> io::Result<String>;
+    /// stat(2)
+    fn stat(&self, path: &Path) -> io::Result<NodeFacts>;
+    /// statfs(2)
+    fn statfs(&self, path: &Path) -> io::Result<FsFacts>;
+    /// Whether something is mounted on `path` itself.
+    fn is_mount_point(&self, path: &Path) -> io::Result<bool>;
+    /// faccessat2(2) with effective ids.
+    fn may(&self, path: &Path, access: Access) -> bool;
+    /// The extended attribute `security.capability`, raw. capabilities(7)
+    fn file_capabilities(&self, path: &Path) -> Option<Vec<u8>>;
+    /// What `program` prints; an error when it fails or takes too long.
+    fn run(&self, program: &Path, args: &[&str]) -> io::Result<String>;
+}
+
+/// The machine that this runs on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct System;
+
+impl Machine for System {
+    fn euid(&self) -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    fn egid(&self) -> u32 {
+        rustix::process::getegid().as_raw()
+    }
+
+    fn capabilities(&self) -> io::Result<u64> {
+        Ok(rustix::thread::capabilities(None)?.effective.bits())
+    }
+
+    fn no_new_privs(&self) -> bool {
+        rustix::thread::no_new_privs().unwrap_or(false)
+    }
+
+    fn kernel_release(&self) -> String {
+        rustix::system::uname().release().to_string_lossy().into_owned()
+    }
+
+    fn search_path(&self) -> Vec<PathBuf> {
+        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<String> {
+        // Lossy, since one odd byte in somebody's full name must not hide all of /etc/passwd.
+        Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned())
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<NodeFacts> {
+        let meta = std::fs::metadata(path)?;
+        let typ = meta.file_type();
+        let kind = match () {
+            () if typ.is_file() => NodeKind::File,
+            () if typ.is_dir() => NodeKind::Directory,
+            () if typ.is_char_device() => NodeKind::Char,
+            () if typ.is_block_device() => NodeKind::Block,
+            () if typ.is_fifo() => NodeKind::Fifo,
+            () => NodeKind::Other,
+        };
+        Ok(NodeFacts {
+            kind,
+            mode: meta.mode() & 0o7777,
+            uid: meta.uid(),
+            major: rustix::fs::major(meta.rdev()),
+            minor: rustix::fs::minor(meta.rdev()),
+            dev: meta.dev(),
+            ino: meta.ino(),
+        })
+    }
+
+    fn statfs(&self, path: &Path) -> io::Result<FsFacts> {
+        let facts = rustix::fs::statfs(path)?;
+        Ok(FsFacts { magic: facts.f_type as u64, flags: facts.f_flags as u64 })
+    }
+
+    fn is_mount_point(&self, path: &Path) -> io::Result<bool> {
+        let statx = rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty());
+        match statx {
+            Ok(facts) if facts.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) => {
+                Ok(facts.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+            }
+            // Before Linux 5.8: another file system is seen, a bind within the same one is not.
+            Ok(_) | Err(rustix::io::Errno::NOSYS) => {
+                let parent = path.parent().unwrap_or(path);
+                Ok(std::fs::symlink_metadata(path)?.dev() != std::fs::symlink_metadata(parent)?.dev())
+            }
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn may(&self, path: &Path, access: Access) -> bool {
+        let wanted = match access {
+            Access::Read => rustix::fs::Access::READ_OK,
+            Access::Write => rustix::fs::Access::WRITE_OK,
+        };
+        rustix::fs::accessat(CWD, path, wanted, AtFlags::EACCESS).is_ok()
+    }
+
+    fn file_capabilities(&self, path: &Path) -> Option<Vec<u8>> {
+        let mut buffer = [0_u8; 64];
+        let length = rustix::fs::getxattr(path, "security.capability", &mut buffer[..]).ok()?;
+        Some(buffer[..length].to_vec())
+    }
+
+    fn run(&self, program: &Path, args: &[&str]) -> io::Result<String> {
+        getsubids::run(program, args, getsubids::LIMIT)
+    }
+}

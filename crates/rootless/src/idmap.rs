@@ -1,0 +1,34 @@
+//! Which ids a container gets, and who writes its maps. `user_namespaces`(7), newuidmap(1)
+
+mod default_maps;
+mod error;
+mod owner;
+mod write;
+
+use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder};
+
+pub use default_maps::{WantedMaps, default_maps, maps_of};
+pub use error::IdmapError;
+pub use owner::MapOwner;
+pub use write::{MapWriter, must_deny_setgroups, writer};
+
+/// The maps of one user namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Maps {
+    /// User ids.
+    pub uid: Vec<LinuxIdMapping>,
+    /// Group ids.
+    pub gid: Vec<LinuxIdMapping>,
+}
+
+/// `size` ids from `container` on inside stand for those from `host` on outside.
+pub fn mapping(container: u32, host: u32, size: u32) -> LinuxIdMapping {
+    let row = LinuxIdMappingBuilder::default().container_id(container).host_id(host).size(size);
+    // Every field is given, and none is checked, so this cannot fail.
+    row.build().unwrap_or_default()
+}
+
+/// Whether `maps` is the one map that any user may write: its own id and nothing else.
+pub(crate) fn is_own_id(maps: &[LinuxIdMapping], own: u32) -> bool {
+    matches!(maps, [row] if row.size() == 1 && row.host_id() == own)
+}

@@ -1,0 +1,132 @@
+use std::path::PathBuf;
+
+use crate::host::{Fault, IdKind};
+
+/// Why a container cannot get the ids it is to have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdmapError {
+    /// A user namespace without ids.
+    #[error("{}: empty: a new user namespace needs at least one mapping", .kind.field())]
+    Empty {
+        /// Users or groups.
+        kind: IdKind,
+    },
+    /// The caller's own id is one of its subordinate ids, and so would be mapped twice.
+    #[error(
+        "{file}: the range {start}:{count} of \"{owner}\" contains the caller's own {kind} {id}, which is \
+         mapped already: give \"{owner}\" a range without it",
+        file = .kind.file(), kind = .kind.name()
+    )]
+    OwnIdInRange {
+        /// Users or groups.
+        kind: IdKind,
+        /// Whose range it is.
+        owner: String,
+        /// The caller's id.
+        id: u32,
+        /// The first id of the range.
+        start: u32,
+        /// Its length.
+        count: u32,
+    },
+    /// A range was asked for by the name of its owner, and there is none.
+    #[error(
+        "{}: no range for \"{owner}\": add the line \"{owner}:{free}:65536\" to it", .kind.file()
+    )]
+    NoRange {
+        /// Users or groups.
+        kind: IdKind,
+        /// The owner asked for.
+        owner: String,
+        /// Where a new range can start.
+        free: u32,
+    },
+    /// A map owner that this host does not know.
+    #[error("id map \"{value}\": no {} \"{value}\" in {file}: give a known name or a number", if *.kind == IdKind::Uid { "user" } else { "group" })]
+    UnknownOwner {
+        /// Users or groups.
+        kind: IdKind,
+        /// The name asked for.
+        value: String,
+        /// Where it was looked for.
+        file: &'static str,
+    },
+    /// A map owner that does not have the form of one.
+    #[error("id map \"{value}\": not of the form UID, UID:GID, USER or USER:GROUP")]
+    MalformedOwner {
+        /// The value given.
+        value: String,
+    },
+    /// Root outside of a user namespace has no ids set apart for containers.
+    #[error(
+        "linux.uidMappings: empty: root has no ids by default: give uidMappings and gidMappings, or name \
+         the owner of a range in /etc/subuid"
+    )]
+    NoDefaultForRoot,
+    /// More than the caller's own id is to be mapped, and the helper cannot be used.
+    #[error("{}: more than the caller's own id {own} is to be mapped, but {}", .kind.field(), fault_and_remedy(*.kind, .fault))]
+    Helper {
+        /// Users or groups.
+        kind: IdKind,
+        /// The caller's id.
+        own: u32,
+        /// What is wrong with the helper.
+        fault: Fault,
+    },
+    /// A mapping reaches ids that are not the caller's.
+    #[error(
+        "{}: host ids {first} to {last} are not all given to \"{owner}\" by {file}: map only ids that are, or \
+         as root add the line \"{owner}:{first}:{count}\" to it",
+        .kind.field(), file = .kind.file(), count = u64::from(*.last) - u64::from(*.first) + 1
+    )]
+    NotOurs {
+        /// Users or groups.
+        kind: IdKind,
+        /// The caller.
+        owner: String,
+        /// The first host id of the mapping.
+        first: u32,
+        /// The last host id of the mapping.
+        last: u32,
+    },
+    /// Id 0 of the parent namespace takes one capability more. `user_namespaces`(7), Linux 5.12.
+    #[error(
+        "{}: host id 0 cannot be mapped without CAP_SETFCAP: give the capability to this process, or map \
+         other ids", .kind.field()
+    )]
+    RootNeedsSetfcap {
+        /// Users or groups.
+        kind: IdKind,
+    },
+}
+
+/// `newuidmap is not installed: install the package uidmap`, and so on for the other faults.
+pub(crate) fn fault_and_remedy(kind: IdKind, fault: &Fault) -> String {
+    let name = kind.helper();
+    let capability = match kind {
+        IdKind::Uid => "cap_setuid",
+        IdKind::Gid => "cap_setgid",
+    };
+    let at = |path: &PathBuf| path.display().to_string();
+    match fault {
+        Fault::Missing => {
+            format!(
+                "{name} is not installed: install the package uidmap (shadow-utils, shadow on some systems)"
+            )
+        }
+        Fault::Unprivileged(path) => format!(
+            "{path} has neither the set-user-id bit nor {capability}: reinstall the package uidmap, or as root run \
+             `setcap {capability}+ep {path}`",
+            path = at(path)
+        ),
+        Fault::Nosuid(path) => format!(
+            "{} is on a mount with nosuid, where it has no privilege: install it on a mount without",
+            at(path)
+        ),
+        Fault::NoNewPrivs(path) => format!(
+            "{} has no privilege, since this process has no_new_privs set: start it without, or map only its own id",
+            at(path)
+        ),
+    }
+}

@@ -1,0 +1,24 @@
+//! One subject each. See [`crate::adapt`].
+
+// Every pass has the signature of a pass, also one that never fails.
+#![allow(clippy::unnecessary_wraps)]
+
+pub(crate) mod cgroup_mounts;
+pub(crate) mod devices;
+pub(crate) mod groups;
+pub(crate) mod host_ipc;
+pub(crate) mod host_pid;
+pub(crate) mod locked_flags;
+pub(crate) mod masked_proc;
+pub(crate) mod mount_ids;
+pub(crate) mod mount_namespace;
+pub(crate) mod oom_score;
+pub(crate) mod resources;
+pub(crate) mod sysfs;
+pub(crate) mod user_namespace;
+
+mod limits;
+mod view;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! Supplementary groups where setgroups(2) is denied. `user_namespaces`(7)
+
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
+
+use super::view::{Namespace, namespace};
+use crate::adapt::{AdaptError, Pass};
+use crate::idmap::is_own_id;
+
+/// The caller's groups stay as they are. The annotation of crun.
+const KEEP: &str = "run.oci.keep_original_groups";
+
+pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
+    let Some(user) = pass.spec.process().as_ref().map(oci_spec::runtime::Process::user) else {
+        return Ok(());
+    };
+    let Some(gids) = user.additional_gids().clone().filter(|gids| !gids.is_empty()) else { return Ok(()) };
+    if keeps_groups(pass.spec) {
+        drop_groups(pass.spec);
+        pass.note(
+            format!("process.user.additionalGids: dropped {gids:?}"),
+            format!("{KEEP} keeps the caller's"),
+        );
+        return Ok(());
+    }
+    // Group ids that the process has anyway are no loss.
+    let lost: Vec<u32> = gids.into_iter().filter(|gid| *gid != user.gid()).collect();
+    if !is_denied(pass) {
+        return Ok(());
+    }
+    if !lost.is_empty() {
+        if pass.host.is_ordinary_user() || pass.options.strict {
+            return Err(AdaptError::AdditionalGroups { gids: lost });
+        }
+        pass.warn(
+            format!("process.user.additionalGids: dropped {lost:?}"),
+            "setgroups is denied in this user namespace: map groups with newgidmap to have it allowed",
+        );
+    }
+    drop_groups(pass.spec);
+    Ok(())
+}
+
+fn keeps_groups(spec: &Spec) -> bool {
+    spec.annotations().as_ref().and_then(|all| all.get(KEEP)).is_some_and(|value| value != "0")
+}
+
+fn drop_groups(spec: &mut Spec) {
+    if let Some(process) = spec.process_mut() {
+        process.user_mut().set_additional_gids(None);
+    }
+}
+
+/// A new user namespace whose group map an ordinary user writes itself starts with setgroups
+/// denied, and so does one that newgidmap(1) writes with the caller's own group alone.
+fn is_denied(pass: &Pass<'_>) -> bool {
+    if !pass.host.is_ordinary_user() {
+        return !pass.host.setgroups_allowed();
+    }
+    let maps = pass.spec.linux().as_ref().and_then(|linux| linux.gid_mappings().as_deref());
+    namespace(pass.spec, LinuxNamespaceType::User) == Namespace::New
+        && maps.is_some_and(|maps| is_own_id(maps, pass.host.egid()))
+}

@@ -1,0 +1,47 @@
+//! Shared memory and message queues of the host's ipc namespace can only be bound.
+//! `ipc_namespaces`(7)
+
+use std::path::Path;
+
+use oci_spec::runtime::{LinuxNamespaceType, Mount};
+
+use super::host_pid::BIND;
+use super::view::{destination, has_type, is_bind, is_shared, mounts, turn_into_bind};
+use crate::adapt::{AdaptError, Adaptation, Pass};
+
+const WHY: &str = "the container shares the host's ipc namespace, over which the caller has no rights";
+
+pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
+    if !mounts(pass.spec).iter().any(|mount| source_of(mount).is_some())
+        || !is_shared(pass.spec, pass.host, LinuxNamespaceType::Ipc)
+    {
+        return Ok(());
+    }
+    for mount in pass.spec.mounts_mut().iter_mut().flatten() {
+        let Some(source) = source_of(mount) else { continue };
+        let at = destination(mount);
+        if pass.host.node(Path::new(source)).is_ok() {
+            turn_into_bind(mount, source, &BIND);
+            let what = format!("mounts: {}: replaced by a bind of the host's {source}", at.display());
+            pass.changes.push(Adaptation::note(what, WHY));
+        } else if has_type(mount, "mqueue") {
+            // Queues work without their file system; only looking at them by path does not.
+            mount.set_typ(Some("tmpfs".into())).set_source(Some("tmpfs".into()));
+            let what = format!("mounts: mqueue on {}: replaced by an empty tmpfs", at.display());
+            let why = format!("{WHY}, and the host has no {source} to bind");
+            pass.changes.push(Adaptation::warning(what, why));
+        }
+    }
+    Ok(())
+}
+
+/// The directory of the host that stands in for this mount, if it is one of the two in question.
+fn source_of(mount: &Mount) -> Option<&'static str> {
+    if is_bind(mount) {
+        return None;
+    }
+    if has_type(mount, "mqueue") {
+        return Some("/dev/mqueue");
+    }
+    (has_type(mount, "tmpfs") && destination(mount) == Path::new("/dev/shm")).then_some("/dev/shm")
+}

@@ -1,0 +1,43 @@
+//! A proc of the host's process ids can only be bound: mounting one takes rights over its pid
+//! namespace. `pid_namespaces`(7)
+
+use oci_spec::runtime::LinuxNamespaceType;
+
+use super::view::{
+    destination, drop_readonly_paths, has_type, is_bind, is_shared, mounts, mounts_mut, turn_into_bind,
+};
+use crate::adapt::{AdaptError, Adaptation, Pass};
+
+pub(super) const BIND: [&str; 4] = ["rbind", "nosuid", "noexec", "nodev"];
+
+pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
+    let is_proc = |mount: &oci_spec::runtime::Mount| has_type(mount, "proc") && !is_bind(mount);
+    // Asked first: it costs nothing, and joined namespaces have to be looked at.
+    if !mounts(pass.spec).iter().any(is_proc) || !is_shared(pass.spec, pass.host, LinuxNamespaceType::Pid) {
+        return Ok(());
+    }
+    let why = "the container shares the host's pid namespace, over which the caller has no rights";
+    for mount in mounts_mut(pass.spec).iter_mut().filter(|mount| is_proc(mount)) {
+        let at = destination(mount);
+        turn_into_bind(mount, "/proc", &BIND);
+        pass.changes.push(Adaptation::note(
+            format!("mounts: proc on {}: replaced by a bind of the host's /proc", at.display()),
+            why,
+        ));
+    }
+    drop_proc_readonly_paths(pass);
+    Ok(())
+}
+
+/// Nested, the places below the bound /proc may be covered by locked mounts, which cannot be
+/// remounted; and the host's files are not the container's to write anyway, as its root is nobody
+/// special to them.
+pub(super) fn drop_proc_readonly_paths(pass: &mut Pass<'_>) {
+    let gone = drop_readonly_paths(pass.spec, "/proc");
+    if !gone.is_empty() {
+        pass.note(
+            format!("linux.readonlyPaths: dropped {}", gone.join(", ")),
+            "they are the host's now: its mounts there may be locked, and its files are closed to the caller anyway",
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! Flags of the mount that a bind's source is on cannot be cleared in a user namespace, and a
+//! remount of the bind that does not repeat them is refused. `mount_namespaces`(7)
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Mount;
+
+use super::view::{destination, is_bind, options};
+use crate::adapt::{AdaptError, Adaptation, Pass};
+use crate::host::FsFacts;
+
+/// A flag of a mount, the option that sets it and those that clear it.
+struct Flag {
+    bit: u64,
+    set: &'static str,
+    clear: &'static [&'static str],
+}
+
+const FLAGS: [Flag; 4] = [
+    Flag { bit: FsFacts::RDONLY, set: "ro", clear: &["rw", "rrw"] },
+    Flag { bit: FsFacts::NOSUID, set: "nosuid", clear: &["suid", "rsuid"] },
+    Flag { bit: FsFacts::NODEV, set: "nodev", clear: &["dev", "rdev"] },
+    Flag { bit: FsFacts::NOEXEC, set: "noexec", clear: &["exec", "rexec"] },
+];
+
+/// How access times are kept is locked as a whole. Without any of these options the kernel keeps
+/// what the source's mount has.
+const ATIME: [&str; 16] = [
+    "atime",
+    "noatime",
+    "relatime",
+    "norelatime",
+    "strictatime",
+    "nostrictatime",
+    "diratime",
+    "nodiratime",
+    "ratime",
+    "rnoatime",
+    "rrelatime",
+    "rnorelatime",
+    "rstrictatime",
+    "rnostrictatime",
+    "rdiratime",
+    "rnodiratime",
+];
+
+pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
+    let mut changes = Vec::new();
+    for (index, mount) in pass.spec.mounts_mut().iter_mut().flatten().enumerate() {
+        if !needs_a_look(mount) {
+            continue;
+        }
+        let Some(source) = mount.source().as_ref().map(|source| pass.options.bundle.join(source)) else {
+            continue;
+        };
+        // A source that does not exist is left for the mount itself to report.
+        let Ok(facts) = pass.host.filesystem(&source) else { continue };
+        let mut bind =
+            Bind { index, mount, source: &source, strict: pass.options.strict, changes: &mut changes };
+        bind.keep_flags(facts.flags)?;
+        bind.keep_atime(facts.flags)?;
+    }
+    pass.changes.append(&mut changes);
+    Ok(())
+}
+
+/// Only a bind with flags of its own is remounted, and one that has all of the flags already
+/// cannot lose any.
+fn needs_a_look(mount: &Mount) -> bool {
+    let given = options(mount);
+    is_bind(mount)
+        && given.iter().any(|option| is_flag(option))
+        && (given.iter().any(|option| is_atime(option)) || FLAGS.iter().any(|flag| !is_set(given, flag)))
+}
+
+fn is_atime(option: &str) -> bool {
+    ATIME.contains(&option)
+}
+
+fn is_flag(option: &str) -> bool {
+    let known = FLAGS.iter().any(|flag| flag.set == option || flag.clear.contains(&option));
+    known || is_atime(option) || matches!(option, "symfollow" | "nosymfollow")
+}
+
+/// The later of two options that contradict each other counts, as for mount(8).
+fn is_set(given: &[String], flag: &Flag) -> bool {
+    let last = given.iter().rev().find(|option| *option == flag.set || flag.clear.contains(&option.as_str()));
+    last.is_some_and(|option| option == flag.set)
+}
+
+struct Bind<'a> {
+    index: usize,
+    mount: &'a mut Mount,
+    source: &'a Path,
+    strict: bool,
+    changes: &'a mut Vec<Adaptation>,
+}
+
+impl Bind<'_> {
+    fn keep_flags(&mut self, locked: u64) -> Result<(), AdaptError> {
+        for flag in FLAGS.iter().filter(|flag| locked & flag.bit != 0) {
+            if is_set(options(self.mount), flag) {
+                continue;
+            }
+            let contrary =
+                options(self.mount).iter().find(|option| flag.clear.contains(&option.as_str())).cloned();
+            self.replace(|option| flag.clear.contains(&option), &[flag.set]);
+            self.report(contrary, flag.set)?;
+        }
+        Ok(())
+    }
+
+    fn keep_atime(&mut self, locked: u64) -> Result<(), AdaptError> {
+        let given: Vec<String> =
+            options(self.mount).iter().filter(|option| is_atime(option)).cloned().collect();
+        let wanted = atime_options(locked);
+        if given.is_empty() || given == wanted {
+            return Ok(());
+        }
+        self.replace(is_atime, &wanted);
+        self.report(given.first().cloned(), wanted[0])
+    }
+
+    fn replace(&mut self, gone: impl Fn(&str) -> bool, new: &[&str]) {
+        let all = self.mount.options_mut().get_or_insert_default();
+        all.retain(|option| !gone(option));
+        all.extend(new.iter().map(|option| (*option).to_owned()));
+    }
+
+    fn report(&mut self, contrary: Option<String>, locked: &'static str) -> Result<(), AdaptError> {
+        let destination: PathBuf = destination(self.mount);
+        let why = format!(
+            "the mount of {} has it, and it cannot be cleared in a user namespace",
+            self.source.display()
+        );
+        let at = format!("mounts[{}]: {}", self.index, destination.display());
+        match contrary {
+            None => self.changes.push(Adaptation::note(format!("{at}: added option \"{locked}\""), why)),
+            Some(option) if self.strict => {
+                let (index, source_path) = (self.index, self.source.to_owned());
+                return Err(AdaptError::LockedFlag { index, destination, option, source_path, locked });
+            }
+            Some(option) => {
+                let what = format!("{at}: option \"{option}\" replaced by \"{locked}\"");
+                self.changes.push(Adaptation::warning(what, why));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn atime_options(flags: u64) -> Vec<&'static str> {
+    let kept = match flags {
+        _ if flags & FsFacts::NOATIME != 0 => "noatime",
+        _ if flags & FsFacts::RELATIME != 0 => "relatime",
+        _ => "strictatime",
+    };
+    let dirs = (flags & FsFacts::NODIRATIME != 0).then_some("nodiratime");
+    std::iter::once(kept).chain(dirs).collect()
+}

@@ -1,0 +1,30 @@
+//! Inside a container whose /proc has covered parts, the kernel refuses a new proc to a user
+//! namespace: it would show what is covered. The outer one can be bound instead.
+
+use oci_spec::runtime::Mount;
+
+use super::host_pid::{BIND, drop_proc_readonly_paths};
+use super::view::{destination, has_type, is_bind, mounts, mounts_mut, turn_into_bind};
+use crate::adapt::{AdaptError, Pass};
+
+pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
+    let is_proc = |mount: &Mount| has_type(mount, "proc") && !is_bind(mount);
+    let Some(index) = mounts(pass.spec).iter().position(is_proc) else { return Ok(()) };
+    if !pass.host.proc_masked() {
+        return Ok(());
+    }
+    let at = destination(&mounts(pass.spec)[index]);
+    if pass.options.strict {
+        return Err(AdaptError::ProcMasked { index, destination: at });
+    }
+    for mount in mounts_mut(pass.spec).iter_mut().filter(|mount| is_proc(mount)) {
+        turn_into_bind(mount, "/proc", &BIND);
+    }
+    pass.warn(
+        format!("mounts: proc on {}: replaced by a bind of the outer /proc", at.display()),
+        "parts of /proc are mounted over here, so the kernel refuses a new one; the container sees the processes \
+         outside of it, their command lines and their resource use (--strict fails instead)",
+    );
+    drop_proc_readonly_paths(pass);
+    Ok(())
+}

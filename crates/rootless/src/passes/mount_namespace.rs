@@ -1,0 +1,17 @@
+//! An ordinary user may not mount anything in the host's mount namespace. `mount_namespaces`(7)
+
+use oci_spec::runtime::LinuxNamespaceType;
+
+use super::view::{Namespace, add_namespace, namespace};
+use crate::adapt::{AdaptError, Pass};
+
+pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
+    if pass.host.is_ordinary_user() && namespace(pass.spec, LinuxNamespaceType::Mount) == Namespace::Shared {
+        add_namespace(pass.spec, LinuxNamespaceType::Mount);
+        pass.note(
+            "linux.namespaces: added \"mount\"",
+            "an ordinary user can mount the container's file systems only in a mount namespace of its own",
+        );
+    }
+    Ok(())
+}

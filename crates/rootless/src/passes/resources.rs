@@ -1,0 +1,156 @@
+//! An ordinary user can limit only with the cgroup controllers that were delegated to it.
+//! cgroups(7), systemd.resource-control(5)
+
+use oci_spec::runtime::{LinuxResources, Spec};
+
+use super::limits;
+use crate::adapt::{AdaptError, CgroupManager, Pass};
+use crate::host::{CgroupMode, Delegation, Host};
+
+/// Controllers that systemd can delegate to a user.
+const SYSTEMD_CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
+
+pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
+    drop_what_takes_root(pass);
+    if !asks_for_a_cgroup(pass.spec) {
+        return Ok(());
+    }
+    match delegation(pass.host, pass.options.cgroup_manager).cloned() {
+        Some(delegation) => keep_delegated(pass, &delegation),
+        None => drop_all(pass),
+    }
+}
+
+/// Device rules are a program in the kernel and network classes are version 1; neither can be
+/// delegated.
+fn drop_what_takes_root(pass: &mut Pass<'_>) {
+    let Some(resources) = resources_mut(pass.spec) else { return };
+    let devices = resources.devices_mut().take().filter(|rules| !rules.is_empty());
+    let network = resources.network_mut().take();
+    drop_if_empty(pass.spec);
+    if devices.is_some() {
+        pass.note(
+            "linux.resources.devices: dropped",
+            "device rules take rights over the host; devices in the container are as open as they are to the caller",
+        );
+    }
+    if network.is_some() {
+        pass.warn(
+            "linux.resources.network: dropped",
+            "network classes and priorities take rights over the host",
+        );
+    }
+}
+
+fn resources_mut(spec: &mut Spec) -> Option<&mut LinuxResources> {
+    spec.linux_mut().as_mut()?.resources_mut().as_mut()
+}
+
+fn drop_if_empty(spec: &mut Spec) {
+    if let Some(linux) = spec.linux_mut()
+        && linux.resources().as_ref().is_some_and(|left| *left == LinuxResources::default())
+    {
+        linux.set_resources(None);
+    }
+}
+
+fn asks_for_a_cgroup(spec: &Spec) -> bool {
+    spec.linux().as_ref().is_some_and(|linux| linux.resources().is_some() || linux.cgroups_path().is_some())
+}
+
+fn delegation(host: &Host, manager: CgroupManager) -> Option<&Delegation> {
+    match manager {
+        CgroupManager::Auto => host.own_delegation().or_else(|| host.systemd_delegation()),
+        CgroupManager::Cgroupfs => host.own_delegation(),
+        CgroupManager::Systemd => host.systemd_delegation(),
+        CgroupManager::Disabled => None,
+    }
+}
+
+/// Some controllers are there: what the others would do goes, with a warning where it is a limit.
+fn keep_delegated(pass: &mut Pass<'_>, delegation: &Delegation) -> Result<(), AdaptError> {
+    let Some(resources) = resources_mut(pass.spec) else { return Ok(()) };
+    let mut missing = limits::controllers(resources);
+    missing.retain(|name| !delegation.controllers.contains(name));
+    let lost: Vec<(String, Option<String>)> = missing
+        .into_iter()
+        .map(|name| {
+            let limit = limits::limit(resources, &name);
+            (name, limit)
+        })
+        .collect();
+    for (name, _) in &lost {
+        limits::clear(resources, name);
+    }
+    drop_if_empty(pass.spec);
+    let why = |name: &str| format!("the cgroup controller {name} is not delegated to this user");
+    for (name, limit) in lost {
+        match limit {
+            None => pass.note(format!("linux.resources: dropped what is for {name}"), why(&name)),
+            Some(limits) if pass.options.strict => {
+                return Err(AdaptError::CgroupLimits {
+                    limits,
+                    why: why(&name),
+                    remedy: remedy(pass.host, &[&name]),
+                });
+            }
+            Some(limit) => {
+                let why = format!("{}: {}", why(&name), remedy(pass.host, &[&name]));
+                pass.warn(format!("{limit}: dropped"), why);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// No cgroup can be made at all.
+fn drop_all(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
+    let resources = resources_mut(pass.spec);
+    let asked: Vec<(String, String)> = resources.map_or_else(Vec::new, |resources| {
+        let all = limits::controllers(resources).into_iter();
+        all.filter_map(|name| limits::limit(resources, &name).map(|limit| (name, limit))).collect()
+    });
+    let disabled = pass.options.cgroup_manager == CgroupManager::Disabled;
+    let why =
+        if disabled { "cgroups are disabled by the caller" } else { "no cgroup is delegated to this user" };
+    if !asked.is_empty() {
+        let names: Vec<&str> = asked.iter().map(|(name, _)| name.as_str()).collect();
+        let remedy =
+            if disabled { "choose another cgroup manager".into() } else { remedy(pass.host, &names) };
+        let all: Vec<_> =
+            asked.iter().map(|(name, limit)| format!("{limit} (cgroup controller {name})")).collect();
+        let limits = all.join(", ");
+        if !pass.options.ignore_cgroup_limits {
+            return Err(AdaptError::CgroupLimits { limits, why: why.into(), remedy });
+        }
+        pass.warn(format!("{limits}: not enforced"), format!("{why}: {remedy}"));
+    }
+    if let Some(linux) = pass.spec.linux_mut() {
+        let had_resources = linux.resources_mut().take().is_some();
+        let path = linux.cgroups_path_mut().take();
+        if had_resources && asked.is_empty() {
+            pass.note("linux.resources: dropped", why);
+        }
+        if let Some(path) = path {
+            pass.note(format!("linux.cgroupsPath: {}: dropped", path.display()), why);
+        }
+    }
+    Ok(())
+}
+
+/// What gets the controllers delegated.
+fn remedy(host: &Host, names: &[&str]) -> String {
+    let names: Vec<&str> = names.iter().copied().filter(|name| SYSTEMD_CONTROLLERS.contains(name)).collect();
+    if host.cgroup_mode() != CgroupMode::V2 {
+        return "boot with cgroup version 2 alone (kernel parameter systemd.unified_cgroup_hierarchy=1)"
+            .into();
+    }
+    if names.is_empty() {
+        return "systemd cannot delegate it: run as root".into();
+    }
+    format!(
+        "as root put \"[Service]\" and \"Delegate={}\" on two lines into \
+         /etc/systemd/system/user@.service.d/delegate.conf, run `systemctl daemon-reload` and log in again",
+        SYSTEMD_CONTROLLERS.join(" ")
+    )
+}

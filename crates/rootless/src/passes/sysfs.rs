@@ -1,0 +1,97 @@
+//! A sysfs shows the network namespace of whoever mounts it, and takes rights over that one.
+//! Without them the host's /sys is bound, read-only all the way down. sysfs(5)
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
+
+use super::view::{Namespace, destination, has_type, is_bind, is_cgroup, mounts, namespace, turn_into_bind};
+use crate::adapt::{AdaptError, Pass};
+use crate::host::Host;
+
+const SYS: &str = "/sys";
+
+pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
+    if !mounts(pass.spec).iter().any(is_sysfs) {
+        return Ok(());
+    }
+    let Some(why) = refusal(pass.spec, pass.host) else { return Ok(()) };
+    // Before Linux 5.12 only the top of the bind can be made read-only.
+    let recursive = pass.host.kernel_at_least(5, 12);
+    let options: &[&str] = &["rbind", "nosuid", "noexec", "nodev", "ro", "rro"];
+    let options = if recursive { options } else { &options[..5] };
+    let gone = replace(pass.spec, options);
+    pass.note(format!("mounts: {}: replaced by a read-only bind of the host's /sys", list(&gone)), why);
+    if !recursive {
+        pass.warn(
+            "mounts: /sys: only its top is read-only",
+            "the kernel is older than 5.12, which can do all of it",
+        );
+    }
+    Ok(())
+}
+
+fn is_sysfs(mount: &Mount) -> bool {
+    has_type(mount, "sysfs") && !is_bind(mount)
+}
+
+/// Why the kernel would refuse a sysfs, if it would.
+fn refusal(spec: &Spec, host: &Host) -> Option<&'static str> {
+    let network = LinuxNamespaceType::Network;
+    let shared = "the container shares the host's network namespace, and a sysfs takes rights over it";
+    match namespace(spec, network) {
+        Namespace::Shared => Some(shared),
+        Namespace::Joined(path) if host.is_own_namespace(network, path) => Some(shared),
+        // A new user namespace has no rights over a network namespace that was there before it. A
+        // joined one is likely to be the owner: that is how pods are made.
+        Namespace::Joined(_) => (namespace(spec, LinuxNamespaceType::User) == Namespace::New).then_some(
+            "the network namespace to join does not belong to the new user namespace, as a sysfs needs",
+        ),
+        Namespace::New => host
+            .sys_masked()
+            .then_some("parts of /sys are mounted over here, so the kernel refuses a new sysfs"),
+    }
+}
+
+/// The bind takes the place of the first mount at or below /sys, and the others go, except cgroups
+/// and what the author has put there from elsewhere. A sysfs in another place becomes a bind there.
+fn replace(spec: &mut Spec, options: &[&str]) -> Vec<PathBuf> {
+    let Some(all) = spec.mounts_mut() else { return Vec::new() };
+    let mut replaced = Vec::new();
+    let mut bound = !all.iter().any(|mount| is_sysfs(mount) && destination(mount) == Path::new(SYS));
+    all.retain_mut(|mount| {
+        let at = destination(mount);
+        if is_sysfs(mount) && !at.starts_with(SYS) {
+            turn_into_bind(mount, SYS, options);
+            replaced.push(at);
+            return true;
+        }
+        if !is_part_of_sys(mount, &at) {
+            return true;
+        }
+        replaced.push(at);
+        if bound {
+            return false;
+        }
+        bound = true;
+        mount.set_destination(SYS.into());
+        turn_into_bind(mount, SYS, options);
+        true
+    });
+    replaced
+}
+
+fn is_part_of_sys(mount: &Mount, at: &Path) -> bool {
+    if !at.starts_with(SYS) || is_cgroup(mount) {
+        return false;
+    }
+    if is_bind(mount) {
+        // Of the host's own /sys, which the one bind brings along.
+        return mount.source().as_deref() == Some(at);
+    }
+    at == Path::new(SYS) || !has_type(mount, "tmpfs")
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}

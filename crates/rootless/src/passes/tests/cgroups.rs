@@ -1,0 +1,150 @@
+use super::*;
+use crate::adapt::CgroupManager;
+
+fn with_resources(resources: &Value) -> Value {
+    json!({"linux": {"namespaces": namespaces(&["mount", "user"]), "uidMappings": one_id(), "gidMappings": one_id(),
+                     "cgroupsPath": "/box", "resources": resources}})
+}
+
+fn on_v2() -> Fixture {
+    alice()
+        .fs("/sys/fs/cgroup", CGROUP2)
+        .file("/proc/self/cgroup", "0::/user.slice/user-1000.slice/session-1.scope\n")
+}
+
+fn delegated(controllers: &str) -> Fixture {
+    on_v2().cgroup("/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service", controllers)
+}
+
+fn everything() -> Value {
+    json!({
+        "devices": [{"allow": false, "access": "rwm"}],
+        "memory": {"limit": 104_857_600},
+        "cpu": {"shares": 512, "cpus": "0", "mems": "0"},
+        "pids": {"limit": 50},
+        "blockIO": {"weight": 500},
+        "network": {"classID": 1},
+        "unified": {"memory.high": "1000000", "cgroup.freeze": "0"}
+    })
+}
+
+#[test]
+fn delegated_controllers_decide_what_stays() {
+    let outcome = adapted(with_resources(&everything()), delegated("memory pids"));
+    assert_eq!(
+        outcome.json["linux"]["resources"],
+        json!({"memory": {"limit": 104_857_600}, "pids": {"limit": 50},
+               "unified": {"memory.high": "1000000", "cgroup.freeze": "0"}})
+    );
+    assert_eq!(outcome.json["linux"]["cgroupsPath"], "/box");
+    let warnings = outcome.warnings();
+    assert_eq!(warnings.len(), 4, "{warnings:?}");
+    for words in ["resources.network", "controller cpu is", "controller cpuset is", "controller io is"] {
+        assert!(warnings.iter().any(|warning| warning.contains(words)), "{words} in {warnings:?}");
+    }
+    assert!(warnings[1].contains("Delegate=cpu cpuset io memory pids"), "{warnings:?}");
+    assert!(warnings[1].contains("/etc/systemd/system/user@.service.d/delegate.conf"));
+}
+
+#[test]
+fn strict_refuses_to_lose_a_limit() {
+    let error = try_adapt(with_resources(&everything()), delegated("memory pids"), &strict())
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.starts_with("linux.resources.cpu.shares 512: the cgroup controller cpu is not delegated"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_subtree_of_ones_own_needs_no_systemd() {
+    let machine = on_v2().file("/proc/self/cgroup", "0::/mine\n").cgroup("/sys/fs/cgroup/mine", "cpu memory");
+    for (manager, kept) in [
+        (CgroupManager::Auto, true),
+        (CgroupManager::Cgroupfs, true),
+        (CgroupManager::Systemd, false),
+        (CgroupManager::Disabled, false),
+    ] {
+        let options = Options { cgroup_manager: manager, ignore_cgroup_limits: true, ..Options::default() };
+        let spec = with_resources(&json!({"memory": {"limit": 104_857_600}}));
+        let outcome = try_adapt(spec, machine.clone(), &options).unwrap();
+        assert_eq!(outcome.json["linux"].get("resources").is_some(), kept, "{manager:?}");
+        assert_eq!(outcome.json["linux"].get("cgroupsPath").is_some(), kept, "{manager:?}");
+    }
+}
+
+#[test]
+fn without_delegation_a_limit_is_an_error_with_the_remedy() {
+    let spec = || with_resources(&json!({"memory": {"limit": 104_857_600}, "pids": {"limit": 50}}));
+    let error = refused(spec(), on_v2());
+    assert_eq!(
+        error,
+        "linux.resources.memory.limit 104857600 (cgroup controller memory), linux.resources.pids.limit 50 (cgroup \
+         controller pids): no cgroup is delegated to this user: as root put \"[Service]\" and \"Delegate=cpu cpuset io \
+         memory pids\" on two lines into /etc/systemd/system/user@.service.d/delegate.conf, run `systemctl \
+         daemon-reload` and log in again, or run with --ignore-cgroup-limits"
+    );
+    let error = refused(spec(), alice().fs("/sys/fs/cgroup", TMPFS));
+    assert!(error.contains("boot with cgroup version 2 alone"), "{error}");
+
+    let options = Options { ignore_cgroup_limits: true, ..Options::default() };
+    let outcome = try_adapt(spec(), on_v2(), &options).unwrap();
+    assert!(outcome.json["linux"].get("resources").is_none());
+    assert!(outcome.json["linux"].get("cgroupsPath").is_none());
+    let warnings = outcome.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("not enforced: no cgroup is delegated"), "{warnings:?}");
+}
+
+#[test]
+fn without_delegation_what_is_no_limit_goes_quietly() {
+    let engine = json!({
+        "devices": [{"allow": false, "access": "rwm"}],
+        "memory": {"disableOOMKiller": false, "limit": -1},
+        "cpu": {"shares": 0, "quota": 0},
+        "pids": {"limit": 0},
+        "blockIO": {"weight": 0}
+    });
+    let outcome = adapted(with_resources(&engine), on_v2());
+    assert!(outcome.json["linux"].get("resources").is_none());
+    assert!(outcome.json["linux"].get("cgroupsPath").is_none());
+    assert!(outcome.warnings().is_empty(), "{:?}", outcome.warnings());
+}
+
+#[test]
+fn device_rules_alone_need_no_look_at_cgroups() {
+    let mut spec = with_resources(&json!({"devices": [{"allow": false, "access": "rwm"}]}));
+    spec["linux"].as_object_mut().unwrap().remove("cgroupsPath");
+    let outcome = adapted(spec, on_v2());
+    assert!(outcome.json["linux"].get("resources").is_none());
+    assert!(outcome.warnings().is_empty());
+    assert!(!outcome.looks.borrow().iter().any(|look| look.contains("cgroup")), "{:?}", outcome.looks);
+}
+
+#[test]
+fn a_controller_that_systemd_does_not_know_is_for_root() {
+    let outcome = adapted(
+        with_resources(&json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]})),
+        delegated("memory"),
+    );
+    assert_eq!(
+        outcome.warnings(),
+        [
+            "linux.resources.hugepageLimits: dropped: the cgroup controller hugetlb is not delegated to this user: \
+          systemd cannot delegate it: run as root"
+        ]
+    );
+}
+
+#[test]
+fn root_of_a_user_namespace_looks_for_the_outer_users_delegation() {
+    let machine = Fixture::root_in_user_namespace(1000)
+        .fs("/sys/fs/cgroup", CGROUP2)
+        .file("/proc/self/cgroup", "0::/\n")
+        .cgroup("/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service", "memory");
+    let spec = json!({"linux": {"namespaces": namespaces(&["mount"]), "resources": {"memory": {"limit": 104_857_600}}}});
+    let outcome = adapted(spec, machine);
+    assert_eq!(outcome.json["linux"]["resources"]["memory"]["limit"], 104_857_600);
+}

@@ -1,0 +1,152 @@
+//! Questions that several passes ask of a spec, and small edits that they share.
+
+use std::path::{Component, Path, PathBuf};
+
+use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Mount, Spec};
+
+use crate::host::Host;
+
+/// What a spec says about a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Namespace<'a> {
+    /// The caller's own is used.
+    Shared,
+    /// A new one is made.
+    New,
+    /// The one at this path is joined.
+    Joined(&'a Path),
+}
+
+pub(super) fn namespace(spec: &Spec, typ: LinuxNamespaceType) -> Namespace<'_> {
+    let all = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+    match all.into_iter().flatten().find(|namespace| namespace.typ() == typ).map(LinuxNamespace::path) {
+        None => Namespace::Shared,
+        Some(Some(path)) if !path.as_os_str().is_empty() => Namespace::Joined(path),
+        Some(_) => Namespace::New,
+    }
+}
+
+/// Whether the container uses the caller's own namespace, be it by naming none or by its path.
+pub(super) fn is_shared(spec: &Spec, host: &Host, typ: LinuxNamespaceType) -> bool {
+    match namespace(spec, typ) {
+        Namespace::Shared => true,
+        Namespace::New => false,
+        Namespace::Joined(path) => host.is_own_namespace(typ, path),
+    }
+}
+
+pub(super) fn add_namespace(spec: &mut Spec, typ: LinuxNamespaceType) {
+    let mut new = LinuxNamespace::default();
+    new.set_typ(typ);
+    linux_mut(spec).namespaces_mut().get_or_insert_default().push(new);
+}
+
+/// The `linux` object, made empty when there is none: the default of oci-spec is that of a whole
+/// container, with namespaces and masked paths that nobody asked for.
+pub(super) fn linux_mut(spec: &mut Spec) -> &mut Linux {
+    if spec.linux().is_none() {
+        let mut linux = Linux::default();
+        linux.set_namespaces(None).set_masked_paths(None).set_readonly_paths(None).set_resources(None);
+        spec.set_linux(Some(linux));
+    }
+    spec.linux_mut().get_or_insert_default()
+}
+
+pub(super) fn mounts(spec: &Spec) -> &[Mount] {
+    spec.mounts().as_deref().unwrap_or_default()
+}
+
+pub(super) fn mounts_mut(spec: &mut Spec) -> &mut [Mount] {
+    spec.mounts_mut().as_deref_mut().unwrap_or_default()
+}
+
+pub(super) fn options(mount: &Mount) -> &[String] {
+    mount.options().as_deref().unwrap_or_default()
+}
+
+pub(super) fn has_type(mount: &Mount, typ: &str) -> bool {
+    mount.typ().as_deref() == Some(typ)
+}
+
+pub(super) fn is_bind(mount: &Mount) -> bool {
+    has_type(mount, "bind") || options(mount).iter().any(|option| option == "bind" || option == "rbind")
+}
+
+pub(super) fn is_cgroup(mount: &Mount) -> bool {
+    !is_bind(mount) && (has_type(mount, "cgroup") || has_type(mount, "cgroup2"))
+}
+
+/// The destination as the kernel will see it inside the rootfs, as far as the text tells: absolute,
+/// without `.`, `..` or doubled slashes.
+pub(super) fn destination(mount: &Mount) -> PathBuf {
+    clean(mount.destination())
+}
+
+pub(super) fn clean(path: &Path) -> PathBuf {
+    let mut out = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::Normal(name) => out.push(name),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    out
+}
+
+/// Turns a mount into a bind of a directory of the host, in its place.
+pub(super) fn turn_into_bind(mount: &mut Mount, source: &str, options: &[&str]) {
+    mount
+        .set_typ(Some("bind".into()))
+        .set_source(Some(source.into()))
+        .set_options(Some(options.iter().map(|option| (*option).into()).collect()));
+}
+
+/// Drops the read-only paths below `top` and says which.
+pub(super) fn drop_readonly_paths(spec: &mut Spec, top: &str) -> Vec<String> {
+    let paths = spec.linux_mut().as_mut().and_then(|linux| linux.readonly_paths_mut().as_mut());
+    let Some(paths) = paths else { return Vec::new() };
+    let (gone, kept) =
+        std::mem::take(paths).into_iter().partition(|path| clean(Path::new(path)).starts_with(top));
+    *paths = kept;
+    gone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_are_cleaned() {
+        for (given, wanted) in [
+            ("/sys", "/sys"),
+            ("/sys/", "/sys"),
+            ("sys//fs/./cgroup", "/sys/fs/cgroup"),
+            ("/proc/../sys", "/sys"),
+            ("/../../x", "/x"),
+        ] {
+            assert_eq!(clean(Path::new(given)), Path::new(wanted), "{given}");
+        }
+    }
+
+    #[test]
+    fn an_empty_path_is_a_new_namespace() {
+        let spec: Spec = serde_json::from_str(
+            r#"{"ociVersion":"1.0.2","linux":{"namespaces":[{"type":"pid","path":""},{"type":"ipc","path":"/x"}]}}"#,
+        )
+        .unwrap();
+        assert_eq!(namespace(&spec, LinuxNamespaceType::Pid), Namespace::New);
+        assert_eq!(namespace(&spec, LinuxNamespaceType::Ipc), Namespace::Joined(Path::new("/x")));
+        assert_eq!(namespace(&spec, LinuxNamespaceType::Uts), Namespace::Shared);
+    }
+
+    #[test]
+    fn a_missing_linux_object_is_added_empty() {
+        let mut spec: Spec = serde_json::from_str(r#"{"ociVersion":"1.0.2"}"#).unwrap();
+        add_namespace(&mut spec, LinuxNamespaceType::User);
+        let json = serde_json::to_value(spec.linux()).unwrap();
+        assert_eq!(json, serde_json::json!({"namespaces": [{"type": "user"}]}));
+    }
+}

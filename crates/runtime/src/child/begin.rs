@@ -1,0 +1,195 @@
+//! Before libcontainer: the child gets ready to be root of its user namespace, and opens what will be
+//! out of reach once it is in the container.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use libcgroups::common::CgroupConfig;
+use libcontainer::container::{Container, ContainerStatus, State};
+use libcontainer::process::args::{ContainerArgs, ContainerType};
+use libcontainer::process::init::container_init_process;
+use libcontainer::syscall::syscall::SyscallType;
+use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
+use nix::errno::Errno;
+use nix::unistd::{Gid, Uid, setresgid, setresuid};
+use oci_spec::runtime::Spec;
+
+use super::capture;
+use super::context::ChildContext;
+use super::devices::DeviceSource;
+use super::{devices, finish};
+use crate::error::{Context, Error, Result};
+use crate::launch::reset_signals;
+use crate::lower::{Action, Dev};
+use crate::plan::Plan;
+use crate::report::{Channel, ToChild};
+use crate::sys;
+
+/// What was opened on the host for use inside.
+pub(super) struct Opened {
+    pub(super) devices: Vec<DeviceSource>,
+    /// The image's content under a `tmpcopyup` mount, one for each such fixup, in their order.
+    pub(super) copy_up: Vec<Option<OwnedFd>>,
+}
+
+/// Becomes the container, or reports why not and ends.
+pub(crate) fn run(context: Rc<ChildContext>) -> ! {
+    // Held by this process too, the runtime's lock would outlive the runtime.
+    let _ = nix::unistd::close(context.state_dir);
+    let Some(channel) = context.channel.borrow_mut().take() else { sys::exec::exit_now(1) };
+    let channel = Rc::new(channel);
+    if let Err(error) = become_container(&context, &channel) {
+        channel.send_failure(error);
+    }
+    sys::exec::exit_now(1)
+}
+
+fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result<()> {
+    reset_signals()?;
+    die_with_runtime()?;
+    let Some(ToChild::Begin(pid)) = channel.receive()? else { return Ok(()) };
+    let plan = &context.plan;
+    if plan.namespaces.user.is_set() {
+        become_root()?;
+        // The change of ids made the kernel forget it.
+        die_with_runtime()?;
+    }
+    name_joined_host(plan)?;
+    let opened = open_on_host(plan)?;
+    let finalizer = Finalizer { context: Rc::clone(context), channel: Rc::clone(channel), opened: Rc::new(opened), pid };
+    let listener = context.listener.borrow_mut().take().ok_or_else(|| Error::system("no notify socket"))?;
+    let arguments = arguments(plan, pid, listener, finalizer);
+    let (sender, receiver) = (&mut *context.main_sender.borrow_mut(), &mut *context.init_receiver.borrow_mut());
+    // Returns only on failure: our finalizer takes over from inside.
+    let (result, event) = capture::errors_of(|| container_init_process(&arguments, sender, receiver));
+    match result {
+        Ok(()) => Err(Error::system("libcontainer's init returned")),
+        Err(error) => Err(capture::explain(&error, event.as_deref(), plan)),
+    }
+}
+
+/// The runtime's end, until the container is recorded, is the child's as well.
+fn die_with_runtime() -> Result<()> {
+    sys::process::set_parent_death_signal(libc::SIGKILL).context(|| "prctl(PR_SET_PDEATHSIG)")
+}
+
+/// Root of the user namespace, without the caller's groups where they may be given up.
+fn become_root() -> Result<()> {
+    let unmapped = |e: Error| e.remedy("uid and gid 0 have to be among linux.uidMappings and linux.gidMappings");
+    setresgid(Gid::from_raw(0), Gid::from_raw(0), Gid::from_raw(0)).context(|| "setresgid(0)").map_err(unmapped)?;
+    setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)).context(|| "setresuid(0)").map_err(unmapped)
+}
+
+fn name_joined_host(plan: &Plan) -> Result<()> {
+    let (hostname, domainname) = &plan.joined_hostname;
+    if let Some(name) = hostname {
+        nix::unistd::sethostname(name).context(|| format!("hostname {name:?}: sethostname"))?;
+    }
+    if let Some(name) = domainname {
+        sys::process::set_domainname(name).context(|| format!("domainname {name:?}: setdomainname"))?;
+    }
+    Ok(())
+}
+
+fn open_on_host(plan: &Plan) -> Result<Opened> {
+    let root = nix::fcntl::open(&plan.rootfs, nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty());
+    let root = sys::fds::adopt(root.context(|| format!("root.path: open({:?})", plan.rootfs)).map_err(|e| {
+        e.remedy("every directory above it must let the container's root pass: chmod o+x, or use another place")
+    })?);
+    check_dev(&root)?;
+    let copy_up = plan
+        .lowered
+        .fixups
+        .iter()
+        .filter(|f| f.action == Action::CopyUp)
+        .map(|f| sys::mount::open_in_root(root.as_fd(), &relative(&f.destination), libc::O_RDONLY | libc::O_DIRECTORY).ok())
+        .collect();
+    let defaults = plan.lowered.dev == Dev::Plain;
+    Ok(Opened { devices: devices::open_sources(&plan.lowered.devices, defaults)?, copy_up })
+}
+
+/// A path of the container, relative to its root.
+pub(super) fn relative(path: &Path) -> PathBuf {
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    if relative.as_os_str().is_empty() { PathBuf::from(".") } else { relative.to_owned() }
+}
+
+/// libcontainer makes links and devices below `dev` by path: a link there could lead it out of the
+/// root file system, onto the host.
+fn check_dev(root: &OwnedFd) -> Result<()> {
+    match nix::sys::stat::fstatat(
+        Some(std::os::fd::AsRawFd::as_raw_fd(root)),
+        "dev",
+        nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
+    ) {
+        Ok(stat) if stat.st_mode & libc::S_IFMT == libc::S_IFDIR => Ok(()),
+        Ok(_) => Err(Error::invalid("the root file system's /dev is not a directory; replace it by an empty one")),
+        Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(errno).context(|| "stat of the root file system's /dev"),
+    }
+}
+
+fn arguments(
+    plan: &Plan,
+    pid: i32,
+    notify_listener: libcontainer::notify_socket::NotifyListener,
+    finalizer: Finalizer,
+) -> ContainerArgs {
+    // libcontainer needs it for nothing but the state that createContainer hooks get.
+    let container = plan.lowered.spec.hooks().as_ref().map(|_| {
+        let mut state = State::new(plan.id.as_str(), ContainerStatus::Creating, Some(pid), plan.bundle.clone());
+        state.oci_version.clone_from(&plan.oci_version);
+        state.annotations = (!plan.annotations.is_empty()).then(|| plan.annotations.clone());
+        Container { state, root: plan.bundle.clone() }
+    });
+    ContainerArgs {
+        container_type: ContainerType::InitContainer,
+        syscall: SyscallType::Linux,
+        spec: Rc::clone(&plan.lowered.spec),
+        rootfs: plan.rootfs.clone(),
+        console_socket: None,
+        notify_listener,
+        preserve_fds: 0,
+        container,
+        user_ns_config: None,
+        cgroup_config: CgroupConfig {
+            cgroup_path: PathBuf::new(),
+            systemd_cgroup: false,
+            container_name: plan.id.to_string(),
+        },
+        detached: true,
+        executor: Box::new(finalizer),
+        no_pivot: plan.no_pivot,
+        stdin: None,
+        stdout: None,
+        stderr: None,
+        as_sibling: false,
+        pid_file: None,
+    }
+}
+
+/// Takes over where libcontainer's init would look at the program.
+#[derive(Clone)]
+struct Finalizer {
+    context: Rc<ChildContext>,
+    channel: Rc<Channel>,
+    opened: Rc<Opened>,
+    pid: i32,
+}
+
+impl Executor for Finalizer {
+    fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
+        let error = match finish::run(&self.context, &self.channel, &self.opened, self.pid) {
+            Ok(never) => match never {},
+            Err(error) => error,
+        };
+        // Not by way of libcontainer, whose error type would lose the kind.
+        self.channel.send_failure(error);
+        sys::exec::exit_now(1)
+    }
+
+    fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
+        Err(ExecutorError::Other("the finalizer has not run".into()))
+    }
+}

@@ -1,0 +1,195 @@
+//! Errors of libcontainer in words that name the field.
+//!
+//! Its error types do not say which mount or which path failed; its log does. The first error that it
+//! logs is kept, at no cost as long as nothing fails.
+
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+
+use libcontainer::process::init::error::InitProcessError;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span;
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
+
+use crate::error::{Error, chain};
+use crate::plan::Plan;
+
+/// Runs `f` and returns its result and the text of the first error that was logged meanwhile.
+pub(super) fn errors_of<T>(f: impl FnOnce() -> T) -> (T, Option<String>) {
+    let first = Arc::new(Mutex::new(None));
+    let outer = tracing::dispatcher::get_default(Clone::clone);
+    let level = LevelFilter::current().max(LevelFilter::ERROR);
+    let capture = Capture { first: Arc::clone(&first), outer, level };
+    let result = tracing::subscriber::with_default(capture, f);
+    let text = first.lock().ok().and_then(|mut first| first.take());
+    (result, text)
+}
+
+struct Capture {
+    first: Arc<Mutex<Option<String>>>,
+    outer: Dispatch,
+    level: LevelFilter,
+}
+
+impl Subscriber for Capture {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::ERROR || self.outer.enabled(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        if *event.metadata().level() != Level::ERROR {
+            self.outer.event(event);
+            return;
+        }
+        // What libcontainer calls an error, we report as one: for the log it is a detail.
+        if let Ok(mut first) = self.first.lock()
+            && first.is_none()
+        {
+            let mut text = Text(String::new());
+            event.record(&mut text);
+            *first = Some(text.0);
+        }
+    }
+
+    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+        self.outer.new_span(span)
+    }
+
+    fn record(&self, span: &span::Id, values: &span::Record<'_>) {
+        self.outer.record(span, values);
+    }
+
+    fn record_follows_from(&self, span: &span::Id, follows: &span::Id) {
+        self.outer.record_follows_from(span, follows);
+    }
+
+    fn enter(&self, span: &span::Id) {
+        self.outer.enter(span);
+    }
+
+    fn exit(&self, span: &span::Id) {
+        self.outer.exit(span);
+    }
+}
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let _ = write!(self.0, "{}={value:?} ", field.name());
+    }
+}
+
+/// The error in our words: what was being done, what the kernel said, and what to do.
+pub(super) fn explain(error: &InitProcessError, event: Option<&str>, plan: &Plan) -> Error {
+    let cause = cause(error);
+    if let Some(mount) = event.and_then(MountText::of) {
+        let error = Error::system(format!("mount {} on {}: {cause}", mount.source, mount.destination));
+        return match mount.hint(&cause, plan) {
+            Some(hint) => error.remedy(hint),
+            None => error,
+        };
+    }
+    let text = match error {
+        InitProcessError::Sysctl(_) => "linux.sysctl",
+        InitProcessError::Hooks(_) => "error running createContainer hook",
+        InitProcessError::SetHostname(_) => "hostname: sethostname",
+        InitProcessError::SetDomainname(_) => "domainname: setdomainname",
+        InitProcessError::AppArmor(_) => "process.apparmorProfile",
+        InitProcessError::RootFS(_) => "prepare the root file system",
+        InitProcessError::IoPriorityClass(_) => "process.ioPriority",
+        InitProcessError::SchedSetattr(_) => "process.scheduler",
+        InitProcessError::Namespaces(_) => "make the container's namespaces",
+        InitProcessError::MemoryPolicy(_) => "linux.memoryPolicy",
+        InitProcessError::Network(_) => "linux.netDevices",
+        _ => "prepare the container",
+    };
+    let detail = event.and_then(detail).map(|d| format!("{d}: ")).unwrap_or_default();
+    Error::system(format!("{text}: {detail}{cause}"))
+}
+
+/// The innermost reason, which is the one that the system gave.
+fn cause(error: &InitProcessError) -> String {
+    let whole = chain(error);
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    let inner = inner.to_string().replace('\n', " ");
+    if inner.is_empty() { whole } else { inner }
+}
+
+/// The message of a logged error, without its field names.
+fn detail(event: &str) -> Option<String> {
+    let message = event.split("message=").nth(1)?.trim();
+    let message = message.strip_prefix("failed to ").unwrap_or(message);
+    (!message.is_empty() && message.len() < 200).then(|| message.to_owned())
+}
+
+/// A mount as libcontainer prints it in its log.
+struct MountText {
+    source: String,
+    destination: String,
+    kind: String,
+}
+
+impl MountText {
+    fn of(event: &str) -> Option<Self> {
+        let value = |key: &str| {
+            let rest = &event[event.find(key)? + key.len()..];
+            let rest = rest.strip_prefix("Some(").unwrap_or(rest);
+            rest.strip_prefix('"')?.split('"').next().map(str::to_owned)
+        };
+        let destination = value("destination: ")?;
+        let kind = value("typ: ").unwrap_or_default();
+        let source = value("source: ").filter(|s| !s.is_empty()).unwrap_or_else(|| kind.clone());
+        Some(Self { source, destination, kind })
+    }
+
+    fn hint(&self, cause: &str, plan: &Plan) -> Option<&'static str> {
+        if cause.contains("EPERM") || cause.contains("not permitted") {
+            return match self.kind.as_str() {
+                "sysfs" if !plan.namespaces.network.is_new() => {
+                    Some("an unprivileged sysfs mount needs its own network namespace; add one, or bind the host's /sys")
+                }
+                "proc" if !plan.namespaces.pid.is_new() => {
+                    Some("an unprivileged proc mount needs its own pid namespace; add one, or bind the host's /proc")
+                }
+                "proc" => Some("the /proc of the outer container is masked; there, allow it to be unmasked"),
+                "mqueue" => Some("an unprivileged mqueue mount needs its own ipc namespace; add one"),
+                "bind" => Some("a flag of the source's mount is locked for this caller; keep nosuid, nodev, noexec and ro"),
+                _ => None,
+            };
+        }
+        let missing = cause.contains("ENOENT") || cause.contains("No such file");
+        (missing && self.kind == "bind").then_some("create the source, or remove the mount")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_logged_mount_gives_its_place() {
+        let event = r#"message=failed to mount Mount { destination: "/sys", typ: Some("sysfs"), source: Some("sysfs"), options: Some(["ro"]) }: syscall "#;
+        let mount = MountText::of(event).unwrap();
+        assert_eq!((mount.source.as_str(), mount.destination.as_str(), mount.kind.as_str()), ("sysfs", "/sys", "sysfs"));
+    }
+
+    #[test]
+    fn the_first_error_is_kept_and_the_rest_is_not() {
+        let ((), text) = errors_of(|| {
+            tracing::debug!("nothing");
+            tracing::error!(path = ?"/a", "first");
+            tracing::error!("second");
+        });
+        let text = text.unwrap();
+        assert!(text.contains("first") && text.contains("/a") && !text.contains("second"), "{text}");
+    }
+}

@@ -1,0 +1,46 @@
+//! What the child needs beside the plan.
+
+use std::cell::RefCell;
+use std::os::fd::{OwnedFd, RawFd};
+use std::rc::Rc;
+
+use libcontainer::notify_socket::NotifyListener;
+use libcontainer::process::channel::{InitReceiver, MainSender};
+
+use crate::plan::Plan;
+use crate::report::{Channel, FromChild};
+
+/// Made by the runtime before the clone; each side then closes what is the other's.
+pub(crate) struct ChildContext {
+    pub(crate) plan: Rc<Plan>,
+    /// The child's end.
+    pub(crate) channel: RefCell<Option<Channel>>,
+    /// libcontainer's channel around hooks.
+    pub(crate) main_sender: RefCell<MainSender>,
+    pub(crate) init_receiver: RefCell<InitReceiver>,
+    /// Where a created container waits; libcontainer wants to own it, and we wait on `accept`.
+    pub(crate) listener: RefCell<Option<NotifyListener>>,
+    pub(crate) accept: OwnedFd,
+    /// Where the terminal goes.
+    pub(crate) console: RefCell<Option<OwnedFd>>,
+    /// The runtime's lock on the state directory, which must not live on in the child.
+    pub(crate) state_dir: RawFd,
+}
+
+impl ChildContext {
+    /// Tells the runtime, if it is still there.
+    pub(crate) fn tell(&self, message: &FromChild) {
+        if let Some(channel) = &*self.channel.borrow() {
+            let _ = channel.send(message);
+        }
+    }
+
+    /// In the runtime: closes what only the child uses, so that the child's end closes the channels.
+    pub(crate) fn close_in_parent(&self) {
+        self.channel.borrow_mut().take();
+        self.console.borrow_mut().take();
+        // These two close nothing when they are dropped.
+        let _ = self.main_sender.borrow().close();
+        let _ = self.init_receiver.borrow().close();
+    }
+}

@@ -1,0 +1,17 @@
+//! The process that becomes the container: between the clone and execve(2).
+//!
+//! It is a copy of the runtime that nobody else can see yet. It tells the runtime of every failure
+//! over its channel and never returns into the runtime's code.
+mod begin;
+mod capture;
+mod console;
+mod context;
+mod devices;
+mod finish;
+mod fixups;
+mod identity;
+mod paths;
+mod program;
+
+pub(crate) use begin::run;
+pub(crate) use context::ChildContext;

@@ -1,0 +1,70 @@
+//! Making the container's first process, directly or through one that joins namespaces before.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::rc::Rc;
+
+use rootling_config::namespaces::{Namespace, NamespaceSet};
+
+use super::{join, maps};
+use crate::child::{self, ChildContext};
+use crate::error::{Context, Error, Result};
+use crate::plan::Plan;
+use crate::report::{Channel, FromChild};
+use crate::sys;
+use crate::sys::clone::{CloneOptions, Cloned};
+
+/// The container's first process.
+pub(super) struct Init {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+}
+
+/// Clones it. Only the parent returns.
+pub(super) fn clone_init(plan: &Plan, cgroup: Option<&OwnedFd>, context: &Rc<ChildContext>, channel: &Channel) -> Result<Init> {
+    let cgroup = cgroup.map(AsRawFd::as_raw_fd);
+    let namespaces = own_flags(&plan.namespaces);
+    if !join::needed(&plan.namespaces) {
+        return match clone(CloneOptions { namespaces, cgroup, sibling: false }, plan)? {
+            Cloned::Parent { pid, pidfd } => Ok(Init { pid, pidfd }),
+            Cloned::Child => child::run(Rc::clone(context)),
+        };
+    }
+    match clone(CloneOptions { cgroup, ..CloneOptions::default() }, plan)? {
+        Cloned::Child => join::run(plan, namespaces, context),
+        Cloned::Parent { pid, pidfd } => {
+            let joiner = Init { pid, pidfd };
+            let result = joined_init(channel);
+            reap(&joiner);
+            result
+        }
+    }
+}
+
+/// What has to be new at the very clone: a pid namespace is entered only by a child, and a user
+/// namespace comes first, since it owns the others. libcontainer unshares the rest.
+fn own_flags(namespaces: &NamespaceSet) -> u64 {
+    let flag = |namespace: &Namespace, flag: i32| if namespace.is_new() { flag as u64 } else { 0 };
+    flag(&namespaces.user, libc::CLONE_NEWUSER) | flag(&namespaces.pid, libc::CLONE_NEWPID)
+}
+
+pub(super) fn clone(options: CloneOptions, plan: &Plan) -> Result<Cloned> {
+    sys::clone::clone(options).map_err(|errno| maps::clone_error(errno, plan.namespaces.user.is_new()))
+}
+
+/// The process that the joiner cloned: our own child, so that its pid cannot be used again.
+fn joined_init(channel: &Channel) -> Result<Init> {
+    match channel.receive()? {
+        Some(FromChild::Cloned(pid)) => {
+            let pidfd = sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?;
+            Ok(Init { pid, pidfd })
+        }
+        Some(FromChild::Failed(error)) => Err(error),
+        _ => Err(Error::system("the process that joins the namespaces ended early")),
+    }
+}
+
+/// Waits for a process that ends by itself at once.
+pub(super) fn reap(process: &Init) {
+    let _ = crate::process::wait_readable(process.pidfd.as_fd(), 10_000);
+    let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(process.pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+}

@@ -1,0 +1,108 @@
+//! Writing the id maps of a new user namespace; user_namespaces(7).
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::errno::Errno;
+use oci_spec::runtime::LinuxIdMapping;
+use rootling_rootless::idmap::MapWriter;
+
+use crate::error::{Context, Error, Result};
+use crate::plan::Maps;
+use crate::process::wait_readable;
+use crate::sys;
+
+/// Name services may have to be asked over the network by newuidmap.
+const HELPER_LIMIT_MS: u16 = 30_000;
+
+/// Writes both maps of the process.
+pub(crate) fn write(pid: i32, maps: &Maps) -> Result<()> {
+    match &maps.writer {
+        MapWriter::Direct => write_directly(pid, maps),
+        MapWriter::Helper { newuidmap, newgidmap } => {
+            // Each takes milliseconds, nearly all of it its own start: at the same time, then.
+            let uid = Helper::start(newuidmap, pid, &maps.uid)?;
+            let gid = Helper::start(newgidmap, pid, &maps.gid)?;
+            uid.finish()?;
+            gid.finish()
+        }
+    }
+}
+
+fn write_directly(pid: i32, maps: &Maps) -> Result<()> {
+    if maps.deny_setgroups {
+        // Without privilege the kernel wants this first: user_namespaces(7), Linux 3.19.
+        deny_setgroups(pid)?;
+    }
+    write_file(pid, "uid_map", &render(&maps.uid))?;
+    write_file(pid, "gid_map", &render(&maps.gid))
+}
+
+fn deny_setgroups(pid: i32) -> Result<()> {
+    write_file(pid, "setgroups", "deny")
+}
+
+fn write_file(pid: i32, name: &str, text: &str) -> Result<()> {
+    let path = format!("/proc/{pid}/{name}");
+    let write = || OpenOptions::new().write(true).open(&path)?.write_all(text.as_bytes());
+    write().context(|| format!("write({path:?}, {:?})", text.trim_end().replace('\n', ", ")))
+}
+
+fn render(maps: &[LinuxIdMapping]) -> String {
+    maps.iter().map(|m| format!("{} {} {}\n", m.container_id(), m.host_id(), m.size())).collect()
+}
+
+/// A running newuidmap or newgidmap.
+struct Helper {
+    child: Child,
+    line: String,
+}
+
+impl Helper {
+    fn start(program: &Path, pid: i32, maps: &[LinuxIdMapping]) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.arg(pid.to_string());
+        for map in maps {
+            command.args([map.container_id(), map.host_id(), map.size()].map(|n| n.to_string()));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let line = format!("{} {}", program.display(), render(maps).trim_end().replace('\n', " "));
+        let child = command.spawn().context(|| line.clone())?;
+        Ok(Self { child, line })
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let pidfd = sys::process::pidfd_open(self.child.id() as i32).context(|| "pidfd_open")?;
+        if !wait_readable(pidfd.as_fd(), HELPER_LIMIT_MS)? {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            return Err(Error::system(format!("{} did not end within {} s", self.line, HELPER_LIMIT_MS / 1000)));
+        }
+        let output = self.child.wait_with_output().context(|| self.line.clone())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.lines().next().unwrap_or("no message").trim();
+        Err(Error::system(format!("{}: {said}", self.line))
+            .remedy("check the caller's ranges in /etc/subuid and /etc/subgid"))
+    }
+}
+
+/// What to say when the kernel refuses the namespace itself.
+pub(crate) fn clone_error(errno: Errno, user: bool) -> Error {
+    let error = Error::from(errno).wrap("clone3");
+    match errno {
+        Errno::EPERM if user => error.remedy(
+            "the host does not let ordinary users make user namespaces: see kernel.unprivileged_userns_clone and \
+             kernel.apparmor_restrict_unprivileged_userns in sysctl, and the seccomp profile of an outer container",
+        ),
+        Errno::ENOSPC | Errno::EUSERS => error.remedy("raise user.max_user_namespaces with sysctl"),
+        Errno::EPERM => error.remedy("new namespaces need root or a user namespace: add one to linux.namespaces"),
+        Errno::ENOSYS => error.remedy("rootling needs Linux 5.10 or newer, and a seccomp profile that allows clone3"),
+        _ => error,
+    }
+}

@@ -1,0 +1,407 @@
+//! The runtime's side of the launch.
+
+use std::cell::RefCell;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use libcontainer::notify_socket::NotifyListener;
+use libcontainer::process::channel::{InitSender, MainReceiver, init_channel, main_channel};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use oci_spec::runtime::LinuxResources;
+use rootling_cgroup::Cgroup;
+
+use super::clone::{Init, clone_init};
+use super::{Signals, maps, sockets};
+use crate::child::ChildContext;
+use crate::error::{Context, Error, ErrorKind, Result, chain};
+use crate::hooks::{self, HookState};
+use crate::plan::{CreateOptions, Plan};
+use crate::process::ProcessRef;
+use crate::report::{Channel, FromChild, ToChild};
+use crate::state::{Record, Status};
+use crate::store::{NOTIFY, Slot};
+use crate::sys;
+use crate::sys::fds::opened_by;
+
+/// A container that is being made. Dropped before [`Launch::commit`], it undoes all that was made.
+pub(crate) struct Launch {
+    plan: Rc<Plan>,
+    slot: Slot,
+    record: Record,
+    init: Option<Init>,
+    channel: Option<Channel>,
+    pid_file: Option<PathBuf>,
+    signals: Option<Signals>,
+    terminal: Option<OwnedFd>,
+    committed: bool,
+}
+
+/// A container that is complete.
+pub(crate) struct Launched {
+    pub(crate) slot: Slot,
+    pub(crate) record: Record,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) signals: Signals,
+    /// The master of the container's terminal, when it runs in the foreground with one.
+    pub(crate) terminal: Option<OwnedFd>,
+}
+
+/// libcontainer's own channel, which it uses around hooks.
+struct HookChannel {
+    receiver: MainReceiver,
+    readable: OwnedFd,
+    sender: InitSender,
+}
+
+impl Launch {
+    /// Makes everything up to a first process that is ready to execute the program.
+    pub(crate) fn new(
+        plan: Plan,
+        slot: Slot,
+        options: &CreateOptions,
+        detached: bool,
+        signals: Signals,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Self> {
+        let record = new_record(&plan);
+        let mut launch = Self {
+            plan: Rc::new(plan),
+            slot,
+            record,
+            init: None,
+            channel: None,
+            pid_file: None,
+            signals: Some(signals),
+            terminal: None,
+            committed: false,
+        };
+        let hooks = launch.clone_and_begin(options, detached, warn)?;
+        launch.serve(hooks, warn)?;
+        set_rlimits(launch.init_pid(), &launch.plan)?;
+        if let Some(path) = &options.pid_file {
+            write_pid_file(path, launch.init_pid())?;
+            launch.pid_file = Some(path.clone());
+        }
+        if let (Some(path), Some(init)) = (&options.pidfd_socket, &launch.init) {
+            let socket = sockets::connect(path, "--pidfd-socket")?;
+            sockets::send_fd(socket.as_fd(), b"pidfd", init.pidfd.as_fd())?;
+        }
+        Ok(launch)
+    }
+
+    fn init_pid(&self) -> i32 {
+        self.init.as_ref().map_or(0, |i| i.pid)
+    }
+
+    fn clone_and_begin(
+        &mut self,
+        options: &CreateOptions,
+        detached: bool,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Option<HookChannel>> {
+        let console = self.console(options, detached)?;
+        self.make_cgroup(options)?;
+        let (ours, childs) = Channel::pair()?;
+        let path = self.slot.path().join(NOTIFY);
+        let near = ours.as_fd();
+        let (listener, [accept]) = opened_by(near, || NotifyListener::new(&path).map_err(|e| Error::system(chain(&e))))?;
+        let ((main_sender, receiver), [_, readable]) =
+            opened_by(near, || main_channel().map_err(|e| Error::system(chain(&e))))?;
+        let (sender, init_receiver) = init_channel().map_err(|e| Error::system(chain(&e)))?;
+        let cgroup = self.record.cgroup.clone_into();
+        let context = Rc::new(ChildContext {
+            plan: Rc::clone(&self.plan),
+            channel: RefCell::new(Some(childs)),
+            main_sender: RefCell::new(main_sender),
+            init_receiver: RefCell::new(init_receiver),
+            listener: RefCell::new(Some(listener)),
+            accept,
+            console: RefCell::new(console),
+            state_dir: self.slot.dir().as_raw_fd(),
+        });
+        let init = clone_init(&self.plan, cgroup.as_ref(), &context, &ours);
+        context.close_in_parent();
+        drop(context);
+        let init = init?;
+        let pid = init.pid;
+        self.init = Some(init);
+        if let Some(maps) = &self.plan.maps {
+            maps::write(pid, maps)?;
+        }
+        self.enter_cgroup(pid, cgroup.is_some(), warn)?;
+        prepare_process(pid, &self.plan)?;
+        ours.send(&ToChild::Begin(pid))?;
+        self.channel = Some(ours);
+        // While the child works: from here on a killed runtime leaves all that `delete` needs.
+        self.record.init = Some(ProcessRef::of(pid)?);
+        self.slot.write(&self.record)?;
+        Ok(self.plan.lowered.spec.hooks().as_ref().map(|_| HookChannel { receiver, readable, sender }))
+    }
+
+    fn make_cgroup(&mut self, options: &CreateOptions) -> Result<()> {
+        let request = rootling_cgroup::Request {
+            id: self.plan.id.as_str(),
+            path: self.plan.cgroup_path.as_deref(),
+            driver: options.cgroup_driver,
+            resources: self.plan.resources.as_ref(),
+            rootless: self.plan.rootless,
+        };
+        self.record.cgroup = Cgroup::prepare(&request)?;
+        if !self.record.cgroup.is_none() {
+            self.record.cgroup.annotate(&self.plan.annotations)?;
+            self.slot.write(&self.record)?;
+        }
+        let plan = Rc::get_mut(&mut self.plan).ok_or_else(|| Error::system("the plan is in use"))?;
+        crate::cgroup_mount::place(&mut plan.lowered, &self.record.cgroup, &plan.namespaces)
+    }
+
+    /// Puts the child into its cgroup, unless it was cloned into it, and sets the limits.
+    fn enter_cgroup(&mut self, pid: i32, inside: bool, warn: &mut dyn FnMut(String)) -> Result<()> {
+        if self.record.cgroup.is_none() {
+            return Ok(());
+        }
+        if !inside {
+            self.record.cgroup.attach(pid)?;
+        }
+        let none = LinuxResources::default();
+        let resources = self.plan.resources.as_ref().unwrap_or(&none);
+        self.record.cgroup.apply(resources)?.into_iter().for_each(warn);
+        Ok(())
+    }
+
+    /// The child's end of what carries its terminal to whoever shows it.
+    fn console(&mut self, options: &CreateOptions, detached: bool) -> Result<Option<OwnedFd>> {
+        match (&options.console_socket, self.plan.finish.terminal, detached) {
+            (Some(path), true, true) => sockets::connect(path, "--console-socket").map(Some),
+            (None, true, true) => Err(Error::invalid(
+                "process.terminal is true and nobody is in the foreground: name a socket for the terminal with \
+                 --console-socket, or set process.terminal to false",
+            )),
+            (Some(_), false, true) => Err(Error::invalid(
+                "--console-socket is given and process.terminal is false: leave it out, or set process.terminal to true",
+            )),
+            (Some(_), _, false) => Err(Error::invalid(
+                "--console-socket is for a detached container: add --detach, or leave it out",
+            )),
+            (None, true, false) => {
+                use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+                let (ours, childs) =
+                    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                        .context(|| "socketpair")?;
+                self.terminal = Some(ours);
+                Ok(Some(childs))
+            }
+            (None, false, _) => Ok(None),
+        }
+    }
+
+    /// Answers the child until it is ready.
+    fn serve(&mut self, mut hooks: Option<HookChannel>, warn: &mut dyn FnMut(String)) -> Result<()> {
+        loop {
+            match self.next_event(hooks.as_ref())? {
+                Event::Hooks => {
+                    if let Some(channel) = &mut hooks {
+                        // The end of the channel without a request: its own report says why.
+                        if channel.receiver.wait_for_hook_request().is_ok() {
+                            self.run_hooks()?;
+                            channel.sender.hook_done().map_err(|e| Error::system(chain(&e)))?;
+                        }
+                    }
+                    hooks = None;
+                }
+                Event::Report(FromChild::Ready) => return Ok(()),
+                Event::Report(FromChild::Failed(error)) => return Err(error),
+                Event::Report(FromChild::Warning(text)) => warn(text),
+                Event::Report(FromChild::SeccompListener(fd)) => self.pass_listener(fd)?,
+                Event::Report(FromChild::Cloned(_)) => {}
+                Event::ChildGone => return Err(self.early_end()),
+                Event::Signal(signal) => {
+                    return Err(Error::new(
+                        ErrorKind::Interrupted,
+                        format!("interrupted by signal {signal} while the container was being made"),
+                    ));
+                }
+            }
+        }
+    }
+
+    fn next_event(&mut self, hooks: Option<&HookChannel>) -> Result<Event> {
+        let (Some(channel), Some(signals)) = (&self.channel, &mut self.signals) else { return Ok(Event::ChildGone) };
+        loop {
+            let (report, signal, hook) = {
+                let mut fds = vec![
+                    PollFd::new(channel.as_fd(), PollFlags::POLLIN),
+                    PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+                ];
+                fds.extend(hooks.map(|h| PollFd::new(h.readable.as_fd(), PollFlags::POLLIN)));
+                match poll(&mut fds, PollTimeout::NONE) {
+                    Err(Errno::EINTR) => continue,
+                    other => other.context(|| "poll")?,
+                };
+                let ready = |i: usize| fds.get(i).is_some_and(|f| f.any().unwrap_or(false));
+                (ready(0), ready(1), ready(2))
+            };
+            if report {
+                return Ok(channel.receive()?.map_or(Event::ChildGone, Event::Report));
+            }
+            if hook {
+                return Ok(Event::Hooks);
+            }
+            if signal {
+                while let Some((number, _)) = signals.next()? {
+                    if Signals::is_end(number) {
+                        return Ok(Event::Signal(number));
+                    }
+                }
+            }
+        }
+    }
+
+    fn run_hooks(&self) -> Result<()> {
+        let state = HookState::of(&self.record, Status::Creating);
+        for (kind, list) in self.plan.runtime_hooks() {
+            hooks::run(kind, list, &state, None)?;
+        }
+        Ok(())
+    }
+
+    fn pass_listener(&self, number: i32) -> Result<()> {
+        if let (Some(listener), Some(init), Some(channel)) = (&self.plan.listener, &self.init, &self.channel) {
+            sockets::send_listener(&self.plan, listener, init.pid, init.pidfd.as_fd(), number)?;
+            channel.send(&ToChild::ListenerSent)?;
+        }
+        Ok(())
+    }
+
+    /// The first process ended without a word: what the kernel says of it.
+    fn early_end(&self) -> Error {
+        let why = self.init.as_ref().map(|init| waitid(Id::PIDFd(init.pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT));
+        match why {
+            Some(Ok(WaitStatus::Signaled(_, signal, _))) => {
+                let error = Error::system(format!("the container's first process was killed by {signal}"));
+                if signal == nix::sys::signal::Signal::SIGKILL {
+                    error.remedy("a memory limit that is too small for it to start is the usual reason")
+                } else if signal == nix::sys::signal::Signal::SIGSYS {
+                    error.remedy("linux.seccomp kills a system call that the start needs")
+                } else {
+                    error
+                }
+            }
+            Some(Ok(status)) => Error::system(format!("the container's first process ended early: {status:?}")),
+            _ => Error::system("the container's first process ended early"),
+        }
+    }
+
+    /// Makes the container independent of this launch: it waits for its start, or with `start`
+    /// executes its program at once.
+    pub(crate) fn commit(mut self, start: bool) -> Result<Launched> {
+        let channel = self.channel.take().ok_or_else(|| Error::system("not launched"))?;
+        let terminal = match self.terminal.take() {
+            Some(socket) if start => Some(crate::foreground::receive_terminal(&socket)?),
+            other => other,
+        };
+        if start {
+            self.slot.end_wait();
+        }
+        channel.send(&ToChild::Commit { start }).map_err(|_| self.early_end())?;
+        // The end of the channel says that the program runs, or that the wait has begun.
+        match channel.receive()? {
+            None => {}
+            Some(FromChild::Failed(error)) => return Err(error),
+            Some(_) => return Err(Error::system("unexpected message after the start")),
+        }
+        self.slot.unlock();
+        self.committed = true;
+        let gone = || Error::system("not launched");
+        Ok(Launched {
+            slot: self.slot.try_clone()?,
+            record: self.record.clone(),
+            pidfd: self.init.take().ok_or_else(gone)?.pidfd,
+            signals: self.signals.take().ok_or_else(gone)?,
+            terminal,
+        })
+    }
+}
+
+enum Event {
+    Report(FromChild),
+    Hooks,
+    ChildGone,
+    Signal(i32),
+}
+
+impl Drop for Launch {
+    fn drop(&mut self) {
+        if self.committed {
+            return;
+        }
+        if let Some(init) = &self.init {
+            let _ = sys::process::pidfd_send_signal(init.pidfd.as_fd(), libc::SIGKILL);
+            super::clone::reap(init);
+        }
+        let _ = self.record.cgroup.kill_all(libc::SIGKILL);
+        if let Err(error) = self.record.cgroup.remove() {
+            tracing::warn!("{}", chain(&error));
+        }
+        if let Some(path) = &self.pid_file {
+            let _ = std::fs::remove_file(path);
+        }
+        let poststop = self.record.hooks.as_ref().and_then(|h| h.poststop().clone());
+        if let (Some(list), true) = (poststop, self.record.init.is_some()) {
+            // runtime-spec, runtime.md "Lifecycle": poststop runs when creation fails as well.
+            if let Err(error) = hooks::run("poststop", &list, &HookState::of(&self.record, Status::Stopped), None) {
+                tracing::warn!("{error}");
+            }
+        }
+        if let Err(error) = self.slot.remove() {
+            tracing::warn!("{error}");
+        }
+    }
+}
+
+/// What only the runtime has the privilege for, once the child is in a user namespace.
+fn prepare_process(pid: i32, plan: &Plan) -> Result<()> {
+    let Some(score) = plan.finish.oom_score_adj else { return Ok(()) };
+    let path = format!("/proc/{pid}/oom_score_adj");
+    std::fs::write(&path, score.to_string())
+        .context(|| format!("process.oomScoreAdj: write({path:?}, {score})"))
+        .map_err(|e| e.remedy("only root may go below the caller's own value, see /proc/self/oom_score_adj"))
+}
+
+/// Limits of the finished process: set earlier, they would be the ones of its preparation too.
+fn set_rlimits(pid: i32, plan: &Plan) -> Result<()> {
+    for (resource, soft, hard) in &plan.finish.rlimits {
+        sys::process::set_rlimit(pid, *resource, *soft, *hard)
+            .context(|| format!("process.rlimits: prlimit(resource {resource}, soft {soft}, hard {hard})"))
+            .map_err(|e| e.remedy("only root may raise a hard limit; see the caller's own with `ulimit -aH`"))?;
+    }
+    Ok(())
+}
+
+fn new_record(plan: &Plan) -> Record {
+    let later = plan.hooks.clone().filter(|h| h.poststart().is_some() || h.poststop().is_some());
+    Record {
+        oci_version: plan.oci_version.clone(),
+        id: plan.id.to_string(),
+        bundle: plan.bundle.clone(),
+        rootfs: plan.rootfs.clone(),
+        created: crate::now(),
+        annotations: plan.annotations.clone(),
+        init: None,
+        cgroup: Cgroup::none(),
+        own_pid_namespace: plan.namespaces.pid.is_new(),
+        hooks: later,
+    }
+}
+
+/// Writes a pid file so that nobody ever reads half of it.
+fn write_pid_file(path: &std::path::Path, pid: i32) -> Result<()> {
+    let what = || format!("--pid-file {path:?}");
+    let name = path.file_name().ok_or_else(|| Error::invalid(format!("{}: names no file", what())))?;
+    let new = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    std::fs::write(&new, pid.to_string()).context(what)?;
+    std::fs::rename(&new, path).inspect_err(|_| drop(std::fs::remove_file(&new))).context(what)
+}

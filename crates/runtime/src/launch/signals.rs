@@ -1,0 +1,53 @@
+//! Signals as something to read, so that none is missed between a look and a wait.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::error::{Context, Result};
+
+/// Every signal that can be blocked, blocked, and a descriptor to read them from.
+///
+/// Made before the clone: what comes while the container is being made is read later.
+pub(crate) struct Signals {
+    fd: SignalFd,
+}
+
+impl Signals {
+    /// Blocks the signals.
+    pub(crate) fn block() -> Result<Self> {
+        let mut all = SigSet::all();
+        // Those mean a defect of ours, and must end us at once.
+        for signal in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT] {
+            all.remove(signal);
+        }
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&all), None).context(|| "sigprocmask")?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let fd = SignalFd::with_flags(&all, flags).context(|| "signalfd")?;
+        Ok(Self { fd })
+    }
+
+    /// The next signal that has come, if any: its number and who sent it, 0 for the kernel.
+    pub(crate) fn next(&mut self) -> Result<Option<(i32, u32)>> {
+        let info = self.fd.read_signal().context(|| "read(signalfd)")?;
+        Ok(info.map(|i| (i.ssi_signo as i32, i.ssi_pid)))
+    }
+
+    /// A signal by which somebody asks the runtime to end, as long as nothing can be forwarded.
+    pub(crate) fn is_end(signal: i32) -> bool {
+        [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&signal)
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// In the child: nothing blocked, every action the default one.
+pub(crate) fn reset() -> Result<()> {
+    crate::sys::process::reset_signal_actions();
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).context(|| "sigprocmask")
+}

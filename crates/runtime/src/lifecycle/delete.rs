@@ -1,0 +1,91 @@
+//! `delete`, and what `run` does at the end.
+
+use std::time::Duration;
+
+use rootling_config::id::ContainerId;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::hooks::{self, HookState};
+use crate::state::{Record, Status};
+use crate::store::{Slot, Store};
+
+/// How long killed processes may take to end.
+const END_MS: u16 = 10_000;
+/// How long another runtime may take to finish what it makes.
+const CREATE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Removes a container. With `force`, one that runs is killed, and one that is not there is no error.
+pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<()> {
+    let slot = match store.open(id) {
+        Err(e) if force && e.kind() == ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    if force && !slot.wait_unlocked(CREATE_LIMIT) {
+        return Err(Error::new(
+            ErrorKind::WrongState,
+            format!("container \"{id}\" is still being created; end its create first"),
+        ));
+    }
+    let record = match slot.read() {
+        // Half made by a runtime that was killed: nothing but the directory is left of it.
+        Err(_) if force => return slot.remove(),
+        other => other?,
+    };
+    let status = slot.status(&record);
+    match status {
+        Status::Stopped => {}
+        // Its program never ran, so there is nothing to lose: as runc.
+        Status::Created => end(&record)?,
+        _ if force => end(&record)?,
+        Status::Creating | Status::Running | Status::Paused => {
+            return Err(Error::new(
+                ErrorKind::WrongState,
+                format!(
+                    "cannot delete container \"{id}\" that is not stopped: {status}; stop it with \
+                     `rootling kill {id} KILL`, or use --force"
+                ),
+            ));
+        }
+    }
+    remove_ended(&slot, &record)
+}
+
+/// Kills all processes of a container and waits for their end.
+fn end(record: &Record) -> Result<()> {
+    let Some(init) = record.init else { return Ok(()) };
+    match init.signal(libc::SIGKILL) {
+        Err(e) if e.kind() == ErrorKind::WrongState => {}
+        other => other?,
+    }
+    // A frozen process dies only when it is thawed (cgroup v1).
+    let _ = record.cgroup.thaw();
+    if !init.wait_for_end(END_MS)? {
+        return Err(Error::system(format!(
+            "process {} has not ended {} s after SIGKILL: it waits in the kernel, see /proc/{}/stack",
+            init.pid,
+            END_MS / 1000,
+            init.pid
+        )));
+    }
+    Ok(())
+}
+
+/// Removes what is left of a container whose first process has ended.
+pub(super) fn remove_ended(slot: &Slot, record: &Record) -> Result<()> {
+    if !record.own_pid_namespace {
+        // The others do not end with the first.
+        record.cgroup.kill_all(libc::SIGKILL)?;
+    }
+    record.cgroup.remove()?;
+    slot.remove()?;
+    if let Some(list) = record.hooks.as_ref().and_then(|h| h.poststop().as_ref()) {
+        // runtime-spec, runtime.md "Lifecycle" 13: a failure is logged, and the rest goes on.
+        for hook in list {
+            let state = HookState::of(record, Status::Stopped);
+            if let Err(error) = hooks::run("poststop", std::slice::from_ref(hook), &state, None) {
+                tracing::warn!("{error}");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! From the bundle to the plan: load, adapt, validate, plan.
+
+use oci_spec::runtime::Spec;
+use rootling_config::{load, validate};
+use rootling_rootless::adapt::{self, Adaptation, CgroupManager};
+use rootling_rootless::host::Host;
+
+use crate::error::{Error, Result, chain};
+use crate::plan::{CreateOptions, Plan};
+
+/// Takes what the user should know and is no failure, a line each.
+pub type Warn<'a> = &'a mut dyn FnMut(String);
+
+/// Adapts a spec to the caller and this host; the changes with their reasons.
+pub fn adapt(spec: &mut Spec, host: &Host, options: &CreateOptions) -> Result<Vec<Adaptation>> {
+    let wanted = adapt::Options {
+        bundle: options.bundle.clone(),
+        ignore_cgroup_limits: options.ignore_cgroup_limits,
+        strict: options.strict,
+        cgroup_manager: match options.cgroup_driver {
+            rootling_cgroup::Driver::Systemd => CgroupManager::Systemd,
+            rootling_cgroup::Driver::Disabled => CgroupManager::Disabled,
+            rootling_cgroup::Driver::Cgroupfs => CgroupManager::Auto,
+        },
+        map_owner: None,
+    };
+    adapt::adapt(spec, host, &wanted).map_err(|e| Error::invalid(chain(&e)))
+}
+
+/// The plan for a bundle.
+pub(super) fn plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
+    let loaded = load::bundle(&options.bundle).map_err(|e| Error::invalid(chain(&e)))?;
+    loaded.warnings.into_iter().for_each(&mut *warn);
+    let mut spec = loaded.spec;
+    let host = Host::probe();
+    for change in adapt(&mut spec, &host, options)? {
+        let Adaptation { what, why, warning } = change;
+        if warning {
+            warn(format!("{what}: {why}"));
+        } else {
+            tracing::debug!("adapted: {what}: {why}");
+        }
+    }
+    validate::spec(&spec).map_err(|e| Error::invalid(chain(&e)))?;
+    Plan::new(spec, &host, options, warn)
+}

@@ -1,0 +1,341 @@
+//! Everything that the launch needs to know, decided before the first process is made.
+//!
+//! What libcontainer does correctly stays in the lowered spec ([`crate::lower`]); the rest is taken
+//! out of the spec here and given to the part of ours that does it.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use oci_spec::runtime::{Hook, Hooks, LinuxIdMapping, LinuxResources, LinuxTimeOffset, Process, Spec};
+use rootling_config::capabilities::{self, CapSets};
+use rootling_config::id::ContainerId;
+use rootling_config::namespaces::{self, NamespaceSet};
+use rootling_config::seccomp;
+use rootling_rootless::host::Host;
+use rootling_rootless::idmap::{MapWriter, must_deny_setgroups};
+
+use crate::error::{Error, Result, chain};
+use crate::lower::{self, Lowered};
+use crate::sys;
+
+/// What `create` and `run` are asked for.
+#[derive(Clone, Debug)]
+pub struct CreateOptions {
+    /// The id of the new container.
+    pub id: ContainerId,
+    /// Absolute path of the bundle.
+    pub bundle: PathBuf,
+    /// Where to write the pid of the container's first process (`--pid-file`).
+    pub pid_file: Option<PathBuf>,
+    /// Socket that gets the terminal of a detached container (`--console-socket`).
+    pub console_socket: Option<PathBuf>,
+    /// Socket that gets a pidfd of the container's first process (`--pidfd-socket`).
+    pub pidfd_socket: Option<PathBuf>,
+    /// Move the root file system over `/` instead of pivot_root(2) (`--no-pivot`).
+    pub no_pivot: bool,
+    /// Leave the caller's session keyring in place (`--no-new-keyring`).
+    pub no_new_keyring: bool,
+    /// How many descriptors after 2 the container keeps, `$LISTEN_FDS` not counted (`--preserve-fds`).
+    pub preserve_fds: u32,
+    /// How cgroups are managed (`--cgroup-manager`, `--systemd-cgroup`).
+    pub cgroup_driver: rootling_cgroup::Driver,
+    /// Do without what only root may do (`--rootless`); by default where the caller is not root.
+    pub rootless: Option<bool>,
+    /// Run without the limits that cannot be set here (`--ignore-cgroup-limits`).
+    pub ignore_cgroup_limits: bool,
+    /// Fail instead of binding what the kernel does not let the caller mount anew (`--strict`).
+    pub strict: bool,
+    /// Directory of compiled seccomp profiles; without one they are compiled each time.
+    pub seccomp_cache: Option<PathBuf>,
+}
+
+/// The user namespace's id maps and who may write them.
+pub(crate) struct Maps {
+    pub(crate) uid: Vec<LinuxIdMapping>,
+    pub(crate) gid: Vec<LinuxIdMapping>,
+    pub(crate) writer: MapWriter,
+    pub(crate) deny_setgroups: bool,
+}
+
+/// What [`crate::child::finish`] does after libcontainer's init.
+pub(crate) struct Finish {
+    pub(crate) args: Vec<CString>,
+    pub(crate) env: Vec<CString>,
+    pub(crate) home_missing: bool,
+    pub(crate) cwd: PathBuf,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: Option<Vec<u32>>,
+    /// The caller's supplementary groups stay (`run.oci.keep_original_groups`, as crun has it).
+    pub(crate) keep_groups: bool,
+    pub(crate) umask: u32,
+    pub(crate) capabilities: CapSets,
+    pub(crate) last_capability: u8,
+    pub(crate) no_new_privileges: bool,
+    pub(crate) seccomp: Option<seccomp::Program>,
+    pub(crate) rlimits: Vec<(u32, u64, u64)>,
+    pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) personality: Option<u64>,
+    pub(crate) keyring: Option<CString>,
+    pub(crate) preserve_fds: u32,
+    pub(crate) terminal: bool,
+    /// Rows and columns.
+    pub(crate) console_size: Option<(u16, u16)>,
+    pub(crate) loopback: bool,
+    pub(crate) selinux_label: Option<String>,
+    pub(crate) readonly_root: bool,
+    pub(crate) readonly_paths: Vec<String>,
+    pub(crate) masked_paths: Vec<String>,
+    pub(crate) root_propagation: Option<(u64, bool)>,
+    pub(crate) start_hooks: Vec<Hook>,
+}
+
+/// Where a seccomp listener goes.
+pub(crate) struct Listener {
+    pub(crate) path: PathBuf,
+    pub(crate) metadata: String,
+}
+
+/// The whole plan.
+pub(crate) struct Plan {
+    pub(crate) id: ContainerId,
+    pub(crate) bundle: PathBuf,
+    pub(crate) rootfs: PathBuf,
+    pub(crate) oci_version: String,
+    pub(crate) annotations: HashMap<String, String>,
+    pub(crate) namespaces: NamespaceSet,
+    pub(crate) time_offsets: Option<HashMap<String, LinuxTimeOffset>>,
+    pub(crate) joined_hostname: (Option<String>, Option<String>),
+    pub(crate) maps: Option<Maps>,
+    pub(crate) lowered: Lowered,
+    pub(crate) finish: Finish,
+    pub(crate) hooks: Option<Hooks>,
+    pub(crate) listener: Option<Listener>,
+    pub(crate) cgroup_path: Option<String>,
+    pub(crate) resources: Option<LinuxResources>,
+    pub(crate) no_pivot: bool,
+    /// An ordinary user, or root of a user namespace only.
+    pub(crate) rootless: bool,
+}
+
+impl Plan {
+    /// Plans a container from its adapted and validated spec; warnings go to `warn`.
+    pub(crate) fn new(
+        mut spec: Spec,
+        host: &Host,
+        options: &CreateOptions,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Self> {
+        let namespaces = namespaces::set(&spec).map_err(|e| Error::invalid(chain(&e)))?;
+        let rootfs = rootfs(&spec, &options.bundle)?;
+        let maps = maps(&spec, &namespaces, host)?;
+        let (seccomp, listener) = seccomp_program(&mut spec, options, warn)?;
+        let hooks = spec.hooks_mut().take();
+        let joined_hostname = joined_hostname(&spec, &namespaces);
+        let finish = finish(&mut spec, &namespaces, hooks.as_ref(), seccomp, options, warn)?;
+        let linux = spec.linux_mut().get_or_insert_with(Default::default);
+        let resources = linux.resources_mut().take();
+        let cgroup_path = linux.cgroups_path_mut().take().map(|p| p.to_string_lossy().into_owned());
+        let time_offsets = linux.time_offsets_mut().take();
+        let annotations = spec.annotations().clone().unwrap_or_default();
+        let oci_version = spec.version().clone();
+        let lowered = lower::lower(spec, &namespaces, hooks.as_ref(), &options.bundle)?;
+        Ok(Self {
+            id: options.id.clone(),
+            bundle: options.bundle.clone(),
+            rootfs,
+            oci_version,
+            annotations,
+            namespaces,
+            time_offsets,
+            joined_hostname,
+            maps,
+            lowered,
+            finish,
+            hooks,
+            listener,
+            cgroup_path,
+            resources,
+            no_pivot: options.no_pivot,
+            rootless: options.rootless.unwrap_or_else(|| host.is_ordinary_user() || host.in_user_namespace()),
+        })
+    }
+
+    /// Hooks of the runtime's namespaces that run before the start: prestart, then createRuntime.
+    pub(crate) fn runtime_hooks(&self) -> Vec<(&'static str, &[Hook])> {
+        let Some(hooks) = &self.hooks else { return Vec::new() };
+        #[allow(deprecated)] // prestart is deprecated for authors of specs, not for runtimes.
+        let prestart = hooks.prestart();
+        [("prestart", prestart), ("createRuntime", hooks.create_runtime())]
+            .into_iter()
+            .filter_map(|(name, list)| Some((name, list.as_deref()?)))
+            .collect()
+    }
+}
+
+/// The absolute path of the root file system, which has to be a directory.
+fn rootfs(spec: &Spec, bundle: &Path) -> Result<PathBuf> {
+    let root = spec.root().as_ref().ok_or_else(|| Error::invalid("root: missing; name the root file system"))?;
+    let path = bundle.join(root.path());
+    let path = std::fs::canonicalize(&path).map_err(|e| {
+        Error::from(e).wrap(format!("root.path: {path:?}")).remedy(
+            "it has to be a directory that the caller may enter; a relative path starts at the bundle",
+        )
+    })?;
+    if path.is_dir() { Ok(path) } else { Err(Error::invalid(format!("root.path: {path:?} is not a directory"))) }
+}
+
+fn maps(spec: &Spec, namespaces: &NamespaceSet, host: &Host) -> Result<Option<Maps>> {
+    if !namespaces.user.is_new() {
+        return Ok(None);
+    }
+    let linux = spec.linux().as_ref();
+    let list = |f: fn(&oci_spec::runtime::Linux) -> &Option<Vec<LinuxIdMapping>>| {
+        linux.and_then(|l| f(l).clone()).unwrap_or_default()
+    };
+    let (uid, gid) = (list(|l| l.uid_mappings()), list(|l| l.gid_mappings()));
+    let writer = rootling_rootless::idmap::writer(host, &uid, &gid).map_err(|e| Error::invalid(chain(&e)))?;
+    let deny_setgroups = must_deny_setgroups(host, &writer);
+    Ok(Some(Maps { uid, gid, writer, deny_setgroups }))
+}
+
+fn seccomp_program(
+    spec: &mut Spec,
+    options: &CreateOptions,
+    warn: &mut dyn FnMut(String),
+) -> Result<(Option<seccomp::Program>, Option<Listener>)> {
+    let Some(profile) = spec.linux_mut().as_mut().and_then(|l| l.seccomp_mut().take()) else {
+        return Ok((None, None));
+    };
+    let program = match &options.seccomp_cache {
+        Some(dir) => seccomp::load_or_compile(dir, &profile),
+        None => seccomp::compile(&profile),
+    }
+    .map_err(|e| Error::invalid(chain(&e)).wrap("linux.seccomp"))?;
+    let notify = program.as_ref().is_some_and(|p| p.notify);
+    let listener = match profile.listener_path() {
+        Some(path) if notify => {
+            Some(Listener { path: path.clone(), metadata: profile.listener_metadata().clone().unwrap_or_default() })
+        }
+        None if notify => {
+            return Err(Error::invalid(
+                "linux.seccomp.listenerPath: missing, and the profile uses SCMP_ACT_NOTIFY; name the agent's socket",
+            ));
+        }
+        Some(_) => {
+            warn("linux.seccomp.listenerPath is not used: no rule of the profile is SCMP_ACT_NOTIFY".into());
+            None
+        }
+        None => None,
+    };
+    Ok((program, listener))
+}
+
+/// libcontainer sets names only in a uts namespace of its own making.
+fn joined_hostname(spec: &Spec, namespaces: &NamespaceSet) -> (Option<String>, Option<String>) {
+    match namespaces.uts.path() {
+        Some(_) => (spec.hostname().clone(), spec.domainname().clone()),
+        None => (None, None),
+    }
+}
+
+fn finish(
+    spec: &mut Spec,
+    namespaces: &NamespaceSet,
+    hooks: Option<&Hooks>,
+    seccomp: Option<seccomp::Program>,
+    options: &CreateOptions,
+    warn: &mut dyn FnMut(String),
+) -> Result<Finish> {
+    let keep_groups =
+        spec.annotations().as_ref().is_some_and(|a| a.get("run.oci.keep_original_groups").is_some_and(|v| v == "1"));
+    let readonly_root = spec.root().as_ref().and_then(|r| r.readonly()).unwrap_or(false);
+    let linux = spec.linux_mut().get_or_insert_with(Default::default);
+    let readonly_paths = linux.readonly_paths_mut().take().unwrap_or_default();
+    let masked_paths = linux.masked_paths_mut().take().unwrap_or_default();
+    let root_propagation = lower::propagation(linux.rootfs_propagation().as_deref())?;
+    let personality = personality(linux)?;
+    let process = spec.process().as_ref().ok_or_else(|| Error::invalid("process: missing"))?;
+    let last_capability = last_capability();
+    let (capabilities, warnings) = capabilities::sets(process.capabilities().as_ref(), last_capability);
+    warnings.into_iter().for_each(warn);
+    let mut env = process.env().clone().unwrap_or_default();
+    if listen_fds() > 0 {
+        // sd_listen_fds(3): the program is pid 1 of its pid namespace.
+        env.extend([format!("LISTEN_FDS={}", listen_fds()), "LISTEN_PID=1".to_owned()]);
+    }
+    let env: Vec<String> =
+        rootling_config::process::env::deduplicated(&env).into_iter().map(str::to_owned).collect();
+    let user = process.user();
+    let console_size = process.console_size().and_then(|size| {
+        let (rows, columns) = (u16::try_from(size.height()).ok()?, u16::try_from(size.width()).ok()?);
+        (rows > 0 && columns > 0).then_some((rows, columns))
+    });
+    Ok(Finish {
+        args: c_strings(process.args().as_deref().unwrap_or_default(), "process.args")?,
+        home_missing: !env.iter().any(|e| e.starts_with("HOME=") && e.len() > 5),
+        env: c_strings(&env, "process.env")?,
+        cwd: process.cwd().clone(),
+        uid: user.uid(),
+        gid: user.gid(),
+        groups: user.additional_gids().clone(),
+        keep_groups,
+        umask: user.umask().unwrap_or(0o022),
+        capabilities,
+        last_capability,
+        no_new_privileges: process.no_new_privileges().unwrap_or(false),
+        seccomp,
+        rlimits: rlimits(process),
+        oom_score_adj: process.oom_score_adj(),
+        personality,
+        keyring: if options.no_new_keyring { None } else { c_string(&format!("_ses.{}", options.id)).ok() },
+        preserve_fds: options.preserve_fds + listen_fds(),
+        terminal: process.terminal().unwrap_or(false),
+        console_size,
+        loopback: namespaces.network.is_new(),
+        selinux_label: process.selinux_label().clone().filter(|l| !l.is_empty()),
+        readonly_root,
+        readonly_paths,
+        masked_paths,
+        root_propagation,
+        start_hooks: hooks.and_then(|h| h.start_container().clone()).unwrap_or_default(),
+    })
+}
+
+/// `$LISTEN_FDS`, the sockets that systemd passes on (sd_listen_fds(3)).
+pub(crate) fn listen_fds() -> u32 {
+    std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+fn rlimits(process: &Process) -> Vec<(u32, u64, u64)> {
+    process
+        .rlimits()
+        .iter()
+        .flatten()
+        .map(|l| (rootling_config::process::rlimit::number(l.typ()), l.soft(), l.hard()))
+        .collect()
+}
+
+/// libcontainer refuses every personality flag, so the personality is ours.
+fn personality(linux: &mut oci_spec::runtime::Linux) -> Result<Option<u64>> {
+    let Some(wanted) = linux.personality_mut().take() else { return Ok(None) };
+    let value = rootling_config::process::personality::value(&wanted).map_err(|e| Error::invalid(chain(&e)))?;
+    Ok(Some(value.into()))
+}
+
+/// The highest capability that this kernel knows; CAP_CHECKPOINT_RESTORE is 40 since Linux 5.9.
+fn last_capability() -> u8 {
+    let known = |n: &u8| !matches!(sys::process::has_bounding(*n), Err(Errno::EINVAL));
+    let newest = (41..64).take_while(known).last();
+    newest.or_else(|| (0..=40).rev().find(known)).unwrap_or(0)
+}
+
+pub(crate) fn c_string(text: &str) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::invalid(format!("{text:?} contains a NUL byte; remove it")))
+}
+
+fn c_strings(list: &[String], field: &str) -> Result<Vec<CString>> {
+    list.iter().map(|s| c_string(s).map_err(|e| e.wrap(field))).collect()
+}

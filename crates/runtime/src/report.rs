@@ -1,0 +1,122 @@
+//! The channel between the runtime and the child that becomes the container.
+//!
+//! One socket pair, whole messages in both directions. The end of either side closes it, so that no
+//! wait on it lasts longer than the process at the other end.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::error::{Context, Error, Result};
+
+/// Longest message; an error text is cut to fit.
+const LIMIT: usize = 16 * 1024;
+
+/// What the child tells the runtime.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromChild {
+    /// An intermediate process has cloned the container's init, with this pid seen from the runtime.
+    Cloned(i32),
+    /// Everything is prepared; only the wait for the start is left.
+    Ready,
+    /// It failed, and ends now.
+    Failed(Error),
+    /// Something the user should know that is no failure.
+    Warning(String),
+    /// The seccomp listener is this descriptor of the child's.
+    SeccompListener(i32),
+}
+
+/// What the runtime tells the child.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToChild {
+    /// The id maps are written; this is the child's pid as the runtime sees it.
+    Begin(i32),
+    /// The container is recorded: the child may outlive the runtime. `start`: execute at once.
+    Commit { start: bool },
+    /// The seccomp listener has been handed to its agent.
+    ListenerSent,
+}
+
+/// One end of the channel.
+pub(crate) struct Channel {
+    socket: OwnedFd,
+}
+
+impl Channel {
+    /// Both ends: the runtime's and the child's.
+    pub(crate) fn pair() -> Result<(Self, Self)> {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let (a, b) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
+            .context(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
+        Ok((Self { socket: a }, Self { socket: b }))
+    }
+
+    /// Sends a message; `EPIPE` when the other end is gone.
+    pub(crate) fn send(&self, message: &impl Serialize) -> Result<()> {
+        let bytes = serde_json::to_vec(message).map_err(|e| Error::system(e.to_string()))?;
+        // write(2) and not sendmsg(2): after seccomp is loaded, the fewer system calls the better.
+        loop {
+            match nix::unistd::write(&self.socket, &bytes) {
+                Err(Errno::EINTR) => {}
+                result => return result.map(drop).context(|| "send to the other process"),
+            }
+        }
+    }
+
+    /// Waits for the next message; `None` when the other end is gone.
+    pub(crate) fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        let mut buffer = [0u8; LIMIT];
+        let length = loop {
+            match nix::unistd::read(self.socket.as_raw_fd(), &mut buffer) {
+                Err(Errno::EINTR) => {}
+                Err(Errno::ECONNRESET) | Ok(0) => return Ok(None),
+                result => break result.context(|| "receive from the other process")?,
+            }
+        };
+        serde_json::from_slice(&buffer[..length])
+            .map(Some)
+            .map_err(|e| Error::system(format!("message from the other process: {e}")))
+    }
+
+    /// Sends a failure, cut to what a message holds; nobody can be told if that fails too.
+    pub(crate) fn send_failure(&self, error: Error) {
+        let mut error = error;
+        let text = error.to_string();
+        if text.len() > LIMIT / 2 {
+            let cut: String = text.chars().take(LIMIT / 8).collect();
+            error = Error::new(error.kind(), format!("{cut}..."));
+        }
+        let _ = self.send(&FromChild::Failed(error));
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_arrives_whole_and_the_end_of_a_side_is_seen() {
+        let (runtime, child) = Channel::pair().unwrap();
+        child.send(&FromChild::Warning("w".repeat(1000))).unwrap();
+        drop(child);
+        assert!(matches!(runtime.receive().unwrap(), Some(FromChild::Warning(w)) if w.len() == 1000));
+        assert!(runtime.receive::<FromChild>().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_failure_of_any_length_arrives() {
+        let (runtime, child) = Channel::pair().unwrap();
+        child.send_failure(Error::system("é".repeat(LIMIT)));
+        let Some(FromChild::Failed(error)) = runtime.receive().unwrap() else { panic!("not a failure") };
+        assert!(error.to_string().ends_with("..."));
+    }
+}

@@ -1,0 +1,110 @@
+//! What is kept of a container between two calls of the runtime, and what it shows of it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use oci_spec::runtime::Hooks;
+use rootling_cgroup::Cgroup;
+use serde::{Deserialize, Serialize};
+
+use crate::process::ProcessRef;
+
+/// Status of a container; runtime-spec, runtime.md "State".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Being made by a runtime that still runs.
+    Creating,
+    /// Prepared; its program has not been executed.
+    Created,
+    /// Its program runs.
+    Running,
+    /// Its processes are frozen.
+    Paused,
+    /// Its first process has ended.
+    Stopped,
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+/// The record of a container, `state.json` in its state directory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// `ociVersion` of its config.json.
+    pub oci_version: String,
+    /// Its id.
+    pub id: String,
+    /// Absolute path of its bundle.
+    pub bundle: PathBuf,
+    /// Absolute path of its root file system.
+    pub rootfs: PathBuf,
+    /// RFC 3339 with nanoseconds, UTC.
+    pub created: String,
+    /// Annotations of its config.json.
+    #[serde(default, skip_serializing_if = "HashMap::is_empty")]
+    pub annotations: HashMap<String, String>,
+    /// Its first process; absent until that exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<ProcessRef>,
+    /// Its cgroup.
+    pub cgroup: Cgroup,
+    /// Whether it has a pid namespace of its own: then all of its processes end with the first.
+    pub own_pid_namespace: bool,
+    /// Hooks that are still to run after its creation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Hooks>,
+}
+
+/// What `state` prints; the fields and their order are runc's.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateView {
+    /// `ociVersion` of its config.json.
+    pub oci_version: String,
+    /// Its id.
+    pub id: String,
+    /// Pid of its first process, 0 when that has ended.
+    pub pid: i32,
+    /// Its status.
+    pub status: Status,
+    /// Absolute path of its bundle.
+    pub bundle: PathBuf,
+    /// Absolute path of its root file system.
+    pub rootfs: PathBuf,
+    /// RFC 3339 with nanoseconds, UTC.
+    pub created: String,
+    /// Annotations of its config.json.
+    #[serde(skip_serializing_if = "HashMap::is_empty")]
+    pub annotations: HashMap<String, String>,
+    /// Name of the user that the state directory belongs to; only `list` fills it in.
+    pub owner: String,
+}
+
+impl Record {
+    /// What `state` shows of a container in this status.
+    pub fn view(&self, status: Status) -> StateView {
+        let pid = if status == Status::Stopped { 0 } else { self.init.map_or(0, |p| p.pid) };
+        StateView {
+            oci_version: self.oci_version.clone(),
+            id: self.id.clone(),
+            pid,
+            status,
+            bundle: self.bundle.clone(),
+            rootfs: self.rootfs.clone(),
+            created: self.created.clone(),
+            annotations: self.annotations.clone(),
+            owner: String::new(),
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The state directories: one for each container, below a directory that only the user can write.
+//!
+//! `mkdir` decides which of two creators wins. The creator holds a lock on the directory until the
+//! container is complete, so that a half-made one and one that is being made can be told apart
+//! even after the creator was killed. Files are replaced whole, by rename.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{FlockArg, OFlag};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use rootling_config::id::ContainerId;
+
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::state::{Record, Status};
+use crate::sys::mount::openat2;
+
+const RECORD: &str = "state.json";
+const RECORD_NEW: &str = "state.json.new";
+/// The socket on which a created container waits for its start.
+pub(crate) const NOTIFY: &str = "notify.sock";
+
+/// Where the state of containers is kept (`--root`).
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// The state directory of one container.
+pub struct Slot {
+    id: ContainerId,
+    path: PathBuf,
+    dir: OwnedFd,
+}
+
+/// One line of [`Store::list`].
+pub enum Listed {
+    /// A container with its record.
+    Container(Slot, Box<Record>),
+    /// A directory whose record is missing or damaged, and what is wrong with it.
+    Damaged(String, Error),
+}
+
+impl Store {
+    /// A store below this directory, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Makes the state directory of a new container, locked until [`Slot::unlock`].
+    pub(crate) fn create(&self, id: &ContainerId) -> Result<Slot> {
+        let path = self.root.join(id);
+        match make_dir(&path) {
+            Err(Errno::ENOENT) => {
+                self.make_root()?;
+                make_dir(&path)
+            }
+            other => other,
+        }
+        .map_err(|errno| match errno {
+            Errno::EEXIST => Error::new(
+                ErrorKind::AlreadyExists,
+                format!("container \"{id}\" already exists: choose another id, or remove it with `rootling delete {id}`"),
+            ),
+            errno => Error::from(errno).wrap(format!("mkdir({path:?})")),
+        })?;
+        let slot = self.open_dir(id, path)?;
+        slot.lock().inspect_err(|_| drop(slot.remove()))?;
+        Ok(slot)
+    }
+
+    /// Opens the state directory of a container.
+    pub fn open(&self, id: &ContainerId) -> Result<Slot> {
+        self.open_dir(id, self.root.join(id))
+    }
+
+    /// Every container of the store, ordered by id.
+    pub fn list(&self) -> Result<Vec<Listed>> {
+        let entries = match fs::read_dir(&self.root) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.context(|| format!("state directory {:?}", self.root))?,
+        };
+        let mut names: Vec<String> =
+            entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        Ok(names.iter().filter_map(|name| self.list_one(name)).collect())
+    }
+
+    fn list_one(&self, name: &str) -> Option<Listed> {
+        let id = ContainerId::parse(name).ok()?;
+        let slot = match self.open(&id) {
+            // Removed since the directory was read, or not a directory.
+            Err(e) if e.kind() == ErrorKind::NotFound => return None,
+            Err(e) => return Some(Listed::Damaged(name.into(), e)),
+            Ok(slot) => slot,
+        };
+        match slot.read() {
+            Ok(record) => Some(Listed::Container(slot, Box::new(record))),
+            // Being made this moment, or removed since.
+            Err(_) if slot.is_locked() || !slot.path.exists() => None,
+            Err(error) => Some(Listed::Damaged(name.into(), error)),
+        }
+    }
+
+    fn open_dir(&self, id: &ContainerId, path: PathBuf) -> Result<Slot> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let dir = nix::fcntl::open(&path, flags, Mode::empty()).map_err(|errno| match errno {
+            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => Error::new(
+                ErrorKind::NotFound,
+                format!("container \"{id}\" does not exist in {:?}", self.root),
+            ),
+            errno => Error::from(errno).wrap(format!("open({path:?})")),
+        })?;
+        Ok(Slot { id: id.clone(), path, dir: crate::sys::fds::adopt(dir) })
+    }
+
+    fn make_root(&self) -> Result<()> {
+        // Root's may be passed through: a container whose root is mapped to another id looks for its
+        // staged mounts below. Its files are the owner's all the same.
+        let mode = if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(&self.root)
+            .context(|| format!("state directory {:?}", self.root))
+            .map_err(|e| e.remedy("name another one with --root, or set XDG_RUNTIME_DIR"))
+    }
+}
+
+fn make_dir(path: &Path) -> Result<(), Errno> {
+    let mode = if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 };
+    mkdirat(None, path, Mode::from_bits_truncate(mode))
+}
+
+impl Slot {
+    /// The container's id.
+    pub fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    /// The same directory, for another owner.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        let dir = crate::sys::fds::duplicate(self.dir.as_fd()).context(|| "dup")?;
+        Ok(Self { id: self.id.clone(), path: self.path.clone(), dir })
+    }
+
+    /// The directory's path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory.
+    pub(crate) fn dir(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// A path of the notify socket that is short enough for a socket address (unix(7): 108 bytes).
+    pub(crate) fn notify_path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{NOTIFY}", self.dir.as_raw_fd()))
+    }
+
+    /// Whether the container waits for its start.
+    pub(crate) fn awaits_start(&self) -> bool {
+        nix::sys::stat::fstatat(Some(self.dir.as_raw_fd()), NOTIFY, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)
+            .is_ok()
+    }
+
+    /// Removes the notify socket: the container is started, or never will be.
+    pub(crate) fn end_wait(&self) {
+        let _ = unlinkat(Some(self.dir.as_raw_fd()), NOTIFY, UnlinkatFlags::NoRemoveDir);
+    }
+
+    fn lock(&self) -> Result<()> {
+        self.flock(FlockArg::LockExclusiveNonblock).context(|| format!("flock({:?})", self.path))
+    }
+
+    /// The container is complete.
+    pub(crate) fn unlock(&self) {
+        let _ = self.flock(FlockArg::Unlock);
+    }
+
+    // Through the descriptor and not through nix's Flock, which would unlock whenever it is dropped,
+    // in the child too.
+    #[allow(deprecated)]
+    fn flock(&self, how: FlockArg) -> Result<(), Errno> {
+        nix::fcntl::flock(self.dir.as_raw_fd(), how)
+    }
+
+    /// Whether a runtime is making the container this moment.
+    pub(crate) fn is_locked(&self) -> bool {
+        match self.flock(FlockArg::LockSharedNonblock) {
+            Err(Errno::EWOULDBLOCK) => true,
+            Err(_) => false,
+            Ok(()) => {
+                self.unlock();
+                false
+            }
+        }
+    }
+
+    /// Waits, at most so long, until nobody makes the container any more.
+    pub(crate) fn wait_unlocked(&self, limit: std::time::Duration) -> bool {
+        let end = std::time::Instant::now() + limit;
+        while self.is_locked() {
+            if std::time::Instant::now() > end {
+                return false;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        true
+    }
+
+    /// Reads the record.
+    pub fn read(&self) -> Result<Record> {
+        let damaged = |why: String| {
+            Error::system(format!(
+                "the state of container \"{id}\" is damaged ({why}): remove it with `rootling delete --force {id}`",
+                id = self.id
+            ))
+        };
+        let flags = libc::O_RDONLY | libc::O_NOFOLLOW;
+        let file = match openat2(self.dir.as_fd(), Path::new(RECORD), flags, libc::RESOLVE_BENEATH) {
+            Err(Errno::ENOENT) => return Err(damaged(format!("no {RECORD}"))),
+            other => other.context(|| format!("open({:?})", self.path.join(RECORD)))?,
+        };
+        let mut text = Vec::new();
+        fs::File::from(file).read_to_end(&mut text).context(|| format!("read({:?})", self.path.join(RECORD)))?;
+        serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))
+    }
+
+    /// Replaces the record.
+    pub(crate) fn write(&self, record: &Record) -> Result<()> {
+        let text = serde_json::to_vec(record).map_err(|e| Error::system(e.to_string()))?;
+        let what = || format!("write({:?})", self.path.join(RECORD));
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let at = Some(self.dir.as_raw_fd());
+        let fd = nix::fcntl::openat(at, RECORD_NEW, flags, Mode::from_bits_truncate(0o600)).context(what)?;
+        fs::File::from(crate::sys::fds::adopt(fd)).write_all(&text).context(what)?;
+        nix::fcntl::renameat(at, RECORD_NEW, at, RECORD).context(what)
+    }
+
+    /// The status of a container with this record.
+    pub fn status(&self, record: &Record) -> Status {
+        match record.init {
+            None if self.is_locked() => Status::Creating,
+            None => Status::Stopped,
+            Some(init) if !init.is_alive() => Status::Stopped,
+            Some(_) if self.is_locked() => Status::Creating,
+            Some(_) if self.awaits_start() => Status::Created,
+            Some(_) if record.cgroup.is_frozen() => Status::Paused,
+            Some(_) => Status::Running,
+        }
+    }
+
+    /// Removes the directory with all that is in it.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let at = Some(self.dir.as_raw_fd());
+        for name in [RECORD, RECORD_NEW, NOTIFY] {
+            let _ = unlinkat(at, name, UnlinkatFlags::NoRemoveDir);
+        }
+        match unlinkat(None, &self.path, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            // Something that is not ours lies in it.
+            Err(Errno::ENOTEMPTY) => {
+                fs::remove_dir_all(&self.path).context(|| format!("remove {:?}", self.path))
+            }
+            Err(errno) => Err(errno).context(|| format!("rmdir({:?})", self.path)),
+        }
+    }
+
+    /// Uid of the owner of the directory.
+    pub fn owner(&self) -> Result<u32> {
+        let stat = nix::sys::stat::fstat(self.dir.as_raw_fd()).context(|| format!("stat({:?})", self.path))?;
+        Ok(stat.st_uid)
+    }
+}
+
+/// Checks that a state root that lies in a directory of everybody's is the caller's alone.
+pub fn check_private(root: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = match fs::symlink_metadata(root) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.context(|| format!("state directory {root:?}"))?,
+    };
+    let me = nix::unistd::geteuid().as_raw();
+    if meta.is_dir() && meta.uid() == me && meta.permissions().mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "state directory {root:?} is not a directory of uid {me} that only it can write: \
+         set XDG_RUNTIME_DIR, or name another one with --root"
+    )))
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

@@ -1,0 +1,96 @@
+use std::collections::HashMap;
+
+use super::*;
+
+fn record(id: &str) -> Record {
+    Record {
+        oci_version: "1.2.0".into(),
+        id: id.into(),
+        bundle: "/b".into(),
+        rootfs: "/b/rootfs".into(),
+        created: "2026-01-01T00:00:00Z".into(),
+        annotations: HashMap::new(),
+        init: None,
+        cgroup: rootling_cgroup::Cgroup::none(),
+        own_pid_namespace: true,
+        hooks: None,
+    }
+}
+
+fn store() -> (tempfile::TempDir, Store, ContainerId) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path().join("deep/root"));
+    (dir, store, ContainerId::parse("web").unwrap())
+}
+
+#[test]
+fn of_two_creates_exactly_one_wins() {
+    let (_dir, store, id) = store();
+    let slot = store.create(&id).unwrap();
+    assert_eq!(store.create(&id).err().unwrap().kind(), ErrorKind::AlreadyExists);
+    slot.remove().unwrap();
+    store.create(&id).unwrap();
+}
+
+#[test]
+fn one_that_is_being_made_is_not_listed_and_one_whose_maker_died_is_damaged() {
+    let (_dir, store, id) = store();
+    let slot = store.create(&id).unwrap();
+    assert!(store.list().unwrap().is_empty());
+    drop(slot);
+    assert!(matches!(&store.list().unwrap()[..], [Listed::Damaged(name, _)] if name == "web"));
+    let error = store.open(&id).unwrap().read().unwrap_err().to_string();
+    assert!(error.contains("rootling delete --force web"), "{error}");
+}
+
+#[test]
+fn half_a_record_is_reported_and_can_be_removed() {
+    let (_dir, store, id) = store();
+    let slot = store.create(&id).unwrap();
+    slot.write(&record("web")).unwrap();
+    assert_eq!(slot.read().unwrap().id, "web");
+    fs::write(slot.path().join(RECORD), "{\"id\":\"we").unwrap();
+    assert!(slot.read().unwrap_err().to_string().contains("damaged"));
+    slot.remove().unwrap();
+    assert_eq!(store.open(&id).err().unwrap().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn status_follows_the_lock_the_socket_and_the_process() {
+    let (_dir, store, id) = store();
+    let slot = store.create(&id).unwrap();
+    let mut record = record("web");
+    // A lock belongs to the open file: ask through another one, as another process does.
+    let other = store.open(&id).unwrap();
+    assert_eq!(other.status(&record), Status::Creating);
+    record.init = Some(crate::process::ProcessRef::of(std::process::id() as i32).unwrap());
+    assert_eq!(other.status(&record), Status::Creating);
+    slot.unlock();
+    assert_eq!(other.status(&record), Status::Running);
+    fs::write(slot.path().join(NOTIFY), "").unwrap();
+    assert_eq!(other.status(&record), Status::Created);
+    slot.end_wait();
+    record.init.as_mut().unwrap().start_time += 1;
+    assert_eq!(other.status(&record), Status::Stopped);
+}
+
+#[test]
+fn a_link_in_place_of_the_directory_or_the_record_is_not_followed() {
+    let (dir, store, id) = store();
+    fs::create_dir_all(dir.path().join("deep/root")).unwrap();
+    fs::create_dir(dir.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("elsewhere"), dir.path().join("deep/root/web")).unwrap();
+    assert_eq!(store.open(&id).err().unwrap().kind(), ErrorKind::NotFound);
+    let other = ContainerId::parse("other").unwrap();
+    let slot = store.create(&other).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", slot.path().join(RECORD)).unwrap();
+    assert!(slot.read().is_err());
+}
+
+#[test]
+fn a_state_root_of_everybodys_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    check_private(dir.path()).unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(check_private(dir.path()).is_err());
+}

@@ -1,0 +1,171 @@
+//! Credentials, signals and attributes of the calling process.
+
+use nix::errno::Errno;
+
+/// Linux capability bit sets, as capset(2) takes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CapState {
+    pub(crate) effective: u64,
+    pub(crate) permitted: u64,
+    pub(crate) inheritable: u64,
+}
+
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: i32,
+}
+
+/// `_LINUX_CAPABILITY_VERSION_3`, linux/capability.h.
+const CAP_VERSION_3: u32 = 0x2008_0522;
+
+fn prctl(option: libc::c_int, a: u64, b: u64) -> Result<libc::c_long, Errno> {
+    // SAFETY: only called with options whose arguments are numbers, never pointers.
+    super::check(unsafe { libc::syscall(libc::SYS_prctl, option, a, b, 0, 0) })
+}
+
+/// The signal that this process gets when its parent ends; 0 for none (prctl(2)).
+///
+/// The kernel forgets it whenever the credentials change.
+pub(crate) fn set_parent_death_signal(signal: i32) -> Result<(), Errno> {
+    prctl(libc::PR_SET_PDEATHSIG, signal as u64, 0).map(drop)
+}
+
+/// Whether other processes of the same user may trace this one or look at its files (prctl(2)).
+pub(crate) fn set_dumpable(dumpable: bool) -> Result<(), Errno> {
+    prctl(libc::PR_SET_DUMPABLE, u64::from(dumpable), 0).map(drop)
+}
+
+/// Adopts the orphans among the descendants (`PR_SET_CHILD_SUBREAPER`).
+pub(crate) fn set_subreaper() -> Result<(), Errno> {
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
+}
+
+/// `PR_SET_NO_NEW_PRIVS`.
+pub(crate) fn set_no_new_privileges() -> Result<(), Errno> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+}
+
+/// Keeps the permitted capabilities over the next change of user id (`PR_SET_KEEPCAPS`).
+pub(crate) fn set_keep_capabilities(keep: bool) -> Result<(), Errno> {
+    prctl(libc::PR_SET_KEEPCAPS, u64::from(keep), 0).map(drop)
+}
+
+/// Removes a capability from the bounding set (`PR_CAPBSET_DROP`).
+pub(crate) fn drop_bounding(capability: u8) -> Result<(), Errno> {
+    prctl(libc::PR_CAPBSET_DROP, u64::from(capability), 0).map(drop)
+}
+
+/// Whether the bounding set has a capability; `EINVAL` when the kernel does not know it.
+pub(crate) fn has_bounding(capability: u8) -> Result<bool, Errno> {
+    prctl(libc::PR_CAPBSET_READ, u64::from(capability), 0).map(|r| r == 1)
+}
+
+/// Empties the ambient set.
+pub(crate) fn clear_ambient() -> Result<(), Errno> {
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0).map(drop)
+}
+
+/// Adds a capability to the ambient set.
+pub(crate) fn raise_ambient(capability: u8) -> Result<(), Errno> {
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, u64::from(capability)).map(drop)
+}
+
+/// capset(2) for the calling thread.
+pub(crate) fn set_capabilities(state: CapState) -> Result<(), Errno> {
+    let header = CapHeader { version: CAP_VERSION_3, pid: 0 };
+    let half = |shift: u32| {
+        [
+            (state.effective >> shift) as u32,
+            (state.permitted >> shift) as u32,
+            (state.inheritable >> shift) as u32,
+        ]
+    };
+    let data = [half(0), half(32)];
+    // SAFETY: version 3 takes two structures of three words each, which `data` is.
+    super::check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
+}
+
+/// Permitted and effective capabilities of the calling thread.
+pub(crate) fn capabilities() -> Result<CapState, Errno> {
+    let header = CapHeader { version: CAP_VERSION_3, pid: 0 };
+    let mut data = [[0u32; 3]; 2];
+    // SAFETY: version 3 fills two structures of three words each, which `data` has room for.
+    super::check(unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) })?;
+    let join = |i: usize| u64::from(data[0][i]) | u64::from(data[1][i]) << 32;
+    Ok(CapState { effective: join(0), permitted: join(1), inheritable: join(2) })
+}
+
+/// Joins a new session keyring of this name, and lets its possessor search it (keyctl(2)).
+pub(crate) fn join_session_keyring(name: &std::ffi::CStr) -> Result<i32, Errno> {
+    // SAFETY: the name is a C string that outlives the call.
+    let ret = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) };
+    super::check(ret).map(|serial| serial as i32)
+}
+
+/// Adds rights of the owner to those of a keyring (`KEYCTL_SETPERM`); see keyrings(7).
+pub(crate) fn set_keyring_permissions(serial: i32, permissions: u32) -> Result<(), Errno> {
+    // SAFETY: takes numbers only.
+    let ret = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_SETPERM, serial, permissions) };
+    super::check(ret).map(drop)
+}
+
+/// setdomainname(2), which nix does not have.
+pub(crate) fn set_domainname(name: &str) -> Result<(), Errno> {
+    // SAFETY: pointer and length are those of a slice that outlives the call.
+    super::check(unsafe { libc::syscall(libc::SYS_setdomainname, name.as_ptr(), name.len()) }).map(drop)
+}
+
+/// personality(2): the execution domain, with its flags.
+pub(crate) fn set_personality(persona: u64) -> Result<(), Errno> {
+    // SAFETY: takes a number only.
+    super::check(unsafe { libc::syscall(libc::SYS_personality, persona) }).map(drop)
+}
+
+/// prlimit(2) by number, so that limits newer than any library's list work as well.
+pub(crate) fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: the structure outlives the call; the old value is not asked for.
+    let ret = unsafe {
+        libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, std::ptr::null_mut::<libc::rlimit64>())
+    };
+    super::check(ret).map(drop)
+}
+
+/// Puts back what the Rust runtime and our parent changed: default action for every signal.
+pub(crate) fn reset_signal_actions() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL installs no handler; SIGKILL, SIGSTOP and glibc's own two are refused.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// `pidfd_open(2)`, Linux 5.3.
+pub(crate) fn pidfd_open(pid: i32) -> Result<std::os::fd::OwnedFd, Errno> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: takes numbers only.
+    let fd = super::check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: the kernel returned a new descriptor which nobody else owns.
+    Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// `pidfd_send_signal(2)`, Linux 5.1: signals the very process, never one that reuses its pid.
+pub(crate) fn pidfd_send_signal(pidfd: std::os::fd::BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
+    use std::os::fd::AsRawFd;
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo makes the kernel fill it in as kill(2) does.
+    let ret = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) };
+    super::check(ret).map(drop)
+}
+
+/// `pidfd_getfd(2)`, Linux 5.6: a duplicate of another process's descriptor.
+pub(crate) fn pidfd_getfd(
+    pidfd: std::os::fd::BorrowedFd<'_>,
+    number: i32,
+) -> Result<std::os::fd::OwnedFd, Errno> {
+    use std::os::fd::{AsRawFd, FromRawFd};
+    // SAFETY: takes numbers only.
+    let fd = super::check(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) })?;
+    // SAFETY: the kernel returned a new descriptor which nobody else owns.
+    Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd as i32) })
+}

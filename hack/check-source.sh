@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Rules that no compiler lint has: `unsafe` only in sys modules, no Rust file over 650 lines.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+max_lines=650
+status=0
+
+while IFS= read -r -d '' file; do
+    lines=$(wc -l <"$file")
+    if ((lines > max_lines)); then
+        echo "$file: $lines lines, at most $max_lines are allowed: split it by subject" >&2
+        status=1
+    fi
+    [[ $file == */sys.rs || $file == */sys/* ]] && continue
+    # A comment may talk about it; code may not contain it.
+    if grep -nHE '(^|[^_[:alnum:]"])unsafe([^_[:alnum:]"]|$)' "$file" | grep -vE '^[^:]*:[0-9]+: *//'; then
+        echo "$file: unsafe code belongs into a sys module" >&2
+        status=1
+    fi
+done < <(find crates cmd tests -name '*.rs' -not -path '*/target/*' -print0)
+exit "$status"

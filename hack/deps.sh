@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs what building and testing need. Quick and silent when all of it is there.
+set -euo pipefail
+
+# The first release whose `build.target` understands "host-tuple" (.cargo/config.toml).
+rust_min=1.91
+
+missing=()
+need() { # need PACKAGE CHECK...: note the package when the check fails
+    local package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+has() { command -v "$1" || [[ -x /usr/sbin/$1 ]]; }
+has_static_busybox() { has busybox && ! ldd "$(command -v busybox)"; }
+has_static_libseccomp() { compgen -G '/usr/lib*/libseccomp.a' || compgen -G '/usr/lib/*/libseccomp.a'; }
+has_libc_headers() { [[ -e /usr/include/stdlib.h ]]; }
+
+need gcc has gcc
+need libc6-dev has_libc_headers
+need make has make
+need pkg-config has pkg-config
+need libseccomp-dev has_static_libseccomp
+need uidmap has newuidmap
+need busybox-static has_static_busybox
+need jq has jq
+need util-linux has setpriv
+need passwd has useradd
+need shellcheck has shellcheck
+
+if ((${#missing[@]})); then
+    install="apt-get install -y --no-install-recommends ${missing[*]}"
+    if ((EUID == 0)); then
+        sudo=()
+    elif sudo -n true 2>/dev/null; then
+        sudo=(sudo -n)
+    else
+        echo "deps: missing: ${missing[*]}; run: sudo $install" >&2
+        exit 1
+    fi
+    if ! has apt-get >/dev/null; then
+        echo "deps: this machine has no apt-get; install by hand what Debian calls: ${missing[*]}" >&2
+        exit 1
+    fi
+    echo "deps: installing ${missing[*]}"
+    # The package list of a fresh machine is empty or old: fetch it, then install.
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive sh -c "apt-get -qq update && $install -qq" >/dev/null
+fi
+
+rustup="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y"
+if ! has cargo >/dev/null; then
+    echo "deps: no Rust toolchain in PATH; get one with: $rustup" >&2
+    exit 1
+fi
+found=$(cargo --version | sed -E 's/^cargo ([0-9]+\.[0-9]+).*/\1/')
+if [[ $(printf '%s\n' "$rust_min" "$found" | sort -V | head -n1) != "$rust_min" ]]; then
+    echo "deps: Rust $found is too old, $rust_min is needed; update with: rustup update stable, or $rustup" >&2
+    exit 1
+fi

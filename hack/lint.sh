@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Everything that is checked without running the code.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+step() { printf '\n== %s\n' "$1"; }
+
+step 'cargo fmt'
+cargo fmt --all --check
+step 'cargo clippy'
+cargo clippy --workspace --all-targets --locked -- -D warnings
+step 'source rules'
+hack/check-source.sh
+step 'shellcheck'
+if command -v shellcheck >/dev/null; then
+    shellcheck hack/*.sh .ci/run
+else
+    echo 'skipped: shellcheck is not installed'
+fi

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Runs the tests against the release binary: unit tests and real containers, then the proof that
+# nothing is left. ROOTLING_BIN names the binary. Arguments select integration tests by file name;
+# without any, all tests run.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+ROOTLING_BIN=$(realpath "${ROOTLING_BIN:-$(hack/binary.sh)}")
+export ROOTLING_BIN
+# All that the tests make carries this; the last test looks for it.
+export ROOTLING_TEST_RUN=rootling-it$$
+ROOTLING_TEST_SKIPS=$(mktemp)
+export ROOTLING_TEST_SKIPS
+
+# shellcheck source=hack/with-user.sh
+. hack/with-user.sh
+on_exit rm -f "$ROOTLING_TEST_SKIPS"
+
+select=(--workspace)
+if (($#)); then
+    select=(-p rootling-tests)
+    for file in "$@"; do select+=(--test "$file"); done
+fi
+last=(-p rootling-tests --test zz_nothing_left)
+
+status=0
+first_failure() { # first_failure COMMAND...: run it, keep the exit code of the first that failed
+    "$@" || { local code=$?; ((status)) || status=$code; }
+}
+if cargo nextest --version >/dev/null 2>&1; then
+    nextest=(cargo nextest run --config-file hack/nextest.toml --no-fail-fast --locked)
+    first_failure "${nextest[@]}" "${select[@]}" -E 'not binary(zz_nothing_left)'
+    printf '\nIs anything left of all that?\n'
+    first_failure "${nextest[@]}" "${last[@]}"
+else
+    # In the order of the names, packages and files: zz_nothing_left is the last.
+    first_failure cargo test --locked --no-fail-fast "${select[@]}"
+    (($# == 0)) || first_failure cargo test --locked "${last[@]}"
+fi
+
+if [[ -s $ROOTLING_TEST_SKIPS ]]; then
+    echo
+    echo "$(wc -l <"$ROOTLING_TEST_SKIPS") tests, or parts of one, were skipped:"
+    cut -f1 "$ROOTLING_TEST_SKIPS" | sort | uniq -c | sort -rn
+fi
+exit "$status"

@@ -1,0 +1,114 @@
+//! rootling against crun, runc and youki: the same bundle, the same work, in turns.
+//!
+//! `make bench`, or `cargo bench -p rootling-tests --bench peers` after a release build.
+//! `ROOTLING_BENCH_RUNS` sets the number of pairs of each work.
+//!
+//! The program runs three times over: `outside` prepares bundles and becomes the ordinary user
+//! where root started it; `inside` measures; `peak` starts one command and reports its memory,
+//! from a process so small that what the kernel carries over from it does not count.
+
+mod profile;
+mod runtimes;
+mod table;
+mod works;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use rootling_tests::{Account, Ids, Test, Who};
+
+/// What `outside` hands to `inside`, by the environment.
+const BINARY: &str = "BENCH_BINARY";
+const WORK: &str = "BENCH_WORK";
+const SINGLE: &str = "BENCH_SINGLE";
+const RANGES: &str = "BENCH_RANGES";
+const SECCOMP: &str = "BENCH_SECCOMP";
+
+/// crun refuses a machine with cgroup v1, and cgroup v2 is what it is made for: all of them get a
+/// mount namespace with v2 alone.
+const V2_ONLY: &str = "umount -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$@\"";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.get(1).map(String::as_str) {
+        Some("--inside") => inside(),
+        Some("--peak") => works::print_peak(&arguments[2..]),
+        _ => return outside(),
+    }
+    ExitCode::SUCCESS
+}
+
+fn outside() -> ExitCode {
+    let test = match Test::new(Who::User) {
+        Ok(test) => test,
+        Err(why) => {
+            eprintln!("no benchmark here: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let account = test.account().clone();
+    let single = test.bundle(&["true"]);
+    single.write();
+    let mut seccomp = single.sibling(&test, &["true"]);
+    seccomp.set("/linux/seccomp", profile::docker_sized()).write();
+
+    let program = test.path("peers");
+    std::fs::copy(std::env::current_exe().expect("our own path"), &program).expect("copy this program");
+    let mut words: Vec<String> = Vec::new();
+    if nix::unistd::geteuid().is_root() {
+        if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            println!("This machine has cgroup v1: all run in a mount namespace with v2 alone.");
+            words.extend(["unshare", "-m", "sh", "-c", V2_ONLY, "sh"].map(str::to_owned));
+        }
+        let (uid, gid) = (account.uid.to_string(), account.gid.to_string());
+        words.extend(["setpriv", "--reuid", &uid, "--regid", &gid, "--clear-groups"].map(str::to_owned));
+    }
+    words.extend([program.display().to_string(), "--inside".to_owned()]);
+
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).current_dir(test.path(""));
+    command.env(BINARY, test.binary()).env(WORK, test.path("")).env(SINGLE, single.dir());
+    command.env(SECCOMP, seccomp.dir()).env("HOME", &account.home).env("USER", &account.name);
+    command.env("ROOTLING_TEST", test.marker());
+    if let Some(dir) = &account.runtime_dir {
+        command.env("XDG_RUNTIME_DIR", dir);
+    }
+    match subordinate(&account) {
+        Some(ids) => {
+            let mut ranges = single.sibling(&test, &["true"]);
+            ranges.ids(ids).write();
+            command.env(RANGES, ranges.dir());
+        }
+        None => println!("Without the work with ranges: {} has none in /etc/subuid.", account.name),
+    }
+    let status = command.status().expect("start the measuring");
+    if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The account's first ranges.
+fn subordinate(account: &Account) -> Option<Ids> {
+    let range = |file: &str| {
+        let text = std::fs::read_to_string(file).ok()?;
+        let line =
+            text.lines().find(|line| line.split(':').next() == Some(account.name.as_str()))?.to_owned();
+        let mut numbers = line.split(':').skip(1).map(str::parse::<u32>);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    };
+    let ((uid, uids), (gid, gids)) = (range("/etc/subuid")?, range("/etc/subgid")?);
+    Some(Ids::Ranges { uid, gid, count: uids.min(gids) })
+}
+
+fn inside() {
+    let path = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let binary = path(BINARY).expect("the binary");
+    let place = works::Place {
+        work: path(WORK).expect("the working directory"),
+        single: path(SINGLE).expect("the bundle"),
+        ranges: path(RANGES),
+        seccomp: path(SECCOMP).expect("the bundle with seccomp"),
+    };
+    let size = std::fs::metadata(&binary).expect("stat of the binary").len();
+    let (ours, peers) = runtimes::find(&binary, &place);
+    works::compare(&ours, &peers, &place);
+    println!("Size of the binary: {} KiB.", size >> 10);
+}

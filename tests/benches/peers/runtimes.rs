@@ -1,0 +1,101 @@
+//! The runtimes that are compared.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::works::Place;
+
+/// A runtime, and where it keeps its state.
+pub(crate) struct Runtime {
+    pub(crate) name: &'static str,
+    program: PathBuf,
+    flags: &'static [&'static str],
+    pub(crate) root: PathBuf,
+}
+
+/// Names in PATH, with the flags that an ordinary user without a cgroup needs.
+const PEERS: [(&str, &[&str]); 3] = [("crun", &["--cgroup-manager=disabled"]), ("runc", &[]), ("youki", &[])];
+
+/// Ours, and the peers that are installed and can run the bundle here.
+pub(crate) fn find(binary: &Path, place: &Place) -> (Runtime, Vec<Runtime>) {
+    let runtime =
+        |name, program: PathBuf, flags| Runtime { name, program, flags, root: place.work.join(name) };
+    let ours = runtime("rootling", binary.to_owned(), &[]);
+    if let Err(why) = ours.try_run(&place.single) {
+        panic!("rootling does not run the bundle: {why}");
+    }
+    let mut peers = Vec::new();
+    for (name, flags) in PEERS {
+        let Some(program) = in_path(name) else {
+            println!("{name}: left out, it is not installed.");
+            continue;
+        };
+        let peer = runtime(name, program, flags);
+        match peer.try_run(&place.single) {
+            Ok(()) => {
+                println!("{name}: {}", peer.version());
+                peers.push(peer);
+            }
+            Err(why) => println!("{name}: left out, it does not run the bundle: {why}"),
+        }
+    }
+    (ours, peers)
+}
+
+fn in_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let sbin = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    let mut candidates = std::env::split_paths(&path).chain(sbin).map(|dir| dir.join(name));
+    candidates.find(|candidate| candidate.is_file())
+}
+
+impl Runtime {
+    /// `RUNTIME --root DIR FLAGS... ARGS...`, silent.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--root").arg(&self.root).args(self.flags).args(args);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// The whole command line, to be run by another program.
+    pub(crate) fn words<S: AsRef<OsStr>>(&self, args: &[S]) -> Vec<String> {
+        let command = self.command(args);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        words.map(|word| word.to_string_lossy().into_owned()).collect()
+    }
+
+    /// The time from the start to the end of a command that must succeed.
+    pub(crate) fn time<S: AsRef<OsStr>>(&self, args: &[S]) -> Duration {
+        let mut command = self.command(args);
+        let start = Instant::now();
+        let status = command.status().expect("start a runtime");
+        let elapsed = start.elapsed();
+        assert!(status.success(), "{status}: {}", self.words(args).join(" "));
+        elapsed
+    }
+
+    /// Starts a command that takes its time.
+    pub(crate) fn start<S: AsRef<OsStr>>(&self, args: &[S]) -> Child {
+        self.command(args).spawn().expect("start a runtime")
+    }
+
+    fn try_run(&self, bundle: &Path) -> Result<(), String> {
+        let bundle = bundle.to_string_lossy();
+        let output = self.command(&["run", "-b", &bundle, "trial"]).stderr(Stdio::piped()).output();
+        let output = output.map_err(|error| error.to_string())?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(stderr.lines().last().unwrap_or("no message").to_owned())
+        }
+    }
+
+    fn version(&self) -> String {
+        let output = Command::new(&self.program).arg("--version").output().expect("start a peer");
+        String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
+    }
+}

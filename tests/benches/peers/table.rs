@@ -1,0 +1,62 @@
+//! Medians, and a table that reads well as text and as Markdown.
+
+use std::time::Duration;
+
+/// Times of two runtimes, taken in turns.
+pub(crate) struct Pairs {
+    pub(crate) ours: Vec<Duration>,
+    pub(crate) theirs: Vec<Duration>,
+}
+
+impl Pairs {
+    /// Median of ours and of theirs in milliseconds, their ratio, and the median of the ratios of
+    /// the pairs. The last one is not moved by a machine that is slow for a while.
+    pub(crate) fn summary(&self) -> [String; 4] {
+        let milliseconds = |times: &[Duration]| median(times.iter().map(|time| time.as_secs_f64() * 1e3));
+        let (ours, theirs) = (milliseconds(&self.ours), milliseconds(&self.theirs));
+        let pairs = self.ours.iter().zip(&self.theirs);
+        let of_pairs = median(pairs.map(|(ours, theirs)| ours.as_secs_f64() / theirs.as_secs_f64()));
+        [
+            format!("{ours:.2}"),
+            format!("{theirs:.2}"),
+            format!("{:.3}", ours / theirs),
+            format!("{of_pairs:.3}"),
+        ]
+    }
+}
+
+/// The middle value, the mean of the two middle ones of an even number.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+}
+
+/// A row of a table.
+pub(crate) type Row = Vec<String>;
+
+/// Prints a table in Markdown, columns aligned; numbers to the right.
+pub(crate) fn print(head: &[&str], rows: &[Row]) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].len());
+        cells.chain([head[column].len()]).max().unwrap_or_default()
+    };
+    let is_number = |column: usize| rows.iter().all(|row| row[column].parse::<f64>().is_ok());
+    let line = |cells: &[String]| {
+        let aligned = cells.iter().enumerate().map(|(column, cell)| {
+            let width = width(column);
+            if is_number(column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        println!("| {} |", aligned.collect::<Vec<_>>().join(" | "));
+    };
+    line(&head.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>());
+    let rule = |column: usize| {
+        let dashes = "-".repeat(width(column) - 1);
+        if is_number(column) { format!("{dashes}:") } else { format!("-{dashes}") }
+    };
+    line(&(0..head.len()).map(rule).collect::<Vec<_>>());
+    for row in rows {
+        line(row);
+    }
+}

@@ -1,0 +1,208 @@
+//! Bundles: a busybox rootfs and a config.json that tests edit.
+
+use std::fs;
+use std::os::unix::fs::lchown;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::{Account, Test, Who};
+
+/// Which ids a container's user namespace maps.
+#[derive(Clone, Copy, Debug)]
+pub enum Ids {
+    /// No user namespace in the configuration.
+    None,
+    /// The caller's own as 0. The numbers are the caller's uid and gid.
+    Single(u32, u32),
+    /// The caller's own as 0, then the first `count` subordinate ones from 1.
+    Ranges {
+        /// First subordinate uid.
+        uid: u32,
+        /// First subordinate gid.
+        gid: u32,
+        /// How many.
+        count: u32,
+    },
+}
+
+/// A bundle; [`Bundle::write`] puts the configuration on disk.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    dir: PathBuf,
+    account: Account,
+    /// config.json as it will be written.
+    pub config: Value,
+}
+
+impl Bundle {
+    pub(crate) fn new(test: &Test, dir: PathBuf) -> Self {
+        let mut bundle = Self { dir, account: test.account().clone(), config: default_config(test.marker()) };
+        match test.who() {
+            Who::User => {
+                let Account { uid, gid, .. } = bundle.account;
+                bundle.ids(Ids::Single(uid, gid));
+            }
+            Who::Root => {
+                bundle.set("/linux/resources", json!({"devices": [{"allow": false, "access": "rwm"}]}));
+            }
+        }
+        bundle
+    }
+
+    /// The bundle's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A path inside the rootfs, from outside.
+    pub fn rootfs(&self, inside: &str) -> PathBuf {
+        self.dir.join("rootfs").join(inside.trim_start_matches('/'))
+    }
+
+    /// A second bundle beside this one that shares its rootfs, with its own config.json.
+    #[must_use]
+    pub fn sibling(&self, test: &Test, args: &[&str]) -> Self {
+        let dir = test.path(&format!("bundle{}", test.next_serial()));
+        fs::create_dir(&dir).expect("make the sibling bundle");
+        let mut sibling = Self { dir, ..self.clone() };
+        sibling
+            .set("/root/path", self.dir.join("rootfs").to_string_lossy().into())
+            .set("/process/args", args.into());
+        sibling.own_all();
+        sibling
+    }
+
+    /// Sets the value at a JSON pointer (RFC 6901); objects on the way are made, and `-` appends
+    /// to an array.
+    pub fn set(&mut self, pointer: &str, value: Value) -> &mut Self {
+        let mut at = &mut self.config;
+        for key in pointer.split('/').skip(1) {
+            if at.is_null() {
+                *at = json!({});
+            }
+            at = match at {
+                Value::Array(items) => {
+                    let index =
+                        if key == "-" { items.len() } else { key.parse().expect("index of an array") };
+                    items.resize(items.len().max(index + 1), Value::Null);
+                    &mut items[index]
+                }
+                Value::Object(members) => members.entry(key).or_insert(Value::Null),
+                scalar => panic!("{scalar} is in the way of {pointer}"),
+            };
+        }
+        *at = value;
+        self
+    }
+
+    /// Removes the member of an object at a JSON pointer.
+    pub fn remove(&mut self, pointer: &str) -> &mut Self {
+        let (parent, key) = pointer.rsplit_once('/').expect("a JSON pointer");
+        let parent = self.config.pointer_mut(parent).expect("the pointer's parent");
+        parent.as_object_mut().expect("an object").remove(key);
+        self
+    }
+
+    /// Replaces the user namespace and its maps.
+    pub fn ids(&mut self, ids: Ids) -> &mut Self {
+        let map = |own: u32, first: u32, count: u32| {
+            let mut map = vec![json!({"containerID": 0, "hostID": own, "size": 1})];
+            if count > 0 {
+                map.push(json!({"containerID": 1, "hostID": first, "size": count}));
+            }
+            Value::from(map)
+        };
+        let (caller, group) = (self.account.uid, self.account.gid);
+        self.without_namespace("user");
+        let (uids, gids) = match ids {
+            Ids::None => {
+                self.remove("/linux/uidMappings");
+                return self.remove("/linux/gidMappings");
+            }
+            Ids::Single(uid, gid) => (map(uid, 0, 0), map(gid, 0, 0)),
+            Ids::Ranges { uid, gid, count } => (map(caller, uid, count), map(group, gid, count)),
+        };
+        self.set("/linux/namespaces/-", json!({"type": "user"}));
+        self.set("/linux/uidMappings", uids).set("/linux/gidMappings", gids)
+    }
+
+    /// Leaves out a namespace.
+    pub fn without_namespace(&mut self, kind: &str) -> &mut Self {
+        if let Some(Value::Array(namespaces)) = self.config.pointer_mut("/linux/namespaces") {
+            namespaces.retain(|namespace| namespace["type"] != kind);
+        }
+        self
+    }
+
+    /// Writes config.json.
+    pub fn write(&self) -> &Self {
+        let text = serde_json::to_string_pretty(&self.config).expect("configuration to JSON");
+        self.write_text(&text)
+    }
+
+    /// Writes `text` as config.json.
+    pub fn write_text(&self, text: &str) -> &Self {
+        let path = self.dir.join("config.json");
+        fs::write(&path, text).expect("write config.json");
+        self.own(&path);
+        self
+    }
+
+    /// Gives a path of the bundle to the account.
+    pub(crate) fn own(&self, path: &Path) {
+        lchown(path, Some(self.account.uid), Some(self.account.gid)).expect("chown in the bundle");
+    }
+
+    /// Gives the whole bundle to the account.
+    pub fn own_all(&self) {
+        let mut pending = vec![self.dir.clone()];
+        while let Some(path) = pending.pop() {
+            self.own(&path);
+            if path.symlink_metadata().expect("stat in the bundle").is_dir() {
+                let entries = fs::read_dir(&path).expect("list in the bundle");
+                pending.extend(entries.map(|entry| entry.expect("entry in the bundle").path()));
+            }
+        }
+    }
+}
+
+/// What `runc spec` writes, less the user namespace and the resources.
+fn default_config(marker: &str) -> Value {
+    let capabilities = json!(["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
+    json!({
+        "ociVersion": "1.0.2",
+        "process": {
+            "user": {"uid": 0, "gid": 0},
+            "args": ["true"],
+            "env": ["PATH=/usr/bin:/bin", "TERM=xterm", format!("ROOTLING_TEST={marker}")],
+            "cwd": "/",
+            "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
+            "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
+            "noNewPrivileges": true
+        },
+        "root": {"path": "rootfs"},
+        "hostname": "box",
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+             "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
+            {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+             "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]},
+            {"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
+             "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]},
+            {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue",
+             "options": ["nosuid", "noexec", "nodev"]},
+            {"destination": "/sys", "type": "sysfs", "source": "sysfs",
+             "options": ["nosuid", "noexec", "nodev", "ro"]}
+        ],
+        "linux": {
+            "namespaces": [
+                {"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"},
+                {"type": "mount"}, {"type": "cgroup"}
+            ],
+            "maskedPaths": ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
+            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+        }
+    })
+}

@@ -1,0 +1,228 @@
+//! What each test stands on: a directory of its own, an account, a marker.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+use crate::account::hack;
+use crate::{Account, Bundle, Cmd, Output, Who, leaks, skip};
+
+/// Runs `test` for `who`, then proves that nothing is left of it; skips where `who` cannot be.
+pub fn with(who: Who, test: fn(&Test)) {
+    let fixture = match Test::new(who) {
+        Ok(fixture) => fixture,
+        Err(why) => return skip(&why),
+    };
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        test(&fixture);
+        leaks::assert_none(&fixture);
+    }));
+    if result.is_err() {
+        fixture.clean_up();
+    }
+    drop(fixture);
+    if let Err(panic) = result {
+        resume_unwind(panic);
+    }
+}
+
+/// One test's surroundings; the directory goes when the value is dropped.
+#[derive(Debug)]
+pub struct Test {
+    who: Who,
+    account: Account,
+    marker: String,
+    dir: PathBuf,
+    binary: PathBuf,
+    serial: AtomicU32,
+}
+
+impl Test {
+    /// Makes the directory. An error is the reason to skip.
+    pub fn new(who: Who) -> Result<Self, String> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let account = Account::of(who)?;
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let marker = format!("{}-{}-{count}", leaks::run_marker(), std::process::id());
+        let dir = std::env::temp_dir().join(&marker);
+        fs::create_dir(&dir).expect("make the test's directory");
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("chmod of the test's directory");
+        let work = dir.join("work");
+        fs::create_dir(&work).expect("make the working directory");
+        chown(&work, Some(account.uid), Some(account.gid)).expect("chown of the working directory");
+        let binary = reachable_binary(&dir, who);
+        Ok(Self { who, account, marker, dir, binary, serial: AtomicU32::new(0) })
+    }
+
+    /// For whom the test runs.
+    pub fn who(&self) -> Who {
+        self.who
+    }
+
+    /// The account of its commands.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// A string that is part of every container id, path and environment of this test, and of no
+    /// other's.
+    pub fn marker(&self) -> &str {
+        &self.marker
+    }
+
+    /// The binary under test, at a place that the account can reach.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// A copy of the binary that belongs to the account, which may write to it.
+    pub fn writable_binary(&self) -> PathBuf {
+        install(&self.binary, &self.path("writable-rootling"), self.account.uid)
+    }
+
+    /// A path in the working directory, which belongs to the account.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join("work").join(name)
+    }
+
+    /// The state directory that the commands are given; rootling makes it.
+    pub fn state_root(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// This test's container id for the short name `name`.
+    pub fn id(&self, name: &str) -> String {
+        format!("{}-{name}", self.marker)
+    }
+
+    /// A number that was not given out before in this test.
+    pub(crate) fn next_serial(&self) -> u32 {
+        self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A new bundle with a busybox rootfs, which runs `args`.
+    pub fn bundle(&self, args: &[&str]) -> Bundle {
+        let dir = self.path(&format!("bundle{}", self.next_serial()));
+        let made = Command::new(hack("bundle.sh")).arg(&dir).output().expect("start hack/bundle.sh");
+        assert!(made.status.success(), "hack/bundle.sh: {}", String::from_utf8_lossy(&made.stderr));
+        let mut bundle = Bundle::new(self, dir);
+        bundle.set("/process/args", args.into());
+        bundle.own_all();
+        bundle
+    }
+
+    /// A new bundle that runs `script` in its shell.
+    pub fn shell(&self, script: &str) -> Bundle {
+        self.bundle(&["sh", "-c", script])
+    }
+
+    /// A command of the account, not necessarily rootling.
+    pub fn command<S: AsRef<OsStr>>(&self, program: S) -> Cmd {
+        Cmd::new(self, program.as_ref())
+    }
+
+    /// `rootling --root STATE ARGS...`
+    pub fn rootling<S: AsRef<OsStr>>(&self, args: &[S]) -> Cmd {
+        self.command(&self.binary).arg("--root").arg(self.state_root()).args(args)
+    }
+
+    /// `run` of the bundle in the foreground, to its end. The container's name is `c`.
+    pub fn run(&self, bundle: &Bundle) -> Output {
+        self.run_command(bundle).output()
+    }
+
+    /// The command of [`Test::run`].
+    pub fn run_command(&self, bundle: &Bundle) -> Cmd {
+        self.rootling(&["run", "-b"]).arg(bundle.dir()).arg(self.id("c"))
+    }
+
+    /// `create` of the bundle as `name`.
+    pub fn create(&self, bundle: &Bundle, name: &str) -> Output {
+        self.rootling(&["create", "-b"]).arg(bundle.dir()).arg(self.id(name)).output()
+    }
+
+    /// `start` of `name`.
+    pub fn start(&self, name: &str) -> Output {
+        self.rootling(&["start", &self.id(name)]).output()
+    }
+
+    /// `state` of `name`, parsed.
+    pub fn state(&self, name: &str) -> Value {
+        self.rootling(&["state", &self.id(name)]).output().ok().json()
+    }
+
+    /// The `status` in `state` of `name`.
+    pub fn status(&self, name: &str) -> String {
+        self.state(name)["status"].as_str().expect("status is a string").to_owned()
+    }
+
+    /// `delete -f` of `name`.
+    pub fn delete_force(&self, name: &str) -> Output {
+        self.rootling(&["delete", "-f", &self.id(name)]).output()
+    }
+
+    /// Best effort after a failed test, so that it does not fail others.
+    fn clean_up(&self) {
+        for entry in fs::read_dir(self.state_root()).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if name.to_string_lossy().contains(&self.marker) {
+                let _ = self.rootling(&["delete", "-f"]).arg(name).try_output();
+            }
+        }
+        leaks::clean_up(&self.marker);
+    }
+}
+
+impl Drop for Test {
+    fn drop(&mut self) {
+        if std::env::var_os("ROOTLING_TEST_KEEP").is_none() {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// The binary under test: `ROOTLING_BIN`, else what cargo built beside this test, else its
+/// release build. Copied into `dir` where an ordinary user could not reach it.
+fn reachable_binary(dir: &Path, who: Who) -> PathBuf {
+    let built = binary_under_test();
+    let reachable = built
+        .ancestors()
+        .skip(1)
+        .all(|parent| fs::metadata(parent).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0));
+    if reachable || who == Who::Root || !nix::unistd::geteuid().is_root() {
+        return built;
+    }
+    install(&built, &dir.join("rootling"), 0)
+}
+
+/// Copies a program, by another program: a descriptor of ours that is open for writing could get
+/// into a child that another thread forks meanwhile, and the copy could not be executed (ETXTBSY).
+fn install(program: &Path, copy: &Path, owner: u32) -> PathBuf {
+    let owner = owner.to_string();
+    let install = Command::new("install").args(["-m", "0755", "-o", &owner]).args([program, copy]).output();
+    let install = install.expect("start install");
+    assert!(install.status.success(), "install: {}", String::from_utf8_lossy(&install.stderr));
+    copy.to_owned()
+}
+
+/// See [`reachable_binary`].
+fn binary_under_test() -> PathBuf {
+    if let Some(path) = std::env::var_os("ROOTLING_BIN") {
+        return fs::canonicalize(&path)
+            .unwrap_or_else(|error| panic!("ROOTLING_BIN {}: {error}", path.display()));
+    }
+    // <target>/<host>/<profile>/deps/<this test>
+    let test = std::env::current_exe().expect("path of this test");
+    let profile = test.ancestors().nth(2).expect("a test lies two levels below the profile");
+    let host = profile.parent().expect("the profile has a parent");
+    [profile.join("rootling"), host.join("release/rootling")]
+        .into_iter()
+        .find(|path| path.is_file())
+        .expect("no rootling was built: run `make build`, or set ROOTLING_BIN")
+}

@@ -1,0 +1,81 @@
+//! A pseudoterminal, the way a terminal emulator holds one.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::pty::{Winsize, openpty};
+use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
+
+use crate::{Cmd, LIMIT, sys};
+
+/// Both ends of a pseudoterminal.
+#[derive(Debug)]
+pub struct Terminal {
+    master: File,
+    slave: OwnedFd,
+}
+
+impl Terminal {
+    /// Opens one of the given size.
+    pub fn open(rows: u16, columns: u16) -> Self {
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let pair = openpty(&size, None).expect("open a pseudoterminal");
+        Self { master: pair.master.into(), slave: pair.slave }
+    }
+
+    /// Makes this the controlling terminal and the three standard streams of `command`.
+    #[must_use]
+    pub fn attach(&self, command: Cmd) -> Cmd {
+        let stream = || self.slave.try_clone().expect("duplicate the terminal");
+        command.under(&["setsid", "-c"]).stdin(stream()).stdout(stream()).stderr(stream())
+    }
+
+    /// The end that a user types at and reads from.
+    pub fn master(&self) -> &File {
+        &self.master
+    }
+
+    /// Changes the size, as a window manager would.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        sys::set_window_size(&self.master, rows, columns).expect("resize the terminal");
+    }
+
+    /// The line settings.
+    pub fn settings(&self) -> Termios {
+        tcgetattr(&self.slave).expect("settings of the terminal")
+    }
+
+    /// Whether keys reach the program unprocessed.
+    pub fn is_raw(&self) -> bool {
+        !self.settings().local_flags.intersects(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG)
+    }
+
+    /// Reads until `text` has come, and returns all that came.
+    pub fn read_until(&self, text: &str) -> String {
+        read_until(&self.master, text)
+    }
+}
+
+/// Reads from a terminal's master until `text` has come, and returns all that came.
+pub fn read_until(mut master: &File, text: &str) -> String {
+    let start = Instant::now();
+    let mut seen = String::new();
+    let mut buffer = [0; 4096];
+    while !seen.contains(text) {
+        assert!(start.elapsed() < LIMIT, "{text:?} did not come, only {seen:?}");
+        let mut ready = [PollFd::new(master.as_fd(), PollFlags::POLLIN)];
+        let pause = PollTimeout::try_from(Duration::from_millis(100)).expect("a short pause");
+        if poll(&mut ready, pause).expect("poll the terminal") == 0 {
+            continue;
+        }
+        // EIO: nobody has the other end open.
+        match master.read(&mut buffer) {
+            Ok(length) => seen.push_str(&String::from_utf8_lossy(&buffer[..length])),
+            Err(error) => panic!("{text:?} did not come, only {seen:?}, then: {error}"),
+        }
+    }
+    seen
+}

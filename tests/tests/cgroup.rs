@@ -1,0 +1,140 @@
+//! Cgroups: without a writable one, and as root with limits.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rootling_tests::{Test, leaks, root, skip, user};
+use serde_json::json;
+
+user!(container_runs_without_a_writable_cgroup, limit_without_a_writable_cgroup_is_an_error_that_names_it,);
+root!(
+    limits_are_set_and_the_cgroup_goes_with_the_container,
+    named_cgroup_is_used,
+    container_over_its_memory_limit_is_killed,
+    process_limit_is_kept,
+);
+
+/// Where the process's cgroup for `controller` is mounted: on v1 that controller's, else v2's.
+fn directory(pid: &str, controller: &str) -> PathBuf {
+    let lines = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("cgroups of the process");
+    let find = |wanted: &str| {
+        lines.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let (names, path) = (fields.next()?, fields.next()?);
+            names.split(',').any(|name| name == wanted).then(|| path.trim_start_matches('/').to_owned())
+        })
+    };
+    let root = Path::new("/sys/fs/cgroup");
+    match find(controller) {
+        Some(path) => root.join(controller).join(path),
+        None => root.join(find("").expect("a unified cgroup")),
+    }
+}
+
+/// Skips where the test's account has been given a cgroup of its own.
+fn has_writable_cgroup(t: &Test) -> bool {
+    let output = t.command("sh").args(&["-c", "cat /proc/self/cgroup"]).output().ok();
+    let writable = output.stdout.lines().any(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let names = fields.next().unwrap_or_default();
+        let path = format!("/sys/fs/cgroup/{names}{}", fields.next().unwrap_or_default());
+        t.command("test").args(&["-w", &path]).output().exit() == 0
+    });
+    if writable {
+        skip("the user has a writable cgroup");
+    }
+    writable
+}
+
+fn container_runs_without_a_writable_cgroup(t: &Test) {
+    if has_writable_cgroup(t) {
+        return;
+    }
+    let bundle = t.bundle(&["sleep", "1000"]);
+    t.create(bundle.write(), "c").ok();
+    let pid = t.state("c")["pid"].to_string();
+    let cgroups =
+        |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("cgroups of a process");
+    // Where it was started from.
+    assert_eq!(cgroups(&pid), cgroups("self"));
+    t.delete_force("c").ok();
+}
+
+fn limit_without_a_writable_cgroup_is_an_error_that_names_it(t: &Test) {
+    if has_writable_cgroup(t) {
+        return;
+    }
+    let mut bundle = t.bundle(&["true"]);
+    bundle.set("/linux/resources", json!({"memory": {"limit": 64 << 20}}));
+    t.run(bundle.write()).fails_with(&["memory"]);
+    bundle.set("/linux/resources", json!({"pids": {"limit": 10}}));
+    t.run(bundle.write()).fails_with(&["pids"]);
+}
+
+/// Whether the kernel gives us this controller, on v1 or v2.
+fn has_controller(controller: &str) -> bool {
+    let v2 = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    let there = Path::new("/sys/fs/cgroup").join(controller).is_dir()
+        || v2.split_whitespace().any(|name| name == controller);
+    if !there {
+        skip(&format!("no cgroup controller {controller} on this machine"));
+    }
+    there
+}
+
+fn read_either(dir: &Path, v1: &str, v2: &str) -> String {
+    let text = fs::read_to_string(dir.join(v1)).or_else(|_| fs::read_to_string(dir.join(v2)));
+    text.unwrap_or_else(|error| panic!("{v1} or {v2} in {}: {error}", dir.display())).trim().to_owned()
+}
+
+fn limits_are_set_and_the_cgroup_goes_with_the_container(t: &Test) {
+    if !has_controller("memory") || !has_controller("pids") {
+        return;
+    }
+    let mut bundle = t.bundle(&["sleep", "1000"]);
+    bundle.set("/linux/resources/memory", json!({"limit": 64 << 20}));
+    bundle.set("/linux/resources/pids", json!({"limit": 77}));
+    t.create(bundle.write(), "c").ok();
+    let pid = t.state("c")["pid"].to_string();
+    let (memory, pids) = (directory(&pid, "memory"), directory(&pid, "pids"));
+    assert_eq!(read_either(&memory, "memory.limit_in_bytes", "memory.max"), (64 << 20).to_string());
+    assert_eq!(read_either(&pids, "pids.max", "pids.max"), "77");
+    assert_ne!(memory, directory("self", "memory"));
+    t.delete_force("c").ok();
+    assert!(!memory.exists() && !pids.exists());
+}
+
+fn named_cgroup_is_used(t: &Test) {
+    if !has_controller("pids") {
+        return;
+    }
+    let mut bundle = t.bundle(&["sleep", "1000"]);
+    let name = format!("/{}/inner", t.marker());
+    bundle.set("/linux/cgroupsPath", name.as_str().into());
+    t.create(bundle.write(), "c").ok();
+    let pid = t.state("c")["pid"].to_string();
+    let cgroup = directory(&pid, "pids");
+    assert!(cgroup.ends_with(&name[1..]), "{}", cgroup.display());
+    t.delete_force("c").ok();
+    assert!(!cgroup.exists());
+    leaks::remove_cgroups(t.marker());
+}
+
+fn container_over_its_memory_limit_is_killed(t: &Test) {
+    if !has_controller("memory") {
+        return;
+    }
+    let mut bundle = t.shell("exec dd if=/dev/zero of=/dev/null bs=200M count=1");
+    bundle.set("/linux/resources/memory", json!({"limit": 16 << 20}));
+    let _ = t.run(bundle.write()).code(137);
+}
+
+fn process_limit_is_kept(t: &Test) {
+    if !has_controller("pids") {
+        return;
+    }
+    let mut bundle = t.shell("for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo all");
+    bundle.set("/linux/resources/pids", json!({"limit": 5}));
+    let output = t.run(bundle.write());
+    assert!(output.stderr.contains("fork"), "{output}");
+}

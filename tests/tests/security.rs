@@ -1,0 +1,140 @@
+//! What a container gets to see of the host, and who may read the state.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use rootling_tests::{Test, both};
+use serde_json::json;
+
+both!(
+    no_descriptor_of_the_host_reaches_the_container,
+    working_directory_in_a_descriptor_of_the_host_is_refused,
+    state_is_only_for_its_owner,
+    null_input_is_at_its_end,
+    no_new_privileges_is_as_configured,
+    capabilities_are_the_configured_ones,
+    no_capabilities_object_means_none,
+    masked_paths_are_empty,
+    read_only_paths_refuse_writes,
+    writable_binary_is_not_the_one_that_waits_in_the_container,
+);
+
+/// Opens descriptors 5 and 6 in the caller of rootling, without close-on-exec.
+const LEAKY_CALLER: [&str; 3] = ["sh", "-c", r#"exec 5</etc/passwd 6</; exec "$0" "$@""#];
+
+fn no_descriptor_of_the_host_reaches_the_container(t: &Test) {
+    let bundle = t.bundle(&["ls", "/proc/self/fd"]);
+    let output = t.run_command(bundle.write()).under(&LEAKY_CALLER).output().ok();
+    // 3 is the listed directory itself.
+    assert_eq!(output.stdout, "0\n1\n2\n3\n");
+}
+
+/// CVE-2024-21626.
+fn working_directory_in_a_descriptor_of_the_host_is_refused(t: &Test) {
+    for descriptor in 3..12 {
+        let mut bundle = t.shell("readlink /proc/self/cwd; ls -a ../../../../../../etc");
+        bundle.set("/process/cwd", format!("/proc/self/fd/{descriptor}").into());
+        let output = t.run_command(bundle.write()).under(&LEAKY_CALLER).output();
+        if output.exit() == 0 {
+            assert_eq!(
+                output.stdout.lines().skip(1).collect::<Vec<_>>(),
+                [".", "..", "group", "passwd"],
+                "{output}"
+            );
+        }
+    }
+}
+
+fn state_is_only_for_its_owner(t: &Test) {
+    let bundle = t.bundle(&["true"]);
+    t.create(bundle.write(), "c").ok();
+    for dir in [t.state_root(), t.state_root().join(t.id("c"))] {
+        let metadata = fs::metadata(&dir).expect("stat of the state directory");
+        let mode = metadata.mode() & 0o7777;
+        assert!([0o700, 0o711].contains(&mode), "{}: mode {mode:o}", dir.display());
+        assert_eq!(metadata.uid(), t.account().uid, "{}", dir.display());
+        for entry in fs::read_dir(&dir).expect("list the state directory").flatten() {
+            let metadata = entry.metadata().expect("stat in the state directory");
+            let mode = metadata.mode();
+            assert!(!metadata.is_file() || mode & 0o022 == 0, "{}: mode {mode:o}", entry.path().display());
+        }
+    }
+    t.delete_force("c").ok();
+}
+
+fn null_input_is_at_its_end(t: &Test) {
+    let bundle = t.shell("cat; echo end");
+    assert_eq!(t.run(bundle.write()).ok().stdout, "end\n");
+}
+
+fn no_new_privileges_is_as_configured(t: &Test) {
+    let mut bundle = t.bundle(&["grep", "NoNewPrivs", "/proc/self/status"]);
+    for (value, shown) in [(true, "1"), (false, "0")] {
+        bundle.set("/process/noNewPrivileges", value.into());
+        assert_eq!(t.run(bundle.write()).ok().stdout, format!("NoNewPrivs:\t{shown}\n"));
+    }
+}
+
+/// The five sets in the order of the kernel: inheritable, permitted, effective, bounding, ambient.
+fn capability_sets(output: &str) -> Vec<u64> {
+    let hexadecimal = |line: &str| {
+        let (_, value) = line.split_once('\t').expect("a name and a value");
+        u64::from_str_radix(value, 16).expect("a set in hexadecimal")
+    };
+    output.lines().map(hexadecimal).collect()
+}
+
+fn capabilities_are_the_configured_ones(t: &Test) {
+    let mut bundle = t.bundle(&["grep", "Cap", "/proc/self/status"]);
+    let (kill, bind) = (json!(["CAP_KILL"]), json!(["CAP_KILL", "CAP_NET_BIND_SERVICE"]));
+    let sets =
+        json!({"bounding": bind, "permitted": bind, "effective": kill, "inheritable": bind, "ambient": kill});
+    bundle.set("/process/capabilities", sets);
+    // Numbers of capabilities(7): CAP_KILL is 5, CAP_NET_BIND_SERVICE 10. With uid 0 an execve
+    // makes all that is permitted effective.
+    let (kill, bind) = (1 << 5, 1 << 5 | 1 << 10);
+    assert_eq!(capability_sets(&t.run(bundle.write()).ok().stdout), [bind, bind, bind, bind, kill]);
+}
+
+fn no_capabilities_object_means_none(t: &Test) {
+    let mut bundle = t.bundle(&["grep", "Cap", "/proc/self/status"]);
+    bundle.remove("/process/capabilities");
+    assert_eq!(capability_sets(&t.run(bundle.write()).ok().stdout), [0; 5]);
+}
+
+fn masked_paths_are_empty(t: &Test) {
+    let mut bundle = t.shell("wc -c </proc/timer_list; wc -c </masked-file; ls -A /masked-dir");
+    fs::write(bundle.rootfs("masked-file"), "secret").expect("write the file");
+    fs::create_dir_all(bundle.rootfs("masked-dir/inside")).expect("make the directory");
+    let paths = json!(["/proc/timer_list", "/masked-file", "/masked-dir", "/not/there"]);
+    bundle.set("/linux/maskedPaths", paths);
+    let output = t.run(bundle.write()).ok();
+    assert_eq!(output.stdout.split_whitespace().collect::<Vec<_>>(), ["0", "0"], "{output}");
+}
+
+fn read_only_paths_refuse_writes(t: &Test) {
+    let mut bundle = t.shell("echo changed >/proc/sys/kernel/domainname; touch /kept/new");
+    fs::create_dir(bundle.rootfs("kept")).expect("make the directory");
+    bundle.own_all();
+    bundle.set("/linux/readonlyPaths", json!(["/proc/sys", "/kept", "/not/there"]));
+    let output = t.run(bundle.write()).code(1);
+    assert_eq!(output.stderr.matches("Read-only file system").count(), 2, "{output}");
+}
+
+/// CVE-2019-5736: a container that runs as the binary's owner must not get at it through
+/// /proc/PID/exe of the process that waits for start.
+fn writable_binary_is_not_the_one_that_waits_in_the_container(t: &Test) {
+    let copy = t.writable_binary();
+    let bundle = t.bundle(&["true"]);
+    let create = t.command(&copy).arg("--root").arg(t.state_root()).args(&["create", "-b"]);
+    create.arg(bundle.write().dir()).arg(t.id("c")).output().ok();
+    let pid = t.state("c")["pid"].to_string();
+    let identity = |path: &str| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+    let waiting = identity(&format!("/proc/{pid}/exe"));
+    // Not even the owner may look: then the container cannot either.
+    if let Ok(waiting) = waiting {
+        let binary = identity(&copy.to_string_lossy()).expect("stat of the copy");
+        assert!(waiting != binary, "the waiting process is the writable binary itself");
+    }
+    t.delete_force("c").ok();
+}

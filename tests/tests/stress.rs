@@ -1,0 +1,49 @@
+//! Many containers: one after the other, and 64 at a time. Every exit code is right, nothing hangs.
+//!
+//! `ROOTLING_STRESS=CONSECUTIVE:PARALLEL` sets how many; `make stress` runs 3000:2000.
+
+use rootling_tests::{Bundle, Running, Test, both};
+
+both!(consecutive_runs_of_true, runs_64_at_a_time_with_their_own_exit_codes);
+
+const AT_A_TIME: usize = 64;
+
+/// How many consecutive and how many parallel runs are asked for.
+fn counts() -> (usize, usize) {
+    let asked = std::env::var("ROOTLING_STRESS").unwrap_or_else(|_| "200:128".to_owned());
+    let (consecutive, parallel) = asked.split_once(':').expect("ROOTLING_STRESS is CONSECUTIVE:PARALLEL");
+    let count = |text: &str| text.parse().expect("ROOTLING_STRESS holds two numbers");
+    (count(consecutive), count(parallel))
+}
+
+fn consecutive_runs_of_true(t: &Test) {
+    let bundle = t.bundle(&["true"]);
+    bundle.write();
+    for _ in 0..counts().0 {
+        let output = t.run(&bundle).ok();
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", ""));
+    }
+}
+
+fn runs_64_at_a_time_with_their_own_exit_codes(t: &Test) {
+    let first = t.bundle(&["true"]);
+    first.write();
+    let others = [1, 3, 255].map(|code| (code, first.sibling(t, &["sh", "-c", &format!("exit {code}")])));
+    let bundles: Vec<(i32, Bundle)> = [(0, first)].into_iter().chain(others).collect();
+    for (_, bundle) in &bundles {
+        bundle.write();
+    }
+    let start = |number: usize| {
+        let (code, bundle) = &bundles[number % bundles.len()];
+        let id = t.id(&number.to_string());
+        (*code, t.rootling(&["run", "-b"]).arg(bundle.dir()).arg(id).spawn())
+    };
+    let total = counts().1;
+    for batch in (0..total).step_by(AT_A_TIME) {
+        let running: Vec<(i32, Running)> = (batch..total.min(batch + AT_A_TIME)).map(start).collect();
+        for (code, running) in running {
+            let output = running.output().code(code);
+            assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", ""));
+        }
+    }
+}
