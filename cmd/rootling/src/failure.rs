@@ -33,8 +33,12 @@ fn shorten(id: &str) -> String {
 
 /// Shows an error of the command line, which clap spreads over several lines.
 pub(crate) fn usage(rendered: &str) -> ExitCode {
-    let lines: Vec<&str> =
-        rendered.lines().take_while(|l| !l.starts_with("Usage")).map(str::trim).filter(|l| !l.is_empty()).collect();
+    let lines: Vec<&str> = rendered
+        .lines()
+        .take_while(|l| !l.starts_with("Usage"))
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .collect();
     let text = lines.join(" ");
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     log::failure(&format!("{text}; see `rootling --help`"));

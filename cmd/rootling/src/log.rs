@@ -27,7 +27,9 @@ pub(crate) fn start(global: &Global) -> Result<()> {
     let file = match &global.log {
         Some(path) if !path.as_os_str().is_empty() => {
             let file = File::options().append(true).create(true).open(path);
-            Some(file.map_err(|e| Error::invalid(format!("--log {path:?}: {e}; name a file that can be written")))?)
+            Some(file.map_err(|e| {
+                Error::invalid(format!("--log {path:?}: {e}; name a file that can be written"))
+            })?)
         }
         _ => None,
     };
@@ -72,7 +74,11 @@ fn render(level: LogLevel, message: &str, json: bool, dated: bool) -> String {
     };
     if json {
         let quoted = |s: &str| serde_json::Value::from(s).to_string();
-        return format!("{{\"level\":\"{name}\",\"msg\":{},\"time\":\"{}\"}}\n", quoted(message), rootling_runtime::now());
+        return format!(
+            "{{\"level\":\"{name}\",\"msg\":{},\"time\":\"{}\"}}\n",
+            quoted(message),
+            rootling_runtime::now()
+        );
     }
     if dated {
         return format!("time=\"{}\" level={name} msg={message:?}\n", rootling_runtime::now());

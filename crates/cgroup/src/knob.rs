@@ -58,6 +58,17 @@ impl Knob {
         self
     }
 
+    /// For a value that lifts a limit: without the controller there is none to lift.
+    pub(crate) fn lifting(mut self, unlimited: bool) -> Self {
+        if unlimited {
+            self.on_error = match self.on_error {
+                OnError::Fail | OnError::IgnoreMissing => OnError::IgnoreMissing,
+                OnError::RetryLater | OnError::RetryLaterIgnoreMissing => OnError::RetryLaterIgnoreMissing,
+            };
+        }
+        self
+    }
+
     pub(crate) fn or(mut self, file: &'static str, value: impl ToString) -> Self {
         self.instead = Some((file, value.to_string()));
         self
@@ -97,9 +108,14 @@ pub(crate) fn write_all(
 ) -> Result<(), CgroupError> {
     let mut again = Vec::new();
     for knob in knobs {
-        let Some(dir) = dir(knob.controller) else { return Err(missing(knob)) };
-        let Err(e) = knob.write(&dir) else { continue };
         let may_miss = matches!(knob.on_error, OnError::IgnoreMissing | OnError::RetryLaterIgnoreMissing);
+        let Some(dir) = dir(knob.controller) else {
+            if may_miss {
+                continue;
+            }
+            return Err(missing(knob));
+        };
+        let Err(e) = knob.write(&dir) else { continue };
         let may_wait = matches!(knob.on_error, OnError::RetryLater | OnError::RetryLaterIgnoreMissing);
         if may_miss && file::is_gone(&e) {
             tracing::debug!(file = %knob.file, "not offered by this kernel, skipped");
@@ -162,5 +178,13 @@ mod tests {
         write(dir.path(), &[Knob::new("io", "io.max", "8:0 rbps=1\n8:16 rbps=2")]).unwrap();
         let written = std::fs::read_to_string(dir.path().join("io.max")).unwrap();
         assert_eq!(written, "8:0 rbps=1\n8:16 rbps=2");
+    }
+
+    #[test]
+    fn lifting_a_limit_needs_no_controller() {
+        let knob = Knob::new("pids", "pids.max", "max");
+        let missing = |_: &Knob| CgroupError::UnifiedOnV1;
+        assert!(write_all(std::slice::from_ref(&knob), |_| None, missing).is_err());
+        write_all(&[knob.lifting(true)], |_| None, missing).unwrap();
     }
 }

@@ -4,6 +4,7 @@
 mod common;
 
 use std::path::Path;
+use std::process::Command;
 
 use common::{Guard, MOUNT, Shell, is_root, name, read, request, resources};
 use nix::mount::{MsFlags, mount};
@@ -139,4 +140,71 @@ fn a_controller_that_the_host_has_is_enabled_and_one_that_it_lacks_is_named() {
         }
         let _ = std::fs::remove_dir(Path::new(MOUNT).join(&parent));
     });
+}
+
+/// Says to [`a_delegated_subtree`] that it runs as the user of [`a_delegated_subtree_is_enough`].
+const DELEGATED: &str = "ROOTLING_TEST_DELEGATED";
+
+#[test]
+fn a_delegated_subtree_is_enough_for_an_ordinary_user() {
+    on_cgroup2(|| {
+        if read(MOUNT, "cgroup.controllers").contains("hugetlb") {
+            let _ = std::fs::write(Path::new(MOUNT).join("cgroup.subtree_control"), "+hugetlb");
+        }
+        let subtree = Path::new(MOUNT).join(name("delegated"));
+        std::fs::create_dir_all(subtree.join("session")).unwrap();
+        let owned = ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads", "session"];
+        for file in owned {
+            std::os::unix::fs::chown(subtree.join(file), Some(65534), Some(65534)).unwrap();
+        }
+        let script = r#"echo 0 >"$1/session/cgroup.procs" &&
+            exec setpriv --reuid 65534 --regid 65534 --clear-groups "$0" --exact a_delegated_subtree --nocapture"#;
+        let output = Command::new("/bin/sh")
+            .args(["-c", script])
+            .arg(std::env::current_exe().unwrap())
+            .arg(&subtree)
+            .env(DELEGATED, &subtree)
+            .current_dir("/")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        std::fs::remove_dir(subtree.join("session")).unwrap();
+        std::fs::remove_dir(&subtree).unwrap();
+        if text.contains("Permission denied") && output.status.code() == Some(126) {
+            eprintln!("skipped: the test program cannot be run as nobody");
+            return;
+        }
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    });
+}
+
+/// Not a test by itself: what [`a_delegated_subtree_is_enough_for_an_ordinary_user`] runs.
+#[test]
+fn a_delegated_subtree() {
+    let Some(subtree) = std::env::var_os(DELEGATED) else { return };
+    let id = name("user");
+    let none = resources("{}");
+    let mut cgroup = Guard(Cgroup::prepare(&Request { rootless: true, ..request(&id, &none) }).unwrap());
+    assert_eq!(cgroup.0.paths()[""], Path::new(&subtree).join(&id).to_str().unwrap());
+    let mut shell = Shell::new("true");
+    cgroup.0.attach(shell.pid()).unwrap();
+    cgroup.0.apply(&none).unwrap();
+    assert_eq!(cgroup.0.pids(), [shell.pid()]);
+    cgroup.0.kill_all(nix::libc::SIGKILL).unwrap();
+    shell.child.wait().unwrap();
+    drop(cgroup);
+
+    let limits = resources(r#"{"hugepageLimits":[{"pageSize":"2MB","limit":2097152}]}"#);
+    let id = name("limited");
+    let limited = Cgroup::prepare(&Request { rootless: true, ..request(&id, &limits) });
+    if read(&subtree, "cgroup.controllers").contains("hugetlb") {
+        let cgroup = Guard(limited.unwrap());
+        cgroup.0.apply(&limits).unwrap();
+        assert_eq!(read(&cgroup.0.paths()[""], "hugetlb.2MB.max"), "2097152");
+    }
+    let limits = resources(r#"{"memory":{"limit":67108864}}"#);
+    if !read(&subtree, "cgroup.controllers").contains("memory") {
+        let error = Cgroup::prepare(&Request { rootless: true, ..request(&id, &limits) }).unwrap_err();
+        assert!(error.to_string().contains("Delegate=memory"), "{error}");
+    }
 }

@@ -20,7 +20,8 @@ pub(crate) fn copy_tree(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
 }
 
 fn copy_dir(from: RawFd, to: RawFd, depth: usize) -> Result<()> {
-    let deeper = depth.checked_sub(1).ok_or_else(|| Error::invalid(format!("more than {DEPTH} directories deep")))?;
+    let deeper =
+        depth.checked_sub(1).ok_or_else(|| Error::invalid(format!("more than {DEPTH} directories deep")))?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut dir = Dir::openat(Some(from), ".", flags, Mode::empty()).context(|| "open directory")?;
     for entry in dir.iter() {
@@ -40,7 +41,8 @@ fn copy_entry(from: RawFd, to: RawFd, name: &CStr, depth: usize) -> Result<()> {
         libc::S_IFDIR => {
             mkdirat(Some(to), name, Mode::from_bits_truncate(0o700)).context(|| "mkdir")?;
             let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            let open = |at| openat(Some(at), name, flags, Mode::empty()).map(sys::fds::adopt).context(|| "open");
+            let open =
+                |at| openat(Some(at), name, flags, Mode::empty()).map(sys::fds::adopt).context(|| "open");
             copy_dir(open(from)?.as_raw_fd(), open(to)?.as_raw_fd(), depth)?;
         }
         libc::S_IFREG => copy_file(from, to, name)?,
@@ -50,7 +52,8 @@ fn copy_entry(from: RawFd, to: RawFd, name: &CStr, depth: usize) -> Result<()> {
             return own(to, name, &stat);
         }
         kind => {
-            mknodat(Some(to), name, SFlag::from_bits_truncate(kind), mode, stat.st_rdev).context(|| "mknod")?;
+            mknodat(Some(to), name, SFlag::from_bits_truncate(kind), mode, stat.st_rdev)
+                .context(|| "mknod")?;
         }
     }
     own(to, name, &stat)?;
@@ -68,6 +71,10 @@ fn copy_file(from: RawFd, to: RawFd, name: &CStr) -> Result<()> {
     let read = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let write = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let source = openat(Some(from), name, read, Mode::empty()).map(sys::fds::adopt).context(|| "open")?;
-    let target = openat(Some(to), name, write, Mode::from_bits_truncate(0o600)).map(sys::fds::adopt).context(|| "create")?;
-    std::io::copy(&mut std::fs::File::from(source), &mut std::fs::File::from(target)).context(|| "copy").map(drop)
+    let target = openat(Some(to), name, write, Mode::from_bits_truncate(0o600))
+        .map(sys::fds::adopt)
+        .context(|| "create")?;
+    std::io::copy(&mut std::fs::File::from(source), &mut std::fs::File::from(target))
+        .context(|| "copy")
+        .map(drop)
 }

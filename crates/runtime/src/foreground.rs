@@ -121,7 +121,8 @@ fn wait_event(launched: &Launched, relay: Option<&Relay>) -> Result<Ready> {
         signal: some(0),
         ended: some(1),
         input: input_at.is_some_and(some),
-        output: has_master && events(2).intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR),
+        output: has_master
+            && events(2).intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR),
         room: has_master && events(2).contains(PollFlags::POLLOUT),
     })
 }
@@ -157,7 +158,8 @@ fn reap_others(init: BorrowedFd<'_>) {
             Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)) => pid,
             _ => return,
         };
-        let first = waitid(Id::PIDFd(init), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT);
+        let first =
+            waitid(Id::PIDFd(init), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT);
         if matches!(first, Ok(WaitStatus::Exited(p, _) | WaitStatus::Signaled(p, _, _)) if p == pid) {
             return;
         }

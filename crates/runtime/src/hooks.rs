@@ -117,7 +117,9 @@ fn spawn(hook: &Hook, default_env: Option<&[std::ffi::CString]>) -> Result<Child
         command.arg0(name).args(args);
     }
     let pairs: Option<Vec<(&OsStr, &OsStr)>> = match (hook.env(), default_env) {
-        (Some(env), _) => Some(env.iter().filter_map(|e| e.split_once('=')).map(|(k, v)| (k.as_ref(), v.as_ref())).collect()),
+        (Some(env), _) => Some(
+            env.iter().filter_map(|e| e.split_once('=')).map(|(k, v)| (k.as_ref(), v.as_ref())).collect(),
+        ),
         (None, Some(env)) => Some(
             env.iter()
                 .filter_map(|e| {

@@ -24,7 +24,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use lifecycle::{RunOptions, Warn, adapt, create, delete, kill, parse_signal, run, start};
 pub use plan::CreateOptions;
 pub use process::ProcessRef;
-pub use self_exe::protect;
 pub use state::{Record, StateView, Status};
 pub use store::{Listed, Slot, Store, check_private};
 

@@ -7,8 +7,8 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use oci_spec::runtime::{
-    Hooks, LinuxDevice, LinuxNamespace, LinuxNamespaceType, Mount, MountBuilder, Process, ProcessBuilder, Spec,
-    UserBuilder,
+    Hooks, LinuxDevice, LinuxNamespace, LinuxNamespaceType, Mount, MountBuilder, Process, ProcessBuilder,
+    Spec, UserBuilder,
 };
 use rootling_config::mounts::{self, Bind, MountOptions};
 use rootling_config::namespaces::NamespaceSet;
@@ -95,7 +95,11 @@ pub(crate) fn lower(
         }
         let kind = mount.typ().as_deref().unwrap_or_default().to_owned();
         if matches!(kind.as_str(), "cgroup" | "cgroup2") && options.bind.is_none() {
-            cgroup_mounts.push(CgroupMount { at: mounts.len(), destination: clean(mount.destination()), options });
+            cgroup_mounts.push(CgroupMount {
+                at: mounts.len(),
+                destination: clean(mount.destination()),
+                options,
+            });
         } else {
             lower_mount(mount, &options, bundle, &mut mounts, &mut fixups)?;
         }

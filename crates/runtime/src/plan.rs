@@ -177,14 +177,19 @@ impl Plan {
 
 /// The absolute path of the root file system, which has to be a directory.
 fn rootfs(spec: &Spec, bundle: &Path) -> Result<PathBuf> {
-    let root = spec.root().as_ref().ok_or_else(|| Error::invalid("root: missing; name the root file system"))?;
+    let root =
+        spec.root().as_ref().ok_or_else(|| Error::invalid("root: missing; name the root file system"))?;
     let path = bundle.join(root.path());
     let path = std::fs::canonicalize(&path).map_err(|e| {
         Error::from(e).wrap(format!("root.path: {path:?}")).remedy(
             "it has to be a directory that the caller may enter; a relative path starts at the bundle",
         )
     })?;
-    if path.is_dir() { Ok(path) } else { Err(Error::invalid(format!("root.path: {path:?} is not a directory"))) }
+    if path.is_dir() {
+        Ok(path)
+    } else {
+        Err(Error::invalid(format!("root.path: {path:?} is not a directory")))
+    }
 }
 
 fn maps(spec: &Spec, namespaces: &NamespaceSet, host: &Host) -> Result<Option<Maps>> {
@@ -216,9 +221,10 @@ fn seccomp_program(
     .map_err(|e| Error::invalid(chain(&e)).wrap("linux.seccomp"))?;
     let notify = program.as_ref().is_some_and(|p| p.notify);
     let listener = match profile.listener_path() {
-        Some(path) if notify => {
-            Some(Listener { path: path.clone(), metadata: profile.listener_metadata().clone().unwrap_or_default() })
-        }
+        Some(path) if notify => Some(Listener {
+            path: path.clone(),
+            metadata: profile.listener_metadata().clone().unwrap_or_default(),
+        }),
         None if notify => {
             return Err(Error::invalid(
                 "linux.seccomp.listenerPath: missing, and the profile uses SCMP_ACT_NOTIFY; name the agent's socket",
@@ -249,8 +255,10 @@ fn finish(
     options: &CreateOptions,
     warn: &mut dyn FnMut(String),
 ) -> Result<Finish> {
-    let keep_groups =
-        spec.annotations().as_ref().is_some_and(|a| a.get("run.oci.keep_original_groups").is_some_and(|v| v == "1"));
+    let keep_groups = spec
+        .annotations()
+        .as_ref()
+        .is_some_and(|a| a.get("run.oci.keep_original_groups").is_some_and(|v| v == "1"));
     let readonly_root = spec.root().as_ref().and_then(|r| r.readonly()).unwrap_or(false);
     let linux = spec.linux_mut().get_or_insert_with(Default::default);
     let readonly_paths = linux.readonly_paths_mut().take().unwrap_or_default();
@@ -321,7 +329,8 @@ fn rlimits(process: &Process) -> Vec<(u32, u64, u64)> {
 /// libcontainer refuses every personality flag, so the personality is ours.
 fn personality(linux: &mut oci_spec::runtime::Linux) -> Result<Option<u64>> {
     let Some(wanted) = linux.personality_mut().take() else { return Ok(None) };
-    let value = rootling_config::process::personality::value(&wanted).map_err(|e| Error::invalid(chain(&e)))?;
+    let value =
+        rootling_config::process::personality::value(&wanted).map_err(|e| Error::invalid(chain(&e)))?;
     Ok(Some(value.into()))
 }
 

@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
+use std::fs::Metadata;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
@@ -13,16 +14,19 @@ use std::os::unix::fs::MetadataExt;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
 
+use oci_spec::runtime::LinuxIdMapping;
+
 use crate::error::{Context, Result};
+use crate::plan::Plan;
 use crate::sys;
 
 const NAME: &CStr = c"rootling";
 
-/// Continues from a sealed copy if the program could be written from inside a container of this
-/// caller. Returns when there is nothing to be done, and in the copy.
-pub fn protect() -> Result<()> {
+/// Continues from a sealed copy if the program could be written from inside this container. Returns
+/// when there is nothing to be done, and in the copy.
+pub(crate) fn protect(plan: &Plan) -> Result<()> {
     let file = File::open("/proc/self/exe").context(|| "open(\"/proc/self/exe\")")?;
-    if is_sealed(&file) || !writable_by_container(&file) {
+    if is_sealed(&file) || !writable_by_container(&file, plan) {
         return Ok(());
     }
     let copy = sealed_copy(&file)?;
@@ -43,30 +47,43 @@ fn is_sealed(file: &File) -> bool {
     SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_WRITE)
 }
 
-/// Root of the host may write everything. An ordinary user's container maps the caller's own id and
-/// ranges that belong to nobody else: only files of those ids can be written from inside, and files
-/// that anybody can write.
-fn writable_by_container(file: &File) -> bool {
-    let me = nix::unistd::geteuid().as_raw();
-    if me == 0 {
-        return true;
-    }
-    let Ok(meta) = file.metadata() else { return true };
-    let directory = std::fs::read_link("/proc/self/exe").ok().and_then(|p| std::fs::metadata(p.parent()?).ok());
-    let exposed = |m: &std::fs::Metadata, sticky_ok: bool| {
-        // Ids from subordinate ranges start far above those of accounts; system accounts own programs.
-        let foreign = m.uid() != 0 && m.uid() != me;
-        let others = m.mode() & 0o022 != 0 && !(sticky_ok && m.mode() & 0o1000 != 0);
-        m.uid() == me || foreign || others
+/// Whether an id of the container may write the program, or replace it in its directory.
+fn writable_by_container(file: &File, plan: &Plan) -> bool {
+    let Ok(program) = file.metadata() else { return true };
+    let directory =
+        std::fs::read_link("/proc/self/exe").ok().and_then(|p| std::fs::metadata(p.parent()?).ok());
+    let exposed = |meta: &Metadata, others: u32| {
+        let (uids, gids) = match &plan.maps {
+            Some(maps) => (Some(maps.uid.as_slice()), Some(maps.gid.as_slice())),
+            None => (None, None),
+        };
+        // The owner may change the mode.
+        mapped(uids, meta.uid())
+            || (meta.mode() & 0o020 != 0 && mapped(gids, meta.gid()))
+            || meta.mode() & others == others
     };
-    exposed(&meta, false) || directory.is_none_or(|d| exposed(&d, true))
+    // Of a directory with the sticky bit, others may replace only what is their own.
+    exposed(&program, 0o002)
+        || directory.is_none_or(|d| exposed(&d, if d.mode() & 0o1000 != 0 { u32::MAX } else { 0o002 }))
+}
+
+/// Whether the container has this id of the caller's user namespace.
+fn mapped(maps: Option<&[LinuxIdMapping]>, id: u32) -> bool {
+    match maps {
+        Some(maps) => {
+            maps.iter().any(|m| id.checked_sub(m.host_id()).is_some_and(|offset| offset < m.size()))
+        }
+        // The caller's own namespace, or a joined one: an ordinary user's cannot have root of the host in it.
+        None => id != 0 || nix::unistd::geteuid().is_root(),
+    }
 }
 
 fn sealed_copy(file: &File) -> Result<File> {
     let flags = MemFdCreateFlag::MFD_CLOEXEC | MemFdCreateFlag::MFD_ALLOW_SEALING;
     let copy = File::from(memfd_create(NAME, flags).context(|| "memfd_create")?);
     std::io::copy(&mut &*file, &mut &copy).context(|| "copy the runtime")?;
-    let seals = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
+    let seals =
+        SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
     use std::os::fd::AsRawFd;
     fcntl(copy.as_raw_fd(), FcntlArg::F_ADD_SEALS(seals)).context(|| "fcntl(F_ADD_SEALS)")?;
     Ok(copy)

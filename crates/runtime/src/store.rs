@@ -85,8 +85,7 @@ impl Store {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.context(|| format!("state directory {:?}", self.root))?,
         };
-        let mut names: Vec<String> =
-            entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
+        let mut names: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
         names.sort_unstable();
         Ok(names.iter().filter_map(|name| self.list_one(name)).collect())
     }
@@ -229,7 +228,9 @@ impl Slot {
             other => other.context(|| format!("open({:?})", self.path.join(RECORD)))?,
         };
         let mut text = Vec::new();
-        fs::File::from(file).read_to_end(&mut text).context(|| format!("read({:?})", self.path.join(RECORD)))?;
+        fs::File::from(file)
+            .read_to_end(&mut text)
+            .context(|| format!("read({:?})", self.path.join(RECORD)))?;
         serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))
     }
 
@@ -275,7 +276,8 @@ impl Slot {
 
     /// Uid of the owner of the directory.
     pub fn owner(&self) -> Result<u32> {
-        let stat = nix::sys::stat::fstat(self.dir.as_raw_fd()).context(|| format!("stat({:?})", self.path))?;
+        let stat =
+            nix::sys::stat::fstat(self.dir.as_raw_fd()).context(|| format!("stat({:?})", self.path))?;
         Ok(stat.st_uid)
     }
 }

@@ -10,13 +10,11 @@ use crate::args::{self, CgroupManager, Global, Rootless};
 use crate::{log, roots};
 
 pub(crate) fn create(global: &Global, args: &args::Create) -> Result<()> {
-    runtime::protect()?;
     let options = options(global, args)?;
     runtime::create(&roots::store(global)?, &options, &mut |text| log::warning(&text))
 }
 
 pub(crate) fn run(global: &Global, args: &args::Run) -> Result<ExitCode> {
-    runtime::protect()?;
     let options = options(global, &args.create)?;
     let run = RunOptions { detach: args.detach, keep: args.keep, no_subreaper: args.no_subreaper };
     let code = runtime::run(&roots::store(global)?, &options, run, &mut |text| log::warning(&text))?;

@@ -22,7 +22,9 @@ pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
             let signal = runtime::parse_signal(&args.signal)?;
             runtime::kill(&roots::store(global)?, &parse_id(&args.id.id)?, signal, args.all)?;
         }
-        Command::Delete(args) => runtime::delete(&roots::store(global)?, &parse_id(&args.id.id)?, args.force)?,
+        Command::Delete(args) => {
+            runtime::delete(&roots::store(global)?, &parse_id(&args.id.id)?, args.force)?
+        }
         Command::Spec(args) => spec::spec(args)?,
     }
     Ok(ExitCode::SUCCESS)

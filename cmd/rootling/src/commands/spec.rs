@@ -28,7 +28,9 @@ pub(crate) fn spec(args: &args::Spec) -> Result<()> {
         ErrorKind::AlreadyExists => {
             Error::invalid(format!("file {} exists. Remove it first", path.display()))
         }
-        ErrorKind::NotFound => Error::invalid(format!("{}: no such directory; create it first", path.display())),
+        ErrorKind::NotFound => {
+            Error::invalid(format!("{}: no such directory; create it first", path.display()))
+        }
         _ => Error::from(e).wrap(path.display()),
     })
 }

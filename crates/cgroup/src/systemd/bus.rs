@@ -28,17 +28,23 @@ pub(crate) struct Bus {
 
 impl Bus {
     pub(crate) fn connect(rootless: bool) -> Result<Self, CgroupError> {
-        let connect = || -> zbus::Result<Connection> {
-            let builder = if rootless {
-                // Inside a user namespace the bus still knows the caller by the id outside.
-                Builder::address(user_address().as_str())?.user_id(outer_uid())
-            } else {
-                Builder::system()?
-            };
-            builder.method_timeout(LIMIT).build()
-        };
-        let connection = connect().map_err(|e| CgroupError::Bus { user: rootless, reason: text(&e) })?;
-        Ok(Self { connection })
+        if rootless { Self::at(&user_address()) } else { Self::open(false, Builder::system) }
+    }
+
+    /// The user's bus at `address`.
+    pub(super) fn at(address: &str) -> Result<Self, CgroupError> {
+        // Inside a user namespace the bus still knows the caller by the id outside.
+        Self::open(true, || Ok(Builder::address(address)?.user_id(outer_uid())))
+    }
+
+    fn open<'b>(
+        user: bool,
+        builder: impl FnOnce() -> zbus::Result<Builder<'b>>,
+    ) -> Result<Self, CgroupError> {
+        match builder().and_then(|b| b.method_timeout(LIMIT).build()) {
+            Ok(connection) => Ok(Self { connection }),
+            Err(e) => Err(CgroupError::Bus { user, reason: text(&e) }),
+        }
     }
 
     fn call<B, R>(&self, method: &str, body: &B) -> zbus::Result<R>

@@ -7,6 +7,8 @@
 mod annotation;
 mod bus;
 mod devices;
+#[cfg(test)]
+mod mock;
 mod name;
 mod properties;
 mod scope;

@@ -24,7 +24,7 @@ pub(crate) fn knobs(r: &LinuxResources) -> Result<Vec<Knob>, CgroupError> {
         cpu(c, &mut knobs);
     }
     if let Some(p) = r.pids() {
-        knobs.push(Knob::new("pids", "pids.max", pids(p.limit())));
+        knobs.push(pids(p.limit()));
     }
     if let Some(b) = r.block_io() {
         blkio(b, &mut knobs);
@@ -59,10 +59,12 @@ fn memory(m: &LinuxMemory, knobs: &mut Vec<Knob>) -> Result<(), CgroupError> {
     if let Some(limit) = limit {
         // Never above the limit of memory and swap, which may be about to be raised.
         let knob = Knob::new("memory", "memory.limit_in_bytes", limit);
-        knobs.push(knob.on_error(OnError::RetryLater));
+        knobs.push(knob.on_error(OnError::RetryLater).lifting(limit == -1));
     }
     match (limit, swap) {
-        (_, Some(swap)) => knobs.push(Knob::new("memory", "memory.memsw.limit_in_bytes", swap)),
+        (_, Some(swap)) => {
+            knobs.push(Knob::new("memory", "memory.memsw.limit_in_bytes", swap).lifting(swap == -1));
+        }
         // Unlimited memory means unlimited swap, where swap is counted.
         (Some(-1), None) => {
             let knob = Knob::new("memory", "memory.memsw.limit_in_bytes", -1);
@@ -122,7 +124,7 @@ fn cpu(c: &LinuxCpu, knobs: &mut Vec<Knob>) {
         knobs.push(knob.on_error(wait(OnError::IgnoreMissing, OnError::RetryLaterIgnoreMissing)));
     }
     if quota != 0 {
-        knobs.push(Knob::new("cpu", "cpu.cfs_quota_us", quota));
+        knobs.push(Knob::new("cpu", "cpu.cfs_quota_us", quota).lifting(quota < 0));
     }
     if let Some(idle) = c.idle() {
         knobs.push(Knob::new("cpu", "cpu.idle", idle).on_error(OnError::IgnoreMissing));

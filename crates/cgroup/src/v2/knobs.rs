@@ -15,7 +15,7 @@ const DEFAULT_PERIOD: u64 = 100_000;
 pub(crate) fn knobs(r: &LinuxResources) -> Result<Vec<Knob>, CgroupError> {
     let mut knobs = Vec::new();
     if let Some(p) = r.pids() {
-        knobs.push(Knob::new("pids", "pids.max", pids(p.limit())));
+        knobs.push(pids(p.limit()));
     }
     if let Some(m) = r.memory() {
         memory(m, &mut knobs)?;
@@ -36,12 +36,13 @@ pub(crate) fn knobs(r: &LinuxResources) -> Result<Vec<Knob>, CgroupError> {
 }
 
 /// A negative limit is none. systemd takes no 0, so 0 is 1 for both drivers: no new process.
-pub(crate) fn pids(limit: i64) -> String {
-    match limit {
+pub(crate) fn pids(limit: i64) -> Knob {
+    let value = match limit {
         ..0 => "max".to_owned(),
         0 => "1".to_owned(),
         n => n.to_string(),
-    }
+    };
+    Knob::new("pids", "pids.max", value).lifting(limit < 0)
 }
 
 /// -1 is unlimited, 0 is unset.
@@ -65,7 +66,8 @@ fn memory(m: &LinuxMemory, knobs: &mut Vec<Knob>) -> Result<(), CgroupError> {
         Some(n) => knobs.push(Knob::new("memory", "memory.swap.max", n)),
     }
     if let Some(limit) = bytes(m.limit()) {
-        knobs.push(Knob::new("memory", "memory.max", limit));
+        let unlimited = limit == "max";
+        knobs.push(Knob::new("memory", "memory.max", limit).lifting(unlimited));
     }
     if let Some(reservation) = bytes(m.reservation()) {
         knobs.push(Knob::new("memory", "memory.low", reservation));
@@ -87,9 +89,10 @@ fn cpu(c: &LinuxCpu, knobs: &mut Vec<Knob>) {
         knobs.push(Knob::new("cpu", "cpu.max.burst", burst).on_error(on_error));
     }
     if quota != 0 || period != 0 {
+        let unlimited = quota <= 0 && period == 0;
         let quota = if quota > 0 { quota.to_string() } else { "max".to_owned() };
         let period = if period == 0 { DEFAULT_PERIOD } else { period };
-        knobs.push(Knob::new("cpu", "cpu.max", format!("{quota} {period}")));
+        knobs.push(Knob::new("cpu", "cpu.max", format!("{quota} {period}")).lifting(unlimited));
     }
 }
 

@@ -57,10 +57,12 @@ fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result
     }
     name_joined_host(plan)?;
     let opened = open_on_host(plan)?;
-    let finalizer = Finalizer { context: Rc::clone(context), channel: Rc::clone(channel), opened: Rc::new(opened), pid };
+    let finalizer =
+        Finalizer { context: Rc::clone(context), channel: Rc::clone(channel), opened: Rc::new(opened), pid };
     let listener = context.listener.borrow_mut().take().ok_or_else(|| Error::system("no notify socket"))?;
     let arguments = arguments(plan, pid, listener, finalizer);
-    let (sender, receiver) = (&mut *context.main_sender.borrow_mut(), &mut *context.init_receiver.borrow_mut());
+    let (sender, receiver) =
+        (&mut *context.main_sender.borrow_mut(), &mut *context.init_receiver.borrow_mut());
     // Returns only on failure: our finalizer takes over from inside.
     let (result, event) = capture::errors_of(|| container_init_process(&arguments, sender, receiver));
     match result {
@@ -76,9 +78,14 @@ fn die_with_runtime() -> Result<()> {
 
 /// Root of the user namespace, without the caller's groups where they may be given up.
 fn become_root() -> Result<()> {
-    let unmapped = |e: Error| e.remedy("uid and gid 0 have to be among linux.uidMappings and linux.gidMappings");
-    setresgid(Gid::from_raw(0), Gid::from_raw(0), Gid::from_raw(0)).context(|| "setresgid(0)").map_err(unmapped)?;
-    setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)).context(|| "setresuid(0)").map_err(unmapped)
+    let unmapped =
+        |e: Error| e.remedy("uid and gid 0 have to be among linux.uidMappings and linux.gidMappings");
+    setresgid(Gid::from_raw(0), Gid::from_raw(0), Gid::from_raw(0))
+        .context(|| "setresgid(0)")
+        .map_err(unmapped)?;
+    setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0))
+        .context(|| "setresuid(0)")
+        .map_err(unmapped)
 }
 
 fn name_joined_host(plan: &Plan) -> Result<()> {
@@ -93,7 +100,11 @@ fn name_joined_host(plan: &Plan) -> Result<()> {
 }
 
 fn open_on_host(plan: &Plan) -> Result<Opened> {
-    let root = nix::fcntl::open(&plan.rootfs, nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty());
+    let root = nix::fcntl::open(
+        &plan.rootfs,
+        nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC,
+        nix::sys::stat::Mode::empty(),
+    );
     let root = sys::fds::adopt(root.context(|| format!("root.path: open({:?})", plan.rootfs)).map_err(|e| {
         e.remedy("every directory above it must let the container's root pass: chmod o+x, or use another place")
     })?);
@@ -103,7 +114,14 @@ fn open_on_host(plan: &Plan) -> Result<Opened> {
         .fixups
         .iter()
         .filter(|f| f.action == Action::CopyUp)
-        .map(|f| sys::mount::open_in_root(root.as_fd(), &relative(&f.destination), libc::O_RDONLY | libc::O_DIRECTORY).ok())
+        .map(|f| {
+            sys::mount::open_in_root(
+                root.as_fd(),
+                &relative(&f.destination),
+                libc::O_RDONLY | libc::O_DIRECTORY,
+            )
+            .ok()
+        })
         .collect();
     let defaults = plan.lowered.dev == Dev::Plain;
     Ok(Opened { devices: devices::open_sources(&plan.lowered.devices, defaults)?, copy_up })
@@ -124,7 +142,9 @@ fn check_dev(root: &OwnedFd) -> Result<()> {
         nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
     ) {
         Ok(stat) if stat.st_mode & libc::S_IFMT == libc::S_IFDIR => Ok(()),
-        Ok(_) => Err(Error::invalid("the root file system's /dev is not a directory; replace it by an empty one")),
+        Ok(_) => {
+            Err(Error::invalid("the root file system's /dev is not a directory; replace it by an empty one"))
+        }
         Err(Errno::ENOENT) => Ok(()),
         Err(errno) => Err(errno).context(|| "stat of the root file system's /dev"),
     }
@@ -138,7 +158,8 @@ fn arguments(
 ) -> ContainerArgs {
     // libcontainer needs it for nothing but the state that createContainer hooks get.
     let container = plan.lowered.spec.hooks().as_ref().map(|_| {
-        let mut state = State::new(plan.id.as_str(), ContainerStatus::Creating, Some(pid), plan.bundle.clone());
+        let mut state =
+            State::new(plan.id.as_str(), ContainerStatus::Creating, Some(pid), plan.bundle.clone());
         state.oci_version.clone_from(&plan.oci_version);
         state.annotations = (!plan.annotations.is_empty()).then(|| plan.annotations.clone());
         Container { state, root: plan.bundle.clone() }

@@ -34,7 +34,8 @@ struct Capture {
 
 impl Subscriber for Capture {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::ERROR || self.outer.enabled(metadata)
+        *metadata.level() == Level::ERROR
+            || (self.level >= LevelFilter::DEBUG && self.outer.enabled(metadata))
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -43,7 +44,10 @@ impl Subscriber for Capture {
 
     fn event(&self, event: &Event<'_>) {
         if *event.metadata().level() != Level::ERROR {
-            self.outer.event(event);
+            // It warns of what it leaves to us, such as seccomp: of interest only beside its other steps.
+            if self.level >= LevelFilter::DEBUG {
+                self.outer.event(event);
+            }
             return;
         }
         // What libcontainer calls an error, we report as one: for the log it is a detail.
@@ -154,15 +158,17 @@ impl MountText {
     fn hint(&self, cause: &str, plan: &Plan) -> Option<&'static str> {
         if cause.contains("EPERM") || cause.contains("not permitted") {
             return match self.kind.as_str() {
-                "sysfs" if !plan.namespaces.network.is_new() => {
-                    Some("an unprivileged sysfs mount needs its own network namespace; add one, or bind the host's /sys")
-                }
-                "proc" if !plan.namespaces.pid.is_new() => {
-                    Some("an unprivileged proc mount needs its own pid namespace; add one, or bind the host's /proc")
-                }
+                "sysfs" if !plan.namespaces.network.is_new() => Some(
+                    "an unprivileged sysfs mount needs its own network namespace; add one, or bind the host's /sys",
+                ),
+                "proc" if !plan.namespaces.pid.is_new() => Some(
+                    "an unprivileged proc mount needs its own pid namespace; add one, or bind the host's /proc",
+                ),
                 "proc" => Some("the /proc of the outer container is masked; there, allow it to be unmasked"),
                 "mqueue" => Some("an unprivileged mqueue mount needs its own ipc namespace; add one"),
-                "bind" => Some("a flag of the source's mount is locked for this caller; keep nosuid, nodev, noexec and ro"),
+                "bind" => Some(
+                    "a flag of the source's mount is locked for this caller; keep nosuid, nodev, noexec and ro",
+                ),
                 _ => None,
             };
         }
@@ -179,7 +185,10 @@ mod tests {
     fn the_logged_mount_gives_its_place() {
         let event = r#"message=failed to mount Mount { destination: "/sys", typ: Some("sysfs"), source: Some("sysfs"), options: Some(["ro"]) }: syscall "#;
         let mount = MountText::of(event).unwrap();
-        assert_eq!((mount.source.as_str(), mount.destination.as_str(), mount.kind.as_str()), ("sysfs", "/sys", "sysfs"));
+        assert_eq!(
+            (mount.source.as_str(), mount.destination.as_str(), mount.kind.as_str()),
+            ("sysfs", "/sys", "sysfs")
+        );
     }
 
     #[test]

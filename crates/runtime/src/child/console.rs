@@ -27,9 +27,11 @@ pub(super) fn set_up(socket: &OwnedFd, finish: &Finish) -> Result<()> {
     if stat.st_mode & libc::S_IFMT != libc::S_IFCHR || stat.st_rdev != libc::makedev(5, 2) {
         return Err(Error::invalid(format!("{} is not a terminal multiplexer (5:2)", what())));
     }
-    let slave = sys::terminal::open_peer(master.as_fd()).context(|| "process.terminal: ioctl(TIOCGPTPEER)")?;
+    let slave =
+        sys::terminal::open_peer(master.as_fd()).context(|| "process.terminal: ioctl(TIOCGPTPEER)")?;
     if let Some((rows, columns)) = finish.console_size {
-        sys::terminal::set_size(slave.as_fd(), rows, columns).context(|| "process.consoleSize: ioctl(TIOCSWINSZ)")?;
+        sys::terminal::set_size(slave.as_fd(), rows, columns)
+            .context(|| "process.consoleSize: ioctl(TIOCSWINSZ)")?;
     }
     nix::unistd::fchown(slave.as_raw_fd(), Some(Uid::from_raw(finish.uid)), None::<Gid>)
         .context(|| format!("process.terminal: chown to uid {}", finish.uid))?;
@@ -49,7 +51,8 @@ fn cover_console(root: &OwnedFd, slave: &OwnedFd) -> Result<()> {
     if let Ok(fd) = openat(Some(dev.as_raw_fd()), "console", flags, Mode::from_bits_truncate(0o620)) {
         drop(sys::fds::adopt(fd));
     }
-    let console = open_in_root(dev.as_fd(), Path::new("console"), libc::O_PATH | libc::O_NOFOLLOW).context(what)?;
+    let console =
+        open_in_root(dev.as_fd(), Path::new("console"), libc::O_PATH | libc::O_NOFOLLOW).context(what)?;
     let copy = clone_tree(slave.as_fd(), false).context(what)?;
     attach(copy.as_fd(), console.as_fd()).context(what)
 }

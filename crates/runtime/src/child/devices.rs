@@ -44,7 +44,9 @@ const LINKS: [(&str, &str); 5] = [
 pub(super) fn open_sources(devices: &[LinuxDevice], defaults: bool) -> Result<Vec<DeviceSource>> {
     let mut all = Vec::new();
     if defaults {
-        for (path, major, minor) in DEFAULTS.iter().filter(|d| !devices.iter().any(|o| o.path() == Path::new(d.0))) {
+        for (path, major, minor) in
+            DEFAULTS.iter().filter(|d| !devices.iter().any(|o| o.path() == Path::new(d.0)))
+        {
             let device = LinuxDeviceBuilder::default()
                 .path(*path)
                 .typ(LinuxDeviceType::C)
@@ -65,9 +67,13 @@ fn open_host(device: &LinuxDevice) -> Result<OwnedFd> {
     let path = device.path();
     let what = || format!("linux.devices: {path:?} of the host");
     let fd = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map(sys::fds::adopt);
-    let fd = fd.context(what).map_err(|e| e.remedy("without root a device can only be bound from the host: remove it"))?;
+    let fd = fd
+        .context(what)
+        .map_err(|e| e.remedy("without root a device can only be bound from the host: remove it"))?;
     let stat = fstat(fd.as_raw_fd()).context(what)?;
-    if stat.st_mode & libc::S_IFMT == kind(device).bits() && (is_fifo(device) || stat.st_rdev == number(device)) {
+    if stat.st_mode & libc::S_IFMT == kind(device).bits()
+        && (is_fifo(device) || stat.st_rdev == number(device))
+    {
         return Ok(fd);
     }
     Err(Error::invalid(format!(
@@ -104,7 +110,8 @@ pub(super) fn drop_scratch() -> Result<()> {
 /// Inside: the links of a `/dev` that is part of the image; those that it has stay.
 pub(super) fn make_links() -> Result<()> {
     let root = open_root()?;
-    let dev = open_in_root(root.as_fd(), Path::new("dev"), libc::O_PATH | libc::O_DIRECTORY).context(|| "/dev")?;
+    let dev =
+        open_in_root(root.as_fd(), Path::new("dev"), libc::O_PATH | libc::O_DIRECTORY).context(|| "/dev")?;
     let kcore = Path::new("/proc/kcore").exists().then_some(("kcore", "/proc/kcore"));
     for (name, to) in LINKS.into_iter().chain(kcore) {
         match symlinkat(to, Some(dev.as_raw_fd()), name) {
@@ -176,7 +183,8 @@ fn bind(parent: &OwnedFd, name: &std::ffi::OsStr, host: &OwnedFd) -> Result<()> 
         Err(Errno::EACCES | Errno::ENXIO | Errno::ENODEV) => {}
         Err(errno) => return Err(errno).context(|| "create the file to bind it on"),
     }
-    let target = open_in_root(parent.as_fd(), Path::new(name), libc::O_PATH | libc::O_NOFOLLOW).context(|| "open")?;
+    let target =
+        open_in_root(parent.as_fd(), Path::new(name), libc::O_PATH | libc::O_NOFOLLOW).context(|| "open")?;
     let copy = clone_tree(host.as_fd(), false).context(|| "open_tree")?;
     attach(copy.as_fd(), target.as_fd()).context(|| "bind the host's")
 }

@@ -21,7 +21,12 @@ use crate::state::Status;
 use crate::sys;
 
 /// Does everything that is left, waits for the start and executes the program.
-pub(super) fn run(context: &ChildContext, channel: &Channel, opened: &Opened, pid: i32) -> Result<Infallible> {
+pub(super) fn run(
+    context: &ChildContext,
+    channel: &Channel,
+    opened: &Opened,
+    pid: i32,
+) -> Result<Infallible> {
     let plan = &context.plan;
     let finish = &plan.finish;
     // First of all: whatever goes wrong from here on, no descriptor of the host's gets into the program.
@@ -144,7 +149,8 @@ fn wait_and_execute(
     nix::sys::socket::shutdown(channel.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Both)
         .context(|| "shutdown of the channel to the runtime")?;
     let connection = loop {
-        match nix::sys::socket::accept4(context.accept.as_raw_fd(), nix::sys::socket::SockFlag::SOCK_CLOEXEC) {
+        match nix::sys::socket::accept4(context.accept.as_raw_fd(), nix::sys::socket::SockFlag::SOCK_CLOEXEC)
+        {
             Err(Errno::EINTR | Errno::ECONNABORTED) => {}
             other => break sys::fds::adopt(other.context(|| "accept on the notify socket")?),
         }
@@ -177,7 +183,9 @@ fn execute(context: &ChildContext, path: &CString, env: &[CString], pid: i32) ->
         _ => ErrorKind::System,
     };
     let hint = match errno {
-        Errno::ENOENT => "; it is there, so the interpreter or the dynamic loader that it names is missing in the image",
+        Errno::ENOENT => {
+            "; it is there, so the interpreter or the dynamic loader that it names is missing in the image"
+        }
         Errno::ENOEXEC => "; it is neither a program for this machine nor a script that begins with #!",
         _ => "",
     };

@@ -36,7 +36,8 @@ pub(super) fn apply(fixups: &[Fixup], copy_up: &[Option<OwnedFd>]) -> Result<()>
             Action::ControllerLinks(links) => {
                 for (name, to) in links {
                     use std::os::fd::AsRawFd;
-                    nix::unistd::symlinkat(to.as_str(), Some(target.as_raw_fd()), name.as_str()).context(what)?;
+                    nix::unistd::symlinkat(to.as_str(), Some(target.as_raw_fd()), name.as_str())
+                        .context(what)?;
                 }
             }
         }

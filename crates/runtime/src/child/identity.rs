@@ -25,7 +25,9 @@ pub(super) fn drop_bounding(finish: &Finish) -> Result<()> {
         match sys::process::drop_bounding(capability) {
             // Not there in the first place: nothing to be dropped, and no privilege needed to say so.
             Err(Errno::EPERM) if sys::process::has_bounding(capability) == Ok(false) => {}
-            other => other.context(|| format!("process.capabilities.bounding: drop capability {capability}"))?,
+            other => {
+                other.context(|| format!("process.capabilities.bounding: drop capability {capability}"))?
+            }
         }
     }
     Ok(())
@@ -47,7 +49,8 @@ pub(super) fn change_ids(finish: &Finish) -> Result<()> {
     sys::process::set_parent_death_signal(libc::SIGKILL).context(|| "prctl(PR_SET_PDEATHSIG)")?;
     if finish.uid != 0 {
         let state = sys::process::capabilities().context(|| "capget")?;
-        sys::process::set_capabilities(CapState { effective: state.permitted, ..state }).context(|| "capset")?;
+        sys::process::set_capabilities(CapState { effective: state.permitted, ..state })
+            .context(|| "capset")?;
     }
     Ok(())
 }
@@ -70,7 +73,9 @@ fn set_groups(finish: &Finish) -> Result<()> {
 /// The final capability sets.
 pub(super) fn set_capabilities(finish: &Finish, channel: &Channel) -> Result<()> {
     let wanted = &finish.capabilities;
-    sys::process::clear_ambient().or_else(|e| if e == Errno::EINVAL { Ok(()) } else { Err(e) }).context(|| "prctl")?;
+    sys::process::clear_ambient()
+        .or_else(|e| if e == Errno::EINVAL { Ok(()) } else { Err(e) })
+        .context(|| "prctl")?;
     let state = CapState {
         effective: wanted.effective,
         permitted: wanted.permitted,
@@ -95,7 +100,7 @@ pub(super) fn set_capabilities(finish: &Finish, channel: &Channel) -> Result<()>
 /// A session keyring of the container's own, which its processes may search; keyrings(7).
 pub(super) fn join_keyring(name: &CStr) -> Result<()> {
     let what = || format!("session keyring {name:?}");
-    let serial = match sys::process::join_session_keyring(name) {
+    let serial = match join_or_wait(name) {
         // No keyrings in this kernel, or an outer container's seccomp profile without them: there is
         // nothing to be kept apart then.
         Err(Errno::ENOSYS | Errno::EPERM) => return Ok(()),
@@ -112,13 +117,26 @@ pub(super) fn join_keyring(name: &CStr) -> Result<()> {
     sys::process::set_keyring_permissions(serial, POSSESSOR_ALL | USER_VIEW_SEARCH).context(what)
 }
 
+/// Keyrings of processes that have ended count until the kernel has collected them: under load the
+/// quota may be used up for a moment.
+fn join_or_wait(name: &CStr) -> Result<i32, Errno> {
+    for _ in 0..100 {
+        match sys::process::join_session_keyring(name) {
+            Err(Errno::EDQUOT) => std::thread::sleep(std::time::Duration::from_millis(5)),
+            other => return other,
+        }
+    }
+    sys::process::join_session_keyring(name)
+}
+
 /// The SELinux label of the program, where SELinux is on.
 pub(super) fn set_selinux_label(label: &str) -> Result<()> {
     let what = || format!("process.selinuxLabel: {label:?}");
     let fail = |e: pathrs::error::Error| Error::system(chain(&e)).wrap(what());
     let procfs = ProcfsHandle::new().map_err(fail)?;
-    let mut file =
-        procfs.open(ProcfsBase::ProcThreadSelf, "attr/exec", OpenFlags::O_WRONLY | OpenFlags::O_CLOEXEC).map_err(fail)?;
+    let mut file = procfs
+        .open(ProcfsBase::ProcThreadSelf, "attr/exec", OpenFlags::O_WRONLY | OpenFlags::O_CLOEXEC)
+        .map_err(fail)?;
     file.write_all(label.as_bytes()).context(what)
 }
 

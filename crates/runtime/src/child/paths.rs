@@ -55,7 +55,9 @@ pub(super) fn make_readonly(paths: &[String]) -> Result<()> {
     for path in paths {
         let Some((target, _)) = open_target(&root, path, "linux.readonlyPaths")? else { continue };
         clone_tree(target.as_fd(), true)
-            .and_then(|copy| set_attr(copy.as_fd(), false, &attr).and_then(|()| attach(copy.as_fd(), target.as_fd())))
+            .and_then(|copy| {
+                set_attr(copy.as_fd(), false, &attr).and_then(|()| attach(copy.as_fd(), target.as_fd()))
+            })
             .context(|| format!("linux.readonlyPaths: bind {path:?} read-only"))?;
     }
     Ok(())
@@ -100,7 +102,8 @@ fn new_empty() -> Result<OwnedFd, Errno> {
 /// The container's /dev/null, verified to be the null device and not something that the image put there.
 fn open_null(root: &OwnedFd) -> Result<OwnedFd> {
     let what = || "linux.maskedPaths: the container's /dev/null".to_owned();
-    let fd = open_in_root(root.as_fd(), Path::new("dev/null"), libc::O_PATH | libc::O_NOFOLLOW).context(what)?;
+    let fd =
+        open_in_root(root.as_fd(), Path::new("dev/null"), libc::O_PATH | libc::O_NOFOLLOW).context(what)?;
     let stat = fstat(fd.as_raw_fd()).context(what)?;
     if stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3) {
         Ok(fd)

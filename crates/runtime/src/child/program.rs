@@ -18,8 +18,9 @@ pub(super) fn make_cwd(cwd: &Path) -> Result<()> {
     if cwd.exists() {
         return Ok(());
     }
-    std::fs::create_dir_all(cwd)
-        .map_err(|e| Error::from(e).wrap(format!("process.cwd: mkdir({cwd:?})")).remedy("create it in the image"))
+    std::fs::create_dir_all(cwd).map_err(|e| {
+        Error::from(e).wrap(format!("process.cwd: mkdir({cwd:?})")).remedy("create it in the image")
+    })
 }
 
 /// Goes to the working directory.
@@ -32,7 +33,9 @@ pub(super) fn enter_cwd(cwd: &Path) -> Result<(), (Errno, String)> {
 pub(super) fn verify_cwd(cwd: &Path) -> Result<()> {
     match nix::unistd::getcwd() {
         Ok(path) if path.is_absolute() => Ok(()),
-        _ => Err(Error::invalid(format!("process.cwd: {cwd:?} leads out of the container's root file system"))),
+        _ => {
+            Err(Error::invalid(format!("process.cwd: {cwd:?} leads out of the container's root file system")))
+        }
     }
 }
 
@@ -63,7 +66,10 @@ fn home_of(uid: u32) -> Option<String> {
 fn find_home(passwd: &str, uid: u32) -> Option<String> {
     passwd.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
-        (fields.get(2)?.parse() == Ok(uid)).then(|| fields.get(5).copied())?.filter(|h| !h.is_empty()).map(Into::into)
+        (fields.get(2)?.parse() == Ok(uid))
+            .then(|| fields.get(5).copied())?
+            .filter(|h| !h.is_empty())
+            .map(Into::into)
     })
 }
 
@@ -77,7 +83,8 @@ pub(super) fn find(args: &[CString], env: &[CString]) -> Result<CString> {
     let mut refused = None;
     for dir in path.unwrap_or_default().split(|b| *b == b':') {
         let dir = if dir.is_empty() { Path::new(".") } else { Path::new(OsStr::from_bytes(dir)) };
-        let Ok(candidate) = CString::new(dir.join(OsStr::from_bytes(name.as_bytes())).as_os_str().as_bytes()) else {
+        let Ok(candidate) = CString::new(dir.join(OsStr::from_bytes(name.as_bytes())).as_os_str().as_bytes())
+        else {
             continue;
         };
         match executable(&candidate) {
@@ -90,7 +97,9 @@ pub(super) fn find(args: &[CString], env: &[CString]) -> Result<CString> {
         Some(candidate) => not_runnable(&candidate, Errno::EACCES),
         None => Error::new(
             ErrorKind::ProgramNotFound,
-            format!("process.args: exec: {name:?}: executable file not found in $PATH; check args[0] and PATH in process.env"),
+            format!(
+                "process.args: exec: {name:?}: executable file not found in $PATH; check args[0] and PATH in process.env"
+            ),
         ),
     })
 }
@@ -110,7 +119,9 @@ fn executable(path: &CStr) -> Result<(), Errno> {
 fn not_runnable(path: &CStr, errno: Errno) -> Error {
     let (kind, why) = match errno {
         Errno::ENOENT | Errno::ENOTDIR => (ErrorKind::ProgramNotFound, "no such file or directory"),
-        Errno::EACCES => (ErrorKind::ProgramNotExecutable, "permission denied; it has to be executable by process.user"),
+        Errno::EACCES => {
+            (ErrorKind::ProgramNotExecutable, "permission denied; it has to be executable by process.user")
+        }
         Errno::EISDIR => (ErrorKind::ProgramNotExecutable, "is a directory"),
         _ => (ErrorKind::System, errno.desc()),
     };
@@ -121,7 +132,8 @@ fn not_runnable(path: &CStr, errno: Errno) -> Error {
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nbad line\n:::::\nweb:x:33:33::/srv/web:\nnohome:x:7:7:::\n";
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/sh\nbad line\n:::::\nweb:x:33:33::/srv/web:\nnohome:x:7:7:::\n";
 
     #[test]
     fn home_comes_from_the_line_of_the_uid() {

@@ -20,7 +20,12 @@ pub(super) struct Init {
 }
 
 /// Clones it. Only the parent returns.
-pub(super) fn clone_init(plan: &Plan, cgroup: Option<&OwnedFd>, context: &Rc<ChildContext>, channel: &Channel) -> Result<Init> {
+pub(super) fn clone_init(
+    plan: &Plan,
+    cgroup: Option<&OwnedFd>,
+    context: &Rc<ChildContext>,
+    channel: &Channel,
+) -> Result<Init> {
     let cgroup = cgroup.map(AsRawFd::as_raw_fd);
     let namespaces = own_flags(&plan.namespaces);
     if !join::needed(&plan.namespaces) {
@@ -66,5 +71,8 @@ fn joined_init(channel: &Channel) -> Result<Init> {
 /// Waits for a process that ends by itself at once.
 pub(super) fn reap(process: &Init) {
     let _ = crate::process::wait_readable(process.pidfd.as_fd(), 10_000);
-    let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(process.pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+    let _ = nix::sys::wait::waitpid(
+        nix::unistd::Pid::from_raw(process.pid),
+        Some(nix::sys::wait::WaitPidFlag::WNOHANG),
+    );
 }

@@ -72,7 +72,9 @@ fn join_all(plan: &Plan) -> Result<()> {
     }
     for (kind, path, file) in refused {
         enter(*kind, file).context(|| describe(*kind, path)).map_err(|e| {
-            e.remedy("the caller has no privilege over the user namespace that owns it; join that one as well")
+            e.remedy(
+                "the caller has no privilege over the user namespace that owns it; join that one as well",
+            )
         })?;
     }
     if plan.namespaces.time.is_new() {
@@ -107,7 +109,9 @@ fn new_time_namespace(plan: &Plan) -> Result<()> {
         .collect();
     let path = "/proc/self/timens_offsets";
     let write = || File::options().write(true).open(path)?.write_all(text.as_bytes());
-    write().context(|| format!("linux.timeOffsets: write({path:?}, {:?})", text.trim_end())).map_err(|e: Error| {
-        e.remedy("offsets of a time namespace need CAP_SYS_TIME over the user namespace that owns it")
-    })
+    write().context(|| format!("linux.timeOffsets: write({path:?}, {:?})", text.trim_end())).map_err(
+        |e: Error| {
+            e.remedy("offsets of a time namespace need CAP_SYS_TIME over the user namespace that owns it")
+        },
+    )
 }

@@ -79,7 +79,11 @@ impl Helper {
         if !wait_readable(pidfd.as_fd(), HELPER_LIMIT_MS)? {
             let _ = self.child.kill();
             let _ = self.child.wait();
-            return Err(Error::system(format!("{} did not end within {} s", self.line, HELPER_LIMIT_MS / 1000)));
+            return Err(Error::system(format!(
+                "{} did not end within {} s",
+                self.line,
+                HELPER_LIMIT_MS / 1000
+            )));
         }
         let output = self.child.wait_with_output().context(|| self.line.clone())?;
         if output.status.success() {

@@ -107,7 +107,8 @@ impl Launch {
         let (ours, childs) = Channel::pair()?;
         let path = self.slot.path().join(NOTIFY);
         let near = ours.as_fd();
-        let (listener, [accept]) = opened_by(near, || NotifyListener::new(&path).map_err(|e| Error::system(chain(&e))))?;
+        let (listener, [accept]) =
+            opened_by(near, || NotifyListener::new(&path).map_err(|e| Error::system(chain(&e))))?;
         let ((main_sender, receiver), [_, readable]) =
             opened_by(near, || main_channel().map_err(|e| Error::system(chain(&e))))?;
         let (sender, init_receiver) = init_channel().map_err(|e| Error::system(chain(&e)))?;
@@ -229,7 +230,9 @@ impl Launch {
     }
 
     fn next_event(&mut self, hooks: Option<&HookChannel>) -> Result<Event> {
-        let (Some(channel), Some(signals)) = (&self.channel, &mut self.signals) else { return Ok(Event::ChildGone) };
+        let (Some(channel), Some(signals)) = (&self.channel, &mut self.signals) else {
+            return Ok(Event::ChildGone);
+        };
         loop {
             let (report, signal, hook) = {
                 let mut fds = vec![
@@ -269,7 +272,8 @@ impl Launch {
     }
 
     fn pass_listener(&self, number: i32) -> Result<()> {
-        if let (Some(listener), Some(init), Some(channel)) = (&self.plan.listener, &self.init, &self.channel) {
+        if let (Some(listener), Some(init), Some(channel)) = (&self.plan.listener, &self.init, &self.channel)
+        {
             sockets::send_listener(&self.plan, listener, init.pid, init.pidfd.as_fd(), number)?;
             channel.send(&ToChild::ListenerSent)?;
         }
@@ -278,7 +282,10 @@ impl Launch {
 
     /// The first process ended without a word: what the kernel says of it.
     fn early_end(&self) -> Error {
-        let why = self.init.as_ref().map(|init| waitid(Id::PIDFd(init.pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT));
+        let why = self
+            .init
+            .as_ref()
+            .map(|init| waitid(Id::PIDFd(init.pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT));
         match why {
             Some(Ok(WaitStatus::Signaled(_, signal, _))) => {
                 let error = Error::system(format!("the container's first process was killed by {signal}"));
@@ -290,7 +297,9 @@ impl Launch {
                     error
                 }
             }
-            Some(Ok(status)) => Error::system(format!("the container's first process ended early: {status:?}")),
+            Some(Ok(status)) => {
+                Error::system(format!("the container's first process ended early: {status:?}"))
+            }
             _ => Error::system("the container's first process ended early"),
         }
     }
@@ -352,7 +361,9 @@ impl Drop for Launch {
         let poststop = self.record.hooks.as_ref().and_then(|h| h.poststop().clone());
         if let (Some(list), true) = (poststop, self.record.init.is_some()) {
             // runtime-spec, runtime.md "Lifecycle": poststop runs when creation fails as well.
-            if let Err(error) = hooks::run("poststop", &list, &HookState::of(&self.record, Status::Stopped), None) {
+            if let Err(error) =
+                hooks::run("poststop", &list, &HookState::of(&self.record, Status::Stopped), None)
+            {
                 tracing::warn!("{error}");
             }
         }
@@ -376,7 +387,9 @@ fn set_rlimits(pid: i32, plan: &Plan) -> Result<()> {
     for (resource, soft, hard) in &plan.finish.rlimits {
         sys::process::set_rlimit(pid, *resource, *soft, *hard)
             .context(|| format!("process.rlimits: prlimit(resource {resource}, soft {soft}, hard {hard})"))
-            .map_err(|e| e.remedy("only root may raise a hard limit; see the caller's own with `ulimit -aH`"))?;
+            .map_err(|e| {
+                e.remedy("only root may raise a hard limit; see the caller's own with `ulimit -aH`")
+            })?;
     }
     Ok(())
 }

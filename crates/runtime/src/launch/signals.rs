@@ -46,7 +46,7 @@ impl AsFd for Signals {
     }
 }
 
-/// In the child: nothing blocked, every action the default one.
+/// In the child: nothing blocked, and no action of ours.
 pub(crate) fn reset() -> Result<()> {
     crate::sys::process::reset_signal_actions();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).context(|| "sigprocmask")

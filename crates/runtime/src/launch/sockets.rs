@@ -32,7 +32,13 @@ pub(crate) fn send_fd(socket: BorrowedFd<'_>, text: &[u8], fd: BorrowedFd<'_>) -
 
 /// Hands a seccomp listener of the child's to its agent, with the state of the container process:
 /// runtime-spec, config-linux.md "The Container Process State".
-pub(crate) fn send_listener(plan: &Plan, listener: &Listener, pid: i32, pidfd: BorrowedFd<'_>, number: i32) -> Result<()> {
+pub(crate) fn send_listener(
+    plan: &Plan,
+    listener: &Listener,
+    pid: i32,
+    pidfd: BorrowedFd<'_>,
+    number: i32,
+) -> Result<()> {
     let fd = sys::process::pidfd_getfd(pidfd, number).context(|| format!("pidfd_getfd({pid}, {number})"))?;
     let socket = connect(&listener.path, "linux.seccomp.listenerPath")?;
     let state = json!({

@@ -25,12 +25,16 @@ pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<(
     let not_running = || {
         Error::new(
             ErrorKind::WrongState,
-            format!("container not running: \"{id}\" has stopped, and no process is left to get signal {signal}"),
+            format!(
+                "container not running: \"{id}\" has stopped, and no process is left to get signal {signal}"
+            ),
         )
     };
     match record.init {
         _ if status == Status::Stopped => Err(not_running()),
-        Some(init) => init.signal(signal).map_err(|e| if e.kind() == ErrorKind::WrongState { not_running() } else { e }),
+        Some(init) => {
+            init.signal(signal).map_err(|e| if e.kind() == ErrorKind::WrongState { not_running() } else { e })
+        }
         None => Err(not_running()),
     }
 }
@@ -38,7 +42,9 @@ pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<(
 /// A signal by number or by name, with or without `SIG`.
 pub fn parse_signal(text: &str) -> Result<i32> {
     let unknown = || {
-        Error::invalid(format!("unknown signal {text:?}; give a name such as TERM or SIGTERM, or a number from 1 to 64"))
+        Error::invalid(format!(
+            "unknown signal {text:?}; give a name such as TERM or SIGTERM, or a number from 1 to 64"
+        ))
     };
     if let Ok(number) = text.parse::<i32>() {
         // 0 asks only whether the process is there: kill(2).
@@ -68,9 +74,15 @@ mod tests {
 
     #[test]
     fn signals_by_name_and_number() {
-        for (text, number) in
-            [("TERM", 15), ("SIGTERM", 15), ("sigkill", 9), ("9", 9), ("0", 0), ("RTMIN+1", 35), ("SIGRTMAX", 64)]
-        {
+        for (text, number) in [
+            ("TERM", 15),
+            ("SIGTERM", 15),
+            ("sigkill", 9),
+            ("9", 9),
+            ("0", 0),
+            ("RTMIN+1", 35),
+            ("SIGRTMAX", 64),
+        ] {
             assert_eq!(parse_signal(text).unwrap(), number, "{text}");
         }
         for text in ["", "SIG", "FOO", "-1", "65", "RTMIN+99", "RTMAX-64"] {

@@ -7,6 +7,7 @@ use rootling_rootless::host::Host;
 
 use crate::error::{Error, Result, chain};
 use crate::plan::{CreateOptions, Plan};
+use crate::self_exe;
 
 /// Takes what the user should know and is no failure, a line each.
 pub type Warn<'a> = &'a mut dyn FnMut(String);
@@ -42,5 +43,7 @@ pub(super) fn plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
         }
     }
     validate::spec(&spec).map_err(|e| Error::invalid(chain(&e)))?;
-    Plan::new(spec, &host, options, warn)
+    let plan = Plan::new(spec, &host, options, warn)?;
+    self_exe::protect(&plan)?;
+    Ok(plan)
 }

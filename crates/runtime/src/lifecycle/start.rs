@@ -17,18 +17,35 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
     match slot.status(&record) {
         Status::Created => {}
         Status::Stopped => {
-            return Err(wrong_state("cannot start a container that has stopped", id, "delete it and create it again"));
+            return Err(wrong_state(
+                "cannot start a container that has stopped",
+                id,
+                "delete it and create it again",
+            ));
         }
-        Status::Creating => return Err(wrong_state("is still being created", id, "wait for its create to end")),
+        Status::Creating => {
+            return Err(wrong_state("is still being created", id, "wait for its create to end"));
+        }
         Status::Running | Status::Paused => {
-            return Err(wrong_state("cannot start an already running container", id, "nothing is left to be started"));
+            return Err(wrong_state(
+                "cannot start an already running container",
+                id,
+                "nothing is left to be started",
+            ));
         }
     }
     let mut connection = match UnixStream::connect(slot.notify_path()) {
         Ok(connection) => connection,
         // Another start was faster.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound || e.kind() == std::io::ErrorKind::ConnectionRefused => {
-            return Err(wrong_state("cannot start an already running container", id, "nothing is left to be started"));
+        Err(e)
+            if e.kind() == std::io::ErrorKind::NotFound
+                || e.kind() == std::io::ErrorKind::ConnectionRefused =>
+        {
+            return Err(wrong_state(
+                "cannot start an already running container",
+                id,
+                "nothing is left to be started",
+            ));
         }
         Err(e) => return Err(e).context(|| "connect to the notify socket"),
     };
@@ -37,7 +54,9 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
     let mut text = Vec::new();
     connection.read_to_end(&mut text).context(|| "read from the notify socket")?;
     if !text.is_empty() {
-        return Err(serde_json::from_slice(&text).unwrap_or_else(|_| Error::system(String::from_utf8_lossy(&text))));
+        return Err(
+            serde_json::from_slice(&text).unwrap_or_else(|_| Error::system(String::from_utf8_lossy(&text)))
+        );
     }
     if let Some(list) = record.hooks.as_ref().and_then(|h| h.poststart().as_ref())
         && let Err(error) = hooks::run("poststart", list, &HookState::of(&record, Status::Running), None)

@@ -94,14 +94,7 @@ fn configure(context: &OwnedFd, command: u32, key: Option<&str>, value: Option<&
     let pointer = |s: &Option<CString>| s.as_ref().map_or(std::ptr::null(), |s| s.as_ptr());
     // SAFETY: key and value are C strings that outlive the call, or null where the command takes none.
     let ret = unsafe {
-        libc::syscall(
-            libc::SYS_fsconfig,
-            context.as_raw_fd(),
-            command,
-            pointer(&key),
-            pointer(&value),
-            0,
-        )
+        libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, pointer(&key), pointer(&value), 0)
     };
     super::check(ret).map(drop)
 }
@@ -113,12 +106,7 @@ pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &Path, flags: i32) -> Res
 }
 
 /// openat2(2).
-pub(crate) fn openat2(
-    at: BorrowedFd<'_>,
-    path: &Path,
-    flags: i32,
-    resolve: u64,
-) -> Result<OwnedFd, Errno> {
+pub(crate) fn openat2(at: BorrowedFd<'_>, path: &Path, flags: i32, resolve: u64) -> Result<OwnedFd, Errno> {
     let path = c_path(path)?;
     // SAFETY: open_how is plain data for which all zeroes is valid.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };

@@ -127,17 +127,23 @@ pub(crate) fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Resul
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: the structure outlives the call; the old value is not asked for.
     let ret = unsafe {
-        libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, std::ptr::null_mut::<libc::rlimit64>())
+        libc::syscall(
+            libc::SYS_prlimit64,
+            pid,
+            resource,
+            &raw const limit,
+            std::ptr::null_mut::<libc::rlimit64>(),
+        )
     };
     super::check(ret).map(drop)
 }
 
-/// Puts back what the Rust runtime and our parent changed: default action for every signal.
+/// Puts back the one action that the Rust runtime changes and execve(2) keeps: it ignores SIGPIPE.
+///
+/// What the caller of the runtime ignores stays ignored, as in runc; handlers end with execve anyway.
 pub(crate) fn reset_signal_actions() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL installs no handler; SIGKILL, SIGSTOP and glibc's own two are refused.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
-    }
+    // SAFETY: SIG_DFL installs no handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
 /// `pidfd_open(2)`, Linux 5.3.
