@@ -1,83 +1,54 @@
 //! Cgroup mounts, as the ones that they come to on this host.
-//!
-//! libcontainer decides by the host's own mounts and fails on a hybrid one; here they become mounts
-//! that it makes without looking: cgroup2 by its own name, or binds of the container's directories.
 
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
-use oci_spec::runtime::Mount;
 use rootling_cgroup::Cgroup;
+use rootling_config::mounts::Bind;
 use rootling_config::namespaces::NamespaceSet;
 
-use crate::error::{Error, Result};
-use crate::lower::{Action, CgroupMount, Fixup, Lowered, attr, lowered_options, new_mount};
+use crate::lower::{MountKind, MountPlan};
 
 /// Where every distribution mounts cgroups.
 const MOUNT: &str = "/sys/fs/cgroup";
 
-/// Puts the cgroup mounts of the spec into the lowered one.
-pub(crate) fn place(lowered: &mut Lowered, cgroup: &Cgroup, namespaces: &NamespaceSet) -> Result<()> {
-    if lowered.cgroup_mounts.is_empty() {
-        return Ok(());
-    }
-    let spec = Rc::get_mut(&mut lowered.spec).ok_or_else(|| Error::system("the lowered spec is in use"))?;
-    let mounts = spec.mounts_mut().get_or_insert_with(Vec::new);
-    let unified = statfs(MOUNT).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC);
-    // From the last on, so that the places of the others stay true.
-    for mount in std::mem::take(&mut lowered.cgroup_mounts).into_iter().rev() {
-        let new = if unified {
-            vec![unified_mount(&mount, cgroup, namespaces)?]
+/// Replaces the cgroup mounts of the plan, now that the container's cgroup is known.
+pub(crate) fn place(mounts: &mut [MountPlan], cgroup: &Cgroup, namespaces: &NamespaceSet) {
+    for mount in mounts.iter_mut().filter(|m| m.kind == MountKind::Cgroup) {
+        let unified = statfs(MOUNT).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC);
+        if !unified {
+            mount.kind = legacy(cgroup);
+        } else if namespaces.cgroup.is_new() || nix::unistd::geteuid().is_root() {
+            mount.kind = MountKind::New { kind: "cgroup2".into(), source: "cgroup".into() };
         } else {
-            legacy_mounts(&mount, cgroup, &mut lowered.fixups)?
-        };
-        mounts.splice(mount.at..mount.at, new);
+            // Without a cgroup namespace of its own, an ordinary user may only show what is mounted.
+            let own = cgroup.paths().remove("").unwrap_or_else(|| MOUNT.to_owned());
+            mount.kind = MountKind::Bind(own.into());
+            mount.options.bind = Some(Bind::Recursive);
+        }
     }
-    Ok(())
 }
 
-fn unified_mount(mount: &CgroupMount, cgroup: &Cgroup, namespaces: &NamespaceSet) -> Result<Mount> {
-    let flags = lowered_options(&mount.options);
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    if namespaces.cgroup.is_new() || nix::unistd::geteuid().is_root() {
-        return new_mount("cgroup2", "cgroup", &mount.destination, &flags);
-    }
-    // Without a cgroup namespace of its own, an ordinary user may only show what is mounted already.
-    let own = cgroup.paths().remove("").unwrap_or_else(|| MOUNT.to_owned());
-    let flags: Vec<&str> = ["rbind"].into_iter().chain(flags).collect();
-    new_mount("bind", &own, &mount.destination, &flags)
-}
-
-/// One directory for each hierarchy in a tmpfs, as the host has them.
-fn legacy_mounts(mount: &CgroupMount, cgroup: &Cgroup, fixups: &mut Vec<Fixup>) -> Result<Vec<Mount>> {
-    let flags = lowered_options(&mount.options);
-    let flags: Vec<&str> = ["rbind"].into_iter().chain(flags.iter().map(String::as_str)).collect();
-    let tmpfs = ["nosuid", "nodev", "noexec", "mode=755"];
-    let mut mounts = vec![new_mount("tmpfs", "tmpfs", &mount.destination, &tmpfs)?];
-    let mut links = Vec::new();
+/// The container's directory of each hierarchy, as the host has them mounted.
+fn legacy(cgroup: &Cgroup) -> MountKind {
+    let (mut hierarchies, mut links): (Vec<(String, PathBuf)>, Vec<(String, String)>) =
+        (Vec::new(), Vec::new());
     for (controller, path) in cgroup.paths().into_iter().filter(|(name, _)| !name.is_empty()) {
         let controller = controller.trim_start_matches("name=").to_owned();
-        let Some(hierarchy) = hierarchy_of(Path::new(&path)) else { continue };
-        if hierarchy == controller || !links.iter().any(|(_, to)| *to == hierarchy) {
-            mounts.push(new_mount("bind", &path, &mount.destination.join(&hierarchy), &flags)?);
+        let path = PathBuf::from(path);
+        let Some(name) = hierarchy_of(&path) else { continue };
+        if !hierarchies.iter().any(|(known, _)| *known == name) {
+            hierarchies.push((name.clone(), path));
         }
-        if hierarchy != controller {
-            links.push((controller, hierarchy));
+        if name != controller {
+            links.push((controller, name));
         }
     }
-    let mut fix = |action| fixups.push(Fixup { destination: mount.destination.clone(), action });
-    if !links.is_empty() {
-        fix(Action::ControllerLinks(links));
-    }
-    if mount.options.set & libc::MS_RDONLY != 0 {
-        fix(Action::Attributes { set: attr::RDONLY, clear: 0 });
-    }
-    Ok(mounts)
+    MountKind::CgroupV1 { hierarchies, links }
 }
 
 /// The name of the hierarchy that a cgroup directory is in: the first below the mounts.
 fn hierarchy_of(path: &Path) -> Option<String> {
-    let below: PathBuf = path.strip_prefix(MOUNT).ok()?.to_owned();
+    let below = path.strip_prefix(MOUNT).ok()?;
     below.iter().next().map(|name| name.to_string_lossy().into_owned())
 }

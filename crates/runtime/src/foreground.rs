@@ -14,7 +14,7 @@ use crate::error::{Context, Error, Result};
 use crate::launch::Launched;
 use crate::sys;
 
-/// Receives the master of the container's terminal.
+/// Receives the master of the container's terminal, and gives it the size of the caller's.
 pub(crate) fn receive_terminal(socket: &OwnedFd) -> Result<OwnedFd> {
     let mut text = [0u8; 64];
     let mut parts = [IoSliceMut::new(&mut text)];
@@ -26,7 +26,9 @@ pub(crate) fn receive_terminal(socket: &OwnedFd) -> Result<OwnedFd> {
         ControlMessageOwned::ScmRights(fds) => fds.first().copied(),
         _ => None,
     });
-    fd.map(sys::fds::adopt).ok_or_else(|| Error::system("the container sent no terminal"))
+    let master = fd.map(sys::fds::adopt).ok_or_else(|| Error::system("the container sent no terminal"))?;
+    resize(master.as_fd());
+    Ok(master)
 }
 
 /// The caller's terminal in raw mode; put back when dropped, however the run ends.
@@ -55,10 +57,7 @@ impl Drop for RawMode {
 /// Waits for the container's end, forwarding signals and its terminal; its exit code.
 pub(crate) fn wait(launched: &mut Launched) -> Result<i32> {
     let raw = match &launched.terminal {
-        Some(master) => {
-            resize(master.as_fd());
-            RawMode::enter()?
-        }
+        Some(_) => RawMode::enter()?,
         None => None,
     };
     let mut relay = launched.terminal.take().map(Relay::new);

@@ -107,7 +107,6 @@ pub(crate) struct Plan {
     pub(crate) annotations: HashMap<String, String>,
     pub(crate) namespaces: NamespaceSet,
     pub(crate) time_offsets: Option<HashMap<String, LinuxTimeOffset>>,
-    pub(crate) joined_hostname: (Option<String>, Option<String>),
     pub(crate) maps: Option<Maps>,
     pub(crate) lowered: Lowered,
     pub(crate) finish: Finish,
@@ -133,7 +132,6 @@ impl Plan {
         let maps = maps(&spec, &namespaces, host)?;
         let (seccomp, listener) = seccomp_program(&mut spec, options, warn)?;
         let hooks = spec.hooks_mut().take();
-        let joined_hostname = joined_hostname(&spec, &namespaces);
         let finish = finish(&mut spec, &namespaces, hooks.as_ref(), seccomp, options, warn)?;
         let linux = spec.linux_mut().get_or_insert_with(Default::default);
         let resources = linux.resources_mut().take();
@@ -150,7 +148,6 @@ impl Plan {
             annotations,
             namespaces,
             time_offsets,
-            joined_hostname,
             maps,
             lowered,
             finish,
@@ -237,14 +234,6 @@ fn seccomp_program(
         None => None,
     };
     Ok((program, listener))
-}
-
-/// libcontainer sets names only in a uts namespace of its own making.
-fn joined_hostname(spec: &Spec, namespaces: &NamespaceSet) -> (Option<String>, Option<String>) {
-    match namespaces.uts.path() {
-        Some(_) => (spec.hostname().clone(), spec.domainname().clone()),
-        None => (None, None),
-    }
 }
 
 fn finish(

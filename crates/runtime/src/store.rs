@@ -98,10 +98,17 @@ impl Store {
             Err(e) => return Some(Listed::Damaged(name.into(), e)),
             Ok(slot) => slot,
         };
+        // Without a record it is being made or removed this moment, or its maker was killed: only the
+        // last lasts.
+        for _ in 0..20 {
+            match slot.read() {
+                Ok(record) => return Some(Listed::Container(slot, Box::new(record))),
+                Err(_) if slot.is_locked() || !slot.path.exists() => return None,
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
+            }
+        }
         match slot.read() {
             Ok(record) => Some(Listed::Container(slot, Box::new(record))),
-            // Being made this moment, or removed since.
-            Err(_) if slot.is_locked() || !slot.path.exists() => None,
             Err(error) => Some(Listed::Damaged(name.into(), error)),
         }
     }

@@ -1,7 +1,6 @@
 //! Before libcontainer: the child gets ready to be root of its user namespace, and opens what will be
 //! out of reach once it is in the container.
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -12,26 +11,21 @@ use libcontainer::process::init::container_init_process;
 use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use oci_spec::runtime::Spec;
+use rootling_config::namespaces::clone_flag;
 
 use super::capture;
 use super::context::ChildContext;
 use super::devices::DeviceSource;
-use super::{devices, finish};
+use super::{devices, finish, mounts};
 use crate::error::{Context, Error, Result};
 use crate::launch::reset_signals;
-use crate::lower::{Action, Dev};
+use crate::lower::Dev;
 use crate::plan::Plan;
 use crate::report::{Channel, ToChild};
 use crate::sys;
-
-/// What was opened on the host for use inside.
-pub(super) struct Opened {
-    pub(super) devices: Vec<DeviceSource>,
-    /// The image's content under a `tmpcopyup` mount, one for each such fixup, in their order.
-    pub(super) copy_up: Vec<Option<OwnedFd>>,
-}
 
 /// Becomes the container, or reports why not and ends.
 pub(crate) fn run(context: Rc<ChildContext>) -> ! {
@@ -48,17 +42,26 @@ pub(crate) fn run(context: Rc<ChildContext>) -> ! {
 fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result<()> {
     reset_signals()?;
     die_with_runtime()?;
-    let Some(ToChild::Begin(pid)) = channel.receive()? else { return Ok(()) };
     let plan = &context.plan;
+    make_namespaces(plan)?;
+    let Some(ToChild::Begin(pid)) = channel.receive()? else { return Ok(()) };
     if plan.namespaces.user.is_set() {
         become_root()?;
         // The change of ids made the kernel forget it.
         die_with_runtime()?;
     }
-    name_joined_host(plan)?;
-    let opened = open_on_host(plan)?;
-    let finalizer =
-        Finalizer { context: Rc::clone(context), channel: Rc::clone(channel), opened: Rc::new(opened), pid };
+    check_root(plan)?;
+    let devices = devices::open_sources(&plan.lowered.devices, plan.lowered.dev == Dev::Plain)?;
+    finish_namespaces(plan)?;
+    if plan.namespaces.mount.is_set() {
+        mounts::make(plan)?;
+    }
+    let finalizer = Finalizer {
+        context: Rc::clone(context),
+        channel: Rc::clone(channel),
+        devices: Rc::new(devices),
+        pid,
+    };
     let listener = context.listener.borrow_mut().take().ok_or_else(|| Error::system("no notify socket"))?;
     let arguments = arguments(plan, pid, listener, finalizer);
     let (sender, receiver) =
@@ -67,7 +70,7 @@ fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result
     let (result, event) = capture::errors_of(|| container_init_process(&arguments, sender, receiver));
     match result {
         Ok(()) => Err(Error::system("libcontainer's init returned")),
-        Err(error) => Err(capture::explain(&error, event.as_deref(), plan)),
+        Err(error) => Err(capture::explain(&error, event.as_deref())),
     }
 }
 
@@ -88,8 +91,35 @@ fn become_root() -> Result<()> {
         .map_err(unmapped)
 }
 
-fn name_joined_host(plan: &Plan) -> Result<()> {
-    let (hostname, domainname) = &plan.joined_hostname;
+/// The namespaces that the mounts need, in one go; user, pid and joined ones are there already.
+///
+/// While the runtime writes the id maps: making them needs no mapped id.
+fn make_namespaces(plan: &Plan) -> Result<()> {
+    use oci_spec::runtime::LinuxNamespaceType as T;
+    let flags: u64 = [T::Uts, T::Ipc, T::Network, T::Mount]
+        .into_iter()
+        .filter(|kind| plan.namespaces.get(*kind).is_new())
+        .map(clone_flag)
+        .sum();
+    unshare(CloneFlags::from_bits_retain(flags as i32)).context(|| format!("unshare({flags:#x})"))
+}
+
+/// Those that have to wait until the process is in its cgroup, and root where it joins.
+fn finish_namespaces(plan: &Plan) -> Result<()> {
+    if plan.namespaces.cgroup.is_new() {
+        // Its root is the cgroup that the process is in at this moment: cgroup_namespaces(7).
+        unshare(CloneFlags::CLONE_NEWCGROUP).context(|| "unshare(CLONE_NEWCGROUP)")?;
+    }
+    if let Some(path) = plan.namespaces.mount.path() {
+        // Last, since the paths of all others are of the one before.
+        let what = || format!("mount namespace {path:?}");
+        let file = std::fs::File::open(path).context(what)?;
+        setns(file, CloneFlags::CLONE_NEWNS).context(what)?;
+    }
+    if !plan.namespaces.uts.is_set() {
+        return Ok(());
+    }
+    let (hostname, domainname) = &plan.lowered.names;
     if let Some(name) = hostname {
         nix::unistd::sethostname(name).context(|| format!("hostname {name:?}: sethostname"))?;
     }
@@ -97,34 +127,6 @@ fn name_joined_host(plan: &Plan) -> Result<()> {
         sys::process::set_domainname(name).context(|| format!("domainname {name:?}: setdomainname"))?;
     }
     Ok(())
-}
-
-fn open_on_host(plan: &Plan) -> Result<Opened> {
-    let root = nix::fcntl::open(
-        &plan.rootfs,
-        nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC,
-        nix::sys::stat::Mode::empty(),
-    );
-    let root = sys::fds::adopt(root.context(|| format!("root.path: open({:?})", plan.rootfs)).map_err(|e| {
-        e.remedy("every directory above it must let the container's root pass: chmod o+x, or use another place")
-    })?);
-    check_dev(&root)?;
-    let copy_up = plan
-        .lowered
-        .fixups
-        .iter()
-        .filter(|f| f.action == Action::CopyUp)
-        .map(|f| {
-            sys::mount::open_in_root(
-                root.as_fd(),
-                &relative(&f.destination),
-                libc::O_RDONLY | libc::O_DIRECTORY,
-            )
-            .ok()
-        })
-        .collect();
-    let defaults = plan.lowered.dev == Dev::Plain;
-    Ok(Opened { devices: devices::open_sources(&plan.lowered.devices, defaults)?, copy_up })
 }
 
 /// A path of the container, relative to its root.
@@ -135,18 +137,16 @@ pub(super) fn relative(path: &Path) -> PathBuf {
 
 /// libcontainer makes links and devices below `dev` by path: a link there could lead it out of the
 /// root file system, onto the host.
-fn check_dev(root: &OwnedFd) -> Result<()> {
-    match nix::sys::stat::fstatat(
-        Some(std::os::fd::AsRawFd::as_raw_fd(root)),
-        "dev",
-        nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
-    ) {
+fn check_root(plan: &Plan) -> Result<()> {
+    match nix::sys::stat::lstat(&plan.rootfs.join("dev")) {
         Ok(stat) if stat.st_mode & libc::S_IFMT == libc::S_IFDIR => Ok(()),
         Ok(_) => {
             Err(Error::invalid("the root file system's /dev is not a directory; replace it by an empty one"))
         }
         Err(Errno::ENOENT) => Ok(()),
-        Err(errno) => Err(errno).context(|| "stat of the root file system's /dev"),
+        Err(errno) => Err(errno).context(|| format!("root.path: {:?}", plan.rootfs)).map_err(|e| {
+            e.remedy("every directory above it must let the container's root pass: chmod o+x, or use another place")
+        }),
     }
 }
 
@@ -195,13 +195,13 @@ fn arguments(
 struct Finalizer {
     context: Rc<ChildContext>,
     channel: Rc<Channel>,
-    opened: Rc<Opened>,
+    devices: Rc<Vec<DeviceSource>>,
     pid: i32,
 }
 
 impl Executor for Finalizer {
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
-        let error = match finish::run(&self.context, &self.channel, &self.opened, self.pid) {
+        let error = match finish::run(&self.context, &self.channel, &self.devices, self.pid) {
             Ok(never) => match never {},
             Err(error) => error,
         };

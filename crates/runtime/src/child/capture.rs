@@ -1,6 +1,6 @@
 //! Errors of libcontainer in words that name the field.
 //!
-//! Its error types do not say which mount or which path failed; its log does. The first error that it
+//! Its error types do not say which path failed; its log does. The first error that it
 //! logs is kept, at no cost as long as nothing fails.
 
 use std::fmt::Write;
@@ -13,7 +13,6 @@ use tracing::span;
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 use crate::error::{Error, chain};
-use crate::plan::Plan;
 
 /// Runs `f` and returns its result and the text of the first error that was logged meanwhile.
 pub(super) fn errors_of<T>(f: impl FnOnce() -> T) -> (T, Option<String>) {
@@ -90,15 +89,8 @@ impl Visit for Text {
 }
 
 /// The error in our words: what was being done, what the kernel said, and what to do.
-pub(super) fn explain(error: &InitProcessError, event: Option<&str>, plan: &Plan) -> Error {
+pub(super) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
     let cause = cause(error);
-    if let Some(mount) = event.and_then(MountText::of) {
-        let error = Error::system(format!("mount {} on {}: {cause}", mount.source, mount.destination));
-        return match mount.hint(&cause, plan) {
-            Some(hint) => error.remedy(hint),
-            None => error,
-        };
-    }
     let text = match error {
         InitProcessError::Sysctl(_) => "linux.sysctl",
         InitProcessError::Hooks(_) => "error running createContainer hook",
@@ -135,61 +127,9 @@ fn detail(event: &str) -> Option<String> {
     (!message.is_empty() && message.len() < 200).then(|| message.to_owned())
 }
 
-/// A mount as libcontainer prints it in its log.
-struct MountText {
-    source: String,
-    destination: String,
-    kind: String,
-}
-
-impl MountText {
-    fn of(event: &str) -> Option<Self> {
-        let value = |key: &str| {
-            let rest = &event[event.find(key)? + key.len()..];
-            let rest = rest.strip_prefix("Some(").unwrap_or(rest);
-            rest.strip_prefix('"')?.split('"').next().map(str::to_owned)
-        };
-        let destination = value("destination: ")?;
-        let kind = value("typ: ").unwrap_or_default();
-        let source = value("source: ").filter(|s| !s.is_empty()).unwrap_or_else(|| kind.clone());
-        Some(Self { source, destination, kind })
-    }
-
-    fn hint(&self, cause: &str, plan: &Plan) -> Option<&'static str> {
-        if cause.contains("EPERM") || cause.contains("not permitted") {
-            return match self.kind.as_str() {
-                "sysfs" if !plan.namespaces.network.is_new() => Some(
-                    "an unprivileged sysfs mount needs its own network namespace; add one, or bind the host's /sys",
-                ),
-                "proc" if !plan.namespaces.pid.is_new() => Some(
-                    "an unprivileged proc mount needs its own pid namespace; add one, or bind the host's /proc",
-                ),
-                "proc" => Some("the /proc of the outer container is masked; there, allow it to be unmasked"),
-                "mqueue" => Some("an unprivileged mqueue mount needs its own ipc namespace; add one"),
-                "bind" => Some(
-                    "a flag of the source's mount is locked for this caller; keep nosuid, nodev, noexec and ro",
-                ),
-                _ => None,
-            };
-        }
-        let missing = cause.contains("ENOENT") || cause.contains("No such file");
-        (missing && self.kind == "bind").then_some("create the source, or remove the mount")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_logged_mount_gives_its_place() {
-        let event = r#"message=failed to mount Mount { destination: "/sys", typ: Some("sysfs"), source: Some("sysfs"), options: Some(["ro"]) }: syscall "#;
-        let mount = MountText::of(event).unwrap();
-        assert_eq!(
-            (mount.source.as_str(), mount.destination.as_str(), mount.kind.as_str()),
-            ("sysfs", "/sys", "sysfs")
-        );
-    }
 
     #[test]
     fn the_first_error_is_kept_and_the_rest_is_not() {

@@ -1,16 +1,16 @@
 //! Devices of the spec, and the ones of a `/dev` that libcontainer does not fill.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::mount::{MntFlags, umount2};
-use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstat, fstatat, mkdirat, mknodat};
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstat, fstatat, mknodat};
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
 
-use super::begin::relative;
+use super::mounts::directory;
 use super::paths::open_root;
 use crate::error::{Context, Error, Result, chain};
 use crate::sys;
@@ -142,7 +142,7 @@ fn make_one(root: &OwnedFd, source: &DeviceSource) -> Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Error::invalid("names no file"));
     };
-    let parent = make_parents(root, parent)?;
+    let parent = directory(root, parent)?;
     let at = Some(parent.as_raw_fd());
     let mode = Mode::from_bits_truncate(device.file_mode().unwrap_or(0o666) & 0o7777);
     match mknodat(at, name, kind(device), mode, number(device)) {
@@ -187,24 +187,4 @@ fn bind(parent: &OwnedFd, name: &std::ffi::OsStr, host: &OwnedFd) -> Result<()> 
         open_in_root(parent.as_fd(), Path::new(name), libc::O_PATH | libc::O_NOFOLLOW).context(|| "open")?;
     let copy = clone_tree(host.as_fd(), false).context(|| "open_tree")?;
     attach(copy.as_fd(), target.as_fd()).context(|| "bind the host's")
-}
-
-/// Makes the directories above a device, inside the root whatever the image has for links.
-fn make_parents(root: &OwnedFd, parent: &Path) -> Result<OwnedFd> {
-    let flags = libc::O_PATH | libc::O_DIRECTORY;
-    let mut so_far = PathBuf::new();
-    let mut dir = open_in_root(root.as_fd(), Path::new("."), flags).context(|| "open(\"/\")")?;
-    for name in relative(parent).iter().filter(|n| *n != ".") {
-        so_far.push(name);
-        let next = match open_in_root(root.as_fd(), &so_far, flags) {
-            Err(Errno::ENOENT) => {
-                mkdirat(Some(dir.as_raw_fd()), name, Mode::from_bits_truncate(0o755))
-                    .context(|| format!("mkdir(\"/{}\")", so_far.display()))?;
-                open_in_root(root.as_fd(), &so_far, flags)
-            }
-            other => other,
-        };
-        dir = next.context(|| format!("open(\"/{}\")", so_far.display()))?;
-    }
-    Ok(dir)
 }

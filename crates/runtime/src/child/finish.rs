@@ -9,9 +9,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 
-use super::begin::Opened;
 use super::context::ChildContext;
-use super::{console, devices, fixups, identity, paths, program};
+use super::devices::{self, DeviceSource};
+use super::{console, identity, paths, program};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::hooks;
 use crate::lower::Dev;
@@ -24,28 +24,31 @@ use crate::sys;
 pub(super) fn run(
     context: &ChildContext,
     channel: &Channel,
-    opened: &Opened,
+    devices: &[DeviceSource],
     pid: i32,
 ) -> Result<Infallible> {
     let plan = &context.plan;
     let finish = &plan.finish;
+    sys::memory::release_code();
     // First of all: whatever goes wrong from here on, no descriptor of the host's gets into the program.
     sys::fds::close_on_exec_from(3).context(|| "close_range")?;
     if finish.loopback {
         sys::net::loopback_up().context(|| "bring the loopback interface up")?;
     }
-    if plan.lowered.dev != Dev::Fresh {
+    if !matches!(plan.lowered.dev, Dev::Fresh { .. }) {
         devices::drop_scratch()?;
     }
     if plan.lowered.dev == Dev::Plain {
         devices::make_links()?;
     }
-    devices::make(&opened.devices)?;
+    devices::make(devices)?;
     if let Some(socket) = context.console.borrow_mut().take() {
         console::set_up(&socket, finish)?;
     }
     program::make_cwd(&finish.cwd)?;
-    fixups::apply(&plan.lowered.fixups, &opened.copy_up)?;
+    if plan.lowered.dev == (Dev::Fresh { readonly: true }) {
+        paths::close("/dev")?;
+    }
     seal(finish)?;
     let mut env = finish.env.clone();
     if finish.home_missing {
@@ -84,7 +87,7 @@ fn seal(finish: &Finish) -> Result<()> {
     paths::make_readonly(&finish.readonly_paths)?;
     paths::mask(&finish.masked_paths)?;
     if let Some((flags, recursive)) = finish.root_propagation {
-        fixups::set_root_propagation(flags, recursive)?;
+        paths::set_root_propagation(flags, recursive)?;
     }
     Ok(())
 }

@@ -8,8 +8,9 @@ mod console;
 mod context;
 mod devices;
 mod finish;
-mod fixups;
+mod hints;
 mod identity;
+mod mounts;
 mod paths;
 mod program;
 

@@ -22,9 +22,23 @@ pub(super) fn open_root() -> Result<OwnedFd> {
 
 /// Makes the root file system read-only, with the flags that it has.
 pub(super) fn readonly_root() -> Result<()> {
+    close("/").map_err(|e| e.wrap("root.readonly"))
+}
+
+/// Makes the mount at a path read-only.
+pub(super) fn close(path: &str) -> Result<()> {
+    let what = || format!("mount_setattr({path:?}, MOUNT_ATTR_RDONLY)");
     let root = open_root()?;
+    let target = open_in_root(root.as_fd(), &relative(Path::new(path)), libc::O_PATH).context(what)?;
     let attr = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
-    set_attr(root.as_fd(), false, &attr).context(|| "root.readonly: mount_setattr(\"/\", MOUNT_ATTR_RDONLY)")
+    set_attr(target.as_fd(), false, &attr).context(what)
+}
+
+/// The wanted propagation of the root, when nothing is mounted any more.
+pub(super) fn set_root_propagation(flags: u64, recursive: bool) -> Result<()> {
+    let root = open_root()?;
+    let attr = MountAttr { propagation: flags, ..MountAttr::default() };
+    set_attr(root.as_fd(), recursive, &attr).context(|| "linux.rootfsPropagation: mount_setattr(\"/\")")
 }
 
 /// Opens a path that is to be covered; `None` when the image does not have it.

@@ -156,7 +156,8 @@ impl Launch {
             self.slot.write(&self.record)?;
         }
         let plan = Rc::get_mut(&mut self.plan).ok_or_else(|| Error::system("the plan is in use"))?;
-        crate::cgroup_mount::place(&mut plan.lowered, &self.record.cgroup, &plan.namespaces)
+        crate::cgroup_mount::place(&mut plan.lowered.mounts, &self.record.cgroup, &plan.namespaces);
+        Ok(())
     }
 
     /// Puts the child into its cgroup, unless it was cloned into it, and sets the limits.
@@ -309,6 +310,7 @@ impl Launch {
     pub(crate) fn commit(mut self, start: bool) -> Result<Launched> {
         let channel = self.channel.take().ok_or_else(|| Error::system("not launched"))?;
         let terminal = match self.terminal.take() {
+            // With its size before the program starts, which may ask for it at once.
             Some(socket) if start => Some(crate::foreground::receive_terminal(&socket)?),
             other => other,
         };

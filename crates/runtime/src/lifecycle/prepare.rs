@@ -7,7 +7,7 @@ use rootling_rootless::host::Host;
 
 use crate::error::{Error, Result, chain};
 use crate::plan::{CreateOptions, Plan};
-use crate::self_exe;
+use crate::{self_exe, sys};
 
 /// Takes what the user should know and is no failure, a line each.
 pub type Warn<'a> = &'a mut dyn FnMut(String);
@@ -30,6 +30,7 @@ pub fn adapt(spec: &mut Spec, host: &Host, options: &CreateOptions) -> Result<Ve
 
 /// The plan for a bundle.
 pub(super) fn plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
+    sys::memory::release_code();
     let loaded = load::bundle(&options.bundle).map_err(|e| Error::invalid(chain(&e)))?;
     loaded.warnings.into_iter().for_each(&mut *warn);
     let mut spec = loaded.spec;
@@ -45,5 +46,6 @@ pub(super) fn plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
     validate::spec(&spec).map_err(|e| Error::invalid(chain(&e)))?;
     let plan = Plan::new(spec, &host, options, warn)?;
     self_exe::protect(&plan)?;
+    sys::memory::release_code();
     Ok(plan)
 }
