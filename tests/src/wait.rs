@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// The longest that any wait of the suite lasts: far beyond what a loaded machine needs, so that
 /// reaching it means a hang.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 
 /// Waits until `condition` holds.
 pub fn eventually(what: &str, condition: impl FnMut() -> bool) {

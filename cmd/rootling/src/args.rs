@@ -45,8 +45,9 @@ pub(crate) struct Global {
     /// Who manages cgroups
     #[arg(long, global = true, value_name = "MANAGER", conflicts_with = "systemd_cgroup")]
     pub(crate) cgroup_manager: Option<CgroupManager>,
+    // Not after the name of the command: `spec` has a flag of that name, as in runc.
     /// Do without what only root may do: true, false or auto
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub(crate) rootless: Rootless,
     /// Print the version
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
@@ -202,7 +203,6 @@ pub(crate) struct Spec {
     /// Directory to write config.json to [default: this directory]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,
-    // A flag here and an option everywhere else, as in runc: its id differs from the global one.
     /// Write one for an ordinary user; the default unless the caller is root
     #[arg(long = "rootless", id = "spec_rootless")]
     pub(crate) rootless: bool,

@@ -91,10 +91,26 @@ impl Cgroup {
     /// Limits were asked for whose controllers the caller does not have, the cgroup exists with
     /// processes in it or frozen, or the kernel refuses to create it.
     pub fn prepare(request: &Request) -> Result<Self, CgroupError> {
-        Self::prepare_in(Path::new(MOUNT), request)
+        Self::prepare_announced(request, &mut |_| ())
     }
 
-    fn prepare_in(mount: &Path, request: &Request) -> Result<Self, CgroupError> {
+    /// The same, and tells of each cgroup before its first directory is made: whoever keeps that can
+    /// remove it even if this process ends in the middle.
+    ///
+    /// # Errors
+    /// As for [`prepare`](Self::prepare).
+    pub fn prepare_announced(
+        request: &Request,
+        announce: &mut dyn FnMut(&Self),
+    ) -> Result<Self, CgroupError> {
+        Self::prepare_in(Path::new(MOUNT), request, announce)
+    }
+
+    fn prepare_in(
+        mount: &Path,
+        request: &Request,
+        announce: &mut dyn FnMut(&Self),
+    ) -> Result<Self, CgroupError> {
         let wanted = Wanted::from(request.resources);
         if request.driver == Driver::Disabled {
             if !wanted.is_empty() {
@@ -104,16 +120,19 @@ impl Cgroup {
         }
         let limited = !wanted.is_empty();
         let unified = statfs(mount).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC);
+        let of = |backend| Self { backend, limited, rootless: request.rootless };
         let backend = if request.driver == Driver::Systemd {
             Some(Backend::Systemd(Box::new(Scope::plan(mount, unified, request, wanted)?)))
         } else if unified {
-            v2::place::create(mount, request, &wanted)?.map(|path| Backend::V2(Unified { path }))
+            let announce = &mut |path: &Path| announce(&of(Backend::V2(Unified { path: path.to_owned() })));
+            v2::place::create(mount, request, &wanted, announce)?.map(|path| Backend::V2(Unified { path }))
         } else if request.rootless && !limited && request.path.is_none() {
             None
         } else {
-            v1::place::create(mount, request, &wanted)?.map(Backend::V1)
+            let announce = &mut |legacy: Legacy| announce(&of(Backend::V1(legacy)));
+            v1::place::create(mount, request, &wanted, announce)?.map(Backend::V1)
         };
-        Ok(Self { backend: backend.unwrap_or(Backend::None), limited, rootless: request.rootless })
+        Ok(of(backend.unwrap_or(Backend::None)))
     }
 
     /// Takes the annotations `org.systemd.property.*` as properties of the systemd scope, and
@@ -409,7 +428,7 @@ mod tests {
     fn a_host_without_cgroups_runs_an_ordinary_user() {
         let mount = tempfile::tempdir().unwrap();
         let user = Request { id: "web", rootless: true, ..Request::default() };
-        assert!(Cgroup::prepare_in(mount.path(), &user).unwrap().is_none());
+        assert!(Cgroup::prepare_in(mount.path(), &user, &mut |_| ()).unwrap().is_none());
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub(crate) fn place(mounts: &mut [MountPlan], cgroup: &Cgroup, namespaces: &Name
 
 /// The container's directory of each hierarchy, as the host has them mounted.
 fn legacy(cgroup: &Cgroup) -> MountKind {
-    let (mut hierarchies, mut links): (Vec<(String, PathBuf)>, Vec<(String, String)>) =
-        (Vec::new(), Vec::new());
+    let mut hierarchies: Vec<(String, PathBuf)> = Vec::new();
+    let mut links = Vec::new();
     for (controller, path) in cgroup.paths().into_iter().filter(|(name, _)| !name.is_empty()) {
         let controller = controller.trim_start_matches("name=").to_owned();
         let path = PathBuf::from(path);

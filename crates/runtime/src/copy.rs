@@ -49,22 +49,22 @@ fn copy_entry(from: RawFd, to: RawFd, name: &CStr, depth: usize) -> Result<()> {
         libc::S_IFLNK => {
             let target = readlinkat(Some(from), name).context(|| "readlink")?;
             symlinkat(target.as_os_str(), Some(to), name).context(|| "symlink")?;
-            return own(to, name, &stat);
+            own(to, name, &stat);
+            return Ok(());
         }
         kind => {
             mknodat(Some(to), name, SFlag::from_bits_truncate(kind), mode, stat.st_rdev)
                 .context(|| "mknod")?;
         }
     }
-    own(to, name, &stat)?;
+    own(to, name, &stat);
     fchmodat(Some(to), name, mode, FchmodatFlags::FollowSymlink).context(|| "chmod")
 }
 
-fn own(to: RawFd, name: &CStr, stat: &FileStat) -> Result<()> {
+fn own(to: RawFd, name: &CStr, stat: &FileStat) {
     let (uid, gid) = (Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)));
     // Ids that are not mapped cannot be given on; the container's root is the owner then.
     let _ = fchownat(Some(to), name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW);
-    Ok(())
 }
 
 fn copy_file(from: RawFd, to: RawFd, name: &CStr) -> Result<()> {

@@ -153,10 +153,7 @@ fn forward_signals(launched: &mut Launched, relay: Option<&Relay>) -> Result<()>
 fn reap_others(init: BorrowedFd<'_>) {
     loop {
         let next = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT);
-        let pid = match next {
-            Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)) => pid,
-            _ => return,
-        };
+        let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)) = next else { return };
         let first =
             waitid(Id::PIDFd(init), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT);
         if matches!(first, Ok(WaitStatus::Exited(p, _) | WaitStatus::Signaled(p, _, _)) if p == pid) {

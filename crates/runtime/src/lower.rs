@@ -246,7 +246,7 @@ fn lowered_process(process: Option<&Process>) -> Result<Process> {
     lowered.set_rlimits(None);
     lowered.set_no_new_privileges(None);
     lowered.set_apparmor_profile(process.apparmor_profile().clone().filter(|p| !p.is_empty()));
-    lowered.set_io_priority(process.io_priority().clone());
+    lowered.set_io_priority(*process.io_priority());
     lowered.set_scheduler(process.scheduler().clone());
     Ok(lowered)
 }

@@ -248,7 +248,7 @@ fn finish(
         .annotations()
         .as_ref()
         .is_some_and(|a| a.get("run.oci.keep_original_groups").is_some_and(|v| v == "1"));
-    let readonly_root = spec.root().as_ref().and_then(|r| r.readonly()).unwrap_or(false);
+    let readonly_root = spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false);
     let linux = spec.linux_mut().get_or_insert_with(Default::default);
     let readonly_paths = linux.readonly_paths_mut().take().unwrap_or_default();
     let masked_paths = linux.masked_paths_mut().take().unwrap_or_default();

@@ -23,7 +23,7 @@ pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
             runtime::kill(&roots::store(global)?, &parse_id(&args.id.id)?, signal, args.all)?;
         }
         Command::Delete(args) => {
-            runtime::delete(&roots::store(global)?, &parse_id(&args.id.id)?, args.force)?
+            runtime::delete(&roots::store(global)?, &parse_id(&args.id.id)?, args.force)?;
         }
         Command::Spec(args) => spec::spec(args)?,
     }

@@ -14,8 +14,14 @@ use crate::{CgroupError, Request, file, knob, procs};
 
 /// Creates the cgroups of `request` in the hierarchies mounted below `root`.
 ///
-/// `None` when an ordinary user may create it nowhere and asks for no limits.
-pub(crate) fn create(root: &Path, request: &Request, wanted: &Wanted) -> Result<Option<Legacy>, CgroupError> {
+/// `None` when an ordinary user may create it nowhere and asks for no limits. Where it may go is
+/// announced before anything is made.
+pub(crate) fn create(
+    root: &Path,
+    request: &Request,
+    wanted: &Wanted,
+    announce: &mut dyn FnMut(Legacy),
+) -> Result<Option<Legacy>, CgroupError> {
     if request.resources.is_some_and(|r| r.unified().as_ref().is_some_and(|u| !u.is_empty())) {
         return Err(CgroupError::UnifiedOnV1);
     }
@@ -26,6 +32,7 @@ pub(crate) fn create(root: &Path, request: &Request, wanted: &Wanted) -> Result<
         return none_mounted(root, request, wanted);
     }
     check_reusable(&paths)?;
+    announce(Legacy { paths: paths.clone(), rootless: request.rootless });
     let mut made = Vec::new();
     let result = mkdir_all(&mut paths, request.rootless, &mut made)
         .and_then(|denied| check_controllers(&paths, wanted, denied.as_ref()))

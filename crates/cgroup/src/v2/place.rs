@@ -3,20 +3,33 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
+
 use crate::path::{Own, below, clean};
 use crate::wanted::Wanted;
 use crate::{CgroupError, Request, file, procs, v2::freezer};
 
 /// Creates the cgroup of `request` below the cgroup2 mount `root`.
 ///
+/// Announces the directory before it is made.
+///
 /// `None` when an ordinary user has no cgroup to create it in and asks for no limits.
 pub(crate) fn create(
     root: &Path,
     request: &Request,
     wanted: &Wanted,
+    announce: &mut dyn FnMut(&Path),
 ) -> Result<Option<PathBuf>, CgroupError> {
     let mut denied = None;
     for dir in candidates(root, request)? {
+        if dir.exists() {
+            check_reusable(&dir)?;
+        }
+        // Where the caller may not write, mkdir is refused below and there is nothing to announce.
+        if dir.parent().is_none_or(|parent| access(parent, AccessFlags::W_OK) != Err(Errno::EACCES)) {
+            announce(&dir);
+        }
         match create_at(root, &dir, wanted) {
             Err(CgroupError::Create { path, source }) if request.rootless && file::is_denied(&source) => {
                 denied.get_or_insert((path, source));
@@ -214,7 +227,8 @@ mod tests {
     #[test]
     fn an_absolute_path_is_taken_from_the_mount() {
         let root = tempfile::tempdir().unwrap();
-        let dir = create(root.path(), &request(Some("/a/../b/web"), false), &Wanted::default()).unwrap();
+        let dir = create(root.path(), &request(Some("/a/../b/web"), false), &Wanted::default(), &mut |_| ())
+            .unwrap();
         assert_eq!(dir, Some(root.path().join("b/web")));
         assert!(root.path().join("b/web").is_dir());
     }
@@ -225,7 +239,7 @@ mod tests {
         let slice = root.path().join("slice");
         fill(root.path(), &[("cgroup.controllers", "cpu pids"), ("cgroup.subtree_control", "")]);
         fill(&slice, &[("cgroup.controllers", "cpu pids"), ("cgroup.subtree_control", "")]);
-        create(root.path(), &request(Some("/slice/web"), false), &Wanted::default()).unwrap();
+        create(root.path(), &request(Some("/slice/web"), false), &Wanted::default(), &mut |_| ()).unwrap();
         for dir in [root.path(), &slice] {
             let written = std::fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap();
             assert_eq!(written, "+cpu +pids");
@@ -236,7 +250,7 @@ mod tests {
     fn controllers_enabled_already_are_not_written_again() {
         let root = tempfile::tempdir().unwrap();
         fill(root.path(), &[("cgroup.controllers", "cpu pids"), ("cgroup.subtree_control", "pids cpu")]);
-        create(root.path(), &request(Some("/web"), false), &Wanted::default()).unwrap();
+        create(root.path(), &request(Some("/web"), false), &Wanted::default(), &mut |_| ()).unwrap();
         let control = std::fs::read_to_string(root.path().join("cgroup.subtree_control")).unwrap();
         assert_eq!(control, "pids cpu");
     }
@@ -245,7 +259,8 @@ mod tests {
     fn a_cgroup_with_processes_is_refused() {
         let root = tempfile::tempdir().unwrap();
         fill(&root.path().join("web/sub"), &[("cgroup.procs", "7\n")]);
-        let error = create(root.path(), &request(Some("/web"), false), &Wanted::default()).unwrap_err();
+        let error =
+            create(root.path(), &request(Some("/web"), false), &Wanted::default(), &mut |_| ()).unwrap_err();
         assert!(matches!(error, CgroupError::NotEmpty { count: 1, .. }), "{error}");
     }
 
@@ -253,7 +268,8 @@ mod tests {
     fn a_frozen_cgroup_is_refused() {
         let root = tempfile::tempdir().unwrap();
         fill(&root.path().join("web"), &[("cgroup.freeze", "1\n")]);
-        let error = create(root.path(), &request(Some("/web"), false), &Wanted::default()).unwrap_err();
+        let error =
+            create(root.path(), &request(Some("/web"), false), &Wanted::default(), &mut |_| ()).unwrap_err();
         assert!(matches!(error, CgroupError::Frozen { .. }), "{error}");
     }
 
@@ -261,7 +277,11 @@ mod tests {
     fn an_empty_cgroup_is_taken_over() {
         let root = tempfile::tempdir().unwrap();
         fill(&root.path().join("web"), &[("cgroup.procs", ""), ("cgroup.freeze", "0\n")]);
-        assert!(create(root.path(), &request(Some("/web"), false), &Wanted::default()).unwrap().is_some());
+        assert!(
+            create(root.path(), &request(Some("/web"), false), &Wanted::default(), &mut |_| ())
+                .unwrap()
+                .is_some()
+        );
     }
 
     #[test]
@@ -269,10 +289,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fill(&root.path().join("web"), &[("cgroup.procs", ""), ("cgroup.controllers", "pids\n")]);
         let wanted = wanting(r#"{"memory":{"limit":9000000},"pids":{"limit":5}}"#);
-        let error = create(root.path(), &request(Some("/web"), false), &wanted).unwrap_err().to_string();
+        let error =
+            create(root.path(), &request(Some("/web"), false), &wanted, &mut |_| ()).unwrap_err().to_string();
         assert!(error.contains("controller(s) memory, which"), "{error}");
         assert!(error.contains("Delegate=memory"), "{error}");
-        let error = create(root.path(), &request(Some("/a/b"), false), &wanted).unwrap_err();
+        let error = create(root.path(), &request(Some("/a/b"), false), &wanted, &mut |_| ()).unwrap_err();
         assert!(matches!(error, CgroupError::Read { .. }));
         assert!(!root.path().join("a").exists());
     }
@@ -285,9 +306,10 @@ mod tests {
             &[("cgroup.type", "domain invalid\n"), ("cgroup.controllers", "cpu memory")],
         );
         let memory = wanting(r#"{"memory":{"limit":9000000}}"#);
-        let error = create(root.path(), &request(Some("/web"), false), &memory).unwrap_err();
+        let error = create(root.path(), &request(Some("/web"), false), &memory, &mut |_| ()).unwrap_err();
         assert!(matches!(error, CgroupError::NotADomain { .. }), "{error}");
-        create(root.path(), &request(Some("/web"), false), &wanting(r#"{"cpu":{"shares":9}}"#)).unwrap();
+        create(root.path(), &request(Some("/web"), false), &wanting(r#"{"cpu":{"shares":9}}"#), &mut |_| ())
+            .unwrap();
         let kind = std::fs::read_to_string(root.path().join("web/cgroup.type")).unwrap();
         assert!(kind.starts_with("threaded"), "{kind}");
     }

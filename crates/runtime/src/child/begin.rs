@@ -28,12 +28,11 @@ use crate::report::{Channel, ToChild};
 use crate::sys;
 
 /// Becomes the container, or reports why not and ends.
-pub(crate) fn run(context: Rc<ChildContext>) -> ! {
-    // Held by this process too, the runtime's lock would outlive the runtime.
-    let _ = nix::unistd::close(context.state_dir);
+pub(crate) fn run(context: &Rc<ChildContext>) -> ! {
+    context.close_in_child();
     let Some(channel) = context.channel.borrow_mut().take() else { sys::exec::exit_now(1) };
     let channel = Rc::new(channel);
-    if let Err(error) = become_container(&context, &channel) {
+    if let Err(error) = become_container(context, &channel) {
         channel.send_failure(error);
     }
     sys::exec::exit_now(1)

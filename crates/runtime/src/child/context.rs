@@ -5,7 +5,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
 use libcontainer::notify_socket::NotifyListener;
-use libcontainer::process::channel::{InitReceiver, MainSender};
+use libcontainer::process::channel::{InitReceiver, InitSender, MainReceiver, MainSender};
 
 use crate::plan::Plan;
 use crate::report::{Channel, FromChild};
@@ -23,8 +23,11 @@ pub(crate) struct ChildContext {
     pub(crate) accept: OwnedFd,
     /// Where the terminal goes.
     pub(crate) console: RefCell<Option<OwnedFd>>,
-    /// The runtime's lock on the state directory, which must not live on in the child.
-    pub(crate) state_dir: RawFd,
+    /// The runtime's: its lock on the state directory and its ends of the channels. Held by the child
+    /// as well, the lock would outlive the runtime, and the end of a channel would never be seen.
+    pub(crate) runtimes: Vec<RawFd>,
+    /// The runtime's ends of libcontainer's channel.
+    pub(crate) hook_runtime: RefCell<Option<(MainReceiver, InitSender)>>,
 }
 
 impl ChildContext {
@@ -35,12 +38,23 @@ impl ChildContext {
         }
     }
 
+    /// In the child: closes what is the runtime's.
+    pub(crate) fn close_in_child(&self) {
+        for fd in &self.runtimes {
+            let _ = nix::unistd::close(*fd);
+        }
+        if let Some((receiver, sender)) = self.hook_runtime.borrow_mut().take() {
+            let _ = (receiver.close(), sender.close());
+        }
+    }
+
     /// In the runtime: closes what only the child uses, so that the child's end closes the channels.
-    pub(crate) fn close_in_parent(&self) {
+    pub(crate) fn close_in_parent(&self) -> Option<(MainReceiver, InitSender)> {
         self.channel.borrow_mut().take();
         self.console.borrow_mut().take();
         // These two close nothing when they are dropped.
         let _ = self.main_sender.borrow().close();
         let _ = self.init_receiver.borrow().close();
+        self.hook_runtime.borrow_mut().take()
     }
 }

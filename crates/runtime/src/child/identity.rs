@@ -26,7 +26,7 @@ pub(super) fn drop_bounding(finish: &Finish) -> Result<()> {
             // Not there in the first place: nothing to be dropped, and no privilege needed to say so.
             Err(Errno::EPERM) if sys::process::has_bounding(capability) == Ok(false) => {}
             other => {
-                other.context(|| format!("process.capabilities.bounding: drop capability {capability}"))?
+                other.context(|| format!("process.capabilities.bounding: drop capability {capability}"))?;
             }
         }
     }

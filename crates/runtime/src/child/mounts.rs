@@ -247,7 +247,7 @@ pub(super) fn directory(root: &OwnedFd, path: &Path) -> Result<OwnedFd> {
     let mut so_far = PathBuf::new();
     let mut dir =
         open_in_root(root.as_fd(), Path::new("."), flags).context(|| "open the root file system")?;
-    for name in relative(path).iter() {
+    for name in &relative(path) {
         so_far.push(name);
         let what = || format!("make /{} in the root file system", so_far.display());
         let next = match open_in_root(root.as_fd(), &so_far, flags) {

@@ -90,15 +90,13 @@ pub(super) fn mask(paths: &[String]) -> Result<()> {
         let Some((target, is_dir)) = open_target(&root, path, "linux.maskedPaths")? else { continue };
         let what = || format!("linux.maskedPaths: cover {path:?}");
         let copy = if is_dir {
-            match &empty {
-                Some(first) => clone_tree(first.as_fd(), false).context(what)?,
-                None => {
-                    let new = new_empty().context(what)?;
-                    attach(new.as_fd(), target.as_fd()).context(what)?;
-                    empty = Some(new);
-                    continue;
-                }
-            }
+            let Some(first) = &empty else {
+                let new = new_empty().context(what)?;
+                attach(new.as_fd(), target.as_fd()).context(what)?;
+                empty = Some(new);
+                continue;
+            };
+            clone_tree(first.as_fd(), false).context(what)?
         } else {
             clone_tree(null.as_fd(), false).context(what)?
         };

@@ -31,7 +31,7 @@ pub(super) fn clone_init(
     if !join::needed(&plan.namespaces) {
         return match clone(CloneOptions { namespaces, cgroup, sibling: false }, plan)? {
             Cloned::Parent { pid, pidfd } => Ok(Init { pid, pidfd }),
-            Cloned::Child => child::run(Rc::clone(context)),
+            Cloned::Child => child::run(context),
         };
     }
     match clone(CloneOptions { cgroup, ..CloneOptions::default() }, plan)? {

@@ -3,8 +3,9 @@
 //! They are joined in a process between the runtime and the container, so that the runtime itself
 //! never leaves its own.
 
+use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Write;
+use std::io::Write as _;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
@@ -38,7 +39,7 @@ pub(super) fn run(plan: &Plan, namespaces: u64, context: &Rc<ChildContext>) -> !
         .and_then(|()| join_all(plan))
         .and_then(|()| clone(CloneOptions { namespaces, cgroup: None, sibling: true }, plan));
     match result {
-        Ok(Cloned::Child) => child::run(Rc::clone(context)),
+        Ok(Cloned::Child) => child::run(context),
         Ok(Cloned::Parent { pid, .. }) => {
             context.tell(&FromChild::Cloned(pid));
             sys::exec::exit_now(0)
@@ -103,10 +104,11 @@ fn become_root() {
 fn new_time_namespace(plan: &Plan) -> Result<()> {
     unshare(CloneFlags::from_bits_retain(libc::CLONE_NEWTIME)).context(|| "unshare(CLONE_NEWTIME)")?;
     let Some(offsets) = plan.time_offsets.as_ref().filter(|o| !o.is_empty()) else { return Ok(()) };
-    let text: String = offsets
-        .iter()
-        .map(|(clock, o)| format!("{clock} {} {}\n", o.secs().unwrap_or(0), o.nanosecs().unwrap_or(0)))
-        .collect();
+    let mut text = String::new();
+    for (clock, offset) in offsets {
+        let (secs, nanosecs) = (offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
+        let _ = writeln!(text, "{clock} {secs} {nanosecs}");
+    }
     let path = "/proc/self/timens_offsets";
     let write = || File::options().write(true).open(path)?.write_all(text.as_bytes());
     write().context(|| format!("linux.timeOffsets: write({path:?}, {:?})", text.trim_end())).map_err(

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::errno::Errno;
 use oci_spec::runtime::LinuxIdMapping;
+use rootling_config::idmap::render;
 use rootling_rootless::idmap::MapWriter;
 
 use crate::error::{Context, Error, Result};
@@ -49,10 +50,6 @@ fn write_file(pid: i32, name: &str, text: &str) -> Result<()> {
     let path = format!("/proc/{pid}/{name}");
     let write = || OpenOptions::new().write(true).open(&path)?.write_all(text.as_bytes());
     write().context(|| format!("write({path:?}, {:?})", text.trim_end().replace('\n', ", ")))
-}
-
-fn render(maps: &[LinuxIdMapping]) -> String {
-    maps.iter().map(|m| format!("{} {} {}\n", m.container_id(), m.host_id(), m.size())).collect()
 }
 
 /// A running newuidmap or newgidmap.

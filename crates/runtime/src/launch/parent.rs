@@ -121,10 +121,11 @@ impl Launch {
             listener: RefCell::new(Some(listener)),
             accept,
             console: RefCell::new(console),
-            state_dir: self.slot.dir().as_raw_fd(),
+            runtimes: vec![self.slot.dir().as_raw_fd(), ours.as_fd().as_raw_fd(), readable.as_raw_fd()],
+            hook_runtime: RefCell::new(Some((receiver, sender))),
         });
         let init = clone_init(&self.plan, cgroup.as_ref(), &context, &ours);
-        context.close_in_parent();
+        let hook_ends = context.close_in_parent();
         drop(context);
         let init = init?;
         let pid = init.pid;
@@ -139,7 +140,8 @@ impl Launch {
         // While the child works: from here on a killed runtime leaves all that `delete` needs.
         self.record.init = Some(ProcessRef::of(pid)?);
         self.slot.write(&self.record)?;
-        Ok(self.plan.lowered.spec.hooks().as_ref().map(|_| HookChannel { receiver, readable, sender }))
+        let hooked = self.plan.lowered.spec.hooks().is_some();
+        Ok(hook_ends.filter(|_| hooked).map(|(receiver, sender)| HookChannel { receiver, readable, sender }))
     }
 
     fn make_cgroup(&mut self, options: &CreateOptions) -> Result<()> {
@@ -150,10 +152,15 @@ impl Launch {
             resources: self.plan.resources.as_ref(),
             rootless: self.plan.rootless,
         };
-        self.record.cgroup = Cgroup::prepare(&request)?;
+        // On record before it exists: if we are killed in between, `delete --force` finds it.
+        let mut announced = None;
+        let (record, slot) = (&self.record, &self.slot);
+        self.record.cgroup = Cgroup::prepare_announced(&request, &mut |cgroup| {
+            announced = Some(slot.write(&Record { cgroup: cgroup.clone(), ..record.clone() }));
+        })?;
+        announced.unwrap_or(Ok(()))?;
         if !self.record.cgroup.is_none() {
             self.record.cgroup.annotate(&self.plan.annotations)?;
-            self.slot.write(&self.record)?;
         }
         let plan = Rc::get_mut(&mut self.plan).ok_or_else(|| Error::system("the plan is in use"))?;
         crate::cgroup_mount::place(&mut plan.lowered.mounts, &self.record.cgroup, &plan.namespaces);

@@ -72,7 +72,7 @@ fn end(record: &Record) -> Result<()> {
 
 /// Removes what is left of a container whose first process has ended.
 pub(super) fn remove_ended(slot: &Slot, record: &Record) -> Result<()> {
-    if !record.own_pid_namespace {
+    if !record.own_pid_namespace && record.init.is_some() {
         // The others do not end with the first.
         record.cgroup.kill_all(libc::SIGKILL)?;
     }

@@ -12,7 +12,7 @@ const INSTRUCTION: usize = 8;
 /// Returns the listener's descriptor when `flags` has `SECCOMP_FILTER_FLAG_NEW_LISTENER`. Needs
 /// `no_new_privs` or `CAP_SYS_ADMIN`.
 pub(crate) fn load(bpf: &[u8], flags: u32) -> Result<RawFd, Errno> {
-    if bpf.is_empty() || bpf.len() % INSTRUCTION != 0 {
+    if bpf.is_empty() || !bpf.len().is_multiple_of(INSTRUCTION) {
         return Err(Errno::EINVAL);
     }
     let len = u16::try_from(bpf.len() / INSTRUCTION).map_err(|_| Errno::E2BIG)?;
