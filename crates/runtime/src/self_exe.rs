@@ -7,10 +7,11 @@
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::fs::Metadata;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
 
@@ -42,7 +43,6 @@ pub(crate) fn protect(plan: &Plan) -> Result<()> {
 }
 
 fn is_sealed(file: &File) -> bool {
-    use std::os::fd::AsRawFd;
     let seals = fcntl(file.as_raw_fd(), FcntlArg::F_GET_SEALS).unwrap_or(0);
     SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_WRITE)
 }
@@ -82,9 +82,22 @@ fn sealed_copy(file: &File) -> Result<File> {
     let flags = MemFdCreateFlag::MFD_CLOEXEC | MemFdCreateFlag::MFD_ALLOW_SEALING;
     let copy = File::from(memfd_create(NAME, flags).context(|| "memfd_create")?);
     std::io::copy(&mut &*file, &mut &copy).context(|| "copy the runtime")?;
+    seal(&copy).context(|| "fcntl(F_ADD_SEALS)")?;
+    Ok(copy)
+}
+
+/// Seals the copy, the seals included.
+///
+/// The kernel refuses with `EBUSY` as long as anybody might still write to one of its pages, and under
+/// load its own bookkeeping holds some for a moment after the copy.
+fn seal(copy: &File) -> Result<(), Errno> {
     let seals =
         SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
-    use std::os::fd::AsRawFd;
-    fcntl(copy.as_raw_fd(), FcntlArg::F_ADD_SEALS(seals)).context(|| "fcntl(F_ADD_SEALS)")?;
-    Ok(copy)
+    for _ in 0..100 {
+        match fcntl(copy.as_raw_fd(), FcntlArg::F_ADD_SEALS(seals)) {
+            Err(Errno::EBUSY) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            other => return other.map(drop),
+        }
+    }
+    Err(Errno::EBUSY)
 }
