@@ -47,10 +47,16 @@ if ((${#missing[@]})); then
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive sh -c "apt-get -qq update && $install -qq" >/dev/null
 fi
 
-rustup="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y"
+# The distributions' own compilers are older than what the sources need.
+rustup="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile default"
 if ! has cargo >/dev/null; then
-    echo "deps: no Rust toolchain in PATH; get one with: $rustup" >&2
-    exit 1
+    has curl >/dev/null || { ((EUID)) || apt-get install -y -qq curl ca-certificates >/dev/null; }
+    echo "deps: installing Rust for $(id -un) with rustup"
+    if ! sh -c "$rustup" >/dev/null; then
+        echo "deps: no Rust toolchain, and rustup could not be had; when the network is up, run: $rustup" >&2
+        exit 1
+    fi
+    PATH=$PATH:$HOME/.cargo/bin
 fi
 found=$(cargo --version | sed -E 's/^cargo ([0-9]+\.[0-9]+).*/\1/')
 if [[ $(printf '%s\n' "$rust_min" "$found" | sort -V | head -n1) != "$rust_min" ]]; then

@@ -16,6 +16,10 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(end) => return end,
     };
+    // Before anything of ours is open: its descriptor could be taken for one that is to be preserved.
+    if let Err(error) = commands::check_preserved(&args.command) {
+        return failure::report(&error, Some(&args.command));
+    }
     if let Err(error) = log::start(&args.global) {
         return failure::report(&error, None);
     }

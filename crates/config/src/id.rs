@@ -6,8 +6,8 @@
 use std::fmt;
 use std::path::Path;
 
-/// The longest id accepted, in bytes.
-pub const MAX_LEN: usize = 1024;
+/// The longest id accepted, in bytes: an id is the name of a directory (`NAME_MAX`, limits.h).
+pub const MAX_LEN: usize = 255;
 
 /// How much of a bad id an error repeats: enough to recognise it, too little to flood a log.
 const SHOWN: usize = 40;
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn errors_show_a_short_value_and_the_rule() {
         let long = ContainerId::parse(&"x".repeat(MAX_LEN + 1)).unwrap_err().to_string();
-        assert_eq!(long, format!("container id \"{}...\" has 1025 bytes; use at most 1024", "x".repeat(40)));
+        assert_eq!(long, format!("container id \"{}...\" has 256 bytes; use at most 255", "x".repeat(40)));
         let slash = ContainerId::parse("a/b").unwrap_err().to_string();
         assert_eq!(slash, "container id \"a/b\" contains '/'; use only letters, digits and _ + - .");
     }

@@ -31,6 +31,12 @@ pub(crate) fn receive_terminal(socket: &OwnedFd) -> Result<OwnedFd> {
     Ok(master)
 }
 
+/// Whether there is anybody to show the container's terminal to.
+pub(crate) fn has_terminal() -> bool {
+    use std::io::IsTerminal;
+    std::io::stdin().is_terminal() || std::io::stdout().is_terminal() || std::io::stderr().is_terminal()
+}
+
 /// The caller's terminal in raw mode; put back when dropped, however the run ends.
 struct RawMode {
     before: Termios,

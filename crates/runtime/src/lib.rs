@@ -22,7 +22,7 @@ mod sys;
 
 pub use error::{Error, ErrorKind, Result};
 pub use lifecycle::{RunOptions, Warn, adapt, create, delete, kill, parse_signal, run, start};
-pub use plan::CreateOptions;
+pub use plan::{CreateOptions, listen_fds};
 pub use process::ProcessRef;
 pub use state::{Record, StateView, Status};
 pub use store::{Listed, Slot, Store, check_private};

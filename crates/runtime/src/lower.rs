@@ -74,6 +74,8 @@ pub(crate) struct Lowered {
     pub(crate) names: (Option<String>, Option<String>),
     /// Propagation of the mounts while they are made, as flags of mount(2).
     pub(crate) base_propagation: u64,
+    /// The SELinux label of new file systems, where SELinux is on.
+    pub(crate) mount_label: Option<String>,
 }
 
 /// Lowers an adapted spec out of which [`crate::plan`] has taken what is its own.
@@ -110,6 +112,10 @@ pub(crate) fn lower(
         Some("shared") => libc::MS_SHARED,
         _ => libc::MS_SLAVE,
     };
+    let mount_label = linux.mount_label_mut().take().filter(|l| !l.is_empty() && selinux_is_on());
+    if linux.intel_rdt().is_some() {
+        return Err(Error::invalid("linux.intelRdt: resctrl groups are not supported; remove the object"));
+    }
     linux.set_namespaces(Some(remaining_namespaces(namespaces)));
     linux.set_rootfs_propagation(lowered_propagation);
     linux.set_uid_mappings(None);
@@ -119,7 +125,12 @@ pub(crate) fn lower(
     if let Some(root) = spec.root_mut() {
         root.set_readonly(Some(false));
     }
-    Ok(Lowered { spec: Rc::new(spec), dev, devices, mounts, names, base_propagation })
+    Ok(Lowered { spec: Rc::new(spec), dev, devices, mounts, names, base_propagation, mount_label })
+}
+
+/// selinux(8): its file system is mounted only where it is on.
+fn selinux_is_on() -> bool {
+    Path::new("/sys/fs/selinux/enforce").exists()
 }
 
 /// A path without `.`, `..` and doubled slashes, read as if nothing in it were a link.
@@ -139,8 +150,7 @@ fn mount_plan(mount: &Mount, bundle: &Path) -> Result<MountPlan> {
     let options = mounts::parse(mount).map_err(|e| Error::invalid(chain(&e)))?;
     if options.idmap.is_some() {
         return Err(Error::invalid(
-            "idmap: an id-mapped mount needs CAP_SYS_ADMIN over the file system of its source, which this caller \
-             does not have; remove the option",
+            "idmap: id-mapped mounts are not supported; map the ids with linux.uidMappings, or remove the option",
         ));
     }
     let kind = mount.typ().as_deref().unwrap_or_default();

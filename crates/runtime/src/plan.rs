@@ -301,9 +301,10 @@ fn finish(
     })
 }
 
-/// `$LISTEN_FDS`, the sockets that systemd passes on (sd_listen_fds(3)).
-pub(crate) fn listen_fds() -> u32 {
-    std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse().ok()).unwrap_or(0)
+/// `$LISTEN_FDS`: how many sockets systemd has passed to this very process, sd_listen_fds(3).
+pub fn listen_fds() -> u32 {
+    let number = |name| std::env::var(name).ok().and_then(|n: String| n.parse::<u32>().ok());
+    if number("LISTEN_PID") == Some(std::process::id()) { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
 }
 
 fn rlimits(process: &Process) -> Vec<(u32, u64, u64)> {

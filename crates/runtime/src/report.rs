@@ -19,6 +19,8 @@ const LIMIT: usize = 16 * 1024;
 pub(crate) enum FromChild {
     /// An intermediate process has cloned the container's init, with this pid seen from the runtime.
     Cloned(i32),
+    /// The intermediate process has made the user namespace, and needs its maps written.
+    NeedsMaps,
     /// Everything is prepared; only the wait for the start is left.
     Ready,
     /// It failed, and ends now.

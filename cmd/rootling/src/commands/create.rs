@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use rootling_cgroup::Driver;
 use rootling_runtime::{self as runtime, CreateOptions, Error, Result, RunOptions};
 
 use super::dispatch::parse_id;
-use crate::args::{self, CgroupManager, Global, Rootless};
+use crate::args::{self, CgroupManager, Command, Global, Rootless};
 use crate::{log, roots};
 
 pub(crate) fn create(global: &Global, args: &args::Create) -> Result<()> {
@@ -19,6 +20,28 @@ pub(crate) fn run(global: &Global, args: &args::Run) -> Result<ExitCode> {
     let run = RunOptions { detach: args.detach, keep: args.keep, no_subreaper: args.no_subreaper };
     let code = runtime::run(&roots::store(global)?, &options, run, &mut |text| log::warning(&text))?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
+}
+
+/// Every descriptor that is to be preserved has to be the caller's: were one of them free, something of
+/// ours would get its number and end up in the container.
+pub(crate) fn check_preserved(command: &Command) -> Result<()> {
+    let args = match command {
+        Command::Run(run) => &run.create,
+        Command::Create(create) => create,
+        _ => return Ok(()),
+    };
+    let listen = runtime::listen_fds();
+    let count = args.preserve_fds.saturating_add(listen).min(1 << 20);
+    for fd in 3..3 + count as i32 {
+        fcntl(fd, FcntlArg::F_GETFD).map_err(|errno| {
+            Error::invalid(format!(
+                "--preserve-fds {} and LISTEN_FDS={listen}: descriptor {fd} is not open ({errno}); pass it, or \
+                 lower the number",
+                args.preserve_fds
+            ))
+        })?;
+    }
+    Ok(())
 }
 
 fn options(global: &Global, args: &args::Create) -> Result<CreateOptions> {

@@ -5,4 +5,5 @@ mod list;
 mod spec;
 mod state;
 
+pub(crate) use create::check_preserved;
 pub(crate) use dispatch::execute;

@@ -50,8 +50,8 @@ fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result
         die_with_runtime()?;
     }
     check_root(plan)?;
-    let devices = devices::open_sources(&plan.lowered.devices, plan.lowered.dev == Dev::Plain)?;
     finish_namespaces(plan)?;
+    let devices = devices::open_sources(&plan.lowered.devices, plan.lowered.dev == Dev::Plain)?;
     if plan.namespaces.mount.is_set() {
         mounts::make(plan)?;
     }

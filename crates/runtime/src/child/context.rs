@@ -7,8 +7,9 @@ use std::rc::Rc;
 use libcontainer::notify_socket::NotifyListener;
 use libcontainer::process::channel::{InitReceiver, InitSender, MainReceiver, MainSender};
 
+use crate::error::Result;
 use crate::plan::Plan;
-use crate::report::{Channel, FromChild};
+use crate::report::{Channel, FromChild, ToChild};
 
 /// Made by the runtime before the clone; each side then closes what is the other's.
 pub(crate) struct ChildContext {
@@ -25,7 +26,7 @@ pub(crate) struct ChildContext {
     pub(crate) console: RefCell<Option<OwnedFd>>,
     /// The runtime's: its lock on the state directory and its ends of the channels. Held by the child
     /// as well, the lock would outlive the runtime, and the end of a channel would never be seen.
-    pub(crate) runtimes: Vec<RawFd>,
+    pub(crate) runtimes: RefCell<Vec<RawFd>>,
     /// The runtime's ends of libcontainer's channel.
     pub(crate) hook_runtime: RefCell<Option<(MainReceiver, InitSender)>>,
 }
@@ -38,10 +39,19 @@ impl ChildContext {
         }
     }
 
+    /// Has the runtime write the maps of this process's new user namespace; false when it has ended.
+    pub(crate) fn ask_for_maps(&self) -> Result<bool> {
+        self.tell(&FromChild::NeedsMaps);
+        match &*self.channel.borrow() {
+            Some(channel) => Ok(matches!(channel.receive()?, Some(ToChild::Begin(_)))),
+            None => Ok(false),
+        }
+    }
+
     /// In the child: closes what is the runtime's.
     pub(crate) fn close_in_child(&self) {
-        for fd in &self.runtimes {
-            let _ = nix::unistd::close(*fd);
+        for fd in self.runtimes.take() {
+            let _ = nix::unistd::close(fd);
         }
         if let Some((receiver, sender)) = self.hook_runtime.borrow_mut().take() {
             let _ = (receiver.close(), sender.close());

@@ -40,7 +40,7 @@ const LINKS: [(&str, &str); 5] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-/// On the host: opens what may have to be bound.
+/// In the container's mount namespace, before its root is entered: opens what may have to be bound.
 pub(super) fn open_sources(devices: &[LinuxDevice], defaults: bool) -> Result<Vec<DeviceSource>> {
     let mut all = Vec::new();
     if defaults {
@@ -62,7 +62,7 @@ pub(super) fn open_sources(devices: &[LinuxDevice], defaults: bool) -> Result<Ve
     Ok(all.into_iter().map(|device| DeviceSource { host: open_host(&device), device }).collect())
 }
 
-/// The host's device of that path, if it is the very device that the spec names.
+/// A detached mount of the host's device of that path, if it is the very device that the spec names.
 fn open_host(device: &LinuxDevice) -> Result<OwnedFd> {
     let path = device.path();
     let what = || format!("linux.devices: {path:?} of the host");
@@ -74,7 +74,8 @@ fn open_host(device: &LinuxDevice) -> Result<OwnedFd> {
     if stat.st_mode & libc::S_IFMT == kind(device).bits()
         && (is_fifo(device) || stat.st_rdev == number(device))
     {
-        return Ok(fd);
+        // A copy of its mount, made while that is still in reach: attached inside, when the old root is gone.
+        return clone_tree(fd.as_fd(), false).context(|| format!("{}: open_tree", what()));
     }
     Err(Error::invalid(format!(
         "{} is {}:{} and not {}:{}: without root a device can only be bound as it is; correct type, major and minor",
@@ -185,6 +186,5 @@ fn bind(parent: &OwnedFd, name: &std::ffi::OsStr, host: &OwnedFd) -> Result<()> 
     }
     let target =
         open_in_root(parent.as_fd(), Path::new(name), libc::O_PATH | libc::O_NOFOLLOW).context(|| "open")?;
-    let copy = clone_tree(host.as_fd(), false).context(|| "open_tree")?;
-    attach(copy.as_fd(), target.as_fd()).context(|| "bind the host's")
+    attach(host.as_fd(), target.as_fd()).context(|| "bind the host's")
 }

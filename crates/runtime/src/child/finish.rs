@@ -11,7 +11,7 @@ use nix::sys::stat::{Mode, umask};
 
 use super::context::ChildContext;
 use super::devices::{self, DeviceSource};
-use super::{console, identity, paths, program};
+use super::{console, identity, mounts, paths, program};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::hooks;
 use crate::lower::Dev;
@@ -49,6 +49,7 @@ pub(super) fn run(
     if plan.lowered.dev == (Dev::Fresh { readonly: true }) {
         paths::close("/dev")?;
     }
+    mounts::set_propagation(&plan.lowered.mounts)?;
     seal(finish)?;
     let mut env = finish.env.clone();
     if finish.home_missing {

@@ -16,6 +16,7 @@ use rootling_config::mounts::{Bind, MountOptions};
 
 use super::begin::relative;
 use super::hints;
+use super::paths::open_root;
 use crate::copy::copy_tree;
 use crate::error::{Context, Error, Result};
 use crate::lower::{Dev, MountKind, MountPlan, attr};
@@ -34,8 +35,9 @@ pub(super) fn make(plan: &Plan) -> Result<()> {
         })?;
     }
     let root = bind_root(&plan.rootfs)?;
+    let label = plan.lowered.mount_label.as_deref();
     for plan in &plan.lowered.mounts {
-        make_one(&root, plan).map_err(|e| e.wrap(describe(plan)))?;
+        make_one(&root, plan, label).map_err(|e| e.wrap(describe(plan)))?;
     }
     if !matches!(plan.lowered.dev, Dev::Fresh { .. }) {
         // libcontainer makes devices and links in any case, and fails where there are some: it gets a
@@ -68,10 +70,10 @@ fn describe(plan: &MountPlan) -> String {
     }
 }
 
-fn make_one(root: &OwnedFd, plan: &MountPlan) -> Result<()> {
+fn make_one(root: &OwnedFd, plan: &MountPlan, label: Option<&str>) -> Result<()> {
     match &plan.kind {
         MountKind::Bind(source) => bind(root, plan, source),
-        MountKind::New { kind, source } => new(root, plan, kind, source),
+        MountKind::New { kind, source } => new(root, plan, kind, source, label),
         MountKind::Remount => {
             let target = open_in_root(root.as_fd(), &relative(&plan.destination), libc::O_PATH)?;
             Ok(set_attr(target.as_fd(), false, &own_attr(&plan.options))?)
@@ -119,6 +121,9 @@ fn recursive_attr(options: &MountOptions) -> Option<MountAttr> {
 }
 
 fn bind(root: &OwnedFd, plan: &MountPlan, source: &Path) -> Result<()> {
+    if plan.options.copy_symlink && copy_link(root, plan, source)? {
+        return Ok(());
+    }
     let what = || format!("open({source:?})");
     let nofollow = if plan.options.src_nofollow { OFlag::O_NOFOLLOW } else { OFlag::empty() };
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC | nofollow;
@@ -142,10 +147,10 @@ fn bind(root: &OwnedFd, plan: &MountPlan, source: &Path) -> Result<()> {
         set_attr(copy.as_fd(), true, &attr).map_err(|e| hints::attributes(e, attr))?;
     }
     let target = if is_dir { target(root, plan)? } else { file(root, &plan.destination)? };
-    finish(&copy, &target, plan)
+    attach(copy.as_fd(), target.as_fd()).context(|| "move_mount")
 }
 
-fn new(root: &OwnedFd, plan: &MountPlan, kind: &str, source: &str) -> Result<()> {
+fn new(root: &OwnedFd, plan: &MountPlan, kind: &str, source: &str, label: Option<&str>) -> Result<()> {
     let target = target(root, plan)?;
     if matches!(kind, "proc" | "sysfs") {
         ordinary(root, plan, kind)?;
@@ -158,7 +163,7 @@ fn new(root: &OwnedFd, plan: &MountPlan, kind: &str, source: &str) -> Result<()>
         attr.set &= !attr::RDONLY;
     }
     let Some(mount) =
-        detached(kind, source, &plan.options, attr.set).map_err(|e| hints::filesystem(e, kind))?
+        detached(kind, source, &plan.options, attr.set, label).map_err(|e| hints::filesystem(e, kind))?
     else {
         return mount_at(&target, kind, source, plan).map_err(|e| hints::filesystem(e, kind));
     };
@@ -176,12 +181,21 @@ fn new(root: &OwnedFd, plan: &MountPlan, kind: &str, source: &str) -> Result<()>
     if let Some(attr) = recursive_attr(&plan.options) {
         set_attr(mount.as_fd(), true, &attr).map_err(|e| hints::attributes(e, attr))?;
     }
-    finish(&mount, &target, plan)
+    attach(mount.as_fd(), target.as_fd()).context(|| "move_mount")
 }
+
+/// File systems whose files have SELinux labels of their own, or none.
+const UNLABELLED: [&str; 4] = ["proc", "sysfs", "cgroup2", "mqueue"];
 
 /// A detached file system; `None` where only mount(2) takes its options: fsconfig(2) has a limit of
 /// 255 bytes for a value, which the directories of an overlay exceed.
-fn detached(kind: &str, source: &str, options: &MountOptions, attr: u64) -> Result<Option<OwnedFd>, Errno> {
+fn detached(
+    kind: &str,
+    source: &str,
+    options: &MountOptions,
+    attr: u64,
+    label: Option<&str>,
+) -> Result<Option<OwnedFd>, Errno> {
     if source.len() > 255 || options.data.iter().any(|o| o.len() > 255) {
         return Ok(None);
     }
@@ -193,7 +207,8 @@ fn detached(kind: &str, source: &str, options: &MountOptions, attr: u64) -> Resu
         (libc::MS_MANDLOCK, "mand"),
     ];
     let named = NAMED.iter().filter(|(flag, _)| options.set & flag != 0).map(|(_, name)| (*name).to_owned());
-    let data: Vec<String> = options.data.iter().cloned().chain(named).collect();
+    let label = label.filter(|_| !UNLABELLED.contains(&kind)).map(|l| format!("context={l}"));
+    let data: Vec<String> = options.data.iter().cloned().chain(named).chain(label).collect();
     new_filesystem(kind, source, &data, attr).map(Some)
 }
 
@@ -204,14 +219,38 @@ fn mount_at(target: &OwnedFd, kind: &str, source: &str, plan: &MountPlan) -> Res
     mount(Some(source), path.as_str(), Some(kind), flags, plan.options.data_string().as_deref())
 }
 
-/// Attaches a complete mount, then changes its propagation, which only an attached one has.
-fn finish(mount: &OwnedFd, target: &OwnedFd, plan: &MountPlan) -> Result<()> {
-    attach(mount.as_fd(), target.as_fd()).context(|| "move_mount")?;
-    for flags in &plan.options.propagation {
-        let attr = MountAttr { propagation: flags & !libc::MS_REC, ..MountAttr::default() };
-        set_attr(mount.as_fd(), flags & libc::MS_REC != 0, &attr).context(|| "change its propagation")?;
+/// Changes the propagation of those mounts that ask for it, in the order given. After libcontainer's
+/// init, which gives all mounts the propagation of the root and binds that once more.
+pub(super) fn set_propagation(mounts: &[MountPlan]) -> Result<()> {
+    let mut root = None;
+    for plan in mounts.iter().filter(|m| !m.options.propagation.is_empty()) {
+        let what = || format!("change the propagation of the mount on {}", plan.destination.display());
+        if root.is_none() {
+            root = Some(open_root()?);
+        }
+        let Some(root) = &root else { continue };
+        let mount = open_in_root(root.as_fd(), &relative(&plan.destination), libc::O_PATH).context(what)?;
+        for flags in &plan.options.propagation {
+            let attr = MountAttr { propagation: flags & !libc::MS_REC, ..MountAttr::default() };
+            set_attr(mount.as_fd(), flags & libc::MS_REC != 0, &attr).context(what)?;
+        }
     }
     Ok(())
+}
+
+/// `copy-symlink`: the source's link is made anew. Whether the source is one.
+fn copy_link(root: &OwnedFd, plan: &MountPlan, source: &Path) -> Result<bool> {
+    let Ok(link) = std::fs::read_link(source) else { return Ok(false) };
+    let (Some(parent), Some(name)) = (plan.destination.parent(), plan.destination.file_name()) else {
+        return Err(Error::invalid("the destination names no file"));
+    };
+    let parent = directory(root, parent)?;
+    let at = Some(parent.as_raw_fd());
+    match nix::unistd::symlinkat(&link, at, name) {
+        Err(Errno::EEXIST) if nix::fcntl::readlinkat(at, name).is_ok_and(|there| link == *there) => Ok(true),
+        Err(errno) => Err(hints::make(errno, format!("make the link {:?}", plan.destination))),
+        Ok(()) => Ok(true),
+    }
 }
 
 /// The directory to mount on, made where the image lacks it.

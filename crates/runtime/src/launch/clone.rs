@@ -3,13 +3,14 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 
+use nix::errno::Errno;
 use rootling_config::namespaces::{Namespace, NamespaceSet};
 
 use super::{join, maps};
 use crate::child::{self, ChildContext};
 use crate::error::{Context, Error, Result};
 use crate::plan::Plan;
-use crate::report::{Channel, FromChild};
+use crate::report::{Channel, FromChild, ToChild};
 use crate::sys;
 use crate::sys::clone::{CloneOptions, Cloned};
 
@@ -19,29 +20,41 @@ pub(super) struct Init {
     pub(super) pidfd: OwnedFd,
 }
 
-/// Clones it. Only the parent returns.
+/// Clones it; the init, and whether it is in the cgroup. Only the parent returns.
 pub(super) fn clone_init(
     plan: &Plan,
     cgroup: Option<&OwnedFd>,
     context: &Rc<ChildContext>,
     channel: &Channel,
-) -> Result<Init> {
+) -> Result<(Init, bool)> {
     let cgroup = cgroup.map(AsRawFd::as_raw_fd);
     let namespaces = own_flags(&plan.namespaces);
     if !join::needed(&plan.namespaces) {
-        return match clone(CloneOptions { namespaces, cgroup, sibling: false }, plan)? {
-            Cloned::Parent { pid, pidfd } => Ok(Init { pid, pidfd }),
-            Cloned::Child => child::run(context),
+        return match clone_into(CloneOptions { namespaces, cgroup, sibling: false }, plan)? {
+            (Cloned::Parent { pid, pidfd }, inside) => Ok((Init { pid, pidfd }, inside)),
+            (Cloned::Child, _) => child::run(context),
         };
     }
-    match clone(CloneOptions { cgroup, ..CloneOptions::default() }, plan)? {
-        Cloned::Child => join::run(plan, namespaces, context),
-        Cloned::Parent { pid, pidfd } => {
+    match clone_into(CloneOptions { cgroup, ..CloneOptions::default() }, plan)? {
+        (Cloned::Child, _) => join::run(plan, namespaces, context),
+        (Cloned::Parent { pid, pidfd }, inside) => {
             let joiner = Init { pid, pidfd };
-            let result = joined_init(channel);
+            let result = joined_init(channel, plan, joiner.pid);
             reap(&joiner);
-            result
+            result.map(|init| (init, inside))
         }
+    }
+}
+
+/// Clones into the cgroup, or where the kernel refuses just that, outside of it; whether inside.
+fn clone_into(options: CloneOptions, plan: &Plan) -> Result<(Cloned, bool)> {
+    match sys::clone::clone(options) {
+        // No right to move processes there, or a cgroup that takes none: joining it later says which.
+        Err(Errno::EACCES | Errno::EBUSY | Errno::EOPNOTSUPP) if options.cgroup.is_some() => {
+            clone(CloneOptions { cgroup: None, ..options }, plan).map(|cloned| (cloned, false))
+        }
+        Err(errno) => Err(maps::clone_error(errno, plan.namespaces.user.is_new())),
+        Ok(cloned) => Ok((cloned, options.cgroup.is_some())),
     }
 }
 
@@ -57,8 +70,14 @@ pub(super) fn clone(options: CloneOptions, plan: &Plan) -> Result<Cloned> {
 }
 
 /// The process that the joiner cloned: our own child, so that its pid cannot be used again.
-fn joined_init(channel: &Channel) -> Result<Init> {
-    match channel.receive()? {
+fn joined_init(channel: &Channel, plan: &Plan, joiner: i32) -> Result<Init> {
+    let mut message = channel.receive()?;
+    if let (Some(FromChild::NeedsMaps), Some(maps)) = (&message, &plan.maps) {
+        maps::write(joiner, maps)?;
+        channel.send(&ToChild::Begin(joiner))?;
+        message = channel.receive()?;
+    }
+    match message {
         Some(FromChild::Cloned(pid)) => {
             let pidfd = sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?;
             Ok(Init { pid, pidfd })

@@ -15,6 +15,7 @@ use oci_spec::runtime::LinuxNamespaceType;
 use rootling_config::namespaces::{NamespaceSet, clone_flag, name};
 
 use super::clone::clone;
+use super::maps::clone_error;
 use crate::child::{self, ChildContext};
 use crate::error::{Context, Error, Result};
 use crate::plan::Plan;
@@ -34,10 +35,13 @@ fn joined(namespaces: &NamespaceSet) -> impl Iterator<Item = (LinuxNamespaceType
 
 /// The process in between: joins, clones the container's first process as its own sibling, and ends.
 pub(super) fn run(plan: &Plan, namespaces: u64, context: &Rc<ChildContext>) -> ! {
+    context.close_in_child();
     let result = sys::process::set_parent_death_signal(libc::SIGKILL)
         .context(|| "prctl(PR_SET_PDEATHSIG)")
-        .and_then(|()| join_all(plan))
-        .and_then(|()| clone(CloneOptions { namespaces, cgroup: None, sibling: true }, plan));
+        .and_then(|()| join_all(plan, context))
+        .and_then(|()| {
+            clone(CloneOptions { namespaces: left(plan, namespaces), cgroup: None, sibling: true }, plan)
+        });
     match result {
         Ok(Cloned::Child) => child::run(context),
         Ok(Cloned::Parent { pid, .. }) => {
@@ -51,7 +55,18 @@ pub(super) fn run(plan: &Plan, namespaces: u64, context: &Rc<ChildContext>) -> !
     }
 }
 
-fn join_all(plan: &Plan) -> Result<()> {
+/// Whether the intermediate process makes the user namespace: a time namespace belongs to the one that
+/// its maker is in.
+pub(super) fn makes_user_namespace(plan: &Plan) -> bool {
+    plan.namespaces.time.is_new() && plan.namespaces.user.is_new()
+}
+
+/// What is still to be made at the clone.
+fn left(plan: &Plan, namespaces: u64) -> u64 {
+    if makes_user_namespace(plan) { namespaces & !(libc::CLONE_NEWUSER as u64) } else { namespaces }
+}
+
+fn join_all(plan: &Plan, context: &ChildContext) -> Result<()> {
     let mut waiting = Vec::new();
     for (kind, path) in joined(&plan.namespaces) {
         // Before any is joined: a path may mean something else, or nothing, in the next one.
@@ -77,6 +92,13 @@ fn join_all(plan: &Plan) -> Result<()> {
                 "the caller has no privilege over the user namespace that owns it; join that one as well",
             )
         })?;
+    }
+    if makes_user_namespace(plan) {
+        unshare(CloneFlags::CLONE_NEWUSER).map_err(|errno| clone_error(errno, true))?;
+        if !context.ask_for_maps()? {
+            return Err(Error::system("the runtime has ended"));
+        }
+        become_root();
     }
     if plan.namespaces.time.is_new() {
         new_time_namespace(plan)?;

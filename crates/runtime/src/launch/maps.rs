@@ -103,7 +103,7 @@ pub(crate) fn clone_error(errno: Errno, user: bool) -> Error {
         ),
         Errno::ENOSPC | Errno::EUSERS => error.remedy("raise user.max_user_namespaces with sysctl"),
         Errno::EPERM => error.remedy("new namespaces need root or a user namespace: add one to linux.namespaces"),
-        Errno::ENOSYS => error.remedy("rootling needs Linux 5.10 or newer, and a seccomp profile that allows clone3"),
+        Errno::ENOSYS => error.remedy("rootling needs Linux 5.12 or newer, and a seccomp profile that allows clone3"),
         _ => error,
     }
 }

@@ -1,10 +1,13 @@
 //! The runtime's side of the launch.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use libcontainer::network::cidr::CidrAddress;
+use libcontainer::network::network_device::dev_change_net_namespace;
 use libcontainer::notify_socket::NotifyListener;
 use libcontainer::process::channel::{InitSender, MainReceiver, init_channel, main_channel};
 use nix::errno::Errno;
@@ -14,12 +17,13 @@ use oci_spec::runtime::LinuxResources;
 use rootling_cgroup::Cgroup;
 
 use super::clone::{Init, clone_init};
-use super::{Signals, maps, sockets};
+use super::{Signals, join, maps, sockets};
 use crate::child::ChildContext;
 use crate::error::{Context, Error, ErrorKind, Result, chain};
 use crate::hooks::{self, HookState};
+use crate::lifecycle::Warn;
 use crate::plan::{CreateOptions, Plan};
-use crate::process::ProcessRef;
+use crate::process::{ProcessRef, wait_readable};
 use crate::report::{Channel, FromChild, ToChild};
 use crate::state::{Record, Status};
 use crate::store::{NOTIFY, Slot};
@@ -64,7 +68,7 @@ impl Launch {
         options: &CreateOptions,
         detached: bool,
         signals: Signals,
-        warn: &mut dyn FnMut(String),
+        warn: Warn<'_>,
     ) -> Result<Self> {
         let record = new_record(&plan);
         let mut launch = Self {
@@ -100,7 +104,7 @@ impl Launch {
         &mut self,
         options: &CreateOptions,
         detached: bool,
-        warn: &mut dyn FnMut(String),
+        warn: Warn<'_>,
     ) -> Result<Option<HookChannel>> {
         let console = self.console(options, detached)?;
         self.make_cgroup(options)?;
@@ -121,27 +125,41 @@ impl Launch {
             listener: RefCell::new(Some(listener)),
             accept,
             console: RefCell::new(console),
-            runtimes: vec![self.slot.dir().as_raw_fd(), ours.as_fd().as_raw_fd(), readable.as_raw_fd()],
+            runtimes: RefCell::new(vec![
+                self.slot.dir().as_raw_fd(),
+                ours.as_fd().as_raw_fd(),
+                readable.as_raw_fd(),
+            ]),
             hook_runtime: RefCell::new(Some((receiver, sender))),
         });
         let init = clone_init(&self.plan, cgroup.as_ref(), &context, &ours);
         let hook_ends = context.close_in_parent();
         drop(context);
-        let init = init?;
+        let (init, in_cgroup) = init?;
         let pid = init.pid;
         self.init = Some(init);
-        if let Some(maps) = &self.plan.maps {
-            maps::write(pid, maps)?;
+        if let Err(error) = self.begin(pid, in_cgroup, &ours, warn) {
+            // If the child has failed, that is why.
+            return Err(childs_failure(&ours).unwrap_or(error));
         }
-        self.enter_cgroup(pid, cgroup.is_some(), warn)?;
-        prepare_process(pid, &self.plan)?;
-        ours.send(&ToChild::Begin(pid))?;
         self.channel = Some(ours);
         // While the child works: from here on a killed runtime leaves all that `delete` needs.
         self.record.init = Some(ProcessRef::of(pid)?);
         self.slot.write(&self.record)?;
-        let hooked = self.plan.lowered.spec.hooks().is_some();
+        let spec = &self.plan.lowered.spec;
+        let devices = spec.linux().as_ref().and_then(|l| l.net_devices().as_ref());
+        let hooked = spec.hooks().is_some() || devices.is_some_and(|d| !d.is_empty());
         Ok(hook_ends.filter(|_| hooked).map(|(receiver, sender)| HookChannel { receiver, readable, sender }))
+    }
+
+    /// Gives the child what only the runtime can, and lets it begin.
+    fn begin(&mut self, pid: i32, in_cgroup: bool, channel: &Channel, warn: Warn<'_>) -> Result<()> {
+        if let Some(maps) = self.plan.maps.as_ref().filter(|_| !join::makes_user_namespace(&self.plan)) {
+            maps::write(pid, maps)?;
+        }
+        self.enter_cgroup(pid, in_cgroup, warn)?;
+        prepare_process(pid, &self.plan)?;
+        channel.send(&ToChild::Begin(pid))
     }
 
     fn make_cgroup(&mut self, options: &CreateOptions) -> Result<()> {
@@ -168,7 +186,7 @@ impl Launch {
     }
 
     /// Puts the child into its cgroup, unless it was cloned into it, and sets the limits.
-    fn enter_cgroup(&mut self, pid: i32, inside: bool, warn: &mut dyn FnMut(String)) -> Result<()> {
+    fn enter_cgroup(&mut self, pid: i32, inside: bool, warn: Warn<'_>) -> Result<()> {
         if self.record.cgroup.is_none() {
             return Ok(());
         }
@@ -195,6 +213,10 @@ impl Launch {
             (Some(_), _, false) => Err(Error::invalid(
                 "--console-socket is for a detached container: add --detach, or leave it out",
             )),
+            (None, true, false) if !crate::foreground::has_terminal() => Err(Error::invalid(
+                "process.terminal is true and none of the standard streams is a terminal: run it in one, name a \
+                 socket for the terminal with --detach --console-socket, or set process.terminal to false",
+            )),
             (None, true, false) => {
                 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
                 let (ours, childs) =
@@ -208,24 +230,24 @@ impl Launch {
     }
 
     /// Answers the child until it is ready.
-    fn serve(&mut self, mut hooks: Option<HookChannel>, warn: &mut dyn FnMut(String)) -> Result<()> {
+    fn serve(&mut self, mut hooks: Option<HookChannel>, warn: Warn<'_>) -> Result<()> {
         loop {
             match self.next_event(hooks.as_ref())? {
                 Event::Hooks => {
-                    if let Some(channel) = &mut hooks {
-                        // The end of the channel without a request: its own report says why.
-                        if channel.receiver.wait_for_hook_request().is_ok() {
-                            self.run_hooks()?;
-                            channel.sender.hook_done().map_err(|e| Error::system(chain(&e)))?;
-                        }
+                    let open = match &mut hooks {
+                        Some(channel) => self.answer(channel)?,
+                        None => false,
+                    };
+                    if !open {
+                        // The end of the channel without a request: the child's own report says why.
+                        hooks = None;
                     }
-                    hooks = None;
                 }
                 Event::Report(FromChild::Ready) => return Ok(()),
                 Event::Report(FromChild::Failed(error)) => return Err(error),
                 Event::Report(FromChild::Warning(text)) => warn(text),
                 Event::Report(FromChild::SeccompListener(fd)) => self.pass_listener(fd)?,
-                Event::Report(FromChild::Cloned(_)) => {}
+                Event::Report(FromChild::Cloned(_) | FromChild::NeedsMaps) => {}
                 Event::ChildGone => return Err(self.early_end()),
                 Event::Signal(signal) => {
                     return Err(Error::new(
@@ -269,6 +291,37 @@ impl Launch {
                 }
             }
         }
+    }
+
+    /// Answers a request of libcontainer's init; false at the end of its channel.
+    fn answer(&self, channel: &mut HookChannel) -> Result<bool> {
+        let Ok((message, _)) = channel.receiver.recv_message_with_fds() else { return Ok(false) };
+        // The type of the message is private to libcontainer; its text is its name.
+        let sent = match message.to_string().as_str() {
+            "HookRequest" => {
+                self.run_hooks()?;
+                channel.sender.hook_done()
+            }
+            "SetupNetworkDeviceReady" => channel.sender.move_network_device(self.move_devices()?),
+            other => return Err(Error::system(format!("libcontainer's init asks for {other}"))),
+        };
+        sent.map(|()| true).map_err(|e| Error::system(chain(&e)))
+    }
+
+    /// Moves `linux.netDevices` into the container; their addresses, to be set there again.
+    fn move_devices(&self) -> Result<HashMap<String, Vec<CidrAddress>>> {
+        let path = format!("/proc/{}/ns/net", self.init_pid());
+        let namespace = std::fs::File::open(&path).context(|| format!("open({path:?})"))?;
+        let devices = self.plan.lowered.spec.linux().as_ref().and_then(|l| l.net_devices().as_ref());
+        let moved = devices.into_iter().flatten().map(|(name, device)| {
+            let addresses = dev_change_net_namespace(name, namespace.as_raw_fd(), device).map_err(|e| {
+                Error::system(chain(&e))
+                    .wrap(format!("linux.netDevices: {name:?}"))
+                    .remedy("moving a device takes CAP_NET_ADMIN in its namespace: only root of the host has it there")
+            })?;
+            Ok((name.clone(), addresses))
+        });
+        moved.collect()
     }
 
     fn run_hooks(&self) -> Result<()> {
@@ -380,6 +433,16 @@ impl Drop for Launch {
             tracing::warn!("{error}");
         }
     }
+}
+
+/// What the child has reported as its failure, if it has.
+fn childs_failure(channel: &Channel) -> Option<Error> {
+    while wait_readable(channel.as_fd(), 100).unwrap_or(false) {
+        if let FromChild::Failed(error) = channel.receive().ok()?? {
+            return Some(error);
+        }
+    }
+    None
 }
 
 /// What only the runtime has the privilege for, once the child is in a user namespace.
