@@ -3,10 +3,13 @@
 //! One socket pair, whole messages in both directions. The end of either side closes it, so that no
 //! wait on it lasts longer than the process at the other end.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io::IoSliceMut;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg, socketpair,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::error::{Context, Error, Result};
@@ -27,6 +30,8 @@ pub(crate) enum FromChild {
     Failed(Error),
     /// Something the user should know that is no failure.
     Warning(String),
+    /// Comes with a descriptor that the runtime is to close when the program runs.
+    CloseLater,
     /// The seccomp listener is this descriptor of the child's.
     SeccompListener(i32),
 }
@@ -68,6 +73,12 @@ impl Channel {
         }
     }
 
+    /// Sends a message that comes with a descriptor.
+    pub(crate) fn send_with(&self, message: &impl Serialize, fd: BorrowedFd<'_>) -> Result<()> {
+        let bytes = serde_json::to_vec(message).map_err(|e| Error::system(e.to_string()))?;
+        crate::launch::send_fd(self.socket.as_fd(), &bytes, fd)
+    }
+
     /// Waits for the next message; `None` when the other end is gone.
     pub(crate) fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let mut buffer = [0u8; LIMIT];
@@ -78,9 +89,34 @@ impl Channel {
                 result => break result.context(|| "receive from the other process")?,
             }
         };
-        serde_json::from_slice(&buffer[..length])
-            .map(Some)
-            .map_err(|e| Error::system(format!("message from the other process: {e}")))
+        parse(&buffer[..length]).map(Some)
+    }
+
+    /// The same, with the descriptor that may come with a message.
+    pub(crate) fn receive_with<T: DeserializeOwned>(&self) -> Result<Option<(T, Option<OwnedFd>)>> {
+        let mut buffer = [0u8; LIMIT];
+        let mut space = nix::cmsg_space!([RawFd; 1]);
+        let (length, fd) = loop {
+            let mut parts = [IoSliceMut::new(&mut buffer)];
+            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+            match recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut parts, Some(&mut space), flags) {
+                Err(Errno::EINTR) => {}
+                Err(Errno::ECONNRESET) => return Ok(None),
+                result => {
+                    let message = result.context(|| "receive from the other process")?;
+                    let fd = message.cmsgs().ok().and_then(|mut all| {
+                        all.find_map(|m| match m {
+                            ControlMessageOwned::ScmRights(fds) => {
+                                fds.first().copied().map(crate::sys::fds::adopt)
+                            }
+                            _ => None,
+                        })
+                    });
+                    break (message.bytes, fd);
+                }
+            }
+        };
+        if length == 0 { Ok(None) } else { parse(&buffer[..length]).map(|message| Some((message, fd))) }
     }
 
     /// Sends a failure, cut to what a message holds; nobody can be told if that fails too.
@@ -93,6 +129,10 @@ impl Channel {
         }
         let _ = self.send(&FromChild::Failed(error));
     }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|e| Error::system(format!("message from the other process: {e}")))
 }
 
 impl AsFd for Channel {

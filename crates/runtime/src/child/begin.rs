@@ -1,6 +1,7 @@
 //! Before libcontainer: the child gets ready to be root of its user namespace, and opens what will be
 //! out of reach once it is in the container.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -24,7 +25,7 @@ use crate::error::{Context, Error, Result};
 use crate::launch::reset_signals;
 use crate::lower::Dev;
 use crate::plan::Plan;
-use crate::report::{Channel, ToChild};
+use crate::report::{Channel, FromChild, ToChild};
 use crate::sys;
 
 /// Becomes the container, or reports why not and ends.
@@ -55,6 +56,7 @@ fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result
     if plan.namespaces.mount.is_set() {
         mounts::make(plan)?;
     }
+    leave_procfs_to_runtime(channel)?;
     let finalizer = Finalizer {
         context: Rc::clone(context),
         channel: Rc::clone(channel),
@@ -71,6 +73,19 @@ fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result
         Ok(()) => Err(Error::system("libcontainer's init returned")),
         Err(error) => Err(capture::explain(&error, event.as_deref())),
     }
+}
+
+/// pathrs, in libcontainer, keeps a procfs of its own for as long as the process lives. To free it, the
+/// kernel waits for all processors, some 0.4 ms; left to execve(2) that would delay the program. The
+/// runtime gets to hold it too and frees it while the program runs.
+fn leave_procfs_to_runtime(channel: &Channel) -> Result<()> {
+    // Of the numbers that pathrs can take first, one is of the context that it closes again.
+    let (handle, kept) = sys::fds::kept_by(channel.as_fd(), 3, pathrs::procfs::ProcfsHandle::new);
+    // Without one, libcontainer says what that means for it.
+    if let (Ok(_), Some(fd)) = (handle, kept) {
+        channel.send_with(&FromChild::CloseLater, fd.as_fd())?;
+    }
+    Ok(())
 }
 
 /// The runtime's end, until the container is recorded, is the child's as well.

@@ -41,6 +41,8 @@ pub(crate) struct Launch {
     signals: Option<Signals>,
     terminal: Option<OwnedFd>,
     committed: bool,
+    /// Closed when the program runs.
+    close_later: Vec<OwnedFd>,
 }
 
 /// A container that is complete.
@@ -81,6 +83,7 @@ impl Launch {
             signals: Some(signals),
             terminal: None,
             committed: false,
+            close_later: Vec::new(),
         };
         let hooks = launch.clone_and_begin(options, detached, warn)?;
         launch.serve(hooks, warn)?;
@@ -247,7 +250,7 @@ impl Launch {
                 Event::Report(FromChild::Failed(error)) => return Err(error),
                 Event::Report(FromChild::Warning(text)) => warn(text),
                 Event::Report(FromChild::SeccompListener(fd)) => self.pass_listener(fd)?,
-                Event::Report(FromChild::Cloned(_) | FromChild::NeedsMaps) => {}
+                Event::Report(FromChild::Cloned(_) | FromChild::NeedsMaps | FromChild::CloseLater) => {}
                 Event::ChildGone => return Err(self.early_end()),
                 Event::Signal(signal) => {
                     return Err(Error::new(
@@ -278,7 +281,9 @@ impl Launch {
                 (ready(0), ready(1), ready(2))
             };
             if report {
-                return Ok(channel.receive()?.map_or(Event::ChildGone, Event::Report));
+                let Some((message, fd)) = channel.receive_with()? else { return Ok(Event::ChildGone) };
+                self.close_later.extend(fd);
+                return Ok(Event::Report(message));
             }
             if hook {
                 return Ok(Event::Hooks);
@@ -374,16 +379,17 @@ impl Launch {
             Some(socket) if start => Some(crate::foreground::receive_terminal(&socket)?),
             other => other,
         };
+        channel.send(&ToChild::Commit { start }).map_err(|_| self.early_end())?;
         if start {
             self.slot.end_wait();
         }
-        channel.send(&ToChild::Commit { start }).map_err(|_| self.early_end())?;
         // The end of the channel says that the program runs, or that the wait has begun.
         match channel.receive()? {
             None => {}
             Some(FromChild::Failed(error)) => return Err(error),
             Some(_) => return Err(Error::system("unexpected message after the start")),
         }
+        self.close_later.clear();
         self.slot.unlock();
         self.committed = true;
         let gone = || Error::system("not launched");

@@ -33,6 +33,22 @@ pub(crate) fn opened_by<T, E: From<Errno>, const N: usize>(
     Ok((value, found))
 }
 
+/// Runs `open` and returns a duplicate of the highest descriptor that it leaves open among the `count`
+/// numbers that it could take first.
+pub(crate) fn kept_by<T>(
+    near: BorrowedFd<'_>,
+    count: usize,
+    open: impl FnOnce() -> T,
+) -> (T, Option<OwnedFd>) {
+    let probes: Vec<OwnedFd> = (0..count).filter_map(|_| duplicate(near).ok()).collect();
+    let numbers: Vec<RawFd> = probes.iter().map(AsRawFd::as_raw_fd).collect();
+    drop(probes);
+    let value = open();
+    // SAFETY: only looked at for the length of the call, and EBADF where nothing is open.
+    let look = |fd: RawFd| duplicate(unsafe { BorrowedFd::borrow_raw(fd) }).ok();
+    (value, numbers.into_iter().rev().find_map(look))
+}
+
 /// Takes ownership of a descriptor that a library has just opened and returned as a bare number.
 pub(crate) fn adopt(fd: RawFd) -> OwnedFd {
     // SAFETY: only called on the fresh result of an opening call, which nobody else owns.
