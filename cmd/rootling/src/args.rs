@@ -5,17 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
 
 use crate::failure;
 
-/// Run OCI containers as an ordinary user.
-#[derive(Debug, Parser)]
-#[command(name = "rootling", version = VERSION, disable_help_subcommand = true, disable_version_flag = true)]
+/// The parsed command line.
+#[derive(Debug)]
 pub(crate) struct Cli {
-    #[command(flatten)]
     pub(crate) global: Global,
-    #[command(subcommand)]
     pub(crate) command: Command,
 }
 
@@ -85,26 +82,78 @@ pub(crate) enum Rootless {
     False,
 }
 
-#[derive(Debug, Subcommand)]
+/// A command with its arguments.
+#[derive(Debug)]
 pub(crate) enum Command {
-    /// Make a container and run its program
     Run(Run),
-    /// Make a container that waits for its start
     Create(Create),
-    /// Run the program of a created container
     Start(Id),
-    /// Print the state of a container as JSON
     State(Id),
-    /// List containers
-    #[command(visible_alias = "ls")]
     List(List),
-    /// Send a signal to a container
     Kill(Kill),
-    /// Remove a container
     Delete(Delete),
-    /// Write a config.json to start from
     Spec(Spec),
 }
+
+/// How a command is defined and read.
+struct Definition {
+    name: &'static str,
+    about: &'static str,
+    define: fn(clap::Command) -> clap::Command,
+    read: fn(&ArgMatches) -> Result<Command, clap::Error>,
+}
+
+/// Every command, in the order of the help.
+const COMMANDS: [Definition; 8] = [
+    Definition {
+        name: "run",
+        about: "Make a container and run its program",
+        define: Run::augment_args,
+        read: |m| Run::from_arg_matches(m).map(Command::Run),
+    },
+    Definition {
+        name: "create",
+        about: "Make a container that waits for its start",
+        define: Create::augment_args,
+        read: |m| Create::from_arg_matches(m).map(Command::Create),
+    },
+    Definition {
+        name: "start",
+        about: "Run the program of a created container",
+        define: Id::augment_args,
+        read: |m| Id::from_arg_matches(m).map(Command::Start),
+    },
+    Definition {
+        name: "state",
+        about: "Print the state of a container as JSON",
+        define: Id::augment_args,
+        read: |m| Id::from_arg_matches(m).map(Command::State),
+    },
+    Definition {
+        name: "list",
+        about: "List containers",
+        define: |c| List::augment_args(c).visible_alias("ls"),
+        read: |m| List::from_arg_matches(m).map(Command::List),
+    },
+    Definition {
+        name: "kill",
+        about: "Send a signal to a container",
+        define: Kill::augment_args,
+        read: |m| Kill::from_arg_matches(m).map(Command::Kill),
+    },
+    Definition {
+        name: "delete",
+        about: "Remove a container",
+        define: Delete::augment_args,
+        read: |m| Delete::from_arg_matches(m).map(Command::Delete),
+    },
+    Definition {
+        name: "spec",
+        about: "Write a config.json to start from",
+        define: Spec::augment_args,
+        read: |m| Spec::from_arg_matches(m).map(Command::Spec),
+    },
+];
 
 #[derive(Debug, Args)]
 pub(crate) struct Id {
@@ -238,11 +287,15 @@ impl Command {
 
 /// Parses the command line; on help, version or an error, prints it and says how to end.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, ExitCode> {
-    let mut command = Cli::command();
-    let parsed = command.try_get_matches_from_mut(args).and_then(|matches| Cli::from_arg_matches(&matches));
-    // A tree of some hundred allocations, taken apart by the end of the process anyway.
-    std::mem::forget(command);
-    parsed.map_err(|error| match error.kind() {
+    let args: Vec<OsString> = args.collect();
+    // Taking apart the definition of all commands is a twentieth of the time of a run: where the first
+    // word that names a command is not the value of an option, that one alone is enough. Whatever does
+    // not parse is parsed again with all, for the message.
+    let parsed = match named(&args) {
+        Some(only) => read(definition(std::slice::from_ref(only)), &args),
+        None => read(definition(&COMMANDS), &args),
+    };
+    parsed.or_else(|_| read(definition(&COMMANDS), &args)).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = error.print();
             ExitCode::SUCCESS
@@ -255,13 +308,45 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, ExitCod
     })
 }
 
+/// The first word that is the name of a command.
+fn named(args: &[OsString]) -> Option<&'static Definition> {
+    args.iter().skip(1).find_map(|word| COMMANDS.iter().find(|d| word == d.name))
+}
+
+/// The definition of the program with these commands.
+fn definition(commands: &[Definition]) -> clap::Command {
+    let program = clap::Command::new("rootling")
+        .about("Run OCI containers as an ordinary user")
+        .version(VERSION)
+        .disable_help_subcommand(true)
+        .disable_version_flag(true)
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    let program = Global::augment_args(program);
+    commands
+        .iter()
+        .fold(program, |program, d| program.subcommand((d.define)(clap::Command::new(d.name).about(d.about))))
+}
+
+fn read(mut definition: clap::Command, args: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = definition.try_get_matches_from_mut(args);
+    // A tree of some hundred allocations, taken apart by the end of the process anyway.
+    std::mem::forget(definition);
+    let matches = matches?;
+    let global = Global::from_arg_matches(&matches)?;
+    let (name, inner) = matches.subcommand().ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
+    let found = COMMANDS.iter().find(|d| d.name == name);
+    let found = found.ok_or_else(|| clap::Error::new(ErrorKind::InvalidSubcommand))?;
+    (found.read)(inner).map(|command| Cli { global, command })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
+        definition(&COMMANDS).debug_assert();
     }
 
     #[test]
@@ -280,5 +365,14 @@ mod tests {
     fn spec_has_a_flag_named_as_the_global_option() {
         let cli = parse(["rootling", "spec", "--rootless"].iter().map(OsString::from)).unwrap();
         assert!(matches!(cli.command, Command::Spec(Spec { rootless: true, .. })));
+    }
+
+    #[test]
+    fn the_value_of_an_option_may_be_the_name_of_a_command() {
+        let cli = parse(["rootling", "--root", "list", "state", "run"].iter().map(OsString::from)).unwrap();
+        assert_eq!(cli.global.root.as_deref(), Some(std::path::Path::new("list")));
+        assert_eq!((cli.command.name(), cli.command.id()), ("state", Some("run")));
+        let cli = parse(["rootling", "ls", "-q"].iter().map(OsString::from)).unwrap();
+        assert_eq!(cli.command.name(), "list");
     }
 }
