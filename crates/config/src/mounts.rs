@@ -33,7 +33,6 @@ pub enum IdmapKind {
 /// What the options of one mount ask for. A later option wins over an earlier one that says the
 /// opposite.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)] // Independent switches, each one word of the specification.
 pub struct MountOptions {
     /// `MS_*` attributes to set (linux/mount.h). `MS_BIND`, `MS_REC` and `MS_REMOUNT` are not among
     /// them, see `bind` and `remount`; [`MountOptions::mount_flags`] has them all.

@@ -36,7 +36,6 @@ pub const OOM_SCORE_ADJ: std::ops::RangeInclusive<i64> = -1000..=1000;
 
 /// What the host can do, as far as the rules ask.
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::struct_excessive_bools)] // Independent facts about the host.
 pub struct Ability {
     /// The CPUs that exist.
     pub cpus: NumberSet,

@@ -3,6 +3,8 @@
 use std::ffi::CStr;
 use std::io::Write;
 
+use caps::errors::CapsError;
+use caps::{CapSet, CapsHashSet};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use pathrs::flags::OpenFlags;
@@ -12,10 +14,9 @@ use crate::error::{Context, Error, Result, chain};
 use crate::plan::Finish;
 use crate::report::{Channel, FromChild};
 use crate::sys;
-use crate::sys::process::CapState;
 
 /// Removes what is not asked for from the bounding set: before the ids change, while CAP_SETPCAP is
-/// in force.
+/// in force. By number, so that capabilities newer than any library's list go as well.
 pub(super) fn drop_bounding(finish: &Finish) -> Result<()> {
     for capability in 0..=finish.last_capability {
         let wanted = finish.capabilities.bounding & (1 << capability) != 0;
@@ -36,7 +37,10 @@ pub(super) fn drop_bounding(finish: &Finish) -> Result<()> {
 /// Becomes the container's user. All permitted capabilities stay, and are in force again.
 pub(super) fn change_ids(finish: &Finish) -> Result<()> {
     set_groups(finish)?;
-    sys::process::set_keep_capabilities(true).context(|| "prctl(PR_SET_KEEPCAPS)")?;
+    let keep = |keep| {
+        caps::securebits::set_keepcaps(keep).map_err(|e| Error::system(chain(&e)).wrap("PR_SET_KEEPCAPS"))
+    };
+    keep(true)?;
     let (uid, gid) = (Uid::from_raw(finish.uid), Gid::from_raw(finish.gid));
     let unmapped = |field: &str, id: u32, kind: &str, e: Error| {
         e.wrap(format!("process.user.{kind}: {field}({id})"))
@@ -44,13 +48,13 @@ pub(super) fn change_ids(finish: &Finish) -> Result<()> {
     };
     setresgid(gid, gid, gid).map_err(|e| unmapped("setresgid", finish.gid, "gid", e.into()))?;
     setresuid(uid, uid, uid).map_err(|e| unmapped("setresuid", finish.uid, "uid", e.into()))?;
-    sys::process::set_keep_capabilities(false).context(|| "prctl(PR_SET_KEEPCAPS)")?;
+    keep(false)?;
     // The change of user took away the capabilities in force, and the parent death signal.
     sys::process::set_parent_death_signal(libc::SIGKILL).context(|| "prctl(PR_SET_PDEATHSIG)")?;
     if finish.uid != 0 {
-        let state = sys::process::capabilities().context(|| "capget")?;
-        sys::process::set_capabilities(CapState { effective: state.permitted, ..state })
-            .context(|| "capset")?;
+        let again =
+            caps::read(None, CapSet::Permitted).and_then(|all| caps::set(None, CapSet::Effective, &all));
+        again.map_err(|e| Error::system(chain(&e)).wrap("keep the capabilities over the change of user"))?;
     }
     Ok(())
 }
@@ -73,28 +77,27 @@ fn set_groups(finish: &Finish) -> Result<()> {
 /// The final capability sets.
 pub(super) fn set_capabilities(finish: &Finish, channel: &Channel) -> Result<()> {
     let wanted = &finish.capabilities;
-    sys::process::clear_ambient()
-        .or_else(|e| if e == Errno::EINVAL { Ok(()) } else { Err(e) })
-        .context(|| "prctl")?;
-    let state = CapState {
-        effective: wanted.effective,
-        permitted: wanted.permitted,
-        inheritable: wanted.inheritable,
+    let fail = |set: &'static str| {
+        move |e: CapsError| Error::system(chain(&e)).wrap(format!("process.capabilities.{set}"))
     };
-    sys::process::set_capabilities(state).context(|| {
-        format!(
-            "process.capabilities: capset(effective {:#x}, permitted {:#x}, inheritable {:#x})",
-            state.effective, state.permitted, state.inheritable
-        )
-    })?;
-    for capability in (0..=finish.last_capability).filter(|c| wanted.ambient & (1 << c) != 0) {
-        if let Err(errno) = sys::process::raise_ambient(capability) {
+    caps::clear(None, CapSet::Ambient).map_err(fail("ambient"))?;
+    // In this order each set is allowed by the ones before it: capabilities(7).
+    caps::set(None, CapSet::Inheritable, &capabilities(wanted.inheritable)).map_err(fail("inheritable"))?;
+    caps::set(None, CapSet::Effective, &capabilities(wanted.effective)).map_err(fail("effective"))?;
+    caps::set(None, CapSet::Permitted, &capabilities(wanted.permitted)).map_err(fail("permitted"))?;
+    for capability in capabilities(wanted.ambient) {
+        if let Err(error) = caps::raise(None, CapSet::Ambient, capability) {
             channel.send(&FromChild::Warning(format!(
-                "process.capabilities.ambient: capability {capability} left out: {errno}"
+                "process.capabilities.ambient: {capability} left out: {error}"
             )))?;
         }
     }
     Ok(())
+}
+
+/// The capabilities of a bit set.
+fn capabilities(bits: u64) -> CapsHashSet {
+    caps::all().into_iter().filter(|c| bits & c.bitmask() != 0).collect()
 }
 
 /// A session keyring of the container's own, which its processes may search; keyrings(7).

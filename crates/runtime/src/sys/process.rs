@@ -2,23 +2,6 @@
 
 use nix::errno::Errno;
 
-/// Linux capability bit sets, as capset(2) takes them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct CapState {
-    pub(crate) effective: u64,
-    pub(crate) permitted: u64,
-    pub(crate) inheritable: u64,
-}
-
-#[repr(C)]
-struct CapHeader {
-    version: u32,
-    pid: i32,
-}
-
-/// `_LINUX_CAPABILITY_VERSION_3`, linux/capability.h.
-const CAP_VERSION_3: u32 = 0x2008_0522;
-
 fn prctl(option: libc::c_int, a: u64, b: u64) -> Result<libc::c_long, Errno> {
     // SAFETY: only called with options whose arguments are numbers, never pointers.
     super::check(unsafe { libc::syscall(libc::SYS_prctl, option, a, b, 0, 0) })
@@ -46,11 +29,6 @@ pub(crate) fn set_no_new_privileges() -> Result<(), Errno> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
 }
 
-/// Keeps the permitted capabilities over the next change of user id (`PR_SET_KEEPCAPS`).
-pub(crate) fn set_keep_capabilities(keep: bool) -> Result<(), Errno> {
-    prctl(libc::PR_SET_KEEPCAPS, u64::from(keep), 0).map(drop)
-}
-
 /// Removes a capability from the bounding set (`PR_CAPBSET_DROP`).
 pub(crate) fn drop_bounding(capability: u8) -> Result<(), Errno> {
     prctl(libc::PR_CAPBSET_DROP, u64::from(capability), 0).map(drop)
@@ -59,41 +37,6 @@ pub(crate) fn drop_bounding(capability: u8) -> Result<(), Errno> {
 /// Whether the bounding set has a capability; `EINVAL` when the kernel does not know it.
 pub(crate) fn has_bounding(capability: u8) -> Result<bool, Errno> {
     prctl(libc::PR_CAPBSET_READ, u64::from(capability), 0).map(|r| r == 1)
-}
-
-/// Empties the ambient set.
-pub(crate) fn clear_ambient() -> Result<(), Errno> {
-    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0).map(drop)
-}
-
-/// Adds a capability to the ambient set.
-pub(crate) fn raise_ambient(capability: u8) -> Result<(), Errno> {
-    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, u64::from(capability)).map(drop)
-}
-
-/// capset(2) for the calling thread.
-pub(crate) fn set_capabilities(state: CapState) -> Result<(), Errno> {
-    let header = CapHeader { version: CAP_VERSION_3, pid: 0 };
-    let half = |shift: u32| {
-        [
-            (state.effective >> shift) as u32,
-            (state.permitted >> shift) as u32,
-            (state.inheritable >> shift) as u32,
-        ]
-    };
-    let data = [half(0), half(32)];
-    // SAFETY: version 3 takes two structures of three words each, which `data` is.
-    super::check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
-}
-
-/// Permitted and effective capabilities of the calling thread.
-pub(crate) fn capabilities() -> Result<CapState, Errno> {
-    let header = CapHeader { version: CAP_VERSION_3, pid: 0 };
-    let mut data = [[0u32; 3]; 2];
-    // SAFETY: version 3 fills two structures of three words each, which `data` has room for.
-    super::check(unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) })?;
-    let join = |i: usize| u64::from(data[0][i]) | u64::from(data[1][i]) << 32;
-    Ok(CapState { effective: join(0), permitted: join(1), inheritable: join(2) })
 }
 
 /// Joins a new session keyring of this name, and lets its possessor search it (keyctl(2)).
