@@ -22,6 +22,7 @@ pub(crate) fn report(error: &Error, command: Option<&Command>) -> ExitCode {
         // As a shell: POSIX.1, "Exit Status for Commands".
         ErrorKind::ProgramNotFound if run => 127,
         ErrorKind::ProgramNotExecutable if run => 126,
+        ErrorKind::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(1),
         _ => 1,
     })
 }

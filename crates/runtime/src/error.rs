@@ -23,8 +23,8 @@ pub enum ErrorKind {
     ProgramNotExecutable,
     /// A system call failed.
     System,
-    /// A signal asked the runtime to stop; its number is in the message.
-    Interrupted,
+    /// This signal asked the runtime to stop.
+    Interrupted(i32),
 }
 
 /// An error of the runtime.

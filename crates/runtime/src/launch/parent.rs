@@ -252,12 +252,7 @@ impl Launch {
                 Event::Report(FromChild::SeccompListener(fd)) => self.pass_listener(fd)?,
                 Event::Report(FromChild::Cloned(_) | FromChild::NeedsMaps | FromChild::CloseLater) => {}
                 Event::ChildGone => return Err(self.early_end()),
-                Event::Signal(signal) => {
-                    return Err(Error::new(
-                        ErrorKind::Interrupted,
-                        format!("interrupted by signal {signal} while the container was being made"),
-                    ));
-                }
+                Event::Signal(signal) => return Err(interrupted(signal)),
             }
         }
     }
@@ -373,21 +368,26 @@ impl Launch {
     /// Makes the container independent of this launch: it waits for its start, or with `start`
     /// executes its program at once.
     pub(crate) fn commit(mut self, start: bool) -> Result<Launched> {
-        let channel = self.channel.take().ok_or_else(|| Error::system("not launched"))?;
         let terminal = match self.terminal.take() {
             // With its size before the program starts, which may ask for it at once.
             Some(socket) if start => Some(crate::foreground::receive_terminal(&socket)?),
             other => other,
         };
-        channel.send(&ToChild::Commit { start }).map_err(|_| self.early_end())?;
+        let sent = self.channel.as_ref().map(|channel| channel.send(&ToChild::Commit { start }));
+        if !matches!(sent, Some(Ok(()))) {
+            return Err(self.early_end());
+        }
         if start {
             self.slot.end_wait();
         }
         // The end of the channel says that the program runs, or that the wait has begun.
-        match channel.receive()? {
-            None => {}
-            Some(FromChild::Failed(error)) => return Err(error),
-            Some(_) => return Err(Error::system("unexpected message after the start")),
+        loop {
+            match self.next_event(None)? {
+                Event::ChildGone => break,
+                Event::Report(FromChild::Failed(error)) => return Err(error),
+                Event::Signal(signal) => return Err(interrupted(signal)),
+                Event::Report(_) | Event::Hooks => {}
+            }
         }
         self.close_later.clear();
         self.slot.unlock();
@@ -439,6 +439,11 @@ impl Drop for Launch {
             tracing::warn!("{error}");
         }
     }
+}
+
+fn interrupted(signal: i32) -> Error {
+    let text = format!("interrupted by signal {signal} while the container was being made");
+    Error::new(ErrorKind::Interrupted(signal), text)
 }
 
 /// What the child has reported as its failure, if it has.
