@@ -117,19 +117,25 @@ impl Unit {
     }
 }
 
-struct Daemon(Child);
+/// The daemon, and the directory of its socket.
+struct Daemon {
+    child: Child,
+    _dir: tempfile::TempDir,
+}
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 /// A bus with the mock on it, to be kept, and what the mock hears.
 fn bus(stale: u32) -> Option<(Bus, Calls, (Daemon, zbus::blocking::Connection))> {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = format!("--address=unix:path={}", dir.path().join("bus").display());
     let started = Command::new("dbus-daemon")
-        .args(["--session", "--nofork", "--print-address=1"])
+        .args(["--session", "--nofork", "--print-address=1", &socket])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();
@@ -138,7 +144,7 @@ fn bus(stale: u32) -> Option<(Bus, Calls, (Daemon, zbus::blocking::Connection))>
         return None;
     };
     let stdout = daemon.stdout.take().unwrap();
-    let daemon = Daemon(daemon);
+    let daemon = Daemon { child: daemon, _dir: dir };
     let mut address = String::new();
     BufReader::new(stdout).read_line(&mut address).unwrap();
     let calls = Calls::default();
