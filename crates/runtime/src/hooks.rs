@@ -69,6 +69,17 @@ pub(crate) fn run(
     Ok(())
 }
 
+/// Runs the poststop hooks of a container that has ended. runtime-spec, runtime.md "Lifecycle" 13: a
+/// failure is logged, and the rest goes on.
+pub(crate) fn run_poststop(record: &Record) {
+    for hook in record.hooks.iter().filter_map(|h| h.poststop().as_ref()).flatten() {
+        let state = HookState::of(record, Status::Stopped);
+        if let Err(error) = run("poststop", std::slice::from_ref(hook), &state, None) {
+            tracing::warn!("{error}");
+        }
+    }
+}
+
 fn run_one(hook: &Hook, state: &[u8], default_env: Option<&[std::ffi::CString]>) -> Result<()> {
     let mut child = spawn(hook, default_env)?;
     if let Some(mut stdin) = child.stdin.take() {

@@ -391,10 +391,11 @@ impl Launch {
         }
         self.close_later.clear();
         self.slot.unlock();
+        let slot = self.slot.try_clone()?;
         self.committed = true;
         let gone = || Error::system("not launched");
         Ok(Launched {
-            slot: self.slot.try_clone()?,
+            slot,
             record: self.record.clone(),
             pidfd: self.init.take().ok_or_else(gone)?.pidfd,
             signals: self.signals.take().ok_or_else(gone)?,
@@ -426,14 +427,9 @@ impl Drop for Launch {
         if let Some(path) = &self.pid_file {
             let _ = std::fs::remove_file(path);
         }
-        let poststop = self.record.hooks.as_ref().and_then(|h| h.poststop().clone());
-        if let (Some(list), true) = (poststop, self.record.init.is_some()) {
-            // runtime-spec, runtime.md "Lifecycle": poststop runs when creation fails as well.
-            if let Err(error) =
-                hooks::run("poststop", &list, &HookState::of(&self.record, Status::Stopped), None)
-            {
-                tracing::warn!("{error}");
-            }
+        if self.record.init.is_some() {
+            // runtime-spec, runtime.md "Lifecycle": they run when creation fails as well.
+            hooks::run_poststop(&self.record);
         }
         if let Err(error) = self.slot.remove() {
             tracing::warn!("{error}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rootling_config::id::ContainerId;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::hooks::{self, HookState};
+use crate::hooks;
 use crate::state::{Record, Status};
 use crate::store::{Slot, Store};
 
@@ -78,14 +78,6 @@ pub(super) fn remove_ended(slot: &Slot, record: &Record) -> Result<()> {
     }
     record.cgroup.remove()?;
     slot.remove()?;
-    if let Some(list) = record.hooks.as_ref().and_then(|h| h.poststop().as_ref()) {
-        // runtime-spec, runtime.md "Lifecycle" 13: a failure is logged, and the rest goes on.
-        for hook in list {
-            let state = HookState::of(record, Status::Stopped);
-            if let Err(error) = hooks::run("poststop", std::slice::from_ref(hook), &state, None) {
-                tracing::warn!("{error}");
-            }
-        }
-    }
+    hooks::run_poststop(record);
     Ok(())
 }
