@@ -1,0 +1,106 @@
+//! Every command: its name, how it is defined and how it is read.
+
+use clap::{ArgMatches, Args, FromArgMatches};
+
+use super::{Create, Delete, Id, Kill, List, Run, Spec};
+
+/// A command with its arguments.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Run(Run),
+    Create(Create),
+    Start(Id),
+    State(Id),
+    List(List),
+    Kill(Kill),
+    Delete(Delete),
+    Spec(Spec),
+}
+
+/// How a command is defined and read.
+pub(super) struct Definition {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) define: fn(clap::Command) -> clap::Command,
+    pub(super) read: fn(&ArgMatches) -> Result<Command, clap::Error>,
+}
+
+/// Every command, in the order of the help.
+pub(super) const COMMANDS: &[Definition] = &[
+    Definition {
+        name: "run",
+        about: "Make a container and run its program",
+        define: Run::augment_args,
+        read: |m| Run::from_arg_matches(m).map(Command::Run),
+    },
+    Definition {
+        name: "create",
+        about: "Make a container that waits for its start",
+        define: Create::augment_args,
+        read: |m| Create::from_arg_matches(m).map(Command::Create),
+    },
+    Definition {
+        name: "start",
+        about: "Run the program of a created container",
+        define: Id::augment_args,
+        read: |m| Id::from_arg_matches(m).map(Command::Start),
+    },
+    Definition {
+        name: "state",
+        about: "Print the state of a container as JSON",
+        define: Id::augment_args,
+        read: |m| Id::from_arg_matches(m).map(Command::State),
+    },
+    Definition {
+        name: "list",
+        about: "List containers",
+        define: |c| List::augment_args(c).visible_alias("ls"),
+        read: |m| List::from_arg_matches(m).map(Command::List),
+    },
+    Definition {
+        name: "kill",
+        about: "Send a signal to a container",
+        define: Kill::augment_args,
+        read: |m| Kill::from_arg_matches(m).map(Command::Kill),
+    },
+    Definition {
+        name: "delete",
+        about: "Remove a container",
+        define: Delete::augment_args,
+        read: |m| Delete::from_arg_matches(m).map(Command::Delete),
+    },
+    Definition {
+        name: "spec",
+        about: "Write a config.json to start from",
+        define: Spec::augment_args,
+        read: |m| Spec::from_arg_matches(m).map(Command::Spec),
+    },
+];
+
+impl Command {
+    /// Its name on the command line.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "run",
+            Self::Create(_) => "create",
+            Self::Start(_) => "start",
+            Self::State(_) => "state",
+            Self::List(_) => "list",
+            Self::Kill(_) => "kill",
+            Self::Delete(_) => "delete",
+            Self::Spec(_) => "spec",
+        }
+    }
+
+    /// The container it is about.
+    pub(crate) fn id(&self) -> Option<&str> {
+        match self {
+            Self::Run(a) => Some(&a.create.id.id),
+            Self::Create(a) => Some(&a.id.id),
+            Self::Start(a) | Self::State(a) => Some(&a.id),
+            Self::Kill(a) => Some(&a.id.id),
+            Self::Delete(a) => Some(&a.id.id),
+            Self::List(_) | Self::Spec(_) => None,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Options of every command.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Options that every command takes, before or after its name.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Directory for the state of containers
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// Write the log to this file instead of standard error
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Format of the log
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    /// Least level that is logged
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "warning")]
+    pub(crate) log_level: LogLevel,
+    /// Log what is done and why
+    #[arg(long, global = true)]
+    pub(crate) debug: bool,
+    /// Let systemd manage cgroups; linux.cgroupsPath is then slice:prefix:name
+    #[arg(long, global = true)]
+    pub(crate) systemd_cgroup: bool,
+    /// Who manages cgroups
+    #[arg(long, global = true, value_name = "MANAGER", conflicts_with = "systemd_cgroup")]
+    pub(crate) cgroup_manager: Option<CgroupManager>,
+    // Not after the name of the command: `spec` has a flag of that name, as in runc.
+    /// Do without what only root may do: true, false or auto
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    pub(crate) rootless: Rootless,
+    /// Print the version
+    #[arg(short = 'v', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum LogLevel {
+    Error,
+    #[value(alias = "warn")]
+    Warning,
+    Info,
+    Debug,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CgroupManager {
+    Cgroupfs,
+    Systemd,
+    Disabled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rootless {
+    Auto,
+    #[value(alias = "1", alias = "t")]
+    True,
+    #[value(alias = "0", alias = "f")]
+    False,
+}
+
+/// The container that a command is about.
+#[derive(Debug, Args)]
+pub(crate) struct Id {
+    /// The container's id
+    #[arg(value_name = "CONTAINER-ID")]
+    pub(crate) id: String,
+}
