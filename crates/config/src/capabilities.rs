@@ -52,8 +52,8 @@ pub fn sets(wanted: Option<&LinuxCapabilities>, last_cap: u8) -> (CapSets, Vec<S
     for capability in wanted.ambient().iter().flatten() {
         if sets.ambient & bit(*capability) & !raisable != 0 {
             warnings.push(format!(
-                "process.capabilities.ambient: CAP_{capability} ignored: an ambient capability must be inheritable \
-                 and permitted as well"
+                "process.capabilities.ambient: can't raise ambient capability CAP_{capability}: it has to be inheritable \
+                 and permitted as well; it is left out"
             ));
         }
     }

@@ -164,9 +164,19 @@ fn syntax(name: &Path, error: &serde_json::Error) -> LoadError {
 fn field(name: &Path, error: &serde_path_to_error::Error<serde_json::Error>) -> LoadError {
     // serde_path_to_error calls the whole document ".".
     let field = Some(error.path().to_string()).filter(|path| path != ".").unwrap_or_default();
-    let reason =
-        if field.is_empty() { error.inner().to_string() } else { format!("{field}: {}", error.inner()) };
+    let inner = format!("{}{}", what(&field), error.inner());
+    let reason = if field.is_empty() { inner } else { format!("{field}: {inner}") };
     LoadError::Field { path: name.to_owned(), field, reason }
+}
+
+/// What runc calls a value of this field that is not one of the names it may be.
+fn what(field: &str) -> &'static str {
+    match field.strip_prefix("linux.memoryPolicy") {
+        Some(flags) if flags.starts_with(".flags") => "invalid memory policy flag: ",
+        // Whatever is wrong elsewhere in it is that there is no mode, or none of that name.
+        Some("" | ".mode") => "invalid memory policy mode: ",
+        _ => "",
+    }
 }
 
 #[cfg(test)]

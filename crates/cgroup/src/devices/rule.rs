@@ -94,6 +94,8 @@ fn parse_access(text: &str) -> Option<u8> {
                 'r' => READ,
                 'w' => WRITE,
                 'm' => MKNOD,
+                // "All", which runc takes for nothing further.
+                'a' => 0,
                 _ => return None,
             },
         )

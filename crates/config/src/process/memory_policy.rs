@@ -18,10 +18,12 @@ pub struct MemoryPolicy {
 #[non_exhaustive]
 pub enum MemoryPolicyError {
     /// The nodes are not a list.
-    #[error("linux.memoryPolicy.nodes: {0}")]
+    #[error("linux.memoryPolicy.nodes: invalid memory policy nodes: {0}")]
     Nodes(ListError),
     /// `MPOL_DEFAULT` and `MPOL_LOCAL` take no nodes.
-    #[error("linux.memoryPolicy: {mode} takes no nodes but got {count}; remove nodes")]
+    #[error(
+        "linux.memoryPolicy: invalid memory policy: {mode} mode requires 0 nodes but got {count}; remove nodes"
+    )]
     NodesGiven {
         /// The mode.
         mode: MemoryPolicyModeType,
@@ -29,14 +31,16 @@ pub enum MemoryPolicyError {
         count: usize,
     },
     /// The mode is about nodes, and none are given.
-    #[error("linux.memoryPolicy: {mode} needs at least one node; name some in nodes")]
+    #[error(
+        "linux.memoryPolicy: invalid memory policy: {mode} mode requires at least one node; name some in nodes"
+    )]
     NodesMissing {
         /// The mode.
         mode: MemoryPolicyModeType,
     },
     /// The kernel answers EINVAL to these two together.
     #[error(
-        "linux.memoryPolicy.flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other; keep one"
+        "linux.memoryPolicy.flags: invalid memory policy flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other; keep one"
     )]
     StaticAndRelative,
 }
@@ -117,10 +121,16 @@ mod tests {
         for (json, expected) in [
             (
                 r#"{"mode":"MPOL_LOCAL","nodes":"0"}"#,
-                "linux.memoryPolicy: MPOL_LOCAL takes no nodes but got 1",
+                "linux.memoryPolicy: invalid memory policy: MPOL_LOCAL mode requires 0 nodes but got 1",
             ),
-            (r#"{"mode":"MPOL_BIND"}"#, "linux.memoryPolicy: MPOL_BIND needs at least one node"),
-            (r#"{"mode":"MPOL_BIND","nodes":"x"}"#, "linux.memoryPolicy.nodes: \"x\" is neither"),
+            (
+                r#"{"mode":"MPOL_BIND"}"#,
+                "linux.memoryPolicy: invalid memory policy: MPOL_BIND mode requires at least one node",
+            ),
+            (
+                r#"{"mode":"MPOL_BIND","nodes":"x"}"#,
+                "linux.memoryPolicy.nodes: invalid memory policy nodes: \"x\" is neither",
+            ),
             (
                 r#"{"mode":"MPOL_BIND","nodes":"0","flags":["MPOL_F_STATIC_NODES","MPOL_F_RELATIVE_NODES"]}"#,
                 "linux.memoryPolicy.flags: ",

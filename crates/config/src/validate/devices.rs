@@ -52,7 +52,7 @@ fn rule(index: usize, rule: &LinuxDeviceCgroup) -> Result<(), ValidateError> {
         let problem = format!("device access at {index} field cannot be empty");
         return Err(invalid(field("access"), problem, "use some of r, w and m"));
     }
-    if let Some(other) = access.chars().find(|c| !"rwm".contains(*c)) {
+    if let Some(other) = access.chars().find(|c| !"rwma".contains(*c)) {
         let problem = format!("{access:?} contains {other:?}");
         return Err(invalid(field("access"), problem, "use only r, w and m"));
     }

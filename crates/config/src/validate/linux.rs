@@ -1,6 +1,6 @@
 //! The rest of `linux`.
 
-use oci_spec::runtime::{LinuxIntelRdt, LinuxResources, Spec};
+use oci_spec::runtime::{LinuxIntelRdt, LinuxResources, LinuxSchedulerPolicy, Spec};
 
 use super::error::{ValidateError, invalid};
 use crate::namespaces::NamespaceSet;
@@ -25,7 +25,22 @@ pub(super) fn check(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError
         cpuset(resources)?;
         unified(resources)?;
     }
+    deadline(spec)?;
     read_only_root(spec, set)
+}
+
+/// The kernel admits a deadline only on all CPUs of a root domain: sched(7), "SCHED_DEADLINE".
+fn deadline(spec: &Spec) -> Result<(), ValidateError> {
+    let scheduler = spec.process().as_ref().and_then(|process| process.scheduler().as_ref());
+    let deadline = scheduler.is_some_and(|s| *s.policy() == LinuxSchedulerPolicy::SchedDeadline);
+    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    let cpus = resources.and_then(|resources| resources.cpu().as_ref()).and_then(|cpu| cpu.cpus().as_deref());
+    if deadline && cpus.is_some_and(|cpus| !cpus.is_empty()) {
+        let problem = "process scheduler can't be used together with AllowedCPUs";
+        let remedy = "remove linux.resources.cpu.cpus, or use another policy than SCHED_DEADLINE";
+        return Err(invalid("process.scheduler", problem, remedy));
+    }
+    Ok(())
 }
 
 /// A read-only root is a remount, which needs a mount namespace to happen in.
