@@ -16,7 +16,12 @@ pub(crate) fn report(error: &Error, command: Option<&Command>) -> ExitCode {
         },
         None => error.to_string(),
     };
-    log::failure(&message.replace('\n', " "));
+    let message = message.replace('\n', " ");
+    if error.is_said() {
+        log::detail(&message)
+    } else {
+        log::failure(&message)
+    }
     let run = matches!(command, Some(Command::Run(_)));
     ExitCode::from(match error.kind() {
         // As a shell: POSIX.1, "Exit Status for Commands".

@@ -35,6 +35,8 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    said: bool,
 }
 
 /// Shorthand for a result of this crate.
@@ -43,7 +45,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), said: false }
     }
 
     /// An error about something that was handed over.
@@ -61,16 +63,33 @@ impl Error {
         self.kind
     }
 
+    /// Whether the container has said it on a standard error that is the caller's own: once is enough.
+    pub fn is_said(&self) -> bool {
+        self.said
+    }
+
+    /// The same error, which the container has written to its standard error.
+    #[must_use]
+    pub(crate) fn said_by_container(self) -> Self {
+        Self { said: true, ..self }
+    }
+
+    /// The same error, to be said to a caller that does not see the container's standard error.
+    #[must_use]
+    pub(crate) fn unsaid(self) -> Self {
+        Self { said: false, ..self }
+    }
+
     /// The same error, seen from one layer further out.
     #[must_use]
     pub fn wrap(self, outer: impl fmt::Display) -> Self {
-        Self { kind: self.kind, message: format!("{outer}: {}", self.message) }
+        Self { message: format!("{outer}: {}", self.message), ..self }
     }
 
     /// The same error with what to do about it at its end.
     #[must_use]
     pub fn remedy(self, remedy: impl fmt::Display) -> Self {
-        Self { kind: self.kind, message: format!("{}; {remedy}", self.message) }
+        Self { message: format!("{}; {remedy}", self.message), ..self }
     }
 }
 

@@ -1,15 +1,21 @@
 //! Hooks in the runtime's namespaces; runtime-spec, config.md "POSIX-platform Hooks".
 
-use std::io::Write;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 use oci_spec::runtime::Hook;
 use serde::Serialize;
 
-use crate::error::{Context, Error, Result};
-use crate::process::wait_readable;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::launch::Signals;
 use crate::state::{Record, Status};
 use crate::sys;
 
@@ -21,7 +27,7 @@ pub(crate) struct HookState<'a> {
     id: &'a str,
     status: Status,
     pid: i32,
-    bundle: &'a std::path::Path,
+    bundle: &'a Path,
     #[serde(skip_serializing_if = "std::collections::HashMap::is_empty")]
     annotations: &'a std::collections::HashMap<String, String>,
 }
@@ -52,18 +58,23 @@ impl<'a> HookState<'a> {
     }
 }
 
+/// How a hook is run.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Setting<'a> {
+    /// The environment of a hook without `env`; the runtime's own where none is given, as in runc.
+    pub(crate) default_env: Option<&'a [std::ffi::CString]>,
+    /// The runtime's signals: one that asks it to end ends the hook.
+    pub(crate) signals: Option<&'a Signals>,
+    /// Its working directory; the runtime's own otherwise.
+    pub(crate) dir: Option<&'a Path>,
+}
+
 /// Runs hooks in their order; the first failure ends it.
-///
-/// A hook without `env` gets `default_env` where that is given, else the runtime's own, as in runc.
-pub(crate) fn run(
-    kind: &str,
-    hooks: &[Hook],
-    state: &HookState<'_>,
-    default_env: Option<&[std::ffi::CString]>,
-) -> Result<()> {
+pub(crate) fn run(kind: &str, hooks: &[Hook], state: &HookState<'_>, setting: Setting<'_>) -> Result<()> {
     let json = serde_json::to_vec(state).map_err(|e| Error::system(e.to_string()))?;
     for (index, hook) in hooks.iter().enumerate() {
-        run_one(hook, &json, default_env)
+        tracing::debug!("running {kind} hook #{index}: {:?}", hook.path());
+        run_one(hook, &json, setting)
             .map_err(|e| e.wrap(format!("error running {kind} hook #{index}: {:?}", hook.path())))?;
     }
     Ok(())
@@ -74,60 +85,160 @@ pub(crate) fn run(
 pub(crate) fn run_poststop(record: &Record) {
     for hook in record.hooks.iter().filter_map(|h| h.poststop().as_ref()).flatten() {
         let state = HookState::of(record, Status::Stopped);
-        if let Err(error) = run("poststop", std::slice::from_ref(hook), &state, None) {
+        if let Err(error) = run("poststop", std::slice::from_ref(hook), &state, Setting::default()) {
             tracing::warn!("{error}");
         }
     }
 }
 
-fn run_one(hook: &Hook, state: &[u8], default_env: Option<&[std::ffi::CString]>) -> Result<()> {
-    let mut child = spawn(hook, default_env)?;
+fn run_one(hook: &Hook, state: &[u8], setting: Setting<'_>) -> Result<()> {
+    let mut child = spawn(hook, setting)?;
+    let result = converse(&mut child, hook, state, setting.signals);
+    if result.is_err() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let (status, said) = result?;
+    if status.success() {
+        return Ok(());
+    }
+    let why = match status.signal().and_then(|number| Signal::try_from(number).ok()) {
+        Some(signal) => format!("killed by {signal}: {}", describe_signal(signal)),
+        None => status.to_string(),
+    };
+    Err(Error::system(if said.is_empty() { why } else { format!("{why}; it said: {said}") }))
+}
+
+/// Signals of a defect, in the words of strsignal(3); the name says enough of the others.
+fn describe_signal(signal: Signal) -> &'static str {
+    match signal {
+        Signal::SIGSYS => "bad system call, which linux.seccomp does not allow",
+        Signal::SIGSEGV => "segmentation fault",
+        Signal::SIGABRT => "aborted",
+        Signal::SIGKILL => "killed, by its memory limit or by hand",
+        _ => "terminated",
+    }
+}
+
+/// Gives the hook its state, collects what it says on standard error, and waits for its end.
+fn converse(
+    child: &mut Child,
+    hook: &Hook,
+    state: &[u8],
+    signals: Option<&Signals>,
+) -> Result<(ExitStatus, String)> {
+    let mut words = Words::new(child.stderr.take());
     if let Some(mut stdin) = child.stdin.take() {
         match stdin.write_all(state) {
             // A hook need not read its input.
             Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-                stop(&mut child);
                 return Err(e).context(|| "write its standard input");
             }
             _ => {}
         }
     }
-    if let Some(seconds) = hook.timeout() {
-        let pidfd = sys::process::pidfd_open(child.id() as i32).context(|| "pidfd_open")?;
-        if !ended_within(&pidfd, seconds)? {
-            stop(&mut child);
-            return Err(Error::system(format!("did not end within its timeout of {seconds} s")));
-        }
-    }
-    let status = child.wait().context(|| "wait")?;
-    if status.success() { Ok(()) } else { Err(Error::system(status.to_string())) }
-}
-
-fn ended_within(pidfd: &std::os::fd::OwnedFd, seconds: i64) -> Result<bool> {
-    use std::os::fd::AsFd;
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds.max(0) as u64);
+    let end =
+        hook.timeout().map(|seconds| (seconds, Instant::now() + Duration::from_secs(seconds.max(0) as u64)));
+    // Under a seccomp profile that has no pidfds the end is asked for again and again instead.
+    let pidfd = sys::process::pidfd_open(child.id() as i32).ok();
     loop {
-        let left = end.saturating_duration_since(std::time::Instant::now()).as_millis();
-        let ended = wait_readable(pidfd.as_fd(), u16::try_from(left).unwrap_or(30_000).min(30_000))?;
-        if ended || left == 0 {
-            return Ok(ended);
+        let left = end.map(|(_, end)| end.saturating_duration_since(Instant::now()));
+        let signal = words.wait(pidfd.as_ref(), signals, left)?;
+        if let Some(status) = child.try_wait().context(|| "wait")? {
+            words.read();
+            return Ok((status, words.text()));
+        }
+        if let Some(signal) = signal {
+            let text = format!("interrupted by signal {signal}");
+            return Err(Error::new(ErrorKind::Interrupted(signal), text));
+        }
+        if let (Some((seconds, _)), Some(Duration::ZERO)) = (end, left) {
+            return Err(Error::system(format!(
+                "did not end within its timeout of {seconds} s; raise timeout, or mend the hook"
+            )));
         }
     }
 }
 
-fn stop(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
+/// What a hook says on its standard error: the first of it, for the message.
+struct Words {
+    from: Option<ChildStderr>,
+    said: Vec<u8>,
 }
 
-fn spawn(hook: &Hook, default_env: Option<&[std::ffi::CString]>) -> Result<Child> {
+impl Words {
+    /// As much as fits on a line of an error.
+    const LIMIT: usize = 1024;
+
+    fn new(from: Option<ChildStderr>) -> Self {
+        if let Some(from) = &from {
+            // Whoever the hook leaves in the background may keep it open.
+            let _ = fcntl(from.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+        }
+        Self { from, said: Vec::new() }
+    }
+
+    /// Waits for words, for the end of the hook, for a signal, and at most so long; the signal that asks
+    /// the runtime to end.
+    fn wait(
+        &mut self,
+        pidfd: Option<&OwnedFd>,
+        signals: Option<&Signals>,
+        left: Option<Duration>,
+    ) -> Result<Option<i32>> {
+        const UNSEEN_END: Duration = Duration::from_millis(20);
+        let limit = if pidfd.is_none() { Some(left.unwrap_or(UNSEEN_END).min(UNSEEN_END)) } else { left };
+        let timeout = limit.map_or(PollTimeout::NONE, |limit| {
+            // Rounded up, so that the last millisecond is no busy loop.
+            PollTimeout::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX)
+        });
+        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(3);
+        fds.extend(pidfd.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.from.as_ref().map(|from| PollFd::new(from.as_fd(), PollFlags::POLLIN)));
+        fds.extend(signals.map(|signals| PollFd::new(signals.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut fds, timeout) {
+            Err(Errno::EINTR) => {}
+            other => drop(other.context(|| "poll")?),
+        }
+        self.read();
+        let Some(signals) = signals else { return Ok(None) };
+        while let Some((number, _)) = signals.next()? {
+            if Signals::is_end(number) {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes what is there, and stops listening at the end.
+    fn read(&mut self) {
+        let mut buffer = [0u8; 4096];
+        while let Some(from) = &mut self.from {
+            match from.read(&mut buffer) {
+                Ok(length) if length > 0 => {
+                    let room = Self::LIMIT.saturating_sub(self.said.len());
+                    self.said.extend_from_slice(&buffer[..length.min(room)]);
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return,
+                _ => self.from = None,
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.said).trim().replace(['\n', '\r'], " ")
+    }
+}
+
+fn spawn(hook: &Hook, setting: Setting<'_>) -> Result<Child> {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     let mut command = Command::new(hook.path());
     if let Some((name, args)) = hook.args().as_ref().and_then(|a| a.split_first()) {
         command.arg0(name).args(args);
     }
-    let pairs: Option<Vec<(&OsStr, &OsStr)>> = match (hook.env(), default_env) {
+    let pairs: Option<Vec<(&OsStr, &OsStr)>> = match (hook.env(), setting.default_env) {
         (Some(env), _) => Some(
             env.iter().filter_map(|e| e.split_once('=')).map(|(k, v)| (k.as_ref(), v.as_ref())).collect(),
         ),
@@ -145,7 +256,11 @@ fn spawn(hook: &Hook, default_env: Option<&[std::ffi::CString]>) -> Result<Child
     if let Some(pairs) = pairs {
         command.env_clear().envs(pairs);
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::null());
+    if let Some(dir) = setting.dir {
+        command.current_dir(dir);
+    }
+    // A hook's words are for the error where it fails; of one that succeeds nobody hears, as in runc.
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.spawn().map_err(|e| match e.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOENT) => Error::system("no such file; its path is of the namespace it runs in"),
         Some(Errno::EACCES) => Error::system("EACCES: it has to be executable by the caller"),

@@ -10,10 +10,11 @@ use std::rc::Rc;
 use oci_spec::runtime::{
     Hooks, LinuxDevice, LinuxNamespace, LinuxNamespaceType, Mount, Process, ProcessBuilder, Spec, UserBuilder,
 };
-use rootling_config::mounts::{self, MountOptions};
+use rootling_config::mounts::{self, IdmapKind, MountOptions};
 use rootling_config::namespaces::NamespaceSet;
 
 use crate::error::{Error, Result, chain};
+use crate::idmap::Idmap;
 
 /// mount_setattr(2) attributes, linux/mount.h.
 pub(crate) mod attr {
@@ -47,6 +48,7 @@ pub(crate) struct MountPlan {
     pub(crate) destination: PathBuf,
     pub(crate) kind: MountKind,
     pub(crate) options: MountOptions,
+    pub(crate) idmap: Option<Idmap>,
 }
 
 /// What is to be mounted.
@@ -84,24 +86,19 @@ pub(crate) fn lower(
     namespaces: &NamespaceSet,
     hooks: Option<&Hooks>,
     bundle: &Path,
+    rootfs: &Path,
 ) -> Result<Lowered> {
     let wanted = spec.mounts_mut().take().unwrap_or_default();
     let mut mounts = Vec::with_capacity(wanted.len());
     let mut dev = Dev::Plain;
     for (index, mount) in wanted.iter().enumerate() {
-        let plan = mount_plan(mount, bundle)
+        let plan = mount_plan(mount, bundle, rootfs)
             .map_err(|e| e.wrap(format!("mounts[{index}] ({})", mount.destination().display())))?;
         if plan.destination == Path::new("/dev") {
             let readonly = plan.options.set & libc::MS_RDONLY != 0;
             dev = if matches!(plan.kind, MountKind::Bind(_)) { Dev::Bound } else { Dev::Fresh { readonly } };
         }
         mounts.push(plan);
-    }
-    if !namespaces.mount.is_set() && !mounts.is_empty() {
-        return Err(Error::invalid(
-            "mounts: without a mount namespace of its own the container would leave its mounts on the host; add one to \
-             linux.namespaces, or remove the mounts",
-        ));
     }
     let names = (spec.hostname_mut().take(), spec.domainname_mut().take());
     let linux = spec.linux_mut().get_or_insert_with(Default::default);
@@ -113,9 +110,6 @@ pub(crate) fn lower(
         _ => libc::MS_SLAVE,
     };
     let mount_label = linux.mount_label_mut().take().filter(|l| !l.is_empty() && selinux_is_on());
-    if linux.intel_rdt().is_some() {
-        return Err(Error::invalid("linux.intelRdt: resctrl groups are not supported; remove the object"));
-    }
     linux.set_namespaces(Some(remaining_namespaces(namespaces)));
     linux.set_rootfs_propagation(lowered_propagation);
     linux.set_uid_mappings(None);
@@ -146,13 +140,13 @@ pub(crate) fn clean(path: &Path) -> PathBuf {
     clean
 }
 
-fn mount_plan(mount: &Mount, bundle: &Path) -> Result<MountPlan> {
+fn mount_plan(mount: &Mount, bundle: &Path, rootfs: &Path) -> Result<MountPlan> {
     let options = mounts::parse(mount).map_err(|e| Error::invalid(chain(&e)))?;
-    if options.idmap.is_some() {
-        return Err(Error::invalid(
-            "idmap: id-mapped mounts are not supported; map the ids with linux.uidMappings, or remove the option",
-        ));
-    }
+    let idmap = options.idmap.map(|kind| Idmap {
+        recursive: kind == IdmapKind::Recursive,
+        uid: mount.uid_mappings().clone().unwrap_or_default(),
+        gid: mount.gid_mappings().clone().unwrap_or_default(),
+    });
     let kind = mount.typ().as_deref().unwrap_or_default();
     let source = mount.source().as_ref();
     let kind = if options.remount {
@@ -168,9 +162,9 @@ fn mount_plan(mount: &Mount, bundle: &Path) -> Result<MountPlan> {
         let source = source.map_or_else(|| kind.to_owned(), |s| s.to_string_lossy().into_owned());
         MountKind::New { kind: kind.to_owned(), source }
     };
-    let destination = clean(mount.destination());
+    let destination = inside(mount.destination(), rootfs);
     check_proc(&destination, &kind)?;
-    Ok(MountPlan { destination, kind, options })
+    Ok(MountPlan { destination, kind, options, idmap })
 }
 
 /// What may be mounted below /proc: files that lxcfs and its kin stand in for, as in runc.
@@ -204,6 +198,16 @@ fn check_proc(destination: &Path, kind: &MountKind) -> Result<()> {
         "{destination:?} cannot be mounted because it is inside /proc; only a proc may be mounted there, and single \
          files such as /proc/meminfo below it"
     )))
+}
+
+/// The destination as a path of the container. Some engines write the path of the host, through the root
+/// file system; runc takes both.
+fn inside(destination: &Path, rootfs: &Path) -> PathBuf {
+    let destination = clean(destination);
+    match destination.strip_prefix(rootfs) {
+        Ok(below) if rootfs != Path::new("/") => Path::new("/").join(below),
+        _ => destination,
+    }
 }
 
 /// All are made or joined when libcontainer gets them, so it joins the mount namespace that it is in:
@@ -261,7 +265,7 @@ fn lowered_process(process: Option<&Process>) -> Result<Process> {
     Ok(lowered)
 }
 
-/// Only the hooks that libcontainer runs, or whose moment it reports.
+/// None of the hooks, which are ours to run; but with an object of them libcontainer reports their moment.
 fn lowered_hooks(hooks: Option<&Hooks>) -> Option<Hooks> {
     let hooks = hooks?;
     #[allow(deprecated)] // prestart is deprecated for authors of specs, not for runtimes.
@@ -269,9 +273,7 @@ fn lowered_hooks(hooks: Option<&Hooks>) -> Option<Hooks> {
     if !before_start && hooks.create_container().is_none() {
         return None;
     }
-    let mut lowered = Hooks::default();
-    lowered.set_create_container(hooks.create_container().clone());
-    Some(lowered)
+    Some(Hooks::default())
 }
 
 #[cfg(test)]

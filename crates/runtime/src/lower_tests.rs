@@ -19,7 +19,7 @@ fn lowered(change: impl FnOnce(&mut Value)) -> Result<Lowered> {
     let spec: Spec = serde_json::from_value(spec).unwrap();
     let namespaces = namespaces::set(&spec).unwrap();
     let hooks = spec.hooks().clone();
-    lower(spec, &namespaces, hooks.as_ref(), Path::new("/bundle"))
+    lower(spec, &namespaces, hooks.as_ref(), Path::new("/bundle"), Path::new("/bundle/rootfs"))
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use oci_spec::runtime::{Hook, Hooks, LinuxIdMapping, LinuxResources, LinuxTimeOffset, Process, Spec};
+use oci_spec::runtime::{
+    Hook, Hooks, LinuxIdMapping, LinuxIntelRdt, LinuxResources, LinuxTimeOffset, Process, Spec,
+};
 use rootling_config::capabilities::{self, CapSets};
 use rootling_config::id::ContainerId;
 use rootling_config::namespaces::{self, NamespaceSet};
@@ -114,7 +116,10 @@ pub(crate) struct Plan {
     pub(crate) listener: Option<Listener>,
     pub(crate) cgroup_path: Option<String>,
     pub(crate) resources: Option<LinuxResources>,
+    pub(crate) rdt: Option<LinuxIntelRdt>,
     pub(crate) no_pivot: bool,
+    /// Effective uid of the caller.
+    pub(crate) caller: u32,
     /// An ordinary user, or root of a user namespace only.
     pub(crate) rootless: bool,
 }
@@ -136,10 +141,11 @@ impl Plan {
         let linux = spec.linux_mut().get_or_insert_with(Default::default);
         let resources = linux.resources_mut().take();
         let cgroup_path = linux.cgroups_path_mut().take().map(|p| p.to_string_lossy().into_owned());
+        let rdt = linux.intel_rdt_mut().take();
         let time_offsets = linux.time_offsets_mut().take();
         let annotations = spec.annotations().clone().unwrap_or_default();
         let oci_version = spec.version().clone();
-        let lowered = lower::lower(spec, &namespaces, hooks.as_ref(), &options.bundle)?;
+        let lowered = lower::lower(spec, &namespaces, hooks.as_ref(), &options.bundle, &rootfs)?;
         Ok(Self {
             id: options.id.clone(),
             bundle: options.bundle.clone(),
@@ -155,7 +161,9 @@ impl Plan {
             listener,
             cgroup_path,
             resources,
+            rdt,
             no_pivot: options.no_pivot,
+            caller: host.euid(),
             rootless: options.rootless.unwrap_or_else(|| host.is_ordinary_user() || host.in_user_namespace()),
         })
     }
@@ -169,6 +177,13 @@ impl Plan {
             .into_iter()
             .filter_map(|(name, list)| Some((name, list.as_deref()?)))
             .collect()
+    }
+}
+
+impl Plan {
+    /// Hooks of the container's namespaces that run before its root is entered.
+    pub(crate) fn create_hooks(&self) -> &[Hook] {
+        self.hooks.as_ref().and_then(|h| h.create_container().as_deref()).unwrap_or_default()
     }
 }
 

@@ -71,6 +71,16 @@ pub(crate) fn wait_readable(fd: std::os::fd::BorrowedFd<'_>, milliseconds: u16) 
     }
 }
 
+/// The pid of a process as the /proc at hand knows it, which may be that of another pid namespace than
+/// ours: `Pid` in `/proc/self/fdinfo/N` of its pidfd, proc_pid_fdinfo(5).
+pub(crate) fn pid_in_proc(pidfd: std::os::fd::BorrowedFd<'_>) -> std::io::Result<i32> {
+    use std::os::fd::AsRawFd;
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    // 0 or -1: it is not in that namespace, or has ended.
+    pid.filter(|pid| *pid > 0).ok_or_else(|| Errno::ESRCH.into())
+}
+
 /// State letter and start time.
 fn stat(pid: i32) -> std::io::Result<(u8, u64)> {
     parse_stat(&fs::read(format!("/proc/{pid}/stat"))?).ok_or_else(|| std::io::ErrorKind::InvalidData.into())

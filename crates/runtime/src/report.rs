@@ -32,6 +32,10 @@ pub(crate) enum FromChild {
     Warning(String),
     /// Comes with a descriptor that the runtime is to close when the program runs.
     CloseLater,
+    /// The createContainer hooks have run.
+    HooksDone,
+    /// The bind mount of this number needs a source that only the runtime can open or map.
+    NeedsSource(usize),
     /// The seccomp listener is this descriptor of the child's.
     SeccompListener(i32),
 }
@@ -45,6 +49,12 @@ pub(crate) enum ToChild {
     Commit { start: bool },
     /// The seccomp listener has been handed to its agent.
     ListenerSent,
+    /// The hooks of the runtime's namespaces have run: it is the turn of createContainer.
+    RunHooks,
+    /// Comes with the detached mount that was asked for.
+    Source,
+    /// It cannot be had.
+    NoSource(Error),
 }
 
 /// One end of the channel.

@@ -8,6 +8,7 @@ use rootling_cgroup::Cgroup;
 use serde::{Deserialize, Serialize};
 
 use crate::process::ProcessRef;
+use crate::rdt::Groups;
 
 /// Status of a container; runtime-spec, runtime.md "State".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +60,9 @@ pub struct Record {
     pub init: Option<ProcessRef>,
     /// Its cgroup.
     pub cgroup: Cgroup,
+    /// Its resctrl groups.
+    #[serde(default, skip_serializing_if = "Groups::is_empty")]
+    pub(crate) rdt: Groups,
     /// Whether it has a pid namespace of its own: then all of its processes end with the first.
     pub own_pid_namespace: bool,
     /// Hooks that are still to run after its creation.

@@ -12,6 +12,7 @@ fn record(id: &str) -> Record {
         annotations: HashMap::new(),
         init: None,
         cgroup: rootling_cgroup::Cgroup::none(),
+        rdt: crate::rdt::Groups::default(),
         own_pid_namespace: true,
         hooks: None,
     }

@@ -17,13 +17,13 @@ use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use oci_spec::runtime::Spec;
 use rootling_config::namespaces::clone_flag;
 
-use super::capture;
 use super::context::ChildContext;
 use super::devices::DeviceSource;
-use super::{devices, finish, mounts};
+use super::source::Sources;
+use super::{bare, capture};
+use super::{devices, finish, hook_runner, mounts};
 use crate::error::{Context, Error, Result};
 use crate::launch::reset_signals;
-use crate::lower::Dev;
 use crate::plan::Plan;
 use crate::report::{Channel, FromChild, ToChild};
 use crate::sys;
@@ -44,6 +44,7 @@ fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result
     die_with_runtime()?;
     let plan = &context.plan;
     make_namespaces(plan)?;
+    let sources = Sources::new(plan, channel);
     let Some(ToChild::Begin(pid)) = channel.receive()? else { return Ok(()) };
     if plan.namespaces.user.is_set() {
         become_root()?;
@@ -52,16 +53,17 @@ fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result
     }
     check_root(plan)?;
     finish_namespaces(plan)?;
-    let devices = devices::open_sources(&plan.lowered.devices, plan.lowered.dev == Dev::Plain)?;
-    if plan.namespaces.mount.is_set() {
-        mounts::make(plan)?;
-    }
+    let devices = devices::open_sources(&plan.lowered.devices, plan.lowered.dev)?;
+    mounts::make(plan, &sources)?;
+    let bare = if plan.no_pivot { bare::open_all(&plan.rootfs)? } else { Vec::new() };
     leave_procfs_to_runtime(channel)?;
     let finalizer = Finalizer {
         context: Rc::clone(context),
         channel: Rc::clone(channel),
         devices: Rc::new(devices),
         pid,
+        bare: Rc::new(bare),
+        runner: hook_runner::start(plan, channel, pid)?,
     };
     let listener = context.listener.borrow_mut().take().ok_or_else(|| Error::system("no notify socket"))?;
     let arguments = arguments(plan, pid, listener, finalizer);
@@ -211,10 +213,19 @@ struct Finalizer {
     channel: Rc<Channel>,
     devices: Rc<Vec<DeviceSource>>,
     pid: i32,
+    /// Mounts of the kernel's interfaces to cover, see [`bare`].
+    bare: Rc<Vec<std::os::fd::OwnedFd>>,
+    /// The process that has run the createContainer hooks.
+    runner: Option<nix::unistd::Pid>,
 }
 
 impl Executor for Finalizer {
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
+        hook_runner::reap(self.runner);
+        if let Err(error) = bare::cover(&self.bare) {
+            self.channel.send_failure(error);
+            sys::exec::exit_now(1);
+        }
         let error = match finish::run(&self.context, &self.channel, &self.devices, self.pid) {
             Ok(never) => match never {},
             Err(error) => error,

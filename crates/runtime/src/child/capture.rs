@@ -43,8 +43,8 @@ impl Subscriber for Capture {
 
     fn event(&self, event: &Event<'_>) {
         if *event.metadata().level() != Level::ERROR {
-            // It warns of what it leaves to us, such as seccomp: of interest only beside its other steps.
-            if self.level >= LevelFilter::DEBUG {
+            // Its warnings are of what it leaves to us, such as seccomp, and would mislead.
+            if *event.metadata().level() != Level::WARN && self.level >= LevelFilter::DEBUG {
                 self.outer.event(event);
             }
             return;

@@ -10,9 +10,10 @@ use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstat, fstatat, mknod
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
 
-use super::mounts::directory;
 use super::paths::open_root;
+use super::resolve::directory;
 use crate::error::{Context, Error, Result, chain};
+use crate::lower::Dev;
 use crate::sys;
 use crate::sys::mount::{attach, clone_tree, open_in_root};
 
@@ -41,9 +42,13 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// In the container's mount namespace, before its root is entered: opens what may have to be bound.
-pub(super) fn open_sources(devices: &[LinuxDevice], defaults: bool) -> Result<Vec<DeviceSource>> {
+pub(super) fn open_sources(devices: &[LinuxDevice], dev: Dev) -> Result<Vec<DeviceSource>> {
     let mut all = Vec::new();
-    if defaults {
+    if dev == Dev::Bound {
+        // What is bound there is somebody's /dev, the host's perhaps: as in runc, nothing is made in it.
+        return Ok(Vec::new());
+    }
+    if dev == Dev::Plain {
         for (path, major, minor) in
             DEFAULTS.iter().filter(|d| !devices.iter().any(|o| o.path() == Path::new(d.0)))
         {
@@ -58,7 +63,8 @@ pub(super) fn open_sources(devices: &[LinuxDevice], defaults: bool) -> Result<Ve
             all.push(device);
         }
     }
-    all.extend(devices.iter().cloned());
+    // The multiplexer is a link to the one of the container's own devpts, whatever the list says.
+    all.extend(devices.iter().filter(|d| crate::lower::clean(d.path()) != Path::new("/dev/ptmx")).cloned());
     Ok(all.into_iter().map(|device| DeviceSource { host: open_host(&device), device }).collect())
 }
 

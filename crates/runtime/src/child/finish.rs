@@ -61,6 +61,10 @@ pub(super) fn run(
         // agent's descriptor is fetched by the runtime, which could not either.
         sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     }
+    set_rlimits(finish)?;
+    if context.waits {
+        sys::process::end_on_signals();
+    }
     become_user(finish, channel)?;
     program::verify_cwd(&finish.cwd)?;
     let path = program::find(&finish.args, &env)?;
@@ -89,6 +93,16 @@ fn seal(finish: &Finish) -> Result<()> {
     paths::mask(&finish.masked_paths)?;
     if let Some((flags, recursive)) = finish.root_propagation {
         paths::set_root_propagation(flags, recursive)?;
+    }
+    Ok(())
+}
+
+/// Before the ids change: where they do, the kernel does not let the runtime set them any more
+/// without CAP_SYS_RESOURCE.
+fn set_rlimits(finish: &Finish) -> Result<()> {
+    for (resource, soft, hard) in &finish.rlimits {
+        sys::process::set_rlimit(0, *resource, *soft, *hard)
+            .context(|| format!("process.rlimits: prlimit(resource {resource}, soft {soft}, hard {hard})"))?;
     }
     Ok(())
 }
@@ -129,6 +143,7 @@ fn load_seccomp(finish: &Finish, channel: &Channel) -> Result<()> {
     let Some(program) = &finish.seccomp else { return Ok(()) };
     // linux/seccomp.h: SECCOMP_FILTER_FLAG_NEW_LISTENER
     let flags = program.flags | if program.notify { 1 << 3 } else { 0 };
+    tracing::debug!("seccomp filter flags: {flags}");
     let fd = sys::seccomp::load(&program.bpf, flags)
         .context(|| format!("linux.seccomp: seccomp(SECCOMP_SET_MODE_FILTER, {flags:#x})"))?;
     if program.notify {
@@ -152,6 +167,10 @@ fn wait_and_execute(
 ) -> Result<Infallible> {
     nix::sys::socket::shutdown(channel.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Both)
         .context(|| "shutdown of the channel to the runtime")?;
+    for fd in &context.inherited {
+        // Whoever made the container may wait for the end of a pipe that this process has no use for.
+        let _ = nix::unistd::close(*fd);
+    }
     let connection = loop {
         match nix::sys::socket::accept4(context.accept.as_raw_fd(), nix::sys::socket::SockFlag::SOCK_CLOEXEC)
         {
@@ -173,7 +192,8 @@ fn execute(context: &ChildContext, path: &CString, env: &[CString], pid: i32) ->
     let finish = &plan.finish;
     if !finish.start_hooks.is_empty() {
         let state = hooks::HookState::new(plan, Status::Created, pid);
-        if let Err(error) = hooks::run("startContainer", &finish.start_hooks, &state, Some(env)) {
+        let setting = hooks::Setting { default_env: Some(env), ..hooks::Setting::default() };
+        if let Err(error) = hooks::run("startContainer", &finish.start_hooks, &state, setting) {
             return error;
         }
     }
@@ -186,6 +206,7 @@ fn execute(context: &ChildContext, path: &CString, env: &[CString], pid: i32) ->
         Errno::EACCES | Errno::ENOEXEC | Errno::EPERM => ErrorKind::ProgramNotExecutable,
         _ => ErrorKind::System,
     };
+    say(&format!("exec {}: {}\n", path.to_string_lossy(), errno.desc().to_lowercase()));
     let hint = match errno {
         Errno::ENOENT => {
             "; it is there, so the interpreter or the dynamic loader that it names is missing in the image"
@@ -193,5 +214,11 @@ fn execute(context: &ChildContext, path: &CString, env: &[CString], pid: i32) ->
         Errno::ENOEXEC => "; it is neither a program for this machine nor a script that begins with #!",
         _ => "",
     };
-    Error::new(kind, format!("process.args: exec {path:?}: {errno}{hint}"))
+    Error::new(kind, format!("process.args: exec {path:?}: {errno}{hint}")).said_by_container()
+}
+
+/// On the container's standard error, where engines look for why a program did not run: whoever started
+/// it may not hear of it any more.
+fn say(line: &str) {
+    let _ = nix::unistd::write(std::io::stderr(), line.as_bytes());
 }

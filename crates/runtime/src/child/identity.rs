@@ -88,7 +88,7 @@ pub(super) fn set_capabilities(finish: &Finish, channel: &Channel) -> Result<()>
     for capability in capabilities(wanted.ambient) {
         if let Err(error) = caps::raise(None, CapSet::Ambient, capability) {
             channel.send(&FromChild::Warning(format!(
-                "process.capabilities.ambient: {capability} left out: {error}"
+                "process.capabilities.ambient: can't raise ambient capability {capability}: {error}"
             )))?;
         }
     }

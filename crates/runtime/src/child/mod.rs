@@ -2,6 +2,7 @@
 //!
 //! It is a copy of the runtime that nobody else can see yet. It tells the runtime of every failure
 //! over its channel and never returns into the runtime's code.
+mod bare;
 mod begin;
 mod capture;
 mod console;
@@ -9,10 +10,14 @@ mod context;
 mod devices;
 mod finish;
 mod hints;
+mod hook_runner;
 mod identity;
 mod mounts;
 mod paths;
 mod program;
+mod resolve;
+mod source;
 
 pub(crate) use begin::run;
 pub(crate) use context::ChildContext;
+pub(crate) use source::open_source;

@@ -8,15 +8,16 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use rootling_config::mounts::{Bind, MountOptions};
 
 use super::begin::relative;
-use super::hints;
 use super::paths::open_root;
+use super::source::{Sources, open_source};
+use super::{hints, resolve};
 use crate::copy::copy_tree;
 use crate::error::{Context, Error, Result};
 use crate::lower::{Dev, MountKind, MountPlan, attr};
@@ -25,7 +26,7 @@ use crate::sys;
 use crate::sys::mount::{MountAttr, attach, clone_tree, new_filesystem, open_in_root, set_attr};
 
 /// Binds the root file system onto itself and makes all mounts of the plan on it.
-pub(super) fn make(plan: &Plan) -> Result<()> {
+pub(super) fn make(plan: &Plan, sources: &Sources<'_>) -> Result<()> {
     let flags = MsFlags::MS_REC | MsFlags::from_bits_retain(plan.lowered.base_propagation);
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context(|| "change the propagation of /")?;
     if plan.lowered.base_propagation == libc::MS_SHARED {
@@ -36,13 +37,14 @@ pub(super) fn make(plan: &Plan) -> Result<()> {
     }
     let root = bind_root(&plan.rootfs)?;
     let label = plan.lowered.mount_label.as_deref();
-    for plan in &plan.lowered.mounts {
-        make_one(&root, plan, label).map_err(|e| e.wrap(describe(plan)))?;
+    for (index, plan) in plan.lowered.mounts.iter().enumerate() {
+        let source = || sources.tree(index, plan);
+        make_one(&root, plan, label, &source).map_err(|e| e.wrap(describe(plan)))?;
     }
     if !matches!(plan.lowered.dev, Dev::Fresh { .. }) {
         // libcontainer makes devices and links in any case, and fails where there are some: it gets a
         // tmpfs to make them in, which is taken away again before anybody sees it.
-        let target = directory(&root, Path::new("/dev"))?;
+        let target = resolve::directory(&root, Path::new("/dev"))?;
         let scratch = new_filesystem("tmpfs", "tmpfs", &["mode=755".to_owned()], attr::NOSUID);
         scratch.and_then(|m| attach(m.as_fd(), target.as_fd())).context(|| "mount tmpfs on /dev")?;
     }
@@ -70,9 +72,15 @@ fn describe(plan: &MountPlan) -> String {
     }
 }
 
-fn make_one(root: &OwnedFd, plan: &MountPlan, label: Option<&str>) -> Result<()> {
+fn make_one(
+    root: &OwnedFd,
+    plan: &MountPlan,
+    label: Option<&str>,
+    tree: &dyn Fn() -> Result<OwnedFd>,
+) -> Result<()> {
     match &plan.kind {
-        MountKind::Bind(source) => bind(root, plan, source),
+        MountKind::Bind(source) if plan.options.copy_symlink && copy_link(root, plan, source)? => Ok(()),
+        MountKind::Bind(_) => bind(root, plan, &tree()?),
         MountKind::New { kind, source } => new(root, plan, kind, source, label),
         MountKind::Remount => {
             let target = open_in_root(root.as_fd(), &relative(&plan.destination), libc::O_PATH)?;
@@ -120,25 +128,16 @@ fn recursive_attr(options: &MountOptions) -> Option<MountAttr> {
     (attr != MountAttr::default()).then_some(attr)
 }
 
-fn bind(root: &OwnedFd, plan: &MountPlan, source: &Path) -> Result<()> {
-    if plan.options.copy_symlink && copy_link(root, plan, source)? {
-        return Ok(());
-    }
-    let what = || format!("open({source:?})");
-    let nofollow = if plan.options.src_nofollow { OFlag::O_NOFOLLOW } else { OFlag::empty() };
-    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC | nofollow;
-    let from = nix::fcntl::open(source, flags, Mode::empty()).map(sys::fds::adopt);
-    let from = from.map_err(|errno| hints::bind_source(errno, source))?;
-    let is_dir = fstat(from.as_raw_fd()).context(what)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+fn bind(root: &OwnedFd, plan: &MountPlan, copy: &OwnedFd) -> Result<()> {
+    let what = || "stat of the source".to_owned();
+    let is_dir = fstat(copy.as_raw_fd()).context(what)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
     if plan.destination == Path::new("/proc")
-        && fstatfs(&from).context(what)?.filesystem_type() != PROC_SUPER_MAGIC
+        && fstatfs(copy).context(what)?.filesystem_type() != PROC_SUPER_MAGIC
     {
         return Err(Error::invalid(
             "/proc has to be a proc file system; bind the host's, or mount a new one",
         ));
     }
-    let copy =
-        clone_tree(from.as_fd(), plan.options.bind == Some(Bind::Recursive)).map_err(hints::clone_tree)?;
     let attr = own_attr(&plan.options);
     if attr != MountAttr::default() {
         set_attr(copy.as_fd(), false, &attr).map_err(|e| hints::attributes(e, attr))?;
@@ -146,15 +145,17 @@ fn bind(root: &OwnedFd, plan: &MountPlan, source: &Path) -> Result<()> {
     if let Some(attr) = recursive_attr(&plan.options) {
         set_attr(copy.as_fd(), true, &attr).map_err(|e| hints::attributes(e, attr))?;
     }
-    let target = if is_dir { target(root, plan)? } else { file(root, &plan.destination)? };
+    let target = if is_dir { target(root, plan)? } else { resolve::file(root, &plan.destination)? };
     attach(copy.as_fd(), target.as_fd()).context(|| "move_mount")
 }
 
 fn new(root: &OwnedFd, plan: &MountPlan, kind: &str, source: &str, label: Option<&str>) -> Result<()> {
-    let target = target(root, plan)?;
     if matches!(kind, "proc" | "sysfs") {
         ordinary(root, plan, kind)?;
     }
+    let mut options = plan.options.clone();
+    options.data.extend(inherited_mode(root, plan, kind));
+    let target = target(root, plan)?;
     let mut attr = own_attr(&plan.options);
     let is_dev = plan.destination == Path::new("/dev");
     let late = is_dev || plan.options.tmpcopyup;
@@ -163,7 +164,7 @@ fn new(root: &OwnedFd, plan: &MountPlan, kind: &str, source: &str, label: Option
         attr.set &= !attr::RDONLY;
     }
     let Some(mount) =
-        detached(kind, source, &plan.options, attr.set, label).map_err(|e| hints::filesystem(e, kind))?
+        detached(kind, source, &options, attr.set, label).map_err(|e| hints::filesystem(e, kind))?
     else {
         return mount_at(&target, kind, source, plan).map_err(|e| hints::filesystem(e, kind));
     };
@@ -182,6 +183,17 @@ fn new(root: &OwnedFd, plan: &MountPlan, kind: &str, source: &str, label: Option
         set_attr(mount.as_fd(), true, &attr).map_err(|e| hints::attributes(e, attr))?;
     }
     attach(mount.as_fd(), target.as_fd()).context(|| "move_mount")
+}
+
+/// A tmpfs without a mode of its own gets that of the directory it covers, as in runc.
+fn inherited_mode(root: &OwnedFd, plan: &MountPlan, kind: &str) -> Option<String> {
+    if kind != "tmpfs" || plan.options.data_value("mode").is_some() {
+        return None;
+    }
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let covered = open_in_root(root.as_fd(), &relative(&plan.destination), flags).ok()?;
+    let mode = fstat(covered.as_raw_fd()).ok()?.st_mode & 0o7777;
+    Some(format!("mode={mode:o}"))
 }
 
 /// File systems whose files have SELinux labels of their own, or none.
@@ -244,7 +256,7 @@ fn copy_link(root: &OwnedFd, plan: &MountPlan, source: &Path) -> Result<bool> {
     let (Some(parent), Some(name)) = (plan.destination.parent(), plan.destination.file_name()) else {
         return Err(Error::invalid("the destination names no file"));
     };
-    let parent = directory(root, parent)?;
+    let parent = resolve::directory(root, parent)?;
     let at = Some(parent.as_raw_fd());
     match nix::unistd::symlinkat(&link, at, name) {
         Err(Errno::EEXIST) if nix::fcntl::readlinkat(at, name).is_ok_and(|there| link == *there) => Ok(true),
@@ -258,7 +270,7 @@ fn target(root: &OwnedFd, plan: &MountPlan) -> Result<OwnedFd> {
     if plan.options.dest_nofollow {
         ordinary(root, plan, "dest-nofollow")?;
     }
-    directory(root, &plan.destination)
+    resolve::directory(root, &plan.destination)
 }
 
 /// Not by way of a link of the image: what expects a proc at /proc must find it there.
@@ -274,52 +286,6 @@ fn ordinary(root: &OwnedFd, plan: &MountPlan, kind: &str) -> Result<()> {
             "filesystem {kind:?} must be mounted on ordinary directory; the image has a link there"
         ))),
     }
-}
-
-/// Opens a directory of the root file system, making what is missing of it.
-pub(super) fn directory(root: &OwnedFd, path: &Path) -> Result<OwnedFd> {
-    let flags = libc::O_PATH | libc::O_DIRECTORY;
-    match open_in_root(root.as_fd(), &relative(path), flags) {
-        Err(Errno::ENOENT) => {}
-        other => return other.context(|| format!("open {path:?} in the root file system")),
-    }
-    let mut so_far = PathBuf::new();
-    let mut dir =
-        open_in_root(root.as_fd(), Path::new("."), flags).context(|| "open the root file system")?;
-    for name in &relative(path) {
-        so_far.push(name);
-        let what = || format!("make /{} in the root file system", so_far.display());
-        let next = match open_in_root(root.as_fd(), &so_far, flags) {
-            Err(Errno::ENOENT) => {
-                mkdirat(Some(dir.as_raw_fd()), name, Mode::from_bits_truncate(0o755))
-                    .map_err(|e| hints::make(e, what()))?;
-                open_in_root(root.as_fd(), &so_far, flags)
-            }
-            other => other,
-        };
-        dir = next.context(what)?;
-    }
-    Ok(dir)
-}
-
-/// The file to bind a file on, made where the image lacks it.
-fn file(root: &OwnedFd, path: &Path) -> Result<OwnedFd> {
-    match open_in_root(root.as_fd(), &relative(path), libc::O_PATH) {
-        Err(Errno::ENOENT) => {}
-        other => return other.context(|| format!("open {path:?} in the root file system")),
-    }
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(Error::invalid("the destination names no file"));
-    };
-    let parent = directory(root, parent)?;
-    let what = || format!("make {path:?} in the root file system");
-    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_WRONLY;
-    match openat(Some(parent.as_raw_fd()), name, flags, Mode::from_bits_truncate(0o755)) {
-        Ok(fd) => drop(sys::fds::adopt(fd)),
-        // A link that leads nowhere.
-        Err(errno) => return Err(hints::make(errno, what())),
-    }
-    open_in_root(parent.as_fd(), Path::new(name), libc::O_PATH | libc::O_NOFOLLOW).context(what)
 }
 
 /// One directory for each hierarchy in a tmpfs, as the host has them.
@@ -345,8 +311,9 @@ fn legacy_cgroup(
             destination: plan.destination.join(name),
             kind: MountKind::Bind(source.clone()),
             options: MountOptions { bind: Some(Bind::Recursive), ..plan.options.clone() },
+            idmap: None,
         };
-        bind(root, &hierarchy, source).map_err(|e| e.wrap(name))?;
+        open_source(&hierarchy).and_then(|tree| bind(root, &hierarchy, &tree)).map_err(|e| e.wrap(name))?;
     }
     let attr = MountAttr { set: own_attr(&plan.options).set, ..MountAttr::default() };
     set_attr(tmpfs.as_fd(), false, &MountAttr { set: attr.set & attr::RDONLY, ..attr })

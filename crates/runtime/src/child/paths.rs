@@ -105,7 +105,8 @@ pub(super) fn mask(paths: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn new_empty() -> Result<OwnedFd, Errno> {
+/// An empty, read-only file system, detached.
+pub(super) fn new_empty() -> Result<OwnedFd, Errno> {
     let options = ["nr_blocks=1", "nr_inodes=1"].map(str::to_owned);
     let flags = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
     new_filesystem("tmpfs", "tmpfs", &options, flags)

@@ -84,6 +84,7 @@ fn join_all(plan: &Plan, context: &ChildContext) -> Result<()> {
     }
     if let Some((kind, path, file)) = waiting.iter().find(|e| e.0 == LinuxNamespaceType::User) {
         enter(*kind, file).context(|| describe(*kind, path))?;
+        time_namespace(plan)?;
         become_root();
     }
     for (kind, path, file) in refused {
@@ -98,10 +99,11 @@ fn join_all(plan: &Plan, context: &ChildContext) -> Result<()> {
         if !context.ask_for_maps()? {
             return Err(Error::system("the runtime has ended"));
         }
+        time_namespace(plan)?;
         become_root();
     }
-    if plan.namespaces.time.is_new() {
-        new_time_namespace(plan)?;
+    if !plan.namespaces.user.is_set() {
+        time_namespace(plan)?;
     }
     Ok(())
 }
@@ -119,6 +121,12 @@ fn enter(kind: LinuxNamespaceType, file: &File) -> Result<(), Errno> {
 fn become_root() {
     let _ = nix::unistd::setgid(nix::unistd::Gid::from_raw(0));
     let _ = nix::unistd::setuid(nix::unistd::Uid::from_raw(0));
+}
+
+/// A new time namespace, if it is asked for: in the user namespace that is to own it, and before the ids
+/// change, which takes from the process the right to its own files in /proc.
+fn time_namespace(plan: &Plan) -> Result<()> {
+    if plan.namespaces.time.is_new() { new_time_namespace(plan) } else { Ok(()) }
 }
 
 /// A time namespace with its offsets; they can be set only before the first process is in it,

@@ -38,8 +38,13 @@ fn write_directly(pid: i32, maps: &Maps) -> Result<()> {
         // Without privilege the kernel wants this first: user_namespaces(7), Linux 3.19.
         deny_setgroups(pid)?;
     }
-    write_file(pid, "uid_map", &render(&maps.uid))?;
-    write_file(pid, "gid_map", &render(&maps.gid))
+    write_of(pid, &maps.uid, &maps.gid)
+}
+
+/// Writes maps of a user namespace of which the caller is privileged in the one around it.
+pub(crate) fn write_of(pid: i32, uid: &[LinuxIdMapping], gid: &[LinuxIdMapping]) -> Result<()> {
+    write_file(pid, "uid_map", &render(uid))?;
+    write_file(pid, "gid_map", &render(gid))
 }
 
 fn deny_setgroups(pid: i32) -> Result<()> {

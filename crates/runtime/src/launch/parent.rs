@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -17,13 +17,14 @@ use oci_spec::runtime::LinuxResources;
 use rootling_cgroup::Cgroup;
 
 use super::clone::{Init, clone_init};
-use super::{Signals, join, maps, sockets};
+use super::{Signals, join, maps, sockets, sources};
 use crate::child::ChildContext;
 use crate::error::{Context, Error, ErrorKind, Result, chain};
-use crate::hooks::{self, HookState};
+use crate::hooks::{self, HookState, Setting};
 use crate::lifecycle::Warn;
 use crate::plan::{CreateOptions, Plan};
 use crate::process::{ProcessRef, wait_readable};
+use crate::rdt::Groups;
 use crate::report::{Channel, FromChild, ToChild};
 use crate::state::{Record, Status};
 use crate::store::{NOTIFY, Slot};
@@ -41,6 +42,8 @@ pub(crate) struct Launch {
     signals: Option<Signals>,
     terminal: Option<OwnedFd>,
     committed: bool,
+    /// What the caller had open, for a container that is to wait for its start.
+    inherited: Option<Vec<RawFd>>,
     /// Closed when the program runs.
     close_later: Vec<OwnedFd>,
 }
@@ -53,6 +56,14 @@ pub(crate) struct Launched {
     pub(crate) signals: Signals,
     /// The master of the container's terminal, when it runs in the foreground with one.
     pub(crate) terminal: Option<OwnedFd>,
+}
+
+/// How a container is launched.
+pub(crate) struct How {
+    /// Nobody stays with it.
+    pub(crate) detached: bool,
+    /// For one that waits for its start: the descriptors of the caller.
+    pub(crate) inherited: Option<Vec<RawFd>>,
 }
 
 /// libcontainer's own channel, which it uses around hooks.
@@ -68,7 +79,7 @@ impl Launch {
         plan: Plan,
         slot: Slot,
         options: &CreateOptions,
-        detached: bool,
+        how: How,
         signals: Signals,
         warn: Warn<'_>,
     ) -> Result<Self> {
@@ -83,11 +94,11 @@ impl Launch {
             signals: Some(signals),
             terminal: None,
             committed: false,
+            inherited: how.inherited,
             close_later: Vec::new(),
         };
-        let hooks = launch.clone_and_begin(options, detached, warn)?;
+        let hooks = launch.clone_and_begin(options, how.detached, warn)?;
         launch.serve(hooks, warn)?;
-        set_rlimits(launch.init_pid(), &launch.plan)?;
         if let Some(path) = &options.pid_file {
             write_pid_file(path, launch.init_pid())?;
             launch.pid_file = Some(path.clone());
@@ -127,6 +138,8 @@ impl Launch {
             init_receiver: RefCell::new(init_receiver),
             listener: RefCell::new(Some(listener)),
             accept,
+            waits: self.inherited.is_some(),
+            inherited: self.inherited.take().unwrap_or_default(),
             console: RefCell::new(console),
             runtimes: RefCell::new(vec![
                 self.slot.dir().as_raw_fd(),
@@ -161,6 +174,9 @@ impl Launch {
             maps::write(pid, maps)?;
         }
         self.enter_cgroup(pid, in_cgroup, warn)?;
+        if let Some(wanted) = &self.plan.rdt {
+            self.record.rdt = Groups::set_up(wanted, self.plan.id.as_str(), pid)?;
+        }
         prepare_process(pid, &self.plan)?;
         channel.send(&ToChild::Begin(pid))
     }
@@ -191,6 +207,9 @@ impl Launch {
     /// Puts the child into its cgroup, unless it was cloned into it, and sets the limits.
     fn enter_cgroup(&mut self, pid: i32, inside: bool, warn: Warn<'_>) -> Result<()> {
         if self.record.cgroup.is_none() {
+            if self.plan.rootless && !self.plan.namespaces.pid.is_new() {
+                warn(NO_WAY_TO_FIND_ALL.into());
+            }
             return Ok(());
         }
         if !inside {
@@ -238,7 +257,7 @@ impl Launch {
             match self.next_event(hooks.as_ref())? {
                 Event::Hooks => {
                     let open = match &mut hooks {
-                        Some(channel) => self.answer(channel)?,
+                        Some(channel) => self.answer(channel, warn)?,
                         None => false,
                     };
                     if !open {
@@ -247,10 +266,7 @@ impl Launch {
                     }
                 }
                 Event::Report(FromChild::Ready) => return Ok(()),
-                Event::Report(FromChild::Failed(error)) => return Err(error),
-                Event::Report(FromChild::Warning(text)) => warn(text),
-                Event::Report(FromChild::SeccompListener(fd)) => self.pass_listener(fd)?,
-                Event::Report(FromChild::Cloned(_) | FromChild::NeedsMaps | FromChild::CloseLater) => {}
+                Event::Report(message) => self.handle(message, warn)?,
                 Event::ChildGone => return Err(self.early_end()),
                 Event::Signal(signal) => return Err(interrupted(signal)),
             }
@@ -294,12 +310,13 @@ impl Launch {
     }
 
     /// Answers a request of libcontainer's init; false at the end of its channel.
-    fn answer(&self, channel: &mut HookChannel) -> Result<bool> {
+    fn answer(&mut self, channel: &mut HookChannel, warn: Warn<'_>) -> Result<bool> {
         let Ok((message, _)) = channel.receiver.recv_message_with_fds() else { return Ok(false) };
         // The type of the message is private to libcontainer; its text is its name.
         let sent = match message.to_string().as_str() {
             "HookRequest" => {
                 self.run_hooks()?;
+                self.have_hooks_run(warn)?;
                 channel.sender.hook_done()
             }
             "SetupNetworkDeviceReady" => channel.sender.move_network_device(self.move_devices()?),
@@ -326,10 +343,53 @@ impl Launch {
 
     fn run_hooks(&self) -> Result<()> {
         let state = HookState::of(&self.record, Status::Creating);
+        // As with runc, which works in the bundle.
+        let dir = Some(self.plan.bundle.as_path());
+        let setting = Setting { signals: self.signals.as_ref(), dir, ..Setting::default() };
         for (kind, list) in self.plan.runtime_hooks() {
-            hooks::run(kind, list, &state, None)?;
+            hooks::run(kind, list, &state, setting)?;
         }
         Ok(())
+    }
+
+    /// Has the createContainer hooks run, in the container's namespaces.
+    fn have_hooks_run(&mut self, warn: Warn<'_>) -> Result<()> {
+        let (false, Some(channel)) = (self.plan.create_hooks().is_empty(), &self.channel) else {
+            return Ok(());
+        };
+        channel.send(&ToChild::RunHooks)?;
+        loop {
+            match self.next_event(None)? {
+                Event::Report(FromChild::HooksDone) => return Ok(()),
+                Event::Report(message) => self.handle(message, warn)?,
+                Event::ChildGone => return Err(self.early_end()),
+                Event::Signal(signal) => return Err(interrupted(signal)),
+                Event::Hooks => {}
+            }
+        }
+    }
+
+    /// What the child may say at any moment.
+    fn handle(&mut self, message: FromChild, warn: Warn<'_>) -> Result<()> {
+        match message {
+            FromChild::Failed(error) => Err(error),
+            FromChild::Warning(text) => {
+                warn(text);
+                Ok(())
+            }
+            FromChild::SeccompListener(fd) => self.pass_listener(fd),
+            FromChild::NeedsSource(index) => self.pass_source(index),
+            FromChild::Ready
+            | FromChild::HooksDone
+            | FromChild::Cloned(_)
+            | FromChild::NeedsMaps
+            | FromChild::CloseLater => Ok(()),
+        }
+    }
+
+    fn pass_source(&self, index: usize) -> Result<()> {
+        let (Some(init), Some(channel)) = (&self.init, &self.channel) else { return Ok(()) };
+        sources::answer(&self.plan, index, init.pid, channel)
     }
 
     fn pass_listener(&self, number: i32) -> Result<()> {
@@ -404,6 +464,11 @@ impl Launch {
     }
 }
 
+/// Of a container without cgroup and without pid namespace of its own.
+const NO_WAY_TO_FIND_ALL: &str = "neither a cgroup nor a pid namespace holds the processes of this container together. \
+     Such configuration is strongly discouraged: kill and delete reach only its first process; add \
+     {\"type\": \"pid\"} to linux.namespaces";
+
 enum Event {
     Report(FromChild),
     Hooks,
@@ -423,6 +488,9 @@ impl Drop for Launch {
         let _ = self.record.cgroup.kill_all(libc::SIGKILL);
         if let Err(error) = self.record.cgroup.remove() {
             tracing::warn!("{}", chain(&error));
+        }
+        if let Err(error) = self.record.rdt.remove(&self.record.id) {
+            tracing::warn!("{error}");
         }
         if let Some(path) = &self.pid_file {
             let _ = std::fs::remove_file(path);
@@ -454,6 +522,9 @@ fn childs_failure(channel: &Channel) -> Option<Error> {
 
 /// What only the runtime has the privilege for, once the child is in a user namespace.
 fn prepare_process(pid: i32, plan: &Plan) -> Result<()> {
+    // The affinity of whoever called is no business of the container's; its cpuset still holds.
+    sys::process::allow_all_cpus(pid);
+    raise_rlimits(pid, plan)?;
     let Some(score) = plan.finish.oom_score_adj else { return Ok(()) };
     let path = format!("/proc/{pid}/oom_score_adj");
     std::fs::write(&path, score.to_string())
@@ -461,14 +532,17 @@ fn prepare_process(pid: i32, plan: &Plan) -> Result<()> {
         .map_err(|e| e.remedy("only root may go below the caller's own value, see /proc/self/oom_score_adj"))
 }
 
-/// Limits of the finished process: set earlier, they would be the ones of its preparation too.
-fn set_rlimits(pid: i32, plan: &Plan) -> Result<()> {
+/// Raises hard limits that are below what the container is to have: the child may lower its own, later,
+/// when they are not in the way of its preparation, but not raise them.
+fn raise_rlimits(pid: i32, plan: &Plan) -> Result<()> {
     for (resource, soft, hard) in &plan.finish.rlimits {
-        sys::process::set_rlimit(pid, *resource, *soft, *hard)
-            .context(|| format!("process.rlimits: prlimit(resource {resource}, soft {soft}, hard {hard})"))
-            .map_err(|e| {
+        let what = || format!("process.rlimits: prlimit(resource {resource}, soft {soft}, hard {hard})");
+        let (now, limit) = sys::process::rlimit(pid, *resource).context(what)?;
+        if *hard > limit {
+            sys::process::set_rlimit(pid, *resource, now, *hard).context(what).map_err(|e| {
                 e.remedy("only root may raise a hard limit; see the caller's own with `ulimit -aH`")
             })?;
+        }
     }
     Ok(())
 }
@@ -484,6 +558,7 @@ fn new_record(plan: &Plan) -> Record {
         annotations: plan.annotations.clone(),
         init: None,
         cgroup: Cgroup::none(),
+        rdt: Groups::default(),
         own_pid_namespace: plan.namespaces.pid.is_new(),
         hooks: later,
     }

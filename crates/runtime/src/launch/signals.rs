@@ -29,7 +29,7 @@ impl Signals {
     }
 
     /// The next signal that has come, if any: its number and who sent it, 0 for the kernel.
-    pub(crate) fn next(&mut self) -> Result<Option<(i32, u32)>> {
+    pub(crate) fn next(&self) -> Result<Option<(i32, u32)>> {
         let info = self.fd.read_signal().context(|| "read(signalfd)")?;
         Ok(info.map(|i| (i.ssi_signo as i32, i.ssi_pid)))
     }

@@ -40,7 +40,8 @@ pub(crate) fn send_listener(
     number: i32,
 ) -> Result<()> {
     let fd = sys::process::pidfd_getfd(pidfd, number).context(|| format!("pidfd_getfd({pid}, {number})"))?;
-    let socket = connect(&listener.path, "linux.seccomp.listenerPath")?;
+    let socket = connect(&listener.path, "linux.seccomp.listenerPath")
+        .map_err(|e| e.wrap("failed to connect with seccomp agent"))?;
     let state = json!({
         "ociVersion": plan.oci_version,
         "fds": ["seccompFd"],

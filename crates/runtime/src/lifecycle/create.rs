@@ -3,8 +3,8 @@
 use super::prepare::{Warn, plan};
 use crate::error::{Result, chain};
 use crate::foreground;
-use crate::hooks::{self, HookState};
-use crate::launch::{Launch, Launched, Signals};
+use crate::hooks::{self, HookState, Setting};
+use crate::launch::{How, Launch, Launched, Signals};
 use crate::plan::CreateOptions;
 use crate::state::{Record, Status};
 use crate::store::Store;
@@ -24,8 +24,10 @@ pub struct RunOptions {
 /// Makes a container that waits for its start.
 pub fn create(store: &Store, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
     let plan = plan(options, warn)?;
+    let inherited = sys::fds::inherited(3 + plan.finish.preserve_fds);
     let slot = store.create(&options.id)?;
-    let launch = Launch::new(plan, slot, options, true, Signals::block()?, warn)?;
+    let how = How { detached: true, inherited: Some(inherited) };
+    let launch = Launch::new(plan, slot, options, how, Signals::block()?, warn)?;
     launch.commit(false).map(drop)
 }
 
@@ -36,8 +38,10 @@ pub fn run(store: &Store, options: &CreateOptions, run: RunOptions, warn: Warn<'
     if !run.detach && !run.no_subreaper {
         let _ = sys::process::set_subreaper();
     }
-    let launch = Launch::new(plan, slot, options, run.detach, Signals::block()?, warn)?;
-    let mut launched = launch.commit(true)?;
+    let elsewhere = run.detach || plan.finish.terminal;
+    let how = How { detached: run.detach, inherited: None };
+    let launch = Launch::new(plan, slot, options, how, Signals::block()?, warn)?;
+    let mut launched = launch.commit(true).map_err(|e| if elsewhere { e.unsaid() } else { e })?;
     if let Err(error) = poststart(&launched.record) {
         let _ = sys::process::pidfd_send_signal(std::os::fd::AsFd::as_fd(&launched.pidfd), libc::SIGKILL);
         let _ = foreground::exit_code(std::os::fd::AsFd::as_fd(&launched.pidfd));
@@ -56,7 +60,9 @@ pub fn run(store: &Store, options: &CreateOptions, run: RunOptions, warn: Warn<'
 
 fn poststart(record: &Record) -> Result<()> {
     match record.hooks.as_ref().and_then(|h| h.poststart().as_ref()) {
-        Some(list) => hooks::run("poststart", list, &HookState::of(record, Status::Running), None),
+        Some(list) => {
+            hooks::run("poststart", list, &HookState::of(record, Status::Running), Setting::default())
+        }
         None => Ok(()),
     }
 }

@@ -77,6 +77,7 @@ pub(super) fn remove_ended(slot: &Slot, record: &Record) -> Result<()> {
         record.cgroup.kill_all(libc::SIGKILL)?;
     }
     record.cgroup.remove()?;
+    record.rdt.remove(&record.id)?;
     slot.remove()?;
     hooks::run_poststop(record);
     Ok(())

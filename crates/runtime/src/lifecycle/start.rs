@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use rootling_config::id::ContainerId;
 
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::hooks::{self, HookState};
+use crate::hooks::{self, HookState, Setting};
 use crate::state::Status;
 use crate::store::Store;
 
@@ -54,12 +54,12 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
     let mut text = Vec::new();
     connection.read_to_end(&mut text).context(|| "read from the notify socket")?;
     if !text.is_empty() {
-        return Err(
-            serde_json::from_slice(&text).unwrap_or_else(|_| Error::system(String::from_utf8_lossy(&text)))
-        );
+        return Err(serde_json::from_slice::<Error>(&text)
+            .map_or_else(|_| Error::system(String::from_utf8_lossy(&text)), Error::unsaid));
     }
     if let Some(list) = record.hooks.as_ref().and_then(|h| h.poststart().as_ref())
-        && let Err(error) = hooks::run("poststart", list, &HookState::of(&record, Status::Running), None)
+        && let Err(error) =
+            hooks::run("poststart", list, &HookState::of(&record, Status::Running), Setting::default())
     {
         // runtime-spec, runtime.md "Lifecycle" 9: the container is stopped then.
         if let Some(init) = record.init {

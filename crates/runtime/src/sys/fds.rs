@@ -81,6 +81,15 @@ fn mark_each(first: u32) -> Result<(), Errno> {
     Ok(())
 }
 
+/// The descriptors from `first` on that whoever executed this program has left open: those that are not
+/// close-on-exec.
+pub(crate) fn inherited(first: u32) -> Vec<RawFd> {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<RawFd>().ok());
+    let kept = |fd: &RawFd| fcntl(*fd, FcntlArg::F_GETFD).is_ok_and(|f| f & libc::FD_CLOEXEC == 0);
+    numbers.filter(|fd| *fd >= first as RawFd).filter(kept).collect()
+}
+
 /// Clears close-on-exec on an inherited descriptor that the caller asked to keep.
 pub(crate) fn keep_on_exec(fd: RawFd) -> Result<(), Errno> {
     fcntl(fd, FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).map(drop)

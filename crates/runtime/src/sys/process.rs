@@ -81,6 +81,37 @@ pub(crate) fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Resul
     super::check(ret).map(drop)
 }
 
+/// Soft and hard limit of a process, by number.
+pub(crate) fn rlimit(pid: i32, resource: u32) -> Result<(u64, u64), Errno> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: nothing is set; the structure for the answer outlives the call.
+    let ret = unsafe {
+        libc::syscall(libc::SYS_prlimit64, pid, resource, std::ptr::null::<libc::rlimit64>(), &raw mut limit)
+    };
+    super::check(ret).map(|_| (limit.rlim_cur, limit.rlim_max))
+}
+
+/// Lets a process run on every CPU that its cpuset has (sched_setaffinity(2)); best effort.
+pub(crate) fn allow_all_cpus(pid: i32) {
+    let all = [u8::MAX; 1024];
+    // SAFETY: the mask outlives the call and has the length that is handed over.
+    unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, all.len(), all.as_ptr()) };
+}
+
+/// Lets the signals by which somebody asks a process to end do that to the first process of a pid
+/// namespace as well: without an action of its own it would never notice them, pid_namespaces(7).
+/// execve(2) puts the default back.
+pub(crate) fn end_on_signals() {
+    extern "C" fn end(signal: libc::c_int) {
+        // SAFETY: _exit is async-signal-safe and does not return.
+        unsafe { libc::_exit(128 + signal) }
+    }
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        // SAFETY: the handler calls nothing but _exit.
+        unsafe { libc::signal(signal, end as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    }
+}
+
 /// Puts back the one action that the Rust runtime changes and execve(2) keeps: it ignores SIGPIPE.
 ///
 /// What the caller of the runtime ignores stays ignored, as in runc; handlers end with execve anyway.

@@ -1,0 +1,72 @@
+//! `linux.intelRdt`: groups of the kernel's resctrl file system, by libcontainer.
+//!
+//! runtime-spec, config-linux.md "IntelRdt"; the kernel's Documentation/filesystems/resctrl.rst.
+
+use std::path::PathBuf;
+
+use libcontainer::process::intel_rdt::{IntelRdtError, cleanup_intel_rdt, setup_intel_rdt};
+use nix::unistd::Pid;
+use oci_spec::runtime::LinuxIntelRdt;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result, chain};
+
+/// The groups that were made for a container, and go with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Groups {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monitoring: Option<PathBuf>,
+}
+
+impl Groups {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Puts a process into the group that its spec asks for, making it where it is the container's own.
+    pub(crate) fn set_up(wanted: &LinuxIntelRdt, id: &str, pid: i32) -> Result<Self> {
+        let (control, monitoring) =
+            setup_intel_rdt(Some(id), &Pid::from_raw(pid), wanted).map_err(|error| {
+                if wanted.clos_id().is_none() {
+                    // It may have failed after the group was made.
+                    let _ = cleanup_intel_rdt(None, None, Some(true), id);
+                }
+                explain(&error)
+            })?;
+        Ok(Self { control, monitoring })
+    }
+
+    /// Removes the groups.
+    pub(crate) fn remove(&self, id: &str) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        cleanup_intel_rdt(self.control.as_deref(), self.monitoring.as_deref(), None, id)
+            .map_err(|e| Error::system(chain(&e)).wrap("linux.intelRdt"))
+    }
+}
+
+fn explain(error: &IntelRdtError) -> Error {
+    let remedy = match error {
+        IntelRdtError::ResctrlMountPointNotFound => {
+            "mount it with `mount -t resctrl resctrl /sys/fs/resctrl`, which needs a CPU with resource control (see \
+             rdt_a, cat_l3 and mba in /proc/cpuinfo); or remove the object"
+        }
+        IntelRdtError::NoClosIDDirectory => {
+            "linux.intelRdt.closID without a schema names a group that is there already: make it below the resctrl \
+             mount, or add l3CacheSchema, memBwSchema or schemata"
+        }
+        IntelRdtError::ExistingSchemataMismatch => {
+            "the group of linux.intelRdt.closID is there with another schema: give the same, or another closID"
+        }
+        IntelRdtError::WriteSchemata(_) | IntelRdtError::ParseLine(_) => {
+            "see info/last_cmd_status below the resctrl mount for what the kernel thinks of the schema"
+        }
+        _ => "only root may change resctrl groups; see its mount, /sys/fs/resctrl as a rule",
+    };
+    Error::system(chain(error)).wrap("linux.intelRdt").remedy(remedy)
+}
