@@ -1,17 +1,19 @@
-//! `run` in the foreground: signals, the terminal, and the container's exit code.
+//! `run` and `exec` in the foreground: signals, the terminal, and the program's exit code.
 
-use std::io::IoSliceMut;
+use std::io::{IoSliceMut, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::cmsg_space;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, recvmsg};
-use nix::sys::termios::{self, SetArg, Termios};
+use nix::sys::stat::Mode;
+use nix::sys::termios::{self, OutputFlags, SetArg, Termios};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 
 use crate::error::{Context, Error, Result};
-use crate::launch::Launched;
+use crate::launch::Signals;
 use crate::sys;
 
 /// Receives the master of the container's terminal, and gives it the size of the caller's.
@@ -27,60 +29,99 @@ pub(crate) fn receive_terminal(socket: &OwnedFd) -> Result<OwnedFd> {
         _ => None,
     });
     let master = fd.map(sys::fds::adopt).ok_or_else(|| Error::system("the container sent no terminal"))?;
-    resize(master.as_fd());
+    if !std::io::stdout().is_terminal() {
+        keep_newlines(master.as_fd()).context(|| "set the container's terminal up")?;
+    }
+    if let Some(host) = host_terminal() {
+        resize(master.as_fd(), host.as_fd());
+    }
     Ok(master)
+}
+
+/// A terminal begins each line with a carriage return; where no terminal shows the output, in a file or
+/// a pipe, these do not belong there.
+fn keep_newlines(terminal: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut settings = termios::tcgetattr(terminal)?;
+    settings.output_flags.remove(OutputFlags::ONLCR);
+    termios::tcsetattr(terminal, SetArg::TCSANOW, &settings)
 }
 
 /// Whether there is anybody to show the container's terminal to.
 pub(crate) fn has_terminal() -> bool {
-    use std::io::IsTerminal;
-    std::io::stdin().is_terminal() || std::io::stdout().is_terminal() || std::io::stderr().is_terminal()
+    host_terminal().is_some()
+}
+
+/// The caller's terminal: any of the standard streams may be redirected, and all of them with a
+/// controlling terminal left (tty(4)).
+fn host_terminal() -> Option<OwnedFd> {
+    let (stderr, stdout, stdin) = (std::io::stderr(), std::io::stdout(), std::io::stdin());
+    let streams = [
+        (stderr.as_fd(), stderr.is_terminal()),
+        (stdout.as_fd(), stdout.is_terminal()),
+        (stdin.as_fd(), stdin.is_terminal()),
+    ];
+    if let Some((stream, _)) = streams.into_iter().find(|(_, terminal)| *terminal) {
+        return sys::fds::duplicate(stream).ok();
+    }
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    open("/dev/tty", flags, Mode::empty()).ok().map(sys::fds::adopt)
 }
 
 /// The caller's terminal in raw mode; put back when dropped, however the run ends.
 struct RawMode {
+    terminal: OwnedFd,
     before: Termios,
 }
 
 impl RawMode {
-    fn enter() -> Result<Option<Self>> {
-        let stdin = std::io::stdin();
-        // Not a terminal: the container's still is one, and what is piped goes into it.
-        let Ok(before) = termios::tcgetattr(&stdin) else { return Ok(None) };
+    fn enter(terminal: OwnedFd) -> Result<Self> {
+        let before = termios::tcgetattr(&terminal).context(|| "tcgetattr")?;
         let mut raw = before.clone();
         termios::cfmakeraw(&mut raw);
-        termios::tcsetattr(&stdin, SetArg::TCSANOW, &raw).context(|| "tcsetattr(raw)")?;
-        Ok(Some(Self { before }))
+        if !std::io::stdout().is_terminal() {
+            // The container's output does not come here, but messages of others may.
+            raw.output_flags.insert(OutputFlags::OPOST);
+        }
+        termios::tcsetattr(&terminal, SetArg::TCSANOW, &raw).context(|| "tcsetattr(raw)")?;
+        Ok(Self { terminal, before })
     }
 }
 
 impl Drop for RawMode {
     fn drop(&mut self) {
-        let _ = termios::tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, &self.before);
+        let _ = termios::tcsetattr(&self.terminal, SetArg::TCSADRAIN, &self.before);
     }
 }
 
-/// Waits for the container's end, forwarding signals and its terminal; its exit code.
-pub(crate) fn wait(launched: &mut Launched) -> Result<i32> {
-    let raw = match &launched.terminal {
-        Some(_) => RawMode::enter()?,
-        None => None,
+/// A program that somebody waits for.
+pub(crate) struct Program<'a> {
+    /// Becomes readable when it ends.
+    pub(crate) pidfd: BorrowedFd<'a>,
+    /// To be passed on to it.
+    pub(crate) signals: &'a mut Signals,
+    /// The master of its terminal, if it has one.
+    pub(crate) terminal: Option<OwnedFd>,
+}
+
+/// Waits for the program's end, forwarding signals and its terminal; its exit code.
+pub(crate) fn wait(mut program: Program<'_>) -> Result<i32> {
+    let mut relay = match (program.terminal.take(), host_terminal()) {
+        (Some(master), Some(host)) => Some(Relay::new(master, RawMode::enter(host)?)),
+        _ => None,
     };
-    let mut relay = launched.terminal.take().map(Relay::new);
     loop {
-        let ready = wait_event(launched, relay.as_ref())?;
+        let ready = wait_event(&program, relay.as_ref())?;
         if ready.signal {
-            forward_signals(launched, relay.as_ref())?;
+            forward_signals(&mut program, relay.as_ref())?;
         }
         if let Some(relay) = &mut relay {
             relay.turn(&ready);
         }
         if ready.ended {
-            let code = exit_code(launched.pidfd.as_fd())?;
+            let code = exit_code(program.pidfd)?;
             if let Some(relay) = &mut relay {
                 relay.drain();
             }
-            drop(raw);
             return Ok(code);
         }
     }
@@ -95,11 +136,11 @@ struct Ready {
     room: bool,
 }
 
-fn wait_event(launched: &Launched, relay: Option<&Relay>) -> Result<Ready> {
+fn wait_event(program: &Program<'_>, relay: Option<&Relay>) -> Result<Ready> {
     let stdin = std::io::stdin();
     let mut fds = vec![
-        PollFd::new(launched.signals.as_fd(), PollFlags::POLLIN),
-        PollFd::new(launched.pidfd.as_fd(), PollFlags::POLLIN),
+        PollFd::new(program.signals.as_fd(), PollFlags::POLLIN),
+        PollFd::new(program.pidfd, PollFlags::POLLIN),
     ];
     let mut input_at = None;
     if let Some(relay) = relay {
@@ -132,20 +173,20 @@ fn wait_event(launched: &Launched, relay: Option<&Relay>) -> Result<Ready> {
     })
 }
 
-/// Passes signals on to the container's first process.
-fn forward_signals(launched: &mut Launched, relay: Option<&Relay>) -> Result<()> {
-    while let Some((signal, _)) = launched.signals.next()? {
+/// Passes signals on to the program.
+fn forward_signals(program: &mut Program<'_>, relay: Option<&Relay>) -> Result<()> {
+    while let Some((signal, _)) = program.signals.next()? {
         match signal {
-            libc::SIGCHLD => reap_others(launched.pidfd.as_fd()),
+            libc::SIGCHLD => reap_others(program.pidfd),
             libc::SIGWINCH if relay.is_some() => {
                 if let Some(relay) = relay {
-                    resize(relay.master.as_fd());
+                    resize(relay.master.as_fd(), relay.raw.terminal.as_fd());
                 }
             }
             // The runtime's own: the terminal's job control, and what a write of ours brought about.
             libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU | libc::SIGPIPE if relay.is_some() => {}
             libc::SIGURG | libc::SIGPIPE => {}
-            other => match sys::process::pidfd_send_signal(launched.pidfd.as_fd(), other) {
+            other => match sys::process::pidfd_send_signal(program.pidfd, other) {
                 // Ended in between: the pidfd says so next.
                 Err(Errno::ESRCH) => {}
                 result => result.context(|| format!("forward signal {other}"))?,
@@ -179,8 +220,8 @@ pub(crate) fn exit_code(pidfd: BorrowedFd<'_>) -> Result<i32> {
 }
 
 /// Gives the container's terminal the size of the caller's.
-fn resize(master: BorrowedFd<'_>) {
-    if let Ok((rows, columns)) = sys::terminal::size(std::io::stdin().as_fd())
+fn resize(master: BorrowedFd<'_>, host: BorrowedFd<'_>) {
+    if let Ok((rows, columns)) = sys::terminal::size(host)
         && rows > 0
     {
         let _ = sys::terminal::set_size(master, rows, columns);
@@ -190,17 +231,17 @@ fn resize(master: BorrowedFd<'_>) {
 /// Carries bytes between the caller's terminal and the container's.
 struct Relay {
     master: OwnedFd,
+    raw: RawMode,
     pending: Vec<u8>,
     input_open: bool,
     output_open: bool,
 }
 
 impl Relay {
-    fn new(master: OwnedFd) -> Self {
-        use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    fn new(master: OwnedFd, raw: RawMode) -> Self {
         // The container may take no input for ever; we must not wait for it.
         let _ = fcntl(master.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK));
-        Self { master, pending: Vec::new(), input_open: true, output_open: true }
+        Self { master, raw, pending: Vec::new(), input_open: true, output_open: true }
     }
 
     fn turn(&mut self, ready: &Ready) {

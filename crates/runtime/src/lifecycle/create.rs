@@ -1,5 +1,7 @@
 //! `create` and `run`.
 
+use std::os::fd::AsFd;
+
 use super::prepare::{Warn, plan};
 use crate::error::{Result, chain};
 use crate::foreground;
@@ -43,15 +45,19 @@ pub fn run(store: &Store, options: &CreateOptions, run: RunOptions, warn: Warn<'
     let launch = Launch::new(plan, slot, options, how, Signals::block()?, warn)?;
     let mut launched = launch.commit(true).map_err(|e| if elsewhere { e.unsaid() } else { e })?;
     if let Err(error) = poststart(&launched.record) {
-        let _ = sys::process::pidfd_send_signal(std::os::fd::AsFd::as_fd(&launched.pidfd), libc::SIGKILL);
-        let _ = foreground::exit_code(std::os::fd::AsFd::as_fd(&launched.pidfd));
+        let _ = sys::process::pidfd_send_signal(launched.pidfd.as_fd(), libc::SIGKILL);
+        let _ = foreground::exit_code(launched.pidfd.as_fd());
         clean_up(&launched);
         return Err(error);
     }
     if run.detach {
         return Ok(0);
     }
-    let code = foreground::wait(&mut launched);
+    let code = foreground::wait(foreground::Program {
+        pidfd: launched.pidfd.as_fd(),
+        signals: &mut launched.signals,
+        terminal: launched.terminal.take(),
+    });
     if !run.keep {
         clean_up(&launched);
     }
