@@ -3,6 +3,7 @@
 //! docs/architecture.md follows a container from the command line to execve(2).
 #![deny(unsafe_code)]
 
+mod attributes;
 mod cgroup_mount;
 mod child;
 mod copy;
@@ -20,6 +21,7 @@ mod report;
 mod self_exe;
 mod state;
 mod store;
+mod stored;
 mod sys;
 
 pub use error::{Error, ErrorKind, Result};

@@ -4,23 +4,20 @@
 //! out of the spec here and given to the part of ours that does it.
 
 use std::collections::HashMap;
-use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use oci_spec::runtime::{
-    Hook, Hooks, LinuxIdMapping, LinuxIntelRdt, LinuxResources, LinuxTimeOffset, Process, Spec,
-};
-use rootling_config::capabilities::{self, CapSets};
+use oci_spec::runtime::{Hook, Hooks, LinuxIdMapping, LinuxIntelRdt, LinuxResources, LinuxTimeOffset, Spec};
 use rootling_config::id::ContainerId;
 use rootling_config::namespaces::{self, NamespaceSet};
 use rootling_config::seccomp;
 use rootling_rootless::host::Host;
 use rootling_rootless::idmap::{MapWriter, must_deny_setgroups};
+use serde::{Deserialize, Serialize};
 
+use crate::attributes::{Attributes, Surroundings};
 use crate::error::{Error, Result, chain};
 use crate::lower::{self, Lowered};
-use crate::sys;
+use crate::stored::{StoredFilter, StoredProcess};
 
 /// What `create` and `run` are asked for.
 #[derive(Clone, Debug)]
@@ -63,30 +60,8 @@ pub(crate) struct Maps {
 
 /// What [`crate::child::finish`] does after libcontainer's init.
 pub(crate) struct Finish {
-    pub(crate) args: Vec<CString>,
-    pub(crate) env: Vec<CString>,
-    pub(crate) home_missing: bool,
-    pub(crate) cwd: PathBuf,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) groups: Option<Vec<u32>>,
-    /// The caller's supplementary groups stay (`run.oci.keep_original_groups`, as crun has it).
-    pub(crate) keep_groups: bool,
-    pub(crate) umask: u32,
-    pub(crate) capabilities: CapSets,
-    pub(crate) last_capability: u8,
-    pub(crate) no_new_privileges: bool,
-    pub(crate) seccomp: Option<seccomp::Program>,
-    pub(crate) rlimits: Vec<(u32, u64, u64)>,
-    pub(crate) oom_score_adj: Option<i32>,
-    pub(crate) personality: Option<u64>,
-    pub(crate) keyring: Option<CString>,
-    pub(crate) preserve_fds: u32,
-    pub(crate) terminal: bool,
-    /// Rows and columns.
-    pub(crate) console_size: Option<(u16, u16)>,
+    pub(crate) process: Attributes,
     pub(crate) loopback: bool,
-    pub(crate) selinux_label: Option<String>,
     pub(crate) readonly_root: bool,
     pub(crate) readonly_paths: Vec<String>,
     pub(crate) masked_paths: Vec<String>,
@@ -95,6 +70,7 @@ pub(crate) struct Finish {
 }
 
 /// Where a seccomp listener goes.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Listener {
     pub(crate) path: PathBuf,
     pub(crate) metadata: String,
@@ -112,6 +88,8 @@ pub(crate) struct Plan {
     pub(crate) maps: Option<Maps>,
     pub(crate) lowered: Lowered,
     pub(crate) finish: Finish,
+    /// What `exec` needs to know of the container later.
+    pub(crate) stored: StoredProcess,
     pub(crate) hooks: Option<Hooks>,
     pub(crate) listener: Option<Listener>,
     pub(crate) cgroup_path: Option<String>,
@@ -138,6 +116,7 @@ impl Plan {
         let (seccomp, listener) = seccomp_program(&mut spec, options, warn)?;
         let hooks = spec.hooks_mut().take();
         let finish = finish(&mut spec, &namespaces, hooks.as_ref(), seccomp, options, warn)?;
+        let stored = stored(&spec, &finish, maps.as_ref(), listener.as_ref());
         let linux = spec.linux_mut().get_or_insert_with(Default::default);
         let resources = linux.resources_mut().take();
         let cgroup_path = linux.cgroups_path_mut().take().map(|p| p.to_string_lossy().into_owned());
@@ -157,6 +136,7 @@ impl Plan {
             maps,
             lowered,
             finish,
+            stored,
             hooks,
             listener,
             cgroup_path,
@@ -184,6 +164,22 @@ impl Plan {
     /// Hooks of the container's namespaces that run before its root is entered.
     pub(crate) fn create_hooks(&self) -> &[Hook] {
         self.hooks.as_ref().and_then(|h| h.create_container().as_deref()).unwrap_or_default()
+    }
+}
+
+/// What is kept for `exec`, so that a bundle that is changed or removed later changes nothing.
+fn stored(spec: &Spec, finish: &Finish, maps: Option<&Maps>, listener: Option<&Listener>) -> StoredProcess {
+    let attributes = &finish.process;
+    StoredProcess {
+        process: spec.process().clone().unwrap_or_default(),
+        keep_groups: attributes.keep_groups,
+        groups_denied: maps.is_some_and(|m| m.deny_setgroups),
+        personality: attributes.personality,
+        memory_policy: spec.linux().as_ref().and_then(|l| l.memory_policy().clone()),
+        keyring: attributes.keyring.is_some(),
+        filter: attributes.seccomp.as_ref().map(|s| StoredFilter { flags: s.flags, notify: s.notify }),
+        listener: listener.cloned(),
+        maps: maps.map(|m| (m.uid.clone(), m.gid.clone())),
     }
 }
 
@@ -270,44 +266,22 @@ fn finish(
     let root_propagation = lower::propagation(linux.rootfs_propagation().as_deref())?;
     let personality = personality(linux)?;
     let process = spec.process().as_ref().ok_or_else(|| Error::invalid("process: missing"))?;
-    let last_capability = last_capability();
-    let (capabilities, warnings) = capabilities::sets(process.capabilities().as_ref(), last_capability);
-    warnings.into_iter().for_each(warn);
-    let mut env = process.env().clone().unwrap_or_default();
+    let mut env = Vec::new();
     if listen_fds() > 0 {
         // sd_listen_fds(3): the program is pid 1 of its pid namespace.
         env.extend([format!("LISTEN_FDS={}", listen_fds()), "LISTEN_PID=1".to_owned()]);
     }
-    let env: Vec<String> =
-        rootling_config::process::env::deduplicated(&env).into_iter().map(str::to_owned).collect();
-    let user = process.user();
-    let console_size = process.console_size().and_then(|size| {
-        let (rows, columns) = (u16::try_from(size.height()).ok()?, u16::try_from(size.width()).ok()?);
-        (rows > 0 && columns > 0).then_some((rows, columns))
-    });
-    Ok(Finish {
-        args: c_strings(process.args().as_deref().unwrap_or_default(), "process.args")?,
-        home_missing: !env.iter().any(|e| e.starts_with("HOME=") && e.len() > 5),
-        env: c_strings(&env, "process.env")?,
-        cwd: process.cwd().clone(),
-        uid: user.uid(),
-        gid: user.gid(),
-        groups: user.additional_gids().clone(),
+    let surroundings = Surroundings {
+        env,
         keep_groups,
-        umask: user.umask().unwrap_or(0o022),
-        capabilities,
-        last_capability,
-        no_new_privileges: process.no_new_privileges().unwrap_or(false),
         seccomp,
-        rlimits: rlimits(process),
-        oom_score_adj: process.oom_score_adj(),
         personality,
-        keyring: if options.no_new_keyring { None } else { c_string(&format!("_ses.{}", options.id)).ok() },
+        keyring: (!options.no_new_keyring).then(|| keyring_name(&options.id)),
         preserve_fds: options.preserve_fds + listen_fds(),
-        terminal: process.terminal().unwrap_or(false),
-        console_size,
+    };
+    Ok(Finish {
+        process: Attributes::new(process, surroundings, warn)?,
         loopback: namespaces.network.is_new(),
-        selinux_label: process.selinux_label().clone().filter(|l| !l.is_empty()),
         readonly_root,
         readonly_paths,
         masked_paths,
@@ -322,15 +296,6 @@ pub fn listen_fds() -> u32 {
     if number("LISTEN_PID") == Some(std::process::id()) { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
 }
 
-fn rlimits(process: &Process) -> Vec<(u32, u64, u64)> {
-    process
-        .rlimits()
-        .iter()
-        .flatten()
-        .map(|l| (rootling_config::process::rlimit::number(l.typ()), l.soft(), l.hard()))
-        .collect()
-}
-
 /// libcontainer refuses every personality flag, so the personality is ours.
 fn personality(linux: &mut oci_spec::runtime::Linux) -> Result<Option<u64>> {
     let Some(wanted) = linux.personality_mut().take() else { return Ok(None) };
@@ -339,17 +304,7 @@ fn personality(linux: &mut oci_spec::runtime::Linux) -> Result<Option<u64>> {
     Ok(Some(value.into()))
 }
 
-/// The highest capability that this kernel knows; CAP_CHECKPOINT_RESTORE is 40 since Linux 5.9.
-fn last_capability() -> u8 {
-    let known = |n: &u8| !matches!(sys::process::has_bounding(*n), Err(Errno::EINVAL));
-    let newest = (41..64).take_while(known).last();
-    newest.or_else(|| (0..=40).rev().find(known)).unwrap_or(0)
-}
-
-pub(crate) fn c_string(text: &str) -> Result<CString> {
-    CString::new(text).map_err(|_| Error::invalid(format!("{text:?} contains a NUL byte; remove it")))
-}
-
-fn c_strings(list: &[String], field: &str) -> Result<Vec<CString>> {
-    list.iter().map(|s| c_string(s).map_err(|e| e.wrap(field))).collect()
+/// The session keyring of a container, as runc names it.
+pub(crate) fn keyring_name(id: &ContainerId) -> String {
+    format!("_ses.{id}")
 }

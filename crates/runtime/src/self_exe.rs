@@ -18,16 +18,15 @@ use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
 use oci_spec::runtime::LinuxIdMapping;
 
 use crate::error::{Context, Result};
-use crate::plan::Plan;
 use crate::sys;
 
 const NAME: &CStr = c"rootling";
 
-/// Continues from a sealed copy if the program could be written from inside this container. Returns
-/// when there is nothing to be done, and in the copy.
-pub(crate) fn protect(plan: &Plan) -> Result<()> {
+/// Continues from a sealed copy if the program could be written from inside a container with these maps
+/// of user and group ids; `None`: one without a user namespace that was made for it. Returns when there is nothing to be done, and in the copy.
+pub(crate) fn protect(maps: Option<(&[LinuxIdMapping], &[LinuxIdMapping])>) -> Result<()> {
     let file = File::open("/proc/self/exe").context(|| "open(\"/proc/self/exe\")")?;
-    if is_sealed(&file) || !writable_by_container(&file, plan) {
+    if is_sealed(&file) || !writable_by_container(&file, maps) {
         return Ok(());
     }
     let copy = sealed_copy(&file)?;
@@ -48,15 +47,12 @@ fn is_sealed(file: &File) -> bool {
 }
 
 /// Whether an id of the container may write the program, or replace it in its directory.
-fn writable_by_container(file: &File, plan: &Plan) -> bool {
+fn writable_by_container(file: &File, maps: Option<(&[LinuxIdMapping], &[LinuxIdMapping])>) -> bool {
     let Ok(program) = file.metadata() else { return true };
     let directory =
         std::fs::read_link("/proc/self/exe").ok().and_then(|p| std::fs::metadata(p.parent()?).ok());
     let exposed = |meta: &Metadata, others: u32| {
-        let (uids, gids) = match &plan.maps {
-            Some(maps) => (Some(maps.uid.as_slice()), Some(maps.gid.as_slice())),
-            None => (None, None),
-        };
+        let (uids, gids) = maps.unzip();
         // The owner may change the mode.
         mapped(uids, meta.uid())
             || (meta.mode() & 0o020 != 0 && mapped(gids, meta.gid()))

@@ -18,6 +18,7 @@ use rootling_config::id::ContainerId;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::{Record, Status};
+use crate::stored::{FILTER, PROCESS};
 use crate::sys::mount::openat2;
 
 const RECORD: &str = "state.json";
@@ -223,33 +224,47 @@ impl Slot {
 
     /// Reads the record.
     pub fn read(&self) -> Result<Record> {
-        let damaged = |why: String| {
-            Error::system(format!(
-                "the state of container \"{id}\" is damaged ({why}): remove it with `rootling delete --force {id}`",
-                id = self.id
-            ))
-        };
+        serde_json::from_slice(&self.read_file(RECORD)?).map_err(|e| self.damaged(&e.to_string()))
+    }
+
+    /// Reads a file of the directory, all of which a container has.
+    pub(crate) fn read_file(&self, name: &str) -> Result<Vec<u8>> {
         let flags = libc::O_RDONLY | libc::O_NOFOLLOW;
-        let file = match openat2(self.dir.as_fd(), Path::new(RECORD), flags, libc::RESOLVE_BENEATH) {
-            Err(Errno::ENOENT) => return Err(damaged(format!("no {RECORD}"))),
-            other => other.context(|| format!("open({:?})", self.path.join(RECORD)))?,
+        let file = match openat2(self.dir.as_fd(), Path::new(name), flags, libc::RESOLVE_BENEATH) {
+            Err(Errno::ENOENT) => return Err(self.damaged(&format!("no {name}"))),
+            other => other.context(|| format!("open({:?})", self.path.join(name)))?,
         };
-        let mut text = Vec::new();
+        let mut bytes = Vec::new();
         fs::File::from(file)
-            .read_to_end(&mut text)
-            .context(|| format!("read({:?})", self.path.join(RECORD)))?;
-        serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))
+            .read_to_end(&mut bytes)
+            .context(|| format!("read({:?})", self.path.join(name)))?;
+        Ok(bytes)
+    }
+
+    /// The error for a file that cannot be what was written.
+    pub(crate) fn damaged(&self, why: &str) -> Error {
+        Error::system(format!(
+            "the state of container \"{id}\" is damaged ({why}): remove it with `rootling delete --force {id}`",
+            id = self.id
+        ))
     }
 
     /// Replaces the record.
     pub(crate) fn write(&self, record: &Record) -> Result<()> {
         let text = serde_json::to_vec(record).map_err(|e| Error::system(e.to_string()))?;
-        let what = || format!("write({:?})", self.path.join(RECORD));
+        self.write_file(RECORD_NEW, &text)?;
+        let at = Some(self.dir.as_raw_fd());
+        nix::fcntl::renameat(at, RECORD_NEW, at, RECORD)
+            .context(|| format!("write({:?})", self.path.join(RECORD)))
+    }
+
+    /// Writes a file of the directory that only the owner can read.
+    pub(crate) fn write_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let what = || format!("write({:?})", self.path.join(name));
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let at = Some(self.dir.as_raw_fd());
-        let fd = nix::fcntl::openat(at, RECORD_NEW, flags, Mode::from_bits_truncate(0o600)).context(what)?;
-        fs::File::from(crate::sys::fds::adopt(fd)).write_all(&text).context(what)?;
-        nix::fcntl::renameat(at, RECORD_NEW, at, RECORD).context(what)
+        let fd = nix::fcntl::openat(at, name, flags, Mode::from_bits_truncate(0o600)).context(what)?;
+        fs::File::from(crate::sys::fds::adopt(fd)).write_all(bytes).context(what)
     }
 
     /// The status of a container with this record.
@@ -268,7 +283,7 @@ impl Slot {
     /// Removes the directory with all that is in it.
     pub(crate) fn remove(&self) -> Result<()> {
         let at = Some(self.dir.as_raw_fd());
-        for name in [RECORD, RECORD_NEW, NOTIFY] {
+        for name in [RECORD, RECORD_NEW, NOTIFY, PROCESS, FILTER] {
             let _ = unlinkat(at, name, UnlinkatFlags::NoRemoveDir);
         }
         match unlinkat(None, &self.path, UnlinkatFlags::RemoveDir) {

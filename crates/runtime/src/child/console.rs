@@ -8,15 +8,24 @@ use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{Gid, Uid};
 
 use super::paths::open_root;
+use crate::attributes::Attributes;
 use crate::error::{Context, Error, Result};
 use crate::launch::send_fd;
-use crate::plan::Finish;
 use crate::sys;
 use crate::sys::mount::{attach, clone_tree, open_in_root};
 
-/// Makes the terminal, covers /dev/console with it, makes it the controlling one and the standard
-/// streams, and sends its master over `socket`.
-pub(super) fn set_up(socket: &OwnedFd, finish: &Finish) -> Result<()> {
+/// What is to become of the container's /dev/console.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DevConsole {
+    /// The terminal is mounted over it.
+    Cover,
+    /// It stays what it is: that of the container's first process.
+    Leave,
+}
+
+/// Makes the terminal, makes it the controlling one and the standard streams, and sends its master over
+/// `socket`.
+pub(crate) fn set_up(socket: &OwnedFd, process: &Attributes, console: DevConsole) -> Result<()> {
     let root = open_root()?;
     let what = || "process.terminal: open the container's /dev/ptmx".to_owned();
     let master = open_in_root(root.as_fd(), Path::new("dev/ptmx"), libc::O_RDWR | libc::O_NOCTTY)
@@ -29,13 +38,15 @@ pub(super) fn set_up(socket: &OwnedFd, finish: &Finish) -> Result<()> {
     }
     let slave =
         sys::terminal::open_peer(master.as_fd()).context(|| "process.terminal: ioctl(TIOCGPTPEER)")?;
-    if let Some((rows, columns)) = finish.console_size {
+    if let Some((rows, columns)) = process.console_size {
         sys::terminal::set_size(slave.as_fd(), rows, columns)
             .context(|| "process.consoleSize: ioctl(TIOCSWINSZ)")?;
     }
-    nix::unistd::fchown(slave.as_raw_fd(), Some(Uid::from_raw(finish.uid)), None::<Gid>)
-        .context(|| format!("process.terminal: chown to uid {}", finish.uid))?;
-    cover_console(&root, &slave)?;
+    nix::unistd::fchown(slave.as_raw_fd(), Some(Uid::from_raw(process.uid)), None::<Gid>)
+        .context(|| format!("process.terminal: chown to uid {}", process.uid))?;
+    if console == DevConsole::Cover {
+        cover_console(&root, &slave)?;
+    }
     send_fd(socket.as_fd(), b"/dev/ptmx", master.as_fd()).map_err(|e| e.wrap("send the terminal"))?;
     sys::terminal::make_controlling(slave.as_fd()).context(|| "process.terminal: ioctl(TIOCSCTTY)")?;
     for fd in 0..3 {

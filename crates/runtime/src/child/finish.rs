@@ -7,12 +7,12 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
-use nix::sys::stat::{Mode, umask};
 
+use super::console::{self, DevConsole};
 use super::context::ChildContext;
 use super::devices::{self, DeviceSource};
-use super::{console, identity, mounts, paths, program};
-use crate::error::{Context, Error, ErrorKind, Result};
+use super::{mounts, paths, process, program};
+use crate::error::{Context, Error, Result};
 use crate::hooks;
 use crate::lower::Dev;
 use crate::plan::Finish;
@@ -43,36 +43,29 @@ pub(super) fn run(
     }
     devices::make(devices)?;
     if let Some(socket) = context.console.borrow_mut().take() {
-        console::set_up(&socket, finish)?;
+        console::set_up(&socket, &finish.process, DevConsole::Cover)?;
     }
-    program::make_cwd(&finish.cwd)?;
+    program::make_cwd(&finish.process.cwd)?;
     if plan.lowered.dev == (Dev::Fresh { readonly: true }) {
         paths::close("/dev")?;
     }
     mounts::set_propagation(&plan.lowered.mounts)?;
     seal(finish)?;
-    let mut env = finish.env.clone();
-    if finish.home_missing {
-        program::set_home(&mut env, finish.uid);
+    let mut env = finish.process.env.clone();
+    if finish.process.home_missing {
+        program::set_home(&mut env, finish.process.uid);
     }
-    attributes(finish)?;
-    if !finish.seccomp.as_ref().is_some_and(|s| s.notify) {
-        // Nobody in a namespace that we joined is to get hold of what we have open (CVE-2016-9962). The
-        // agent's descriptor is fetched by the runtime, which could not either.
-        sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
-    }
-    set_rlimits(finish)?;
+    process::set_attributes(&finish.process)?;
+    // Nobody in a namespace that we joined is to get hold of what we have open (CVE-2016-9962).
+    sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
+    process::set_rlimits(&finish.process)?;
     if context.waits {
         sys::process::end_on_signals();
     }
-    become_user(finish, channel)?;
-    program::verify_cwd(&finish.cwd)?;
-    let path = program::find(&finish.args, &env)?;
-    if finish.no_new_privileges {
-        sys::process::set_no_new_privileges().context(|| "prctl(PR_SET_NO_NEW_PRIVS)")?;
-        // As late as possible, so that the profile has to allow as few system calls of ours as possible.
-        load_seccomp(finish, channel)?;
-    }
+    process::become_user(&finish.process, channel)?;
+    program::verify_cwd(&finish.process.cwd)?;
+    let path = program::find(&finish.process.args, &env)?;
+    process::give_up_privileges(&finish.process, channel)?;
     channel.send(&FromChild::Ready)?;
     let Some(ToChild::Commit { start }) = channel.receive()? else { sys::exec::exit_now(1) };
     // The container is recorded: it no longer ends with the runtime.
@@ -93,66 +86,6 @@ fn seal(finish: &Finish) -> Result<()> {
     paths::mask(&finish.masked_paths)?;
     if let Some((flags, recursive)) = finish.root_propagation {
         paths::set_root_propagation(flags, recursive)?;
-    }
-    Ok(())
-}
-
-/// Before the ids change: where they do, the kernel does not let the runtime set them any more
-/// without CAP_SYS_RESOURCE.
-fn set_rlimits(finish: &Finish) -> Result<()> {
-    for (resource, soft, hard) in &finish.rlimits {
-        sys::process::set_rlimit(0, *resource, *soft, *hard)
-            .context(|| format!("process.rlimits: prlimit(resource {resource}, soft {soft}, hard {hard})"))?;
-    }
-    Ok(())
-}
-
-/// Attributes of the process that survive execve(2).
-fn attributes(finish: &Finish) -> Result<()> {
-    if let Some(name) = &finish.keyring {
-        identity::join_keyring(name)?;
-    }
-    if let Some(persona) = finish.personality {
-        sys::process::set_personality(persona).context(|| "linux.personality: personality")?;
-    }
-    if let Some(label) = &finish.selinux_label {
-        identity::set_selinux_label(label)?;
-    }
-    umask(Mode::from_bits_truncate(finish.umask));
-    Ok(())
-}
-
-fn become_user(finish: &Finish, channel: &Channel) -> Result<()> {
-    // With root's reach, then again with the user's: either may be the one that is let in.
-    let entered = program::enter_cwd(&finish.cwd);
-    identity::give_stdio_to(finish.uid);
-    identity::drop_bounding(finish)?;
-    identity::change_ids(finish)?;
-    if !finish.no_new_privileges {
-        // Without no_new_privs this is privileged (seccomp(2)), so it comes before the privilege goes.
-        load_seccomp(finish, channel)?;
-    }
-    identity::set_capabilities(finish, channel)?;
-    match entered {
-        Err(_) => program::enter_cwd(&finish.cwd).map_err(|(errno, what)| Error::from(errno).wrap(what)),
-        Ok(()) => Ok(()),
-    }
-}
-
-fn load_seccomp(finish: &Finish, channel: &Channel) -> Result<()> {
-    let Some(program) = &finish.seccomp else { return Ok(()) };
-    // linux/seccomp.h: SECCOMP_FILTER_FLAG_NEW_LISTENER
-    let flags = program.flags | if program.notify { 1 << 3 } else { 0 };
-    tracing::debug!("seccomp filter flags: {flags}");
-    let fd = sys::seccomp::load(&program.bpf, flags)
-        .context(|| format!("linux.seccomp: seccomp(SECCOMP_SET_MODE_FILTER, {flags:#x})"))?;
-    if program.notify {
-        channel.send(&FromChild::SeccompListener(fd))?;
-        match channel.receive()? {
-            Some(ToChild::ListenerSent) => {}
-            _ => sys::exec::exit_now(1),
-        }
-        let _ = nix::unistd::close(fd);
     }
     Ok(())
 }
@@ -197,28 +130,5 @@ fn execute(context: &ChildContext, path: &CString, env: &[CString], pid: i32) ->
             return error;
         }
     }
-    for fd in 3..3 + finish.preserve_fds {
-        let _ = sys::fds::keep_on_exec(fd as i32);
-    }
-    let errno = sys::exec::execve(path, &finish.args, env);
-    let kind = match errno {
-        Errno::ENOENT | Errno::ENOTDIR => ErrorKind::ProgramNotFound,
-        Errno::EACCES | Errno::ENOEXEC | Errno::EPERM => ErrorKind::ProgramNotExecutable,
-        _ => ErrorKind::System,
-    };
-    say(&format!("exec {}: {}\n", path.to_string_lossy(), errno.desc().to_lowercase()));
-    let hint = match errno {
-        Errno::ENOENT => {
-            "; it is there, so the interpreter or the dynamic loader that it names is missing in the image"
-        }
-        Errno::ENOEXEC => "; it is neither a program for this machine nor a script that begins with #!",
-        _ => "",
-    };
-    Error::new(kind, format!("process.args: exec {path:?}: {errno}{hint}")).said_by_container()
-}
-
-/// On the container's standard error, where engines look for why a program did not run: whoever started
-/// it may not hear of it any more.
-fn say(line: &str) {
-    let _ = nix::unistd::write(std::io::stderr(), line.as_bytes());
+    process::execute(&finish.process, path, env)
 }

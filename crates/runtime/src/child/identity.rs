@@ -10,16 +10,16 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use pathrs::flags::OpenFlags;
 use pathrs::procfs::{ProcfsBase, ProcfsHandle};
 
+use crate::attributes::Attributes;
 use crate::error::{Context, Error, Result, chain};
-use crate::plan::Finish;
 use crate::report::{Channel, FromChild};
 use crate::sys;
 
 /// Removes what is not asked for from the bounding set: before the ids change, while CAP_SETPCAP is
 /// in force. By number, so that capabilities newer than any library's list go as well.
-pub(super) fn drop_bounding(finish: &Finish) -> Result<()> {
-    for capability in 0..=finish.last_capability {
-        let wanted = finish.capabilities.bounding & (1 << capability) != 0;
+pub(crate) fn drop_bounding(process: &Attributes) -> Result<()> {
+    for capability in 0..=process.last_capability {
+        let wanted = process.capabilities.bounding & (1 << capability) != 0;
         if wanted {
             continue;
         }
@@ -35,23 +35,23 @@ pub(super) fn drop_bounding(finish: &Finish) -> Result<()> {
 }
 
 /// Becomes the container's user. All permitted capabilities stay, and are in force again.
-pub(super) fn change_ids(finish: &Finish) -> Result<()> {
-    set_groups(finish)?;
+pub(crate) fn change_ids(process: &Attributes) -> Result<()> {
+    set_groups(process)?;
     let keep = |keep| {
         caps::securebits::set_keepcaps(keep).map_err(|e| Error::system(chain(&e)).wrap("PR_SET_KEEPCAPS"))
     };
     keep(true)?;
-    let (uid, gid) = (Uid::from_raw(finish.uid), Gid::from_raw(finish.gid));
+    let (uid, gid) = (Uid::from_raw(process.uid), Gid::from_raw(process.gid));
     let unmapped = |field: &str, id: u32, kind: &str, e: Error| {
         e.wrap(format!("process.user.{kind}: {field}({id})"))
             .remedy(format!("{kind} {id} has to be among the container's {kind} mappings"))
     };
-    setresgid(gid, gid, gid).map_err(|e| unmapped("setresgid", finish.gid, "gid", e.into()))?;
-    setresuid(uid, uid, uid).map_err(|e| unmapped("setresuid", finish.uid, "uid", e.into()))?;
+    setresgid(gid, gid, gid).map_err(|e| unmapped("setresgid", process.gid, "gid", e.into()))?;
+    setresuid(uid, uid, uid).map_err(|e| unmapped("setresuid", process.uid, "uid", e.into()))?;
     keep(false)?;
     // The change of user took away the capabilities in force, and the parent death signal.
     sys::process::set_parent_death_signal(libc::SIGKILL).context(|| "prctl(PR_SET_PDEATHSIG)")?;
-    if finish.uid != 0 {
+    if process.uid != 0 {
         let again =
             caps::read(None, CapSet::Permitted).and_then(|all| caps::set(None, CapSet::Effective, &all));
         again.map_err(|e| Error::system(chain(&e)).wrap("keep the capabilities over the change of user"))?;
@@ -59,11 +59,11 @@ pub(super) fn change_ids(finish: &Finish) -> Result<()> {
     Ok(())
 }
 
-fn set_groups(finish: &Finish) -> Result<()> {
-    let Some(groups) = finish.groups.as_deref().filter(|g| !g.is_empty()) else {
+fn set_groups(process: &Attributes) -> Result<()> {
+    let Some(groups) = process.groups.as_deref().filter(|g| !g.is_empty()) else {
         // The caller's own groups do not belong in the container. Where the kernel keeps them, because
         // the map was written without privilege, they are without effect on ids inside.
-        if !finish.keep_groups {
+        if !process.keep_groups {
             let _ = setgroups(&[]);
         }
         return Ok(());
@@ -75,8 +75,8 @@ fn set_groups(finish: &Finish) -> Result<()> {
 }
 
 /// The final capability sets.
-pub(super) fn set_capabilities(finish: &Finish, channel: &Channel) -> Result<()> {
-    let wanted = &finish.capabilities;
+pub(crate) fn set_capabilities(process: &Attributes, channel: &Channel) -> Result<()> {
+    let wanted = &process.capabilities;
     let fail = |set: &'static str| {
         move |e: CapsError| Error::system(chain(&e)).wrap(format!("process.capabilities.{set}"))
     };
@@ -101,7 +101,7 @@ fn capabilities(bits: u64) -> CapsHashSet {
 }
 
 /// A session keyring of the container's own, which its processes may search; keyrings(7).
-pub(super) fn join_keyring(name: &CStr) -> Result<()> {
+pub(crate) fn join_keyring(name: &CStr) -> Result<()> {
     let what = || format!("session keyring {name:?}");
     let serial = match join_or_wait(name) {
         // No keyrings in this kernel, or an outer container's seccomp profile without them: there is
@@ -133,7 +133,7 @@ fn join_or_wait(name: &CStr) -> Result<i32, Errno> {
 }
 
 /// The SELinux label of the program, where SELinux is on.
-pub(super) fn set_selinux_label(label: &str) -> Result<()> {
+pub(crate) fn set_selinux_label(label: &str) -> Result<()> {
     let what = || format!("process.selinuxLabel: {label:?}");
     let fail = |e: pathrs::error::Error| Error::system(chain(&e)).wrap(what());
     let procfs = ProcfsHandle::new().map_err(fail)?;
@@ -144,7 +144,7 @@ pub(super) fn set_selinux_label(label: &str) -> Result<()> {
 }
 
 /// Lets the container's user open its own standard streams again, by /dev/stdin and its kin.
-pub(super) fn give_stdio_to(uid: u32) {
+pub(crate) fn give_stdio_to(uid: u32) {
     for fd in 0..3 {
         let Ok(stat) = nix::sys::stat::fstat(fd) else { continue };
         let null = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3);

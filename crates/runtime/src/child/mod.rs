@@ -5,16 +5,17 @@
 mod bare;
 mod begin;
 mod capture;
-mod console;
+pub(crate) mod console;
 mod context;
 mod devices;
 mod finish;
 mod hints;
 mod hook_runner;
-mod identity;
+pub(crate) mod identity;
 mod mounts;
 mod paths;
-mod program;
+pub(crate) mod process;
+pub(crate) mod program;
 mod resolve;
 mod source;
 

@@ -13,7 +13,7 @@ use nix::unistd::{AccessFlags, chdir, faccessat};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Makes the working directory where the image lacks it, as runc does.
-pub(super) fn make_cwd(cwd: &Path) -> Result<()> {
+pub(crate) fn make_cwd(cwd: &Path) -> Result<()> {
     // We are inside: whatever the path leads to is the container's.
     if cwd.exists() {
         return Ok(());
@@ -24,13 +24,13 @@ pub(super) fn make_cwd(cwd: &Path) -> Result<()> {
 }
 
 /// Goes to the working directory.
-pub(super) fn enter_cwd(cwd: &Path) -> Result<(), (Errno, String)> {
+pub(crate) fn enter_cwd(cwd: &Path) -> Result<(), (Errno, String)> {
     chdir(cwd).map_err(|errno| (errno, format!("process.cwd: chdir({cwd:?})")))
 }
 
 /// A directory outside of the container has no path in it: getcwd(3) says `(unreachable)`, or fails
 /// (CVE-2024-21626).
-pub(super) fn verify_cwd(cwd: &Path) -> Result<()> {
+pub(crate) fn verify_cwd(cwd: &Path) -> Result<()> {
     match nix::unistd::getcwd() {
         Ok(path) if path.is_absolute() => Ok(()),
         _ => {
@@ -41,7 +41,7 @@ pub(super) fn verify_cwd(cwd: &Path) -> Result<()> {
 
 /// Sets HOME from the image's passwd file, read by ourselves: the C library would load the image's
 /// name service modules into this process.
-pub(super) fn set_home(env: &mut Vec<CString>, uid: u32) {
+pub(crate) fn set_home(env: &mut Vec<CString>, uid: u32) {
     env.retain(|e| !e.as_bytes().starts_with(b"HOME="));
     let home = home_of(uid).unwrap_or_else(|| "/".into());
     if let Ok(entry) = CString::new(format!("HOME={home}")) {
@@ -74,7 +74,7 @@ fn find_home(passwd: &str, uid: u32) -> Option<String> {
 }
 
 /// The path of the program, looked for as a shell does, with the container's own PATH.
-pub(super) fn find(args: &[CString], env: &[CString]) -> Result<CString> {
+pub(crate) fn find(args: &[CString], env: &[CString]) -> Result<CString> {
     let name = args.first().ok_or_else(|| Error::invalid("process.args: empty; name the program to run"))?;
     if name.as_bytes().contains(&b'/') {
         return executable(name).map(|()| name.clone()).map_err(|errno| not_runnable(name, errno));

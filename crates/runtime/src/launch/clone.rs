@@ -15,9 +15,9 @@ use crate::sys;
 use crate::sys::clone::{CloneOptions, Cloned};
 
 /// The container's first process.
-pub(super) struct Init {
-    pub(super) pid: i32,
-    pub(super) pidfd: OwnedFd,
+pub(crate) struct Init {
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
 }
 
 /// Clones it; the init, and whether it is in the cgroup. Only the parent returns.
@@ -88,7 +88,7 @@ fn joined_init(channel: &Channel, plan: &Plan, joiner: i32) -> Result<Init> {
 }
 
 /// Waits for a process that ends by itself at once.
-pub(super) fn reap(process: &Init) {
+pub(crate) fn reap(process: &Init) {
     let _ = crate::process::wait_readable(process.pidfd.as_fd(), 10_000);
     let _ = nix::sys::wait::waitpid(
         nix::unistd::Pid::from_raw(process.pid),

@@ -1,11 +1,13 @@
 //! From a plan to a container that waits for its start.
-mod clone;
+pub(crate) mod clone;
+pub(crate) mod events;
 mod join;
 mod maps;
 mod parent;
 mod signals;
-mod sockets;
+pub(crate) mod sockets;
 mod sources;
+pub(crate) mod terminal;
 
 pub(crate) use maps::write_of as write_maps_of;
 pub(crate) use parent::{How, Launch, Launched};

@@ -10,20 +10,18 @@ use libcontainer::network::cidr::CidrAddress;
 use libcontainer::network::network_device::dev_change_net_namespace;
 use libcontainer::notify_socket::NotifyListener;
 use libcontainer::process::channel::{InitSender, MainReceiver, init_channel, main_channel};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use oci_spec::runtime::LinuxResources;
 use rootling_cgroup::Cgroup;
 
 use super::clone::{Init, clone_init};
-use super::{Signals, join, maps, sockets, sources};
+use super::events::{self, Event};
+use super::{Signals, join, maps, sockets, sources, terminal};
 use crate::child::ChildContext;
-use crate::error::{Context, Error, ErrorKind, Result, chain};
+use crate::error::{Context, Error, Result, chain};
 use crate::hooks::{self, HookState, Setting};
 use crate::lifecycle::Warn;
 use crate::plan::{CreateOptions, Plan};
-use crate::process::{ProcessRef, wait_readable};
+use crate::process::ProcessRef;
 use crate::rdt::Groups;
 use crate::report::{Channel, FromChild, ToChild};
 use crate::state::{Record, Status};
@@ -120,7 +118,9 @@ impl Launch {
         detached: bool,
         warn: Warn<'_>,
     ) -> Result<Option<HookChannel>> {
-        let console = self.console(options, detached)?;
+        let path = options.console_socket.as_deref();
+        let terminal = terminal::path(path, self.plan.finish.process.terminal, detached)?;
+        self.terminal = terminal.ours;
         self.make_cgroup(options)?;
         let (ours, childs) = Channel::pair()?;
         let path = self.slot.path().join(NOTIFY);
@@ -140,7 +140,7 @@ impl Launch {
             accept,
             waits: self.inherited.is_some(),
             inherited: self.inherited.take().unwrap_or_default(),
-            console: RefCell::new(console),
+            console: RefCell::new(terminal.childs),
             runtimes: RefCell::new(vec![
                 self.slot.dir().as_raw_fd(),
                 ours.as_fd().as_raw_fd(),
@@ -156,12 +156,13 @@ impl Launch {
         self.init = Some(init);
         if let Err(error) = self.begin(pid, in_cgroup, &ours, warn) {
             // If the child has failed, that is why.
-            return Err(childs_failure(&ours).unwrap_or(error));
+            return Err(events::childs_failure(&ours).unwrap_or(error));
         }
         self.channel = Some(ours);
         // While the child works: from here on a killed runtime leaves all that `delete` needs.
         self.record.init = Some(ProcessRef::of(pid)?);
         self.slot.write(&self.record)?;
+        self.slot.write_process(&self.plan.stored, self.plan.finish.process.seccomp.as_ref())?;
         let spec = &self.plan.lowered.spec;
         let devices = spec.linux().as_ref().and_then(|l| l.net_devices().as_ref());
         let hooked = spec.hooks().is_some() || devices.is_some_and(|d| !d.is_empty());
@@ -221,41 +222,11 @@ impl Launch {
         Ok(())
     }
 
-    /// The child's end of what carries its terminal to whoever shows it.
-    fn console(&mut self, options: &CreateOptions, detached: bool) -> Result<Option<OwnedFd>> {
-        match (&options.console_socket, self.plan.finish.terminal, detached) {
-            (Some(path), true, true) => sockets::connect(path, "--console-socket").map(Some),
-            (None, true, true) => Err(Error::invalid(
-                "process.terminal is true and nobody is in the foreground: name a socket for the terminal with \
-                 --console-socket, or set process.terminal to false",
-            )),
-            (Some(_), false, true) => Err(Error::invalid(
-                "--console-socket is given and process.terminal is false: leave it out, or set process.terminal to true",
-            )),
-            (Some(_), _, false) => Err(Error::invalid(
-                "--console-socket is for a detached container: add --detach, or leave it out",
-            )),
-            (None, true, false) if !crate::foreground::has_terminal() => Err(Error::invalid(
-                "process.terminal is true and none of the standard streams is a terminal: run it in one, name a \
-                 socket for the terminal with --detach --console-socket, or set process.terminal to false",
-            )),
-            (None, true, false) => {
-                use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-                let (ours, childs) =
-                    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-                        .context(|| "socketpair")?;
-                self.terminal = Some(ours);
-                Ok(Some(childs))
-            }
-            (None, false, _) => Ok(None),
-        }
-    }
-
     /// Answers the child until it is ready.
     fn serve(&mut self, mut hooks: Option<HookChannel>, warn: Warn<'_>) -> Result<()> {
         loop {
             match self.next_event(hooks.as_ref())? {
-                Event::Hooks => {
+                Event::Other => {
                     let open = match &mut hooks {
                         Some(channel) => self.answer(channel, warn)?,
                         None => false,
@@ -268,45 +239,17 @@ impl Launch {
                 Event::Report(FromChild::Ready) => return Ok(()),
                 Event::Report(message) => self.handle(message, warn)?,
                 Event::ChildGone => return Err(self.early_end()),
-                Event::Signal(signal) => return Err(interrupted(signal)),
+                Event::Signal(signal) => return Err(events::interrupted(signal, "the container")),
             }
         }
     }
 
     fn next_event(&mut self, hooks: Option<&HookChannel>) -> Result<Event> {
-        let (Some(channel), Some(signals)) = (&self.channel, &mut self.signals) else {
+        let (Some(channel), Some(signals)) = (&self.channel, &self.signals) else {
             return Ok(Event::ChildGone);
         };
-        loop {
-            let (report, signal, hook) = {
-                let mut fds = vec![
-                    PollFd::new(channel.as_fd(), PollFlags::POLLIN),
-                    PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-                ];
-                fds.extend(hooks.map(|h| PollFd::new(h.readable.as_fd(), PollFlags::POLLIN)));
-                match poll(&mut fds, PollTimeout::NONE) {
-                    Err(Errno::EINTR) => continue,
-                    other => other.context(|| "poll")?,
-                };
-                let ready = |i: usize| fds.get(i).is_some_and(|f| f.any().unwrap_or(false));
-                (ready(0), ready(1), ready(2))
-            };
-            if report {
-                let Some((message, fd)) = channel.receive_with()? else { return Ok(Event::ChildGone) };
-                self.close_later.extend(fd);
-                return Ok(Event::Report(message));
-            }
-            if hook {
-                return Ok(Event::Hooks);
-            }
-            if signal {
-                while let Some((number, _)) = signals.next()? {
-                    if Signals::is_end(number) {
-                        return Ok(Event::Signal(number));
-                    }
-                }
-            }
-        }
+        let hooks = hooks.map(|h| h.readable.as_fd());
+        events::next_event(channel, signals, hooks, &mut self.close_later)
     }
 
     /// Answers a request of libcontainer's init; false at the end of its channel.
@@ -363,8 +306,8 @@ impl Launch {
                 Event::Report(FromChild::HooksDone) => return Ok(()),
                 Event::Report(message) => self.handle(message, warn)?,
                 Event::ChildGone => return Err(self.early_end()),
-                Event::Signal(signal) => return Err(interrupted(signal)),
-                Event::Hooks => {}
+                Event::Signal(signal) => return Err(events::interrupted(signal, "the container")),
+                Event::Other => {}
             }
         }
     }
@@ -395,34 +338,17 @@ impl Launch {
     fn pass_listener(&self, number: i32) -> Result<()> {
         if let (Some(listener), Some(init), Some(channel)) = (&self.plan.listener, &self.init, &self.channel)
         {
-            sockets::send_listener(&self.plan, listener, init.pid, init.pidfd.as_fd(), number)?;
+            let fd = sys::process::pidfd_getfd(init.pidfd.as_fd(), number)
+                .context(|| format!("pidfd_getfd({}, {number})", init.pid))?;
+            sockets::send_listener(&self.record, Status::Creating, listener, init.pid, fd.as_fd())?;
             channel.send(&ToChild::ListenerSent)?;
         }
         Ok(())
     }
 
-    /// The first process ended without a word: what the kernel says of it.
     fn early_end(&self) -> Error {
-        let why = self
-            .init
-            .as_ref()
-            .map(|init| waitid(Id::PIDFd(init.pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT));
-        match why {
-            Some(Ok(WaitStatus::Signaled(_, signal, _))) => {
-                let error = Error::system(format!("the container's first process was killed by {signal}"));
-                if signal == nix::sys::signal::Signal::SIGKILL {
-                    error.remedy("a memory limit that is too small for it to start is the usual reason")
-                } else if signal == nix::sys::signal::Signal::SIGSYS {
-                    error.remedy("linux.seccomp kills a system call that the start needs")
-                } else {
-                    error
-                }
-            }
-            Some(Ok(status)) => {
-                Error::system(format!("the container's first process ended early: {status:?}"))
-            }
-            _ => Error::system("the container's first process ended early"),
-        }
+        let pidfd = self.init.as_ref().map(|init| init.pidfd.as_fd());
+        events::early_end(pidfd, "the container's first process")
     }
 
     /// Makes the container independent of this launch: it waits for its start, or with `start`
@@ -445,8 +371,8 @@ impl Launch {
             match self.next_event(None)? {
                 Event::ChildGone => break,
                 Event::Report(FromChild::Failed(error)) => return Err(error),
-                Event::Signal(signal) => return Err(interrupted(signal)),
-                Event::Report(_) | Event::Hooks => {}
+                Event::Signal(signal) => return Err(events::interrupted(signal, "the container")),
+                Event::Report(..) | Event::Other => {}
             }
         }
         self.close_later.clear();
@@ -468,13 +394,6 @@ impl Launch {
 const NO_WAY_TO_FIND_ALL: &str = "neither a cgroup nor a pid namespace holds the processes of this container together. \
      Such configuration is strongly discouraged: kill and delete reach only its first process; add \
      {\"type\": \"pid\"} to linux.namespaces";
-
-enum Event {
-    Report(FromChild),
-    Hooks,
-    ChildGone,
-    Signal(i32),
-}
 
 impl Drop for Launch {
     fn drop(&mut self) {
@@ -505,27 +424,12 @@ impl Drop for Launch {
     }
 }
 
-fn interrupted(signal: i32) -> Error {
-    let text = format!("interrupted by signal {signal} while the container was being made");
-    Error::new(ErrorKind::Interrupted(signal), text)
-}
-
-/// What the child has reported as its failure, if it has.
-fn childs_failure(channel: &Channel) -> Option<Error> {
-    while wait_readable(channel.as_fd(), 100).unwrap_or(false) {
-        if let FromChild::Failed(error) = channel.receive().ok()?? {
-            return Some(error);
-        }
-    }
-    None
-}
-
 /// What only the runtime has the privilege for, once the child is in a user namespace.
 fn prepare_process(pid: i32, plan: &Plan) -> Result<()> {
     // The affinity of whoever called is no business of the container's; its cpuset still holds.
     sys::process::allow_all_cpus(pid);
-    raise_rlimits(pid, plan)?;
-    let Some(score) = plan.finish.oom_score_adj else { return Ok(()) };
+    raise_rlimits(pid, &plan.finish.process.rlimits)?;
+    let Some(score) = plan.finish.process.oom_score_adj else { return Ok(()) };
     let path = format!("/proc/{pid}/oom_score_adj");
     std::fs::write(&path, score.to_string())
         .context(|| format!("process.oomScoreAdj: write({path:?}, {score})"))
@@ -534,8 +438,8 @@ fn prepare_process(pid: i32, plan: &Plan) -> Result<()> {
 
 /// Raises hard limits that are below what the container is to have: the child may lower its own, later,
 /// when they are not in the way of its preparation, but not raise them.
-fn raise_rlimits(pid: i32, plan: &Plan) -> Result<()> {
-    for (resource, soft, hard) in &plan.finish.rlimits {
+pub(crate) fn raise_rlimits(pid: i32, rlimits: &[(u32, u64, u64)]) -> Result<()> {
+    for (resource, soft, hard) in rlimits {
         let what = || format!("process.rlimits: prlimit(resource {resource}, soft {soft}, hard {hard})");
         let (now, limit) = sys::process::rlimit(pid, *resource).context(what)?;
         if *hard > limit {
@@ -565,7 +469,7 @@ fn new_record(plan: &Plan) -> Record {
 }
 
 /// Writes a pid file so that nobody ever reads half of it.
-fn write_pid_file(path: &std::path::Path, pid: i32) -> Result<()> {
+pub(crate) fn write_pid_file(path: &std::path::Path, pid: i32) -> Result<()> {
     let what = || format!("--pid-file {path:?}");
     let name = path.file_name().ok_or_else(|| Error::invalid(format!("{}: names no file", what())))?;
     let new = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));

@@ -9,8 +9,8 @@ use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 use serde_json::json;
 
 use crate::error::{Context, Error, Result};
-use crate::plan::{Listener, Plan};
-use crate::sys;
+use crate::plan::Listener;
+use crate::state::{Record, Status};
 
 /// Connects to a socket that somebody listens on.
 pub(crate) fn connect(path: &Path, flag: &str) -> Result<OwnedFd> {
@@ -30,32 +30,31 @@ pub(crate) fn send_fd(socket: BorrowedFd<'_>, text: &[u8], fd: BorrowedFd<'_>) -
         .context(|| "sendmsg(SCM_RIGHTS)")
 }
 
-/// Hands a seccomp listener of the child's to its agent, with the state of the container process:
+/// Hands the seccomp listener of process `pid` to its agent, with the state of the container process:
 /// runtime-spec, config-linux.md "The Container Process State".
 pub(crate) fn send_listener(
-    plan: &Plan,
+    record: &Record,
+    status: Status,
     listener: &Listener,
     pid: i32,
-    pidfd: BorrowedFd<'_>,
-    number: i32,
+    fd: BorrowedFd<'_>,
 ) -> Result<()> {
-    let fd = sys::process::pidfd_getfd(pidfd, number).context(|| format!("pidfd_getfd({pid}, {number})"))?;
     let socket = connect(&listener.path, "linux.seccomp.listenerPath")
         .map_err(|e| e.wrap("failed to connect with seccomp agent"))?;
     let state = json!({
-        "ociVersion": plan.oci_version,
+        "ociVersion": record.oci_version,
         "fds": ["seccompFd"],
         "pid": pid,
         "metadata": listener.metadata,
         "state": {
-            "ociVersion": plan.oci_version,
-            "id": plan.id.as_str(),
-            "status": "creating",
-            "pid": pid,
-            "bundle": plan.bundle,
-            "annotations": plan.annotations,
+            "ociVersion": record.oci_version,
+            "id": record.id,
+            "status": status,
+            "pid": record.init.map_or(pid, |init| init.pid),
+            "bundle": record.bundle,
+            "annotations": record.annotations,
         },
     });
     let text = serde_json::to_vec(&state).map_err(|e| Error::system(e.to_string()))?;
-    send_fd(socket.as_fd(), &text, fd.as_fd()).map_err(|e| e.wrap(format!("{:?}", listener.path)))
+    send_fd(socket.as_fd(), &text, fd).map_err(|e| e.wrap(format!("{:?}", listener.path)))
 }

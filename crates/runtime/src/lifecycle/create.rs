@@ -26,7 +26,7 @@ pub struct RunOptions {
 /// Makes a container that waits for its start.
 pub fn create(store: &Store, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
     let plan = plan(options, warn)?;
-    let inherited = sys::fds::inherited(3 + plan.finish.preserve_fds);
+    let inherited = sys::fds::inherited(3 + plan.finish.process.preserve_fds);
     let slot = store.create(&options.id)?;
     let how = How { detached: true, inherited: Some(inherited) };
     let launch = Launch::new(plan, slot, options, how, Signals::block()?, warn)?;
@@ -40,7 +40,7 @@ pub fn run(store: &Store, options: &CreateOptions, run: RunOptions, warn: Warn<'
     if !run.detach && !run.no_subreaper {
         let _ = sys::process::set_subreaper();
     }
-    let elsewhere = run.detach || plan.finish.terminal;
+    let elsewhere = run.detach || plan.finish.process.terminal;
     let how = How { detached: run.detach, inherited: None };
     let launch = Launch::new(plan, slot, options, how, Signals::block()?, warn)?;
     let mut launched = launch.commit(true).map_err(|e| if elsewhere { e.unsaid() } else { e })?;

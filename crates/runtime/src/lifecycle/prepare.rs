@@ -45,7 +45,7 @@ pub(super) fn plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
     }
     validate::spec(&spec).map_err(|e| Error::invalid(chain(&e)))?;
     let plan = Plan::new(spec, &host, options, warn)?;
-    self_exe::protect(&plan)?;
+    self_exe::protect(plan.maps.as_ref().map(|m| (m.uid.as_slice(), m.gid.as_slice())))?;
     sys::memory::release_code();
     Ok(plan)
 }

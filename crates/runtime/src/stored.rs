@@ -1,0 +1,76 @@
+//! What is kept of a container for `exec`: beside its record, which `state` and `list` read more often.
+
+use oci_spec::runtime::{LinuxIdMapping, LinuxMemoryPolicy, Process};
+use rootling_config::seccomp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::plan::Listener;
+use crate::store::Slot;
+
+/// `process.json` in the state directory.
+pub(crate) const PROCESS: &str = "process.json";
+/// The compiled filter, as seccomp(2) takes it, in the state directory.
+pub(crate) const FILTER: &str = "seccomp.bpf";
+
+/// The container's process as it was adapted and validated, and what else its processes have.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StoredProcess {
+    pub(crate) process: Process,
+    /// See [`crate::attributes::Attributes::keep_groups`].
+    pub(crate) keep_groups: bool,
+    /// Nobody may change groups in its user namespace: the map was written without privilege.
+    pub(crate) groups_denied: bool,
+    /// The argument of personality(2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) personality: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_policy: Option<LinuxMemoryPolicy>,
+    /// It has a session keyring of its own.
+    pub(crate) keyring: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) filter: Option<StoredFilter>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listener: Option<Listener>,
+    /// The id maps of the user namespace that was made for it, as seen by the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) maps: Option<(Vec<LinuxIdMapping>, Vec<LinuxIdMapping>)>,
+}
+
+/// How the compiled filter is loaded.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct StoredFilter {
+    pub(crate) flags: u32,
+    pub(crate) notify: bool,
+}
+
+impl Slot {
+    /// Keeps what `exec` needs; called once, while the container is being made.
+    pub(crate) fn write_process(
+        &self,
+        stored: &StoredProcess,
+        filter: Option<&seccomp::Program>,
+    ) -> Result<()> {
+        let text = serde_json::to_vec(stored).map_err(|e| Error::system(e.to_string()))?;
+        if let Some(filter) = filter {
+            self.write_file(FILTER, &filter.bpf)?;
+        }
+        self.write_file(PROCESS, &text)
+    }
+
+    /// What [`Slot::write_process`] has kept, and the filter.
+    pub(crate) fn read_process(&self) -> Result<(StoredProcess, Option<seccomp::Program>)> {
+        let text = self.read_file(PROCESS)?;
+        let stored: StoredProcess =
+            serde_json::from_slice(&text).map_err(|e| self.damaged(&format!("{PROCESS}: {e}")))?;
+        let filter = match stored.filter {
+            // Without it the process would have less to keep it in than the container's own.
+            Some(StoredFilter { flags, notify }) => {
+                Some(seccomp::Program { bpf: self.read_file(FILTER)?, flags, notify })
+            }
+            None => None,
+        };
+        Ok((stored, filter))
+    }
+}
