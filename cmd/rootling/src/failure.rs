@@ -23,6 +23,10 @@ pub(crate) fn report(error: &Error, command: Option<&Command>) -> ExitCode {
         log::failure(&message)
     }
     let run = matches!(command, Some(Command::Run(_)));
+    if matches!(command, Some(Command::Exec(_))) {
+        // As runc: every failure of ours is told apart from those of most programs.
+        return ExitCode::from(255);
+    }
     ExitCode::from(match error.kind() {
         // As a shell: POSIX.1, "Exit Status for Commands".
         ErrorKind::ProgramNotFound if run => 127,

@@ -154,6 +154,11 @@ impl Cgroup {
         matches!(self.backend, Backend::None)
     }
 
+    /// Whether the container may do without its cgroup: nothing that was asked for depends on it.
+    pub(crate) const fn may_be_left_out(&self) -> bool {
+        self.rootless && !self.limited
+    }
+
     fn place(&self) -> Place<'_> {
         match &self.backend {
             Backend::None => Place::None,

@@ -18,6 +18,7 @@ mod convert;
 mod devices;
 mod error;
 mod file;
+mod join;
 mod knob;
 mod path;
 mod procs;

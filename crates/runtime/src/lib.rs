@@ -8,6 +8,7 @@ mod cgroup_mount;
 mod child;
 mod copy;
 mod error;
+mod exec;
 mod foreground;
 mod hooks;
 mod idmap;
@@ -25,6 +26,7 @@ mod stored;
 mod sys;
 
 pub use error::{Error, ErrorKind, Result};
+pub use exec::{ExecOptions, exec};
 pub use lifecycle::{RunOptions, Warn, adapt, create, delete, kill, parse_signal, run, start};
 pub use plan::{CreateOptions, listen_fds};
 pub use process::ProcessRef;

@@ -123,7 +123,7 @@ pub(crate) fn lower(
 }
 
 /// selinux(8): its file system is mounted only where it is on.
-fn selinux_is_on() -> bool {
+pub(crate) fn selinux_is_on() -> bool {
     Path::new("/sys/fs/selinux/enforce").exists()
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{ArgMatches, Args, FromArgMatches};
 
-use super::{Create, Delete, Id, Kill, List, Run, Spec};
+use super::{Create, Delete, Exec, Id, Kill, List, Run, Spec};
 
 /// A command with its arguments.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub(crate) enum Command {
     List(List),
     Kill(Kill),
     Delete(Delete),
+    Exec(Exec),
     Spec(Spec),
 }
 
@@ -44,6 +45,12 @@ pub(super) const COMMANDS: &[Definition] = &[
         about: "Run the program of a created container",
         define: Id::augment_args,
         read: |m| Id::from_arg_matches(m).map(Command::Start),
+    },
+    Definition {
+        name: "exec",
+        about: "Run a program in a container",
+        define: Exec::augment_args,
+        read: |m| Exec::from_arg_matches(m).map(Command::Exec),
     },
     Definition {
         name: "state",
@@ -88,6 +95,7 @@ impl Command {
             Self::List(_) => "list",
             Self::Kill(_) => "kill",
             Self::Delete(_) => "delete",
+            Self::Exec(_) => "exec",
             Self::Spec(_) => "spec",
         }
     }
@@ -100,6 +108,7 @@ impl Command {
             Self::Start(a) | Self::State(a) => Some(&a.id),
             Self::Kill(a) => Some(&a.id.id),
             Self::Delete(a) => Some(&a.id.id),
+            Self::Exec(a) => a.words.first().map(String::as_str),
             Self::List(_) | Self::Spec(_) => None,
         }
     }

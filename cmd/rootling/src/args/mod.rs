@@ -3,6 +3,7 @@
 mod command;
 mod create;
 mod delete;
+mod exec;
 mod global;
 mod kill;
 mod list;
@@ -12,6 +13,7 @@ mod spec;
 pub(crate) use command::Command;
 pub(crate) use create::{Create, Run};
 pub(crate) use delete::Delete;
+pub(crate) use exec::Exec;
 pub(crate) use global::{CgroupManager, Global, Id, LogFormat, LogLevel, Rootless};
 pub(crate) use kill::Kill;
 pub(crate) use list::{List, ListFormat};

@@ -25,19 +25,18 @@ pub(crate) fn run(global: &Global, args: &args::Run) -> Result<ExitCode> {
 /// Every descriptor that is to be preserved has to be the caller's: were one of them free, something of
 /// ours would get its number and end up in the container.
 pub(crate) fn check_preserved(command: &Command) -> Result<()> {
-    let args = match command {
-        Command::Run(run) => &run.create,
-        Command::Create(create) => create,
+    let (preserve, listen) = match command {
+        Command::Run(run) => (run.create.preserve_fds, runtime::listen_fds()),
+        Command::Create(create) => (create.preserve_fds, runtime::listen_fds()),
+        Command::Exec(exec) => (exec.preserve_fds, 0),
         _ => return Ok(()),
     };
-    let listen = runtime::listen_fds();
-    let count = args.preserve_fds.saturating_add(listen).min(1 << 20);
+    let count = preserve.saturating_add(listen).min(1 << 20);
     for fd in 3..3 + count as i32 {
         fcntl(fd, FcntlArg::F_GETFD).map_err(|errno| {
             Error::invalid(format!(
-                "--preserve-fds {} and LISTEN_FDS={listen}: descriptor {fd} is not open ({errno}); pass it, or \
-                 lower the number",
-                args.preserve_fds
+                "--preserve-fds {preserve} and LISTEN_FDS={listen}: descriptor {fd} is not open ({errno}); pass it, \
+                 or lower the number"
             ))
         })?;
     }

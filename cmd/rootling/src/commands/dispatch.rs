@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Result};
 
-use super::{create, list, spec, state};
+use super::{create, exec, list, spec, state};
 use crate::args::{Cli, Command};
 use crate::roots;
 
@@ -25,6 +25,7 @@ pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
         Command::Delete(args) => {
             runtime::delete(&roots::store(global)?, &parse_id(&args.id.id)?, args.force)?;
         }
+        Command::Exec(args) => return exec::exec(global, args),
         Command::Spec(args) => spec::spec(args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! One module a command: from its arguments to a call of the runtime.
 mod create;
 mod dispatch;
+mod exec;
 mod list;
 mod spec;
 mod state;

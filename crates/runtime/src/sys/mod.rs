@@ -10,6 +10,7 @@ pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod net;
 pub(crate) mod process;
+pub(crate) mod scheduling;
 pub(crate) mod seccomp;
 pub(crate) mod terminal;
 

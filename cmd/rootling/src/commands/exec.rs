@@ -1,0 +1,46 @@
+//! `exec`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use rootling_runtime::{self as runtime, Error, ExecOptions, Result};
+
+use super::dispatch::parse_id;
+use crate::args::{self, Global};
+use crate::{log, roots};
+
+pub(crate) fn exec(global: &Global, args: &args::Exec) -> Result<ExitCode> {
+    let options = options(args)?;
+    let code = runtime::exec(&roots::store(global)?, &options, &mut |text| log::warning(&text))?;
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
+}
+
+fn options(args: &args::Exec) -> Result<ExecOptions> {
+    let absolute = |path: &Option<PathBuf>| {
+        path.as_deref().map(|p: &Path| std::path::absolute(p).map_err(Error::from)).transpose()
+    };
+    let (id, command) = args.words.split_first().map_or(("", &[][..]), |(id, rest)| (id.as_str(), rest));
+    // Of use to those who write it before every command: no program has that name.
+    let command = command.strip_prefix(&["--".to_owned()]).unwrap_or(command);
+    Ok(ExecOptions {
+        id: parse_id(id)?,
+        args: command.to_vec(),
+        process: args.process.clone(),
+        cwd: args.cwd.clone(),
+        env: args.env.clone(),
+        tty: args.tty,
+        user: args.user,
+        additional_gids: args.additional_gids.clone(),
+        detach: args.detach,
+        pid_file: absolute(&args.pid_file)?,
+        process_label: args.process_label.clone(),
+        apparmor: args.apparmor.clone(),
+        no_new_privs: args.no_new_privs,
+        caps: args.cap.clone(),
+        preserve_fds: args.preserve_fds,
+        console_socket: absolute(&args.console_socket)?,
+        pidfd_socket: absolute(&args.pidfd_socket)?,
+        cgroups: args.cgroup.clone(),
+        ignore_paused: args.ignore_paused,
+    })
+}

@@ -1,0 +1,154 @@
+//! Where the process goes: the container's cgroup, or one below it.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use rootling_cgroup::Cgroup;
+
+use crate::error::{Error, Result};
+use crate::sys;
+
+/// The cgroups that the process is to be in.
+pub(super) struct Target {
+    cgroup: Cgroup,
+    /// One directory a hierarchy.
+    dirs: Vec<PathBuf>,
+    /// Whether `--cgroup` names them: then they or nothing.
+    named: bool,
+    init: i32,
+}
+
+impl Target {
+    /// Takes `--cgroup` apart; `init` is the container's first process.
+    pub(super) fn new(cgroup: &Cgroup, wanted: &[String], init: i32) -> Result<Self> {
+        let mut paths = cgroup.paths();
+        if paths.is_empty() && !wanted.is_empty() {
+            return Err(Error::invalid("--cgroup: this container has no cgroup of its own; leave it out"));
+        }
+        for (controller, path) in parse(wanted)? {
+            let unknown = || {
+                let known: Vec<&str> = paths.keys().map(String::as_str).filter(|k| !k.is_empty()).collect();
+                let remedy = if known.is_empty() { "give a path alone".into() } else { known.join(", ") };
+                Error::invalid(format!(
+                    "--cgroup: unknown controller {controller}; of this container: {remedy}"
+                ))
+            };
+            if controller.is_empty() {
+                paths.values_mut().try_for_each(|dir| enter(dir, &path))?;
+            } else {
+                let dir = paths.get(&controller).ok_or_else(unknown)?.clone();
+                // Controllers that are mounted together share the directory.
+                for shared in paths.values_mut().filter(|d| **d == dir) {
+                    enter(shared, &path)?;
+                }
+            }
+        }
+        let mut dirs: Vec<PathBuf> = paths.into_values().map(PathBuf::from).collect();
+        dirs.sort_unstable();
+        dirs.dedup();
+        Ok(Self { cgroup: cgroup.clone(), dirs, named: !wanted.is_empty(), init })
+    }
+
+    /// The directories to try for clone3's `CLONE_INTO_CGROUP`, best first.
+    pub(super) fn clone_into(&self) -> impl Iterator<Item = OwnedFd> {
+        // One directory is cgroup v2; more are v1, which has no such thing.
+        let first = match self.dirs.as_slice() {
+            [dir] => {
+                let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+                nix::fcntl::open(dir, flags, Mode::empty()).map(sys::fds::adopt).ok()
+            }
+            _ => None,
+        };
+        // The first process may have moved on, with controllers on behind it or its first cgroup removed:
+        // then the first cgroup takes no processes, and the one that it is in now does.
+        let then = move || if self.named { None } else { self.cgroup.clone_into_that_of(self.init) };
+        first.into_iter().chain(std::iter::once_with(then).flatten())
+    }
+
+    /// Moves the process in, when it could not be cloned into it.
+    pub(super) fn attach(&self, pid: i32) -> Result<()> {
+        self.cgroup
+            .join(pid, &self.dirs)
+            .map_err(|e| Error::from(e).wrap(format!("adding pid {pid} to cgroups")))
+    }
+}
+
+/// Controllers with their paths, an empty one for all; in runc's words where it is wrong.
+fn parse(wanted: &[String]) -> Result<BTreeMap<String, String>> {
+    let invalid =
+        |text: &str, why: &str| Error::invalid(format!("invalid --cgroup argument: {text} ({why})"));
+    let mut paths = BTreeMap::new();
+    for text in wanted {
+        let Some((controllers, path)) = text.split_once(':') else {
+            if wanted.len() != 1 {
+                return Err(invalid(text, "missing <controller>: prefix"));
+            }
+            paths.insert(String::new(), text.clone());
+            continue;
+        };
+        for controller in controllers.split(',') {
+            if controller.is_empty() {
+                return Err(invalid(text, "empty <controller> prefix"));
+            }
+            if paths.insert(controller.to_owned(), path.to_owned()).is_some() {
+                let why = format!("controller {controller} specified multiple times");
+                return Err(invalid(text, &why));
+            }
+        }
+    }
+    Ok(paths)
+}
+
+/// Goes from a cgroup to one below it.
+fn enter(dir: &mut String, path: &str) -> Result<()> {
+    let mut inner = PathBuf::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::Normal(name) => inner.push(name),
+            Component::ParentDir if !inner.pop() => {
+                return Err(Error::invalid(format!(
+                    "--cgroup: bad sub cgroup path: {path} leads out of the container's cgroup"
+                )));
+            }
+            _ => {}
+        }
+    }
+    if !inner.as_os_str().is_empty() {
+        *dir = Path::new(&dir).join(inner).to_string_lossy().into_owned();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_below_the_containers_cgroup() {
+        for (path, wanted) in
+            [("/", "/c"), ("a", "/c/a"), ("/a/b/", "/c/a/b"), ("a/../b", "/c/b"), ("", "/c")]
+        {
+            let mut dir = "/c".to_owned();
+            enter(&mut dir, path).unwrap();
+            assert_eq!(dir, wanted, "{path:?}");
+        }
+        for path in ["..", "a/../..", "/../c"] {
+            let error = enter(&mut "/c".to_owned(), path).unwrap_err().to_string();
+            assert!(error.contains("bad sub cgroup path"), "{error}");
+        }
+    }
+
+    #[test]
+    fn controllers_are_named_once_or_not_at_all() {
+        let all = |list: &[&str]| parse(&list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+        assert_eq!(all(&["x"]).unwrap().get("").map(String::as_str), Some("x"));
+        let named = all(&["memory:a", "cpu,cpuacct:b"]).unwrap();
+        assert_eq!(named.get("cpuacct").map(String::as_str), Some("b"));
+        for wrong in [&["a", "b"][..], &[":a"], &["cpu:a", "cpu:b"], &["cpu,:a"]] {
+            assert!(all(wrong).unwrap_err().to_string().contains("invalid --cgroup argument"), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Inside the container: from a copy of the runtime to execve(2).
+
+use std::convert::Infallible;
+
+use nix::errno::Errno;
+
+use super::join::ExecContext;
+use super::plan::ExecPlan;
+use crate::child::console::{self, DevConsole};
+use crate::child::{process, program};
+use crate::error::{Context, Error, Result, chain};
+use crate::report::{FromChild, ToChild};
+use crate::sys;
+
+/// Becomes the program, or reports why not and ends.
+pub(super) fn run(context: &ExecContext) -> ! {
+    let error = match become_program(context) {
+        Ok(never) => match never {},
+        Err(error) => error,
+    };
+    context.channel.send_failure(error);
+    sys::exec::exit_now(1)
+}
+
+fn become_program(context: &ExecContext) -> Result<Infallible> {
+    let (plan, channel) = (&context.plan, &context.channel);
+    let attributes = &plan.attributes;
+    // First of all: whatever goes wrong from here on, no descriptor of the host's gets into the program.
+    sys::fds::close_on_exec_from(3).context(|| "close_range")?;
+    nix::unistd::setsid().context(|| "setsid")?;
+    tracing::debug!("nsexec container setup: child process in init()");
+    if let Some(socket) = context.console.borrow_mut().take() {
+        console::set_up(&socket, attributes, DevConsole::Leave)?;
+    }
+    set_scheduling(plan)?;
+    let mut env = attributes.env.clone();
+    if attributes.home_missing {
+        program::set_home(&mut env, attributes.uid);
+    }
+    process::set_attributes(attributes)?;
+    if let Some(profile) = &plan.apparmor {
+        libcontainer::apparmor::apply_profile(profile)
+            .map_err(|e| Error::system(chain(&e)).wrap(format!("process.apparmorProfile: {profile:?}")))?;
+    }
+    process::become_user(attributes, channel)?;
+    if !attributes.seccomp.as_ref().is_some_and(|s| s.notify) {
+        // The change of user may have made it dumpable again: proc(5), /proc/sys/fs/suid_dumpable.
+        sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
+    }
+    program::verify_cwd(&attributes.cwd)?;
+    let path = program::find(&attributes.args, &env)?;
+    process::give_up_privileges(attributes, channel)?;
+    channel.send(&FromChild::Ready)?;
+    let Some(ToChild::Commit { .. }) = channel.receive()? else { sys::exec::exit_now(1) };
+    // It may outlive the runtime from here on.
+    sys::process::set_parent_death_signal(0).context(|| "prctl(PR_SET_PDEATHSIG)")?;
+    Err(process::execute(attributes, &path, &env))
+}
+
+/// What libcontainer's init does for the container's first process.
+fn set_scheduling(plan: &ExecPlan) -> Result<()> {
+    if let Some(attr) = &plan.scheduler {
+        sys::scheduling::set_scheduler(attr)
+            .map_err(|errno| refused(errno, "process.scheduler: sched_setattr"))?;
+    }
+    if let Some(priority) = plan.io_priority {
+        sys::scheduling::set_io_priority(priority)
+            .map_err(|errno| refused(errno, "process.ioPriority: ioprio_set"))?;
+    }
+    if let Some(policy) = &plan.memory_policy {
+        sys::scheduling::set_memory_policy(policy.mode, policy.nodes.words())
+            .map_err(|errno| refused(errno, "linux.memoryPolicy: set_mempolicy"))?;
+    }
+    Ok(())
+}
+
+fn refused(errno: Errno, what: &str) -> Error {
+    let error = Error::from(errno).wrap(what);
+    match errno {
+        Errno::EPERM => error.remedy("this takes CAP_SYS_NICE on the host; choose a lower one"),
+        _ => error,
+    }
+}
