@@ -93,7 +93,10 @@ pub(crate) fn run_poststop(record: &Record) {
 
 fn run_one(hook: &Hook, state: &[u8], setting: Setting<'_>) -> Result<()> {
     let mut child = spawn(hook, setting)?;
+    // A hook that does not read its state must not end us, whose SIGPIPE is what the program is to have.
+    let before = sys::process::ignore_broken_pipes();
     let result = converse(&mut child, hook, state, setting.signals);
+    sys::process::restore_broken_pipes(before);
     if result.is_err() {
         let _ = child.kill();
         let _ = child.wait();

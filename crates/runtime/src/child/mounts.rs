@@ -235,7 +235,12 @@ fn mount_at(target: &OwnedFd, kind: &str, source: &str, plan: &MountPlan) -> Res
 /// init, which gives all mounts the propagation of the root and binds that once more.
 pub(super) fn set_propagation(mounts: &[MountPlan]) -> Result<()> {
     let mut root = None;
-    for plan in mounts.iter().filter(|m| !m.options.propagation.is_empty()) {
+    for (index, plan) in mounts.iter().enumerate().filter(|(_, m)| !m.options.propagation.is_empty()) {
+        // What a later mount covers cannot be seen any more, nor where it was in what has moved with it.
+        let covered = |later: &MountPlan| plan.destination.starts_with(&later.destination);
+        if mounts[index + 1..].iter().any(covered) {
+            continue;
+        }
         let what = || format!("change the propagation of the mount on {}", plan.destination.display());
         if root.is_none() {
             root = Some(open_root()?);

@@ -120,6 +120,21 @@ pub(crate) fn reset_signal_actions() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
+/// Makes writing to a pipe that nobody reads fail with EPIPE instead of ending the process; what
+/// [`restore_broken_pipes`] takes.
+pub(crate) fn ignore_broken_pipes() -> libc::sighandler_t {
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) }
+}
+
+/// Puts back what [`ignore_broken_pipes`] has found.
+pub(crate) fn restore_broken_pipes(before: libc::sighandler_t) {
+    if before != libc::SIG_ERR {
+        // SAFETY: an action that was in force in this very process.
+        unsafe { libc::signal(libc::SIGPIPE, before) };
+    }
+}
+
 /// `pidfd_open(2)`, Linux 5.3.
 pub(crate) fn pidfd_open(pid: i32) -> Result<std::os::fd::OwnedFd, Errno> {
     use std::os::fd::FromRawFd;
