@@ -3,11 +3,10 @@
 use oci_spec::runtime::{LinuxIntelRdt, LinuxResources, LinuxSchedulerPolicy, Spec};
 
 use super::error::{ValidateError, invalid};
-use crate::namespaces::NamespaceSet;
 use crate::process::{affinity, memory_policy, personality};
 use crate::seccomp;
 
-pub(super) fn check(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError> {
+pub(super) fn check(spec: &Spec) -> Result<(), ValidateError> {
     let Some(linux) = spec.linux() else { return Ok(()) };
     if let Some(rdt) = linux.intel_rdt() {
         intel_rdt(rdt)?;
@@ -25,8 +24,7 @@ pub(super) fn check(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError
         cpuset(resources)?;
         unified(resources)?;
     }
-    deadline(spec)?;
-    read_only_root(spec, set)
+    deadline(spec)
 }
 
 /// The kernel admits a deadline only on all CPUs of a root domain: sched(7), "SCHED_DEADLINE".
@@ -39,16 +37,6 @@ fn deadline(spec: &Spec) -> Result<(), ValidateError> {
         let problem = "process scheduler can't be used together with AllowedCPUs";
         let remedy = "remove linux.resources.cpu.cpus, or use another policy than SCHED_DEADLINE";
         return Err(invalid("process.scheduler", problem, remedy));
-    }
-    Ok(())
-}
-
-/// A read-only root is a remount, which needs a mount namespace to happen in.
-fn read_only_root(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError> {
-    let read_only = spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false);
-    if read_only && !set.mount.is_set() {
-        let problem = "a read-only root needs a mount namespace of its own";
-        return Err(invalid("root.readonly", problem, "add {\"type\": \"mount\"} to linux.namespaces"));
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub fn spec(spec: &Spec) -> Result<(), ValidateError> {
     idmaps::check(spec, &set)?;
     sysctl::check(spec, &set)?;
     devices::check(spec)?;
-    linux::check(spec, &set)?;
+    linux::check(spec)?;
     hooks(spec)?;
     annotations(spec)
 }

@@ -9,32 +9,42 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs};
 
+use super::begin::relative;
 use super::paths::new_empty;
 use crate::error::{Context, Result};
 use crate::sys;
-use crate::sys::mount::{attach, clone_tree};
+use crate::sys::mount::{attach, open_in_root};
 
-/// Opens the mounts of proc and sysfs that are not in the root file system, while they can be named.
-pub(super) fn open_all(rootfs: &Path) -> Result<Vec<OwnedFd>> {
-    let what = || "read(\"/proc/self/mountinfo\")".to_owned();
-    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
-    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-    let outside = mountinfo.lines().filter_map(kernel_interface).filter(|path| !path.starts_with(rootfs));
-    // One that cannot be opened is covered already.
-    Ok(outside.filter_map(|path| open(&path, flags, Mode::empty()).ok().map(sys::fds::adopt)).collect())
+/// The old root, and where it has proc and sysfs outside of the new one.
+pub(super) struct Bare {
+    root: OwnedFd,
+    paths: Vec<PathBuf>,
 }
 
-/// Covers them.
-pub(super) fn cover(mounts: &[OwnedFd]) -> Result<()> {
-    let what = || "cover a proc or sysfs of the host";
-    let Some((first, others)) = mounts.split_first() else { return Ok(()) };
-    let empty = new_empty().context(what)?;
-    for mount in others {
-        let copy = clone_tree(empty.as_fd(), false).context(what)?;
-        attach(copy.as_fd(), mount.as_fd()).context(what)?;
+/// Looks for them, while mountinfo can be read.
+pub(super) fn find(rootfs: &Path) -> Result<Bare> {
+    let what = || "read(\"/proc/self/mountinfo\")".to_owned();
+    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
+    let outside = mountinfo.lines().filter_map(kernel_interface).filter(|path| !path.starts_with(rootfs));
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = open("/", flags, Mode::empty()).map(sys::fds::adopt).context(|| "open(\"/\")")?;
+    Ok(Bare { root, paths: outside.collect() })
+}
+
+/// Covers what libcontainer has left of them: it unmounts what is on top at /proc and /sys.
+pub(super) fn cover(bare: &Bare) -> Result<()> {
+    for path in &bare.paths {
+        let Ok(target) = open_in_root(bare.root.as_fd(), &relative(path), libc::O_PATH) else { continue };
+        let what = || format!("cover the host's {path:?}");
+        let kind = fstatfs(&target).context(what)?.filesystem_type();
+        if kind == PROC_SUPER_MAGIC || kind == SYSFS_MAGIC {
+            let empty = new_empty().context(what)?;
+            attach(empty.as_fd(), target.as_fd()).context(what)?;
+        }
     }
-    attach(empty.as_fd(), first.as_fd()).context(what)
+    Ok(())
 }
 
 /// The mount point of a line of mountinfo that is about proc or sysfs; proc_pid_mountinfo(5).

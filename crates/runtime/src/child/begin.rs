@@ -17,10 +17,11 @@ use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use oci_spec::runtime::Spec;
 use rootling_config::namespaces::clone_flag;
 
+use super::bare::{self, Bare};
+use super::capture;
 use super::context::ChildContext;
 use super::devices::DeviceSource;
 use super::source::Sources;
-use super::{bare, capture};
 use super::{devices, finish, hook_runner, mounts};
 use crate::error::{Context, Error, Result};
 use crate::launch::reset_signals;
@@ -55,7 +56,7 @@ fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result
     finish_namespaces(plan)?;
     let devices = devices::open_sources(&plan.lowered.devices, plan.lowered.dev)?;
     mounts::make(plan, &sources)?;
-    let bare = if plan.no_pivot { bare::open_all(&plan.rootfs)? } else { Vec::new() };
+    let bare = if plan.no_pivot { Some(bare::find(&plan.rootfs)?) } else { None };
     leave_procfs_to_runtime(channel)?;
     let finalizer = Finalizer {
         context: Rc::clone(context),
@@ -213,8 +214,8 @@ struct Finalizer {
     channel: Rc<Channel>,
     devices: Rc<Vec<DeviceSource>>,
     pid: i32,
-    /// Mounts of the kernel's interfaces to cover, see [`bare`].
-    bare: Rc<Vec<std::os::fd::OwnedFd>>,
+    /// With `--no-pivot`: what is to be covered, see [`bare`].
+    bare: Rc<Option<Bare>>,
     /// The process that has run the createContainer hooks.
     runner: Option<nix::unistd::Pid>,
 }
@@ -222,7 +223,8 @@ struct Finalizer {
 impl Executor for Finalizer {
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
         hook_runner::reap(self.runner);
-        if let Err(error) = bare::cover(&self.bare) {
+        let covered = self.bare.as_ref().as_ref().map_or(Ok(()), bare::cover);
+        if let Err(error) = covered {
             self.channel.send_failure(error);
             sys::exec::exit_now(1);
         }
