@@ -42,6 +42,7 @@ fn become_program(context: &ExecContext) -> Result<Infallible> {
         libcontainer::apparmor::apply_profile(profile)
             .map_err(|e| Error::system(chain(&e)).wrap(format!("process.apparmorProfile: {profile:?}")))?;
     }
+    process::set_rlimits(attributes)?;
     process::become_user(attributes, channel)?;
     if !attributes.seccomp.as_ref().is_some_and(|s| s.notify) {
         // The change of user may have made it dumpable again: proc(5), /proc/sys/fs/suid_dumpable.

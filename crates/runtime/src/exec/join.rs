@@ -8,7 +8,7 @@ use super::finish;
 use super::namespaces::Namespaces;
 use super::plan::ExecPlan;
 use crate::error::{Context, Error, Result};
-use crate::launch::reset_signals;
+use crate::launch::{raise_rlimits, reset_signals};
 use crate::report::{Channel, FromChild};
 use crate::sys;
 use crate::sys::clone::{CloneOptions, Cloned};
@@ -50,6 +50,8 @@ fn join(context: &ExecContext) -> Result<Option<i32>> {
     if let Some(score) = context.plan.attributes.oom_score_adj {
         set_oom_score(score)?;
     }
+    // Before the privilege goes that it may take.
+    raise_rlimits(0, &context.plan.attributes.rlimits)?;
     log_affinity();
     // Before any of the container's processes can see this one or its child (CVE-2016-9962).
     sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;

@@ -14,7 +14,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::foreground;
 use crate::launch::clone::{Init, reap};
 use crate::launch::events::{self, Event};
-use crate::launch::{Signals, set_rlimits, sockets, terminal, write_pid_file};
+use crate::launch::{Signals, sockets, terminal, write_pid_file};
 use crate::lifecycle::Warn;
 use crate::plan::Listener;
 use crate::report::{Channel, FromChild, ToChild};
@@ -38,10 +38,13 @@ pub fn exec(store: &Store, options: &ExecOptions, warn: Warn<'_>) -> Result<i32>
     let terminal =
         terminal::path(options.console_socket.as_deref(), plan.attributes.terminal, options.detach)?;
     let mut signals = Signals::block()?;
-    let mut exec = Exec::start(record, plan, namespaces, terminal.childs, &target, &mut signals)?;
-    exec.serve(&mut signals, &target, warn)?;
+    let mut exec = Exec::start(record, plan, namespaces, terminal.childs, &target, &signals)?;
+    exec.serve(&signals, &target, warn)?;
     exec.prepare(options)?;
-    let master = exec.commit(terminal.ours.as_ref(), &mut signals)?;
+    // What the child has said on its standard error the caller has seen only where that is the caller's.
+    let elsewhere = options.detach || terminal.ours.is_some();
+    let master =
+        exec.commit(terminal.ours.as_ref(), &signals).map_err(|e| if elsewhere { e.unsaid() } else { e })?;
     if options.detach {
         return Ok(0);
     }
@@ -71,7 +74,6 @@ fn wrong_state(text: &str) -> Error {
 struct Exec {
     record: Record,
     listener: Option<Listener>,
-    rlimits: Vec<(u32, u64, u64)>,
     affinity: Affinity,
     channel: Channel,
     /// The one that joins, and then the one that it has cloned.
@@ -89,11 +91,10 @@ impl Exec {
         namespaces: Namespaces,
         console: Option<OwnedFd>,
         target: &Target,
-        signals: &mut Signals,
+        signals: &Signals,
     ) -> Result<Self> {
         let (ours, childs) = Channel::pair()?;
         let listener = plan.listener.take();
-        let rlimits = plan.attributes.rlimits.clone();
         let affinity = std::mem::take(&mut plan.affinity);
         let context = ExecContext {
             plan,
@@ -108,7 +109,6 @@ impl Exec {
         let mut exec = Self {
             record,
             listener,
-            rlimits,
             affinity,
             channel: ours,
             process,
@@ -123,15 +123,15 @@ impl Exec {
     }
 
     /// Waits for the process that the joiner clones: our own child, so that its pid cannot be used again.
-    fn take_over(&mut self, signals: &mut Signals) -> Result<()> {
-        match events::next_event(&self.channel, signals, None)? {
-            Event::Report(FromChild::Cloned(pid), _) => {
+    fn take_over(&mut self, signals: &Signals) -> Result<()> {
+        match events::next_event(&self.channel, signals, None, &mut Vec::new())? {
+            Event::Report(FromChild::Cloned(pid)) => {
                 let pidfd = sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?;
                 let joiner = std::mem::replace(&mut self.process, Init { pid, pidfd });
                 reap(&joiner);
                 Ok(())
             }
-            Event::Report(FromChild::Failed(error), _) => Err(error),
+            Event::Report(FromChild::Failed(error)) => Err(error),
             Event::Signal(signal) => Err(events::interrupted(signal, "the process")),
             Event::Report(..) | Event::Other | Event::ChildGone => Err(events::early_end(
                 Some(self.process.pidfd.as_fd()),
@@ -141,16 +141,16 @@ impl Exec {
     }
 
     /// Answers the child until it is ready.
-    fn serve(&mut self, signals: &mut Signals, target: &Target, warn: Warn<'_>) -> Result<()> {
+    fn serve(&mut self, signals: &Signals, target: &Target, warn: Warn<'_>) -> Result<()> {
         if !self.placed {
             target.attach(self.process.pid)?;
         }
         loop {
-            match events::next_event(&self.channel, signals, None)? {
-                Event::Report(FromChild::Ready, _) => return Ok(()),
-                Event::Report(FromChild::Failed(error), _) => return Err(error),
-                Event::Report(FromChild::Warning(text), _) => warn(text),
-                Event::Report(FromChild::SeccompListener(fd), _) => self.pass_listener(fd)?,
+            match events::next_event(&self.channel, signals, None, &mut Vec::new())? {
+                Event::Report(FromChild::Ready) => return Ok(()),
+                Event::Report(FromChild::Failed(error)) => return Err(error),
+                Event::Report(FromChild::Warning(text)) => warn(text),
+                Event::Report(FromChild::SeccompListener(fd)) => self.pass_listener(fd)?,
                 Event::Signal(signal) => return Err(events::interrupted(signal, "the process")),
                 Event::ChildGone => return Err(self.early_end()),
                 Event::Report(..) | Event::Other => {}
@@ -170,7 +170,6 @@ impl Exec {
     fn prepare(&mut self, options: &ExecOptions) -> Result<()> {
         let pid = self.process.pid;
         self.set_affinity(pid)?;
-        set_rlimits(pid, &self.rlimits)?;
         if let Some(path) = &options.pid_file {
             write_pid_file(path, pid)?;
             self.pid_file = Some(path.clone());
@@ -190,7 +189,8 @@ impl Exec {
             }
             (Some(_), None) => Ok(()),
             (None, None) => {
-                reset_affinity(pid);
+                // That of whoever called is no business of the container's.
+                sys::process::allow_all_cpus(pid);
                 Ok(())
             }
         }
@@ -201,17 +201,17 @@ impl Exec {
     }
 
     /// Lets the program run; the master of its terminal if it is ours to show.
-    fn commit(&mut self, terminal: Option<&OwnedFd>, signals: &mut Signals) -> Result<Option<OwnedFd>> {
+    fn commit(&mut self, terminal: Option<&OwnedFd>, signals: &Signals) -> Result<Option<OwnedFd>> {
         // With its size before the program starts, which may ask for it at once.
         let master = terminal.map(foreground::receive_terminal).transpose()?;
         if self.channel.send(&ToChild::Commit { start: true }).is_err() {
             return Err(self.early_end());
         }
         loop {
-            match events::next_event(&self.channel, signals, None)? {
+            match events::next_event(&self.channel, signals, None, &mut Vec::new())? {
                 // The end of the channel says that the program runs.
                 Event::ChildGone => break,
-                Event::Report(FromChild::Failed(error), _) => return Err(error),
+                Event::Report(FromChild::Failed(error)) => return Err(error),
                 Event::Signal(signal) => return Err(events::interrupted(signal, "the process")),
                 Event::Report(..) | Event::Other => {}
             }
@@ -261,13 +261,5 @@ fn clone(context: &ExecContext, cgroup: Option<i32>) -> Result<Init, Errno> {
     match sys::clone::clone(CloneOptions { cgroup, ..CloneOptions::default() })? {
         Cloned::Parent { pid, pidfd } => Ok(Init { pid, pidfd }),
         Cloned::Child => join::run(context),
-    }
-}
-
-/// Every CPU there is: the runtime's own affinity is not the container's. The kernel leaves out what the
-/// cgroup's cpuset does not have.
-fn reset_affinity(pid: i32) {
-    if let Err(errno) = sys::scheduling::set_affinity(pid, &[u64::MAX; 128]) {
-        tracing::warn!("sched_setaffinity({pid}): {errno}; the process keeps the caller's CPU affinity");
     }
 }
