@@ -18,9 +18,9 @@ pub(crate) fn report(error: &Error, command: Option<&Command>) -> ExitCode {
     };
     let message = message.replace('\n', " ");
     if error.is_said() {
-        log::detail(&message)
+        log::detail(&message);
     } else {
-        log::failure(&message)
+        log::failure(&message);
     }
     let run = matches!(command, Some(Command::Run(_)));
     if matches!(command, Some(Command::Exec(_))) {

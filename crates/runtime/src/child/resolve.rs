@@ -100,7 +100,7 @@ fn link(dir: &OwnedFd, name: &OsStr) -> Option<PathBuf> {
 fn make_one(dir: &OwnedFd, name: &OsStr, missing: Missing) -> Result<(), Errno> {
     let at = Some(dir.as_raw_fd());
     let mode = Mode::from_bits_truncate(0o755);
-    let made = match missing {
+    let result = match missing {
         Missing::Directory => mkdirat(at, name, mode),
         Missing::File => {
             let flags =
@@ -108,7 +108,7 @@ fn make_one(dir: &OwnedFd, name: &OsStr, missing: Missing) -> Result<(), Errno> 
             openat(at, name, flags, mode).map(|fd| drop(sys::fds::adopt(fd)))
         }
     };
-    match made {
+    match result {
         // There already: it is looked at when it is opened.
         Err(Errno::EEXIST) => Ok(()),
         // mkdir on a read-only file system says so even of a directory that is there.
