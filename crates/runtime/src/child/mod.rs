@@ -4,6 +4,7 @@
 //! over its channel and never returns into the runtime's code.
 mod bare;
 mod begin;
+mod bind_flags;
 mod capture;
 pub(crate) mod console;
 mod context;

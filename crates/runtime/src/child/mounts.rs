@@ -17,7 +17,7 @@ use rootling_config::mounts::{Bind, MountOptions};
 use super::begin::relative;
 use super::paths::open_root;
 use super::source::{Sources, open_source};
-use super::{hints, resolve};
+use super::{bind_flags, hints, resolve};
 use crate::copy::copy_tree;
 use crate::error::{Context, Error, Result};
 use crate::lower::{Dev, MountKind, MountPlan, attr};
@@ -138,10 +138,7 @@ fn bind(root: &OwnedFd, plan: &MountPlan, copy: &OwnedFd) -> Result<()> {
             "/proc has to be a proc file system; bind the host's, or mount a new one",
         ));
     }
-    let attr = own_attr(&plan.options);
-    if attr != MountAttr::default() {
-        set_attr(copy.as_fd(), false, &attr).map_err(|e| hints::attributes(e, attr))?;
-    }
+    bind_flags::apply(copy, &plan.options)?;
     if let Some(attr) = recursive_attr(&plan.options) {
         set_attr(copy.as_fd(), true, &attr).map_err(|e| hints::attributes(e, attr))?;
     }
