@@ -104,6 +104,15 @@ impl Bundle {
         self
     }
 
+    /// Appends a mount; an empty `kind` is left out, as for a bind.
+    pub fn mount(&mut self, destination: &str, kind: &str, source: &str, options: &[&str]) -> &mut Self {
+        let mut mount = json!({"destination": destination, "source": source, "options": options});
+        if !kind.is_empty() {
+            mount["type"] = kind.into();
+        }
+        self.set("/mounts/-", mount)
+    }
+
     /// Replaces the user namespace and its maps.
     pub fn ids(&mut self, ids: Ids) -> &mut Self {
         let map = |own: u32, first: u32, count: u32| {

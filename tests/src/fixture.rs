@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::Value;
 
 use crate::account::hack;
+use crate::mountinfo::Mounts;
 use crate::{Account, Bundle, Cmd, Output, Who, leaks, skip};
 
 /// Runs `test` for `who`, then proves that nothing is left of it; skips where `who` cannot be.
@@ -140,6 +141,12 @@ impl Test {
     /// The command of [`Test::run`].
     pub fn run_command(&self, bundle: &Bundle) -> Cmd {
         self.rootling(&["run", "-b"]).arg(bundle.dir()).arg(self.id("c"))
+    }
+
+    /// The mounts of a container of this bundle, as its program sees them.
+    pub fn mounts_of(&self, bundle: &mut Bundle) -> Mounts {
+        bundle.set("/process/args", ["cat", "/proc/self/mountinfo"].as_slice().into());
+        Mounts::parse(&self.run(bundle.write()).ok().stdout)
     }
 
     /// `create` of the bundle as `name`.

@@ -12,6 +12,7 @@ mod bundle;
 mod command;
 mod fixture;
 pub mod leaks;
+pub mod mountinfo;
 mod skip;
 pub mod snapshot;
 pub mod sys;
