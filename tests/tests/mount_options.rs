@@ -5,6 +5,7 @@ use rootling_tests::{Bundle, Ids, Output, Test, both, user};
 use serde_json::json;
 
 both!(
+    attribute_of_a_bind_is_cleared,
     bind_without_flags_keeps_those_of_its_source,
     attribute_of_a_bind_is_set_on_it_alone,
     recursive_attribute_is_set_on_the_whole_tree,
@@ -339,4 +340,25 @@ fn bind_without_the_locked_mounts_below_says_to_use_rbind(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.set("/mounts/-", json!({"destination": "/d", "source": "/dev", "options": ["bind"]}));
     t.run(bundle.write()).fails_with(&["/d", "rbind"]);
+}
+
+/// As in runc: with an option that sets or clears something, the flags are those that are asked for and no
+/// others, but that the access time setting stays until another is asked for.
+fn attribute_of_a_bind_is_cleared(t: &Test) {
+    let cases = [
+        ("rw", "rw,noatime,nodiratime"),
+        ("suid", "rw,noatime,nodiratime"),
+        ("ro,dev", "ro,noatime,nodiratime"),
+        ("ro,nosuid,exec", "ro,nosuid,noatime,nodiratime"),
+        ("ro,nosuid,nodev,noexec,symfollow", "ro,nosuid,nodev,noexec,noatime,nodiratime"),
+        ("relatime", "rw,relatime"),
+        ("strictatime", "rw"),
+        ("nodiratime", "rw,nodiratime,relatime"),
+        ("atime", "rw,noatime,nodiratime"),
+        ("norelatime", "rw,noatime,nodiratime"),
+    ];
+    let mounts = bind_cases(t, &STRICT, "bind", &cases);
+    for (number, (option, expected)) in cases.iter().enumerate() {
+        mounts.at(&format!("/case{number}")).assert_options(expected, option);
+    }
 }

@@ -7,6 +7,8 @@ use rootling_tests::{Bundle, Test, Who, both, skip, snapshot};
 use serde_json::json;
 
 both!(
+    source_may_be_a_descriptors_path,
+    file_on_a_directory_is_an_error,
     tmpfs_has_its_size_and_mode,
     tmpfs_inherits_the_mode_of_the_directory_it_covers,
     tmpfs_without_a_directory_to_cover_has_the_mode_of_the_kernel,
@@ -387,4 +389,23 @@ fn nothing_of_a_failed_mount_is_left(t: &Test) {
         assert_eq!(ours(&before), 0);
         assert_eq!(ours(&fs::read_to_string("/proc/self/mountinfo").expect("mounts of the host")), 0);
     }
+}
+
+fn source_may_be_a_descriptors_path(t: &Test) {
+    let mut bundle = t.shell("cat /bound");
+    let source = file(t, "source", "by descriptor\n");
+    bundle.mount("/bound", "bind", "/proc/self/fd/7", &["bind"]);
+    let run = t.run_command(bundle.write()).args(&["--preserve-fds", "5"]);
+    let opened = r#"exec 3</dev/null 4<&3 5<&3 6<&3 7<"$0"; exec "$@""#;
+    let output = run.under(&["sh", "-c", opened, &source]).output().ok();
+    assert_eq!(output.stdout, "by descriptor\n");
+}
+
+fn file_on_a_directory_is_an_error(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    bundle.mount("/etc", "bind", &file(t, "source", ""), &["bind"]);
+    t.run(bundle.write()).fails_with(&["/etc", "ENOTDIR"]);
+    let mut bundle = t.bundle(&["true"]);
+    bundle.mount("/etc/passwd", "bind", "/etc", &["bind"]);
+    t.run(bundle.write()).fails_with(&["/etc/passwd", "ENOTDIR"]);
 }

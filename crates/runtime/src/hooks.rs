@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -130,26 +130,17 @@ fn converse(
     state: &[u8],
     signals: Option<&Signals>,
 ) -> Result<(ExitStatus, String)> {
-    let mut words = Words::new(child.stderr.take());
-    if let Some(mut stdin) = child.stdin.take() {
-        match stdin.write_all(state) {
-            // A hook need not read its input.
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-                return Err(e).context(|| "write its standard input");
-            }
-            _ => {}
-        }
-    }
     let end =
         hook.timeout().map(|seconds| (seconds, Instant::now() + Duration::from_secs(seconds.max(0) as u64)));
+    let mut talk = Talk::new(child, state);
     // Under a seccomp profile that has no pidfds the end is asked for again and again instead.
     let pidfd = sys::process::pidfd_open(child.id() as i32).ok();
     loop {
         let left = end.map(|(_, end)| end.saturating_duration_since(Instant::now()));
-        let signal = words.wait(pidfd.as_ref(), signals, left)?;
+        let signal = talk.wait(pidfd.as_ref(), signals, left)?;
         if let Some(status) = child.try_wait().context(|| "wait")? {
-            words.read();
-            return Ok((status, words.text()));
+            talk.listen();
+            return Ok((status, talk.text()));
         }
         if let Some(signal) = signal {
             let text = format!("interrupted by signal {signal}");
@@ -163,22 +154,42 @@ fn converse(
     }
 }
 
-/// What a hook says on its standard error: the first of it, for the message.
-struct Words {
+/// What a hook is told on its standard input, and says on its standard error: the first of it, for the
+/// message.
+struct Talk<'a> {
+    to: Option<ChildStdin>,
+    state: &'a [u8],
     from: Option<ChildStderr>,
     said: Vec<u8>,
 }
 
-impl Words {
+impl<'a> Talk<'a> {
     /// As much as fits on a line of an error.
     const LIMIT: usize = 1024;
 
-    fn new(from: Option<ChildStderr>) -> Self {
-        if let Some(from) = &from {
-            // Whoever the hook leaves in the background may keep it open.
-            let _ = fcntl(from.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+    fn new(child: &mut Child, state: &'a [u8]) -> Self {
+        let (to, from) = (child.stdin.take(), child.stderr.take());
+        // A hook need not read its input, and whoever it leaves in the background may keep both open.
+        let open =
+            to.as_ref().map(AsRawFd::as_raw_fd).into_iter().chain(from.as_ref().map(AsRawFd::as_raw_fd));
+        for fd in open {
+            let _ = fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
         }
-        Self { from, said: Vec::new() }
+        let mut talk = Self { to, state, from, said: Vec::new() };
+        talk.tell();
+        talk
+    }
+
+    /// Writes what the hook takes now; the end of the state is the end of its input.
+    fn tell(&mut self) {
+        while let Some(to) = &mut self.to {
+            match to.write(self.state) {
+                Ok(length) if length < self.state.len() => self.state = &self.state[length..],
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return,
+                _ => self.to = None,
+            }
+        }
     }
 
     /// Waits for words, for the end of the hook, for a signal, and at most so long; the signal that asks
@@ -195,15 +206,17 @@ impl Words {
             // Rounded up, so that the last millisecond is no busy loop.
             PollTimeout::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX)
         });
-        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(3);
+        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(4);
         fds.extend(pidfd.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.from.as_ref().map(|from| PollFd::new(from.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.to.as_ref().map(|to| PollFd::new(to.as_fd(), PollFlags::POLLOUT)));
         fds.extend(signals.map(|signals| PollFd::new(signals.as_fd(), PollFlags::POLLIN)));
         match poll(&mut fds, timeout) {
             Err(Errno::EINTR) => {}
             other => drop(other.context(|| "poll")?),
         }
-        self.read();
+        self.tell();
+        self.listen();
         let Some(signals) = signals else { return Ok(None) };
         while let Some((number, _)) = signals.next()? {
             if Signals::is_end(number) {
@@ -214,7 +227,7 @@ impl Words {
     }
 
     /// Takes what is there, and stops listening at the end.
-    fn read(&mut self) {
+    fn listen(&mut self) {
         let mut buffer = [0u8; 4096];
         while let Some(from) = &mut self.from {
             match from.read(&mut buffer) {

@@ -1,8 +1,10 @@
 //! What the usual errors of mounts mean, and what to do about them.
 
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::sys::stat::fstat;
 
 use crate::error::Error;
 use crate::sys::mount::MountAttr;
@@ -27,6 +29,21 @@ pub(super) fn clone_tree(errno: Errno) -> Error {
             "mounts below the source are locked to it for this caller: use rbind instead of bind; an unbindable mount \
              cannot be bound at all",
         ),
+        _ => error,
+    }
+}
+
+/// A bind cannot be put where it belongs.
+pub(super) fn attach(errno: Errno, source_is_dir: bool, target: &OwnedFd) -> Error {
+    let mode = fstat(target.as_raw_fd()).map_or(0, |stat| stat.st_mode & libc::S_IFMT);
+    let error = Error::from(errno).wrap("move_mount");
+    match (source_is_dir, mode == libc::S_IFDIR) {
+        (false, true) => Error::from(Errno::ENOTDIR)
+            .wrap("move_mount")
+            .remedy("the source is a file and the destination is a directory: name a file"),
+        (true, false) => Error::from(Errno::ENOTDIR)
+            .wrap("move_mount")
+            .remedy("the source is a directory and the destination is a file: name a directory"),
         _ => error,
     }
 }

@@ -143,7 +143,7 @@ fn bind(root: &OwnedFd, plan: &MountPlan, copy: &OwnedFd) -> Result<()> {
         set_attr(copy.as_fd(), true, &attr).map_err(|e| hints::attributes(e, attr))?;
     }
     let target = if is_dir { target(root, plan)? } else { resolve::file(root, &plan.destination)? };
-    attach(copy.as_fd(), target.as_fd()).context(|| "move_mount")
+    attach(copy.as_fd(), target.as_fd()).map_err(|errno| hints::attach(errno, is_dir, &target))
 }
 
 fn new(root: &OwnedFd, plan: &MountPlan, kind: &str, source: &str, label: Option<&str>) -> Result<()> {

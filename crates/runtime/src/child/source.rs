@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat};
 use rootling_config::mounts::Bind;
 
 use super::hints;
@@ -109,5 +109,21 @@ fn open_reference(mount: &MountPlan) -> Result<OwnedFd, Errno> {
 }
 
 fn copy(from: &OwnedFd, mount: &MountPlan) -> Result<OwnedFd> {
-    clone_tree(from.as_fd(), mount.options.bind == Some(Bind::Recursive)).map_err(hints::clone_tree)
+    let recursive = mount.options.bind == Some(Bind::Recursive);
+    match clone_tree(from.as_fd(), recursive) {
+        // What a descriptor of the caller's refers to is on a mount of the caller's namespace.
+        Err(Errno::EINVAL) => match here(from) {
+            Some(same) => clone_tree(same.as_fd(), recursive).map_err(hints::clone_tree),
+            None => Err(hints::clone_tree(Errno::EINVAL)),
+        },
+        other => other.map_err(hints::clone_tree),
+    }
+}
+
+/// The same file by its path in the mount namespace at hand.
+fn here(file: &OwnedFd) -> Option<OwnedFd> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+    let same = open(&path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map(sys::fds::adopt).ok()?;
+    let id = |fd: &OwnedFd| fstat(fd.as_raw_fd()).ok().map(|stat| (stat.st_dev, stat.st_ino));
+    (id(&same)? == id(file)?).then_some(same)
 }
