@@ -23,6 +23,7 @@ const WORK: &str = "BENCH_WORK";
 const SINGLE: &str = "BENCH_SINGLE";
 const RANGES: &str = "BENCH_RANGES";
 const SECCOMP: &str = "BENCH_SECCOMP";
+const BINDS: &str = "BENCH_BINDS";
 
 /// crun refuses a machine with cgroup v1, and cgroup v2 is what it is made for: all of them get a
 /// mount namespace with v2 alone.
@@ -51,6 +52,12 @@ fn outside() -> ExitCode {
     single.write();
     let mut seccomp = single.sibling(&test, &["true"]);
     seccomp.set("/linux/seccomp", profile::docker_sized()).write();
+    let mut binds = single.sibling(&test, &["true"]);
+    let source = single.rootfs("/etc/passwd").display().to_string();
+    for number in 0..works::BINDS {
+        binds.mount(&format!("/tmp/bind{number}"), "bind", &source, &["bind", "ro"]);
+    }
+    binds.write();
 
     let program = test.path("peers");
     std::fs::copy(std::env::current_exe().expect("our own path"), &program).expect("copy this program");
@@ -68,7 +75,11 @@ fn outside() -> ExitCode {
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).current_dir(test.path(""));
     command.env(BINARY, test.binary()).env(WORK, test.path("")).env(SINGLE, single.dir());
-    command.env(SECCOMP, seccomp.dir()).env("HOME", &account.home).env("USER", &account.name);
+    command
+        .env(SECCOMP, seccomp.dir())
+        .env(BINDS, binds.dir())
+        .env("HOME", &account.home)
+        .env("USER", &account.name);
     command.env("ROOTLING_TEST", test.marker());
     if let Some(dir) = &account.runtime_dir {
         command.env("XDG_RUNTIME_DIR", dir);
@@ -106,6 +117,7 @@ fn inside() {
         single: path(SINGLE).expect("the bundle"),
         ranges: path(RANGES),
         seccomp: path(SECCOMP).expect("the bundle with seccomp"),
+        binds: path(BINDS).expect("the bundle with bind mounts"),
     };
     let size = std::fs::metadata(&binary).expect("stat of the binary").len();
     let (ours, peers) = runtimes::find(&binary, &place);

@@ -17,6 +17,8 @@ pub(crate) struct Place {
     pub(crate) single: PathBuf,
     pub(crate) ranges: Option<PathBuf>,
     pub(crate) seccomp: PathBuf,
+    /// With [`BINDS`] bind mounts.
+    pub(crate) binds: PathBuf,
 }
 
 /// A work: its name, one in how many of the pairs asked for it gets, what happens before and during the timing.
@@ -37,6 +39,9 @@ impl<'a> Work<'a> {
         self
     }
 }
+
+/// Bind mounts of the bundle that has many.
+pub(crate) const BINDS: usize = 100;
 
 /// Containers that run at once.
 const AT_ONCE: usize = 64;
@@ -82,6 +87,7 @@ fn works(place: &Place) -> Vec<Work<'_>> {
     let bundle = single.clone();
     works.extend([
         Work::new("run, one id, seccomp", 1, run(&place.seccomp)),
+        Work::new(&format!("run, {BINDS} bind mounts"), 1, run(&place.binds)),
         Work::new("create + start + delete", 1, move |runtime| {
             let create = runtime.time(&["create", "-b", &bundle, "life"]);
             create + runtime.time(&["start", "life"]) + runtime.time(&["delete", "-f", "life"])
