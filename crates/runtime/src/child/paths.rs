@@ -1,6 +1,7 @@
 //! Masked and read-only paths: by descriptor, so that what was looked at is what is covered
 //! (CVE-2025-31133).
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -66,7 +67,7 @@ pub(super) fn make_readonly(paths: &[String]) -> Result<()> {
     }
     let root = open_root()?;
     let attr = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
-    for path in paths {
+    for path in once(paths) {
         let Some((target, _)) = open_target(&root, path, "linux.readonlyPaths")? else { continue };
         clone_tree(target.as_fd(), true)
             .and_then(|copy| {
@@ -86,7 +87,7 @@ pub(super) fn mask(paths: &[String]) -> Result<()> {
     let null = open_null(&root)?;
     // One empty file system serves all directories: making one costs more than binding it.
     let mut empty: Option<OwnedFd> = None;
-    for path in paths {
+    for path in once(paths) {
         let Some((target, is_dir)) = open_target(&root, path, "linux.maskedPaths")? else { continue };
         let what = || format!("linux.maskedPaths: cover {path:?}");
         let copy = if is_dir {
@@ -103,6 +104,12 @@ pub(super) fn mask(paths: &[String]) -> Result<()> {
         attach(copy.as_fd(), target.as_fd()).context(what)?;
     }
     Ok(())
+}
+
+/// Each path once, however it is written: a second cover would do nothing but be in the way.
+fn once(paths: &[String]) -> impl Iterator<Item = &String> {
+    let mut seen = BTreeSet::new();
+    paths.iter().filter(move |path| seen.insert(crate::lower::clean(Path::new(path))))
 }
 
 /// An empty, read-only file system, detached.
