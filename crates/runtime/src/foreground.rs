@@ -38,6 +38,15 @@ pub(crate) fn receive_terminal(socket: &OwnedFd) -> Result<OwnedFd> {
     Ok(master)
 }
 
+/// Shows what has been written to a container's terminal so far, for one that ends before it is shown.
+pub(crate) fn show(master: &OwnedFd) {
+    let _ = fcntl(master.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK));
+    let mut buffer = [0u8; 8192];
+    while let Ok(length @ 1..) = nix::unistd::read(master.as_raw_fd(), &mut buffer) {
+        write_out(&buffer[..length]);
+    }
+}
+
 /// A terminal begins each line with a carriage return; where no terminal shows the output, in a file or
 /// a pipe, these do not belong there.
 fn keep_newlines(terminal: BorrowedFd<'_>) -> Result<(), Errno> {

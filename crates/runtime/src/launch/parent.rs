@@ -370,7 +370,11 @@ impl Launch {
         loop {
             match self.next_event(None)? {
                 Event::ChildGone => break,
-                Event::Report(FromChild::Failed(error)) => return Err(error),
+                Event::Report(FromChild::Failed(error)) => {
+                    // What it has said is on its terminal.
+                    terminal.iter().for_each(crate::foreground::show);
+                    return Err(error);
+                }
                 Event::Signal(signal) => return Err(events::interrupted(signal, "the container")),
                 Event::Report(..) | Event::Other => {}
             }

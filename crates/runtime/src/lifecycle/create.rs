@@ -40,10 +40,9 @@ pub fn run(store: &Store, options: &CreateOptions, run: RunOptions, warn: Warn<'
     if !run.detach && !run.no_subreaper {
         let _ = sys::process::set_subreaper();
     }
-    let elsewhere = run.detach || plan.finish.process.terminal;
     let how = How { detached: run.detach, inherited: None };
     let launch = Launch::new(plan, slot, options, how, Signals::block()?, warn)?;
-    let mut launched = launch.commit(true).map_err(|e| if elsewhere { e.unsaid() } else { e })?;
+    let mut launched = launch.commit(true).map_err(|e| if run.detach { e.unsaid() } else { e })?;
     if let Err(error) = poststart(&launched.record) {
         let _ = sys::process::pidfd_send_signal(launched.pidfd.as_fd(), libc::SIGKILL);
         let _ = foreground::exit_code(launched.pidfd.as_fd());
