@@ -120,6 +120,17 @@ pub enum AdaptError {
         /// What to do.
         remedy: String,
     },
+    /// A range of groups of which the kernel takes none.
+    #[error(
+        "linux.sysctl: net.ipv4.ping_group_range: \"{first} {last}\": both groups have to be mapped in the container: \
+         map them with linux.gidMappings, or give a range within those that are"
+    )]
+    PingGroups {
+        /// The first group of the range.
+        first: u32,
+        /// The last one.
+        last: u32,
+    },
     /// The caller's own value is not known.
     #[error(
         "process.oomScoreAdj: {value}: cannot read /proc/self/oom_score_adj to compare it: {error}: mount /proc, or remove the field"
@@ -130,6 +141,17 @@ pub enum AdaptError {
         /// Why it could not be read.
         error: std::io::Error,
     },
+}
+
+impl AdaptError {
+    /// Whether `rootling doctor` has a check for what is missing.
+    pub fn has_check(&self) -> bool {
+        match self {
+            Self::Idmap(error) => error.has_check(),
+            Self::NeedsMoreIds { .. } | Self::CgroupLimits { .. } | Self::ProcMasked { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// What a pass works on.
@@ -165,6 +187,7 @@ const PASSES: &[PassFn] = &[
     passes::cgroup_mounts::run,
     passes::mount_ids::run,
     passes::locked_flags::run,
+    passes::sysctl::run,
     passes::oom_score::run,
     passes::resources::run,
     passes::devices::run,

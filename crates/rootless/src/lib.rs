@@ -6,7 +6,7 @@
 //! a container gets and how its maps are written.
 //!
 //! Nothing here starts a container, writes a file or prints.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod adapt;
 pub mod host;
@@ -14,3 +14,4 @@ pub mod idmap;
 
 mod adaptation;
 mod passes;
+mod sys;
