@@ -310,7 +310,10 @@ impl Host {
     pub fn key_quota(&self) -> Option<(u64, u64)> {
         let text = self.machine.read(Path::new("/proc/key-users")).ok()?;
         let own = format!("{}:", self.euid());
-        let line = text.lines().find_map(|line| line.trim_start().strip_prefix(&own))?;
+        let Some(line) = text.lines().find_map(|line| line.trim_start().strip_prefix(&own)) else {
+            // Who has none is not listed.
+            return Some((0, u64::try_from(self.number("/proc/sys/kernel/keys/maxkeys")?).ok()?));
+        };
         let (used, most) = line.split_whitespace().nth(2)?.split_once('/')?;
         Some((used.parse().ok()?, most.parse().ok()?))
     }
@@ -406,6 +409,10 @@ mod tests {
         let text = "    0:   105 104/104 98/1000000 1778/25000000\n 1000:     7 7/7 5/200 90/20000\n";
         let of = |id| Host::on(Fixture::ordinary(id).file("/proc/key-users", text)).key_quota();
         assert_eq!((of(1000), of(0), of(10)), (Some((5, 200)), Some((98, 1_000_000)), None));
+        let none = Fixture::ordinary(10)
+            .file("/proc/key-users", text)
+            .file("/proc/sys/kernel/keys/maxkeys", "200\n");
+        assert_eq!(Host::on(none).key_quota(), Some((0, 200)));
     }
 
     #[test]

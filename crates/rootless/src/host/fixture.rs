@@ -137,10 +137,19 @@ impl Fixture {
         self.program("/usr/bin/newuidmap", 0o4755).program("/usr/bin/newgidmap", 0o4755)
     }
 
-    /// A directory.
+    /// A directory of root's.
     #[must_use]
-    pub fn directory(mut self, path: &str) -> Self {
-        self.nodes.insert(path.into(), NodeFacts { kind: NodeKind::Directory, mode: 0o755, ..self.blank() });
+    pub fn directory(self, path: &str) -> Self {
+        self.directory_of(path, 0o755, 0)
+    }
+
+    /// A directory and its owner, who may write it if that is the caller.
+    #[must_use]
+    pub fn directory_of(mut self, path: &str, mode: u32, uid: u32) -> Self {
+        self.nodes.insert(path.into(), NodeFacts { kind: NodeKind::Directory, mode, uid, ..self.blank() });
+        if uid == self.euid {
+            self.writable.insert(path.into());
+        }
         self
     }
 
@@ -297,7 +306,7 @@ impl Machine for Fixture {
         self.look_at("access", path);
         let exists = self.nodes.contains_key(path) || self.files.contains_key(path);
         match access {
-            _ if self.writable.contains(path) => true,
+            Access::Read | Access::Write if self.writable.contains(path) => true,
             _ if self.closed.contains(path) => false,
             Access::Read => exists,
             Access::Search => exists,

@@ -3,15 +3,20 @@
 
 use std::collections::HashMap;
 
-use oci_spec::runtime::{LinuxIdMapping, Spec};
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Spec};
 
 use super::mount_ids::container_maps;
+use super::view::is_shared;
 use crate::adapt::{AdaptError, Pass};
 
 const PING: &str = "net.ipv4.ping_group_range";
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let Some((first, last)) = sysctls(pass.spec).and_then(|all| range(all.get(PING)?)) else { return Ok(()) };
+    // Without a network of its own the container may not set it at all.
+    if is_shared(pass.spec, pass.host, LinuxNamespaceType::Network) {
+        return Ok(());
+    }
     let Some((_, gids)) = container_maps(pass) else { return Ok(()) };
     // An empty range, first above last, lets nobody ping; the kernel wants both ends mapped all the same.
     if is_mapped(&gids, first) && is_mapped(&gids, last) {
