@@ -195,7 +195,8 @@ const PASSES: &[PassFn] = &[
 
 /// Changes `spec` so that it can work for this caller, and says what was changed and why.
 ///
-/// Nothing is changed for root outside of a user namespace, save that a named
+/// Root without `CAP_SYS_ADMIN`, as in most containers, is adapted to as an ordinary user is.
+/// Nothing is changed for other root outside of a user namespace, save that a named
 /// [`Options::map_owner`] gives the container a user namespace. For root inside one, the passes
 /// about ids and namespaces do nothing unless the spec asks for a user namespace without maps.
 ///
@@ -204,7 +205,7 @@ const PASSES: &[PassFn] = &[
 /// spec may have been changed in part by then.
 pub fn adapt(spec: &mut Spec, host: &Host, options: &Options) -> Result<Vec<Adaptation>, AdaptError> {
     let mut pass = Pass { spec, host, options, changes: Vec::new() };
-    if host.is_ordinary_user() || host.in_user_namespace() {
+    if host.needs_user_namespace() || host.in_user_namespace() {
         for run in PASSES {
             run(&mut pass)?;
         }

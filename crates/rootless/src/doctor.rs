@@ -75,17 +75,17 @@ impl Check {
 enum Caller {
     /// Root of the host.
     Root,
-    /// Root of a user namespace.
+    /// Root of a user namespace or of a container.
     NestedRoot,
     /// Anyone else.
     User,
 }
 
 fn caller(host: &Host) -> Caller {
-    match (host.is_ordinary_user(), host.in_user_namespace()) {
-        (true, _) => Caller::User,
-        (false, true) => Caller::NestedRoot,
-        (false, false) => Caller::Root,
+    match () {
+        () if host.is_ordinary_user() => Caller::User,
+        () if host.is_restricted_root() || host.in_user_namespace() => Caller::NestedRoot,
+        () => Caller::Root,
     }
 }
 
@@ -96,7 +96,10 @@ pub fn examine(host: &Host) -> Vec<Check> {
     let mut checks = vec![kernel::version(host)];
     match caller {
         Caller::Root => {}
-        Caller::NestedRoot => checks.push(ids::of_namespace(host)),
+        Caller::NestedRoot => {
+            checks.push(kernel::user_namespaces(host, &distribution));
+            checks.push(ids::of_namespace(host));
+        }
         Caller::User => {
             checks.push(kernel::user_namespaces(host, &distribution));
             checks.extend(ids::subordinate(host, &distribution));

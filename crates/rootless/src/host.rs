@@ -5,6 +5,7 @@
 
 mod accounts;
 mod cgroup;
+mod covers;
 mod fixture;
 mod getsubids;
 mod helpers;
@@ -86,6 +87,17 @@ impl Host {
     /// Whether the caller is anyone but root, in whatever user namespace it is.
     pub fn is_ordinary_user(&self) -> bool {
         self.euid() != 0
+    }
+
+    /// Whether the caller is root by number, but without `CAP_SYS_ADMIN`, as in most containers.
+    pub fn is_restricted_root(&self) -> bool {
+        const CAP_SYS_ADMIN: u8 = 21;
+        !self.is_ordinary_user() && !self.has_capability(CAP_SYS_ADMIN)
+    }
+
+    /// Whether the caller gets the rights that a container takes only by a new user namespace.
+    pub fn needs_user_namespace(&self) -> bool {
+        self.is_ordinary_user() || self.is_restricted_root()
     }
 
     /// Whether the effective capability `bit` (capabilities(7), `CAP_SETUID` is 7) is held, in the
@@ -238,18 +250,27 @@ impl Host {
 
     /// Whether parts of /proc are mounted over, as they are inside a container. The kernel then
     /// refuses a new proc in a user namespace, since it would uncover them. Looks at the places
-    /// that runtimes cover, since a parse of mountinfo would cost every start far more.
+    /// that runtimes cover; for root of a user namespace, who may have covered any, at all mounts.
     pub fn proc_masked(&self) -> bool {
         *self.proc_masked.get_or_init(|| {
-            ["/proc/sys", "/proc/kcore", "/proc/sysrq-trigger"]
-                .iter()
-                .any(|p| self.is_mount_point(Path::new(p)))
+            let places = ["/proc/sys", "/proc/kcore", "/proc/sysrq-trigger"];
+            // A parse of mountinfo would cost every start of an ordinary user far more than these looks.
+            places.iter().any(|path| self.is_mount_point(Path::new(path)))
+                || self.is_nested_root() && covers::any_below(&self.text("/proc/self/mountinfo"), "/proc")
         })
     }
 
     /// The same for /sys, where runtimes cover /sys/firmware.
     pub fn sys_masked(&self) -> bool {
-        *self.sys_masked.get_or_init(|| self.is_mount_point(Path::new("/sys/firmware")))
+        *self.sys_masked.get_or_init(|| {
+            self.is_mount_point(Path::new("/sys/firmware"))
+                || self.is_nested_root() && covers::any_below(&self.text("/proc/self/mountinfo"), "/sys")
+        })
+    }
+
+    /// The order counts: ordinary users, most callers, are spared a look at their map.
+    fn is_nested_root(&self) -> bool {
+        !self.is_ordinary_user() && self.in_user_namespace()
     }
 
     fn is_mount_point(&self, path: &Path) -> bool {

@@ -148,7 +148,9 @@ impl Plan {
             rdt,
             no_pivot: options.no_pivot,
             caller: host.euid(),
-            rootless: options.rootless.unwrap_or_else(|| host.is_ordinary_user() || host.in_user_namespace()),
+            rootless: options
+                .rootless
+                .unwrap_or_else(|| host.needs_user_namespace() || host.in_user_namespace()),
         })
     }
 

@@ -129,6 +129,34 @@ fn root_of_a_user_namespace_keeps_sysfs_where_the_network_belongs_to_it() {
 }
 
 #[test]
+fn inside_a_user_namespace_any_mount_over_proc_or_sys_covers_it() {
+    let line = |at: &str| format!("22 21 0:5 / {at} rw - tmpfs none rw\n");
+    let mut spec = usual_spec();
+    spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+    for (mounts, proc, sys) in [
+        (
+            vec!["/", "/proc", "/sys", "/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/proc/sys/fs/binfmt_misc"],
+            "proc",
+            "sysfs",
+        ),
+        (vec!["/proc", "/proc/acpi"], "bind", "sysfs"),
+        (vec!["/sys", "/sys/devices/virtual"], "proc", "bind"),
+        (vec!["/process/x", "/system"], "proc", "sysfs"),
+    ] {
+        let text: String = mounts.iter().map(|at| line(at)).collect();
+        let machine = Fixture::root_in_user_namespace(1000)
+            .fs("/sys/fs/cgroup", CGROUP2)
+            .file("/proc/self/mountinfo", &text);
+        let outcome = adapted(spec.clone(), machine);
+        assert_eq!(
+            (outcome.mount("/proc")["type"].as_str(), outcome.mount("/sys")["type"].as_str()),
+            (Some(proc), Some(sys)),
+            "{mounts:?}"
+        );
+    }
+}
+
+#[test]
 fn a_covered_sys_is_bound_even_with_an_own_network() {
     let outcome = adapted(usual_spec(), v2().mount_point("/sys/firmware"));
     assert_eq!(outcome.mount("/sys")["type"], "bind");
