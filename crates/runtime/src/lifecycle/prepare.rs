@@ -47,6 +47,14 @@ fn adapt_options(options: &CreateOptions) -> adapt::Options {
 
 /// The plan for a bundle.
 pub(super) fn plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
+    // Said at the end: a sealed copy of ours begins anew, and would say them a second time.
+    let mut warnings = Vec::new();
+    let plan = make_plan(options, &mut |text| warnings.push(text));
+    warnings.into_iter().for_each(warn);
+    plan
+}
+
+fn make_plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
     sys::memory::release_code();
     let loaded = load_bundle(&options.bundle)?;
     loaded.warnings.into_iter().for_each(&mut *warn);
