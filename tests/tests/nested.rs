@@ -23,8 +23,7 @@ fn unshared(command: Cmd, flags: &str, script: &str) -> Cmd {
 
 /// Prints how /proc and /sys came about; no user namespace is configured.
 fn looker(t: &Test) -> Bundle {
-    let mut bundle =
-        t.shell("grep -cE ' /proc/(acpi|bus) ' /proc/self/mountinfo; id -u");
+    let mut bundle = t.shell("grep -cE ' /proc/(acpi|bus) ' /proc/self/mountinfo; id -u");
     bundle.ids(Ids::None).remove("/linux/maskedPaths");
     bundle.remove("/linux/readonlyPaths").write();
     bundle
