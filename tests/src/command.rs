@@ -30,6 +30,7 @@ pub struct Cmd {
     stdout: Option<Stdio>,
     stderr: Option<Stdio>,
     limit: Duration,
+    by_root: bool,
 }
 
 impl Cmd {
@@ -55,6 +56,7 @@ impl Cmd {
             stdout: None,
             stderr: None,
             limit: LIMIT,
+            by_root: false,
         }
     }
 
@@ -84,6 +86,19 @@ impl Cmd {
     pub fn env<S: AsRef<OsStr>>(mut self, name: &str, value: S) -> Self {
         self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Leaves a variable out of the command's environment.
+    #[must_use]
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self
+    }
+
+    /// Starts it as root, which becomes the account later: for [`crate::Variation`].
+    pub(crate) fn started_by_root(mut self) -> Self {
+        self.by_root = true;
         self
     }
 
@@ -169,7 +184,7 @@ impl Cmd {
         if let Some(stderr) = self.stderr {
             command.stderr(stderr);
         }
-        if geteuid().is_root() {
+        if geteuid().is_root() && !self.by_root {
             // Drops the supplementary groups too.
             command.uid(self.account.uid).gid(self.account.gid);
         }

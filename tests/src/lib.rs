@@ -17,6 +17,7 @@ mod skip;
 pub mod snapshot;
 pub mod sys;
 pub mod terminal;
+mod variation;
 mod wait;
 
 pub use account::{Account, Who};
@@ -24,6 +25,7 @@ pub use bundle::{Bundle, Ids};
 pub use command::{Cmd, Output, Running};
 pub use fixture::{Test, with};
 pub use skip::skip;
+pub use variation::Variation;
 pub use wait::{LIMIT, eventually};
 
 /// Runs each of the functions as the ordinary user and, where root started the tests, as root.

@@ -120,6 +120,17 @@ pub enum AdaptError {
         /// What to do.
         remedy: String,
     },
+    /// A range of groups of which the kernel takes none.
+    #[error(
+        "linux.sysctl: net.ipv4.ping_group_range: \"{first} {last}\": both groups have to be mapped in the container: \
+         map them with linux.gidMappings, or give a range within those that are"
+    )]
+    PingGroups {
+        /// The first group of the range.
+        first: u32,
+        /// The last one.
+        last: u32,
+    },
     /// The caller's own value is not known.
     #[error(
         "process.oomScoreAdj: {value}: cannot read /proc/self/oom_score_adj to compare it: {error}: mount /proc, or remove the field"
@@ -130,6 +141,17 @@ pub enum AdaptError {
         /// Why it could not be read.
         error: std::io::Error,
     },
+}
+
+impl AdaptError {
+    /// Whether `rootling doctor` has a check for what is missing.
+    pub fn has_check(&self) -> bool {
+        match self {
+            Self::Idmap(error) => error.has_check(),
+            Self::NeedsMoreIds { .. } | Self::CgroupLimits { .. } | Self::ProcMasked { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// What a pass works on.
@@ -165,6 +187,7 @@ const PASSES: &[PassFn] = &[
     passes::cgroup_mounts::run,
     passes::mount_ids::run,
     passes::locked_flags::run,
+    passes::sysctl::run,
     passes::oom_score::run,
     passes::resources::run,
     passes::devices::run,
@@ -172,7 +195,8 @@ const PASSES: &[PassFn] = &[
 
 /// Changes `spec` so that it can work for this caller, and says what was changed and why.
 ///
-/// Nothing is changed for root outside of a user namespace, save that a named
+/// Root without `CAP_SYS_ADMIN`, as in most containers, is adapted to as an ordinary user is.
+/// Nothing is changed for other root outside of a user namespace, save that a named
 /// [`Options::map_owner`] gives the container a user namespace. For root inside one, the passes
 /// about ids and namespaces do nothing unless the spec asks for a user namespace without maps.
 ///
@@ -181,7 +205,7 @@ const PASSES: &[PassFn] = &[
 /// spec may have been changed in part by then.
 pub fn adapt(spec: &mut Spec, host: &Host, options: &Options) -> Result<Vec<Adaptation>, AdaptError> {
     let mut pass = Pass { spec, host, options, changes: Vec::new() };
-    if host.is_ordinary_user() || host.in_user_namespace() {
+    if host.needs_user_namespace() || host.in_user_namespace() {
         for run in PASSES {
             run(&mut pass)?;
         }

@@ -5,11 +5,13 @@
 
 mod accounts;
 mod cgroup;
+mod covers;
 mod fixture;
 mod getsubids;
 mod helpers;
 mod machine;
 mod maps;
+mod restrictions;
 mod subid;
 
 use std::cell::OnceCell;
@@ -23,6 +25,7 @@ pub use cgroup::{CgroupMode, Delegation};
 pub use fixture::Fixture;
 pub use helpers::{Fault, IdHelper};
 pub use machine::{Access, FsFacts, Machine, NodeFacts, NodeKind, System};
+pub use restrictions::Restriction;
 pub use subid::{IdKind, SubIdRange, SubIds};
 
 /// The facts. Cheap to make; each fact costs its system calls once, when first asked for.
@@ -84,6 +87,17 @@ impl Host {
     /// Whether the caller is anyone but root, in whatever user namespace it is.
     pub fn is_ordinary_user(&self) -> bool {
         self.euid() != 0
+    }
+
+    /// Whether the caller is root by number, but without `CAP_SYS_ADMIN`, as in most containers.
+    pub fn is_restricted_root(&self) -> bool {
+        const CAP_SYS_ADMIN: u8 = 21;
+        !self.is_ordinary_user() && !self.has_capability(CAP_SYS_ADMIN)
+    }
+
+    /// Whether the caller gets the rights that a container takes only by a new user namespace.
+    pub fn needs_user_namespace(&self) -> bool {
+        self.is_ordinary_user() || self.is_restricted_root()
     }
 
     /// Whether the effective capability `bit` (capabilities(7), `CAP_SETUID` is 7) is held, in the
@@ -236,18 +250,27 @@ impl Host {
 
     /// Whether parts of /proc are mounted over, as they are inside a container. The kernel then
     /// refuses a new proc in a user namespace, since it would uncover them. Looks at the places
-    /// that runtimes cover, since a parse of mountinfo would cost every start far more.
+    /// that runtimes cover; for root of a user namespace, who may have covered any, at all mounts.
     pub fn proc_masked(&self) -> bool {
         *self.proc_masked.get_or_init(|| {
-            ["/proc/sys", "/proc/kcore", "/proc/sysrq-trigger"]
-                .iter()
-                .any(|p| self.is_mount_point(Path::new(p)))
+            let places = ["/proc/sys", "/proc/kcore", "/proc/sysrq-trigger"];
+            // A parse of mountinfo would cost every start of an ordinary user far more than these looks.
+            places.iter().any(|path| self.is_mount_point(Path::new(path)))
+                || self.is_nested_root() && covers::any_below(&self.text("/proc/self/mountinfo"), "/proc")
         })
     }
 
     /// The same for /sys, where runtimes cover /sys/firmware.
     pub fn sys_masked(&self) -> bool {
-        *self.sys_masked.get_or_init(|| self.is_mount_point(Path::new("/sys/firmware")))
+        *self.sys_masked.get_or_init(|| {
+            self.is_mount_point(Path::new("/sys/firmware"))
+                || self.is_nested_root() && covers::any_below(&self.text("/proc/self/mountinfo"), "/sys")
+        })
+    }
+
+    /// The order counts: ordinary users, most callers, are spared a look at their map.
+    fn is_nested_root(&self) -> bool {
+        !self.is_ordinary_user() && self.in_user_namespace()
     }
 
     fn is_mount_point(&self, path: &Path) -> bool {
@@ -278,6 +301,76 @@ impl Host {
     /// Whether the caller may open `path` in this way, by its effective ids. Not cached.
     pub fn may(&self, path: &Path, access: Access) -> bool {
         self.machine.may(path, access)
+    }
+
+    /// What may keep the caller from making a user namespace, what is certain first. Not cached.
+    pub fn user_namespace_restrictions(&self) -> Vec<Restriction> {
+        restrictions::find(self)
+    }
+
+    /// Whether `network`, or with none the caller's own network namespace, belongs to the user namespace
+    /// at `user`, or with none to the caller's own. Whoever is root of the owner may mount a sysfs there.
+    /// A namespace whose owner cannot be asked for is another's. `ioctl_ns`(2). Not cached.
+    pub fn network_belongs_to(&self, network: Option<&Path>, user: Option<&Path>) -> bool {
+        let network = network.unwrap_or(Path::new("/proc/self/ns/net"));
+        let user = user.unwrap_or(Path::new("/proc/self/ns/user"));
+        match (self.machine.namespace_owner(network), self.machine.stat(user)) {
+            (Ok((dev, ino)), Ok(user)) => (user.dev, user.ino) == (dev, ino),
+            _ => false,
+        }
+    }
+
+    /// The first directory above `path`, from `/` down, that does not let the caller pass.
+    pub fn closed_parent(&self, path: &Path) -> Option<PathBuf> {
+        let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+        above.reverse();
+        above.into_iter().find(|dir| self.node(dir).is_ok() && !self.may(dir, Access::Search)).map(Into::into)
+    }
+
+    /// How many keys the caller has, and how many it may have. `/proc/key-users`, keyrings(7).
+    pub fn key_quota(&self) -> Option<(u64, u64)> {
+        let text = self.machine.read(Path::new("/proc/key-users")).ok()?;
+        let own = format!("{}:", self.euid());
+        let Some(line) = text.lines().find_map(|line| line.trim_start().strip_prefix(&own)) else {
+            // Who has none is not listed.
+            return Some((0, u64::try_from(self.number("/proc/sys/kernel/keys/maxkeys")?).ok()?));
+        };
+        let (used, most) = line.split_whitespace().nth(2)?.split_once('/')?;
+        Some((used.parse().ok()?, most.parse().ok()?))
+    }
+
+    /// The groups that may send ICMP echo requests without privilege, `net.ipv4.ping_group_range`; icmp(7).
+    pub fn ping_group_range(&self) -> Option<(u32, u32)> {
+        let text = self.machine.read(Path::new("/proc/sys/net/ipv4/ping_group_range")).ok()?;
+        let mut numbers = text.split_whitespace().map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    }
+
+    /// The kernel's release, as uname(2) gives it.
+    pub fn kernel_release(&self) -> String {
+        self.machine.kernel_release()
+    }
+
+    /// The value of an environment variable of the caller, if it is set and not empty.
+    pub fn variable(&self, name: &str) -> Option<PathBuf> {
+        self.machine.variable(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    /// A small text file of the host; nothing when it cannot be read.
+    pub fn text_of(&self, path: &Path) -> Option<String> {
+        self.machine.read(path).ok()
+    }
+
+    /// A file that holds one number, such as a sysctl.
+    pub(crate) fn number(&self, path: &str) -> Option<i64> {
+        self.machine.read(Path::new(path)).ok()?.trim().parse().ok()
+    }
+
+    /// A line of `/proc/self/status`; `proc_pid_status`(5).
+    fn status_field(&self, name: &str) -> Option<String> {
+        let text = self.machine.read(Path::new("/proc/self/status")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        Some(line.trim().to_owned())
     }
 
     pub(crate) fn machine(&self) -> &dyn Machine {
@@ -333,6 +426,48 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_those_of_the_caller() {
+        let text = "    0:   105 104/104 98/1000000 1778/25000000\n 1000:     7 7/7 5/200 90/20000\n";
+        let of = |id| Host::on(Fixture::ordinary(id).file("/proc/key-users", text)).key_quota();
+        assert_eq!((of(1000), of(0), of(10)), (Some((5, 200)), Some((98, 1_000_000)), None));
+        let none = Fixture::ordinary(10)
+            .file("/proc/key-users", text)
+            .file("/proc/sys/kernel/keys/maxkeys", "200\n");
+        assert_eq!(Host::on(none).key_quota(), Some((0, 200)));
+    }
+
+    #[test]
+    fn the_first_closed_directory_is_named() {
+        let machine = ["/", "/home", "/home/bob", "/home/bob/rootfs"]
+            .iter()
+            .fold(Fixture::ordinary(1000), |machine, dir| machine.directory(dir));
+        let path = Path::new("/home/bob/rootfs/dev");
+        assert_eq!(Host::on(machine.clone()).closed_parent(path), None);
+        let closed = Host::on(machine.closed("/home/bob").closed("/home/bob/rootfs")).closed_parent(path);
+        assert_eq!(closed.as_deref(), Some(Path::new("/home/bob")));
+    }
+
+    #[test]
+    fn a_network_belongs_to_the_user_namespace_that_owns_it() {
+        let machine = Fixture::ordinary(0)
+            .namespace("/proc/self/ns/user", 1)
+            .namespace("/run/user", 2)
+            .owned("/proc/self/ns/net", "/proc/self/ns/user")
+            .owned("/run/net", "/run/user");
+        let host = Host::on(machine);
+        for (network, user, wanted) in [
+            (None, None, true),
+            (None, Some("/run/user"), false),
+            (Some("/run/net"), Some("/run/user"), true),
+            (Some("/run/net"), None, false),
+            (Some("/gone"), None, false),
+        ] {
+            let found = host.network_belongs_to(network.map(Path::new), user.map(Path::new));
+            assert_eq!(found, wanted, "{network:?} {user:?}");
+        }
+    }
+
+    #[test]
     fn programs_are_not_taken_from_a_relative_search_path() {
         let host = Host::on(Fixture::ordinary(1000).path(".").program("./newuidmap", 0o4755));
         assert_eq!(host.find_program("newuidmap"), None);
@@ -347,6 +482,8 @@ mod tests {
         assert!((-1000..=1000).contains(&host.oom_score_adj().unwrap()));
         assert!(host.is_own_namespace(LinuxNamespaceType::Pid, Path::new("/proc/self/ns/pid")));
         assert!(!host.is_own_namespace(LinuxNamespaceType::Pid, Path::new("/proc/self/ns/net")));
+        assert!(!host.network_belongs_to(None, Some(Path::new("/proc/self/ns/pid"))));
+        assert_eq!(host.closed_parent(Path::new("/proc/self/status")), None);
         assert_eq!(host.node(Path::new("/dev/null")).unwrap().kind, NodeKind::Char);
     }
 }

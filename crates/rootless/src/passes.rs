@@ -14,6 +14,7 @@ pub(crate) mod mount_ids;
 pub(crate) mod mount_namespace;
 pub(crate) mod oom_score;
 pub(crate) mod resources;
+pub(crate) mod sysctl;
 pub(crate) mod sysfs;
 pub(crate) mod user_namespace;
 

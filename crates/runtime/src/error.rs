@@ -91,6 +91,12 @@ impl Error {
     pub fn remedy(self, remedy: impl fmt::Display) -> Self {
         Self { message: format!("{}; {remedy}", self.message), ..self }
     }
+
+    /// The same error, which says that `rootling doctor` knows more where it has a check for it.
+    #[must_use]
+    pub(crate) fn see_doctor(self, has_check: bool) -> Self {
+        if has_check { self.remedy("see `rootling doctor`") } else { self }
+    }
 }
 
 impl From<Errno> for Error {

@@ -27,7 +27,9 @@ mod sys;
 
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{ExecOptions, exec};
-pub use lifecycle::{RunOptions, Warn, adapt, create, delete, kill, parse_signal, run, start};
+pub use lifecycle::{
+    RunOptions, Warn, adapt, cgroup_manager, create, delete, kill, load_bundle, parse_signal, run, start,
+};
 pub use plan::{CreateOptions, listen_fds};
 pub use process::ProcessRef;
 pub use state::{Record, StateView, Status};

@@ -11,7 +11,7 @@ use rootling_config::id::ContainerId;
 use rootling_config::namespaces::{self, NamespaceSet};
 use rootling_config::seccomp;
 use rootling_rootless::host::Host;
-use rootling_rootless::idmap::{MapWriter, must_deny_setgroups};
+use rootling_rootless::idmap::{MapOwner, MapWriter, must_deny_setgroups};
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::{Attributes, Surroundings};
@@ -46,6 +46,10 @@ pub struct CreateOptions {
     pub ignore_cgroup_limits: bool,
     /// Fail instead of binding what the kernel does not let the caller mount anew (`--strict`).
     pub strict: bool,
+    /// Take the spec as it is (`--no-adapt`).
+    pub no_adapt: bool,
+    /// Whose subordinate ids to map, in a spec without its own maps (`--userns-remap`).
+    pub map_owner: Option<MapOwner>,
     /// Directory of compiled seccomp profiles; without one they are compiled each time.
     pub seccomp_cache: Option<PathBuf>,
 }
@@ -144,7 +148,9 @@ impl Plan {
             rdt,
             no_pivot: options.no_pivot,
             caller: host.euid(),
-            rootless: options.rootless.unwrap_or_else(|| host.is_ordinary_user() || host.in_user_namespace()),
+            rootless: options
+                .rootless
+                .unwrap_or_else(|| host.needs_user_namespace() || host.in_user_namespace()),
         })
     }
 
@@ -189,9 +195,15 @@ fn rootfs(spec: &Spec, bundle: &Path) -> Result<PathBuf> {
         spec.root().as_ref().ok_or_else(|| Error::invalid("root: missing; name the root file system"))?;
     let path = bundle.join(root.path());
     let path = std::fs::canonicalize(&path).map_err(|e| {
-        Error::from(e).wrap(format!("root.path: {path:?}")).remedy(
-            "it has to be a directory that the caller may enter; a relative path starts at the bundle",
-        )
+        let error = Error::from(e).wrap(format!("root.path: {path:?}"));
+        match Host::probe().closed_parent(&path) {
+            Some(closed) => {
+                error.remedy(format!("{closed:?} does not let the caller pass: run `chmod +x` on it"))
+            }
+            None => error.remedy(
+                "it has to be a directory that the caller may enter; a relative path starts at the bundle",
+            ),
+        }
     })?;
     if path.is_dir() {
         Ok(path)
@@ -209,7 +221,8 @@ fn maps(spec: &Spec, namespaces: &NamespaceSet, host: &Host) -> Result<Option<Ma
         linux.and_then(|l| f(l).clone()).unwrap_or_default()
     };
     let (uid, gid) = (list(|l| l.uid_mappings()), list(|l| l.gid_mappings()));
-    let writer = rootling_rootless::idmap::writer(host, &uid, &gid).map_err(|e| Error::invalid(chain(&e)))?;
+    let writer = rootling_rootless::idmap::writer(host, &uid, &gid)
+        .map_err(|e| Error::invalid(chain(&e)).see_doctor(e.has_check()))?;
     let deny_setgroups = must_deny_setgroups(host, &writer);
     Ok(Some(Maps { uid, gid, writer, deny_setgroups }))
 }

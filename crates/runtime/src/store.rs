@@ -135,7 +135,7 @@ impl Store {
             .mode(mode)
             .create(&self.root)
             .context(|| format!("state directory {:?}", self.root))
-            .map_err(|e| e.remedy("name another one with --root, or set XDG_RUNTIME_DIR"))
+            .map_err(|e| e.remedy("name another one with --root, or set XDG_RUNTIME_DIR").see_doctor(true))
     }
 }
 
@@ -317,7 +317,7 @@ pub fn check_private(root: &Path) -> Result<()> {
     }
     Err(Error::invalid(format!(
         "state directory {root:?} is not a directory of uid {me} that only it can write: \
-         set XDG_RUNTIME_DIR, or name another one with --root"
+         set XDG_RUNTIME_DIR, or name another one with --root; see `rootling doctor`"
     )))
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{ArgMatches, Args, FromArgMatches};
 
-use super::{Create, Delete, Exec, Id, Kill, List, Run, Spec};
+use super::{Adapt, Create, Delete, Doctor, Exec, Id, Kill, List, Run, Spec};
 
 /// A command with its arguments.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) enum Command {
     Delete(Delete),
     Exec(Exec),
     Spec(Spec),
+    Adapt(Adapt),
+    Doctor(Doctor),
 }
 
 /// How a command is defined and read.
@@ -82,6 +84,18 @@ pub(super) const COMMANDS: &[Definition] = &[
         define: Spec::augment_args,
         read: |m| Spec::from_arg_matches(m).map(Command::Spec),
     },
+    Definition {
+        name: "adapt",
+        about: "Print what is made of a config.json for this caller and host",
+        define: Adapt::augment_args,
+        read: |m| Adapt::from_arg_matches(m).map(Command::Adapt),
+    },
+    Definition {
+        name: "doctor",
+        about: "Check whether containers can run here, and say what to do",
+        define: Doctor::augment_args,
+        read: |m| Doctor::from_arg_matches(m).map(Command::Doctor),
+    },
 ];
 
 impl Command {
@@ -97,6 +111,8 @@ impl Command {
             Self::Delete(_) => "delete",
             Self::Exec(_) => "exec",
             Self::Spec(_) => "spec",
+            Self::Adapt(_) => "adapt",
+            Self::Doctor(_) => "doctor",
         }
     }
 
@@ -109,7 +125,7 @@ impl Command {
             Self::Kill(a) => Some(&a.id.id),
             Self::Delete(a) => Some(&a.id.id),
             Self::Exec(a) => a.words.first().map(String::as_str),
-            Self::List(_) | Self::Spec(_) => None,
+            Self::List(_) | Self::Spec(_) | Self::Adapt(_) | Self::Doctor(_) => None,
         }
     }
 }

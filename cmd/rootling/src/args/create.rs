@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use rootling_rootless::idmap::MapOwner;
 
 use super::Id;
 
@@ -31,6 +32,12 @@ pub(crate) struct Create {
     /// How many descriptors after standard error the container keeps
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) preserve_fds: u32,
+    /// Take config.json as it is: nothing is changed for this caller and host
+    #[arg(long, conflicts_with = "userns_remap")]
+    pub(crate) no_adapt: bool,
+    /// Whose subordinate ids to map, where config.json has no maps: UID, UID:GID, USER or USER:GROUP
+    #[arg(long, value_name = "OWNER")]
+    pub(crate) userns_remap: Option<MapOwner>,
     /// Run without limits that cannot be set here, with a warning
     #[arg(long)]
     pub(crate) ignore_cgroup_limits: bool,

@@ -1,5 +1,6 @@
 //! `create` and `run`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::fcntl::{FcntlArg, fcntl};
@@ -44,13 +45,10 @@ pub(crate) fn check_preserved(command: &Command) -> Result<()> {
 }
 
 fn options(global: &Global, args: &args::Create) -> Result<CreateOptions> {
-    let bundle = args.bundle.clone().unwrap_or_else(|| ".".into());
-    let absolute = |path: &std::path::PathBuf| std::path::absolute(path).map_err(Error::from);
-    // The state shows the bundle's real path. A bundle that is not there is reported when it is read.
-    let bundle = std::fs::canonicalize(&bundle).or_else(|_| absolute(&bundle))?;
+    let absolute = |path: &PathBuf| std::path::absolute(path).map_err(Error::from);
     Ok(CreateOptions {
         id: parse_id(&args.id.id)?,
-        bundle,
+        bundle: bundle_path(args.bundle.as_deref())?,
         pid_file: args.pid_file.as_ref().map(absolute).transpose()?,
         console_socket: args.console_socket.as_ref().map(absolute).transpose()?,
         pidfd_socket: args.pidfd_socket.as_ref().map(absolute).transpose()?,
@@ -65,11 +63,19 @@ fn options(global: &Global, args: &args::Create) -> Result<CreateOptions> {
         },
         ignore_cgroup_limits: args.ignore_cgroup_limits,
         strict: args.strict,
+        no_adapt: args.no_adapt,
+        map_owner: args.userns_remap.clone(),
         seccomp_cache: roots::seccomp_cache(),
     })
 }
 
-fn driver(global: &Global) -> Driver {
+/// The bundle's real path, which the state shows. One that is not there is reported when it is read.
+pub(super) fn bundle_path(bundle: Option<&Path>) -> Result<PathBuf> {
+    let bundle = bundle.unwrap_or(Path::new("."));
+    std::fs::canonicalize(bundle).or_else(|_| std::path::absolute(bundle)).map_err(Error::from)
+}
+
+pub(super) fn driver(global: &Global) -> Driver {
     match global.cgroup_manager {
         _ if global.systemd_cgroup => Driver::Systemd,
         Some(CgroupManager::Systemd) => Driver::Systemd,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Result};
 
-use super::{create, exec, list, spec, state};
+use super::{adapt, create, doctor, exec, list, spec, state};
 use crate::args::{Cli, Command};
 use crate::roots;
 
@@ -27,6 +27,8 @@ pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
         }
         Command::Exec(args) => return exec::exec(global, args),
         Command::Spec(args) => spec::spec(args)?,
+        Command::Adapt(args) => adapt::adapt(global, args)?,
+        Command::Doctor(args) => return doctor::doctor(args),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,8 @@
 //! One module a command: from its arguments to a call of the runtime.
+mod adapt;
 mod create;
 mod dispatch;
+mod doctor;
 mod exec;
 mod list;
 mod spec;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -28,6 +29,8 @@ pub struct Fixture {
     writable: BTreeSet<PathBuf>,
     xattrs: BTreeMap<PathBuf, Vec<u8>>,
     outputs: BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
+    owners: BTreeMap<PathBuf, PathBuf>,
     looks: Rc<RefCell<Vec<String>>>,
 }
 
@@ -49,6 +52,8 @@ impl Fixture {
             writable: BTreeSet::new(),
             xattrs: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            variables: BTreeMap::new(),
+            owners: BTreeMap::new(),
             looks: Rc::default(),
         }
         .file("/proc/self/uid_map", "0 0 4294967295\n")
@@ -132,10 +137,19 @@ impl Fixture {
         self.program("/usr/bin/newuidmap", 0o4755).program("/usr/bin/newgidmap", 0o4755)
     }
 
-    /// A directory.
+    /// A directory of root's.
     #[must_use]
-    pub fn directory(mut self, path: &str) -> Self {
-        self.nodes.insert(path.into(), NodeFacts { kind: NodeKind::Directory, mode: 0o755, ..self.blank() });
+    pub fn directory(self, path: &str) -> Self {
+        self.directory_of(path, 0o755, 0)
+    }
+
+    /// A directory and its owner, who may write it if that is the caller.
+    #[must_use]
+    pub fn directory_of(mut self, path: &str, mode: u32, uid: u32) -> Self {
+        self.nodes.insert(path.into(), NodeFacts { kind: NodeKind::Directory, mode, uid, ..self.blank() });
+        if uid == self.euid {
+            self.writable.insert(path.into());
+        }
         self
     }
 
@@ -201,6 +215,20 @@ impl Fixture {
     #[must_use]
     pub fn output(mut self, command: &str, text: &str) -> Self {
         self.outputs.insert(command.into(), text.into());
+        self
+    }
+
+    /// An environment variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    /// The namespace at `path` belongs to the user namespace at `owner`.
+    #[must_use]
+    pub fn owned(mut self, path: &str, owner: &str) -> Self {
+        self.owners.insert(path.into(), owner.into());
         self
     }
 
@@ -278,9 +306,10 @@ impl Machine for Fixture {
         self.look_at("access", path);
         let exists = self.nodes.contains_key(path) || self.files.contains_key(path);
         match access {
-            _ if self.writable.contains(path) => true,
+            Access::Read | Access::Write if self.writable.contains(path) => true,
             _ if self.closed.contains(path) => false,
             Access::Read => exists,
+            Access::Search => exists,
             Access::Write => self.nodes.get(path).is_some_and(|node| node.mode & 0o002 != 0),
         }
     }
@@ -288,6 +317,17 @@ impl Machine for Fixture {
     fn file_capabilities(&self, path: &Path) -> Option<Vec<u8>> {
         self.look_at("xattr", path);
         self.xattrs.get(path).cloned()
+    }
+
+    fn variable(&self, name: &str) -> Option<OsString> {
+        self.look(&format!("variable {name}"));
+        self.variables.get(name).map(OsString::from)
+    }
+
+    fn namespace_owner(&self, path: &Path) -> io::Result<(u64, u64)> {
+        self.look_at("owner", path);
+        let owner = self.owners.get(path).and_then(|owner| self.nodes.get(owner)).ok_or_else(absent)?;
+        Ok((owner.dev, owner.ino))
     }
 
     fn run(&self, program: &Path, args: &[&str]) -> io::Result<String> {

@@ -1,5 +1,6 @@
 //! The seam between the facts and the machine: each method is one look at it.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ pub enum Access {
     Read,
     /// For writing.
     Write,
+    /// To pass through a directory.
+    Search,
 }
 
 /// What sort of file a path names.
@@ -112,6 +115,10 @@ pub trait Machine {
     fn may(&self, path: &Path, access: Access) -> bool;
     /// The extended attribute `security.capability`, raw. capabilities(7)
     fn file_capabilities(&self, path: &Path) -> Option<Vec<u8>>;
+    /// An environment variable.
+    fn variable(&self, name: &str) -> Option<OsString>;
+    /// Device and number of the user namespace that owns the namespace at `path`. `ioctl_ns`(2)
+    fn namespace_owner(&self, path: &Path) -> io::Result<(u64, u64)>;
     /// What `program` prints; an error when it fails or takes too long.
     fn run(&self, program: &Path, args: &[&str]) -> io::Result<String>;
 }
@@ -196,6 +203,7 @@ impl Machine for System {
         let wanted = match access {
             Access::Read => rustix::fs::Access::READ_OK,
             Access::Write => rustix::fs::Access::WRITE_OK,
+            Access::Search => rustix::fs::Access::EXEC_OK,
         };
         rustix::fs::accessat(CWD, path, wanted, AtFlags::EACCESS).is_ok()
     }
@@ -204,6 +212,16 @@ impl Machine for System {
         let mut buffer = [0_u8; 64];
         let length = rustix::fs::getxattr(path, "security.capability", &mut buffer[..]).ok()?;
         Some(buffer[..length].to_vec())
+    }
+
+    fn variable(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+
+    fn namespace_owner(&self, path: &Path) -> io::Result<(u64, u64)> {
+        let owner = crate::sys::namespace_owner(&std::fs::File::open(path)?)?;
+        let facts = rustix::fs::fstat(&owner)?;
+        Ok((facts.st_dev, facts.st_ino))
     }
 
     fn run(&self, program: &Path, args: &[&str]) -> io::Result<String> {

@@ -31,10 +31,11 @@ const MOST_BYTES: usize = 4095;
 /// [`IdmapError::OwnIdInRange`] when a range contains the caller's own id, and
 /// [`IdmapError::NoDefaultForRoot`] for root outside of a user namespace.
 pub fn default_maps(host: &Host) -> Result<WantedMaps, IdmapError> {
-    if super::write::may_map_anything(host) && host.in_user_namespace() {
+    let restricted = host.is_restricted_root();
+    if (host.in_user_namespace() || restricted) && super::write::may_map_anything(host) {
         return Ok(current_maps(host));
     }
-    if !host.is_ordinary_user() {
+    if !host.is_ordinary_user() && !restricted {
         return Err(IdmapError::NoDefaultForRoot);
     }
     let account = host.account();

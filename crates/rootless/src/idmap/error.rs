@@ -101,6 +101,13 @@ pub enum IdmapError {
     },
 }
 
+impl IdmapError {
+    /// Whether `rootling doctor` has a check for what is missing.
+    pub fn has_check(&self) -> bool {
+        matches!(self, Self::OwnIdInRange { .. } | Self::Helper { .. } | Self::NotOurs { .. })
+    }
+}
+
 /// `newuidmap is not installed: install the package uidmap`, and so on for the other faults.
 pub(crate) fn fault_and_remedy(kind: IdKind, fault: &Fault) -> String {
     let name = kind.helper();

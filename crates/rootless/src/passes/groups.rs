@@ -51,12 +51,12 @@ fn drop_groups(spec: &mut Spec) {
 }
 
 /// A new user namespace whose group map an ordinary user writes itself starts with setgroups
-/// denied, and so does one that newgidmap(1) writes with the caller's own group alone.
+/// denied, and so does one that newgidmap(1) writes with the caller's own group alone. What is denied
+/// around it is denied inside.
 fn is_denied(pass: &Pass<'_>) -> bool {
-    if !pass.host.is_ordinary_user() {
-        return !pass.host.setgroups_allowed();
-    }
     let maps = pass.spec.linux().as_ref().and_then(|linux| linux.gid_mappings().as_deref());
-    namespace(pass.spec, LinuxNamespaceType::User) == Namespace::New
-        && maps.is_some_and(|maps| is_own_id(maps, pass.host.egid()))
+    let own_alone = namespace(pass.spec, LinuxNamespaceType::User) == Namespace::New
+        && pass.host.is_ordinary_user()
+        && maps.is_some_and(|maps| is_own_id(maps, pass.host.egid()));
+    own_alone || !pass.host.setgroups_allowed()
 }

@@ -9,6 +9,9 @@ use super::host_pid::BIND;
 use super::view::{destination, has_type, is_bind, is_shared, mounts, turn_into_bind};
 use crate::adapt::{AdaptError, Adaptation, Pass};
 
+/// The source of a tmpfs that stands in for an mqueue.
+const STAND_IN: &str = "mqueue";
+
 const WHY: &str = "the container shares the host's ipc namespace, over which the caller has no rights";
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
@@ -26,7 +29,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
             pass.changes.push(Adaptation::note(what, WHY));
         } else if has_type(mount, "mqueue") {
             // Queues work without their file system; only looking at them by path does not.
-            mount.set_typ(Some("tmpfs".into())).set_source(Some("tmpfs".into()));
+            mount.set_typ(Some("tmpfs".into())).set_source(Some(STAND_IN.into()));
             let what = format!("mounts: mqueue on {}: replaced by an empty tmpfs", at.display());
             let why = format!("{WHY}, and the host has no {source} to bind");
             pass.changes.push(Adaptation::warning(what, why));
@@ -43,5 +46,7 @@ fn source_of(mount: &Mount) -> Option<&'static str> {
     if has_type(mount, "mqueue") {
         return Some("/dev/mqueue");
     }
-    (has_type(mount, "tmpfs") && destination(mount) == Path::new("/dev/shm")).then_some("/dev/shm")
+    let is_stand_in = mount.source().as_deref() == Some(Path::new(STAND_IN));
+    let is_shm = has_type(mount, "tmpfs") && destination(mount) == Path::new("/dev/shm");
+    (is_shm && !is_stand_in).then_some("/dev/shm")
 }

@@ -44,7 +44,7 @@ fn id_of(option: &str) -> Option<(IdKind, u32)> {
 }
 
 /// The maps in force inside, unless they are those of a namespace that is joined and not known.
-fn container_maps(pass: &Pass<'_>) -> Option<(Vec<LinuxIdMapping>, Vec<LinuxIdMapping>)> {
+pub(super) fn container_maps(pass: &Pass<'_>) -> Option<(Vec<LinuxIdMapping>, Vec<LinuxIdMapping>)> {
     match namespace(pass.spec, LinuxNamespaceType::User) {
         Namespace::Joined(_) => None,
         Namespace::Shared => Some((pass.host.uid_map().to_vec(), pass.host.gid_map().to_vec())),

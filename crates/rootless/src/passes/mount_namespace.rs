@@ -6,7 +6,9 @@ use super::view::{Namespace, add_namespace, namespace};
 use crate::adapt::{AdaptError, Pass};
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
-    if pass.host.is_ordinary_user() && namespace(pass.spec, LinuxNamespaceType::Mount) == Namespace::Shared {
+    if pass.host.needs_user_namespace()
+        && namespace(pass.spec, LinuxNamespaceType::Mount) == Namespace::Shared
+    {
         add_namespace(pass.spec, LinuxNamespaceType::Mount);
         pass.note(
             "linux.namespaces: added \"mount\"",

@@ -37,19 +37,25 @@ fn is_sysfs(mount: &Mount) -> bool {
 
 /// Why the kernel would refuse a sysfs, if it would.
 fn refusal(spec: &Spec, host: &Host) -> Option<&'static str> {
-    let network = LinuxNamespaceType::Network;
-    let shared = "the container shares the host's network namespace, and a sysfs takes rights over it";
-    match namespace(spec, network) {
-        Namespace::Shared => Some(shared),
-        Namespace::Joined(path) if host.is_own_namespace(network, path) => Some(shared),
-        // A new user namespace has no rights over a network namespace that was there before it. A
-        // joined one is likely to be the owner: that is how pods are made.
-        Namespace::Joined(_) => (namespace(spec, LinuxNamespaceType::User) == Namespace::New).then_some(
-            "the network namespace to join does not belong to the new user namespace, as a sysfs needs",
-        ),
-        Namespace::New => host
+    let (network, user) =
+        (namespace(spec, LinuxNamespaceType::Network), namespace(spec, LinuxNamespaceType::User));
+    let owned = match (network, user) {
+        (Namespace::New, _) => true,
+        // A new user namespace has no rights over a network namespace that was there before it.
+        (_, Namespace::New) => false,
+        (Namespace::Shared, Namespace::Joined(user)) => host.network_belongs_to(None, Some(user)),
+        (Namespace::Shared, Namespace::Shared) => host.network_belongs_to(None, None),
+        (Namespace::Joined(path), Namespace::Joined(user)) => host.network_belongs_to(Some(path), Some(user)),
+        (Namespace::Joined(path), Namespace::Shared) => host.network_belongs_to(Some(path), None),
+    };
+    match network {
+        _ if owned => host
             .sys_masked()
             .then_some("parts of /sys are mounted over here, so the kernel refuses a new sysfs"),
+        Namespace::Joined(path) if !host.is_own_namespace(LinuxNamespaceType::Network, path) => Some(
+            "the network namespace to join does not belong to the container's user namespace, as a sysfs needs",
+        ),
+        _ => Some("the container shares the host's network namespace, and a sysfs takes rights over it"),
     }
 }
 

@@ -5,6 +5,7 @@ mod devices;
 mod ids;
 mod mounts;
 mod process;
+mod properties;
 mod whole;
 
 use std::cell::RefCell;

@@ -15,7 +15,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     }
     let asked_for = asked_for == Namespace::New;
     // Root of a user namespace can run a container in it, as root of the host can.
-    if !asked_for && !pass.host.is_ordinary_user() && pass.options.map_owner.is_none() {
+    if !asked_for && !pass.host.needs_user_namespace() && pass.options.map_owner.is_none() {
         return Ok(());
     }
     let missing = [IdKind::Uid, IdKind::Gid].map(|kind| maps(pass.spec, kind).is_empty());
@@ -26,6 +26,8 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
         add_namespace(pass.spec, LinuxNamespaceType::User);
         let why = if pass.host.is_ordinary_user() {
             "an ordinary user can run a container only in a user namespace"
+        } else if pass.host.is_restricted_root() {
+            "without CAP_SYS_ADMIN root can run a container only in a user namespace"
         } else {
             "an owner for the id maps was named"
         };

@@ -16,6 +16,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use oci_spec::runtime::Spec;
 use rootling_config::namespaces::clone_flag;
+use rootling_rootless::host::Host;
 
 use super::bare::{self, Bare};
 use super::capture;
@@ -162,7 +163,13 @@ fn check_root(plan: &Plan) -> Result<()> {
         }
         Err(Errno::ENOENT) => Ok(()),
         Err(errno) => Err(errno).context(|| format!("root.path: {:?}", plan.rootfs)).map_err(|e| {
-            e.remedy("every directory above it must let the container's root pass: chmod o+x, or use another place")
+            // As the container's root, which is whom the directories have to let pass.
+            let closed = Host::probe().closed_parent(&plan.rootfs.join("dev"));
+            let closed = closed.unwrap_or_else(|| plan.rootfs.clone());
+            e.remedy(format!(
+                "{closed:?} does not let the container's root pass: run `chmod o+x` on it, map the caller to 0, or \
+                 use another place"
+            ))
         }),
     }
 }

@@ -109,7 +109,7 @@ pub(crate) fn join_keyring(name: &CStr) -> Result<()> {
         Err(Errno::ENOSYS | Errno::EPERM) => return Ok(()),
         Err(Errno::EDQUOT) => {
             return Err(Error::from(Errno::EDQUOT).wrap(what()).remedy(
-                "the caller's key quota is used up: raise kernel.keys.maxkeys, or use --no-new-keyring",
+                "the caller's key quota is used up: raise kernel.keys.maxkeys, or use --no-new-keyring; see `rootling doctor`",
             ));
         }
         other => other.context(what)?,

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use nix::errno::Errno;
 use oci_spec::runtime::LinuxIdMapping;
 use rootling_config::idmap::render;
+use rootling_rootless::host::Host;
 use rootling_rootless::idmap::MapWriter;
 
 use crate::error::{Context, Error, Result};
@@ -94,7 +95,7 @@ impl Helper {
         let said = String::from_utf8_lossy(&output.stderr);
         let said = said.lines().next().unwrap_or("no message").trim();
         Err(Error::system(format!("{}: {said}", self.line))
-            .remedy("check the caller's ranges in /etc/subuid and /etc/subgid"))
+            .remedy("check the caller's ranges in /etc/subuid and /etc/subgid; see `rootling doctor`"))
     }
 }
 
@@ -102,13 +103,33 @@ impl Helper {
 pub(crate) fn clone_error(errno: Errno, user: bool) -> Error {
     let error = Error::from(errno).wrap("clone3");
     match errno {
-        Errno::EPERM if user => error.remedy(
-            "the host does not let ordinary users make user namespaces: see kernel.unprivileged_userns_clone and \
-             kernel.apparmor_restrict_unprivileged_userns in sysctl, and the seccomp profile of an outer container",
-        ),
+        Errno::EPERM | Errno::EACCES | Errno::ENOSPC | Errno::EUSERS | Errno::ENOSYS if user => {
+            error.remedy(format!("{}; see `rootling doctor`", user_namespace_advice(errno)))
+        }
         Errno::ENOSPC | Errno::EUSERS => error.remedy("raise user.max_user_namespaces with sysctl"),
-        Errno::EPERM => error.remedy("new namespaces need root or a user namespace: add one to linux.namespaces"),
-        Errno::ENOSYS => error.remedy("rootling needs Linux 5.12 or newer, and a seccomp profile that allows clone3"),
+        Errno::EPERM => {
+            error.remedy("new namespaces need root or a user namespace: add one to linux.namespaces")
+        }
+        Errno::ENOSYS => {
+            error.remedy("rootling needs Linux 5.12 or newer, and a seccomp profile that allows clone3")
+        }
         _ => error,
+    }
+}
+
+/// The reason that this host shows, else those that are possible.
+fn user_namespace_advice(errno: Errno) -> String {
+    let found = Host::probe().user_namespace_restrictions();
+    if let Some(restriction) = found.iter().find(|r| r.is_certain()).or(found.first()) {
+        return restriction.advice();
+    }
+    match errno {
+        Errno::ENOSPC | Errno::EUSERS => "the limit of user namespaces is reached: as root raise \
+                                          user.max_user_namespaces with sysctl"
+            .into(),
+        Errno::ENOSYS => "rootling needs Linux 5.12 or newer, and a seccomp profile that allows clone3".into(),
+        _ => "the host does not let this caller make user namespaces: look at chroot, and at the security policy of \
+              the host or of an outer container"
+            .into(),
     }
 }

@@ -8,5 +8,5 @@ mod start;
 pub use create::{RunOptions, create, run};
 pub use delete::delete;
 pub use kill::{kill, parse_signal};
-pub use prepare::{Warn, adapt};
+pub use prepare::{Warn, adapt, cgroup_manager, load_bundle};
 pub use start::start;

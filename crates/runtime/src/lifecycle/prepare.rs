@@ -1,6 +1,10 @@
 //! From the bundle to the plan: load, adapt, validate, plan.
 
+use std::path::Path;
+
 use oci_spec::runtime::Spec;
+use rootling_cgroup::Driver;
+use rootling_config::load::Loaded;
 use rootling_config::{load, validate};
 use rootling_rootless::adapt::{self, Adaptation, CgroupManager};
 use rootling_rootless::host::Host;
@@ -12,30 +16,53 @@ use crate::{self_exe, sys};
 /// Takes what the user should know and is no failure, a line each.
 pub type Warn<'a> = &'a mut dyn FnMut(String);
 
+/// Reads the config.json of a bundle.
+pub fn load_bundle(bundle: &Path) -> Result<Loaded> {
+    load::bundle(bundle).map_err(|e| Error::invalid(chain(&e)))
+}
+
 /// Adapts a spec to the caller and this host; the changes with their reasons.
-pub fn adapt(spec: &mut Spec, host: &Host, options: &CreateOptions) -> Result<Vec<Adaptation>> {
-    let wanted = adapt::Options {
+pub fn adapt(spec: &mut Spec, host: &Host, options: &adapt::Options) -> Result<Vec<Adaptation>> {
+    adapt::adapt(spec, host, options).map_err(|e| Error::invalid(chain(&e)).see_doctor(e.has_check()))
+}
+
+/// Who is to place a container in a cgroup, for the adaptation.
+pub fn cgroup_manager(driver: Driver) -> CgroupManager {
+    match driver {
+        Driver::Systemd => CgroupManager::Systemd,
+        Driver::Disabled => CgroupManager::Disabled,
+        Driver::Cgroupfs => CgroupManager::Auto,
+    }
+}
+
+fn adapt_options(options: &CreateOptions) -> adapt::Options {
+    adapt::Options {
         bundle: options.bundle.clone(),
         ignore_cgroup_limits: options.ignore_cgroup_limits,
         strict: options.strict,
-        cgroup_manager: match options.cgroup_driver {
-            rootling_cgroup::Driver::Systemd => CgroupManager::Systemd,
-            rootling_cgroup::Driver::Disabled => CgroupManager::Disabled,
-            rootling_cgroup::Driver::Cgroupfs => CgroupManager::Auto,
-        },
-        map_owner: None,
-    };
-    adapt::adapt(spec, host, &wanted).map_err(|e| Error::invalid(chain(&e)))
+        cgroup_manager: cgroup_manager(options.cgroup_driver),
+        map_owner: options.map_owner.clone(),
+    }
 }
 
 /// The plan for a bundle.
 pub(super) fn plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
+    // Said at the end: a sealed copy of ours begins anew, and would say them a second time.
+    let mut warnings = Vec::new();
+    let plan = make_plan(options, &mut |text| warnings.push(text));
+    warnings.into_iter().for_each(warn);
+    plan
+}
+
+fn make_plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
     sys::memory::release_code();
-    let loaded = load::bundle(&options.bundle).map_err(|e| Error::invalid(chain(&e)))?;
+    let loaded = load_bundle(&options.bundle)?;
     loaded.warnings.into_iter().for_each(&mut *warn);
     let mut spec = loaded.spec;
     let host = Host::probe();
-    for change in adapt(&mut spec, &host, options)? {
+    let changes =
+        if options.no_adapt { Vec::new() } else { adapt(&mut spec, &host, &adapt_options(options))? };
+    for change in changes {
         let Adaptation { what, why, warning } = change;
         if warning {
             warn(format!("{what}: {why}"));

@@ -158,3 +158,23 @@ fn a_named_owner_gives_its_ranges() {
     );
     assert_eq!(outcome.changes.len(), 3);
 }
+
+#[test]
+fn root_of_a_container_without_sys_admin_gets_a_user_namespace() {
+    // CAP_CHOWN to CAP_SETUID, CAP_SETFCAP: much as Docker and podman give.
+    let usual = 0xff | 1 << 31;
+    let many = "0 1000 1\n1 100000 65536\n";
+    let podman = Fixture::root_in_user_namespace(1000)
+        .capabilities(usual)
+        .file("/proc/self/uid_map", many)
+        .file("/proc/self/gid_map", many);
+    let outcome = adapted(bare(&json!({})), podman);
+    assert_eq!(types(&outcome), ["user", "mount"]);
+    let rows =
+        json!([{"containerID": 0, "hostID": 0, "size": 1}, {"containerID": 1, "hostID": 1, "size": 65536}]);
+    assert_eq!(outcome.json["linux"]["uidMappings"], rows);
+
+    let outcome = adapted(bare(&json!({})), Fixture::root_in_user_namespace(1000).capabilities(0));
+    assert_eq!(outcome.json["linux"]["uidMappings"], json!([{"containerID": 0, "hostID": 0, "size": 1}]));
+    assert_eq!(outcome.warnings().len(), 1, "the one id is said");
+}

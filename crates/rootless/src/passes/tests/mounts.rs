@@ -76,20 +76,84 @@ fn sysfs_stays_where_the_network_is_the_containers_own() {
         spec["mounts"] = usual_mounts();
         spec["linux"]["namespaces"] =
             json!([{"type": "mount"}, {"type": "pid"}, {"type": "ipc"}, {"type": "cgroup"}, network, user]);
-        let machine = v2().namespace("/proc/self/ns/net", 1).namespace("/proc/7/ns/net", 2);
+        let machine = v2()
+            .namespace("/proc/self/ns/net", 1)
+            .namespace("/proc/7/ns/net", 2)
+            .namespace("/proc/self/ns/user", 3)
+            .namespace("/proc/7/ns/user", 4)
+            .owned("/proc/self/ns/net", "/proc/self/ns/user")
+            .owned("/proc/7/ns/net", "/proc/7/ns/user");
         assert_eq!(adapted(spec, machine).mount("/sys")["type"] == "sysfs", kept, "{name}");
     }
 }
 
 #[test]
-fn root_of_a_user_namespace_keeps_sysfs_in_a_joined_network() {
-    let mut spec = usual_spec();
-    spec["linux"]["namespaces"] = json!([{"type": "mount"}, {"type": "pid"}, {"type": "ipc"}, {"type": "cgroup"}, {"type": "network", "path": "/run/netns/x"}]);
-    let machine = || {
-        Fixture::root_in_user_namespace(1000).fs("/sys/fs/cgroup", CGROUP2).namespace("/proc/self/ns/net", 1)
+fn root_of_a_user_namespace_keeps_sysfs_where_the_network_belongs_to_it() {
+    let joined = |path: &str| {
+        let mut spec = usual_spec();
+        spec["linux"]["namespaces"] = json!([{"type": "mount"}, {"type": "pid"}, {"type": "ipc"}, {"type": "cgroup"}, {"type": "network", "path": path}]);
+        spec
     };
-    assert_eq!(adapted(spec.clone(), machine().namespace("/run/netns/x", 2)).mount("/sys")["type"], "sysfs");
-    assert_eq!(adapted(spec, machine().namespace("/run/netns/x", 1)).mount("/sys")["type"], "bind");
+    let mut shared = usual_spec();
+    shared["linux"]["namespaces"] = namespaces(&["mount", "pid", "ipc", "cgroup"]);
+    let nested = || {
+        Fixture::root_in_user_namespace(1000)
+            .fs("/sys/fs/cgroup", CGROUP2)
+            .namespace("/proc/self/ns/user", 1)
+            .namespace("/outer/user", 2)
+            .namespace("/proc/self/ns/net", 3)
+            .namespace("/run/netns/x", 4)
+    };
+    let own = "/proc/self/ns/user";
+    for (name, spec, machine, kept) in [
+        ("joined, ours", joined("/run/netns/x"), nested().owned("/run/netns/x", own), true),
+        ("joined, another's", joined("/run/netns/x"), nested().owned("/run/netns/x", "/outer/user"), false),
+        ("joined, unknown", joined("/run/netns/x"), nested(), false),
+        (
+            "own by path",
+            joined("/proc/self/ns/net"),
+            nested().owned("/proc/self/ns/net", "/outer/user"),
+            false,
+        ),
+        ("shared, ours", shared.clone(), nested().owned("/proc/self/ns/net", own), true),
+        ("shared, the host's", shared.clone(), nested().owned("/proc/self/ns/net", "/outer/user"), false),
+        (
+            "ours, but covered",
+            shared,
+            nested().owned("/proc/self/ns/net", own).mount_point("/sys/firmware"),
+            false,
+        ),
+    ] {
+        assert_eq!(adapted(spec, machine).mount("/sys")["type"] == "sysfs", kept, "{name}");
+    }
+}
+
+#[test]
+fn inside_a_user_namespace_any_mount_over_proc_or_sys_covers_it() {
+    let line = |at: &str| format!("22 21 0:5 / {at} rw - tmpfs none rw\n");
+    let mut spec = usual_spec();
+    spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+    for (mounts, proc, sys) in [
+        (
+            vec!["/", "/proc", "/sys", "/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/proc/sys/fs/binfmt_misc"],
+            "proc",
+            "sysfs",
+        ),
+        (vec!["/proc", "/proc/acpi"], "bind", "sysfs"),
+        (vec!["/sys", "/sys/devices/virtual"], "proc", "bind"),
+        (vec!["/process/x", "/system"], "proc", "sysfs"),
+    ] {
+        let text: String = mounts.iter().map(|at| line(at)).collect();
+        let machine = Fixture::root_in_user_namespace(1000)
+            .fs("/sys/fs/cgroup", CGROUP2)
+            .file("/proc/self/mountinfo", &text);
+        let outcome = adapted(spec.clone(), machine);
+        assert_eq!(
+            (outcome.mount("/proc")["type"].as_str(), outcome.mount("/sys")["type"].as_str()),
+            (Some(proc), Some(sys)),
+            "{mounts:?}"
+        );
+    }
 }
 
 #[test]

@@ -77,3 +77,30 @@ fn an_unreadable_oom_score_is_an_error_only_when_it_is_needed() {
     assert!(error.starts_with("process.oomScoreAdj: 5: cannot read /proc/self/oom_score_adj"), "{error}");
     adapted(spec(json!({"user": user, "cwd": "/"})), machine());
 }
+
+#[test]
+fn ping_groups_are_narrowed_to_those_that_are_mapped() {
+    let many = json!([{"containerID": 0, "hostID": 1000, "size": 1}, {"containerID": 1, "hostID": 100_000, "size": 65536}]);
+    let spec = |gids: &Value, range: &str| {
+        json!({"linux": {
+            "namespaces": namespaces(&["mount", "user", "network"]), "uidMappings": one_id(), "gidMappings": gids,
+            "sysctl": {"net.ipv4.ping_group_range": range, "net.ipv4.ip_forward": "1"}
+        }})
+    };
+    for (gids, given, wanted) in [
+        (one_id(), "0 2147483647", "0 0"),
+        (one_id(), "0 0", "0 0"),
+        (many.clone(), "0\t2147483647", "0 65536"),
+        (many.clone(), "5 65536", "5 65536"),
+        (many.clone(), "1 0", "1 0"),
+        (many.clone(), "everybody", "everybody"),
+    ] {
+        let outcome = adapted(spec(&gids, given), alice());
+        assert_eq!(outcome.json["linux"]["sysctl"]["net.ipv4.ping_group_range"], wanted, "{given}");
+        assert_eq!(outcome.json["linux"]["sysctl"]["net.ipv4.ip_forward"], "1");
+        assert_eq!(outcome.changes.len(), usize::from(given != wanted), "{given}: {:?}", outcome.changes);
+    }
+    let error = refused(spec(&one_id(), "5 10"), alice());
+    assert!(error.starts_with("linux.sysctl: net.ipv4.ping_group_range: \"5 10\": both groups"), "{error}");
+    assert!(try_adapt(spec(&one_id(), "0 2147483647"), alice(), &strict()).is_err());
+}

@@ -81,7 +81,7 @@ fn root_of_the_host_gets_its_spec_back() {
     for (name, json, _) in cases() {
         let outcome = adapted(json.clone(), Fixture::ordinary(0));
         assert_eq!(outcome.json, serde_json::to_value(spec(json)).unwrap(), "{name}");
-        assert_eq!(*outcome.looks.borrow(), ["euid", "read /proc/self/uid_map"], "{name}");
+        assert_eq!(*outcome.looks.borrow(), ["euid", "capabilities", "read /proc/self/uid_map"], "{name}");
     }
 }
 

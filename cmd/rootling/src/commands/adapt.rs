@@ -1,0 +1,156 @@
+//! `adapt`: what `create` would make of a config.json.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Reset};
+use rootling_config::load;
+use rootling_rootless::adapt::{Adaptation, Options};
+use rootling_rootless::host::Host;
+use rootling_runtime::{self as runtime, Error, Result};
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+
+use super::create::{bundle_path, driver};
+use super::list::print;
+use crate::args::{self, Global};
+use crate::{log, terminal};
+
+pub(crate) fn adapt(global: &Global, args: &args::Adapt) -> Result<()> {
+    let options = Options {
+        bundle: bundle_path(args.bundle.as_deref())?,
+        ignore_cgroup_limits: args.ignore_cgroup_limits,
+        strict: args.strict,
+        cgroup_manager: runtime::cgroup_manager(driver(global)),
+        map_owner: args.userns_remap.clone(),
+    };
+    let loaded = runtime::load_bundle(&options.bundle)?;
+    loaded.warnings.iter().for_each(|text| log::warning(text));
+    let mut spec = loaded.spec;
+    let before = value(&spec)?;
+    let changes = runtime::adapt(&mut spec, &Host::probe(), &options)?;
+    let written = std::fs::read(options.bundle.join(load::CONFIG_FILE))?;
+    // It was read before, and then as a spec.
+    let written: Value = serde_json::from_slice(&written).map_err(|e| Error::system(e.to_string()))?;
+    let adapted = carry_over(written.clone(), &before, value(&spec)?);
+    explain(&changes, args.explain);
+    let adapted = pretty(&adapted)?;
+    if args.diff {
+        print(&diff(&pretty(&written)?, &adapted, terminal::has_colours()))
+    } else {
+        print(&adapted)
+    }
+}
+
+fn value(spec: &oci_spec::runtime::Spec) -> Result<Value> {
+    serde_json::to_value(spec).map_err(|e| Error::system(e.to_string()))
+}
+
+fn pretty(value: &Value) -> Result<String> {
+    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|e| Error::system(e.to_string()))
+}
+
+/// The document with the differences between two versions of what was understood of it: fields that
+/// rootling does not know, and the way in which others were written, stay.
+fn carry_over(written: Value, before: &Value, after: Value) -> Value {
+    if *before == after {
+        return written;
+    }
+    match (written, before, after) {
+        (Value::Object(mut written), Value::Object(before), Value::Object(after)) => {
+            for key in before.keys().filter(|key| !after.contains_key(*key)) {
+                written.remove(key);
+            }
+            for (key, new) in after {
+                let old = before.get(&key).unwrap_or(&Value::Null);
+                let value = written.remove(&key).map_or(new.clone(), |value| carry_over(value, old, new));
+                written.insert(key, value);
+            }
+            Value::Object(written)
+        }
+        (Value::Array(written), Value::Array(before), Value::Array(after))
+            if written.len() == before.len() && before.len() == after.len() =>
+        {
+            let all = written.into_iter().zip(before).zip(after);
+            all.map(|((written, before), after)| carry_over(written, before, after)).collect()
+        }
+        (_, _, after) => after,
+    }
+}
+
+/// What is lost is said in any case, as `create` does.
+fn explain(changes: &[Adaptation], all: bool) {
+    for change in changes {
+        if change.warning {
+            log::warning(&change.to_string());
+        } else if all {
+            eprintln!("{change}");
+        }
+    }
+    if all && changes.is_empty() {
+        eprintln!("nothing to change");
+    }
+}
+
+fn diff(old: &str, new: &str, colours: bool) -> String {
+    let diff = TextDiff::from_lines(old, new);
+    let mut text = String::new();
+    let mut line = |colour: Option<AnsiColor>, line: &str| {
+        let _ = match colour.filter(|_| colours) {
+            Some(colour) => writeln!(text, "{}{line}{Reset}", colour.on_default()),
+            None => writeln!(text, "{line}"),
+        };
+    };
+    for (index, hunk) in diff.unified_diff().context_radius(3).iter_hunks().enumerate() {
+        if index == 0 {
+            line(Some(AnsiColor::Yellow), "--- config.json");
+            line(Some(AnsiColor::Yellow), "+++ config.json, adapted");
+        }
+        line(Some(AnsiColor::Cyan), &hunk.header().to_string());
+        for change in hunk.iter_changes() {
+            let (sign, colour) = match change.tag() {
+                ChangeTag::Delete => ("-", Some(AnsiColor::Red)),
+                ChangeTag::Insert => ("+", Some(AnsiColor::Green)),
+                ChangeTag::Equal => (" ", None),
+            };
+            line(colour, &format!("{sign}{}", change.value().trim_end_matches('\n')));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_understood_stays() {
+        let written = json!({"x-mine": 1, "mounts": [{"destination": "/a", "odd": true}, {"destination": "/b"}],
+                             "process": {"args": null, "uid": 0}, "gone": {"x": 1}, "hooks": {}});
+        let before = json!({"mounts": [{"destination": "/a"}, {"destination": "/b"}], "process": {"uid": 0},
+                            "gone": {"x": 1}});
+        let after = json!({"mounts": [{"destination": "/a", "type": "bind"}, {"destination": "/b"}],
+                           "process": {"uid": 0}, "new": [1]});
+        assert_eq!(
+            carry_over(written, &before, after),
+            json!({"x-mine": 1, "mounts": [{"destination": "/a", "odd": true, "type": "bind"}, {"destination": "/b"}],
+                   "process": {"args": null, "uid": 0}, "new": [1], "hooks": {}})
+        );
+    }
+
+    #[test]
+    fn lists_of_another_length_are_replaced() {
+        let (written, before, after) =
+            (json!([{"a": 1, "x": 0}, 2]), json!([{"a": 1}, 2]), json!([{"a": 1}]));
+        assert_eq!(carry_over(written, &before, after.clone()), after);
+    }
+
+    #[test]
+    fn a_diff_is_plain_or_coloured_and_empty_without_a_change() {
+        let plain = diff("a\nb\n", "a\nc\n", false);
+        assert_eq!(plain, "--- config.json\n+++ config.json, adapted\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n");
+        assert!(diff("a\n", "b\n", true).contains("\u{1b}[31m-a\u{1b}[0m\n"));
+        assert_eq!(diff("a\n", "a\n", true), "");
+    }
+}

@@ -1,0 +1,97 @@
+//! The checks as a table, and below it what is amiss, at the width of the terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use rootling_rootless::doctor::{Check, Verdict};
+use rootling_runtime::{Error, Result};
+use tabwriter::TabWriter;
+use textwrap::Options;
+
+const PADDING: usize = 2;
+
+pub(super) fn render(checks: &[Check], width: usize) -> Result<String> {
+    let mut text = columns(checks, width)?;
+    for check in checks.iter().filter(|check| check.verdict != Verdict::Ok) {
+        let Check { name, found, why, fix, .. } = check;
+        let _ = write!(text, "\n{}\n", textwrap::fill(&format!("{name}: {found}"), width));
+        text += &paragraph("  why: ", why, width);
+        // Not wrapped: a line that is to be copied has to stay one.
+        let _ = writeln!(text, "  fix: {}", fix.as_deref().unwrap_or_default());
+    }
+    let worst = checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok);
+    text += match worst {
+        Verdict::Ok => "\nContainers can run here.\n",
+        Verdict::Warning => "\nContainers can run here, within the limits that the warnings are about.\n",
+        Verdict::Failed => "\nContainers cannot run here before what has failed is put right.\n",
+    };
+    Ok(text)
+}
+
+fn paragraph(label: &str, text: &str, width: usize) -> String {
+    let indent = " ".repeat(label.len());
+    textwrap::fill(text, Options::new(width).initial_indent(label).subsequent_indent(&indent)) + "\n"
+}
+
+/// Cells are wrapped into several lines of the table; the first two columns are short.
+fn columns(checks: &[Check], width: usize) -> Result<String> {
+    let names = checks.iter().map(|check| check.name.len()).max().unwrap_or(0).max("CHECK".len());
+    let left = width.saturating_sub(names + "warning".len() + 3 * PADDING).max(20);
+    let (found, needed) = (left / 2, left - left / 2);
+    let mut text = String::from("CHECK\tSTATUS\tFOUND\tNEEDED\n");
+    for check in checks {
+        let (found, needed) = (textwrap::wrap(&check.found, found), textwrap::wrap(&check.needed, needed));
+        for line in 0..found.len().max(needed.len()) {
+            let (name, status) = if line == 0 { (check.name, check.verdict.name()) } else { ("", "") };
+            let cell = |cells: &[Cow<'_, str>]| cells.get(line).map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(text, "{name}\t{status}\t{}\t{}", cell(&found), cell(&needed));
+        }
+    }
+    let mut writer = TabWriter::new(Vec::new()).padding(PADDING);
+    writer.write_all(text.as_bytes())?;
+    let bytes = writer.into_inner().map_err(|e| Error::system(e.to_string()))?;
+    let table = String::from_utf8_lossy(&bytes);
+    Ok(table.lines().fold(String::new(), |all, line| all + line.trim_end() + "\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(verdict: Verdict, found: &str) -> Check {
+        let fix =
+            (verdict != Verdict::Ok).then(|| "as root: do this and that and then something else".to_owned());
+        let why = "it has to be so for a reason that is told here at length".into();
+        Check {
+            name: "thing",
+            verdict,
+            found: found.into(),
+            needed: "what is needed for it".into(),
+            why,
+            fix,
+        }
+    }
+
+    #[test]
+    fn no_line_of_the_table_is_wider_than_the_terminal() {
+        let long = "something that was found and takes a great many words to be described";
+        for width in [40, 60, 100] {
+            let text = render(&[check(Verdict::Ok, "well"), check(Verdict::Failed, long)], width).unwrap();
+            for line in text.lines().filter(|line| !line.starts_with("  fix: ")) {
+                assert!(line.len() <= width.max(60), "{width}: {line:?}");
+            }
+            assert!(text.contains("  fix: as root: do this and that and then something else\n"), "{text}");
+            assert!(text.ends_with("\nContainers cannot run here before what has failed is put right.\n"));
+        }
+    }
+
+    #[test]
+    fn what_is_well_has_no_paragraph() {
+        let text = render(&[check(Verdict::Ok, "well")], 80).unwrap();
+        assert_eq!(
+            text,
+            "CHECK  STATUS  FOUND  NEEDED\nthing  ok      well   what is needed for it\n\nContainers can run here.\n"
+        );
+    }
+}

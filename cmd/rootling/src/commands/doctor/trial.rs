@@ -1,0 +1,178 @@
+//! A real container from create to delete, made as a user would: by this program's own commands, in a
+//! temporary directory. Its program is rootling itself, so that it needs nothing of the host.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rootling_rootless::doctor::{Check, Verdict};
+use rootling_rootless::host::Host;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// No step takes more than a fraction of a second, but on a host that hangs.
+const LIMIT: Duration = Duration::from_secs(30);
+
+const ID: &str = "rootling-doctor";
+const PROGRAM: &str = "/rootling";
+
+pub(super) fn check(host: &Host) -> Check {
+    let check = |verdict, found: String, fix: Option<&str>| Check {
+        name: "trial container",
+        verdict,
+        found,
+        needed: "create, start and delete work".into(),
+        why: "it is what every container does".into(),
+        fix: fix.map(str::to_owned),
+    };
+    let error = match Trial::run(None) {
+        Ok(()) => return check(Verdict::Ok, "ran from create to delete".into(), None),
+        Err(error) => error,
+    };
+    if host.is_ordinary_user() && Trial::run(Some((host.euid(), host.egid()))).is_ok() {
+        let found = format!("{error}; with the caller's own id alone it works");
+        let fix = "put right what is said above of ids; until then use maps of the caller's own id, as \
+                   `rootling spec --rootless` writes them";
+        return check(Verdict::Failed, found, Some(fix));
+    }
+    check(Verdict::Failed, error, Some("put right what is said above, or what the message names"))
+}
+
+struct Trial {
+    dir: TempDir,
+}
+
+impl Trial {
+    /// With the ids that the adaptation gives, or the one user and group alone. The error is the message
+    /// of the command that failed.
+    fn run(ids: Option<(u32, u32)>) -> Result<(), String> {
+        let dir = TempDir::with_prefix("rootling-doctor-")
+            .map_err(|e| format!("a temporary directory in {}: {e}", std::env::temp_dir().display()))?;
+        let trial = Self { dir };
+        trial.write_bundle(ids).map_err(|e| format!("write a bundle: {e}"))?;
+        let result = trial.live();
+        if result.is_err() {
+            let _ = trial.rootling(&["delete", "--force", ID]);
+        }
+        result
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write_bundle(&self, ids: Option<(u32, u32)>) -> io::Result<()> {
+        let rootfs = self.path("rootfs");
+        fs::create_dir(&rootfs)?;
+        File::create(rootfs.join(PROGRAM.trim_start_matches('/')))?;
+        let program = std::env::current_exe()?;
+        fs::write(self.path("config.json"), config(&program, ids).to_string())
+    }
+
+    fn live(&self) -> Result<(), String> {
+        self.rootling(&["create", "--bundle", &self.dir.path().to_string_lossy(), ID])?;
+        self.rootling(&["start", ID])?;
+        let start = Instant::now();
+        while !self.has_stopped()? {
+            if start.elapsed() > LIMIT {
+                return Err(format!("start: the program has not ended within {} s", LIMIT.as_secs()));
+            }
+            sleep(Duration::from_millis(5));
+        }
+        self.rootling(&["delete", ID])?;
+        let said = fs::read_to_string(self.path("create.out")).unwrap_or_default();
+        if said.contains(env!("CARGO_PKG_VERSION")) {
+            return Ok(());
+        }
+        Err("start: the program of the container ended without doing its work".into())
+    }
+
+    fn has_stopped(&self) -> Result<bool, String> {
+        let state = self.rootling(&["state", ID])?;
+        let state: Value = serde_json::from_str(&state).map_err(|e| format!("state: {e}"))?;
+        Ok(state["status"] == "stopped")
+    }
+
+    /// Runs a command of this program; what it prints, or the last line of its error.
+    fn rootling(&self, args: &[&str]) -> Result<String, String> {
+        let (out, err) = (self.path(&format!("{}.out", args[0])), self.path(&format!("{}.err", args[0])));
+        let run = || -> io::Result<ExitStatus> {
+            let mut child = Command::new("/proc/self/exe")
+                .args(["--log-level", "error", "--root"])
+                .arg(self.path("state"))
+                .args(args)
+                .current_dir(self.dir.path())
+                .stdin(Stdio::null())
+                // Files, not pipes: the container holds them open.
+                .stdout(File::create(&out)?)
+                .stderr(File::create(&err)?)
+                .spawn()?;
+            let start = Instant::now();
+            loop {
+                match child.try_wait()? {
+                    Some(status) => return Ok(status),
+                    None if start.elapsed() > LIMIT => {
+                        child.kill()?;
+                        child.wait()?;
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    None => sleep(Duration::from_millis(1)),
+                }
+            }
+        };
+        let status = run().map_err(|e| format!("{}: {e}", args[0]))?;
+        let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+        if status.success() {
+            return Ok(read(&out));
+        }
+        let said = read(&err);
+        let line = said.lines().last().unwrap_or("ended without a message");
+        // The message says itself which command it is from; which container is no matter here.
+        Err(line.trim_start_matches("rootling: ").replace(&format!(" \"{ID}\""), ""))
+    }
+}
+
+/// Everything that a usual container has, and no network to speak of.
+fn config(program: &Path, ids: Option<(u32, u32)>) -> Value {
+    let mut config = json!({
+        "ociVersion": "1.2.0",
+        "process": {
+            "user": {"uid": 0, "gid": 0},
+            "args": [PROGRAM, "--version"],
+            "env": ["PATH=/"],
+            "cwd": "/",
+            "noNewPrivileges": true
+        },
+        "root": {"path": "rootfs"},
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=64k"]},
+            {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+             "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]},
+            {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "noexec", "nodev"]},
+            {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue",
+             "options": ["nosuid", "noexec", "nodev"]},
+            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
+            {"destination": PROGRAM, "type": "bind", "source": program, "options": ["bind", "ro"]}
+        ],
+        "linux": {
+            "namespaces": [
+                {"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}
+            ],
+            "maskedPaths": ["/proc/kcore", "/sys/firmware"],
+            "readonlyPaths": ["/proc/sys"]
+        }
+    });
+    if let Some((uid, gid)) = ids {
+        let map = |id: u32| json!([{"containerID": 0, "hostID": id, "size": 1}]);
+        config["linux"]["uidMappings"] = map(uid);
+        config["linux"]["gidMappings"] = map(gid);
+        if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
+            namespaces.push(json!({"type": "user"}));
+        }
+    }
+    config
+}

@@ -1,0 +1,70 @@
+//! Quotas, groups that may ping, and cgroups.
+
+use super::{Check, Distribution};
+use crate::host::{CgroupMode, Host};
+
+/// Fewer free keys than this, and a handful of containers uses them up.
+const FEW_KEYS: u64 = 16;
+
+pub(super) fn keyring(host: &Host, distribution: &Distribution) -> Option<Check> {
+    let (used, most) = host.key_quota()?;
+    let check = Check::ok(
+        "keyring quota",
+        format!("{used} of {most} keys used"),
+        "a free key for each container",
+        "each container gets a session keyring (or run with --no-new-keyring)",
+    );
+    let setting = if host.is_ordinary_user() { "kernel.keys.maxkeys" } else { "kernel.keys.root_maxkeys" };
+    let fix = distribution.sysctl(setting, "2000");
+    Some(match most.saturating_sub(used) {
+        0 => check.failed(fix),
+        free if free < FEW_KEYS => check.warning(fix),
+        _ => check,
+    })
+}
+
+pub(super) fn ping_groups(host: &Host, distribution: &Distribution) -> Check {
+    let range = host.ping_group_range();
+    let found = range.map_or("not known".into(), |(first, last)| format!("{first} {last}"));
+    let check = Check::ok(
+        "ping groups",
+        found,
+        "net.ipv4.ping_group_range has the caller's group",
+        "ping works without privilege then, in containers that share this network",
+    );
+    match range {
+        Some((first, last)) if !(first..=last).contains(&host.egid()) => {
+            check.warning(distribution.sysctl("net.ipv4.ping_group_range", "0 2147483647"))
+        }
+        _ => check,
+    }
+}
+
+pub(super) fn cgroups(host: &Host, distribution: &Distribution, root: bool) -> Check {
+    const WANTED: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
+    let check = |found: String| {
+        Check::ok(
+            "cgroups",
+            found,
+            if root { "mounted" } else { "version 2, with cpu, cpuset, io, memory and pids delegated" },
+            "limits need them; containers without limits run in any case",
+        )
+    };
+    match host.cgroup_mode() {
+        CgroupMode::V1 if root => return check("version 1".into()),
+        CgroupMode::Hybrid if root => return check("version 1 and 2".into()),
+        CgroupMode::None => return check("not mounted".into()).warning(distribution.cgroup_2()),
+        CgroupMode::V1 => return check("version 1".into()).warning(distribution.cgroup_2()),
+        CgroupMode::Hybrid => return check("version 1 and 2".into()).warning(distribution.cgroup_2()),
+        CgroupMode::V2 if root => return check("version 2".into()),
+        CgroupMode::V2 => {}
+    }
+    let Some(delegation) = host.own_delegation().or_else(|| host.systemd_delegation()) else {
+        return check("version 2, nothing delegated to this user".into()).warning(distribution.delegate());
+    };
+    let missing: Vec<_> =
+        WANTED.into_iter().filter(|name| !delegation.controllers.iter().any(|has| has == name)).collect();
+    let how = if delegation.by_systemd { " (with --systemd-cgroup)" } else { "" };
+    let found = format!("version 2, delegated: {}{how}", delegation.controllers.join(", "));
+    if missing.is_empty() { check(found) } else { check(found).warning(distribution.delegate()) }
+}

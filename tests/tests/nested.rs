@@ -1,0 +1,149 @@
+//! rootling inside of namespaces and containers.
+
+use std::fs;
+
+use rootling_tests::{Bundle, Cmd, Ids, Output, Test, user};
+use serde_json::json;
+
+user!(
+    covered_proc_is_bound_with_a_warning,
+    strict_refuses_a_covered_proc,
+    uncovered_namespaces_get_their_own_proc_and_sys,
+    own_network_of_a_namespace_has_a_sysfs,
+    container_runs_in_our_own_container,
+    container_without_setfcap_says_what_it_needs,
+    seccomp_of_the_outer_container_is_named,
+    lifecycle_works_in_our_own_container,
+);
+
+/// `command` as root of a user and mount namespace, after `script`.
+fn unshared(command: Cmd, flags: &str, script: &str) -> Cmd {
+    command.under(&["unshare", flags, "sh", "-c", &format!("set -e; {script}; exec \"$@\""), "sh"])
+}
+
+/// Prints how /proc and /sys came about; no user namespace is configured.
+fn looker(t: &Test) -> Bundle {
+    let mut bundle = t.shell("grep -cE ' /proc/(acpi|bus) ' /proc/self/mountinfo; id -u");
+    bundle.ids(Ids::None).remove("/linux/maskedPaths");
+    bundle.remove("/linux/readonlyPaths").write();
+    bundle
+}
+
+const COVER: &str = "mount -t tmpfs none /proc/bus";
+
+fn covered_proc_is_bound_with_a_warning(t: &Test) {
+    let output = unshared(t.run_command(&looker(t)), "-Urm", COVER).output().ok();
+    assert_eq!(output.stdout, "1\n0\n", "the cover is there inside: {output}");
+    assert_eq!(output.stderr.matches("replaced by a bind of the outer /proc").count(), 1, "{output}");
+    assert!(output.stderr.contains("the container sees the processes outside of it"), "{output}");
+}
+
+fn strict_refuses_a_covered_proc(t: &Test) {
+    let command = t.rootling(&["run", "--strict", "-b"]).arg(looker(t).dir()).arg(t.id("c"));
+    let output = unshared(command, "-Urm", COVER).output();
+    output.fails_with(&["mounts[0]: proc on /proc", "without --strict", "rootling doctor"]);
+}
+
+fn uncovered_namespaces_get_their_own_proc_and_sys(t: &Test) {
+    let output = unshared(t.run_command(&looker(t)), "-Urm", "true").output();
+    // grep ends with 1 without a match, and the script goes on.
+    assert_eq!(output.ok().stdout, "0\n0\n");
+}
+
+fn own_network_of_a_namespace_has_a_sysfs(t: &Test) {
+    let mut bundle = t.shell("grep ' /sys ' /proc/self/mountinfo; ls /sys/class/net");
+    bundle.ids(Ids::None).without_namespace("network").write();
+    let owned = unshared(t.run_command(&bundle), "-Urmn", "true").output().ok();
+    // A sysfs of its own shows the one device of the outer network namespace.
+    assert!(owned.stdout.contains(" - sysfs sysfs ") && owned.stdout.ends_with("\nlo\n"), "{owned}");
+}
+
+/// A bundle, and in its root file system, at /inner, another one and rootling at /rootling.
+fn outer(t: &Test, inner: &Bundle, script: &str) -> Bundle {
+    let mut outer = t.shell(script);
+    let capabilities = json!([
+        "CAP_CHOWN",
+        "CAP_DAC_OVERRIDE",
+        "CAP_FOWNER",
+        "CAP_FSETID",
+        "CAP_KILL",
+        "CAP_NET_BIND_SERVICE",
+        "CAP_SETFCAP",
+        "CAP_SETGID",
+        "CAP_SETPCAP",
+        "CAP_SETUID",
+        "CAP_SYS_CHROOT"
+    ]);
+    for set in ["bounding", "effective", "permitted"] {
+        outer.set(&format!("/process/capabilities/{set}"), capabilities.clone());
+    }
+    outer.ids(Ids::None).set("/process/env/-", format!("ID={}", t.id("inner")).into());
+    for (at, source) in [("/rootling", t.binary()), ("/inner", inner.dir())] {
+        let mount = json!({"destination": at, "type": "bind", "source": source, "options": ["rbind"]});
+        outer.set("/mounts/-", mount);
+    }
+    outer
+}
+
+/// Runs `inner` in a container with the capabilities and masks that podman and Docker give.
+fn run_inside(t: &Test, inner: &Bundle, change: impl FnOnce(&mut Bundle)) -> Output {
+    let mut outer = outer(t, inner, "/rootling --root /tmp/state run -b /inner $ID");
+    change(&mut outer);
+    t.run(outer.write())
+}
+
+fn inner(t: &Test) -> Bundle {
+    let mut inner =
+        t.shell("id -u; cat /proc/self/uid_map; ls /dev/null /sys/class/net >/dev/null && echo fine");
+    inner.ids(Ids::None).write();
+    inner
+}
+
+fn container_runs_in_our_own_container(t: &Test) {
+    let output = run_inside(t, &inner(t), |_| ()).ok();
+    assert!(output.stdout.starts_with("0\n") && output.stdout.ends_with("fine\n"), "{output}");
+    assert!(output.stderr.contains("replaced by a bind of the outer /proc"), "{output}");
+}
+
+fn container_without_setfcap_says_what_it_needs(t: &Test) {
+    let output = run_inside(t, &inner(t), |outer| {
+        for set in ["bounding", "effective", "permitted"] {
+            outer.set(&format!("/process/capabilities/{set}"), json!(["CAP_SETUID", "CAP_SETGID"]));
+        }
+    });
+    assert_eq!(output.exit(), 1, "{output}");
+    assert!(output.stderr.contains("cannot be mapped without CAP_SETFCAP"), "{output}");
+}
+
+fn seccomp_of_the_outer_container_is_named(t: &Test) {
+    let output = run_inside(t, &inner(t), |outer| {
+        outer.set(
+            "/linux/seccomp",
+            json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}
+            ]}),
+        );
+    });
+    assert_eq!(output.exit(), 1, "{output}");
+    for part in [
+        "clone3: EPERM",
+        "seccomp filter of the outer container",
+        "--security-opt seccomp=",
+        "rootling doctor",
+    ] {
+        assert!(output.stderr.contains(part), "{part}: {output}");
+    }
+}
+
+fn lifecycle_works_in_our_own_container(t: &Test) {
+    let mut inner = t.bundle(&["sh", "-c", "echo ran > /made"]);
+    inner.ids(Ids::None).write();
+    let script = "set -e; r='/rootling --root /tmp/state'
+        $r create -b /inner $ID; $r start $ID
+        until $r state $ID | grep -q stopped; do sleep 0.01; done
+        $r delete $ID; /rootling doctor --json >/tmp/report; grep '\"ok\":' /tmp/report";
+    let outer = outer(t, &inner, script);
+    let output = t.run(outer.write()).ok();
+    assert_eq!(output.stdout, "  \"ok\": true,\n", "{output}");
+    assert_eq!(fs::read_to_string(inner.rootfs("made")).expect("what it made"), "ran\n");
+}

@@ -1,0 +1,167 @@
+//! The ids that a container gets, by what the host gives to its caller.
+
+use std::path::{Path, PathBuf};
+
+use rootling_tests::{Bundle, Ids, Output, Test, Variation, root, user};
+
+user!(
+    caller_without_ranges_runs_alone_and_is_told_what_to_add,
+    ranges_are_packed_behind_the_caller,
+    range_with_the_callers_own_id_is_an_error,
+    missing_helper_leaves_the_caller_alone,
+    helper_without_its_privilege_leaves_the_caller_alone,
+    helper_on_a_nosuid_mount_leaves_the_caller_alone,
+    other_users_need_ranges,
+    used_up_user_namespaces_are_named,
+    no_adapt_leaves_the_spec_alone,
+);
+root!(root_maps_the_ranges_of_a_named_owner);
+
+/// Prints its maps; no maps are configured.
+fn maps_printer(t: &Test) -> Bundle {
+    let mut bundle = t.shell("cat /proc/self/uid_map /proc/self/gid_map");
+    bundle.ids(Ids::None).write();
+    bundle
+}
+
+/// The numbers of what [`maps_printer`] prints.
+fn numbers(output: &Output) -> Vec<u32> {
+    output.stdout.split_whitespace().map(|word| word.parse().expect("a number")).collect()
+}
+
+fn only_the_caller(t: &Test) -> Vec<u32> {
+    vec![0, t.account().uid, 1, 0, t.account().gid, 1]
+}
+
+/// newuidmap or newgidmap, where the harness would find it.
+fn helper(name: &str) -> PathBuf {
+    let dirs = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    let found = dirs.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is needed for the tests"))
+}
+
+fn caller_without_ranges_runs_alone_and_is_told_what_to_add(t: &Test) {
+    let Some(host) = Variation::of(t) else { return };
+    let output = host.sub_ids("").run(t.run_command(&maps_printer(t))).output().ok();
+    assert_eq!(numbers(&output), only_the_caller(t));
+    let line = format!("\"{}:100000:65536\" to /etc/subuid", t.account().name);
+    assert!(output.stderr.contains("warning") && output.stderr.contains(&line), "{output}");
+}
+
+fn ranges_are_packed_behind_the_caller(t: &Test) {
+    let (name, uid, gid) = (t.account().name.as_str(), t.account().uid, t.account().gid);
+    for ranges in [
+        vec![(700_000, 1000)],
+        // Three, not in order, one of them by number.
+        vec![(900_000, 3000), (700_000, 1000), (800_000, 2000)],
+    ] {
+        let Some(host) = Variation::of(t) else { return };
+        let mut lines = String::from("somebody:1:5\n");
+        let (mut uids, mut gids, mut next) = (vec![0, uid, 1], vec![0, gid, 1], 1);
+        for (index, (first, count)) in ranges.into_iter().enumerate() {
+            let owner = if index == 1 { uid.to_string() } else { name.to_owned() };
+            lines += &format!("{owner}:{first}:{count}\n");
+            uids.extend([next, first, count]);
+            gids.extend([next, first, count]);
+            next += count;
+        }
+        let output = host.sub_ids(&lines).run(t.run_command(&maps_printer(t))).output().ok();
+        assert_eq!(numbers(&output), [uids, gids].concat(), "{lines}");
+        assert_eq!(output.stderr, "", "{lines}");
+    }
+}
+
+fn range_with_the_callers_own_id_is_an_error(t: &Test) {
+    let Some(host) = Variation::of(t) else { return };
+    let lines = format!("{}:{}:65536\n", t.account().name, t.account().uid - 1);
+    let output = host.sub_ids(&lines).run(t.run_command(&maps_printer(t))).output();
+    let own = format!("contains the caller's own uid {}", t.account().uid);
+    output.fails_with(&["/etc/subuid", &own, "a range without it", "rootling doctor"]);
+}
+
+/// The container runs with the caller's id alone, and the warning has each of `words`.
+fn runs_alone(t: &Test, host: Variation<'_>, words: &[&str]) {
+    let lines = format!("{}:700000:65536\n", t.account().name);
+    let output = host.sub_ids(&lines).run(t.run_command(&maps_printer(t))).output().ok();
+    assert_eq!(numbers(&output), only_the_caller(t));
+    for word in words {
+        assert!(output.stderr.contains(word), "{word}: {output}");
+    }
+}
+
+fn missing_helper_leaves_the_caller_alone(t: &Test) {
+    for name in ["newuidmap", "newgidmap"] {
+        let Some(host) = Variation::of(t) else { return };
+        let missing = format!("{name} is not installed");
+        runs_alone(t, host.hide(&helper(name)), &[&missing, "install the package uidmap"]);
+    }
+}
+
+fn helper_without_its_privilege_leaves_the_caller_alone(t: &Test) {
+    for (name, capability) in [("newuidmap", "cap_setuid"), ("newgidmap", "cap_setgid")] {
+        let Some(host) = Variation::of(t) else { return };
+        let lacks = format!("neither the set-user-id bit nor {capability}");
+        runs_alone(t, host.copy(&helper(name), "0755"), &[&lacks, "setcap"]);
+    }
+}
+
+fn helper_on_a_nosuid_mount_leaves_the_caller_alone(t: &Test) {
+    let Some(host) = Variation::of(t) else { return };
+    let path = helper("newuidmap");
+    let at = path.display();
+    let host = host.line(&format!("mount --bind {at} {at} && mount -o remount,bind,nosuid {at}"));
+    runs_alone(t, host, &["is on a mount with nosuid"]);
+}
+
+fn other_users_need_ranges(t: &Test) {
+    let Some(host) = Variation::of(t) else { return };
+    let mut bundle = maps_printer(t);
+    bundle.set("/process/user/uid", 33.into()).write();
+    let output = host.sub_ids("").run(t.run_command(&bundle)).output();
+    // A warning comes before the error.
+    let error = output.stderr.lines().last().unwrap_or_default();
+    for part in ["process.user.uid: 33", "/etc/subuid", "rootling doctor"] {
+        assert!(error.contains(part), "{part}: {output}");
+    }
+    assert_eq!(output.exit(), 1, "{output}");
+}
+
+fn used_up_user_namespaces_are_named(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    bundle.ids(Ids::Single(0, 0)).write();
+    // Root of a user namespace may set the limit of its own.
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces; exec \"$@\"";
+    let output = t.run_command(&bundle).under(&["unshare", "-Ur", "sh", "-c", script, "sh"]).output();
+    output.fails_with(&["user.max_user_namespaces is 0", "sysctl -w", "rootling doctor"]);
+}
+
+fn no_adapt_leaves_the_spec_alone(t: &Test) {
+    let mut bundle = maps_printer(t);
+    let run =
+        |bundle: &Bundle| t.rootling(&["run", "--no-adapt", "-b"]).arg(bundle.dir()).arg(t.id("c")).output();
+    // Without a user namespace an ordinary user may do nothing of it.
+    run(&bundle).fails_with(&["EPERM", "user namespace"]);
+    // What is complete runs.
+    bundle.ids(Ids::Single(t.account().uid, t.account().gid)).write();
+    assert_eq!(numbers(&run(&bundle).ok()), only_the_caller(t));
+    // --userns-remap is about the adaptation.
+    let both = ["run", "--no-adapt", "--userns-remap", "1000", "c"];
+    t.rootling(&both).output().fails_with(&["--no-adapt", "--userns-remap"]);
+}
+
+fn root_maps_the_ranges_of_a_named_owner(t: &Test) {
+    let bundle = maps_printer(t);
+    let run = |owner: &str| {
+        let command = t.rootling(&["run", "--userns-remap", owner, "-b"]).arg(bundle.dir()).arg(t.id("c"));
+        let Some(host) = Variation::of(t) else { unreachable!("root started the tests") };
+        host.file("/etc/subuid", "daemon:700000:10\n77:800000:20\n")
+            .file("/etc/subgid", "daemon:710000:10\nadm:720000:30\n77:1:1\n")
+            .run(command)
+            .output()
+    };
+    assert_eq!(numbers(&run("daemon").ok()), [0, 700_000, 10, 0, 710_000, 10]);
+    assert_eq!(numbers(&run("77:adm").ok()), [0, 800_000, 20, 0, 720_000, 30]);
+    run("nobody").fails_with(&["/etc/subuid", "no range for \"nobody\""]);
+    run("no-such-user").fails_with(&["no user \"no-such-user\" in /etc/passwd"]);
+    run("a:b:c").fails_with(&["not of the form UID, UID:GID, USER or USER:GROUP"]);
+}
