@@ -320,6 +320,10 @@ impl Launch {
                 warn(text);
                 Ok(())
             }
+            FromChild::Debug(text) => {
+                tracing::debug!("{text}");
+                Ok(())
+            }
             FromChild::SeccompListener(fd) => self.pass_listener(fd),
             FromChild::NeedsSource(index) => self.pass_source(index),
             FromChild::Ready
