@@ -8,6 +8,7 @@ mod commands;
 mod failure;
 mod log;
 mod roots;
+mod version;
 
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 
 use clap::{ArgMatches, Args, FromArgMatches};
 
-use super::{Create, Delete, Exec, Id, Kill, List, Run, Spec};
+use super::{Completion, Create, Delete, Exec, Features, Help, Id, Kill, List, Man, Run, Spec};
 
 /// A command with its arguments.
 #[derive(Debug)]
@@ -16,6 +16,10 @@ pub(crate) enum Command {
     Delete(Delete),
     Exec(Exec),
     Spec(Spec),
+    Features(Features),
+    Help(Help),
+    Man(Man),
+    Completion(Completion),
 }
 
 /// How a command is defined and read.
@@ -82,6 +86,30 @@ pub(super) const COMMANDS: &[Definition] = &[
         define: Spec::augment_args,
         read: |m| Spec::from_arg_matches(m).map(Command::Spec),
     },
+    Definition {
+        name: "features",
+        about: "Print what works here as JSON",
+        define: Features::augment_args,
+        read: |m| Features::from_arg_matches(m).map(Command::Features),
+    },
+    Definition {
+        name: "help",
+        about: "Explain a command",
+        define: |c| Help::augment_args(c).visible_alias("h"),
+        read: |m| Help::from_arg_matches(m).map(Command::Help),
+    },
+    Definition {
+        name: "man",
+        about: "Print a manual page",
+        define: Man::augment_args,
+        read: |m| Man::from_arg_matches(m).map(Command::Man),
+    },
+    Definition {
+        name: "completion",
+        about: "Print a script that completes commands and options in a shell",
+        define: Completion::augment_args,
+        read: |m| Completion::from_arg_matches(m).map(Command::Completion),
+    },
 ];
 
 impl Command {
@@ -97,6 +125,10 @@ impl Command {
             Self::Delete(_) => "delete",
             Self::Exec(_) => "exec",
             Self::Spec(_) => "spec",
+            Self::Features(_) => "features",
+            Self::Help(_) => "help",
+            Self::Man(_) => "man",
+            Self::Completion(_) => "completion",
         }
     }
 
@@ -109,7 +141,12 @@ impl Command {
             Self::Kill(a) => Some(&a.id.id),
             Self::Delete(a) => Some(&a.id.id),
             Self::Exec(a) => a.words.first().map(String::as_str),
-            Self::List(_) | Self::Spec(_) => None,
+            Self::List(_)
+            | Self::Spec(_)
+            | Self::Features(_)
+            | Self::Help(_)
+            | Self::Man(_)
+            | Self::Completion(_) => None,
         }
     }
 }

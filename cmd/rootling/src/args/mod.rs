@@ -4,18 +4,26 @@ mod command;
 mod create;
 mod delete;
 mod exec;
+mod features;
 mod global;
+mod help;
 mod kill;
 mod list;
+mod manual;
+#[cfg(test)]
+mod parity;
 mod parse;
 mod spec;
+mod words;
 
 pub(crate) use command::Command;
 pub(crate) use create::{Create, Run};
 pub(crate) use delete::Delete;
 pub(crate) use exec::Exec;
+pub(crate) use features::Features;
 pub(crate) use global::{CgroupManager, Global, Id, LogFormat, LogLevel, Rootless};
 pub(crate) use kill::Kill;
 pub(crate) use list::{List, ListFormat};
-pub(crate) use parse::{Cli, parse};
+pub(crate) use manual::{Completion, Help, Man, Shell};
+pub(crate) use parse::{Cli, help_text, parse, whole};
 pub(crate) use spec::Spec;

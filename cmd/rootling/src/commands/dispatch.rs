@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Result};
 
-use super::{create, exec, list, spec, state};
+use super::{create, exec, features, list, manual, spec, state};
 use crate::args::{Cli, Command};
 use crate::roots;
 
@@ -27,6 +27,10 @@ pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
         }
         Command::Exec(args) => return exec::exec(global, args),
         Command::Spec(args) => spec::spec(args)?,
+        Command::Features(_) => features::features()?,
+        Command::Help(args) => manual::help(args)?,
+        Command::Man(args) => manual::man(args)?,
+        Command::Completion(args) => manual::completion(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

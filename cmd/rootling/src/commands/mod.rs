@@ -2,7 +2,9 @@
 mod create;
 mod dispatch;
 mod exec;
+mod features;
 mod list;
+mod manual;
 mod spec;
 mod state;
 

@@ -114,6 +114,11 @@ fn flags(profile: &LinuxSeccomp, notify: bool) -> Result<u32, SeccompError> {
     Ok(flags)
 }
 
+/// The version of libseccomp.
+pub fn library_version() -> Option<String> {
+    libseccomp::ScmpVersion::current().ok().map(|version| version.to_string())
+}
+
 /// Those of [`super::FLAGS`] that can be used on the running kernel.
 pub fn supported_flags() -> Vec<String> {
     let works = |name: &str| {
