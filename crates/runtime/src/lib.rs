@@ -7,6 +7,7 @@ mod attributes;
 mod cgroup_mount;
 mod child;
 mod copy;
+mod criu;
 mod error;
 mod exec;
 mod foreground;
@@ -25,9 +26,12 @@ mod store;
 mod stored;
 mod sys;
 
+pub use criu::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{ExecOptions, exec};
-pub use lifecycle::{RunOptions, Warn, adapt, create, delete, kill, parse_signal, run, start};
+pub use lifecycle::{
+    RunOptions, Warn, adapt, checkpoint, create, delete, kill, parse_signal, restore, run, start,
+};
 pub use plan::{CreateOptions, listen_fds};
 pub use process::ProcessRef;
 pub use state::{Record, StateView, Status};

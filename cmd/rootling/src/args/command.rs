@@ -2,7 +2,9 @@
 
 use clap::{ArgMatches, Args, FromArgMatches};
 
-use super::{Completion, Create, Delete, Exec, Features, Help, Id, Kill, List, Man, Run, Spec};
+use super::{
+    Checkpoint, Completion, Create, Delete, Exec, Features, Help, Id, Kill, List, Man, Restore, Run, Spec,
+};
 
 /// A command with its arguments.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(crate) enum Command {
     Delete(Delete),
     Exec(Exec),
     Spec(Spec),
+    Checkpoint(Checkpoint),
+    Restore(Restore),
     Features(Features),
     Help(Help),
     Man(Man),
@@ -87,6 +91,18 @@ pub(super) const COMMANDS: &[Definition] = &[
         read: |m| Spec::from_arg_matches(m).map(Command::Spec),
     },
     Definition {
+        name: "checkpoint",
+        about: "Save the processes of a container with CRIU",
+        define: Checkpoint::augment_args,
+        read: |m| Checkpoint::from_arg_matches(m).map(Command::Checkpoint),
+    },
+    Definition {
+        name: "restore",
+        about: "Make a container from a checkpoint",
+        define: Restore::augment_args,
+        read: |m| Restore::from_arg_matches(m).map(Command::Restore),
+    },
+    Definition {
         name: "features",
         about: "Print what works here as JSON",
         define: Features::augment_args,
@@ -125,6 +141,8 @@ impl Command {
             Self::Delete(_) => "delete",
             Self::Exec(_) => "exec",
             Self::Spec(_) => "spec",
+            Self::Checkpoint(_) => "checkpoint",
+            Self::Restore(_) => "restore",
             Self::Features(_) => "features",
             Self::Help(_) => "help",
             Self::Man(_) => "man",
@@ -141,6 +159,8 @@ impl Command {
             Self::Kill(a) => Some(&a.id.id),
             Self::Delete(a) => Some(&a.id.id),
             Self::Exec(a) => a.words.first().map(String::as_str),
+            Self::Checkpoint(a) => Some(&a.id.id),
+            Self::Restore(a) => Some(&a.id.id),
             Self::List(_)
             | Self::Spec(_)
             | Self::Features(_)

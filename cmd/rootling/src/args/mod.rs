@@ -1,5 +1,6 @@
 //! The command line: names, short forms and meanings are runc's unless said otherwise. One file a
 //! command; [`command`] has the table of all.
+mod checkpoint;
 mod command;
 mod create;
 mod delete;
@@ -16,6 +17,7 @@ mod parse;
 mod spec;
 mod words;
 
+pub(crate) use checkpoint::{CgroupsMode, Checkpoint, Criu, Restore};
 pub(crate) use command::Command;
 pub(crate) use create::{Create, Run};
 pub(crate) use delete::Delete;

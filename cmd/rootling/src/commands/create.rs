@@ -1,5 +1,6 @@
 //! `create` and `run`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use nix::fcntl::{FcntlArg, fcntl};
@@ -44,27 +45,46 @@ pub(crate) fn check_preserved(command: &Command) -> Result<()> {
 }
 
 fn options(global: &Global, args: &args::Create) -> Result<CreateOptions> {
-    let bundle = args.bundle.clone().unwrap_or_else(|| ".".into());
-    let absolute = |path: &std::path::PathBuf| std::path::absolute(path).map_err(Error::from);
-    // The state shows the bundle's real path. A bundle that is not there is reported when it is read.
-    let bundle = std::fs::canonicalize(&bundle).or_else(|_| absolute(&bundle))?;
     Ok(CreateOptions {
-        id: parse_id(&args.id.id)?,
-        bundle,
         pid_file: args.pid_file.as_ref().map(absolute).transpose()?,
         console_socket: args.console_socket.as_ref().map(absolute).transpose()?,
         pidfd_socket: args.pidfd_socket.as_ref().map(absolute).transpose()?,
         no_pivot: args.no_pivot,
         no_new_keyring: args.no_new_keyring,
         preserve_fds: args.preserve_fds,
+        ignore_cgroup_limits: args.ignore_cgroup_limits,
+        strict: args.strict,
+        ..options_of(global, &args.id.id, args.bundle.as_ref())?
+    })
+}
+
+/// A path that stays the same whatever the working directory is.
+pub(super) fn absolute(path: &PathBuf) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(Error::from)
+}
+
+/// The options of a container of this id and bundle, all others left out.
+pub(super) fn options_of(global: &Global, id: &str, bundle: Option<&PathBuf>) -> Result<CreateOptions> {
+    let bundle = bundle.cloned().unwrap_or_else(|| ".".into());
+    // The state shows the bundle's real path. A bundle that is not there is reported when it is read.
+    let bundle = std::fs::canonicalize(&bundle).or_else(|_| absolute(&bundle))?;
+    Ok(CreateOptions {
+        id: parse_id(id)?,
+        bundle,
+        pid_file: None,
+        console_socket: None,
+        pidfd_socket: None,
+        no_pivot: false,
+        no_new_keyring: false,
+        preserve_fds: 0,
         cgroup_driver: driver(global),
         rootless: match global.rootless {
             Rootless::Auto => None,
             Rootless::True => Some(true),
             Rootless::False => Some(false),
         },
-        ignore_cgroup_limits: args.ignore_cgroup_limits,
-        strict: args.strict,
+        ignore_cgroup_limits: false,
+        strict: false,
         seccomp_cache: roots::seccomp_cache(),
     })
 }

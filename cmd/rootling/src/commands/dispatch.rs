@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Result};
 
-use super::{create, exec, features, list, manual, spec, state};
+use super::{checkpoint, create, exec, features, list, manual, spec, state};
 use crate::args::{Cli, Command};
 use crate::roots;
 
@@ -27,6 +27,8 @@ pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
         }
         Command::Exec(args) => return exec::exec(global, args),
         Command::Spec(args) => spec::spec(args)?,
+        Command::Checkpoint(args) => checkpoint::checkpoint(global, args)?,
+        Command::Restore(args) => return checkpoint::restore(global, args),
         Command::Features(_) => features::features()?,
         Command::Help(args) => manual::help(args)?,
         Command::Man(args) => manual::man(args)?,

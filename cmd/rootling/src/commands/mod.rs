@@ -1,4 +1,5 @@
 //! One module a command: from its arguments to a call of the runtime.
+mod checkpoint;
 mod create;
 mod dispatch;
 mod exec;

@@ -455,7 +455,8 @@ pub(crate) fn raise_rlimits(pid: i32, rlimits: &[(u32, u64, u64)]) -> Result<()>
     Ok(())
 }
 
-fn new_record(plan: &Plan) -> Record {
+/// The record of a container that has no process yet.
+pub(crate) fn new_record(plan: &Plan) -> Record {
     let later = plan.hooks.clone().filter(|h| h.poststart().is_some() || h.poststop().is_some());
     Record {
         oci_version: plan.oci_version.clone(),
