@@ -41,16 +41,9 @@ fn shorten(id: &str) -> String {
     if id.chars().count() <= 64 { id.to_owned() } else { id.chars().take(61).chain("...".chars()).collect() }
 }
 
-/// Shows an error of the command line, which clap spreads over several lines.
-pub(crate) fn usage(rendered: &str) -> ExitCode {
-    let lines: Vec<&str> = rendered
-        .lines()
-        .take_while(|l| !l.starts_with("Usage"))
-        .map(str::trim)
-        .filter(|l| !l.is_empty())
-        .collect();
-    let text = lines.join(" ");
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    log::failure(&format!("{text}; see `rootling --help`"));
+/// Shows what is wrong with the command line.
+pub(crate) fn usage(message: &str, program: &str, command: Option<&str>) -> ExitCode {
+    let help = command.map(|name| format!("{name} ")).unwrap_or_default();
+    log::failure(&format!("{message}; see `{program} {help}--help`"));
     ExitCode::FAILURE
 }

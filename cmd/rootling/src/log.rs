@@ -88,12 +88,19 @@ fn render(level: LogLevel, message: &str, json: bool, dated: bool) -> String {
         );
     }
     if dated {
-        return format!("time=\"{}\" level={name} msg={message:?}\n", rootling_runtime::now());
+        return dated_line(name, message);
     }
     match level {
         LogLevel::Error => format!("rootling: {message}\n"),
-        _ => format!("rootling: {name}: {message}\n"),
+        LogLevel::Warning => format!("rootling: {name}: {message}\n"),
+        // What was asked for with --debug or --log-level is a log, on a terminal too.
+        LogLevel::Info | LogLevel::Debug => dated_line(name, message),
     }
+}
+
+/// A line of the text format.
+fn dated_line(level: &str, message: &str) -> String {
+    format!("time=\"{}\" level={level} msg={message:?}\n", rootling_runtime::now())
 }
 
 /// What the crates below log.
@@ -165,5 +172,13 @@ mod tests {
     fn people_get_one_plain_line() {
         assert_eq!(render(LogLevel::Error, "no", false, false), "rootling: no\n");
         assert_eq!(render(LogLevel::Warning, "no", false, false), "rootling: warning: no\n");
+    }
+
+    #[test]
+    fn lines_of_the_text_format_have_time_level_and_message() {
+        for (level, dated) in [(LogLevel::Debug, false), (LogLevel::Info, false), (LogLevel::Error, true)] {
+            let line = render(level, "a \"b\"", false, dated);
+            assert!(line.starts_with("time=\"20") && line.ends_with(" msg=\"a \\\"b\\\"\"\n"), "{line}");
+        }
     }
 }

@@ -9,6 +9,7 @@ mod failure;
 mod log;
 mod roots;
 mod terminal;
+mod version;
 
 use std::process::ExitCode;
 

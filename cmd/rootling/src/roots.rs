@@ -10,8 +10,9 @@ use crate::args::Global;
 
 /// The store of `--root`, else of the caller's runtime directory.
 pub(crate) fn store(global: &Global) -> Result<Store> {
-    if let Some(root) = &global.root {
-        return Ok(Store::new(std::path::absolute(root)?));
+    // An empty one is none, as with runc.
+    if let Some(root) = global.root.as_ref().filter(|root| !root.as_os_str().is_empty()) {
+        return Ok(Store::named(std::path::absolute(root)?));
     }
     let host = Host::probe();
     if !host.is_ordinary_user() && !host.in_user_namespace() {

@@ -16,10 +16,12 @@
 //! | [`process`] | environment, limits, scheduling, personality |
 //! | [`resources`] | `linux.resources`, as `spec` and `update` accept them |
 //! | [`seccomp`] | `linux.seccomp` to BPF, with a cache |
+//! | [`features`] | what of all that this build knows, features.md |
 //! | [`generate`] | the specs that `rootling spec` writes |
 #![forbid(unsafe_code)]
 
 pub mod capabilities;
+pub mod features;
 pub mod generate;
 pub mod id;
 pub mod idmap;

@@ -7,6 +7,7 @@ mod attributes;
 mod cgroup_mount;
 mod child;
 mod copy;
+mod criu;
 mod error;
 mod exec;
 mod foreground;
@@ -25,10 +26,12 @@ mod store;
 mod stored;
 mod sys;
 
+pub use criu::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{ExecOptions, exec};
 pub use lifecycle::{
-    RunOptions, Warn, adapt, cgroup_manager, create, delete, kill, load_bundle, parse_signal, run, start,
+    RunOptions, Warn, adapt, cgroup_manager, checkpoint, create, delete, kill, load_bundle, parse_signal,
+    restore, run, start,
 };
 pub use plan::{CreateOptions, listen_fds};
 pub use process::ProcessRef;

@@ -30,6 +30,8 @@ pub(crate) enum FromChild {
     Failed(Error),
     /// Something the user should know that is no failure.
     Warning(String),
+    /// A line for the log.
+    Debug(String),
     /// Comes with a descriptor that the runtime is to close when the program runs.
     CloseLater,
     /// The createContainer hooks have run.

@@ -30,6 +30,8 @@ pub(crate) const NOTIFY: &str = "notify.sock";
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    /// Whether the caller chose it.
+    named: bool,
 }
 
 /// The state directory of one container.
@@ -50,7 +52,13 @@ pub enum Listed {
 impl Store {
     /// A store below this directory, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), named: false }
+    }
+
+    /// The store of a directory that the caller chose: to look for containers where none can be is an
+    /// error then, as with runc.
+    pub fn named(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), named: true }
     }
 
     /// Makes the state directory of a new container, locked until [`Slot::unlock`].
@@ -80,10 +88,11 @@ impl Store {
         self.open_dir(id, self.root.join(id))
     }
 
-    /// Every container of the store, ordered by id.
+    /// Every container of the store, ordered by id. Where nobody named the store, one that does not
+    /// exist yet is empty.
     pub fn list(&self) -> Result<Vec<Listed>> {
         let entries = match fs::read_dir(&self.root) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !self.named => return Ok(Vec::new()),
             other => other.context(|| format!("state directory {:?}", self.root))?,
         };
         let mut names: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();

@@ -2,7 +2,10 @@
 
 use clap::{ArgMatches, Args, FromArgMatches};
 
-use super::{Adapt, Create, Delete, Doctor, Exec, Id, Kill, List, Run, Spec};
+use super::{
+    Adapt, Checkpoint, Completion, Create, Delete, Doctor, Exec, Features, Help, Id, Kill, List, Man,
+    Restore, Run, Spec,
+};
 
 /// A command with its arguments.
 #[derive(Debug)]
@@ -18,6 +21,12 @@ pub(crate) enum Command {
     Spec(Spec),
     Adapt(Adapt),
     Doctor(Doctor),
+    Checkpoint(Checkpoint),
+    Restore(Restore),
+    Features(Features),
+    Help(Help),
+    Man(Man),
+    Completion(Completion),
 }
 
 /// How a command is defined and read.
@@ -96,6 +105,42 @@ pub(super) const COMMANDS: &[Definition] = &[
         define: Doctor::augment_args,
         read: |m| Doctor::from_arg_matches(m).map(Command::Doctor),
     },
+    Definition {
+        name: "checkpoint",
+        about: "Save the processes of a container with CRIU",
+        define: Checkpoint::augment_args,
+        read: |m| Checkpoint::from_arg_matches(m).map(Command::Checkpoint),
+    },
+    Definition {
+        name: "restore",
+        about: "Make a container from a checkpoint",
+        define: Restore::augment_args,
+        read: |m| Restore::from_arg_matches(m).map(Command::Restore),
+    },
+    Definition {
+        name: "features",
+        about: "Print what works here as JSON",
+        define: Features::augment_args,
+        read: |m| Features::from_arg_matches(m).map(Command::Features),
+    },
+    Definition {
+        name: "help",
+        about: "Explain a command",
+        define: |c| Help::augment_args(c).visible_alias("h"),
+        read: |m| Help::from_arg_matches(m).map(Command::Help),
+    },
+    Definition {
+        name: "man",
+        about: "Print a manual page",
+        define: Man::augment_args,
+        read: |m| Man::from_arg_matches(m).map(Command::Man),
+    },
+    Definition {
+        name: "completion",
+        about: "Print a script that completes commands and options in a shell",
+        define: Completion::augment_args,
+        read: |m| Completion::from_arg_matches(m).map(Command::Completion),
+    },
 ];
 
 impl Command {
@@ -113,6 +158,12 @@ impl Command {
             Self::Spec(_) => "spec",
             Self::Adapt(_) => "adapt",
             Self::Doctor(_) => "doctor",
+            Self::Checkpoint(_) => "checkpoint",
+            Self::Restore(_) => "restore",
+            Self::Features(_) => "features",
+            Self::Help(_) => "help",
+            Self::Man(_) => "man",
+            Self::Completion(_) => "completion",
         }
     }
 
@@ -125,7 +176,16 @@ impl Command {
             Self::Kill(a) => Some(&a.id.id),
             Self::Delete(a) => Some(&a.id.id),
             Self::Exec(a) => a.words.first().map(String::as_str),
-            Self::List(_) | Self::Spec(_) | Self::Adapt(_) | Self::Doctor(_) => None,
+            Self::Checkpoint(a) => Some(&a.id.id),
+            Self::Restore(a) => Some(&a.id.id),
+            Self::List(_)
+            | Self::Spec(_)
+            | Self::Adapt(_)
+            | Self::Doctor(_)
+            | Self::Features(_)
+            | Self::Help(_)
+            | Self::Man(_)
+            | Self::Completion(_) => None,
         }
     }
 }

@@ -10,11 +10,11 @@ pub(crate) struct Global {
     /// Directory for the state of containers
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
-    /// Write the log to this file instead of standard error
+    /// Write the log to this file; errors go to standard error as well
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
     /// Format of the log
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", value_parser = log_format)]
     pub(crate) log_format: LogFormat,
     /// Least level that is logged
     #[arg(long, global = true, value_name = "LEVEL", default_value = "warning")]
@@ -28,9 +28,18 @@ pub(crate) struct Global {
     /// Who manages cgroups
     #[arg(long, global = true, value_name = "MANAGER", conflicts_with = "systemd_cgroup")]
     pub(crate) cgroup_manager: Option<CgroupManager>,
+    /// The program for checkpoint and restore
+    #[arg(long, global = true, value_name = "PROGRAM", default_value = "criu")]
+    pub(crate) criu: PathBuf,
     // Not after the name of the command: `spec` has a flag of that name, as in runc.
     /// Do without what only root may do: true, false or auto
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        ignore_case = true
+    )]
     pub(crate) rootless: Rootless,
     /// Print the version
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
@@ -41,6 +50,14 @@ pub(crate) struct Global {
 pub(crate) enum LogFormat {
     Text,
     Json,
+}
+
+/// runc takes an empty value for none.
+fn log_format(value: &str) -> Result<LogFormat, String> {
+    if value.is_empty() {
+        return Ok(LogFormat::Text);
+    }
+    LogFormat::from_str(value, false).map_err(|_| format!("invalid log-format: {value}; use text or json"))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]

@@ -1,25 +1,35 @@
 //! The command line: names, short forms and meanings are runc's unless said otherwise. One file a
 //! command; [`command`] has the table of all.
 mod adapt;
+mod checkpoint;
 mod command;
 mod create;
 mod delete;
 mod doctor;
 mod exec;
+mod features;
 mod global;
+mod help;
 mod kill;
 mod list;
+mod manual;
+#[cfg(test)]
+mod parity;
 mod parse;
 mod spec;
+mod words;
 
 pub(crate) use adapt::Adapt;
+pub(crate) use checkpoint::{CgroupsMode, Checkpoint, Criu, Restore};
 pub(crate) use command::Command;
 pub(crate) use create::{Create, Run};
 pub(crate) use delete::Delete;
 pub(crate) use doctor::Doctor;
 pub(crate) use exec::Exec;
+pub(crate) use features::Features;
 pub(crate) use global::{CgroupManager, Global, Id, LogFormat, LogLevel, Rootless};
 pub(crate) use kill::Kill;
 pub(crate) use list::{List, ListFormat};
-pub(crate) use parse::{Cli, parse};
+pub(crate) use manual::{Completion, Help, Man, Shell};
+pub(crate) use parse::{Cli, help_text, parse, whole};
 pub(crate) use spec::Spec;

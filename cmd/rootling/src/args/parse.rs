@@ -1,14 +1,15 @@
 //! From the words of the command line to a [`Cli`].
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, FromArgMatches};
 
 use super::command::{COMMANDS, Definition};
-use super::{Command, Global};
-use crate::failure;
+use super::{Command, Global, help, words};
+use crate::{failure, version};
 
 /// The parsed command line.
 #[derive(Debug)]
@@ -17,29 +18,27 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0");
-
 /// Parses the command line; on help, version or an error, prints it and says how to end.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, ExitCode> {
     let args: Vec<OsString> = args.collect();
+    let program = program_name(&args);
     // Taking apart the definition of all commands is a twentieth of the time of a run: where the first
     // word that names a command is not the value of an option, that one alone is enough. Whatever does
     // not parse is parsed again with all, for the message.
-    let parsed = match named(&args) {
-        Some(only) => read(definition(std::slice::from_ref(only)), &args),
-        None => read(definition(COMMANDS), &args),
-    };
-    parsed.or_else(|_| read(definition(COMMANDS), &args)).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = error.print();
-            ExitCode::SUCCESS
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = error.print();
-            ExitCode::FAILURE
-        }
-        _ => failure::usage(&error.render().to_string()),
-    })
+    if !words::unusual(&args)
+        && let Some(only) = named(&args)
+        && let Ok(cli) = read(definition(std::slice::from_ref(only)), &args)
+    {
+        return Ok(cli);
+    }
+    let args = words::rewritten(&definition(COMMANDS), &args);
+    read(definition(COMMANDS), &args).map_err(|error| end(&program, &args, &error))
+}
+
+/// The name that the program is called by.
+fn program_name(args: &[OsString]) -> String {
+    let name = args.first().and_then(|path| Path::new(path).file_name()).unwrap_or_default();
+    if name.is_empty() { env!("CARGO_PKG_NAME").to_owned() } else { name.to_string_lossy().into_owned() }
 }
 
 /// The first word that is the name of a command.
@@ -49,17 +48,42 @@ fn named(args: &[OsString]) -> Option<&'static Definition> {
 
 /// The definition of the program with these commands.
 fn definition(commands: &[Definition]) -> clap::Command {
-    let program = clap::Command::new("rootling")
-        .about("Run OCI containers as an ordinary user")
-        .version(VERSION)
+    let root = clap::Command::new(env!("CARGO_PKG_NAME"))
+        .version(version::VERSION)
         .disable_help_subcommand(true)
         .disable_version_flag(true)
+        .args_override_self(true)
         .subcommand_required(true)
-        .arg_required_else_help(true);
-    let program = Global::augment_args(program);
-    commands
-        .iter()
-        .fold(program, |program, d| program.subcommand((d.define)(clap::Command::new(d.name).about(d.about))))
+        .arg_required_else_help(true)
+        .subcommand_value_name("COMMAND");
+    // Deriving arguments takes the comment of their type for what the command is about.
+    let root = Global::augment_args(root).about("Open Container Initiative runtime for ordinary users");
+    commands.iter().fold(root, |root, d| {
+        let command = clap::Command::new(d.name).args_override_self(true);
+        root.subcommand((d.define)(command).about(d.about))
+    })
+}
+
+/// The whole definition, with what help, manual pages and completions need.
+pub(crate) fn whole(program: &str) -> clap::Command {
+    let mut root = definition(COMMANDS).help_template(help::of_program(program)).bin_name(program);
+    for d in COMMANDS {
+        root = root.mut_subcommand(d.name, |c| c.help_template(help::of_command(program, d)));
+    }
+    root
+}
+
+/// The help of the program, or of one command.
+pub(crate) fn help_text(program: &str, command: Option<&str>) -> Option<String> {
+    let mut root = whole(program);
+    if let Some(name) = command {
+        // Options of every command are explained once.
+        root = root.mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg });
+        root.build();
+        let command = root.find_subcommand_mut(name)?;
+        return Some(command.render_help().to_string());
+    }
+    Some(root.render_help().to_string())
 }
 
 fn read(mut definition: clap::Command, args: &[OsString]) -> Result<Cli, clap::Error> {
@@ -74,40 +98,72 @@ fn read(mut definition: clap::Command, args: &[OsString]) -> Result<Cli, clap::E
     (found.read)(inner).map(|command| Cli { global, command })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::args::Spec;
-
-    #[test]
-    fn the_definition_is_consistent() {
-        definition(COMMANDS).debug_assert();
-    }
-
-    #[test]
-    fn global_options_are_taken_before_and_after_the_command() {
-        for line in [
-            &["rootling", "--root", "/r", "--systemd-cgroup", "state", "x"][..],
-            &["rootling", "state", "--root", "/r", "x", "--systemd-cgroup"],
-        ] {
-            let cli = parse(line.iter().map(OsString::from)).unwrap();
-            assert_eq!(cli.global.root.as_deref(), Some(std::path::Path::new("/r")), "{line:?}");
-            assert!(cli.global.systemd_cgroup, "{line:?}");
+/// Ends without a command to execute: help, version, or what is wrong with the line.
+fn end(program: &str, args: &[OsString], error: &clap::Error) -> ExitCode {
+    let asked = words::command(&definition(COMMANDS), args);
+    let known =
+        asked.and_then(|word| COMMANDS.iter().find(|d| d.name == word || word == "ls" && d.name == "list"));
+    match error.kind() {
+        ErrorKind::DisplayHelp => {
+            print(&help_text(program, known.map(|d| d.name)).unwrap_or_default());
+            ExitCode::SUCCESS
         }
-    }
-
-    #[test]
-    fn spec_has_a_flag_named_as_the_global_option() {
-        let cli = parse(["rootling", "spec", "--rootless"].iter().map(OsString::from)).unwrap();
-        assert!(matches!(cli.command, Command::Spec(Spec { rootless: true, .. })));
-    }
-
-    #[test]
-    fn the_value_of_an_option_may_be_the_name_of_a_command() {
-        let cli = parse(["rootling", "--root", "list", "state", "run"].iter().map(OsString::from)).unwrap();
-        assert_eq!(cli.global.root.as_deref(), Some(std::path::Path::new("list")));
-        assert_eq!((cli.command.name(), cli.command.id()), ("state", Some("run")));
-        let cli = parse(["rootling", "ls", "-q"].iter().map(OsString::from)).unwrap();
-        assert_eq!(cli.command.name(), "list");
+        // As runc: no command at all asks for help.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            print(&help_text(program, None).unwrap_or_default());
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayVersion => {
+            print(&format!("{program} version {}\n", version::text()));
+            ExitCode::SUCCESS
+        }
+        _ => failure::usage(&message(error), program, known.map(|d| d.name)),
     }
 }
+
+fn print(text: &str) {
+    use std::io::Write as _;
+    // A reader that has gone has seen enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// What is wrong, on one line.
+fn message(error: &clap::Error) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        // The likest comes last.
+        Some(ContextValue::Strings(list)) => list.last().cloned(),
+        _ => None,
+    };
+    let similar = |kind| context(kind).map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
+            let similar = similar(ContextKind::SuggestedSubcommand);
+            format!("no command {name:?}: No help topic for '{name}'{similar}")
+        }
+        ErrorKind::UnknownArgument => {
+            let name = context(ContextKind::InvalidArg).unwrap_or_default();
+            let what = if name.starts_with('-') { "unknown option" } else { "one argument too many:" };
+            format!("{what} {name:?}{}", similar(ContextKind::SuggestedArg))
+        }
+        ErrorKind::MissingRequiredArgument => match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::Strings(names)) => format!("missing: {}", names.join(", ")),
+            _ => "an argument is missing".to_owned(),
+        },
+        _ => flattened(error),
+    }
+}
+
+/// clap's own words, which it spreads over several lines.
+fn flattened(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let lines =
+        rendered.lines().take_while(|line| !line.starts_with("Usage") && !line.starts_with("For more"));
+    let text = lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    text.strip_prefix("error: ").unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

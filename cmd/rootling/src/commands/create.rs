@@ -45,26 +45,47 @@ pub(crate) fn check_preserved(command: &Command) -> Result<()> {
 }
 
 fn options(global: &Global, args: &args::Create) -> Result<CreateOptions> {
-    let absolute = |path: &PathBuf| std::path::absolute(path).map_err(Error::from);
     Ok(CreateOptions {
-        id: parse_id(&args.id.id)?,
-        bundle: bundle_path(args.bundle.as_deref())?,
         pid_file: args.pid_file.as_ref().map(absolute).transpose()?,
         console_socket: args.console_socket.as_ref().map(absolute).transpose()?,
         pidfd_socket: args.pidfd_socket.as_ref().map(absolute).transpose()?,
         no_pivot: args.no_pivot,
         no_new_keyring: args.no_new_keyring,
         preserve_fds: args.preserve_fds,
+        ignore_cgroup_limits: args.ignore_cgroup_limits,
+        strict: args.strict,
+        no_adapt: args.no_adapt,
+        map_owner: args.userns_remap.clone(),
+        ..options_of(global, &args.id.id, args.bundle.as_deref())?
+    })
+}
+
+/// A path that stays the same whatever the working directory is.
+pub(super) fn absolute(path: &PathBuf) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(Error::from)
+}
+
+/// The options of a container of this id and bundle, all others left out.
+pub(super) fn options_of(global: &Global, id: &str, bundle: Option<&Path>) -> Result<CreateOptions> {
+    Ok(CreateOptions {
+        id: parse_id(id)?,
+        bundle: bundle_path(bundle)?,
+        pid_file: None,
+        console_socket: None,
+        pidfd_socket: None,
+        no_pivot: false,
+        no_new_keyring: false,
+        preserve_fds: 0,
         cgroup_driver: driver(global),
         rootless: match global.rootless {
             Rootless::Auto => None,
             Rootless::True => Some(true),
             Rootless::False => Some(false),
         },
-        ignore_cgroup_limits: args.ignore_cgroup_limits,
-        strict: args.strict,
-        no_adapt: args.no_adapt,
-        map_owner: args.userns_remap.clone(),
+        ignore_cgroup_limits: false,
+        strict: false,
+        no_adapt: false,
+        map_owner: None,
         seccomp_cache: roots::seccomp_cache(),
     })
 }

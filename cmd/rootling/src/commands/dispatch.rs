@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Result};
 
-use super::{adapt, create, doctor, exec, list, spec, state};
+use super::{adapt, checkpoint, create, doctor, exec, features, list, manual, spec, state};
 use crate::args::{Cli, Command};
 use crate::roots;
 
@@ -29,6 +29,12 @@ pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
         Command::Spec(args) => spec::spec(args)?,
         Command::Adapt(args) => adapt::adapt(global, args)?,
         Command::Doctor(args) => return doctor::doctor(args),
+        Command::Checkpoint(args) => checkpoint::checkpoint(global, args)?,
+        Command::Restore(args) => return checkpoint::restore(global, args),
+        Command::Features(_) => features::features()?,
+        Command::Help(args) => manual::help(args)?,
+        Command::Man(args) => manual::man(args)?,
+        Command::Completion(args) => manual::completion(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

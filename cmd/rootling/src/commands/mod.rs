@@ -1,10 +1,13 @@
 //! One module a command: from its arguments to a call of the runtime.
 mod adapt;
+mod checkpoint;
 mod create;
 mod dispatch;
 mod doctor;
 mod exec;
+mod features;
 mod list;
+mod manual;
 mod spec;
 mod state;
 

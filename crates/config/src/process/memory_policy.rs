@@ -4,6 +4,24 @@ use oci_spec::runtime::{LinuxMemoryPolicy, MemoryPolicyFlagType, MemoryPolicyMod
 
 use super::affinity::{self, ListError, NumberSet};
 
+/// Every mode, in alphabetical order.
+pub const MODES: [MemoryPolicyModeType; 7] = [
+    MemoryPolicyModeType::MpolBind,
+    MemoryPolicyModeType::MpolDefault,
+    MemoryPolicyModeType::MpolInterleave,
+    MemoryPolicyModeType::MpolLocal,
+    MemoryPolicyModeType::MpolPreferred,
+    MemoryPolicyModeType::MpolPreferredMany,
+    MemoryPolicyModeType::MpolWeightedInterleave,
+];
+
+/// Every flag, in alphabetical order.
+pub const FLAGS: [MemoryPolicyFlagType; 3] = [
+    MemoryPolicyFlagType::MpolFNumaBalancing,
+    MemoryPolicyFlagType::MpolFRelativeNodes,
+    MemoryPolicyFlagType::MpolFStaticNodes,
+];
+
 /// The arguments of `set_mempolicy(2)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryPolicy {

@@ -114,6 +114,24 @@ fn flags(profile: &LinuxSeccomp, notify: bool) -> Result<u32, SeccompError> {
     Ok(flags)
 }
 
+/// The version of libseccomp.
+pub fn library_version() -> Option<String> {
+    libseccomp::ScmpVersion::current().ok().map(|version| version.to_string())
+}
+
+/// Those of [`super::FLAGS`] that can be used on the running kernel.
+pub fn supported_flags() -> Vec<String> {
+    let works = |name: &str| {
+        let flag = serde_json::from_value(serde_json::Value::from(name));
+        flag.is_ok_and(|flag: LinuxSeccompFilterFlag| {
+            let mut profile = LinuxSeccomp::default();
+            profile.set_flags(Some(vec![flag]));
+            flags(&profile, true).is_ok()
+        })
+    };
+    super::FLAGS.iter().filter(|name| works(name)).map(|&name| name.to_owned()).collect()
+}
+
 fn since(flag: LinuxSeccompFilterFlag, needed: (u32, u32), since: &'static str) -> Result<(), SeccompError> {
     let name = rustix::system::uname();
     let release = name.release().to_string_lossy();

@@ -14,7 +14,7 @@ mod names;
 mod profile;
 
 pub use self::cache::load_or_compile;
-pub use self::compile::{Program, compile};
+pub use self::compile::{Program, compile, library_version, supported_flags};
 pub use self::names::{ACTIONS, ARCHITECTURES, FLAGS, OPERATORS};
 pub use self::profile::{SeccompError, check, is_off, notifies};
 

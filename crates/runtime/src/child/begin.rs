@@ -44,6 +44,7 @@ pub(crate) fn run(context: &Rc<ChildContext>) -> ! {
 fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result<()> {
     reset_signals()?;
     die_with_runtime()?;
+    tracing::debug!("child process in init()");
     let plan = &context.plan;
     make_namespaces(plan)?;
     let sources = Sources::new(plan, channel);

@@ -66,6 +66,10 @@ pub(super) fn run(
     program::verify_cwd(&finish.process.cwd)?;
     let path = program::find(&finish.process.args, &env)?;
     process::give_up_privileges(&finish.process, channel)?;
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        // By way of the runtime: standard error may be the container's terminal by now.
+        channel.send(&FromChild::Debug("init: closing the pipe to signal completion".into()))?;
+    }
     channel.send(&FromChild::Ready)?;
     let Some(ToChild::Commit { start }) = channel.receive()? else { sys::exec::exit_now(1) };
     // The container is recorded: it no longer ends with the runtime.

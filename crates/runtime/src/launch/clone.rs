@@ -29,6 +29,11 @@ pub(super) fn clone_init(
 ) -> Result<(Init, bool)> {
     let cgroup = cgroup.map(AsRawFd::as_raw_fd);
     let namespaces = own_flags(&plan.namespaces);
+    // The words of runc for the moments that are the same, here and in the child: logs are searched for them.
+    tracing::debug!(
+        "nsexec container setup: clone3 with namespaces {namespaces:#x}{}",
+        if join::needed(&plan.namespaces) { ", by a process that joins others first" } else { "" }
+    );
     if !join::needed(&plan.namespaces) {
         return match clone_into(CloneOptions { namespaces, cgroup, sibling: false }, plan)? {
             (Cloned::Parent { pid, pidfd }, inside) => Ok((Init { pid, pidfd }, inside)),

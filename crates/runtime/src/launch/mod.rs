@@ -10,6 +10,6 @@ mod sources;
 pub(crate) mod terminal;
 
 pub(crate) use maps::write_of as write_maps_of;
-pub(crate) use parent::{How, Launch, Launched, raise_rlimits, write_pid_file};
+pub(crate) use parent::{How, Launch, Launched, new_record, raise_rlimits, write_pid_file};
 pub(crate) use signals::{Signals, reset as reset_signals};
 pub(crate) use sockets::send_fd;

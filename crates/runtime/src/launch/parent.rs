@@ -320,6 +320,10 @@ impl Launch {
                 warn(text);
                 Ok(())
             }
+            FromChild::Debug(text) => {
+                tracing::debug!("{text}");
+                Ok(())
+            }
             FromChild::SeccompListener(fd) => self.pass_listener(fd),
             FromChild::NeedsSource(index) => self.pass_source(index),
             FromChild::Ready
@@ -455,7 +459,8 @@ pub(crate) fn raise_rlimits(pid: i32, rlimits: &[(u32, u64, u64)]) -> Result<()>
     Ok(())
 }
 
-fn new_record(plan: &Plan) -> Record {
+/// The record of a container that has no process yet.
+pub(crate) fn new_record(plan: &Plan) -> Record {
     let later = plan.hooks.clone().filter(|h| h.poststart().is_some() || h.poststop().is_some());
     Record {
         oci_version: plan.oci_version.clone(),

@@ -73,7 +73,7 @@ fn poststart(record: &Record) -> Result<()> {
 }
 
 /// After the end of a container in the foreground; what fails is logged and does not hide its exit code.
-fn clean_up(launched: &Launched) {
+pub(super) fn clean_up(launched: &Launched) {
     if let Err(error) = super::delete::remove_ended(&launched.slot, &launched.record) {
         tracing::warn!("{}", chain(&error));
     }

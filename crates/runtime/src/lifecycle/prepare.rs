@@ -56,6 +56,14 @@ pub(super) fn plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
 
 fn make_plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
     sys::memory::release_code();
+    let plan = plan_without_copy(options, warn)?;
+    self_exe::protect(plan.maps.as_ref().map(|m| (m.uid.as_slice(), m.gid.as_slice())))?;
+    sys::memory::release_code();
+    Ok(plan)
+}
+
+/// The same for a container into which no process of ours goes, so that it cannot reach our program.
+pub(super) fn plan_without_copy(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
     let loaded = load_bundle(&options.bundle)?;
     loaded.warnings.into_iter().for_each(&mut *warn);
     let mut spec = loaded.spec;
@@ -71,8 +79,5 @@ fn make_plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
         }
     }
     validate::spec(&spec).map_err(|e| Error::invalid(chain(&e)))?;
-    let plan = Plan::new(spec, &host, options, warn)?;
-    self_exe::protect(plan.maps.as_ref().map(|m| (m.uid.as_slice(), m.gid.as_slice())))?;
-    sys::memory::release_code();
-    Ok(plan)
+    Plan::new(spec, &host, options, warn)
 }

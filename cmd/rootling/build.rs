@@ -1,0 +1,26 @@
+//! Notes the commit that the program is built from.
+
+use std::process::Command;
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=ROOTLING_COMMIT");
+    // HEAD moves with a checkout, its log with a commit as well.
+    for path in ["HEAD", "logs/HEAD"] {
+        if let Some(path) = git(&["rev-parse", "--path-format=absolute", "--git-path", path]) {
+            println!("cargo:rerun-if-changed={path}");
+        }
+    }
+    // Outside of a checkout whoever packages it may say.
+    let said = std::env::var("ROOTLING_COMMIT").ok().filter(|commit| !commit.is_empty());
+    if let Some(commit) = said.or_else(|| git(&["describe", "--always", "--long", "--dirty", "--abbrev=12"]))
+    {
+        println!("cargo:rustc-env=ROOTLING_COMMIT={commit}");
+    }
+}
+
+/// What git says, if it is there and this is a checkout.
+fn git(args: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (!text.is_empty()).then_some(text)
+}

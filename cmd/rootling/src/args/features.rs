@@ -1,0 +1,6 @@
+//! `features`, which takes nothing.
+
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(crate) struct Features {}

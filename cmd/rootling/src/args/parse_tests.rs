@@ -1,0 +1,93 @@
+use super::*;
+use crate::args::Spec;
+
+fn parsed(line: &str) -> Cli {
+    parse(line.split(' ').map(OsString::from)).unwrap_or_else(|_| panic!("{line}"))
+}
+
+fn refused(line: &str) -> String {
+    let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+    message(&read(definition(COMMANDS), &args).expect_err(line))
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    whole("rootling").debug_assert();
+}
+
+#[test]
+fn global_options_are_taken_before_and_after_the_command() {
+    for line in ["rootling --root /r --systemd-cgroup state x", "rootling state --root /r x --systemd-cgroup"]
+    {
+        let cli = parsed(line);
+        assert_eq!(cli.global.root.as_deref(), Some(Path::new("/r")), "{line}");
+        assert!(cli.global.systemd_cgroup, "{line}");
+    }
+}
+
+#[test]
+fn spec_has_a_flag_named_as_the_global_option() {
+    assert!(matches!(parsed("rootling spec --rootless").command, Command::Spec(Spec { rootless: true, .. })));
+}
+
+#[test]
+fn the_value_of_an_option_may_be_the_name_of_a_command() {
+    let cli = parsed("rootling --root list state run");
+    assert_eq!(cli.global.root.as_deref(), Some(Path::new("list")));
+    assert_eq!((cli.command.name(), cli.command.id()), ("state", Some("run")));
+    assert_eq!(parsed("rootling ls -q").command.name(), "list");
+}
+
+#[test]
+fn values_of_rootless_are_those_of_runc() {
+    use crate::args::Rootless::{self, Auto, False, True};
+    let value = |line: &str| -> Rootless { parsed(line).global.rootless };
+    for (word, expected) in [
+        ("true", True),
+        ("TRUE", True),
+        ("1", True),
+        ("t", True),
+        ("false", False),
+        ("0", False),
+        ("auto", Auto),
+    ] {
+        assert_eq!(value(&format!("rootling --rootless={word} list")), expected, "{word}");
+        assert_eq!(value(&format!("rootling --rootless {word} list")), expected, "{word}");
+    }
+}
+
+#[test]
+fn the_last_of_an_option_given_twice_counts() {
+    assert_eq!(parsed("rootling --root a list --root b").global.root.as_deref(), Some(Path::new("b")));
+    assert_eq!(parsed("rootling --debug --debug list").command.name(), "list");
+}
+
+#[test]
+fn one_dash_is_enough_for_a_long_option() {
+    let cli = parsed("rootling -root /r -debug list -quiet=true");
+    assert_eq!((cli.global.root.as_deref(), cli.global.debug), (Some(Path::new("/r")), true));
+    assert!(matches!(cli.command, Command::List(crate::args::List { quiet: true, .. })));
+}
+
+#[test]
+fn what_is_misspelt_is_named_with_what_is_like_it() {
+    for (line, expected) in [
+        ("rootling strat", "no command \"strat\": No help topic for 'strat' (did you mean \"start\"?)"),
+        ("rootling list --quite", "unknown option \"--quite\" (did you mean \"--quiet\"?)"),
+        ("rootling state", "missing: <CONTAINER-ID>"),
+        ("rootling state a b", "one argument too many: \"b\""),
+    ] {
+        assert_eq!(refused(line), expected, "{line}");
+    }
+    assert!(refused("rootling --log-format xml list").contains("invalid log-format: xml"));
+}
+
+#[test]
+fn help_begins_with_the_name_and_groups_the_commands() {
+    let whole = help_text("runc", None).unwrap();
+    assert!(whole.starts_with("NAME:\n   runc - Open Container Initiative runtime"), "{whole}");
+    assert!(whole.contains("\nLIFE OF A CONTAINER:\n   run "), "{whole}");
+    let list = help_text("runc", Some("list")).unwrap();
+    assert!(list.starts_with("NAME:\n   runc list - "), "{list}");
+    assert!(list.contains("--quiet") && !list.contains("--systemd-cgroup"), "{list}");
+}

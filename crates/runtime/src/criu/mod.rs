@@ -1,0 +1,10 @@
+//! Checkpoint and restore, which criu(8) does: its protocol, its options, and the mounts that it has to be
+//! told of.
+mod mounts;
+mod options;
+mod session;
+
+pub(crate) use mounts::{external, make_mountpoints, sources};
+pub use options::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
+pub(crate) use options::{config_file, directory, namespace_key};
+pub(crate) use session::{Notice, Session, explained};

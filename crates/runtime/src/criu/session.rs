@@ -1,0 +1,287 @@
+//! A `criu swrk`, which gets one request after the other by a socket; criu.org, "RPC".
+
+use std::io::{IoSliceMut, Read, Seek};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg, socketpair,
+};
+use protobuf::{Message, MessageField};
+use rust_criu::rust_criu_protobuf::rpc::{Criu_features, Criu_opts, Criu_req, Criu_req_type, Criu_resp};
+
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::launch::Signals;
+use crate::sys;
+
+/// The oldest release that knows external pid namespaces and sends all that we wait for.
+const OLDEST: (i32, i32) = (3, 15);
+/// The longest answer.
+const LIMIT: usize = 64 * 1024;
+
+/// Something that CRIU says while it works.
+pub(crate) struct Notice {
+    /// Which moment: criu.org, "Action scripts".
+    pub(crate) name: String,
+    /// The process that it is about.
+    pub(crate) pid: i32,
+    /// What comes with it.
+    pub(crate) fd: Option<OwnedFd>,
+}
+
+/// A running CRIU. Killed when dropped before its end.
+pub(crate) struct Session {
+    socket: OwnedFd,
+    child: Child,
+    /// What it writes to standard error, where that is not the container's.
+    complaint: Option<std::fs::File>,
+}
+
+impl Session {
+    /// Starts CRIU. With `container_streams` it gets our standard streams, for the container.
+    pub(crate) fn start(program: &Path, container_streams: bool) -> Result<Self> {
+        let (socket, theirs) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                .context(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
+        let mut command = Command::new(program);
+        let mut complaint = None;
+        if !container_streams {
+            let file = memfd_create(c"criu", MemFdCreateFlag::MFD_CLOEXEC).context(|| "memfd_create")?;
+            let file = std::fs::File::from(file);
+            let copy = file.try_clone().context(|| "dup")?;
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(copy);
+            complaint = Some(file);
+        }
+        sys::fds::keep_on_exec(theirs.as_raw_fd()).context(|| "fcntl(F_SETFD)")?;
+        let child = command.arg("swrk").arg(theirs.as_raw_fd().to_string()).spawn();
+        let child = child.map_err(|e| {
+            let error = Error::from(e).wrap(format!("start {program:?}"));
+            error.remedy("install CRIU (package criu), or name the program with --criu")
+        })?;
+        Ok(Self { socket, child, complaint })
+    }
+
+    /// Asks for the release and refuses one that is too old.
+    pub(crate) fn check_release(program: &Path) -> Result<()> {
+        let mut session = Self::start(program, false)?;
+        let request = request(Criu_req_type::VERSION);
+        let answer = session.ask(&request, None, &mut |_| Ok(()))?;
+        let (major, minor) = (answer.version.major_number(), answer.version.minor_number());
+        tracing::debug!("Using CRIU {major}.{minor}");
+        if (major, minor) < OLDEST {
+            let (old_major, old_minor) = OLDEST;
+            return Err(Error::invalid(format!(
+                "{program:?} is CRIU {major}.{minor}, and {old_major}.{old_minor} or newer is needed: install it, or \
+                 name another program with --criu"
+            )));
+        }
+        session.end()
+    }
+
+    /// Fails unless CRIU and the kernel can track memory changes, or move pages lazily.
+    pub(crate) fn check_features(program: &Path, mem_track: bool, lazy_pages: bool) -> Result<()> {
+        let mut session = Self::start(program, false)?;
+        let mut request = request(Criu_req_type::FEATURE_CHECK);
+        let features = Criu_features {
+            mem_track: mem_track.then_some(true),
+            lazy_pages: lazy_pages.then_some(true),
+            ..Criu_features::default()
+        };
+        request.features = MessageField::some(features);
+        let found = session.ask(&request, None, &mut |_| Ok(()))?.features;
+        for (wanted, found, what) in [
+            (mem_track, found.mem_track(), "--pre-dump needs a kernel with soft-dirty memory tracking"),
+            (lazy_pages, found.lazy_pages(), "--lazy-pages needs a kernel with userfaultfd(2)"),
+        ] {
+            if wanted && !found {
+                return Err(Error::invalid(format!("{what}, see `criu check`")));
+            }
+        }
+        session.end()
+    }
+
+    /// CRIU's own process.
+    pub(crate) fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// Has it do something, and hands what it says meanwhile to `notice`. One of `signals` that asks for
+    /// the end ends the wait.
+    pub(crate) fn perform(
+        &mut self,
+        kind: Criu_req_type,
+        options: Criu_opts,
+        signals: Option<&mut Signals>,
+        notice: &mut dyn FnMut(Notice) -> Result<()>,
+    ) -> Result<Criu_resp> {
+        let mut request = request(kind);
+        tracing::debug!("Using CRIU in {kind:?} mode: {options}");
+        request.opts = MessageField::some(options);
+        self.ask(&request, signals, notice)
+    }
+
+    fn ask(
+        &mut self,
+        asked: &Criu_req,
+        mut signals: Option<&mut Signals>,
+        notice: &mut dyn FnMut(Notice) -> Result<()>,
+    ) -> Result<Criu_resp> {
+        self.send(asked)?;
+        loop {
+            self.wait(signals.as_deref_mut())?;
+            let (answer, fd) = self.receive()?;
+            let kind = answer.type_();
+            if !answer.success() {
+                let errno = answer.cr_errno();
+                let why = if errno == 0 { String::new() } else { format!(": {}", Errno::from_raw(errno)) };
+                let text =
+                    if answer.has_cr_errmsg() { format!(": {}", answer.cr_errmsg().trim()) } else { why };
+                return Err(Error::system(format!("criu failed: type {kind:?}{text}")));
+            }
+            if kind != Criu_req_type::NOTIFY {
+                return Ok(answer);
+            }
+            let name = answer.notify.script().to_owned();
+            tracing::debug!("notify: {name}");
+            notice(Notice { name, pid: answer.notify.pid(), fd })?;
+            let mut reply = request(Criu_req_type::NOTIFY);
+            reply.notify_success = Some(true);
+            self.send(&reply)?;
+        }
+    }
+
+    fn send(&mut self, request: &Criu_req) -> Result<()> {
+        let bytes = request.write_to_bytes().map_err(|e| Error::system(e.to_string()))?;
+        match nix::sys::socket::send(self.socket.as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL) {
+            Err(_) => Err(self.early_end()),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn wait(&self, signals: Option<&mut Signals>) -> Result<()> {
+        let Some(signals) = signals else { return Ok(()) };
+        loop {
+            let ready = {
+                let mut fds = [
+                    PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
+                    PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+                ];
+                match poll(&mut fds, PollTimeout::NONE) {
+                    Err(Errno::EINTR) => continue,
+                    other => other.context(|| "poll")?,
+                };
+                fds[0].any().unwrap_or(false)
+            };
+            while let Some((number, _)) = signals.next()? {
+                if Signals::is_end(number) {
+                    return Err(crate::launch::events::interrupted(number, "the container"));
+                }
+            }
+            if ready {
+                return Ok(());
+            }
+        }
+    }
+
+    fn receive(&mut self) -> Result<(Criu_resp, Option<OwnedFd>)> {
+        let mut buffer = vec![0u8; LIMIT];
+        let mut space = nix::cmsg_space!([RawFd; 1]);
+        let (length, fd) = loop {
+            let mut parts = [IoSliceMut::new(&mut buffer)];
+            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+            match recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut parts, Some(&mut space), flags) {
+                Err(Errno::EINTR) => {}
+                Err(Errno::ECONNRESET) => break (0, None),
+                result => {
+                    let message = result.context(|| "receive from criu")?;
+                    let fd = message.cmsgs().ok().and_then(|mut all| {
+                        all.find_map(|m| match m {
+                            ControlMessageOwned::ScmRights(fds) => fds.first().copied().map(sys::fds::adopt),
+                            _ => None,
+                        })
+                    });
+                    break (message.bytes, fd);
+                }
+            }
+        };
+        if length == 0 {
+            return Err(self.early_end());
+        }
+        let answer = Criu_resp::parse_from_bytes(&buffer[..length]);
+        answer.map(|answer| (answer, fd)).map_err(|e| Error::system(format!("answer of criu: {e}")))
+    }
+
+    /// It ended without an answer: what it has left on standard error.
+    fn early_end(&mut self) -> Error {
+        let how = self.child.wait().map(|status| format!(" ({status})")).unwrap_or_default();
+        let mut text = String::new();
+        if let Some(file) = &mut self.complaint {
+            let _ = file.rewind();
+            let _ = file.take(LIMIT as u64).read_to_string(&mut text);
+        }
+        let line =
+            text.lines().rfind(|line| !line.trim().is_empty()).map(|line| format!(": {}", line.trim()));
+        Error::system(format!("criu ended without an answer{how}{}", line.unwrap_or_default()))
+            .remedy("`criu check` tells whether it works on this kernel")
+    }
+
+    /// Waits for its end, after the last answer.
+    pub(crate) fn end(mut self) -> Result<()> {
+        let _ = nix::sys::socket::shutdown(self.socket.as_raw_fd(), nix::sys::socket::Shutdown::Write);
+        self.child.wait().map(drop).context(|| "wait for criu")
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn request(kind: Criu_req_type) -> Criu_req {
+    Criu_req { type_: Some(kind.into()), ..Criu_req::default() }
+}
+
+/// The failure in the words of CRIU's log, which say more than its answer.
+pub(crate) fn explained(error: Error, log: &Path) -> Error {
+    if matches!(error.kind(), ErrorKind::Interrupted(_)) {
+        return error;
+    }
+    let text = std::fs::read(log).unwrap_or_default();
+    match reason(&String::from_utf8_lossy(&text)) {
+        Some(reason) => {
+            Error::new(error.kind(), format!("criu failed: {reason}; {} has the rest", log.display()))
+        }
+        None => error,
+    }
+}
+
+/// The last error of its own that CRIU logged before it gave up: `(SECONDS) Error (FILE:LINE): TEXT`.
+fn reason(log: &str) -> Option<&str> {
+    let said = |line| str::split_once(line, ") Error (")?.1.split_once("): ").map(|(_, text)| text.trim());
+    // What it says of any failure, and of any program that it has run.
+    let general = |text: &str| text.ends_with("FAILED.") || text.starts_with("exited, ");
+    log.lines().filter_map(said).filter(|text| !general(text)).last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_the_last_error_that_says_something() {
+        let log = "(00.04) Error (criu/util.c:1534): rlimit: Can't setup RLIMIT_NOFILE for self\n\
+                   (00.15) Error (criu/net.c:3332): net: Locking network failed\n\
+                   (00.15) Error (criu/util.c:657): exited, status=1\n\
+                   (00.16) Error (criu/cr-dump.c:2128): Dumping FAILED.\n";
+        assert_eq!(reason(log), Some("net: Locking network failed"));
+        assert_eq!(reason("(00.04) Warn  (criu/x.c:1): Error\n"), None);
+    }
+}

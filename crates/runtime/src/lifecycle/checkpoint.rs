@@ -1,0 +1,208 @@
+//! `checkpoint`.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use oci_spec::runtime::LinuxNamespaceType;
+use protobuf::MessageField;
+use rootling_config::id::ContainerId;
+use rootling_config::{load, namespaces};
+use rootling_rootless::host::Host;
+use rust_criu::rust_criu_protobuf::rpc::{Criu_opts, Criu_page_server_info, Criu_req_type, Ext_mount_map};
+
+use super::delete;
+use crate::criu::{self, CheckpointOptions, Notice, Session};
+use crate::error::{Context, Error, ErrorKind, Result, chain};
+use crate::state::{Record, Status};
+use crate::store::Store;
+use crate::sys;
+
+/// What the standard streams of the first process were, for the restore. The name is runc's.
+pub(super) const DESCRIPTORS: &str = "descriptors.json";
+const LOG: &str = "dump.log";
+/// How long the processes may take to end, once CRIU has killed them.
+const END_MS: u16 = 10_000;
+
+/// Saves the processes of a container, and removes it unless it is to go on running.
+pub fn checkpoint(store: &Store, id: &ContainerId, options: &CheckpointOptions) -> Result<()> {
+    let slot = store.open(id)?;
+    let record = slot.read()?;
+    let status = slot.status(&record);
+    let init = match (record.init, status) {
+        (Some(init), Status::Running | Status::Paused) => init,
+        _ => {
+            return Err(Error::new(
+                ErrorKind::WrongState,
+                format!("Container cannot be checkpointed in {status} state; it has to run"),
+            ));
+        }
+    };
+    let images = criu::directory(&options.criu.images, "--image-path")?;
+    check_parent(options)?;
+    let program = &options.criu.program;
+    Session::check_release(program)?;
+    if options.pre_dump || options.lazy_pages() {
+        Session::check_features(program, options.pre_dump, options.lazy_pages())?;
+    }
+    let status_fd = options.status_fd.filter(|_| options.lazy_pages()).map(writable).transpose()?;
+    let mut message = message(options, &record, init.pid, &images)?;
+    let _work = options.criu.set_work_dir(&mut message)?;
+    if !options.pre_dump {
+        add_external_mounts(&mut message, init.pid)?;
+        save_descriptors(init.pid, &options.criu.images)?;
+    }
+    dump(options, message, status_fd)?;
+    if options.leave_running || options.pre_dump {
+        return Ok(());
+    }
+    if !init.wait_for_end(END_MS)? {
+        return Err(Error::system(format!("process {} runs on after its checkpoint", init.pid)));
+    }
+    // The images are complete: what is left of the container is a warning, as with runc.
+    if let Err(error) = delete::remove_ended(&slot, &record) {
+        tracing::warn!("{}", chain(&error));
+    }
+    Ok(())
+}
+
+impl CheckpointOptions {
+    fn lazy_pages(&self) -> bool {
+        self.criu.lazy_pages
+    }
+}
+
+fn check_parent(options: &CheckpointOptions) -> Result<()> {
+    let Some(parent) = &options.parent else { return Ok(()) };
+    if parent.is_absolute() {
+        return Err(Error::invalid(format!(
+            "--parent-path {parent:?}: --parent-path must be relative, to --image-path"
+        )));
+    }
+    let real = options.criu.images.join(parent);
+    let is_dir = std::fs::metadata(&real).context(|| format!("invalid --parent-path: {real:?}"))?.is_dir();
+    if is_dir {
+        Ok(())
+    } else {
+        Err(Error::invalid(format!("invalid --parent-path: {real:?} is not a directory")))
+    }
+}
+
+/// The descriptor that is told when the pages can be fetched; it has to be the caller's, open for writing.
+fn writable(fd: i32) -> Result<i32> {
+    let flags = fcntl(fd, FcntlArg::F_GETFL).context(|| format!("invalid --status-fd argument {fd}"))?;
+    let mode = OFlag::from_bits_truncate(flags) & OFlag::O_ACCMODE;
+    if fd > 2 && mode != OFlag::O_RDONLY {
+        return Ok(fd);
+    }
+    Err(Error::invalid(format!(
+        "invalid --status-fd argument {fd}: not writable; pass one from 3 on, open for writing"
+    )))
+}
+
+fn message(options: &CheckpointOptions, record: &Record, pid: i32, images: &File) -> Result<Criu_opts> {
+    let mut message = options.criu.message(LOG);
+    message.images_dir_fd = Some(images.as_raw_fd());
+    message.root = Some(record.rootfs.to_string_lossy().into_owned());
+    message.pid = Some(pid);
+    message.leave_running = Some(options.leave_running);
+    message.tcp_skip_in_flight = Some(options.tcp_skip_in_flight);
+    message.link_remap = Some(options.link_remap);
+    message.config_file = criu::config_file(&record.annotations);
+    message.freeze_cgroup = freezer(record);
+    if let Some(parent) = &options.parent {
+        message.parent_img = Some(parent.to_string_lossy().into_owned());
+        message.track_mem = Some(true);
+    }
+    if options.pre_dump {
+        message.track_mem = Some(true);
+    }
+    if let Some((address, port)) = &options.page_server {
+        let mut server = Criu_page_server_info::new();
+        server.set_address(address.clone());
+        server.set_port(i32::from(*port));
+        message.ps = MessageField::some(server);
+    }
+    if is_unprivileged() {
+        message.unprivileged = Some(true);
+    }
+    let loaded = load::bundle(&record.bundle).map_err(|e| Error::invalid(chain(&e)))?;
+    let set = namespaces::set(&loaded.spec).map_err(|e| Error::invalid(chain(&e)))?;
+    for kind in [LinuxNamespaceType::Network, LinuxNamespaceType::Pid] {
+        // CRIU shall not save what was made outside, but only its name.
+        if let Some(path) = set.get(kind).path() {
+            let inode = std::fs::metadata(path).context(|| format!("{path:?}"))?.ino();
+            message.external.push(format!(
+                "{}[{inode}]:{}",
+                namespaces::proc_name(kind),
+                criu::namespace_key(kind)
+            ));
+        }
+    }
+    Ok(message)
+}
+
+/// Whether CRIU has to do without root.
+pub(super) fn is_unprivileged() -> bool {
+    let host = Host::probe();
+    host.is_ordinary_user() || host.in_user_namespace()
+}
+
+/// CRIU stops the processes by their cgroup, where there is one; by ptrace(2) otherwise.
+fn freezer(record: &Record) -> Option<String> {
+    let mut paths = record.cgroup.paths();
+    paths.remove("").or_else(|| paths.remove("freezer"))
+}
+
+fn add_external_mounts(message: &mut Criu_opts, pid: i32) -> Result<()> {
+    for (point, name) in criu::external(pid)? {
+        let mut map = Ext_mount_map::new();
+        map.set_key(point);
+        map.set_val(name);
+        message.ext_mnt.push(map);
+    }
+    Ok(())
+}
+
+/// Writes down what the standard streams are, since the pipes among them are the outside's.
+fn save_descriptors(pid: i32, images: &Path) -> Result<()> {
+    let link = |fd: i32| match std::fs::read_link(format!("/proc/{pid}/fd/{fd}")) {
+        Ok(path) => path.to_string_lossy().into_owned(),
+        Err(_) => "/dev/null".to_owned(),
+    };
+    let path = images.join(DESCRIPTORS);
+    let text = serde_json::to_vec(&[link(0), link(1), link(2)]).map_err(|e| Error::system(e.to_string()))?;
+    std::fs::write(&path, text).context(|| format!("write({path:?})"))
+}
+
+fn dump(options: &CheckpointOptions, message: Criu_opts, status_fd: Option<i32>) -> Result<()> {
+    let mut session = Session::start(&options.criu.program, false)?;
+    let kind = if options.pre_dump { Criu_req_type::PRE_DUMP } else { Criu_req_type::DUMP };
+    let mut status_fd = status_fd.map(sys::fds::adopt).map(File::from);
+    let mut notice = |notice: Notice| {
+        if notice.name == "status-ready"
+            && let Some(mut file) = status_fd.take()
+        {
+            use std::io::Write as _;
+            file.write_all(&[0]).context(|| "--status-fd: write")?;
+        }
+        Ok(())
+    };
+    let result = session.perform(kind, message, None, &mut notice);
+    result.map_err(|e| failed(criu::explained(e, &options.criu.log(LOG))))?;
+    // After a pre-dump it waits for the dump, which another process asks for.
+    if options.pre_dump { Ok(()) } else { session.end() }
+}
+
+/// The failure, with what an ordinary user lacks.
+pub(super) fn failed(error: Error) -> Error {
+    if !is_unprivileged() {
+        return error;
+    }
+    error.remedy(
+        "CRIU needs root for the namespaces of a container: run it as root (CAP_CHECKPOINT_RESTORE, as of \
+         `setcap cap_checkpoint_restore+eip` on criu, is enough for processes without namespaces only)",
+    )
+}

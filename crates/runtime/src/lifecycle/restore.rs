@@ -1,0 +1,308 @@
+//! `restore`.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
+use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
+use rootling_cgroup::Cgroup;
+use rootling_config::namespaces::proc_name;
+use rust_criu::rust_criu_protobuf::rpc::{
+    Cgroup_root, Criu_opts, Criu_req_type, Ext_mount_map, Inherit_fd, Join_namespace,
+};
+
+use super::checkpoint::{DESCRIPTORS, failed, is_unprivileged};
+use super::create::{RunOptions, clean_up};
+use super::prepare::{Warn, plan_without_copy};
+use crate::criu::{self, Notice, RestoreOptions, Session};
+use crate::error::{Context, Error, Result, chain};
+use crate::foreground;
+use crate::hooks::{self, HookState, Setting};
+use crate::launch::terminal::{self, TerminalPath};
+use crate::launch::{Launched, Signals, new_record, send_fd, write_pid_file};
+use crate::plan::{CreateOptions, Plan};
+use crate::process::ProcessRef;
+use crate::state::{Record, Status};
+use crate::store::{Slot, Store};
+use crate::sys;
+
+const LOG: &str = "restore.log";
+
+/// Makes a container from a checkpoint and, unless detached, waits for its end; its exit code.
+pub fn restore(
+    store: &Store,
+    options: &CreateOptions,
+    restore: &RestoreOptions,
+    run: RunOptions,
+    warn: Warn<'_>,
+) -> Result<i32> {
+    let plan = plan_without_copy(options, warn)?;
+    let images = &restore.criu.images;
+    let images = File::open(images).context(|| format!("--image-path {images:?}"))?;
+    let terminal = plan.finish.process.terminal;
+    let path = terminal::path(options.console_socket.as_deref(), terminal, run.detach)?;
+    Session::check_release(&restore.criu.program)?;
+    criu::make_mountpoints(&plan)?;
+    if !run.detach && !run.no_subreaper {
+        let _ = sys::process::set_subreaper();
+    }
+    let mut message = message(&plan, restore, &images)?;
+    let _work = restore.criu.set_work_dir(&mut message)?;
+    let kept = add_namespaces(&mut message, &plan)?;
+    add_descriptors(&mut message, restore)?;
+    // Before the signals are blocked, which it would inherit.
+    let session = start(&plan, restore)?;
+    drop(kept);
+    let signals = Signals::block()?;
+    let slot = store.create(&options.id)?;
+    let record = new_record(&plan);
+    let restoring =
+        Restoring { plan: &plan, slot, record, pidfd: None, terminal: None, pid_file: None, done: false };
+    let restored = restoring.perform(session, message, options, restore, signals, &path, warn);
+    let mut launched = restored?;
+    if run.detach {
+        return Ok(0);
+    }
+    let code = foreground::wait(foreground::Program {
+        pidfd: launched.pidfd.as_fd(),
+        signals: &mut launched.signals,
+        terminal: launched.terminal.take(),
+    });
+    if !run.keep {
+        clean_up(&launched);
+    }
+    code
+}
+
+fn message(plan: &Plan, restore: &RestoreOptions, images: &File) -> Result<Criu_opts> {
+    let mut message = restore.criu.message(LOG);
+    message.images_dir_fd = Some(images.as_raw_fd());
+    message.root = Some(plan.rootfs.to_string_lossy().into_owned());
+    message.evasive_devices = Some(true);
+    // The first process is to be our child, not CRIU's.
+    message.rst_sibling = Some(true);
+    message.config_file = criu::config_file(&plan.annotations);
+    message.lsm_profile.clone_from(&restore.lsm_profile);
+    message.lsm_mount_context.clone_from(&restore.lsm_mount_context);
+    if is_unprivileged() {
+        message.unprivileged = Some(true);
+    }
+    Ok(message)
+}
+
+/// Namespaces by path: those that CRIU has by descriptor stay open until it runs.
+fn add_namespaces(message: &mut Criu_opts, plan: &Plan) -> Result<Vec<File>> {
+    let mut kept = Vec::new();
+    for (kind, path) in plan.namespaces.joined() {
+        let file = File::open(path).context(|| format!("linux.namespaces: {path:?}"))?;
+        match kind {
+            LinuxNamespaceType::Network | LinuxNamespaceType::Pid => {
+                sys::fds::keep_on_exec(file.as_raw_fd()).context(|| "fcntl(F_SETFD)")?;
+                message.inherit_fd.push(inherited(criu::namespace_key(kind), file.as_raw_fd()));
+                kept.push(file);
+            }
+            LinuxNamespaceType::Cgroup => {
+                return Err(Error::invalid(format!(
+                    "linux.namespaces: CRIU cannot restore into the cgroup namespace {path:?}; leave its path out"
+                )));
+            }
+            other => {
+                let mut join = Join_namespace::new();
+                join.set_ns(proc_name(other).to_owned());
+                join.set_ns_file(path.to_string_lossy().into_owned());
+                message.join_ns.push(join);
+            }
+        }
+    }
+    Ok(kept)
+}
+
+fn inherited(key: String, fd: i32) -> Inherit_fd {
+    let mut entry = Inherit_fd::new();
+    entry.set_key(key);
+    entry.set_fd(fd);
+    entry
+}
+
+/// The standard streams that were pipes become ours.
+fn add_descriptors(message: &mut Criu_opts, restore: &RestoreOptions) -> Result<()> {
+    let path = restore.criu.images.join(DESCRIPTORS);
+    let what = || format!("{path:?}");
+    let text = std::fs::read(&path).context(what)?;
+    let names: Vec<String> =
+        serde_json::from_slice(&text).map_err(|e| Error::invalid(e.to_string()).wrap(what()))?;
+    let pipes = names.into_iter().enumerate().filter(|(_, name)| name.contains("pipe:"));
+    message.inherit_fd.extend(pipes.map(|(fd, name)| inherited(name, fd as i32)));
+    Ok(())
+}
+
+/// CRIU wants a root that is a mount. It gets one in a mount namespace of its own, so that nothing is left of
+/// it however the restore ends.
+fn start(plan: &Plan, restore: &RestoreOptions) -> Result<Session> {
+    let ours = File::open("/proc/self/ns/mnt").context(|| "open(/proc/self/ns/mnt)")?;
+    unshare(CloneFlags::CLONE_NEWNS).context(|| "unshare(CLONE_NEWNS)").map_err(failed)?;
+    let none = None::<&str>;
+    let started = mount(none, "/", none, MsFlags::MS_SLAVE | MsFlags::MS_REC, none)
+        .and_then(|()| {
+            mount(Some(&plan.rootfs), &plan.rootfs, none, MsFlags::MS_BIND | MsFlags::MS_REC, none)
+        })
+        .context(|| format!("bind {:?}", plan.rootfs))
+        .and_then(|()| Session::start(&restore.criu.program, true));
+    setns(ours, CloneFlags::CLONE_NEWNS).context(|| "setns(/proc/self/ns/mnt)")?;
+    started
+}
+
+/// A container that is being restored. Dropped before it is done, it undoes all that was made.
+struct Restoring<'a> {
+    plan: &'a Plan,
+    slot: Slot,
+    record: Record,
+    pidfd: Option<OwnedFd>,
+    terminal: Option<OwnedFd>,
+    pid_file: Option<PathBuf>,
+    done: bool,
+}
+
+impl Restoring<'_> {
+    #[allow(clippy::too_many_arguments)] // Each is of another owner, and used once.
+    fn perform(
+        mut self,
+        mut session: Session,
+        mut message: Criu_opts,
+        options: &CreateOptions,
+        restore: &RestoreOptions,
+        mut signals: Signals,
+        path: &TerminalPath,
+        warn: Warn<'_>,
+    ) -> Result<Launched> {
+        self.enter_cgroup(session.pid(), options, warn)?;
+        add_cgroup_roots(&mut message, session.pid(), &self.record)?;
+        self.add_external_mounts(&mut message)?;
+        let result = session.perform(Criu_req_type::RESTORE, message, Some(&mut signals), &mut |notice| {
+            self.notice(notice, path)
+        });
+        result.map_err(|e| failed(criu::explained(e, &restore.criu.log(LOG))))?;
+        session.end()?;
+        let pid = self.record.init.map_or(0, |init| init.pid);
+        if let Some(path) = &options.pid_file {
+            write_pid_file(path, pid)?;
+            self.pid_file = Some(path.clone());
+        }
+        let pidfd =
+            self.pidfd.take().ok_or_else(|| Error::system("criu has not said which process it restored"))?;
+        if let Some(socket) = &path.ours {
+            self.terminal = Some(foreground::receive_terminal(socket)?);
+        }
+        self.slot.unlock();
+        let slot = self.slot.try_clone()?;
+        self.done = true;
+        Ok(Launched { slot, record: self.record.clone(), pidfd, signals, terminal: self.terminal.take() })
+    }
+
+    /// Puts CRIU into the cgroup, and with it what it restores.
+    fn enter_cgroup(&mut self, criu: i32, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
+        let request = rootling_cgroup::Request {
+            id: self.plan.id.as_str(),
+            path: self.plan.cgroup_path.as_deref(),
+            driver: options.cgroup_driver,
+            resources: self.plan.resources.as_ref(),
+            rootless: self.plan.rootless,
+        };
+        let mut announced = None;
+        let (record, slot) = (&self.record, &self.slot);
+        self.record.cgroup = Cgroup::prepare_announced(&request, &mut |cgroup| {
+            announced = Some(slot.write(&Record { cgroup: cgroup.clone(), ..record.clone() }));
+        })?;
+        announced.unwrap_or(Ok(()))?;
+        if self.record.cgroup.is_none() {
+            return Ok(());
+        }
+        self.record.cgroup.annotate(&self.plan.annotations)?;
+        self.record.cgroup.attach(criu)?;
+        let none = LinuxResources::default();
+        let resources = self.plan.resources.as_ref().unwrap_or(&none);
+        self.record.cgroup.apply(resources)?.into_iter().for_each(warn);
+        Ok(())
+    }
+
+    fn add_external_mounts(&self, message: &mut Criu_opts) -> Result<()> {
+        for (name, source) in criu::sources(self.plan, &self.record.cgroup)? {
+            let mut map = Ext_mount_map::new();
+            map.set_key(name);
+            map.set_val(source);
+            message.ext_mnt.push(map);
+        }
+        Ok(())
+    }
+
+    fn notice(&mut self, notice: Notice, path: &TerminalPath) -> Result<()> {
+        match notice.name.as_str() {
+            "setup-namespaces" => {
+                let mut state = self.record.clone();
+                state.init = Some(ProcessRef { pid: notice.pid, start_time: 0 });
+                let state = HookState::of(&state, Status::Creating);
+                for (kind, list) in self.plan.runtime_hooks() {
+                    hooks::run(kind, list, &state, Setting::default())?;
+                }
+                Ok(())
+            }
+            "post-restore" => {
+                let pid = notice.pid;
+                self.record.init = Some(ProcessRef::of(pid)?);
+                self.pidfd = Some(sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?);
+                self.slot.write(&self.record)?;
+                self.slot.write_process(&self.plan.stored, self.plan.finish.process.seccomp.as_ref())
+            }
+            "orphan-pts-master" => match (notice.fd, &path.childs) {
+                (Some(master), Some(socket)) => send_fd(socket.as_fd(), b"/dev/ptmx", master.as_fd()),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+}
+
+/// CRIU restores processes below these, which are its own: proc_pid_cgroup(5).
+fn add_cgroup_roots(message: &mut Criu_opts, criu: i32, record: &Record) -> Result<()> {
+    if record.cgroup.is_none() {
+        return Ok(());
+    }
+    let path = format!("/proc/{criu}/cgroup");
+    let text = std::fs::read_to_string(&path).context(|| path.clone())?;
+    for line in text.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        if let (Some(controllers), Some(path)) = (fields.next(), fields.next()) {
+            let mut root = Cgroup_root::new();
+            if !controllers.is_empty() {
+                root.set_ctrl(controllers.to_owned());
+            }
+            root.set_path(path.to_owned());
+            message.cg_root.push(root);
+        }
+    }
+    Ok(())
+}
+
+impl Drop for Restoring<'_> {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        if let Some(pidfd) = &self.pidfd {
+            let _ = sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+            let _ = foreground::exit_code(pidfd.as_fd());
+        }
+        let _ = self.record.cgroup.kill_all(libc::SIGKILL);
+        if let Err(error) = self.record.cgroup.remove() {
+            tracing::warn!("{}", chain(&error));
+        }
+        if let Some(path) = &self.pid_file {
+            let _ = std::fs::remove_file(path);
+        }
+        if let Err(error) = self.slot.remove() {
+            tracing::warn!("{error}");
+        }
+    }
+}
