@@ -85,9 +85,9 @@ fn seccomp_features() -> Seccomp {
     features
         .set_enabled(Some(true))
         .set_actions(Some(parsed(&seccomp::ACTIONS)))
-        .set_operators(strings(&seccomp::OPERATORS))
+        .set_operators(Some(strings(&seccomp::OPERATORS)))
         .set_archs(Some(parsed(&seccomp::ARCHITECTURES)))
-        .set_known_flags(strings(&seccomp::FLAGS))
+        .set_known_flags(Some(strings(&seccomp::FLAGS)))
         .set_supported_flags(Some(seccomp::supported_flags()));
     features
 }
@@ -100,8 +100,8 @@ fn memory_policies() -> MemoryPolicy {
     policy
 }
 
-fn strings(words: &[&str]) -> Option<Vec<String>> {
-    Some(words.iter().map(|&word| word.to_owned()).collect())
+fn strings(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
 }
 
 /// What the parser makes of these words; one that it did not know would be missing.
