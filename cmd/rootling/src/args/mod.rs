@@ -22,4 +22,4 @@ pub(crate) use global::{CgroupManager, Global, Id, LogFormat, LogLevel, Rootless
 pub(crate) use kill::Kill;
 pub(crate) use list::{List, ListFormat};
 pub(crate) use parse::{Cli, parse};
-pub(crate) use spec::Spec;
+pub(crate) use spec::{Limits, Spec, SpecFlags};
