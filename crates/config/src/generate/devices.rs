@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
-    LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxNamespaceType, LinuxResources, Mount, Spec,
+    Linux, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxNamespaceType, LinuxResources, Mount, Spec,
 };
 
 use super::error::{GenerateError, wrong};
@@ -32,16 +32,15 @@ pub(super) fn run(spec: &mut Spec, given: &[String], files: &dyn Files) -> Resul
     }
     let namespace = has(spec, LinuxNamespaceType::User);
     for device in devices {
-        if namespace && device.source != device.destination {
-            // Nobody in a user namespace can make a device, and a runtime binds that of the same path.
+        if namespace {
+            // Nobody in a user namespace can make a device. Runtimes bind that of the same path, if they
+            // can do it at all: as a mount it works with each of them, at any path.
             spec.mounts_mut().get_or_insert_default().push(bound(&device));
         } else if let Some(linux) = spec.linux_mut() {
             let list = linux.devices_mut().get_or_insert_default();
             list.retain(|known| *known.path() != device.destination);
-            list.push(listed(&device, namespace));
-        }
-        if !namespace {
-            allow(spec, &device);
+            list.push(listed(&device));
+            allow(linux, &device);
         }
     }
     Ok(())
@@ -121,8 +120,7 @@ fn numbers(kind: NodeKind) -> (LinuxDeviceType, i64, i64) {
     }
 }
 
-/// In a user namespace the host's own node is bound, whose mode and owner stay as they are.
-fn listed(device: &Device, namespace: bool) -> LinuxDevice {
+fn listed(device: &Device) -> LinuxDevice {
     let (typ, major, minor) = numbers(device.node.kind);
     let mut listed = LinuxDevice::default();
     listed
@@ -130,12 +128,13 @@ fn listed(device: &Device, namespace: bool) -> LinuxDevice {
         .set_typ(typ)
         .set_major(major)
         .set_minor(minor)
-        .set_file_mode((!namespace).then_some(device.node.mode & 0o777))
-        .set_uid((!namespace).then_some(device.node.uid))
-        .set_gid((!namespace).then_some(device.node.gid));
+        .set_file_mode(Some(device.node.mode & 0o777))
+        .set_uid(Some(device.node.uid))
+        .set_gid(Some(device.node.gid));
     listed
 }
 
+/// The host's own node, whose mode and owner stay as they are.
 fn bound(device: &Device) -> Mount {
     let mut mount = Mount::default();
     mount
@@ -146,7 +145,7 @@ fn bound(device: &Device) -> Mount {
     mount
 }
 
-fn allow(spec: &mut Spec, device: &Device) {
+fn allow(linux: &mut Linux, device: &Device) {
     let (typ, major, minor) = numbers(device.node.kind);
     let mut rule = LinuxDeviceCgroup::default();
     rule.set_allow(true)
@@ -154,12 +153,11 @@ fn allow(spec: &mut Spec, device: &Device) {
         .set_major(Some(major))
         .set_minor(Some(minor))
         .set_access(Some(device.access.clone()));
-    if let Some(linux) = spec.linux_mut() {
-        let resources = linux.resources_mut().get_or_insert_with(|| {
-            let mut resources = LinuxResources::default();
-            resources.set_devices(None);
-            resources
-        });
-        resources.devices_mut().get_or_insert_default().push(rule);
-    }
+    // Its default is a rule of its own.
+    let empty = || {
+        let mut resources = LinuxResources::default();
+        resources.set_devices(None);
+        resources
+    };
+    linux.resources_mut().get_or_insert_with(empty).devices_mut().get_or_insert_default().push(rule);
 }
