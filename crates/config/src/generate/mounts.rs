@@ -176,8 +176,7 @@ fn mount(text: &str, facts: &Facts) -> Result<Mount, GenerateError> {
         }
         Some("tmpfs") => {
             tmpfs_options(FLAG, text, &options)?;
-            let all = TMPFS_DEFAULTS.iter().map(|option| (*option).to_owned()).chain(options);
-            Ok(new(place, "tmpfs", "tmpfs".into(), all.collect()))
+            Ok(new(place, "tmpfs", "tmpfs".into(), with_defaults(options)))
         }
         Some(other) => Ok(new(place, other, source_or(other), options)),
     }
@@ -222,6 +221,15 @@ fn tmpfs_options(flag: &'static str, text: &str, options: &[String]) -> Result<(
     Ok(())
 }
 
+/// A default gives way to its contrary: with both, runtimes differ in which of them wins.
+fn with_defaults(given: Vec<String>) -> Vec<String> {
+    let contrary =
+        |default: &&&str| given.iter().any(|option| default.strip_prefix("no") == Some(option.as_str()));
+    let defaults =
+        TMPFS_DEFAULTS.iter().filter(|default| !contrary(default)).map(|option| (*option).to_owned());
+    defaults.chain(given.iter().cloned()).collect()
+}
+
 /// `--volume SOURCE:DESTINATION[:OPTION,...]`.
 fn volume(text: &str, facts: &Facts, warnings: &mut Vec<String>) -> Result<Mount, GenerateError> {
     const FLAG: &str = "volume";
@@ -256,6 +264,5 @@ fn tmpfs(text: &str) -> Result<Mount, GenerateError> {
     let place = destination(FLAG, text, place)?;
     let given: Vec<_> = given.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect();
     tmpfs_options(FLAG, text, &given)?;
-    let all = TMPFS_DEFAULTS.iter().map(|option| (*option).to_owned()).chain(given);
-    Ok(new(place, "tmpfs", "tmpfs".into(), all.collect()))
+    Ok(new(place, "tmpfs", "tmpfs".into(), with_defaults(given)))
 }
