@@ -32,10 +32,10 @@ pub fn of_build() -> Features {
     features
         .set_oci_version_min(OCI_VERSION_MIN.to_owned())
         .set_oci_version_max(OCI_VERSION.to_owned())
-        .set_hooks(strings(&HOOKS))
+        .set_hooks(Some(strings(&HOOKS)))
         .set_mount_options(Some(mounts::table::known().map(str::to_owned).collect()))
         .set_linux(Some(linux()))
-        .set_potentially_unsafe_config_annotations(strings(&UNSAFE_ANNOTATIONS));
+        .set_potentially_unsafe_config_annotations(Some(strings(&UNSAFE_ANNOTATIONS)));
     features
 }
 

@@ -49,6 +49,43 @@ pub struct Ability {
     pub oom_kill_disable: bool,
     /// Block I/O can be weighted.
     pub blkio_weight: bool,
+    /// The CPU controller has realtime time to give; in microseconds, what the cgroup above has
+    /// (`cpu.rt_runtime_us`, cgroup v1 with `CONFIG_RT_GROUP_SCHED` only).
+    pub realtime: Option<i64>,
+    /// The controllers that the caller can set limits with.
+    pub controllers: Controllers,
+}
+
+/// Which controllers can be used, by their version 2 names (cgroups(7)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // Each field is the controller that it is named after.
+pub struct Controllers {
+    pub memory: bool,
+    pub cpu: bool,
+    pub cpuset: bool,
+    pub pids: bool,
+    pub io: bool,
+}
+
+impl Controllers {
+    /// All of them, as for root.
+    pub const ALL: Self = Self { memory: true, cpu: true, cpuset: true, pids: true, io: true };
+
+    /// Those among `names`; `blkio` is the old name of `io`.
+    pub fn among<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut found = Self::default();
+        for name in names {
+            match name {
+                "memory" => found.memory = true,
+                "cpu" => found.cpu = true,
+                "cpuset" => found.cpuset = true,
+                "pids" => found.pids = true,
+                "io" | "blkio" => found.io = true,
+                _ => {}
+            }
+        }
+        found
+    }
 }
 
 /// Why a limit was refused: the field, its value and the range that is accepted.
@@ -91,7 +128,49 @@ pub fn check(
     if let Some(pids) = resources.pids_mut().as_mut().filter(|pids| pids.limit() <= 0) {
         pids.set_limit(-1);
     }
+    leave_out(resources, host.controllers, &mut warnings);
     Ok(warnings)
+}
+
+/// Takes out the limits whose controller the caller cannot use.
+fn leave_out(resources: &mut LinuxResources, usable: Controllers, warnings: &mut Vec<String>) {
+    let mut missing = |controller: &str, limits: &str| {
+        warnings.push(format!(
+            "{limits}: left out: the {controller} controller is not available to this caller on this host"
+        ));
+    };
+    // What says nothing goes without a word.
+    let memory = resources.memory_mut().take().filter(|memory| *memory != LinuxMemory::default());
+    resources.set_memory(memory);
+    if !usable.memory && resources.memory_mut().take().is_some() {
+        missing("memory", "memory limits");
+    }
+    if let Some(mut cpu) = resources.cpu_mut().take() {
+        let all = cpu.clone();
+        if !usable.cpuset {
+            cpu.set_cpus(None).set_mems(None);
+            if cpu != all {
+                missing("cpuset", "cpuset-cpus and cpuset-mems");
+            }
+        }
+        if !usable.cpu {
+            let mut placement = LinuxCpu::default();
+            placement.set_cpus(cpu.cpus().clone()).set_mems(cpu.mems().clone());
+            if placement != cpu {
+                missing("cpu", "limits of CPU time");
+            }
+            cpu = placement;
+        }
+        resources.set_cpu(Some(cpu).filter(|cpu| *cpu != LinuxCpu::default()));
+    }
+    if !usable.pids && resources.pids_mut().take().is_some_and(|pids| pids.limit() > 0) {
+        missing("pids", "pids-limit");
+    }
+    let block_io = resources.block_io_mut().take().filter(|io| *io != LinuxBlockIo::default());
+    resources.set_block_io(block_io);
+    if !usable.io && resources.block_io_mut().take().is_some() {
+        missing("io", "limits of block I/O");
+    }
 }
 
 fn check_memory(
@@ -192,8 +271,57 @@ fn check_cpu(cpu: &mut LinuxCpu, host: &Ability, warnings: &mut Vec<String>) -> 
     if let Some(quota) = cpu.quota().filter(|quota| *quota > 0 && *quota < CPU_QUOTA_MIN) {
         return Err(refuse("cpu-quota", quota, "microseconds is too little; use at least 1000 (1 ms)"));
     }
+    check_realtime(cpu, host, warnings)?;
     exists("cpuset-cpus", cpu.cpus().as_deref(), &host.cpus)?;
     exists("cpuset-mems", cpu.mems().as_deref(), &host.mems)
+}
+
+/// Realtime time is handed down: no cgroup can have more than the one above it.
+fn check_realtime(
+    cpu: &mut LinuxCpu,
+    host: &Ability,
+    warnings: &mut Vec<String>,
+) -> Result<(), ResourceError> {
+    let given = |value: &i64| *value != 0;
+    let runtime = cpu.realtime_runtime().filter(given);
+    let period = cpu.realtime_period().filter(|period| *period != 0);
+    if let Some(period) = period.filter(|period| !CPU_PERIOD.contains(period)) {
+        return Err(refuse(
+            "cpu-rt-period",
+            period,
+            "microseconds is out of range; use 1000 to 1000000 (1 ms to 1 s)",
+        ));
+    }
+    if let Some(runtime) = runtime {
+        let most = period.map_or(*CPU_PERIOD.end() as i64, |period| period as i64);
+        if runtime < -1 || runtime > most {
+            let problem =
+                format!("microseconds is out of range; use 1 to {most}, the period, or -1 for no limit");
+            return Err(refuse("cpu-rt-runtime", runtime, problem));
+        }
+    }
+    if runtime.is_none() && period.is_none() {
+        return Ok(());
+    }
+    match host.realtime {
+        None => {
+            warnings.push(
+                "cpu-rt-runtime and cpu-rt-period: this host's cgroups do not have them; left out".to_owned(),
+            );
+            cpu.set_realtime_runtime(None).set_realtime_period(None);
+        }
+        Some(above) if runtime.is_some_and(|runtime| above != -1 && runtime > above) => {
+            return Err(refuse(
+                "cpu-rt-runtime",
+                runtime.unwrap_or_default(),
+                format!(
+                    "microseconds is more than the {above} of the cgroups above; set their cpu.rt_runtime_us first"
+                ),
+            ));
+        }
+        Some(_) => {}
+    }
+    Ok(())
 }
 
 fn exists(field: &'static str, list: Option<&str>, present: &NumberSet) -> Result<(), ResourceError> {

@@ -32,4 +32,4 @@ pub(crate) use kill::Kill;
 pub(crate) use list::{List, ListFormat};
 pub(crate) use manual::{Completion, Help, Man, Shell};
 pub(crate) use parse::{Cli, help_text, parse, whole};
-pub(crate) use spec::Spec;
+pub(crate) use spec::{Limits, Spec, SpecFlags};

@@ -26,7 +26,7 @@ pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
             runtime::delete(&roots::store(global)?, &parse_id(&args.id.id)?, args.force)?;
         }
         Command::Exec(args) => return exec::exec(global, args),
-        Command::Spec(args) => spec::spec(args)?,
+        Command::Spec(args) => spec::spec(global, args)?,
         Command::Adapt(args) => adapt::adapt(global, args)?,
         Command::Doctor(args) => return doctor::doctor(args),
         Command::Checkpoint(args) => checkpoint::checkpoint(global, args)?,

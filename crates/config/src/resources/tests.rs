@@ -10,6 +10,8 @@ fn able() -> Ability {
         swappiness: true,
         oom_kill_disable: true,
         blkio_weight: true,
+        realtime: Some(500_000),
+        controllers: Controllers::ALL,
     }
 }
 
@@ -66,6 +68,15 @@ fn limits_that_make_none_are_refused_with_value_and_range() {
         (json!({ "memory": { "swappiness": 101 } }), "memory-swappiness: 101 is out of range; use 0 to 100"),
         (json!({ "cpu": { "period": 999 } }), "cpu-period: 999 microseconds is out of range"),
         (json!({ "cpu": { "period": 1_000_001 } }), "cpu-period: 1000001"),
+        (json!({ "cpu": { "realtimePeriod": 5 } }), "cpu-rt-period: 5 microseconds is out of range"),
+        (
+            json!({ "cpu": { "realtimePeriod": 2000, "realtimeRuntime": 2001 } }),
+            "cpu-rt-runtime: 2001 microseconds is out of range; use 1 to 2000",
+        ),
+        (
+            json!({ "cpu": { "realtimeRuntime": 500_001 } }),
+            "cpu-rt-runtime: 500001 microseconds is more than the 500000 of the cgroups above; set their",
+        ),
         (json!({ "cpu": { "quota": 999 } }), "cpu-quota: 999 microseconds is too little"),
         (
             json!({ "cpu": { "cpus": "0,4" } }),
@@ -92,10 +103,44 @@ fn what_the_host_cannot_do_is_left_out_with_a_warning() {
         "blockIO": { "weight": 100 }
     });
     let (resources, warnings) = checked(given, &host).expect("warnings only");
-    assert_eq!(resources, json!({ "memory": { "limit": 8 * MIB }, "blockIO": {} }));
+    assert_eq!(resources, json!({ "memory": { "limit": 8 * MIB } }));
     assert_eq!(warnings.len(), 4, "{warnings:?}");
     let (resources, warnings) = checked(json!({ "memory": { "limit": 8 * MIB } }), &host).expect("fine");
     assert_eq!((resources, warnings.len()), (json!({ "memory": { "limit": 8 * MIB } }), 0));
+}
+
+#[test]
+fn limits_of_controllers_that_the_caller_does_not_have_are_left_out() {
+    let all = json!({
+        "memory": { "limit": 8 * MIB }, "cpu": { "shares": 5, "cpus": "0" }, "pids": { "limit": 5 },
+        "blockIO": { "weight": 10 }
+    });
+    for (controllers, expected, warnings) in [
+        (Controllers::default(), json!({}), 5),
+        (
+            Controllers::among(["memory", "pids"]),
+            json!({ "memory": { "limit": 8 * MIB, "swap": 16 * MIB }, "pids": { "limit": 5 } }),
+            3,
+        ),
+        (Controllers::among(["cpu"]), json!({ "cpu": { "shares": 5 } }), 4),
+        (Controllers::among(["cpuset"]), json!({ "cpu": { "cpus": "0" } }), 4),
+        (Controllers::among(["blkio"]), json!({ "blockIO": { "weight": 10 } }), 4),
+    ] {
+        let (resources, texts) = checked(all.clone(), &Ability { controllers, ..able() }).expect("warnings");
+        assert_eq!((resources, texts.len()), (expected, warnings), "{texts:?}");
+    }
+    let none = Ability { controllers: Controllers::default(), ..able() };
+    assert!(checked(json!({ "memory": { "limit": 1 } }), &none).is_err(), "an error stays an error");
+    assert_eq!(checked(json!({ "pids": { "limit": 0 } }), &none), Ok((json!({}), Vec::new())));
+}
+
+#[test]
+fn realtime_needs_a_host_that_has_it() {
+    let given = json!({ "cpu": { "realtimeRuntime": 1000, "realtimePeriod": 2000 } });
+    assert_eq!(checked(given.clone(), &able()), Ok((given.clone(), Vec::new())));
+    let (resources, warnings) = checked(given, &Ability { realtime: None, ..able() }).expect("a warning");
+    assert_eq!(resources, json!({}));
+    assert!(warnings[0].starts_with("cpu-rt-runtime and cpu-rt-period: this host"), "{warnings:?}");
 }
 
 #[test]

@@ -8,6 +8,8 @@
 mod bpf;
 mod cache;
 mod compile;
+mod default;
+mod engine;
 mod enosys;
 mod key;
 mod names;
@@ -15,6 +17,8 @@ mod profile;
 
 pub use self::cache::load_or_compile;
 pub use self::compile::{Program, compile, library_version, supported_flags};
+pub use self::default::default_profile;
+pub use self::engine::{Conditions, ProfileError, read as read_profile};
 pub use self::names::{ACTIONS, ARCHITECTURES, FLAGS, OPERATORS};
 pub use self::profile::{SeccompError, check, is_off, notifies};
 

@@ -1,4 +1,4 @@
-//! The specs that `rootling spec` starts from: what `runc spec` writes, field for field.
+//! The specs that all others start from: what `runc spec` writes, field for field.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -140,14 +140,18 @@ fn mount((destination, kind, source, options): &(&str, &str, &str, &[&str])) -> 
 /// is not mapped.
 fn rootless_mount(mount: &mut Mount) {
     if mount.destination() == Path::new("/sys") {
-        let options = ["rbind", "nosuid", "noexec", "nodev", "ro"].map(str::to_owned);
         mount
             .set_typ(Some("none".to_owned()))
             .set_source(Some(PathBuf::from("/sys")))
-            .set_options(Some(options.into()));
+            .set_options(Some(bind_options(&["ro"])));
     } else if let Some(options) = mount.options_mut() {
         options.retain(|option| !option.starts_with("uid=") && !option.starts_with("gid="));
     }
+}
+
+/// The options of a bind of one of the kernel's own file systems, with `more` at the end.
+pub(super) fn bind_options(more: &[&str]) -> Vec<String> {
+    ["rbind", "nosuid", "noexec", "nodev"].iter().chain(more).map(|option| (*option).to_owned()).collect()
 }
 
 fn linux(cgroup2: bool) -> Linux {
@@ -179,7 +183,7 @@ fn linux(cgroup2: bool) -> Linux {
     linux
 }
 
-fn namespace(kind: LinuxNamespaceType) -> LinuxNamespace {
+pub(super) fn namespace(kind: LinuxNamespaceType) -> LinuxNamespace {
     let mut namespace = LinuxNamespace::default();
     namespace.set_typ(kind);
     namespace

@@ -1,0 +1,8 @@
+//! `spec`: facts of the host and flags to a request, and the result to a file.
+mod ability;
+mod facts;
+mod namespaces;
+mod request;
+mod write;
+
+pub(crate) use write::spec;

@@ -1,0 +1,76 @@
+//! The flags, with what needs the host to be understood.
+
+use std::path::Path;
+
+use rootling_config::generate::{self, Accounts, LimitFlags, Request};
+use rootling_rootless::host::Host;
+use rootling_runtime::{Error, Result};
+
+use super::namespaces;
+use crate::args::{Global, Limits, SpecFlags};
+
+pub(super) fn request(
+    global: &Global,
+    flags: &SpecFlags,
+    host: &Host,
+    rootless: bool,
+    bundle: &Path,
+) -> Result<Request> {
+    let invalid = |error: generate::GenerateError| Error::invalid(error.to_string());
+    let rootfs = bundle.join(flags.rootfs.as_deref().unwrap_or(Path::new("rootfs")));
+    let user = flags.user.as_deref().map(|text| generate::user(text, &Accounts::read(&rootfs)));
+    let user = user.transpose().map_err(invalid)?;
+    let namespaces = namespaces::namespaces(global, flags, host, rootless, user.as_ref())?;
+    Ok(Request {
+        args: flags.args.clone(),
+        rootfs: flags.rootfs.clone(),
+        readonly: flags.readonly,
+        env: generate::environment(&flags.env, |name| std::env::var(name).ok()).map_err(invalid)?,
+        workdir: flags.workdir.clone(),
+        user,
+        hostname: flags.hostname.clone(),
+        tty: flags.tty,
+        cap_add: flags.cap_add.clone(),
+        cap_drop: flags.cap_drop.clone(),
+        privileged_in_userns: flags.privileged_in_userns,
+        security_opt: flags.security_opt.clone(),
+        mount: flags.mount.clone(),
+        volume: flags.volume.clone(),
+        tmpfs: flags.tmpfs.clone(),
+        device: flags.device.clone(),
+        limits: limits(&flags.limits),
+        ulimit: flags.ulimit.clone(),
+        sysctl: flags.sysctl.clone(),
+        oom_score_adj: flags.oom_score_adj,
+        shm_size: flags.shm_size.clone(),
+        namespaces,
+        annotation: flags.annotation.clone(),
+        cgroup_parent: flags.cgroup_parent.clone(),
+    })
+}
+
+fn limits(flags: &Limits) -> LimitFlags {
+    LimitFlags {
+        memory: flags.memory.clone(),
+        memory_swap: flags.memory_swap.clone(),
+        memory_reservation: flags.memory_reservation.clone(),
+        memory_swappiness: flags.memory_swappiness,
+        oom_kill_disable: flags.oom_kill_disable,
+        memory_min: flags.memory_min.clone(),
+        cpus: flags.cpus.clone(),
+        cpu_shares: flags.cpu_shares,
+        cpu_period: flags.cpu_period,
+        cpu_quota: flags.cpu_quota,
+        cpu_rt_period: flags.cpu_rt_period,
+        cpu_rt_runtime: flags.cpu_rt_runtime,
+        cpuset_cpus: flags.cpuset_cpus.clone(),
+        cpuset_mems: flags.cpuset_mems.clone(),
+        pids_limit: flags.pids_limit,
+        blkio_weight: flags.blkio_weight,
+        blkio_weight_device: flags.blkio_weight_device.clone(),
+        device_read_bps: flags.device_read_bps.clone(),
+        device_write_bps: flags.device_write_bps.clone(),
+        device_read_iops: flags.device_read_iops.clone(),
+        device_write_iops: flags.device_write_iops.clone(),
+    }
+}

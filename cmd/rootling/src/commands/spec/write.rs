@@ -1,0 +1,83 @@
+//! The spec, written.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Spec;
+use rootling_config::generate::{self, Generated};
+use rootling_rootless::host::{CgroupMode, Host};
+use rootling_runtime::{Error, Result};
+
+use super::{facts, request};
+use crate::args::{self, Global, SpecFlags};
+use crate::commands::list;
+use crate::log;
+
+const NAME: &str = "config.json";
+
+pub(crate) fn spec(global: &Global, args: &args::Spec) -> Result<()> {
+    let host = Host::probe();
+    let rootless = args.rootless || host.is_ordinary_user();
+    let spec = if args.flags == SpecFlags::default() {
+        plain(&host, rootless)
+    } else {
+        let bundle = std::path::absolute(args.bundle.as_deref().unwrap_or(Path::new(".")))?;
+        with_flags(global, &args.flags, &host, rootless, &bundle)?
+    };
+    let text = serde_json::to_string_pretty(&spec).map_err(|e| Error::system(e.to_string()))?;
+    match &args.output {
+        Some(output) if output == Path::new("-") => list::print(&format!("{text}\n")),
+        Some(output) => write(output, &text),
+        None => write(&args.bundle.clone().unwrap_or_default().join(NAME), &text),
+    }
+}
+
+/// What `runc spec` writes.
+fn plain(host: &Host, rootless: bool) -> Spec {
+    let cgroup2 = host.cgroup_mode() == CgroupMode::V2;
+    match rootless {
+        true => generate::rootless_spec_on(cgroup2, host.euid(), host.egid()),
+        false => generate::default_spec_on(cgroup2),
+    }
+}
+
+fn with_flags(
+    global: &Global,
+    flags: &SpecFlags,
+    host: &Host,
+    rootless: bool,
+    bundle: &Path,
+) -> Result<Spec> {
+    let facts = facts::facts(host, global, bundle)?;
+    let request = request::request(global, flags, host, rootless, bundle)?;
+    let made = generate::build(&request, rootless, &facts, &generate::System);
+    let Generated { spec, warnings } = made.map_err(|e| Error::invalid(e.to_string()))?;
+    warnings.iter().for_each(|text| log::warning(text));
+    let rootfs: Option<PathBuf> = flags.rootfs.as_ref().map(|rootfs| bundle.join(rootfs));
+    if let Some(missing) = rootfs.filter(|rootfs| !rootfs.is_dir()) {
+        log::warning(&format!(
+            "--rootfs {}: no such directory yet; make it before the run",
+            missing.display()
+        ));
+    }
+    Ok(spec)
+}
+
+/// Writes a new file; what is there is never replaced.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let result = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
+    result.map_err(|e| match e.kind() {
+        ErrorKind::AlreadyExists => {
+            Error::invalid(format!("File {} exists. Remove it first", path.display()))
+        }
+        ErrorKind::NotFound => {
+            Error::invalid(format!("{}: no such directory; create it first", path.display()))
+        }
+        _ => Error::from(e).wrap(path.display()),
+    })
+}

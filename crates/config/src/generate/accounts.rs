@@ -1,0 +1,173 @@
+//! `--user`: names looked up in the image's own etc/passwd and etc/group.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+use super::error::{GenerateError, wrong};
+
+/// More than this of an image's file is not read; in bytes.
+const MOST: u64 = 1 << 20;
+
+/// The texts of the image's account files; empty where it has none.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    /// passwd(5).
+    pub passwd: String,
+    /// group(5).
+    pub group: String,
+}
+
+/// Whom the process runs as.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Other groups that the image counts the user among.
+    pub groups: Vec<u32>,
+}
+
+impl Accounts {
+    /// Reads the files of the image at `rootfs`. Links are followed inside of it only, so that an image
+    /// cannot have a file of the host read.
+    pub fn read(rootfs: &Path) -> Self {
+        let root =
+            rustix::fs::open(rootfs, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let text = |name: &str| {
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+            let file = rustix::fs::openat2(root.as_ref().ok()?, name, flags, Mode::empty(), resolve).ok()?;
+            let mut text = Vec::new();
+            File::from(file).take(MOST).read_to_end(&mut text).ok()?;
+            Some(String::from_utf8_lossy(&text).into_owned())
+        };
+        Self { passwd: text("etc/passwd").unwrap_or_default(), group: text("etc/group").unwrap_or_default() }
+    }
+
+    /// Name, uid and gid of the first user that `wanted` accepts.
+    fn user(&self, wanted: impl Fn(&str, u32) -> bool) -> Option<(&str, u32, u32)> {
+        self.passwd.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let (name, uid, gid) =
+                (fields.next()?, fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?);
+            wanted(name, uid).then_some((name, uid, gid))
+        })
+    }
+
+    /// Name, gid and members of each group.
+    fn groups(&self) -> impl Iterator<Item = (&str, u32, &str)> {
+        self.group.lines().filter_map(|line| {
+            let mut fields = line.split(':');
+            Some((fields.next()?, fields.nth(1)?.parse().ok()?, fields.next().unwrap_or_default()))
+        })
+    }
+}
+
+/// Reads `UID`, `UID:GID`, `USER`, `USER:GROUP` or a mixture. Without a group it is the user's own in
+/// the image, with its other groups; for a user that the image does not know, group 0, as in Docker.
+///
+/// # Errors
+/// [`GenerateError::Flag`] for another form and for a name that the image does not have.
+pub fn user(text: &str, accounts: &Accounts) -> Result<User, GenerateError> {
+    let (user, group) = match text.split_once(':') {
+        Some((user, group)) => (user, Some(group)),
+        None => (text, None),
+    };
+    if user.is_empty() || group.is_some_and(|group| group.is_empty() || group.contains(':')) {
+        return Err(wrong("user", text, "is not of the form UID, UID:GID, USER or USER:GROUP"));
+    }
+    let number = |id: &str| id.parse::<u32>().ok().filter(|id| *id != u32::MAX);
+    let known = match number(user) {
+        Some(uid) => accounts.user(|_, id| id == uid),
+        None => accounts.user(|name, _| name == user),
+    };
+    let uid = match (known, number(user)) {
+        (Some((_, uid, _)), _) | (None, Some(uid)) => uid,
+        (None, None) => return Err(unknown(text, user, "user", "etc/passwd")),
+    };
+    if let Some(group) = group {
+        let by_name = || accounts.groups().find(|(name, ..)| *name == group).map(|(_, gid, _)| gid);
+        let gid = number(group).or_else(by_name).ok_or_else(|| unknown(text, group, "group", "etc/group"))?;
+        return Ok(User { uid, gid, groups: Vec::new() });
+    }
+    let gid = known.map_or(0, |(_, _, gid)| gid);
+    let member = |members: &str| known.is_some_and(|(name, ..)| members.split(',').any(|one| one == name));
+    let mut groups: Vec<_> = accounts
+        .groups()
+        .filter(|(_, other, members)| *other != gid && member(members))
+        .map(|(_, gid, _)| gid)
+        .collect();
+    groups.sort_unstable();
+    groups.dedup();
+    Ok(User { uid, gid, groups })
+}
+
+fn unknown(text: &str, name: &str, what: &str, file: &str) -> GenerateError {
+    wrong(
+        "user",
+        text,
+        format!("no {what} {name:?} in {file} of the root file system; give a number, or add it"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image() -> Accounts {
+        Accounts {
+            passwd: "root:x:0:0::/root:/bin/sh\nwww:x:33:34::/:/bin/sh\nbroken\n".into(),
+            group: "root:x:0:www\nwww:x:34:\nextra:x:50:a,www\nother:x:51:wwwx\n".into(),
+        }
+    }
+
+    #[test]
+    fn a_user_is_named_or_numbered() {
+        for (text, uid, gid, groups) in [
+            ("0", 0, 0, vec![]),
+            ("root", 0, 0, vec![]),
+            ("www", 33, 34, vec![0, 50]),
+            ("33", 33, 34, vec![0, 50]),
+            ("www:extra", 33, 50, vec![]),
+            ("www:7", 33, 7, vec![]),
+            ("1000", 1000, 0, vec![]),
+            ("1000:1000", 1000, 1000, vec![]),
+        ] {
+            assert_eq!(user(text, &image()).expect(text), User { uid, gid, groups }, "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in ["", ":", "a:", ":b", "a:b:c"] {
+            let error = user(text, &image()).expect_err(text).to_string();
+            assert!(error.contains("is not of the form UID, UID:GID, USER or USER:GROUP"), "{error}");
+        }
+        for (text, expected) in [
+            ("nobody", "--user \"nobody\": no user \"nobody\" in etc/passwd of the root file system"),
+            ("www:nogroup", "--user \"www:nogroup\": no group \"nogroup\" in etc/group"),
+            ("-1", "--user \"-1\": no user \"-1\""),
+            ("4294967295", "--user \"4294967295\": no user"),
+        ] {
+            let error = user(text, &image()).expect_err(text).to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_link_of_the_image_stays_inside_of_it() {
+        let rootfs = tempfile::tempdir().expect("a directory");
+        let (etc, outside) = (rootfs.path().join("etc"), tempfile::tempdir().expect("a directory"));
+        std::fs::create_dir(&etc).expect("etc");
+        std::fs::write(outside.path().join("secret"), "www:x:1:1::/:\n").expect("secret");
+        std::os::unix::fs::symlink(outside.path().join("secret"), etc.join("passwd")).expect("link");
+        std::fs::write(etc.join("real"), "root:x:0:\n").expect("group");
+        std::os::unix::fs::symlink("/etc/real", etc.join("group")).expect("link");
+        let accounts = Accounts::read(rootfs.path());
+        assert_eq!((accounts.passwd.as_str(), accounts.group.as_str()), ("", "root:x:0:\n"));
+    }
+}

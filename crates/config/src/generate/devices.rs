@@ -1,0 +1,163 @@
+//! `--device SOURCE[:DESTINATION[:PERMISSIONS]]`.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{
+    Linux, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxNamespaceType, LinuxResources, Mount, Spec,
+};
+
+use super::error::{GenerateError, wrong};
+use super::namespaces::has;
+use super::{Files, Node, NodeKind};
+
+/// What each container has of its own, below /dev.
+const OWN: [&str; 12] =
+    ["null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "pts", "shm", "mqueue", "fd"];
+
+/// Directories deeper than this are not devices any more but a mistake.
+const DEEPEST: usize = 8;
+
+/// A device and its place in the container.
+struct Device {
+    source: PathBuf,
+    destination: PathBuf,
+    access: String,
+    node: Node,
+}
+
+pub(super) fn run(spec: &mut Spec, given: &[String], files: &dyn Files) -> Result<(), GenerateError> {
+    let mut devices = Vec::new();
+    for text in given {
+        parse(text, files, &mut devices)?;
+    }
+    let namespace = has(spec, LinuxNamespaceType::User);
+    for device in devices {
+        if namespace {
+            // Nobody in a user namespace can make a device. Runtimes bind that of the same path, if they
+            // can do it at all: as a mount it works with each of them, at any path.
+            spec.mounts_mut().get_or_insert_default().push(bound(&device));
+        } else if let Some(linux) = spec.linux_mut() {
+            let list = linux.devices_mut().get_or_insert_default();
+            list.retain(|known| *known.path() != device.destination);
+            list.push(listed(&device));
+            allow(linux, &device);
+        }
+    }
+    Ok(())
+}
+
+fn parse(text: &str, files: &dyn Files, devices: &mut Vec<Device>) -> Result<(), GenerateError> {
+    let parts: Vec<_> = text.split(':').collect();
+    let is_access = |part: &str| !part.is_empty() && part.chars().all(|c| "rwm".contains(c));
+    let (source, destination, access) = match parts[..] {
+        [source] => (source, source, "rwm"),
+        [source, access] if is_access(access) => (source, source, access),
+        [source, destination] => (source, destination, "rwm"),
+        [source, destination, access] if is_access(access) => (source, destination, access),
+        _ => return Err(wrong("device", text, "is not of the form SOURCE[:DESTINATION][:r|w|m]")),
+    };
+    if !source.starts_with('/') || !destination.starts_with('/') || destination.split('/').any(|p| p == "..")
+    {
+        return Err(wrong("device", text, "paths of devices have to be absolute, without \"..\""));
+    }
+    let (source, destination) = (Path::new(source), Path::new(destination));
+    let node = files.node(source).map_err(|error| {
+        wrong("device", text, format!("{}: {error}; load its driver, or leave it out", source.display()))
+    })?;
+    match node.kind {
+        NodeKind::Other => {
+            return Err(wrong("device", text, "is neither a device nor a directory; use --volume for files"));
+        }
+        NodeKind::Directory => {
+            let before = devices.len();
+            below(source, destination, access, files, devices, DEEPEST);
+            if devices.len() == before {
+                return Err(wrong("device", text, "is a directory without a device below it"));
+            }
+        }
+        NodeKind::Char(..) | NodeKind::Block(..) => devices.push(Device {
+            source: source.to_owned(),
+            destination: destination.to_owned(),
+            access: access.to_owned(),
+            node,
+        }),
+    }
+    Ok(())
+}
+
+/// Every device below a directory; what cannot be looked at is passed over, as is what each container
+/// has of its own.
+fn below(
+    source: &Path,
+    destination: &Path,
+    access: &str,
+    files: &dyn Files,
+    devices: &mut Vec<Device>,
+    deep: usize,
+) {
+    for path in files.list(source).unwrap_or_default() {
+        let Some(name) = path.file_name().map(PathBuf::from) else { continue };
+        let place = destination.join(&name);
+        if OWN.iter().any(|own| place == Path::new("/dev").join(own)) {
+            continue;
+        }
+        let Ok(node) = files.node(&path) else { continue };
+        match node.kind {
+            NodeKind::Directory if deep > 0 => below(&path, &place, access, files, devices, deep - 1),
+            NodeKind::Directory | NodeKind::Other => {}
+            NodeKind::Char(..) | NodeKind::Block(..) => {
+                devices.push(Device { source: path, destination: place, access: access.to_owned(), node });
+            }
+        }
+    }
+}
+
+fn numbers(kind: NodeKind) -> (LinuxDeviceType, i64, i64) {
+    match kind {
+        NodeKind::Block(major, minor) => (LinuxDeviceType::B, major.into(), minor.into()),
+        NodeKind::Char(major, minor) => (LinuxDeviceType::C, major.into(), minor.into()),
+        NodeKind::Directory | NodeKind::Other => (LinuxDeviceType::C, 0, 0),
+    }
+}
+
+fn listed(device: &Device) -> LinuxDevice {
+    let (typ, major, minor) = numbers(device.node.kind);
+    let mut listed = LinuxDevice::default();
+    listed
+        .set_path(device.destination.clone())
+        .set_typ(typ)
+        .set_major(major)
+        .set_minor(minor)
+        .set_file_mode(Some(device.node.mode & 0o777))
+        .set_uid(Some(device.node.uid))
+        .set_gid(Some(device.node.gid));
+    listed
+}
+
+/// The host's own node, whose mode and owner stay as they are.
+fn bound(device: &Device) -> Mount {
+    let mut mount = Mount::default();
+    mount
+        .set_destination(device.destination.clone())
+        .set_typ(Some("bind".to_owned()))
+        .set_source(Some(device.source.clone()))
+        .set_options(Some(["bind", "nosuid", "noexec"].map(str::to_owned).into()));
+    mount
+}
+
+fn allow(linux: &mut Linux, device: &Device) {
+    let (typ, major, minor) = numbers(device.node.kind);
+    let mut rule = LinuxDeviceCgroup::default();
+    rule.set_allow(true)
+        .set_typ(Some(typ))
+        .set_major(Some(major))
+        .set_minor(Some(minor))
+        .set_access(Some(device.access.clone()));
+    // Its default is a rule of its own.
+    let empty = || {
+        let mut resources = LinuxResources::default();
+        resources.set_devices(None);
+        resources
+    };
+    linux.resources_mut().get_or_insert_with(empty).devices_mut().get_or_insert_default().push(rule);
+}

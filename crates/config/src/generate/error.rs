@@ -1,0 +1,41 @@
+//! The errors of the generator.
+
+use std::fmt::Display;
+
+use crate::resources::ResourceError;
+use crate::validate::ValidateError;
+
+/// Why no spec was made: one line that names the flag, its value and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GenerateError {
+    /// A value that breaks a rule of its flag.
+    #[error("--{flag} {value:?}: {problem}")]
+    Flag {
+        /// The flag, without its dashes.
+        flag: &'static str,
+        /// What was given.
+        value: String,
+        /// What is wrong with it and what would be right.
+        problem: String,
+    },
+    /// A limit that makes no sense.
+    #[error("--{0}")]
+    Resource(#[from] ResourceError),
+    /// Neither a known option nor a known value of one.
+    #[error("invalid --security-opt: {value:?}{problem}; use {forms}", forms = super::security::FORMS)]
+    SecurityOption {
+        /// What was given.
+        value: String,
+        /// More, where more is known; begins with a colon.
+        problem: String,
+    },
+    /// What the flags make together breaks a rule of the specification.
+    #[error(transparent)]
+    Spec(#[from] ValidateError),
+}
+
+/// A [`GenerateError::Flag`].
+pub(super) fn wrong(flag: &'static str, value: impl Display, problem: impl Into<String>) -> GenerateError {
+    GenerateError::Flag { flag, value: value.to_string(), problem: problem.into() }
+}

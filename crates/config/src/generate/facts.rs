@@ -1,0 +1,145 @@
+//! What the generator has to know about the host.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::PosixRlimitType;
+
+use super::CgroupDriver;
+use crate::resources::Ability;
+
+/// Facts about the host and the caller, as plain values.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The caller's effective user id.
+    pub uid: u32,
+    /// The caller's effective group id.
+    pub gid: u32,
+    /// Cgroups are of version 2 only.
+    pub cgroup2: bool,
+    /// What its cgroups can do for the caller.
+    pub ability: Ability,
+    /// Who makes the container's cgroup.
+    pub driver: CgroupDriver,
+    /// The caller's own `oom_score_adj`: without privileges nothing of it goes lower.
+    pub oom_score_adj: i32,
+    /// The caller's capability bounding set; bit n stands for capability n.
+    pub capabilities: u64,
+    /// The highest capability that the kernel knows.
+    pub last_cap: u8,
+    /// Hard resource limits of the caller, where it may not raise them; empty for root.
+    pub hard_limits: Vec<(PosixRlimitType, u64)>,
+    /// The kernel's version.
+    pub kernel: (u32, u32),
+    /// AppArmor is enabled.
+    pub apparmor: bool,
+    /// SELinux is enabled.
+    pub selinux: bool,
+    /// Where relative paths of the command line begin.
+    pub cwd: PathBuf,
+    /// The name of the bundle's directory.
+    pub bundle: String,
+}
+
+impl Facts {
+    /// Whether the caller is not root.
+    pub fn is_ordinary_user(&self) -> bool {
+        self.uid != 0
+    }
+}
+
+/// What sort of file a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A character device with its major and minor number.
+    Char(u32, u32),
+    /// A block device with its major and minor number.
+    Block(u32, u32),
+    /// A directory.
+    Directory,
+    /// Anything else.
+    Other,
+}
+
+/// A file of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// What it is.
+    pub kind: NodeKind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// The host's files: each method is one look at them.
+pub trait Files {
+    /// What is at `path`, following symbolic links.
+    ///
+    /// # Errors
+    /// As stat(2).
+    fn node(&self, path: &Path) -> io::Result<Node>;
+
+    /// The names in a directory, sorted, without symbolic links.
+    ///
+    /// # Errors
+    /// As readdir(3).
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// As open(2) and read(2).
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+}
+
+/// The machine that this runs on.
+#[derive(Clone, Copy, Debug)]
+pub struct System;
+
+impl Files for System {
+    fn node(&self, path: &Path) -> io::Result<Node> {
+        let stat = rustix::fs::stat(path)?;
+        let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+        let kind = match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
+            rustix::fs::FileType::CharacterDevice => NodeKind::Char(major, minor),
+            rustix::fs::FileType::BlockDevice => NodeKind::Block(major, minor),
+            rustix::fs::FileType::Directory => NodeKind::Directory,
+            _ => NodeKind::Other,
+        };
+        Ok(Node { kind, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid })
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(directory)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_symlink() {
+                paths.push(entry.path());
+            }
+        }
+        paths.sort_unstable();
+        Ok(paths)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_real_machine_can_be_asked() {
+        let null = System.node(Path::new("/dev/null")).expect("there is a /dev/null");
+        assert_eq!((null.kind, null.mode & 0o666), (NodeKind::Char(1, 3), 0o666));
+        assert_eq!(System.node(Path::new("/")).expect("a root").kind, NodeKind::Directory);
+        assert!(System.list(Path::new("/dev")).expect("a list").contains(&PathBuf::from("/dev/null")));
+        assert!(!System.read(Path::new("/proc/self/status")).expect("a file").is_empty());
+        assert!(System.node(Path::new("/nonexistent")).is_err());
+    }
+}

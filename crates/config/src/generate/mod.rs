@@ -1,0 +1,41 @@
+//! The specs that `rootling spec` writes.
+//!
+//! [`default_spec_on`] and [`rootless_spec_on`] are what `runc spec` writes. [`build`] turns one of
+//! them into what the flags ask for, one module a subject. What is true of the host comes in as plain
+//! values ([`Facts`]) and through one seam to its files ([`Files`]), so that tables can test each rule.
+
+mod accounts;
+mod base;
+mod build;
+mod capabilities;
+mod cgroup;
+mod devices;
+mod error;
+mod facts;
+mod limits;
+mod mounts;
+mod namespaces;
+mod process;
+mod request;
+mod rlimits;
+mod security;
+mod size;
+mod words;
+
+pub use accounts::{Accounts, User, user};
+pub use base::{
+    MASKED_PATHS, OCI_VERSION, READONLY_PATHS, default_spec, default_spec_on, rootless_spec, rootless_spec_on,
+};
+pub use build::{Generated, build};
+pub use cgroup::{CgroupDriver, DriverFacts, driver};
+pub use error::GenerateError;
+pub use facts::{Facts, Files, Node, NodeKind, System};
+pub use namespaces::{Mode, Namespace, Namespaces, UserNamespace};
+pub use process::environment;
+pub use request::{LimitFlags, Request};
+pub use size::size;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

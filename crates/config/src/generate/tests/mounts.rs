@@ -1,0 +1,201 @@
+use serde_json::{Value, json};
+
+use super::super::fixture::{caller, made, mount_at, refused, root, strings, user};
+use super::super::*;
+
+fn request() -> Request {
+    Request::default()
+}
+
+fn bind(destination: &str, source: &str, options: &[&str]) -> Value {
+    json!({ "destination": destination, "type": "bind", "source": source, "options": options })
+}
+
+#[test]
+fn mounts_are_written_as_docker_writes_them() {
+    for (text, expected) in [
+        ("type=bind,src=/data,dst=/x", bind("/x", "/data", &["rbind"])),
+        ("source=/data,target=/x/,readonly", bind("/x", "/data", &["rbind", "ro"])),
+        ("type=bind,src=here,destination=/x,ro=false", bind("/x", "/work/here", &["rbind", "rw"])),
+        (
+            "type=bind,src=/data,dst=/x,bind-nonrecursive,bind-propagation=rslave,nosuid,rro",
+            bind("/x", "/data", &["bind", "rslave", "nosuid", "rro"]),
+        ),
+        ("\"src=/data\",dst=/x", bind("/x", "/data", &["rbind"])),
+        (
+            "type=tmpfs,dst=/x,tmpfs-size=1m,tmpfs-mode=1777",
+            json!({ "destination": "/x", "type": "tmpfs", "source": "tmpfs",
+                "options": ["nosuid", "nodev", "noexec", "size=1048576", "mode=1777"] }),
+        ),
+        (
+            "type=mqueue,dst=/x,noexec",
+            json!({ "destination": "/x", "type": "mqueue", "source": "mqueue", "options": ["noexec"] }),
+        ),
+        (
+            "type=overlay,src=overlay,dst=/x,lowerdir=/a:/b,ro",
+            json!({ "destination": "/x", "type": "overlay", "source": "overlay", "options": ["lowerdir=/a:/b", "ro"] }),
+        ),
+    ] {
+        let spec = root(Request { mount: strings(&[text]), ..request() });
+        assert_eq!(mount_at(&spec, "/x"), expected, "{text}");
+    }
+}
+
+#[test]
+fn volumes_and_tmpfs_are_short_forms() {
+    for (text, expected) in [
+        ("/data:/x", bind("/x", "/data", &["rbind"])),
+        ("./here:/x:ro,noexec", bind("/x", "/work/here", &["rbind", "ro", "noexec"])),
+        ("/data:/x:bind,rshared", bind("/x", "/data", &["bind", "rshared"])),
+    ] {
+        let spec = root(Request { volume: strings(&[text]), ..request() });
+        assert_eq!(mount_at(&spec, "/x"), expected, "{text}");
+    }
+    let (spec, warnings) =
+        made(&Request { volume: strings(&["/data:/x:z"]), ..request() }, &caller(0)).expect("a spec");
+    assert_eq!(mount_at(&spec, "/x"), bind("/x", "/data", &["rbind"]));
+    assert!(warnings[0].contains("files are not relabelled"), "{warnings:?}");
+    for (text, options) in [
+        ("/x", json!(["nosuid", "nodev", "noexec"])),
+        ("/x:size=64m,mode=0700,exec", json!(["nosuid", "nodev", "size=64m", "mode=0700", "exec"])),
+    ] {
+        let spec = root(Request { tmpfs: strings(&[text]), ..request() });
+        assert_eq!(mount_at(&spec, "/x")["options"], options, "{text}");
+    }
+}
+
+#[test]
+fn mounts_that_make_no_sense_are_refused() {
+    let mount = |text: &str| Request { mount: strings(&[text]), ..request() };
+    let volume = |text: &str| Request { volume: strings(&[text]), ..request() };
+    let tmpfs = |text: &str| Request { tmpfs: strings(&[text]), ..request() };
+    for (request, expected) in [
+        (mount("dst=/x"), "has neither type= nor src="),
+        (mount("src=/data"), "has no destination; add dst=PATH"),
+        (mount("type=bind,dst=/x"), "a bind has no source"),
+        (mount("type=volume,src=a,dst=/x"), "volumes and images belong to an engine"),
+        (mount("src=/data,dst=/x,nosiud"), "a bind has no option \"nosiud\""),
+        (mount("src=/data,dst=/x,ro=maybe"), "\"ro=maybe\" is neither true nor false"),
+        (mount("src,dst=/x"), "src needs a value"),
+        (mount("src=/data,dst=/x,bind-propagation=ro"), "\"ro\" is no propagation"),
+        (mount("src=/data,dst=x"), "destination \"x\" has to be an absolute path"),
+        (mount("src=/data,dst=/"), "destination \"/\" has to be"),
+        (mount("src=/data,dst=/a/../b"), "without \"..\""),
+        (mount("src=/absent,dst=/x"), "/absent: entity not found; make it first"),
+        (mount("type=tmpfs,dst=/x,tmpfs-size=a"), "is not a size"),
+        (mount("type=tmpfs,dst=/x,tmpfs-mode=9"), "mode \"9\" is not octal"),
+        (mount("type=tmpfs,dst=/x,sise=1"), "a tmpfs has no option \"sise=1\""),
+        (mount("\"src=/data"), "a quotation mark is not closed"),
+        (volume("/data"), "is not of the form SOURCE:DESTINATION"),
+        (volume(":/x"), "is not of the form SOURCE:DESTINATION"),
+        (volume("data:/x"), "a named volume belongs to an engine; for a directory write ./data"),
+        (volume("/data:/x:rx"), "a bind has no option \"rx\""),
+        (volume("/absent:/x"), "/absent: entity not found"),
+        (tmpfs("x"), "destination \"x\" has to be an absolute path"),
+        (tmpfs("/x:sise=1"), "a tmpfs has no option \"sise=1\""),
+        (tmpfs("/x:mode=8"), "mode \"8\" is not octal"),
+        (
+            Request { volume: strings(&["/data:/x"]), tmpfs: strings(&["/x"]), ..Request::default() },
+            "something else is mounted there already",
+        ),
+    ] {
+        let error = refused(request);
+        assert!(error.starts_with("--") && error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_mount_of_the_users_takes_the_place_of_a_default_one() {
+    let plain = root(Request { tty: true, ..request() });
+    let spec = root(Request { tmpfs: strings(&["/dev/shm:size=1m", "/proc/x/y", "/new"]), ..request() });
+    let places = |spec: &Value| {
+        let mounts = spec["mounts"].as_array().expect("mounts").iter();
+        mounts.map(|mount| mount["destination"].as_str().expect("string").to_owned()).collect::<Vec<_>>()
+    };
+    // What lies deeper comes later.
+    assert_eq!(places(&spec), [places(&plain), strings(&["/new", "/proc/x/y"])].concat());
+    assert_eq!(mount_at(&spec, "/dev/shm")["options"], json!(["nosuid", "nodev", "noexec", "size=1m"]));
+}
+
+#[test]
+fn shared_memory_has_the_size_that_is_asked_for() {
+    let shm = |text: &str| {
+        let spec = root(Request { shm_size: Some(text.to_owned()), ..request() });
+        mount_at(&spec, "/dev/shm")["options"].as_array().expect("array").last().cloned()
+    };
+    assert_eq!(shm("1m"), Some(json!("size=1048576")));
+    assert_eq!(shm("0"), Some(json!("size=67108864")));
+    for (text, expected) in [("-1", "--shm-size: -1 is negative"), ("x", "--shm-size \"x\": is not a size")] {
+        let error = refused(Request { shm_size: Some(text.to_owned()), ..request() });
+        assert!(error.starts_with(expected), "{error}");
+    }
+    let namespaces = Namespaces { ipc: Namespace::Host, ..Namespaces::default() };
+    let given = Request { shm_size: Some("1m".to_owned()), namespaces, ..request() };
+    let (_, warnings) = made(&given, &caller(0)).expect("a spec");
+    assert!(warnings[0].starts_with("--shm-size: /dev/shm is the host's"), "{warnings:?}");
+}
+
+#[test]
+fn the_network_of_the_host_brings_its_names() {
+    let namespaces = Namespaces { network: Namespace::Host, ..Namespaces::default() };
+    let shared = Request { namespaces, ..request() };
+    let expected = |path| bind(path, path, &["bind", "ro", "nosuid", "nodev", "noexec"]);
+    for spec in [root(shared.clone()), user(request()), user(shared.clone())] {
+        for path in ["/etc/hosts", "/etc/resolv.conf"] {
+            assert_eq!(mount_at(&spec, path), expected(path));
+        }
+    }
+    assert_eq!(mount_at(&root(request()), "/etc/hosts"), Value::Null);
+    let own = root(Request { volume: strings(&["/data:/etc/hosts"]), ..shared.clone() });
+    assert_eq!(mount_at(&own, "/etc/hosts"), bind("/etc/hosts", "/data", &["rbind"]));
+    let above = root(Request { volume: strings(&["/data:/etc"]), ..shared });
+    assert_eq!(mount_at(&above, "/etc/hosts"), Value::Null);
+}
+
+#[test]
+fn devices_are_made_or_bound_as_the_caller_can() {
+    let given = |text: &str| Request { device: strings(&[text]), ..request() };
+    let spec = root(given("/dev/fuse"));
+    assert_eq!(
+        spec["linux"]["devices"],
+        json!([{ "path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o660, "uid": 0, "gid": 6 }])
+    );
+    let allow = json!({ "allow": true, "type": "c", "major": 10, "minor": 229, "access": "rwm" });
+    assert_eq!(spec["linux"]["resources"]["devices"][1], allow);
+    let spec = root(given("/dev/sda:/dev/disk:r"));
+    assert_eq!(spec["linux"]["devices"][0]["path"], "/dev/disk");
+    assert_eq!(spec["linux"]["resources"]["devices"][1]["access"], "r");
+    assert_eq!(root(given("/dev/sda:rw"))["linux"]["resources"]["devices"][1]["access"], "rw");
+    let options = &["bind", "nosuid", "noexec"];
+    assert_eq!(mount_at(&user(given("/dev/fuse")), "/dev/fuse"), bind("/dev/fuse", "/dev/fuse", options));
+    let spec = user(given("/dev/fuse:/dev/other"));
+    assert_eq!(mount_at(&spec, "/dev/other"), bind("/dev/other", "/dev/fuse", options));
+    assert_eq!((&spec["linux"]["devices"], &spec["linux"]["resources"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn a_directory_stands_for_every_device_below_it() {
+    let paths = |text: &str| {
+        let spec = root(Request { device: strings(&[text]), ..request() });
+        let devices = spec["linux"]["devices"].as_array().expect("devices").iter();
+        devices.map(|device| device["path"].as_str().expect("string").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(paths("/dev/snd"), ["/dev/snd/by-id/card", "/dev/snd/seq"]);
+    assert_eq!(paths("/dev/snd:/dev/audio"), ["/dev/audio/by-id/card", "/dev/audio/seq"]);
+}
+
+#[test]
+fn devices_that_make_no_sense_are_refused() {
+    for (text, expected) in [
+        ("/dev/absent", "/dev/absent: entity not found; load its driver"),
+        ("/etc/hosts", "is neither a device nor a directory; use --volume"),
+        ("/dev/empty", "is a directory without a device below it"),
+        ("fuse", "paths of devices have to be absolute"),
+        ("/dev/fuse:/dev/../x", "without \"..\""),
+        ("/dev/fuse:/dev/x:rwx", "is not of the form SOURCE[:DESTINATION][:r|w|m]"),
+        ("/dev/fuse:/dev/x:", "is not of the form"),
+    ] {
+        let error = refused(Request { device: strings(&[text]), ..request() });
+        assert!(error.starts_with(&format!("--device {text:?}: ")) && error.contains(expected), "{error}");
+    }
+}

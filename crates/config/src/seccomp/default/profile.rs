@@ -1,0 +1,88 @@
+//! The default profile, put together.
+
+use std::collections::HashSet;
+
+use oci_spec::runtime::{
+    Arch, Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder,
+    LinuxSeccompOperator, LinuxSyscall,
+};
+
+use super::names::{ALWAYS, FAMILIES, NEW_NAMESPACES, NEW_TIME, PACKET, PERSONALITIES, WITH, WITH_MODULES};
+
+/// EPERM, what a refused call answers.
+const EPERM: u32 = rustix::io::Errno::PERM.raw_os_error() as u32;
+
+/// ENOSYS, upon which C libraries use clone(2), whose flags a filter can see.
+const ENOSYS: u32 = rustix::io::Errno::NOSYS.raw_os_error() as u32;
+
+/// The kernel takes the lower half of an argument that is an `int`, so the filter must as well.
+const INT: u64 = 0xffff_ffff;
+
+/// The allow list for a container with these capabilities in its bounding set: it refuses with EPERM
+/// what is not in it. Which calls those are, and why, is in docs/spec.md.
+pub fn default_profile<S: std::hash::BuildHasher>(capabilities: &HashSet<Capability, S>) -> LinuxSeccomp {
+    let has = |names: &[&str]| capabilities.iter().any(|one| names.contains(&one.to_string().as_str()));
+    let conditional = WITH.iter().chain([&WITH_MODULES]).filter(|(needed, _)| has(needed));
+    let mut names: Vec<_> =
+        ALWAYS.into_iter().chain(conditional.map(|(_, names)| *names)).flat_map(words).collect();
+    names.sort_unstable();
+    let mut rules = vec![rule(names, Vec::new())];
+    rules.extend(PERSONALITIES.map(|domain| rule(words("personality"), vec![masked(0, INT, domain)])));
+    let packet = has(&["NET_RAW"]).then_some(PACKET);
+    let families = FAMILIES.into_iter().chain(packet);
+    rules.extend(families.map(|family| rule(words("socket socketpair"), vec![masked(0, INT, family)])));
+    if !has(&["SYS_ADMIN"]) {
+        rules.push(rule(words("clone"), vec![masked(flags_of_clone(), NEW_NAMESPACES, 0)]));
+        rules.push(rule(words("unshare"), vec![masked(0, NEW_NAMESPACES | NEW_TIME, 0)]));
+        let mut refused = rule(words("clone3"), Vec::new());
+        refused.set_action(LinuxSeccompAction::ScmpActErrno).set_errno_ret(Some(ENOSYS));
+        rules.push(refused);
+    }
+    let mut profile = LinuxSeccomp::default();
+    profile
+        .set_default_action(LinuxSeccompAction::ScmpActErrno)
+        .set_default_errno_ret(Some(EPERM))
+        .set_architectures(Some(architectures().to_vec()).filter(|list| !list.is_empty()))
+        .set_flags(None)
+        .set_syscalls(Some(rules));
+    profile
+}
+
+fn words(names: &str) -> Vec<String> {
+    names.split_whitespace().map(str::to_owned).collect()
+}
+
+fn rule(names: Vec<String>, args: Vec<LinuxSeccompArg>) -> LinuxSyscall {
+    let mut rule = LinuxSyscall::default();
+    rule.set_names(names)
+        .set_action(LinuxSeccompAction::ScmpActAllow)
+        .set_errno_ret(None)
+        .set_args(Some(args).filter(|args| !args.is_empty()));
+    rule
+}
+
+fn masked(index: usize, mask: u64, value: u64) -> LinuxSeccompArg {
+    let op = LinuxSeccompOperator::ScmpCmpMaskedEq;
+    let arg = LinuxSeccompArgBuilder::default().index(index).value(mask).value_two(value).op(op);
+    // The builder fails for missing fields, and none is missing.
+    arg.build().unwrap_or_default()
+}
+
+/// s390 has the stack first. clone(2)
+fn flags_of_clone() -> usize {
+    usize::from(cfg!(target_arch = "s390x"))
+}
+
+/// The host's architecture and the older one whose programs it runs; x32, which nearly nobody uses, is
+/// left out. Without a name in libseccomp the native one is what remains.
+fn architectures() -> &'static [Arch] {
+    match std::env::consts::ARCH {
+        "x86_64" => &[Arch::ScmpArchX86_64, Arch::ScmpArchX86],
+        "x86" => &[Arch::ScmpArchX86],
+        "aarch64" => &[Arch::ScmpArchAarch64, Arch::ScmpArchArm],
+        "arm" => &[Arch::ScmpArchArm],
+        "s390x" => &[Arch::ScmpArchS390x, Arch::ScmpArchS390],
+        "riscv64" => &[Arch::ScmpArchRiscv64],
+        _ => &[],
+    }
+}
