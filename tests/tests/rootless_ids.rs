@@ -1,5 +1,6 @@
 //! The ids that a container gets, by what the host gives to its caller.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use rootling_tests::{Bundle, Ids, Output, Test, Variation, root, user};
@@ -60,7 +61,7 @@ fn ranges_are_packed_behind_the_caller(t: &Test) {
         let (mut uids, mut gids, mut next) = (vec![0, uid, 1], vec![0, gid, 1], 1);
         for (index, (first, count)) in ranges.into_iter().enumerate() {
             let owner = if index == 1 { uid.to_string() } else { name.to_owned() };
-            lines += &format!("{owner}:{first}:{count}\n");
+            let _ = writeln!(lines, "{owner}:{first}:{count}");
             uids.extend([next, first, count]);
             gids.extend([next, first, count]);
             next += count;

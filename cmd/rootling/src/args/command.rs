@@ -18,7 +18,7 @@ pub(crate) enum Command {
     Kill(Kill),
     Delete(Delete),
     Exec(Exec),
-    Spec(Spec),
+    Spec(Box<Spec>),
     Adapt(Adapt),
     Doctor(Doctor),
     Checkpoint(Checkpoint),
@@ -91,7 +91,7 @@ pub(super) const COMMANDS: &[Definition] = &[
         name: "spec",
         about: "Write a config.json to start from",
         define: Spec::augment_args,
-        read: |m| Spec::from_arg_matches(m).map(Command::Spec),
+        read: |m| Spec::from_arg_matches(m).map(Box::new).map(Command::Spec),
     },
     Definition {
         name: "adapt",

@@ -85,10 +85,8 @@ pub fn user(text: &str, accounts: &Accounts) -> Result<User, GenerateError> {
         Some(uid) => accounts.user(|_, id| id == uid),
         None => accounts.user(|name, _| name == user),
     };
-    let uid = match (known, number(user)) {
-        (Some((_, uid, _)), _) | (None, Some(uid)) => uid,
-        (None, None) => return Err(unknown(text, user, "user", "etc/passwd")),
-    };
+    let uid = known.map(|(_, uid, _)| uid).or_else(|| number(user));
+    let uid = uid.ok_or_else(|| unknown(text, user, "user", "etc/passwd"))?;
     if let Some(group) = group {
         let by_name = || accounts.groups().find(|(name, ..)| *name == group).map(|(_, gid, _)| gid);
         let gid = number(group).or_else(by_name).ok_or_else(|| unknown(text, group, "group", "etc/group"))?;

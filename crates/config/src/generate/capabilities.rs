@@ -78,17 +78,17 @@ fn sets(set: HashSet<Capability>, added: HashSet<Capability>, ordinary: bool) ->
 }
 
 fn named(flag: &'static str, names: &[String]) -> Result<Named, GenerateError> {
-    let mut named = Named { all: false, some: HashSet::new() };
+    let mut result = Named { all: false, some: HashSet::new() };
     for text in names.iter().flat_map(|names| names.split(',')) {
         let upper = text.to_ascii_uppercase();
         let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
         if name == "ALL" {
-            named.all = true;
+            result.all = true;
             continue;
         }
         let found = ALL.into_iter().find(|one| one.to_string() == name);
         let unknown = || wrong(flag, text, "is no capability; use a name of capabilities(7), or ALL");
-        named.some.insert(found.ok_or_else(unknown)?);
+        result.some.insert(found.ok_or_else(unknown)?);
     }
-    Ok(named)
+    Ok(result)
 }

@@ -1,5 +1,7 @@
 //! `--cgroup-parent`: where the container's cgroup goes, and who makes it.
 
+use std::path::Path;
+
 use oci_spec::runtime::Spec;
 
 use super::error::{GenerateError, wrong};
@@ -57,15 +59,16 @@ pub(super) fn run(
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
         .collect();
+    let slice = Path::new(parent).extension().is_some_and(|kind| kind == "slice");
     let path = match facts.driver {
-        CgroupDriver::Systemd if !parent.ends_with(".slice") || parent.contains(['/', ':']) => {
+        CgroupDriver::Systemd if !slice || parent.contains(['/', ':']) => {
             return refuse(
                 "is not a slice; where systemd manages cgroups, write for example user.slice, \
                  or use --cgroup-manager cgroupfs",
             );
         }
         CgroupDriver::Systemd => format!("{parent}:rootling:{name}"),
-        CgroupDriver::Cgroupfs if parent.ends_with(".slice") && !parent.contains('/') => {
+        CgroupDriver::Cgroupfs if slice && !parent.contains('/') => {
             return refuse("is a slice of systemd; use --cgroup-manager systemd, or the path of a cgroup");
         }
         CgroupDriver::Cgroupfs => format!("{}/{name}", parent.trim_end_matches('/')),

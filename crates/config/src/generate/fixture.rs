@@ -98,6 +98,7 @@ pub(super) fn made(request: &Request, facts: &Facts) -> Result<(Value, Vec<Strin
 
 /// The spec for root; no warnings.
 #[track_caller]
+#[allow(clippy::needless_pass_by_value)] // A request is written where it is handed over.
 pub(super) fn root(request: Request) -> Value {
     let (spec, warnings) = made(&request, &caller(0)).expect("a spec");
     assert_eq!(warnings, [""; 0]);
@@ -106,6 +107,7 @@ pub(super) fn root(request: Request) -> Value {
 
 /// The spec for an ordinary user; no warnings.
 #[track_caller]
+#[allow(clippy::needless_pass_by_value)] // A request is written where it is handed over.
 pub(super) fn user(request: Request) -> Value {
     let (spec, warnings) = made(&request, &caller(1000)).expect("a spec");
     assert_eq!(warnings, [""; 0]);
@@ -114,6 +116,7 @@ pub(super) fn user(request: Request) -> Value {
 
 /// The error for root.
 #[track_caller]
+#[allow(clippy::needless_pass_by_value)] // A request is written where it is handed over.
 pub(super) fn refused(request: Request) -> String {
     made(&request, &caller(0)).expect_err("an error").to_string()
 }

@@ -98,7 +98,7 @@ fn set_shm_size(spec: &mut Spec, request: &Request, warnings: &mut Vec<String>) 
             options.push(format!("size={bytes}"));
         }
         None => {
-            warnings.push("--shm-size: /dev/shm is the host's with its ipc namespace; left out".to_owned())
+            warnings.push("--shm-size: /dev/shm is the host's with its ipc namespace; left out".to_owned());
         }
     }
     Ok(())
@@ -176,7 +176,7 @@ fn mount(text: &str, facts: &Facts) -> Result<Mount, GenerateError> {
         }
         Some("tmpfs") => {
             tmpfs_options(FLAG, text, &options)?;
-            Ok(new(place, "tmpfs", "tmpfs".into(), with_defaults(options)))
+            Ok(new(place, "tmpfs", "tmpfs".into(), with_defaults(&options)))
         }
         Some(other) => Ok(new(place, other, source_or(other), options)),
     }
@@ -222,7 +222,7 @@ fn tmpfs_options(flag: &'static str, text: &str, options: &[String]) -> Result<(
 }
 
 /// A default gives way to its contrary: with both, runtimes differ in which of them wins.
-fn with_defaults(given: Vec<String>) -> Vec<String> {
+fn with_defaults(given: &[String]) -> Vec<String> {
     let contrary =
         |default: &&&str| given.iter().any(|option| default.strip_prefix("no") == Some(option.as_str()));
     let defaults =
@@ -264,5 +264,5 @@ fn tmpfs(text: &str) -> Result<Mount, GenerateError> {
     let place = destination(FLAG, text, place)?;
     let given: Vec<_> = given.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect();
     tmpfs_options(FLAG, text, &given)?;
-    Ok(new(place, "tmpfs", "tmpfs".into(), with_defaults(given)))
+    Ok(new(place, "tmpfs", "tmpfs".into(), with_defaults(&given)))
 }

@@ -27,7 +27,7 @@ pub(super) fn run(
     // What the user says replaces the default.
     let (old, new) = limits.split_at(defaults);
     let old = old.iter().filter(|limit| new.iter().all(|other| other.typ() != limit.typ()));
-    let mut limits: Vec<_> = old.chain(new).cloned().collect();
+    let mut limits: Vec<_> = old.chain(new).copied().collect();
     for limit in &mut limits {
         lower(limit, facts, warnings);
     }

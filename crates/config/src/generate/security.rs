@@ -1,6 +1,5 @@
 //! `--security-opt` and `--privileged-in-userns`.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use oci_spec::runtime::{LinuxNamespaceType, LinuxSeccomp, Spec};
@@ -72,10 +71,7 @@ pub(super) fn run(
     if request.privileged_in_userns {
         open(spec)?;
     }
-    let seccomp = options.seccomp.clone().unwrap_or(match request.privileged_in_userns {
-        true => Seccomp::Unconfined,
-        false => Seccomp::Default,
-    });
+    let seccomp = options.seccomp.clone().unwrap_or(if request.privileged_in_userns { Seccomp::Unconfined } else { Seccomp::Default });
     let profile = profile(&seccomp, spec, facts, files)?;
     let Some(process) = spec.process_mut() else { return Ok(()) };
     if let Some(wanted) = options.no_new_privileges.or(request.privileged_in_userns.then_some(false)) {
@@ -184,7 +180,7 @@ fn profile(
     files: &dyn Files,
 ) -> Result<Option<LinuxSeccomp>, GenerateError> {
     let process = spec.process().as_ref().and_then(|process| process.capabilities().as_ref());
-    let capabilities = process.and_then(|sets| sets.bounding().clone()).unwrap_or_else(HashSet::new);
+    let capabilities = process.and_then(|sets| sets.bounding().clone()).unwrap_or_default();
     match wanted {
         Seccomp::Unconfined => Ok(None),
         Seccomp::Default => Ok(Some(seccomp::default_profile(&capabilities))),

@@ -35,7 +35,8 @@ pub fn size(flag: &'static str, text: &str) -> Result<i64, GenerateError> {
         return Err(too_large());
     }
     let bytes = number.parse::<f64>().map_err(|_| malformed())? * f64::from(1_u32 << (shift / 2)).powi(2);
-    if bytes < i64::MAX as f64 { Ok(bytes as i64) } else { Err(too_large()) }
+    // 2^63, which a double holds exactly.
+    if bytes < 9_223_372_036_854_775_808.0 { Ok(bytes as i64) } else { Err(too_large()) }
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ fn all_is_well_on_a_healthy_host() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // One table.
 fn every_fault_is_found_with_its_fix() {
     use Verdict::{Failed, Warning};
     let zero = |path: &str| healthy().file(path, "0\n");

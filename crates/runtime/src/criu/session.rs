@@ -268,7 +268,7 @@ fn reason(log: &str) -> Option<&str> {
     let said = |line| str::split_once(line, ") Error (")?.1.split_once("): ").map(|(_, text)| text.trim());
     // What it says of any failure, and of any program that it has run.
     let general = |text: &str| text.ends_with("FAILED.") || text.starts_with("exited, ");
-    log.lines().filter_map(said).filter(|text| !general(text)).last()
+    log.lines().filter_map(said).rfind(|text| !general(text))
 }
 
 #[cfg(test)]

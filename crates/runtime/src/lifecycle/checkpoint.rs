@@ -31,14 +31,11 @@ pub fn checkpoint(store: &Store, id: &ContainerId, options: &CheckpointOptions) 
     let slot = store.open(id)?;
     let record = slot.read()?;
     let status = slot.status(&record);
-    let init = match (record.init, status) {
-        (Some(init), Status::Running | Status::Paused) => init,
-        _ => {
-            return Err(Error::new(
-                ErrorKind::WrongState,
-                format!("Container cannot be checkpointed in {status} state; it has to run"),
-            ));
-        }
+    let (Some(init), Status::Running | Status::Paused) = (record.init, status) else {
+        return Err(Error::new(
+            ErrorKind::WrongState,
+            format!("Container cannot be checkpointed in {status} state; it has to run"),
+        ));
     };
     let images = criu::directory(&options.criu.images, "--image-path")?;
     check_parent(options)?;

@@ -48,7 +48,7 @@ pub fn restore(
     if !run.detach && !run.no_subreaper {
         let _ = sys::process::set_subreaper();
     }
-    let mut message = message(&plan, restore, &images)?;
+    let mut message = message(&plan, restore, &images);
     let _work = restore.criu.set_work_dir(&mut message)?;
     let kept = add_namespaces(&mut message, &plan)?;
     add_descriptors(&mut message, restore)?;
@@ -76,7 +76,7 @@ pub fn restore(
     code
 }
 
-fn message(plan: &Plan, restore: &RestoreOptions, images: &File) -> Result<Criu_opts> {
+fn message(plan: &Plan, restore: &RestoreOptions, images: &File) -> Criu_opts {
     let mut message = restore.criu.message(LOG);
     message.images_dir_fd = Some(images.as_raw_fd());
     message.root = Some(plan.rootfs.to_string_lossy().into_owned());
@@ -89,7 +89,7 @@ fn message(plan: &Plan, restore: &RestoreOptions, images: &File) -> Result<Criu_
     if is_unprivileged() {
         message.unprivileged = Some(true);
     }
-    Ok(message)
+    message
 }
 
 /// Namespaces by path: those that CRIU has by descriptor stay open until it runs.

@@ -36,10 +36,7 @@ pub(crate) fn spec(global: &Global, args: &args::Spec) -> Result<()> {
 /// What `runc spec` writes.
 fn plain(host: &Host, rootless: bool) -> Spec {
     let cgroup2 = host.cgroup_mode() == CgroupMode::V2;
-    match rootless {
-        true => generate::rootless_spec_on(cgroup2, host.euid(), host.egid()),
-        false => generate::default_spec_on(cgroup2),
-    }
+    if rootless { generate::rootless_spec_on(cgroup2, host.euid(), host.egid()) } else { generate::default_spec_on(cgroup2) }
 }
 
 fn with_flags(
@@ -53,7 +50,9 @@ fn with_flags(
     let request = request::request(global, flags, host, rootless, bundle)?;
     let made = generate::build(&request, rootless, &facts, &generate::System);
     let Generated { spec, warnings } = made.map_err(|e| Error::invalid(e.to_string()))?;
-    warnings.iter().for_each(|text| log::warning(text));
+    for text in &warnings {
+        log::warning(text);
+    }
     let rootfs: Option<PathBuf> = flags.rootfs.as_ref().map(|rootfs| bundle.join(rootfs));
     if let Some(missing) = rootfs.filter(|rootfs| !rootfs.is_dir()) {
         log::warning(&format!(

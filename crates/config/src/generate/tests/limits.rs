@@ -12,6 +12,7 @@ fn none() -> LimitFlags {
     LimitFlags::default()
 }
 
+#[allow(clippy::unnecessary_wraps)] // The type of the flags.
 fn text(value: &str) -> Option<String> {
     Some(value.to_owned())
 }

@@ -69,7 +69,7 @@ fn mounts_that_make_no_sense_are_refused() {
     let mount = |text: &str| Request { mount: strings(&[text]), ..request() };
     let volume = |text: &str| Request { volume: strings(&[text]), ..request() };
     let tmpfs = |text: &str| Request { tmpfs: strings(&[text]), ..request() };
-    for (request, expected) in [
+    for (request, expected) in vec![
         (mount("dst=/x"), "has neither type= nor src="),
         (mount("src=/data"), "has no destination; add dst=PATH"),
         (mount("type=bind,dst=/x"), "a bind has no source"),
