@@ -1,5 +1,4 @@
 use super::*;
-use crate::args::Spec;
 
 fn parsed(line: &str) -> Cli {
     parse(line.split(' ').map(OsString::from)).unwrap_or_else(|_| panic!("{line}"))
@@ -27,7 +26,7 @@ fn global_options_are_taken_before_and_after_the_command() {
 
 #[test]
 fn spec_has_a_flag_named_as_the_global_option() {
-    let Command::Spec(spec) = cli.command else { panic!("not spec") };
+    let Command::Spec(spec) = parsed("rootling spec --rootless").command else { panic!("not spec") };
     assert!(spec.rootless);
 }
 

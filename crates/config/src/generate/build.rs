@@ -36,7 +36,11 @@ pub fn build(
     facts: &Facts,
     files: &dyn Files,
 ) -> Result<Generated, GenerateError> {
-    let mut spec = if rootless { base::rootless_spec_on(facts.cgroup2, facts.uid, facts.gid) } else { base::default_spec_on(facts.cgroup2) };
+    let mut spec = if rootless {
+        base::rootless_spec_on(facts.cgroup2, facts.uid, facts.gid)
+    } else {
+        base::default_spec_on(facts.cgroup2)
+    };
     spec.set_version(PORTABLE_VERSION.to_owned());
     let mut warnings = Vec::new();
     namespaces::run(&mut spec, request, facts, files)?;

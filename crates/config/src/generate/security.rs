@@ -71,7 +71,11 @@ pub(super) fn run(
     if request.privileged_in_userns {
         open(spec)?;
     }
-    let seccomp = options.seccomp.clone().unwrap_or(if request.privileged_in_userns { Seccomp::Unconfined } else { Seccomp::Default });
+    let seccomp = options.seccomp.clone().unwrap_or(if request.privileged_in_userns {
+        Seccomp::Unconfined
+    } else {
+        Seccomp::Default
+    });
     let profile = profile(&seccomp, spec, facts, files)?;
     let Some(process) = spec.process_mut() else { return Ok(()) };
     if let Some(wanted) = options.no_new_privileges.or(request.privileged_in_userns.then_some(false)) {

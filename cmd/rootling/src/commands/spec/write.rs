@@ -36,7 +36,11 @@ pub(crate) fn spec(global: &Global, args: &args::Spec) -> Result<()> {
 /// What `runc spec` writes.
 fn plain(host: &Host, rootless: bool) -> Spec {
     let cgroup2 = host.cgroup_mode() == CgroupMode::V2;
-    if rootless { generate::rootless_spec_on(cgroup2, host.euid(), host.egid()) } else { generate::default_spec_on(cgroup2) }
+    if rootless {
+        generate::rootless_spec_on(cgroup2, host.euid(), host.egid())
+    } else {
+        generate::default_spec_on(cgroup2)
+    }
 }
 
 fn with_flags(
