@@ -8,5 +8,7 @@ mod start;
 pub use create::{RunOptions, create, run};
 pub use delete::delete;
 pub use kill::{kill, parse_signal};
+#[cfg(test)]
+pub(crate) use prepare::plan_loaded;
 pub use prepare::{Warn, adapt};
 pub use start::start;
