@@ -12,7 +12,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
-use serde_json::error::Category;
 
 use crate::validate;
 
@@ -141,14 +140,11 @@ fn typed<T: serde::de::DeserializeOwned>(
     warnings: &mut Vec<String>,
     relax: fn(&mut serde_json::Value, &mut Vec<String>),
 ) -> Result<T, LoadError> {
-    let error = match serde_json::from_slice(json) {
-        Ok(spec) => return Ok(spec),
-        Err(error) => error,
-    };
-    if error.classify() != Category::Data {
-        return Err(syntax(name, &error));
+    if let Ok(spec) = serde_json::from_slice(json) {
+        return Ok(spec);
     }
-    // The typed parse may have stopped before a syntax error further down: this one finds it.
+    // The typed parse may have stopped before a syntax error further down, and it calls a value that is
+    // no name of an enumeration a syntax error: this one tells what is.
     let mut value = serde_json::from_slice(json).map_err(|error| syntax(name, &error))?;
     relax(&mut value, warnings);
     serde_path_to_error::deserialize(value).map_err(|error| field(name, &error))

@@ -45,7 +45,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), said: false }
+        Self { kind, message: one_line(message.into()), said: false }
     }
 
     /// An error about something that was handed over.
@@ -83,13 +83,13 @@ impl Error {
     /// The same error, seen from one layer further out.
     #[must_use]
     pub fn wrap(self, outer: impl fmt::Display) -> Self {
-        Self { message: format!("{outer}: {}", self.message), ..self }
+        Self { message: one_line(format!("{outer}: {}", self.message)), ..self }
     }
 
     /// The same error with what to do about it at its end.
     #[must_use]
     pub fn remedy(self, remedy: impl fmt::Display) -> Self {
-        Self { message: format!("{}; {remedy}", self.message), ..self }
+        Self { message: one_line(format!("{}; {remedy}", self.message)), ..self }
     }
 
     /// The same error, which says that `rootling doctor` knows more where it has a check for it.
@@ -133,7 +133,24 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         }
         source = inner.source();
     }
-    text.replace('\n', " ")
+    one_line(text)
+}
+
+/// What a caller handed over may be part of a message: line ends become blanks, and what else controls a
+/// terminal is shown as an escape.
+pub(crate) fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' => line.push(' '),
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+    }
+    line
 }
 
 /// Adds to a failure what was being done.

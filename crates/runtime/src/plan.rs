@@ -321,3 +321,6 @@ fn personality(linux: &mut oci_spec::runtime::Linux) -> Result<Option<u64>> {
 pub(crate) fn keyring_name(id: &ContainerId) -> String {
     format!("_ses.{id}")
 }
+
+#[cfg(test)]
+mod any_spec_tests;

@@ -6,9 +6,13 @@
 use oci_spec::runtime::Capability;
 use serde_json::{Map, Value, json};
 
-/// Names that the specification spells one way and the typed spec another. oci-spec 0.10 derives this
-/// one by splitting every capital, so a profile that follows the specification would not parse.
-const SCHEDULER_FLAG: (&str, &str) = ("SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN");
+/// Names that the specification spells one way and the typed spec another, so that a profile that
+/// follows the specification would not parse: oci-spec 0.10 leaves a word out of the first, and
+/// derives the second by splitting every capital.
+const SCHEDULER_FLAGS: [(&str, &str); 2] = [
+    ("SCHED_FLAG_RESET_ON_FORK", "SCHED_RESET_ON_FORK"),
+    ("SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN"),
+];
 
 /// Puts a whole spec right, as far as runc would have accepted it.
 pub(super) fn spec(value: &mut Value, warnings: &mut Vec<String>) {
@@ -50,8 +54,10 @@ fn relax_process(value: &mut Value, prefix: &str, warnings: &mut Vec<String>) {
         }
     }
     if let Some(Value::Array(flags)) = process.get_mut("scheduler").and_then(|s| s.get_mut("flags")) {
-        for flag in flags.iter_mut().filter(|flag| *flag == SCHEDULER_FLAG.0) {
-            *flag = Value::from(SCHEDULER_FLAG.1);
+        for flag in flags {
+            if let Some((_, typed)) = SCHEDULER_FLAGS.iter().find(|(name, _)| flag == name) {
+                *flag = Value::from(*typed);
+            }
         }
     }
     if let Some(Value::Object(affinity)) = process.get_mut("execCPUAffinity") {

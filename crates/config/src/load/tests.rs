@@ -76,7 +76,9 @@ fn what_gos_reader_lets_through_is_let_through() {
         MINIMAL.to_owned(),
         process(r#""noNewPrivileges":null"#),
         process(r#""user":null,"terminal":null"#),
-        process(r#""scheduler":{"policy":"SCHED_DEADLINE","flags":["SCHED_FLAG_DL_OVERRUN"]}"#),
+        process(
+            r#""scheduler":{"policy":"SCHED_DEADLINE","flags":["SCHED_FLAG_RESET_ON_FORK","SCHED_FLAG_DL_OVERRUN"]}"#,
+        ),
         process(r#""execCPUAffinity":{"initial":"","final":"1"}"#),
         linux(r#""seccomp":{}"#),
         linux(r#""seccomp":{"defaultAction":"","syscalls":[]}"#),

@@ -1,5 +1,7 @@
 //! The rest of `linux`.
 
+use std::collections::BTreeSet;
+
 use oci_spec::runtime::{LinuxIntelRdt, LinuxResources, LinuxSchedulerPolicy, Spec};
 
 use super::error::{ValidateError, invalid};
@@ -66,7 +68,8 @@ fn cpuset(resources: &LinuxResources) -> Result<(), ValidateError> {
 
 /// A key is the name of one file in the container's cgroup.
 fn unified(resources: &LinuxResources) -> Result<(), ValidateError> {
-    for key in resources.unified().iter().flat_map(|entries| entries.keys()) {
+    // Sorted, so that of several errors it is always the same one.
+    for key in resources.unified().iter().flat_map(|entries| entries.keys()).collect::<BTreeSet<_>>() {
         let one_file =
             key.split_once('.').is_some_and(|(controller, file)| !controller.is_empty() && !file.is_empty());
         if !one_file || key.contains(['/', '\0']) {

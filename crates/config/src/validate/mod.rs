@@ -10,6 +10,7 @@ mod idmaps;
 mod linux;
 mod mounts;
 mod namespaces;
+mod nul;
 mod process;
 mod rules;
 mod sysctl;

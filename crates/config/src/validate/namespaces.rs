@@ -1,5 +1,7 @@
 //! `linux.namespaces`, and the fields that need one of them.
 
+use std::collections::{BTreeMap, HashSet};
+
 use oci_spec::runtime::Spec;
 
 use super::error::{ValidateError, invalid};
@@ -96,7 +98,8 @@ fn time(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError> {
             return Err(invalid(field, problem, "you may only provide one, remove the other"));
         }
     }
-    for (clock, offset) in offsets {
+    // Sorted, so that of several errors it is always the same one.
+    for (clock, offset) in BTreeMap::from_iter(offsets) {
         if !CLOCKS.contains(&clock.as_str()) {
             let problem = format!("unknown clock {clock:?}");
             return Err(invalid(field, problem, "use \"monotonic\" or \"boottime\""));
@@ -116,8 +119,8 @@ fn network_devices(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError>
         let problem = "unable to move network devices without a NET namespace";
         return Err(invalid("linux.netDevices", problem, add("network")));
     }
-    let mut seen = std::collections::HashSet::new();
-    for (name, device) in devices {
+    let mut seen = HashSet::new();
+    for (name, device) in BTreeMap::from_iter(devices) {
         let renamed = device.name().as_deref().filter(|new| !new.is_empty()).unwrap_or(name);
         for name in [name.as_str(), renamed] {
             if !valid_device_name(name) {

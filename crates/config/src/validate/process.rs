@@ -5,6 +5,7 @@ use std::path::Path;
 use oci_spec::runtime::{LinuxCapabilities, Process};
 
 use super::error::{ValidateError, invalid, quoted};
+use super::nul;
 use super::rules::no_nul;
 use crate::process::{env, rlimit, scheduling};
 
@@ -15,6 +16,7 @@ use crate::process::{env, rlimit, scheduling};
 pub fn process(process: &Process) -> Result<(), ValidateError> {
     args(process)?;
     cwd(process.cwd())?;
+    nul::process(process)?;
     env::check(process.env().as_deref().unwrap_or_default())?;
     rlimit::check(process.rlimits().as_deref().unwrap_or_default())?;
     if let Some(adjustment) = process.oom_score_adj().filter(|value| !(-1000..=1000).contains(value)) {

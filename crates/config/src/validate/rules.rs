@@ -6,7 +6,7 @@ use std::path::Path;
 use oci_spec::runtime::{Hook, Spec};
 
 use super::error::{ValidateError, invalid, quoted};
-use super::{devices, idmaps, linux, mounts, namespaces, process, sysctl};
+use super::{devices, idmaps, linux, mounts, namespaces, nul, process, sysctl};
 
 /// Checks a spec, after it was adapted to an ordinary user where that was needed.
 ///
@@ -19,6 +19,7 @@ pub fn spec(spec: &Spec) -> Result<(), ValidateError> {
         invalid("process", "process property must not be empty", "add an object with args, cwd and user")
     })?;
     process(wanted)?;
+    nul::check(spec)?;
     let set = crate::namespaces::set(spec)?;
     namespaces::check(spec, &set)?;
     mounts::check(spec, &set)?;
@@ -90,6 +91,7 @@ fn hook(field: &str, hook: &Hook) -> Result<(), ValidateError> {
         let problem = format!("{} is not an absolute path", quoted(hook.path()));
         return Err(invalid(format!("{field}.path"), problem, "write the program's path from / on"));
     }
+    nul::hook(field, hook)?;
     if let Some(timeout) = hook.timeout().filter(|timeout| *timeout <= 0) {
         let problem = format!("{timeout} seconds is not a time to wait");
         return Err(invalid(format!("{field}.timeout"), problem, "use a number above 0, or leave it out"));

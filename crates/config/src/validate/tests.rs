@@ -187,7 +187,7 @@ fn masks_need_a_mount_namespace_and_absolute_paths() {
     }
     let mut value = without_namespaces(&["mount"]);
     value["root"]["readonly"] = json!(true);
-    refused(&value, "root.readonly: a read-only root needs a mount namespace");
+    check(&value).expect("a read-only root of the host's mount namespace");
 }
 
 #[test]
@@ -397,7 +397,7 @@ fn the_rest_of_linux_is_checked() {
         (
             "linux.memoryPolicy",
             json!({ "mode": "MPOL_BIND" }),
-            "linux.memoryPolicy: MPOL_BIND needs at least one node",
+            "linux.memoryPolicy: invalid memory policy: MPOL_BIND mode requires at least one node",
         ),
         ("linux.personality", json!({ "domain": "LINUX", "flags": ["X"] }), "unknown flag \"X\""),
         ("linux.seccomp", json!({ "defaultAction": "SCMP_ACT_NOTIFY" }), "linux.seccomp: SCMP_ACT_NOTIFY"),
@@ -406,6 +406,35 @@ fn the_rest_of_linux_is_checked() {
         ("linux.resources", json!({ "unified": { "..": "1" } }), "linux.resources.unified"),
     ] {
         refused(&with(&[(path, field)]), expected);
+    }
+}
+
+#[test]
+fn strings_do_not_contain_nul() {
+    for (path, field) in [
+        ("hostname", "hostname"),
+        ("domainname", "domainname"),
+        ("process.apparmorProfile", "process.apparmorProfile"),
+        ("process.selinuxLabel", "process.selinuxLabel"),
+        ("linux.mountLabel", "linux.mountLabel"),
+        ("linux.cgroupsPath", "linux.cgroupsPath"),
+    ] {
+        refused(
+            &with(&[(path, json!("a\0b"))]),
+            &format!("{field}: \"a\\0b\" contains a NUL byte; remove it"),
+        );
+    }
+    for (path, value, field) in [
+        ("linux.namespaces", json!([{ "type": "ipc", "path": "/a\0" }]), "linux.namespaces[0].path"),
+        ("hooks", json!({ "poststop": [{ "path": "/a\0" }] }), "hooks.poststop[0].path"),
+        (
+            "hooks",
+            json!({ "poststop": [{ "path": "/a", "args": ["a", "\0"] }] }),
+            "hooks.poststop[0].args[1]",
+        ),
+        ("hooks", json!({ "poststop": [{ "path": "/a", "env": ["A=\0"] }] }), "hooks.poststop[0].env[0]"),
+    ] {
+        refused(&with(&[(path, value)]), &format!("{field}: "));
     }
 }
 

@@ -9,7 +9,7 @@ use rootling_config::{load, validate};
 use rootling_rootless::adapt::{self, Adaptation, CgroupManager};
 use rootling_rootless::host::Host;
 
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result, chain, one_line};
 use crate::plan::{CreateOptions, Plan};
 use crate::{self_exe, sys};
 
@@ -64,12 +64,21 @@ fn make_plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
 
 /// The same for a container into which no process of ours goes, so that it cannot reach our program.
 pub(super) fn plan_without_copy(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
-    let loaded = load_bundle(&options.bundle)?;
+    plan_loaded(load_bundle(&options.bundle)?, &Host::probe(), options, warn)
+}
+
+/// The plan for a spec that has been read. Every warning is one line, whatever the spec holds.
+pub(crate) fn plan_loaded(
+    loaded: Loaded,
+    host: &Host,
+    options: &CreateOptions,
+    warn: Warn<'_>,
+) -> Result<Plan> {
+    let warn = &mut |text: String| warn(one_line(text));
     loaded.warnings.into_iter().for_each(&mut *warn);
     let mut spec = loaded.spec;
-    let host = Host::probe();
     let changes =
-        if options.no_adapt { Vec::new() } else { adapt(&mut spec, &host, &adapt_options(options))? };
+        if options.no_adapt { Vec::new() } else { adapt(&mut spec, host, &adapt_options(options))? };
     for change in changes {
         let Adaptation { what, why, warning } = change;
         if warning {
@@ -79,5 +88,5 @@ pub(super) fn plan_without_copy(options: &CreateOptions, warn: Warn<'_>) -> Resu
         }
     }
     validate::spec(&spec).map_err(|e| Error::invalid(chain(&e)))?;
-    Plan::new(spec, &host, options, warn)
+    Plan::new(spec, host, options, warn)
 }
