@@ -308,8 +308,7 @@ impl Machine for Fixture {
         match access {
             Access::Read | Access::Write if self.writable.contains(path) => true,
             _ if self.closed.contains(path) => false,
-            Access::Read => exists,
-            Access::Search => exists,
+            Access::Read | Access::Search => exists,
             Access::Write => self.nodes.get(path).is_some_and(|node| node.mode & 0o002 != 0),
         }
     }
