@@ -100,6 +100,8 @@ pub(crate) struct Plan {
     pub(crate) resources: Option<LinuxResources>,
     pub(crate) rdt: Option<LinuxIntelRdt>,
     pub(crate) no_pivot: bool,
+    /// Fail where the container would get less than it asks for.
+    pub(crate) strict: bool,
     /// Effective uid of the caller.
     pub(crate) caller: u32,
     /// An ordinary user, or root of a user namespace only.
@@ -147,6 +149,7 @@ impl Plan {
             resources,
             rdt,
             no_pivot: options.no_pivot,
+            strict: options.strict,
             caller: host.euid(),
             rootless: options
                 .rootless

@@ -1,5 +1,6 @@
 //! Each check with the host that it is about.
 
+use super::Verdict::{Failed, Warning};
 use super::*;
 use crate::host::Fixture;
 
@@ -36,12 +37,25 @@ fn all_is_well_on_a_healthy_host() {
     assert!(checks.len() >= 9, "{checks:?}");
 }
 
+type Case = (&'static str, Fixture, Verdict, &'static str, &'static str);
+
+/// Name of the check, host, verdict, part of what was found, part of the fix.
+fn assert_found<const N: usize>(cases: [Case; N]) {
+    for (name, machine, verdict, found, fix) in cases {
+        let check = check(machine, name);
+        assert_eq!(check.verdict, verdict, "{check:?}");
+        assert!(check.found.contains(found), "{check:?}");
+        assert!(check.fix.as_ref().is_some_and(|text| text.contains(fix)), "{fix}: {check:?}");
+        for text in [&check.found, &check.needed, &check.why] {
+            assert!(!text.is_empty() && !text.contains('\n'), "{check:?}");
+        }
+    }
+}
+
 #[test]
-#[allow(clippy::too_many_lines)] // One table.
-fn every_fault_is_found_with_its_fix() {
-    use Verdict::{Failed, Warning};
+fn what_the_kernel_forbids_is_found_with_its_fix() {
     let zero = |path: &str| healthy().file(path, "0\n");
-    for (name, machine, verdict, found, fix) in [
+    assert_found([
         ("kernel", healthy().kernel("5.10.0-9-amd64"), Failed, "5.10.0-9-amd64", "newer kernel"),
         (
             "user namespaces",
@@ -64,6 +78,13 @@ fn every_fault_is_found_with_its_fix() {
             "kernel.apparmor_restrict_unprivileged_userns is 1",
             "/etc/apparmor.d/rootling",
         ),
+        ("/proc", healthy().mount_point("/proc/kcore"), Warning, "mounted over", "unmask=ALL"),
+    ]);
+}
+
+#[test]
+fn missing_ids_are_found_with_their_fix() {
+    assert_found([
         (
             "/etc/subuid",
             healthy().file("/etc/subuid", ""),
@@ -107,6 +128,12 @@ fn every_fault_is_found_with_its_fix() {
             "chmod u+s /usr/bin/newgidmap",
         ),
         ("newuidmap", healthy().no_new_privs(), Warning, "no_new_privs", "without no_new_privs"),
+    ]);
+}
+
+#[test]
+fn places_and_limits_are_found_with_their_fix() {
+    assert_found([
         (
             "runtime directory",
             healthy().variable("XDG_RUNTIME_DIR", "/run/user/7"),
@@ -153,7 +180,6 @@ fn every_fault_is_found_with_its_fix() {
             "1 0",
             "net.ipv4.ping_group_range = 0 2147483647",
         ),
-        ("/proc", healthy().mount_point("/proc/kcore"), Warning, "mounted over", "unmask=ALL"),
         ("cgroups", healthy().fs("/sys/fs/cgroup", 0x0102_1994), Warning, "version 1", "update-grub"),
         ("cgroups", healthy().fs("/sys/fs/cgroup", 0), Warning, "not mounted", "unified_cgroup_hierarchy"),
         (
@@ -170,15 +196,7 @@ fn every_fault_is_found_with_its_fix() {
             "nothing delegated",
             "user@.service.d",
         ),
-    ] {
-        let check = check(machine, name);
-        assert_eq!(check.verdict, verdict, "{check:?}");
-        assert!(check.found.contains(found), "{check:?}");
-        assert!(check.fix.as_ref().is_some_and(|text| text.contains(fix)), "{fix}: {check:?}");
-        for text in [&check.found, &check.needed, &check.why] {
-            assert!(!text.is_empty() && !text.contains('\n'), "{check:?}");
-        }
-    }
+    ]);
 }
 
 #[test]

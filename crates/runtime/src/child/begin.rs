@@ -16,7 +16,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use oci_spec::runtime::Spec;
 use rootling_config::namespaces::clone_flag;
-use rootling_rootless::host::Host;
+use rootling_rootless::host::{Host, Restriction};
 
 use super::bare::{self, Bare};
 use super::capture;
@@ -56,6 +56,7 @@ fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result
     }
     check_root(plan)?;
     finish_namespaces(plan)?;
+    set_names(plan, channel)?;
     let devices = devices::open_sources(&plan.lowered.devices, plan.lowered.dev)?;
     mounts::make(plan, &sources)?;
     let bare = if plan.no_pivot { Some(bare::find(&plan.rootfs)?) } else { None };
@@ -135,17 +136,39 @@ fn finish_namespaces(plan: &Plan) -> Result<()> {
         let file = std::fs::File::open(path).context(what)?;
         setns(file, CloneFlags::CLONE_NEWNS).context(what)?;
     }
+    Ok(())
+}
+
+/// The names of the container. Outer containers' seccomp profiles forbid these calls to whoever has no
+/// CAP_SYS_ADMIN out there; the container can do without, if it is not to be strict.
+fn set_names(plan: &Plan, channel: &Channel) -> Result<()> {
     if !plan.namespaces.uts.is_set() {
         return Ok(());
     }
     let (hostname, domainname) = &plan.lowered.names;
-    if let Some(name) = hostname {
-        nix::unistd::sethostname(name).context(|| format!("hostname {name:?}: sethostname"))?;
-    }
-    if let Some(name) = domainname {
-        sys::process::set_domainname(name).context(|| format!("domainname {name:?}: setdomainname"))?;
+    let names = [
+        ("hostname", hostname, (|name| nix::unistd::sethostname(name)) as fn(&str) -> nix::Result<()>),
+        ("domainname", domainname, sys::process::set_domainname),
+    ];
+    for (field, name, set) in names {
+        let Some(name) = name else { continue };
+        match set(name) {
+            Err(Errno::EPERM) if has_seccomp_filter() => {
+                let text =
+                    format!("{field} {name:?}: set{field}: EPERM: {}", Restriction::SeccompFilter.advice());
+                if plan.strict {
+                    return Err(Error::system(text));
+                }
+                channel.send(&FromChild::Warning(format!("{text}; the outer name stays")))?;
+            }
+            other => other.context(|| format!("{field} {name:?}: set{field}"))?,
+        }
     }
     Ok(())
+}
+
+fn has_seccomp_filter() -> bool {
+    Host::probe().user_namespace_restrictions().contains(&Restriction::SeccompFilter)
 }
 
 /// A path of the container, relative to its root.
