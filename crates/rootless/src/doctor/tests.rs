@@ -291,10 +291,7 @@ fn root_needs_no_ids_and_root_of_a_namespace_has_its_own() {
     let nested = Fixture::root_in_user_namespace(1000);
     assert!(!names(nested.clone()).contains(&"newuidmap"));
     let ids = check(nested.clone(), "ids");
-    assert_eq!(
-        (ids.verdict, ids.found.as_str()),
-        (Verdict::Warning, "1 users and 1 groups in this user namespace")
-    );
+    assert_eq!((ids.verdict, ids.found.as_str()), (Warning, "1 users and 1 groups in this user namespace"));
     let many = "0 1000 1\n1 100000 65536\n";
     let rich = nested.file("/proc/self/uid_map", many).file("/proc/self/gid_map", many);
     assert_eq!(check(rich, "ids").verdict, Verdict::Ok);

@@ -90,6 +90,8 @@ impl Planner {
             rootless: None,
             ignore_cgroup_limits: true,
             strict: false,
+            no_adapt: false,
+            map_owner: None,
             seccomp_cache: Some(self.dir.path().join("seccomp")),
         };
         let mut warnings = Vec::new();
