@@ -46,6 +46,10 @@ fn long<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
 fn takes(arg: &Arg) -> &'static str {
     match arg.get_action() {
         ArgAction::Append => "values",
+        // A switch of Go takes `=false` as well.
+        _ if arg.is_require_equals_set() && arg.get_num_args().is_some_and(|n| n.min_values() == 0) => {
+            "switch"
+        }
         action if action.takes_values() => "value",
         _ => "switch",
     }

@@ -24,7 +24,7 @@ pub(super) fn render(checks: &[Check], width: usize) -> Result<String> {
     text += match worst {
         Verdict::Ok => "\nContainers can run here.\n",
         Verdict::Warning => "\nContainers can run here, within the limits that the warnings are about.\n",
-        Verdict::Failed => "\nContainers cannot run here before what has failed is put right.\n",
+        Verdict::Failed => "\nContainers cannot run here until that is put right.\n",
     };
     Ok(text)
 }
@@ -82,7 +82,7 @@ mod tests {
                 assert!(line.len() <= width.max(60), "{width}: {line:?}");
             }
             assert!(text.contains("  fix: as root: do this and that and then something else\n"), "{text}");
-            assert!(text.ends_with("\nContainers cannot run here before what has failed is put right.\n"));
+            assert!(text.ends_with("\nContainers cannot run here until that is put right.\n"));
         }
     }
 
