@@ -50,6 +50,8 @@ fn become_program(context: &ExecContext) -> Result<Infallible> {
     }
     program::verify_cwd(&attributes.cwd)?;
     let path = program::find(&attributes.args, &env)?;
+    // The steps have runc's names in the log: engines and people look for them.
+    tracing::debug!("setns_init: about to exec");
     process::give_up_privileges(attributes, channel)?;
     channel.send(&FromChild::Ready)?;
     let Some(ToChild::Commit { .. }) = channel.receive()? else { sys::exec::exit_now(1) };

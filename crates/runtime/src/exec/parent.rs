@@ -1,6 +1,7 @@
 //! The runtime's side of `exec`.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -78,6 +79,8 @@ struct Exec {
     channel: Channel,
     /// The one that joins, and then the one that it has cloned.
     process: Init,
+    /// What it has said before it was known.
+    early: VecDeque<FromChild>,
     /// Whether it is in its cgroup.
     placed: bool,
     pid_file: Option<std::path::PathBuf>,
@@ -112,6 +115,7 @@ impl Exec {
             affinity,
             channel: ours,
             process,
+            early: VecDeque::new(),
             placed,
             pid_file: None,
             committed: false,
@@ -124,19 +128,24 @@ impl Exec {
 
     /// Waits for the process that the joiner clones: our own child, so that its pid cannot be used again.
     fn take_over(&mut self, signals: &Signals) -> Result<()> {
-        match events::next_event(&self.channel, signals, None, &mut Vec::new())? {
-            Event::Report(FromChild::Cloned(pid)) => {
-                let pidfd = sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?;
-                let joiner = std::mem::replace(&mut self.process, Init { pid, pidfd });
-                reap(&joiner);
-                Ok(())
+        loop {
+            match events::next_event(&self.channel, signals, None, &mut Vec::new())? {
+                Event::Report(FromChild::Cloned(pid)) => {
+                    let pidfd = sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?;
+                    let joiner = std::mem::replace(&mut self.process, Init { pid, pidfd });
+                    reap(&joiner);
+                    return Ok(());
+                }
+                Event::Report(FromChild::Failed(error)) => return Err(error),
+                // The new process may be faster than the one that has cloned it.
+                Event::Report(early) => self.early.push_back(early),
+                Event::Signal(signal) => return Err(events::interrupted(signal, "the process")),
+                Event::Other => {}
+                Event::ChildGone => {
+                    let who = "the process that joins the container";
+                    return Err(events::early_end(Some(self.process.pidfd.as_fd()), who));
+                }
             }
-            Event::Report(FromChild::Failed(error)) => Err(error),
-            Event::Signal(signal) => Err(events::interrupted(signal, "the process")),
-            Event::Report(..) | Event::Other | Event::ChildGone => Err(events::early_end(
-                Some(self.process.pidfd.as_fd()),
-                "the process that joins the container",
-            )),
         }
     }
 
@@ -146,14 +155,18 @@ impl Exec {
             target.attach(self.process.pid)?;
         }
         loop {
-            match events::next_event(&self.channel, signals, None, &mut Vec::new())? {
+            let event = match self.early.pop_front() {
+                Some(message) => Event::Report(message),
+                None => events::next_event(&self.channel, signals, None, &mut Vec::new())?,
+            };
+            match event {
                 Event::Report(FromChild::Ready) => return Ok(()),
                 Event::Report(FromChild::Failed(error)) => return Err(error),
                 Event::Report(FromChild::Warning(text)) => warn(text),
                 Event::Report(FromChild::SeccompListener(fd)) => self.pass_listener(fd)?,
                 Event::Signal(signal) => return Err(events::interrupted(signal, "the process")),
                 Event::ChildGone => return Err(self.early_end()),
-                Event::Report(..) | Event::Other => {}
+                Event::Report(_) | Event::Other => {}
             }
         }
     }
