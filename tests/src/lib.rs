@@ -9,6 +9,7 @@
 
 mod account;
 mod bundle;
+pub mod cgroups;
 mod command;
 mod fixture;
 pub mod leaks;

@@ -9,11 +9,12 @@ use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
 use crate::path::{Own, below, clean};
+use crate::stats::{self, Stats};
 use crate::systemd::{Cgroups, Scope};
 use crate::v1::Legacy;
 use crate::v2::{self, Unified};
 use crate::wanted::Wanted;
-use crate::{CgroupError, file, procs, remove, v1};
+use crate::{CgroupError, OomWatch, file, procs, remove, v1};
 
 /// Where the hosts mount cgroups; systemd, the FHS and runc know no other place.
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -116,6 +117,7 @@ impl Cgroup {
             if !wanted.is_empty() {
                 tracing::warn!("cgroups are disabled: limits of {} are ignored", wanted.list());
             }
+            tracing::debug!("cgroup: none: cgroups are disabled by the caller");
             return Ok(Self::none());
         }
         let limited = !wanted.is_empty();
@@ -126,13 +128,29 @@ impl Cgroup {
         } else if unified {
             let announce = &mut |path: &Path| announce(&of(Backend::V2(Unified { path: path.to_owned() })));
             v2::place::create(mount, request, &wanted, announce)?.map(|path| Backend::V2(Unified { path }))
-        } else if request.rootless && !limited && request.path.is_none() {
+        } else if request.rootless && !limited && request.path.is_none_or(str::is_empty) {
             None
         } else {
             let announce = &mut |legacy: Legacy| announce(&of(Backend::V1(legacy)));
             v1::place::create(mount, request, &wanted, announce)?.map(Backend::V1)
         };
-        Ok(of(backend.unwrap_or(Backend::None)))
+        let cgroup = of(backend.unwrap_or(Backend::None));
+        tracing::debug!("cgroup: {}", cgroup.choice(unified));
+        Ok(cgroup)
+    }
+
+    /// Which back end it is and why, for the log.
+    fn choice(&self, unified: bool) -> String {
+        let host = if unified { "cgroup v2 is mounted" } else { "cgroup v2 alone is not mounted" };
+        match &self.backend {
+            Backend::None => format!("none: {host}, nothing is limited and this user may make none"),
+            Backend::V2(c) => format!("{}, by path: {host}", c.path.display()),
+            Backend::V1(c) => {
+                let main = c.main().unwrap_or(Path::new("")).display();
+                format!("{main} and {} more hierarchies of v1: {host}", c.paths.len().saturating_sub(1))
+            }
+            Backend::Systemd(scope) => format!("{}: systemd was asked for; {host}", scope.describe()),
+        }
     }
 
     /// Takes the annotations `org.systemd.property.*` as properties of the systemd scope, and
@@ -241,6 +259,18 @@ impl Cgroup {
         }
     }
 
+    pub(crate) const fn is_scope(&self) -> bool {
+        matches!(self.backend, Backend::Systemd(_))
+    }
+
+    /// Has systemd move process `pid` into `dir`, the cgroup of the scope or one below it.
+    pub(crate) fn attach_through_systemd(&self, pid: i32, dir: &Path) -> Result<(), CgroupError> {
+        match &self.backend {
+            Backend::Systemd(scope) => scope.attach_below(pid, dir),
+            Backend::None | Backend::V2(_) | Backend::V1(_) => Ok(()),
+        }
+    }
+
     /// Sets limits and device rules of a new container; returns what was left out, in words.
     ///
     /// Call it for every container, with empty resources if it has none: the devices of the host
@@ -326,7 +356,11 @@ impl Cgroup {
         })
     }
 
-    fn try_pids(&self) -> Result<Vec<i32>, CgroupError> {
+    /// As [`pids`](Self::pids), with the error.
+    ///
+    /// # Errors
+    /// The cgroup cannot be read.
+    pub fn try_pids(&self) -> Result<Vec<i32>, CgroupError> {
         match self.place() {
             Place::None => Ok(Vec::new()),
             Place::V2(c) => c.pids(),
@@ -366,6 +400,52 @@ impl Cgroup {
         pids.map(drop)
     }
 
+    /// What the container uses, from the files of its cgroup.
+    ///
+    /// # Errors
+    /// There is no cgroup, it is gone, or a file cannot be read.
+    pub fn stats(&self) -> Result<Stats, CgroupError> {
+        let (dir, stats) = match self.place() {
+            Place::None => return Err(CgroupError::NoCgroup { action: "statistics", remedy: DELEGATE }),
+            Place::V2(c) if !c.path.is_dir() => (c.path.clone(), Err(gone())),
+            Place::V2(c) => (c.path.clone(), stats::unified(&c.path)),
+            Place::V1(c) => (c.main().map(Path::to_owned).unwrap_or_default(), stats::legacy(&c.paths)),
+        };
+        stats.map_err(|source| CgroupError::Read { path: dir, source })
+    }
+
+    /// Watches for the kernel running out of memory in it; `None` without the memory controller.
+    ///
+    /// # Errors
+    /// The kernel refuses the watch.
+    pub fn watch_oom(&self) -> Result<Option<OomWatch>, CgroupError> {
+        let (dir, watch) = match self.place() {
+            Place::None => return Ok(None),
+            Place::V2(c) => (&c.path, OomWatch::unified(&c.path)),
+            Place::V1(c) => match c.paths.get("memory") {
+                Some(dir) => (dir, OomWatch::legacy(dir)),
+                None => return Ok(None),
+            },
+        };
+        match watch {
+            Ok(watch) => Ok(Some(watch)),
+            Err(e) if file::is_gone(&e) => Ok(None),
+            Err(source) => Err(CgroupError::Read { path: dir.clone(), source }),
+        }
+    }
+
+    /// Hands the cgroup to user `uid`, who is then free to make cgroups below it: runtime-spec,
+    /// config-linux.md, "Cgroup ownership". Only cgroup v2 can be handed on safely.
+    ///
+    /// # Errors
+    /// chown(2) is refused.
+    pub fn delegate_to(&self, uid: u32) -> Result<(), CgroupError> {
+        match self.place() {
+            Place::V2(c) => v2::delegate(&c.path, uid),
+            Place::None | Place::V1(_) => Ok(()),
+        }
+    }
+
     /// How many processes the kernel has killed for want of memory.
     pub fn oom_kills(&self) -> u64 {
         match self.place() {
@@ -398,6 +478,10 @@ impl Cgroup {
             Place::V1(c) => c.paths.iter().map(|(name, path)| (name.clone(), text(path))).collect(),
         }
     }
+}
+
+fn gone() -> std::io::Error {
+    std::io::Error::from_raw_os_error(nix::libc::ENOENT)
 }
 
 /// What gives an ordinary user a cgroup.

@@ -20,7 +20,7 @@ pub enum CgroupError {
         remedy: String,
     },
     /// A cgroup directory could not be created.
-    #[error("create cgroup {}: {source}{}", path.display(), hint(source))]
+    #[error("unable to apply cgroup configuration: mkdir {}: {}{}", path.display(), errno(source), hint(source))]
     Create {
         /// The directory.
         path: PathBuf,
@@ -28,7 +28,7 @@ pub enum CgroupError {
         source: io::Error,
     },
     /// The cgroup is there already and holds processes.
-    #[error("cgroup {} is not empty: it holds {count} process(es); stop them or choose another linux.cgroupsPath", path.display())]
+    #[error("container's cgroup is not empty: {} holds {count} process(es); stop them or choose another linux.cgroupsPath", path.display())]
     NotEmpty {
         /// The directory.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum CgroupError {
         count: usize,
     },
     /// The cgroup is there already and frozen, so a container in it would never run.
-    #[error("cgroup {} is frozen already; thaw it or choose another linux.cgroupsPath", path.display())]
+    #[error("container's cgroup unexpectedly frozen: {}; thaw it or choose another linux.cgroupsPath", path.display())]
     Frozen {
         /// The directory.
         path: PathBuf,
@@ -76,6 +76,16 @@ pub enum CgroupError {
     Read {
         /// The file or directory.
         path: PathBuf,
+        /// The system call's error.
+        source: io::Error,
+    },
+    /// A cgroup could not be handed to the container's user.
+    #[error("chown {} to user {uid}: {source}", path.display())]
+    Delegate {
+        /// The file or directory.
+        path: PathBuf,
+        /// The user, outside the container.
+        uid: u32,
         /// The system call's error.
         source: io::Error,
     },
@@ -120,6 +130,18 @@ pub enum CgroupError {
         value: String,
         /// Why not, and what to write instead.
         reason: &'static str,
+    },
+    /// `memory.checkBeforeUpdate`: a limit that the container exceeds already.
+    #[error(
+        "rejecting {what} limit {limit} <= usage {usage}: it would kill what runs; raise it, or leave out memory.checkBeforeUpdate"
+    )]
+    BelowUsage {
+        /// `memory` or `memory+swap`.
+        what: &'static str,
+        /// The limit, in bytes.
+        limit: i64,
+        /// What is in use, in bytes.
+        usage: i64,
     },
     /// A device rule without access.
     #[error(
@@ -193,9 +215,18 @@ pub enum CgroupError {
     },
     /// `linux.resources.unified` on a host without cgroup v2.
     #[error(
-        "linux.resources.unified needs cgroup v2 and this host runs cgroup v1; use the fields of linux.resources, or boot with systemd.unified_cgroup_hierarchy=1"
+        "invalid configuration: linux.resources.unified needs cgroup v2 and this host runs cgroup v1; use the fields of linux.resources, or boot with systemd.unified_cgroup_hierarchy=1"
     )]
     UnifiedOnV1,
+}
+
+/// The common refusals in the words that runc has for them, which engines look for.
+fn errno(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(nix::libc::EACCES) => "permission denied (EACCES)".to_owned(),
+        Some(nix::libc::EPERM) => "operation not permitted (EPERM)".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// The remedy that goes with the common errors of creating and joining.
@@ -215,8 +246,8 @@ fn hint(error: &io::Error) -> &'static str {
 
 fn bus_remedy(user: bool) -> &'static str {
     if user {
-        "install dbus-user-session and log in again, check DBUS_SESSION_BUS_ADDRESS and XDG_RUNTIME_DIR, \
-         or use --cgroup-manager cgroupfs"
+        "log in (su and sudo give no session), or have root run `loginctl enable-linger` for this user; install \
+         dbus-user-session; check DBUS_SESSION_BUS_ADDRESS and XDG_RUNTIME_DIR; or use --cgroup-manager cgroupfs"
     } else {
         "start dbus.service, or use --cgroup-manager cgroupfs"
     }

@@ -15,6 +15,10 @@ impl Cgroup {
     pub fn join(&self, pid: i32, dirs: &[PathBuf]) -> Result<(), CgroupError> {
         for dir in dirs {
             match procs::attach(dir, pid) {
+                // The scope is in another part of the tree than the caller: systemd may move it there.
+                Err(CgroupError::Attach { source, .. }) if file::is_denied(&source) && self.is_scope() => {
+                    self.attach_through_systemd(pid, dir)?;
+                }
                 Err(CgroupError::Attach { source, .. })
                     if self.may_be_left_out() && file::is_denied(&source) =>
                 {

@@ -22,7 +22,7 @@ pub(crate) fn children(dir: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The processes in `dir` alone.
-fn direct(dir: &Path) -> io::Result<Vec<i32>> {
+pub(crate) fn direct(dir: &Path) -> io::Result<Vec<i32>> {
     let content = match file::read(dir, "cgroup.procs") {
         // A threaded cgroup lists its processes only in the domain above it.
         Err(e) if e.raw_os_error() == Some(nix::libc::EOPNOTSUPP) => file::read(dir, "cgroup.threads"),

@@ -42,12 +42,14 @@ fn nothing_asked_for_is_no_cgroup_and_no_error() {
 }
 
 #[test]
-fn a_path_that_is_not_writable_is_ignored() {
-    if !as_ordinary_user("a_path_that_is_not_writable_is_ignored") {
+fn a_path_that_is_not_writable_is_an_error() {
+    if !as_ordinary_user("a_path_that_is_not_writable_is_an_error") {
         return;
     }
     let id = name("path");
-    assert!(Cgroup::prepare(&request(&id, Some(&format!("/{id}")))).unwrap().is_none());
+    let error = Cgroup::prepare(&request(&id, Some(&format!("/{id}")))).unwrap_err().to_string();
+    assert!(error.contains("unable to apply cgroup configuration"), "{error}");
+    assert!(error.contains("permission denied"), "{error}");
 }
 
 #[test]

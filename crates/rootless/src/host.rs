@@ -232,6 +232,12 @@ impl Host {
             .as_ref()
     }
 
+    /// The part of the cgroups below which the caller may make the cgroup `path`, which is taken from the
+    /// mount as an absolute `linux.cgroupsPath` is.
+    pub fn delegation_at(&self, path: &Path) -> Option<Delegation> {
+        cgroup::delegation_at(&*self.machine, self.cgroup_mode(), path)
+    }
+
     /// The cgroup subtree of the caller's systemd user manager, where scopes can be started.
     pub fn systemd_delegation(&self) -> Option<&Delegation> {
         self.systemd_delegation

@@ -8,6 +8,7 @@ use rootling_config::mounts::Bind;
 use rootling_config::namespaces::NamespaceSet;
 
 use crate::lower::{MountKind, MountPlan};
+use crate::plan::Plan;
 
 /// Where every distribution mounts cgroups.
 const MOUNT: &str = "/sys/fs/cgroup";
@@ -27,6 +28,24 @@ pub(crate) fn place(mounts: &mut [MountPlan], cgroup: &Cgroup, namespaces: &Name
             mount.options.bind = Some(Bind::Recursive);
         }
     }
+}
+
+/// The user outside that the container's cgroup is to belong to: runtime-spec, config-linux.md, "Cgroup
+/// ownership". One that has a cgroup namespace of its own and may write there gets it.
+pub(crate) fn owner(plan: &Plan) -> Option<u32> {
+    let writable = |m: &MountPlan| {
+        m.kind == MountKind::Cgroup
+            && m.destination == Path::new(MOUNT)
+            && m.options.set & libc::MS_RDONLY == 0
+    };
+    if plan.rootless || !plan.namespaces.cgroup.is_new() || !plan.lowered.mounts.iter().any(writable) {
+        return None;
+    }
+    plan.maps.as_ref()?.uid.iter().find_map(|map| {
+        let offset =
+            plan.finish.process.uid.checked_sub(map.container_id()).filter(|offset| *offset < map.size())?;
+        map.host_id().checked_add(offset)
+    })
 }
 
 /// The container's directory of each hierarchy, as the host has them mounted.

@@ -16,6 +16,7 @@ mod idmap;
 mod launch;
 mod lifecycle;
 mod lower;
+mod members;
 mod plan;
 mod process;
 mod rdt;
@@ -30,11 +31,13 @@ pub use criu::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{ExecOptions, exec};
 pub use lifecycle::{
-    RunOptions, Warn, adapt, cgroup_manager, checkpoint, create, delete, kill, load_bundle, parse_signal,
-    restore, run, start,
+    Event, RunOptions, Sample, Warn, adapt, cgroup_manager, checkpoint, create, delete, events, kill,
+    load_bundle, parse_signal, pause, processes, resources, restore, resume, run, sample, start, stats,
+    update,
 };
 pub use plan::{CreateOptions, listen_fds};
 pub use process::ProcessRef;
+pub use rootling_cgroup::stats::Stats;
 pub use state::{Record, StateView, Status};
 pub use store::{Listed, Slot, Store, check_private};
 

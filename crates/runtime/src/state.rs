@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use oci_spec::runtime::Hooks;
+use oci_spec::runtime::{Hooks, LinuxResources};
 use rootling_cgroup::Cgroup;
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,9 @@ pub struct Record {
     /// Its resctrl groups.
     #[serde(default, skip_serializing_if = "Groups::is_empty")]
     pub(crate) rdt: Groups,
+    /// The limits that are set, without device rules: `update` completes new ones from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<LinuxResources>,
     /// Whether it has a pid namespace of its own: then all of its processes end with the first.
     pub own_pid_namespace: bool,
     /// Hooks that are still to run after its creation.

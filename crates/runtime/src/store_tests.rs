@@ -13,6 +13,7 @@ fn record(id: &str) -> Record {
         init: None,
         cgroup: rootling_cgroup::Cgroup::none(),
         rdt: crate::rdt::Groups::default(),
+        resources: None,
         own_pid_namespace: true,
         hooks: None,
     }

@@ -3,8 +3,8 @@
 use clap::{ArgMatches, Args, FromArgMatches};
 
 use super::{
-    Adapt, Checkpoint, Completion, Create, Delete, Doctor, Exec, Features, Help, Id, Kill, List, Man,
-    Restore, Run, Spec,
+    Adapt, Checkpoint, Completion, Create, Delete, Doctor, Events, Exec, Features, Help, Id, Kill, List, Man,
+    Ps, Restore, Run, Spec, Stats, Update,
 };
 
 /// A command with its arguments.
@@ -27,6 +27,12 @@ pub(crate) enum Command {
     Help(Help),
     Man(Man),
     Completion(Completion),
+    Update(Box<Update>),
+    Pause(Id),
+    Resume(Id),
+    Ps(Ps),
+    Events(Events),
+    Stats(Stats),
 }
 
 /// How a command is defined and read.
@@ -86,6 +92,42 @@ pub(super) const COMMANDS: &[Definition] = &[
         about: "Remove a container",
         define: Delete::augment_args,
         read: |m| Delete::from_arg_matches(m).map(Command::Delete),
+    },
+    Definition {
+        name: "update",
+        about: "Change the limits of a container",
+        define: Update::augment_args,
+        read: |m| Update::from_arg_matches(m).map(|u| Command::Update(Box::new(u))),
+    },
+    Definition {
+        name: "pause",
+        about: "Stop the processes of a container where they are",
+        define: Id::augment_args,
+        read: |m| Id::from_arg_matches(m).map(Command::Pause),
+    },
+    Definition {
+        name: "resume",
+        about: "Let the processes of a paused container go on",
+        define: Id::augment_args,
+        read: |m| Id::from_arg_matches(m).map(Command::Resume),
+    },
+    Definition {
+        name: "ps",
+        about: "List the processes of a container",
+        define: Ps::augment_args,
+        read: |m| Ps::from_arg_matches(m).map(Command::Ps),
+    },
+    Definition {
+        name: "events",
+        about: "Report what a container uses and when it runs out of memory",
+        define: Events::augment_args,
+        read: |m| Events::from_arg_matches(m).map(Command::Events),
+    },
+    Definition {
+        name: "stats",
+        about: "Show what containers use",
+        define: Stats::augment_args,
+        read: |m| Stats::from_arg_matches(m).map(Command::Stats),
     },
     Definition {
         name: "spec",
@@ -164,6 +206,12 @@ impl Command {
             Self::Help(_) => "help",
             Self::Man(_) => "man",
             Self::Completion(_) => "completion",
+            Self::Update(_) => "update",
+            Self::Pause(_) => "pause",
+            Self::Resume(_) => "resume",
+            Self::Ps(_) => "ps",
+            Self::Events(_) => "events",
+            Self::Stats(_) => "stats",
         }
     }
 
@@ -172,7 +220,10 @@ impl Command {
         match self {
             Self::Run(a) => Some(&a.create.id.id),
             Self::Create(a) => Some(&a.id.id),
-            Self::Start(a) | Self::State(a) => Some(&a.id),
+            Self::Start(a) | Self::State(a) | Self::Pause(a) | Self::Resume(a) => Some(&a.id),
+            Self::Update(a) => Some(&a.id.id),
+            Self::Ps(a) => Some(&a.id.id),
+            Self::Events(a) => Some(&a.id.id),
             Self::Kill(a) => Some(&a.id.id),
             Self::Delete(a) => Some(&a.id.id),
             Self::Exec(a) => a.words.first().map(String::as_str),
@@ -180,6 +231,7 @@ impl Command {
             Self::Restore(a) => Some(&a.id.id),
             Self::List(_)
             | Self::Spec(_)
+            | Self::Stats(_)
             | Self::Adapt(_)
             | Self::Doctor(_)
             | Self::Features(_)

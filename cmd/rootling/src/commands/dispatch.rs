@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Result};
 
-use super::{adapt, checkpoint, create, doctor, exec, features, list, manual, spec, state};
+use super::{
+    adapt, checkpoint, create, doctor, events, exec, features, list, manual, ps, spec, state, stats, update,
+};
 use crate::args::{Cli, Command};
 use crate::roots;
 
@@ -35,6 +37,12 @@ pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
         Command::Help(args) => manual::help(args)?,
         Command::Man(args) => manual::man(args)?,
         Command::Completion(args) => manual::completion(args)?,
+        Command::Update(args) => update::update(&roots::store(global)?, args)?,
+        Command::Pause(args) => runtime::pause(&roots::store(global)?, &parse_id(&args.id)?)?,
+        Command::Resume(args) => runtime::resume(&roots::store(global)?, &parse_id(&args.id)?)?,
+        Command::Ps(args) => ps::ps(&roots::store(global)?, args)?,
+        Command::Events(args) => events::events(&roots::store(global)?, args)?,
+        Command::Stats(args) => stats::stats(&roots::store(global)?, args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

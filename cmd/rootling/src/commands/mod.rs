@@ -4,12 +4,16 @@ mod checkpoint;
 mod create;
 mod dispatch;
 mod doctor;
+mod events;
 mod exec;
 mod features;
 mod list;
 mod manual;
+mod ps;
 mod spec;
 mod state;
+mod stats;
+mod update;
 
 pub(crate) use create::check_preserved;
 pub(crate) use dispatch::execute;

@@ -1,9 +1,10 @@
 //! Unit properties from annotations: `org.systemd.property.NAME` with a value in `GVariant` text
 //! format, as runc and crun take them.
 
-use zbus::zvariant::{Array, ObjectPath, Value};
+use zbus::zvariant::Value;
 
 use super::bus::Property;
+use super::gvariant::parse;
 use crate::CgroupError;
 
 const PREFIX: &str = "org.systemd.property.";
@@ -42,128 +43,9 @@ fn microseconds(seconds: &Value) -> Option<u64> {
     whole.checked_mul(1_000_000)
 }
 
-fn parse(text: &str) -> Option<Value<'static>> {
-    let (value, rest) = value(text.trim())?;
-    rest.trim().is_empty().then_some(value)
-}
-
-/// The value at the start of `text`, and what follows it.
-fn value(text: &str) -> Option<(Value<'static>, &str)> {
-    let text = text.trim_start();
-    match text.chars().next()? {
-        '[' => array(text),
-        '\'' | '"' => string(text).map(|(s, rest)| (Value::from(s), rest)),
-        _ => {
-            let end = text.find([',', ']', ' ']).unwrap_or(text.len());
-            let (word, rest) = text.split_at(end);
-            match word {
-                "true" => Some((Value::Bool(true), rest)),
-                "false" => Some((Value::Bool(false), rest)),
-                _ if word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '@') => typed(word, rest),
-                _ if word.contains('.') => Some((Value::F64(word.parse().ok()?), rest)),
-                _ => Some((Value::I32(integer(word)?), rest)),
-            }
-        }
-    }
-}
-
-/// A value after the name of its type, or after `@` and its signature.
-fn typed<'a>(kind: &str, rest: &'a str) -> Option<(Value<'static>, &'a str)> {
-    let rest = rest.trim_start();
-    if matches!(kind, "string" | "@s" | "objectpath" | "@o") {
-        let (text, rest) = string(rest)?;
-        let value =
-            if kind.contains('o') { ObjectPath::try_from(text).ok()?.into() } else { Value::from(text) };
-        return Some((value, rest));
-    }
-    let end = rest.find([',', ']', ' ']).unwrap_or(rest.len());
-    let (word, rest) = rest.split_at(end);
-    let value = match kind {
-        "boolean" | "@b" => Value::Bool(word.parse().ok()?),
-        "byte" | "@y" => Value::U8(integer(word)?),
-        "int16" | "@n" => Value::I16(integer(word)?),
-        "uint16" | "@q" => Value::U16(integer(word)?),
-        "int32" | "@i" => Value::I32(integer(word)?),
-        "uint32" | "@u" => Value::U32(integer(word)?),
-        "int64" | "@x" => Value::I64(integer(word)?),
-        "uint64" | "@t" => Value::U64(integer(word)?),
-        "double" | "@d" => Value::F64(word.parse().ok()?),
-        _ => return None,
-    };
-    Some((value, rest))
-}
-
-fn integer<T: TryFrom<i128>>(word: &str) -> Option<T> {
-    let number = match word.strip_prefix("0x") {
-        Some(hex) => i128::from_str_radix(hex, 16),
-        None => word.parse(),
-    };
-    T::try_from(number.ok()?).ok()
-}
-
-/// A quoted string with backslash escapes.
-fn string(text: &str) -> Option<(String, &str)> {
-    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
-    let mut out = String::new();
-    let mut chars = text.char_indices().skip(1);
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\\' => out.push(match chars.next()?.1 {
-                'n' => '\n',
-                't' => '\t',
-                other => other,
-            }),
-            c if c == quote => return Some((out, &text[at + 1..])),
-            c => out.push(c),
-        }
-    }
-    None
-}
-
-/// Values of one type between brackets. An empty one has no type and so no value.
-fn array(text: &str) -> Option<(Value<'static>, &str)> {
-    let mut rest = text.strip_prefix('[')?;
-    let mut array: Option<Array<'static>> = None;
-    loop {
-        let (element, after) = value(rest)?;
-        let array = array.get_or_insert_with(|| Array::new(element.value_signature()));
-        array.append(element).ok()?;
-        rest = after.trim_start();
-        match rest.chars().next()? {
-            ',' => rest = &rest[1..],
-            ']' => break,
-            _ => return None,
-        }
-    }
-    Some((Value::Array(array?), &rest[1..]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_are_gvariant_text() {
-        for (text, value) in [
-            ("true", Value::Bool(true)),
-            ("5", Value::I32(5)),
-            ("-0", Value::I32(0)),
-            ("0x10", Value::I32(16)),
-            ("uint64 5", Value::U64(5)),
-            ("@t 5", Value::U64(5)),
-            ("1.5", Value::F64(1.5)),
-            ("'a \\'b\\''", Value::from("a 'b'")),
-            ("\"inactive-or-failed\"", Value::from("inactive-or-failed")),
-            ("string 'x'", Value::from("x")),
-            ("['a', 'b']", Value::from(vec!["a", "b"])),
-            ("[uint32 1,uint32 2]", Value::from(vec![1_u32, 2])),
-        ] {
-            assert_eq!(parse(text), Some(value), "{text}");
-        }
-        for text in ["", "text", "'open", "[1, 'a']", "[]", "byte 256", "5 6", "2147483648"] {
-            assert_eq!(parse(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn seconds_become_microseconds() {

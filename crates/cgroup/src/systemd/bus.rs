@@ -165,9 +165,9 @@ impl Bus {
             .map_err(|e| failed("SetUnitProperties", unit, &e))
     }
 
-    /// Moves a process into a unit that has started.
-    pub(crate) fn attach(&self, unit: &str, pid: i32) -> Result<(), CgroupError> {
-        self.call("AttachProcessesToUnit", &(unit, "/", &[pid.cast_unsigned()][..]))
+    /// Moves a process into a unit that has started, `inner` below its cgroup.
+    pub(crate) fn attach(&self, unit: &str, inner: &str, pid: i32) -> Result<(), CgroupError> {
+        self.call("AttachProcessesToUnit", &(unit, inner, &[pid.cast_unsigned()][..]))
             .map_err(|e| failed("AttachProcessesToUnit", unit, &e))
     }
 }

@@ -167,7 +167,7 @@ fn a_unit_is_started_changed_joined_and_stopped() {
     let Some((bus, calls, _keep)) = bus(0) else { return };
     bus.start("web.scope", &[("Delegate".into(), true.into()), ("PIDs".into(), vec![7_u32].into())]).unwrap();
     bus.set("web.scope", &[("TasksMax".into(), 5_u64.into())]).unwrap();
-    bus.attach("web.scope", 9).unwrap();
+    bus.attach("web.scope", "/", 9).unwrap();
     bus.stop("web.scope").unwrap();
     assert_eq!(
         *calls.lock().unwrap(),

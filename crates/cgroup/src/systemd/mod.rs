@@ -7,6 +7,7 @@
 mod annotation;
 mod bus;
 mod devices;
+mod gvariant;
 #[cfg(test)]
 mod mock;
 mod name;

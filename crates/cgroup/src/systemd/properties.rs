@@ -42,7 +42,10 @@ impl Translator<'_> {
         {
             push(&mut out, "BlockIOWeight", u64::from(weight));
         }
-        for (file, value) in r.unified().iter().flatten() {
+        let mut files: Vec<_> = r.unified().iter().flatten().collect();
+        // cpu.idle before cpu.weight.
+        files.sort();
+        for (file, value) in files {
             self.unified_file(file, value.trim(), &mut out)?;
         }
         Ok(out)
@@ -92,8 +95,7 @@ impl Translator<'_> {
         }
         let mut per_second = INFINITY;
         if let Ok(quota @ 1..) = u64::try_from(quota) {
-            let period = if period == 0 { DEFAULT_PERIOD } else { period };
-            per_second = (quota.saturating_mul(1_000_000) / period).next_multiple_of(10_000);
+            per_second = rounded_per_second(quota, period);
         }
         push(out, CPU_QUOTA_PER_SEC_US, per_second);
     }
@@ -127,6 +129,8 @@ impl Translator<'_> {
             n => n.parse::<u64>().map_err(|_| invalid()),
         };
         match file {
+            // Not beside CPUWeight=0 of cpu.idle.
+            "cpu.weight" if out.iter().any(|(name, v)| name == CPU_WEIGHT && *v == Value::U64(0)) => {}
             "cpu.weight" => push(out, CPU_WEIGHT, number()?),
             "cpu.idle" if value == "1" && (self.version)() >= 252 => push(out, CPU_WEIGHT, 0_u64),
             "cpu.max" => {
@@ -148,6 +152,25 @@ impl Translator<'_> {
         }
         Ok(())
     }
+}
+
+/// Microseconds of processor time a second, in whole per cents.
+fn rounded_per_second(quota: u64, period: u64) -> u64 {
+    let period = if period == 0 { DEFAULT_PERIOD } else { period };
+    (quota.saturating_mul(1_000_000) / period).next_multiple_of(10_000)
+}
+
+/// The same resources with the quota that systemd makes of it, so that both write the same to the file.
+pub(crate) fn as_systemd_rounds(r: &LinuxResources) -> LinuxResources {
+    let mut rounded = r.clone();
+    if let Some(cpu) = rounded.cpu_mut()
+        && let Some(Ok(quota @ 1..)) = cpu.quota().map(u64::try_from)
+    {
+        let period = cpu.period().filter(|p| *p != 0).unwrap_or(DEFAULT_PERIOD);
+        let quota = rounded_per_second(quota, period).saturating_mul(period) / 1_000_000;
+        cpu.set_quota(i64::try_from(quota).ok());
+    }
+    rounded
 }
 
 fn push(out: &mut Vec<Property>, name: &str, value: impl Into<Value<'static>>) {
@@ -224,6 +247,19 @@ mod tests {
         ] {
             let expected: Vec<_> = expected.iter().map(|&(n, v)| (n.to_owned(), v)).collect();
             assert_eq!(properties(unified, 255, json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_file_gets_the_quota_that_systemd_makes_of_it() {
+        for (json, quota) in [
+            (r#"{"cpu":{"quota":1001,"period":100000}}"#, Some(2000)),
+            (r#"{"cpu":{"quota":50000}}"#, Some(50_000)),
+            (r#"{"cpu":{"quota":-1}}"#, Some(-1)),
+            (r#"{"cpu":{"shares":5}}"#, None),
+        ] {
+            let rounded = as_systemd_rounds(&serde_json::from_str(json).unwrap());
+            assert_eq!(rounded.cpu().as_ref().unwrap().quota(), quota, "{json}");
         }
     }
 

@@ -14,7 +14,7 @@ use zbus::zvariant::Value;
 use super::bus::{Bus, Property};
 use super::name::Unit;
 use super::properties::Translator;
-use super::{annotation, devices};
+use super::{annotation, devices, properties};
 use crate::devices::Ruleset;
 use crate::path::{Own, below};
 use crate::v1::{self, Legacy};
@@ -88,6 +88,12 @@ impl Scope {
         Ok(())
     }
 
+    /// The unit and whose systemd it is with, for the log.
+    pub(crate) fn describe(&self) -> String {
+        let whose = if self.rootless { "the user's" } else { "the system's" };
+        format!("{} in {} of {whose} systemd", self.unit.name, self.unit.slice)
+    }
+
     fn bus(&self) -> Result<&Bus, CgroupError> {
         if let Some(bus) = self.bus.get() {
             return Ok(bus);
@@ -99,7 +105,7 @@ impl Scope {
     /// Starts the unit with process `pid` in it, or moves it into the one that was started.
     pub(crate) fn attach(&mut self, pid: i32) -> Result<(), CgroupError> {
         if self.cgroups.is_some() {
-            self.bus()?.attach(&self.unit.name, pid)?;
+            self.bus()?.attach(&self.unit.name, "/", pid)?;
             // systemd moves processes only in the hierarchies that it uses itself.
             return match &mut self.cgroups {
                 Some(Cgroups::V1(c)) => c.attach(pid),
@@ -113,6 +119,15 @@ impl Scope {
         self.complete(pid).inspect_err(|_| {
             let _ = self.remove();
         })
+    }
+
+    /// Moves process `pid` into `dir`, which is the unit's cgroup on v2 or one below it.
+    pub(crate) fn attach_below(&self, pid: i32, dir: &Path) -> Result<(), CgroupError> {
+        let inner = match &self.cgroups {
+            Some(Cgroups::V2(c)) => dir.strip_prefix(&c.path).unwrap_or(Path::new("")),
+            _ => Path::new(""),
+        };
+        self.bus()?.attach(&self.unit.name, &Path::new("/").join(inner).to_string_lossy(), pid)
     }
 
     /// Where systemd will put the unit.
@@ -177,6 +192,10 @@ impl Scope {
     /// Sets limits through systemd and in the files; returns what was left out.
     pub(crate) fn update(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
         let Some(cgroups) = &self.cgroups else { return Err(self.not_started("set limits")) };
+        if let Cgroups::V2(c) = cgroups {
+            // Before systemd sets what kills.
+            c.check_usage(resources)?;
+        }
         let translator = Translator {
             unified: matches!(cgroups, Cgroups::V2(_)),
             version: &|| self.bus().map_or(0, Bus::version),
@@ -185,6 +204,7 @@ impl Scope {
         if !properties.is_empty() {
             self.bus()?.set(&self.unit.name, &properties)?;
         }
+        let resources = &properties::as_systemd_rounds(resources);
         match cgroups {
             Cgroups::V2(c) => c.apply(resources),
             Cgroups::V1(c) => c.apply(resources),

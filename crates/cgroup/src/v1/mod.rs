@@ -7,4 +7,5 @@ mod knobs;
 mod legacy;
 pub(crate) mod place;
 
+pub(crate) use hierarchy::Paths;
 pub(crate) use legacy::Legacy;

@@ -34,8 +34,18 @@ pub(crate) fn create(
     check_reusable(&paths)?;
     announce(Legacy { paths: paths.clone(), rootless: request.rootless });
     let mut made = Vec::new();
+    let asked = request.path.is_some_and(|p| !p.is_empty());
     let result = mkdir_all(&mut paths, request.rootless, &mut made)
-        .and_then(|denied| check_controllers(&paths, wanted, denied.as_ref()))
+        .and_then(|denied| {
+            check_controllers(&paths, wanted, denied.as_ref())?;
+            match denied {
+                // A path that was asked for by name is not given up without a word.
+                Some((path, source)) if asked && paths.is_empty() => {
+                    Err(CgroupError::Create { path, source })
+                }
+                _ => Ok(()),
+            }
+        })
         .and_then(|()| realtime(&paths, request));
     if let Err(e) = result {
         for dir in made.iter().rev() {
@@ -44,9 +54,6 @@ pub(crate) fn create(
         return Err(e);
     }
     if paths.is_empty() {
-        if let Some(path) = request.path {
-            tracing::warn!("linux.cgroupsPath {path:?} is not writable by this user and ignored");
-        }
         return Ok(None);
     }
     Ok(Some(Legacy { paths, rootless: request.rootless }))

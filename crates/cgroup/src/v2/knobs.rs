@@ -79,7 +79,8 @@ fn cpu(c: &LinuxCpu, knobs: &mut Vec<Knob>) {
     if let Some(idle) = c.idle() {
         knobs.push(Knob::new("cpu", "cpu.idle", idle));
     }
-    if let Some(shares) = c.shares().filter(|s| *s != 0) {
+    // An idle group has no weight, and the kernel refuses one.
+    if let Some(shares) = c.shares().filter(|s| *s != 0 && c.idle() != Some(1)) {
         knobs.push(Knob::new("cpu", "cpu.weight", cpu_shares_to_weight(shares)));
     }
     let (quota, period) = (c.quota().unwrap_or(0), c.period().unwrap_or(0));
@@ -168,14 +169,24 @@ fn unified(r: &LinuxResources, knobs: &mut Vec<Knob>) -> Result<(), CgroupError>
         if file.split_once('.').is_none_or(|(c, p)| c.is_empty() || p.is_empty()) {
             return invalid("must be of the form CONTROLLER.PARAMETER");
         }
-        knobs.push(Knob::new("", file.clone(), value));
+        if file != "cpu.weight" || !is_idle(r) {
+            knobs.push(Knob::new("", file.clone(), value));
+        }
     }
     Ok(())
+}
+
+/// Whether `unified` makes the group an idle one.
+fn is_idle(r: &LinuxResources) -> bool {
+    r.unified().as_ref().and_then(|u| u.get("cpu.idle")).is_some_and(|idle| idle.trim() == "1")
 }
 
 /// What v2 has no place for and is left out, as text for the user.
 pub(crate) fn ignored(r: &LinuxResources) -> Vec<String> {
     let memory = r.memory().unwrap_or_default();
+    let both = "unable to apply both cpu.weight and cpu.idle";
+    let idle_shares = |c: &LinuxCpu| c.idle() == Some(1) && c.shares().is_some_and(|s| s != 0);
+    let unified_weight = r.unified().as_ref().is_some_and(|u| u.contains_key("cpu.weight"));
     let realtime = |c: &LinuxCpu| c.realtime_runtime().is_some() || c.realtime_period().is_some();
     let table = [
         (memory.swappiness().is_some(), "memory.swappiness", "it is a setting of the whole host"),
@@ -186,6 +197,8 @@ pub(crate) fn ignored(r: &LinuxResources) -> Vec<String> {
             "blockIO.leafWeight",
             "use blockIO.weight",
         ),
+        (r.cpu().as_ref().is_some_and(idle_shares), "cpu.shares", both),
+        (unified_weight && is_idle(r), "unified[\"cpu.weight\"]", both),
         (r.network().is_some(), "network", "match on the cgroup with nftables or tc instead"),
     ];
     let mut warnings = kernel_memory_ignored(r);
@@ -229,6 +242,9 @@ mod tests {
                 r#"{"cpu":{"quota":5000,"burst":100,"idle":1}}"#,
                 &["cpu.idle=1", "cpu.max.burst=100", "cpu.max=5000 100000"],
             ),
+            (r#"{"cpu":{"shares":512,"idle":1}}"#, &["cpu.idle=1"]),
+            (r#"{"cpu":{"shares":512,"idle":0}}"#, &["cpu.idle=0", "cpu.weight=59"]),
+            (r#"{"unified":{"cpu.weight":"8","cpu.idle":"1"}}"#, &["cpu.idle=1"]),
             (r#"{"cpu":{"cpus":"0-1","mems":"0"}}"#, &["cpuset.cpus=0-1", "cpuset.mems=0"]),
             (
                 r#"{"blockIO":{"weight":500,"weightDevice":[{"major":8,"minor":0,"weight":20}]}}"#,

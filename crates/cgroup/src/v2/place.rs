@@ -22,7 +22,7 @@ pub(crate) fn create(
     announce: &mut dyn FnMut(&Path),
 ) -> Result<Option<PathBuf>, CgroupError> {
     let mut denied = None;
-    for dir in candidates(root, request)? {
+    for Candidate { dir, unit } in candidates(root, request)? {
         if dir.exists() {
             check_reusable(&dir)?;
         }
@@ -30,7 +30,7 @@ pub(crate) fn create(
         if dir.parent().is_none_or(|parent| access(parent, AccessFlags::W_OK) != Err(Errno::EACCES)) {
             announce(&dir);
         }
-        match create_at(root, &dir, wanted) {
+        match create_at(unit.as_deref().unwrap_or(root), &dir, wanted, unit.is_some()) {
             Err(CgroupError::Create { path, source }) if request.rootless && file::is_denied(&source) => {
                 denied.get_or_insert((path, source));
             }
@@ -39,10 +39,9 @@ pub(crate) fn create(
     }
     let Some((path, source)) = denied else { return Ok(None) };
     if wanted.is_empty() {
-        if let Some(path) = request.path {
-            tracing::warn!("linux.cgroupsPath {path:?} is not writable by this user and ignored: {source}");
-        }
-        return Ok(None);
+        // A path that was asked for by name is not given up without a word.
+        let asked = request.path.is_some_and(|p| !p.is_empty());
+        return if asked { Err(CgroupError::Create { path, source }) } else { Ok(None) };
     }
     let why = format!("this user may not set (mkdir {}: {source})", path.display());
     Err(wanted.unavailable(why, remedy(wanted)))
@@ -53,40 +52,65 @@ fn remedy(wanted: &Wanted) -> String {
     format!(
         "delegate them: put `[Service]` and `Delegate={}` on two lines of \
          /etc/systemd/system/user@.service.d/delegate.conf, run `systemctl daemon-reload`, log in again; \
-         or run under `systemd-run --user --scope -p Delegate=yes`; or remove the limits",
+         or, where they are delegated, have the user's systemd make the cgroup with --systemd-cgroup, or run \
+         under `systemd-run --user --scope -p Delegate=yes`; or remove the limits",
         wanted.list()
     )
+}
+
+/// A place for the cgroup.
+struct Candidate {
+    dir: PathBuf,
+    /// The delegated unit of systemd that it is below: what is above belongs to systemd.
+    unit: Option<PathBuf>,
 }
 
 /// Where the cgroup may go, best first.
 ///
 /// An absolute path is taken from the mount. A relative one, by default the container's id, goes
 /// beside the caller's own cgroup: below it, controllers could not be enabled while the caller
-/// itself is in there. An ordinary user who owns his cgroup but not the one above it, as under
-/// `systemd-run -p Delegate=yes`, still gets one below his own.
-fn candidates(root: &Path, request: &Request) -> Result<Vec<PathBuf>, CgroupError> {
+/// itself is in there.
+///
+/// An ordinary user in a unit of systemd, as under `systemd-run --scope -p Delegate=yes`, gets it below
+/// the unit: beside it, systemd would take the controllers away again whenever it looks.
+fn candidates(root: &Path, request: &Request) -> Result<Vec<Candidate>, CgroupError> {
     let path = clean(request.path.filter(|p| !p.is_empty()).unwrap_or(request.id));
     if path.is_absolute() {
-        return Ok(vec![below(root, &path)]);
+        return Ok(vec![Candidate { dir: below(root, &path), unit: None }]);
     }
     let own = Own::read().map_err(|source| CgroupError::Read { path: "/proc/self/cgroup".into(), source })?;
     // Outside the caller's cgroup namespace the path starts with "/..": clean it like any other.
     let own = clean(&own.unified().unwrap_or(Path::new("/")).to_string_lossy());
-    let parent = below(root, own.parent().unwrap_or(&own));
-    let mut dirs = vec![parent.join(&path)];
-    if request.rootless && own.parent().is_some() {
-        dirs.push(below(root, &own).join(&path));
+    let in_own = |unit| Candidate { dir: below(root, &own).join(&path), unit };
+    if request.rootless && is_unit(&own) {
+        return Ok(vec![in_own(Some(below(root, &own)))]);
     }
-    Ok(dirs)
+    let parent = below(root, own.parent().unwrap_or(&own));
+    // Below a unit that was divided before, nothing above it is ours either.
+    let unit = parent.strip_prefix(root).is_ok_and(|p| request.rootless && is_unit(p));
+    let mut places = vec![Candidate { dir: parent.join(&path), unit: unit.then_some(parent) }];
+    if request.rootless && own.parent().is_some() {
+        places.push(in_own(None));
+    }
+    Ok(places)
 }
 
-/// Creates `dir` with its parents, leaving nothing behind on failure.
-fn create_at(root: &Path, dir: &Path, wanted: &Wanted) -> Result<(), CgroupError> {
+/// Whether a cgroup is the one of a unit with processes, by its name.
+fn is_unit(cgroup: &Path) -> bool {
+    cgroup.extension().is_some_and(|e| e == "scope" || e == "service")
+}
+
+/// Creates `dir` with its parents, leaving nothing behind on failure. Controllers are enabled from `top`
+/// down; `divide` says whether its processes may be moved to make that possible.
+fn create_at(top: &Path, dir: &Path, wanted: &Wanted, divide: bool) -> Result<(), CgroupError> {
     let mut made = Vec::new();
     let result = mkdir_all(dir, &mut made)
         .and_then(|()| if made.is_empty() { check_reusable(dir) } else { Ok(()) })
         .and_then(|()| {
-            enable(root, dir, wanted);
+            if divide && check_controllers(dir, wanted).is_err() {
+                move_aside(top)?;
+            }
+            enable(top, dir, wanted);
             check_type(dir, wanted)?;
             check_controllers(dir, wanted)
         });
@@ -131,13 +155,13 @@ pub(crate) fn check_reusable(dir: &Path) -> Result<(), CgroupError> {
     Ok(())
 }
 
-/// Enables on every level above `dir` what that level has, so far as the caller may.
+/// Enables on every level from `top` to above `dir` what that level has, so far as the caller may.
 ///
 /// Everything, not only what is wanted: `update` may ask for more later, and statistics need the
 /// controllers too. A level that cannot be written is not ours; what that costs is found by
 /// [`check_controllers`].
-pub(crate) fn enable(root: &Path, dir: &Path, wanted: &Wanted) {
-    let levels: Vec<_> = dir.ancestors().skip(1).take_while(|d| d.starts_with(root)).collect();
+pub(crate) fn enable(top: &Path, dir: &Path, wanted: &Wanted) {
+    let levels: Vec<_> = dir.ancestors().skip(1).take_while(|d| d.starts_with(top)).collect();
     for level in levels.into_iter().rev() {
         // An error is one of "may not" or "is not there": both are told better by what is missing.
         let _ = enable_at(level, wanted);
@@ -162,6 +186,32 @@ fn enable_at(level: &Path, wanted: &Wanted) -> io::Result<()> {
     for controller in missing {
         if !busy || wanted.contains(controller) {
             let _ = control.write_all(format!("+{controller}").as_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// The cgroup below a unit that its own processes are moved to.
+const ASIDE: &str = "supervisor";
+
+/// Moves the processes of a delegated unit to a cgroup below it. A cgroup with processes cannot enable
+/// controllers (cgroup-v2.rst, "No Internal Process Constraint"), and this is what systemd asks of those
+/// whom it delegates to (CGROUP_DELEGATION.md, "Delegation").
+fn move_aside(unit: &Path) -> Result<(), CgroupError> {
+    let aside = unit.join(ASIDE);
+    match std::fs::create_dir(&aside) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(CgroupError::Create { path: aside, source: e });
+        }
+        _ => {}
+    }
+    let pids = procs::direct(unit).map_err(|source| CgroupError::Read { path: unit.to_owned(), source })?;
+    tracing::debug!("moving the {} processes of {} to {ASIDE} below it", pids.len(), unit.display());
+    for pid in pids {
+        match procs::attach(&aside, pid) {
+            // It has ended since.
+            Err(CgroupError::Attach { source, .. }) if source.raw_os_error() == Some(nix::libc::ESRCH) => {}
+            other => other?,
         }
     }
     Ok(())
@@ -243,6 +293,19 @@ mod tests {
         for dir in [root.path(), &slice] {
             let written = std::fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap();
             assert_eq!(written, "+cpu +pids");
+        }
+    }
+
+    #[test]
+    fn a_unit_is_told_by_its_name() {
+        for (cgroup, unit) in [
+            ("/user.slice/user@1.service/app.slice/run-1.scope", true),
+            ("/system.slice/x.service", true),
+            ("/user.slice", false),
+            ("/user.slice/user@1.service/app.slice/run-1.scope/supervisor", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_unit(Path::new(cgroup)), unit, "{cgroup}");
         }
     }
 

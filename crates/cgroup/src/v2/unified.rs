@@ -43,22 +43,16 @@ impl Unified {
     }
 
     /// `memory.checkBeforeUpdate`: a limit below what is in use is refused instead of killing.
-    fn check_usage(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+    pub(crate) fn check_usage(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
         let Some(memory) = resources.memory().filter(|m| m.check_before_update() == Some(true)) else {
             return Ok(());
         };
-        let Some(usage) =
-            file::read(&self.path, "memory.current").ok().and_then(|s| s.trim().parse::<i64>().ok())
-        else {
-            return Ok(());
-        };
-        for (field, limit) in [("memory.limit", memory.limit()), ("memory.swap", memory.swap())] {
+        // Best effort: what cannot be told cannot be too much.
+        let usage = file::read(&self.path, "memory.current").ok();
+        let Some(usage) = usage.and_then(|s| s.trim().parse::<i64>().ok()) else { return Ok(()) };
+        for (what, limit) in [("memory+swap", memory.swap()), ("memory", memory.limit())] {
             if let Some(limit) = limit.filter(|l| *l > 0 && *l <= usage) {
-                return Err(CgroupError::InvalidResource {
-                    field,
-                    value: limit.to_string(),
-                    reason: "the container uses more than that, and memory.checkBeforeUpdate is set",
-                });
+                return Err(CgroupError::BelowUsage { what, limit, usage });
             }
         }
         Ok(())

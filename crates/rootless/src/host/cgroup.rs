@@ -79,9 +79,34 @@ pub(super) fn systemd_delegation(machine: &dyn Machine, uid: u32) -> Option<Dele
     Some(Delegation { path, controllers, by_systemd: true })
 }
 
+/// The nearest cgroup at or above `path` that exists, where the caller may write to that.
+pub(super) fn delegation_at(machine: &dyn Machine, mode: CgroupMode, path: &Path) -> Option<Delegation> {
+    let text = match mode {
+        CgroupMode::None => return None,
+        CgroupMode::V2 => String::new(),
+        CgroupMode::V1 | CgroupMode::Hybrid => machine.read(Path::new("/proc/self/cgroup")).ok()?,
+    };
+    let writable = |hierarchy: &str| {
+        let dir = below_root(hierarchy, path.to_str()?)?;
+        let nearest = dir.ancestors().find(|dir| machine.may(dir, Access::Read))?.to_owned();
+        is_writable(machine, &nearest).then_some(nearest)
+    };
+    if mode == CgroupMode::V2 {
+        let path = writable("")?;
+        let controllers = controllers_of(machine, &path);
+        return Some(Delegation { path, controllers, by_systemd: false });
+    }
+    by_hierarchy(&text, |names, _| writable(names))
+}
+
 /// Each controller has a hierarchy of its own; only those with a writable cgroup are delegated.
 fn own_v1(machine: &dyn Machine) -> Option<Delegation> {
     let text = machine.read(Path::new("/proc/self/cgroup")).ok()?;
+    by_hierarchy(&text, |names, own| below_root(names, own).filter(|dir| is_writable(machine, dir)))
+}
+
+/// What `find` finds by the names of the hierarchies in /proc/self/cgroup and the own cgroup there.
+fn by_hierarchy(text: &str, find: impl Fn(&str, &str) -> Option<PathBuf>) -> Option<Delegation> {
     let mut found: Option<Delegation> = None;
     for line in text.lines() {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -89,7 +114,7 @@ fn own_v1(machine: &dyn Machine) -> Option<Delegation> {
         if names.is_empty() || names.starts_with("name=") {
             continue;
         }
-        let Some(dir) = below_root(names, own).filter(|dir| is_writable(machine, dir)) else { continue };
+        let Some(dir) = find(names, own) else { continue };
         let new = names.split(',').map(|name| if name == "blkio" { "io" } else { name }.to_owned());
         match &mut found {
             Some(delegation) => delegation.controllers.extend(new),
@@ -197,6 +222,27 @@ mod tests {
                 .cgroup("/sys/fs/cgroup", "memory"),
         );
         assert_eq!(host.own_delegation().unwrap().path, Path::new("/sys/fs/cgroup"));
+    }
+
+    #[test]
+    fn a_path_is_delegated_by_what_there_is_of_it() {
+        let machine = Fixture::ordinary(1000)
+            .fs("/sys/fs/cgroup", CGROUP2_MAGIC)
+            .file("/proc/self/cgroup", "0::/\n")
+            .file("/sys/fs/cgroup", "")
+            .cgroup("/sys/fs/cgroup/mine", "memory pids");
+        let host = Host::on(machine);
+        let found = host.delegation_at(Path::new("/mine/a/b")).unwrap();
+        assert_eq!((found.path.as_path(), found.controllers.len()), (Path::new("/sys/fs/cgroup/mine"), 2));
+        assert_eq!(host.delegation_at(Path::new("/other/a")), None);
+        assert_eq!(host.delegation_at(Path::new("/mine/../other")), None);
+        let host = Host::on(
+            Fixture::ordinary(1000)
+                .fs("/sys/fs/cgroup", TMPFS_MAGIC)
+                .file("/proc/self/cgroup", "4:memory:/\n2:blkio:/\n0::/\n")
+                .cgroup("/sys/fs/cgroup/memory/mine", ""),
+        );
+        assert_eq!(host.delegation_at(Path::new("/mine/a")).unwrap().controllers, ["memory"]);
     }
 
     #[test]

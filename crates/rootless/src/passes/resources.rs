@@ -1,6 +1,8 @@
 //! An ordinary user can limit only with the cgroup controllers that were delegated to it.
 //! cgroups(7), systemd.resource-control(5)
 
+use std::path::Path;
+
 use oci_spec::runtime::{LinuxResources, Spec};
 
 use super::limits;
@@ -15,7 +17,8 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     if !asks_for_a_cgroup(pass.spec) {
         return Ok(());
     }
-    match delegation(pass.host, pass.options.cgroup_manager).cloned() {
+    let path = pass.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
+    match delegation(pass.host, pass.options.cgroup_manager, path.as_deref()) {
         Some(delegation) => keep_delegated(pass, &delegation),
         None => drop_all(pass),
     }
@@ -58,12 +61,16 @@ fn asks_for_a_cgroup(spec: &Spec) -> bool {
     spec.linux().as_ref().is_some_and(|linux| linux.resources().is_some() || linux.cgroups_path().is_some())
 }
 
-fn delegation(host: &Host, manager: CgroupManager) -> Option<&Delegation> {
-    match manager {
-        CgroupManager::Auto => host.own_delegation().or_else(|| host.systemd_delegation()),
-        CgroupManager::Cgroupfs => host.own_delegation(),
-        CgroupManager::Systemd => host.systemd_delegation(),
-        CgroupManager::Disabled => None,
+/// What the container's cgroup may use. A path from the mount has to be below a cgroup that the caller may
+/// write, wherever the caller itself is.
+fn delegation(host: &Host, manager: CgroupManager, path: Option<&Path>) -> Option<Delegation> {
+    let path = path.filter(|path| path.is_absolute());
+    match (manager, path) {
+        (CgroupManager::Auto | CgroupManager::Cgroupfs, Some(path)) => host.delegation_at(path),
+        (CgroupManager::Auto, None) => host.own_delegation().or_else(|| host.systemd_delegation()).cloned(),
+        (CgroupManager::Cgroupfs, None) => host.own_delegation().cloned(),
+        (CgroupManager::Systemd, _) => host.systemd_delegation().cloned(),
+        (CgroupManager::Disabled, _) => None,
     }
 }
 
@@ -111,8 +118,13 @@ fn drop_all(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
         all.filter_map(|name| limits::limit(resources, &name).map(|limit| (name, limit))).collect()
     });
     let disabled = pass.options.cgroup_manager == CgroupManager::Disabled;
-    let why =
-        if disabled { "cgroups are disabled by the caller" } else { "no cgroup is delegated to this user" };
+    // In the words of runc, beside ours.
+    let why = if disabled {
+        "cgroups are disabled by the caller"
+    } else {
+        "no cgroup is delegated to this user (rootless needs no limits + no cgrouppath when no permission is \
+         granted for cgroups)"
+    };
     if !asked.is_empty() {
         let names: Vec<&str> = asked.iter().map(|(name, _)| name.as_str()).collect();
         let remedy =
@@ -125,14 +137,17 @@ fn drop_all(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
         }
         pass.warn(format!("{limits}: not enforced"), format!("{why}: {remedy}"));
     }
+    let ignore = pass.options.ignore_cgroup_limits;
     if let Some(linux) = pass.spec.linux_mut() {
         let had_resources = linux.resources_mut().take().is_some();
-        let path = linux.cgroups_path_mut().take();
+        // Without --ignore-cgroup-limits it stays: that it cannot be made is an error then.
+        let path = if disabled || ignore { linux.cgroups_path_mut().take() } else { None };
         if had_resources && asked.is_empty() {
             pass.note("linux.resources: dropped", why);
         }
-        if let Some(path) = path {
-            pass.note(format!("linux.cgroupsPath: {}: dropped", path.display()), why);
+        if let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) {
+            let what = format!("linux.cgroupsPath: {}: dropped", path.display());
+            if disabled { pass.note(what, why) } else { pass.warn(what, why) }
         }
     }
     Ok(())

@@ -42,6 +42,8 @@ pub(crate) struct Launch {
     committed: bool,
     /// What the caller had open, for a container that is to wait for its start.
     inherited: Option<Vec<RawFd>>,
+    /// The user outside who gets the cgroup.
+    cgroup_owner: Option<u32>,
     /// Closed when the program runs.
     close_later: Vec<OwnedFd>,
 }
@@ -93,6 +95,7 @@ impl Launch {
             terminal: None,
             committed: false,
             inherited: how.inherited,
+            cgroup_owner: None,
             close_later: Vec::new(),
         };
         let hooks = launch.clone_and_begin(options, how.detached, warn)?;
@@ -200,6 +203,7 @@ impl Launch {
         if !self.record.cgroup.is_none() {
             self.record.cgroup.annotate(&self.plan.annotations)?;
         }
+        self.cgroup_owner = crate::cgroup_mount::owner(&self.plan);
         let plan = Rc::get_mut(&mut self.plan).ok_or_else(|| Error::system("the plan is in use"))?;
         crate::cgroup_mount::place(&mut plan.lowered.mounts, &self.record.cgroup, &plan.namespaces);
         Ok(())
@@ -219,7 +223,10 @@ impl Launch {
         let none = LinuxResources::default();
         let resources = self.plan.resources.as_ref().unwrap_or(&none);
         self.record.cgroup.apply(resources)?.into_iter().for_each(warn);
-        Ok(())
+        match self.cgroup_owner {
+            Some(uid) => self.record.cgroup.delegate_to(uid).map_err(Error::from),
+            None => Ok(()),
+        }
     }
 
     /// Answers the child until it is ready.
@@ -459,6 +466,13 @@ pub(crate) fn raise_rlimits(pid: i32, rlimits: &[(u32, u64, u64)]) -> Result<()>
     Ok(())
 }
 
+/// The limits without device rules, which no update changes.
+fn limits(plan: &Plan) -> Option<LinuxResources> {
+    let mut limits = plan.resources.clone()?;
+    limits.set_devices(None);
+    (limits != LinuxResources::default()).then_some(limits)
+}
+
 /// The record of a container that has no process yet.
 pub(crate) fn new_record(plan: &Plan) -> Record {
     let later = plan.hooks.clone().filter(|h| h.poststart().is_some() || h.poststop().is_some());
@@ -472,6 +486,7 @@ pub(crate) fn new_record(plan: &Plan) -> Record {
         init: None,
         cgroup: Cgroup::none(),
         rdt: Groups::default(),
+        resources: limits(plan),
         own_pid_namespace: plan.namespaces.pid.is_new(),
         hooks: later,
     }

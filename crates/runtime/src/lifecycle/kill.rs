@@ -6,37 +6,81 @@ use nix::sys::signal::Signal;
 use rootling_config::id::ContainerId;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::state::Status;
+use crate::members;
+use crate::process::ProcessRef;
+use crate::state::{Record, Status};
 use crate::store::Store;
 
 /// Sends a signal to the first process of a container, with `all` to every one.
+///
+/// SIGKILL goes to all too where the container has no pid namespace of its own: then the others outlive
+/// the first. With `all`, nobody left to get the signal is no failure, as engines expect.
 pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
-    let status = slot.status(&record);
-    // Without a pid namespace of its own, its other processes may outlive the first one.
-    if (all || !record.own_pid_namespace) && !record.cgroup.is_none() {
-        return match record.cgroup.kill_all(signal) {
-            // As runc, and as engines expect of `kill --all`: nobody left to get it is no failure.
-            Ok(()) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
-    }
-    let not_running = || {
-        Error::new(
-            ErrorKind::WrongState,
-            format!(
-                "container not running: \"{id}\" has stopped, and no process is left to get signal {signal}"
-            ),
-        )
-    };
-    match record.init {
-        _ if status == Status::Stopped => Err(not_running()),
-        Some(init) => {
-            init.signal(signal).map_err(|e| if e.kind() == ErrorKind::WrongState { not_running() } else { e })
+    let stopped = slot.status(&record) == Status::Stopped;
+    let everyone = all || (signal == libc::SIGKILL && !record.own_pid_namespace);
+    if everyone && !record.cgroup.is_none() {
+        if stopped && !all && record.cgroup.is_empty() {
+            return Err(not_running(id, signal));
         }
-        None => Err(not_running()),
+        return record.cgroup.kill_all(signal).map_err(Error::from);
     }
+    let Some(init) = record.init.filter(|_| !stopped) else {
+        return if all { Ok(()) } else { Err(not_running(id, signal)) };
+    };
+    let sent =
+        if everyone { signal_members(&record, init, signal) } else { signal_first(&record, init, signal) };
+    match sent {
+        Err(e) if e.kind() == ErrorKind::WrongState && all => Ok(()),
+        Err(e) if e.kind() == ErrorKind::WrongState => Err(not_running(id, signal)),
+        other => other,
+    }
+}
+
+fn not_running(id: &ContainerId, signal: i32) -> Error {
+    Error::new(
+        ErrorKind::WrongState,
+        format!("container not running: \"{id}\" has stopped, and no process is left to get signal {signal}"),
+    )
+}
+
+fn signal_first(record: &Record, init: ProcessRef, signal: i32) -> Result<()> {
+    init.signal(signal)?;
+    // On cgroup v1 what is frozen does not even die.
+    if signal == libc::SIGKILL && record.cgroup.is_frozen() {
+        record.cgroup.thaw()?;
+    }
+    Ok(())
+}
+
+/// How often to look again for processes that were made while the others got their signal.
+const LOOKS: usize = 5;
+
+/// Without a cgroup nothing holds them still, so look until no new ones are found.
+fn signal_members(record: &Record, init: ProcessRef, signal: i32) -> Result<()> {
+    if signal == libc::SIGKILL && record.own_pid_namespace {
+        // The kernel ends the others with it: pid_namespaces(7).
+        return init.signal(signal);
+    }
+    let mut sent = Vec::new();
+    for _ in 0..LOOKS {
+        let new: Vec<_> = members::of(init, record.own_pid_namespace)
+            .into_iter()
+            .filter(|member| !sent.contains(member))
+            .collect();
+        if new.is_empty() {
+            break;
+        }
+        for member in new {
+            match member.signal(signal) {
+                Err(e) if e.kind() == ErrorKind::WrongState && member != init => {}
+                other => other?,
+            }
+            sent.push(member);
+        }
+    }
+    Ok(())
 }
 
 /// A signal by number or by name, with or without `SIG`.

@@ -2,17 +2,29 @@
 mod checkpoint;
 mod create;
 mod delete;
+mod events;
 mod kill;
+mod pause;
 mod prepare;
+mod ps;
+mod resources;
 mod restore;
 mod start;
+mod stats;
+mod update;
 
 pub use checkpoint::checkpoint;
 pub use create::{RunOptions, create, run};
 pub use delete::delete;
+pub use events::{Event, events};
 pub use kill::{kill, parse_signal};
 #[cfg(test)]
 pub(crate) use prepare::plan_loaded;
+pub use pause::{pause, resume};
 pub use prepare::{Warn, adapt, cgroup_manager, load_bundle};
+pub use ps::processes;
+pub use resources::resources;
 pub use restore::restore;
 pub use start::start;
+pub use stats::{Sample, sample, stats};
+pub use update::update;

@@ -3,7 +3,7 @@ use crate::adapt::CgroupManager;
 
 fn with_resources(resources: &Value) -> Value {
     json!({"linux": {"namespaces": namespaces(&["mount", "user"]), "uidMappings": one_id(), "gidMappings": one_id(),
-                     "cgroupsPath": "/box", "resources": resources}})
+                     "cgroupsPath": "box", "resources": resources}})
 }
 
 fn on_v2() -> Fixture {
@@ -36,7 +36,7 @@ fn delegated_controllers_decide_what_stays() {
         json!({"memory": {"limit": 104_857_600}, "pids": {"limit": 50},
                "unified": {"memory.high": "1000000", "cgroup.freeze": "0"}})
     );
-    assert_eq!(outcome.json["linux"]["cgroupsPath"], "/box");
+    assert_eq!(outcome.json["linux"]["cgroupsPath"], "box");
     let warnings = outcome.warnings();
     assert_eq!(warnings.len(), 4, "{warnings:?}");
     for words in ["resources.network", "controller cpu is", "controller cpuset is", "controller io is"] {
@@ -82,7 +82,8 @@ fn without_delegation_a_limit_is_an_error_with_the_remedy() {
     assert_eq!(
         error,
         "linux.resources.memory.limit 104857600 (cgroup controller memory), linux.resources.pids.limit 50 (cgroup \
-         controller pids): no cgroup is delegated to this user: as root put \"[Service]\" and \"Delegate=cpu cpuset io \
+         controller pids): no cgroup is delegated to this user (rootless needs no limits + no cgrouppath when no permission \
+         is granted for cgroups): as root put \"[Service]\" and \"Delegate=cpu cpuset io \
          memory pids\" on two lines into /etc/systemd/system/user@.service.d/delegate.conf, run `systemctl \
          daemon-reload` and log in again, or run with --ignore-cgroup-limits"
     );
@@ -94,8 +95,23 @@ fn without_delegation_a_limit_is_an_error_with_the_remedy() {
     assert!(outcome.json["linux"].get("resources").is_none());
     assert!(outcome.json["linux"].get("cgroupsPath").is_none());
     let warnings = outcome.warnings();
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("not enforced: no cgroup is delegated"), "{warnings:?}");
+    assert!(warnings[1].contains("linux.cgroupsPath: box: dropped"), "{warnings:?}");
+}
+
+#[test]
+fn a_path_from_the_mount_is_delegated_by_where_it_is() {
+    let spec = |path: &str| {
+        let mut spec = with_resources(&json!({"memory": {"limit": 104_857_600}}));
+        spec["linux"]["cgroupsPath"] = path.into();
+        spec
+    };
+    let machine = || on_v2().cgroup("/sys/fs/cgroup/given", "memory");
+    let outcome = adapted(spec("/given/box"), machine());
+    assert_eq!(outcome.json["linux"]["resources"]["memory"]["limit"], 104_857_600);
+    let error = refused(spec("/other/box"), machine());
+    assert!(error.contains("no cgroup is delegated"), "{error}");
 }
 
 #[test]
@@ -109,7 +125,8 @@ fn without_delegation_what_is_no_limit_goes_quietly() {
     });
     let outcome = adapted(with_resources(&engine), on_v2());
     assert!(outcome.json["linux"].get("resources").is_none());
-    assert!(outcome.json["linux"].get("cgroupsPath").is_none());
+    // That it cannot be made is for the maker of cgroups to say.
+    assert_eq!(outcome.json["linux"]["cgroupsPath"], "box");
     assert!(outcome.warnings().is_empty(), "{:?}", outcome.warnings());
 }
 

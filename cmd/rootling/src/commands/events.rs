@@ -1,0 +1,44 @@
+//! `events`.
+
+use std::io::{ErrorKind, Write};
+
+use rootling_runtime::{self as runtime, Error, Event, Result, Stats, Store};
+use serde::Serialize;
+
+use super::dispatch::parse_id;
+use crate::args;
+
+/// A line of the output, with the fields of runc's.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Stats>,
+}
+
+pub(crate) fn events(store: &Store, args: &args::Events) -> Result<()> {
+    let id = parse_id(&args.id.id)?;
+    let show = |kind, data: Option<&Stats>| print(&Line { kind, id: &args.id.id, data });
+    if args.stats {
+        let stats = runtime::stats(store, &id)?;
+        show("stats", Some(&stats))?;
+        return Ok(());
+    }
+    runtime::events(store, &id, args.interval, &mut |event| match event {
+        Event::Stats(stats) => show("stats", Some(&*stats)),
+        Event::Oom => show("oom", None),
+    })
+}
+
+/// Prints a line at once; whether anybody still reads.
+fn print(line: &Line<'_>) -> Result<bool> {
+    let text = serde_json::to_string(line).map_err(|e| Error::system(e.to_string()))? + "\n";
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}

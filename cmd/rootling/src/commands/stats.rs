@@ -1,0 +1,210 @@
+//! `stats`: a live table.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, IsTerminal, Write as _};
+use std::time::Duration;
+
+use rootling_config::id::ContainerId;
+use rootling_runtime::{self as runtime, Error, Result, Sample, Store};
+use serde::Serialize;
+use tabwriter::TabWriter;
+
+use super::dispatch::parse_id;
+use crate::args;
+
+/// Clears a terminal and goes to its top: console_codes(4).
+const CLEAR: &str = "\x1b[H\x1b[J";
+
+/// One container between two looks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Usage {
+    id: String,
+    /// Of one processor: 200 on two that are always busy.
+    cpu_percent: Option<f64>,
+    memory_usage: Option<u64>,
+    /// `null` for none.
+    memory_limit: Option<u64>,
+    pids: Option<u64>,
+    pids_limit: Option<u64>,
+    read_bytes: Option<u64>,
+    written_bytes: Option<u64>,
+}
+
+pub(crate) fn stats(store: &Store, args: &args::Stats) -> Result<()> {
+    let ids: Vec<ContainerId> = args.ids.iter().map(|id| parse_id(id)).collect::<Result<_>>()?;
+    let live = !args.json && !args.no_stream && std::io::stdout().is_terminal();
+    let mut before = runtime::sample(store, &ids)?;
+    loop {
+        std::thread::sleep(args.interval);
+        let now = match runtime::sample(store, &ids) {
+            // Deleted while it was watched.
+            Err(e) if e.kind() == runtime::ErrorKind::NotFound => Vec::new(),
+            other => other?,
+        };
+        let usages: Vec<Usage> = now.iter().map(|sample| usage(&before, sample)).collect();
+        let text = if args.json { json(&usages)? } else { table(&usages, total_memory())? };
+        let read_on = print(if live { CLEAR } else { "" }, &text)?;
+        // With named containers there is an end: when all of them have stopped.
+        if args.no_stream || !read_on || (now.is_empty() && !ids.is_empty()) {
+            return Ok(());
+        }
+        before = now;
+    }
+}
+
+fn usage(before: &[Sample], now: &Sample) -> Usage {
+    let earlier = before.iter().find(|b| b.id == now.id);
+    let stats = now.stats.as_ref();
+    let cpu_percent = earlier.and_then(|b| {
+        let used = now.stats.as_ref()?.cpu.usage.total.checked_sub(b.stats.as_ref()?.cpu.usage.total)?;
+        let passed = now.at.saturating_duration_since(b.at);
+        Some(percent(Duration::from_nanos(used), passed))
+    });
+    let bytes = stats.map(|s| s.blkio.bytes());
+    Usage {
+        id: now.id.clone(),
+        cpu_percent,
+        memory_usage: stats.map(|s| s.memory.usage.usage),
+        memory_limit: stats.map(|s| s.memory.usage.limit).filter(|limit| is_limit(*limit)),
+        pids: stats.map(|s| s.pids.current),
+        pids_limit: stats.map(|s| s.pids.limit).filter(|limit| *limit != 0),
+        read_bytes: bytes.map(|(read, _)| read),
+        written_bytes: bytes.map(|(_, written)| written),
+    }
+}
+
+/// In hundredths, so that it reads well as JSON too.
+fn percent(used: Duration, passed: Duration) -> f64 {
+    if passed.is_zero() {
+        return 0.0;
+    }
+    (used.as_secs_f64() / passed.as_secs_f64() * 10_000.0).round() / 100.0
+}
+
+/// "No limit" is the largest number on cgroup v2, and the largest number of whole pages on v1; no
+/// controller shows as 0.
+fn is_limit(limit: u64) -> bool {
+    limit != 0 && limit < 1 << 62
+}
+
+fn json(usages: &[Usage]) -> Result<String> {
+    Ok(serde_json::to_string(usages).map_err(|e| Error::system(e.to_string()))? + "\n")
+}
+
+fn table(usages: &[Usage], total: Option<u64>) -> Result<String> {
+    let mut text = String::from("ID\tCPU %\tMEM USAGE / LIMIT\tMEM %\tPIDS\tIO READ / WRITE\n");
+    for u in usages {
+        // What limits a container without a limit is the machine.
+        let limit = u.memory_limit.or(total);
+        let memory_percent =
+            u.memory_usage.zip(limit).map(|(usage, limit)| usage as f64 / limit as f64 * 100.0);
+        let _ = writeln!(
+            text,
+            "{}\t{}\t{} / {}\t{}\t{}\t{} / {}",
+            u.id,
+            or_dash(u.cpu_percent.map(|p| format!("{p:.2}%"))),
+            or_dash(u.memory_usage.map(size)),
+            or_dash(limit.map(size)),
+            or_dash(memory_percent.map(|p| format!("{p:.2}%"))),
+            or_dash(u.pids),
+            or_dash(u.read_bytes.map(size)),
+            or_dash(u.written_bytes.map(size)),
+        );
+    }
+    let mut writer = TabWriter::new(Vec::new()).padding(3);
+    writer.write_all(text.as_bytes())?;
+    let bytes = writer.into_inner().map_err(|e| Error::system(e.to_string()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A container without a cgroup is not counted by anybody.
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// Bytes with a unit of 1024.
+fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, next);
+    }
+    if unit == "B" { format!("{bytes}B") } else { format!("{value:.1}{unit}") }
+}
+
+/// proc_meminfo(5).
+fn total_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// Prints at once; whether anybody still reads.
+fn print(start: &str, text: &str) -> Result<bool> {
+    let mut out = std::io::stdout();
+    match out.write_all(format!("{start}{text}").as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used() -> Usage {
+        Usage {
+            id: "web".into(),
+            cpu_percent: Some(12.5),
+            memory_usage: Some(3 << 20),
+            memory_limit: Some(12 << 20),
+            pids: Some(4),
+            pids_limit: None,
+            read_bytes: Some(2048),
+            written_bytes: Some(0),
+        }
+    }
+
+    #[test]
+    fn figures_stand_under_their_titles() {
+        let text = table(&[used()], None).unwrap();
+        let lines: Vec<Vec<&str>> =
+            text.lines().map(|l| l.split("   ").filter(|f| !f.is_empty()).map(str::trim).collect()).collect();
+        assert_eq!(lines[0], ["ID", "CPU %", "MEM USAGE / LIMIT", "MEM %", "PIDS", "IO READ / WRITE"]);
+        assert_eq!(lines[1], ["web", "12.50%", "3.0MiB / 12.0MiB", "25.00%", "4", "2.0KiB / 0B"]);
+    }
+
+    #[test]
+    fn what_nobody_counts_is_a_dash() {
+        let none = Usage {
+            cpu_percent: None,
+            memory_usage: None,
+            memory_limit: None,
+            pids: None,
+            read_bytes: None,
+            written_bytes: None,
+            ..used()
+        };
+        let text = table(std::slice::from_ref(&none), Some(1 << 30)).unwrap();
+        assert!(text.lines().nth(1).unwrap().contains("- / 1.0GiB"), "{text}");
+        assert!(json(&[none]).unwrap().contains(r#""cpuPercent":null"#));
+    }
+
+    #[test]
+    fn a_processor_that_is_always_busy_is_a_hundred() {
+        assert!((percent(Duration::from_secs(2), Duration::from_secs(2)) - 100.0).abs() < 1e-9);
+        assert!((percent(Duration::from_millis(1), Duration::from_secs(3)) - 0.03).abs() < 1e-9);
+        assert!(percent(Duration::from_secs(1), Duration::ZERO).abs() < 1e-9);
+    }
+
+    #[test]
+    fn no_limit_is_none_on_both_versions() {
+        assert!(is_limit(1 << 30));
+        assert!(!is_limit(u64::MAX) && !is_limit(9_223_372_036_854_771_712) && !is_limit(0));
+    }
+}

@@ -1,0 +1,158 @@
+//! `update`.
+
+use std::fmt::Display;
+use std::io::Read;
+use std::str::FromStr;
+
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
+use rootling_runtime::{self as runtime, Error, Result, Store};
+
+use super::dispatch::parse_id;
+use crate::args;
+use crate::log;
+
+pub(crate) fn update(store: &Store, args: &args::Update) -> Result<()> {
+    let id = parse_id(&args.id.id)?;
+    refuse_intel_rdt(args)?;
+    let resources = match &args.resources {
+        Some(path) => runtime::resources(&read(path)?)?,
+        None => from_flags(args)?,
+    };
+    runtime::update(store, &id, &resources, &mut |text| log::warning(&text))
+}
+
+/// The file, or standard input for `-`.
+fn read(path: &std::path::Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().read_to_end(&mut bytes).map(drop)
+    } else {
+        std::fs::read(path).map(|read| bytes = read)
+    };
+    read.map_err(|e| {
+        Error::invalid(format!("--resources {path:?}: {e}; name a file with JSON, or - for standard input"))
+    })?;
+    Ok(bytes)
+}
+
+/// A group of resctrl can be changed only where the container was made with one.
+fn refuse_intel_rdt(args: &args::Update) -> Result<()> {
+    for (flag, value, what) in [
+        ("--l3-cache-schema", &args.l3_cache_schema, "Intel RDT/CAT: l3 cache schema"),
+        ("--mem-bw-schema", &args.mem_bw_schema, "Intel RDT/MBA: memory bandwidth schema"),
+    ] {
+        if value.as_ref().is_some_and(|v| !v.is_empty()) {
+            return Err(Error::invalid(format!(
+                "{flag}: {what} is not enabled for this container; leave it out"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn from_flags(args: &args::Update) -> Result<LinuxResources> {
+    let mut memory = LinuxMemory::default();
+    memory
+        .set_limit(bytes("memory", args.memory.as_ref())?)
+        .set_reservation(bytes("memory-reservation", args.memory_reservation.as_ref())?)
+        .set_swap(bytes("memory-swap", args.memory_swap.as_ref())?)
+        .set_kernel(bytes("kernel-memory", args.kernel_memory.as_ref())?)
+        .set_kernel_tcp(bytes("kernel-memory-tcp", args.kernel_memory_tcp.as_ref())?);
+    let mut cpu = LinuxCpu::default();
+    cpu.set_shares(number("cpu-share", args.cpu_share.as_ref())?)
+        .set_quota(number("cpu-quota", args.cpu_quota.as_ref())?)
+        .set_period(number("cpu-period", args.cpu_period.as_ref())?)
+        .set_burst(number("cpu-burst", args.cpu_burst.as_ref())?)
+        .set_realtime_period(number("cpu-rt-period", args.cpu_rt_period.as_ref())?)
+        .set_realtime_runtime(number("cpu-rt-runtime", args.cpu_rt_runtime.as_ref())?)
+        .set_idle(number("cpu-idle", args.cpu_idle.as_ref())?)
+        .set_cpus(given(args.cpuset_cpus.as_ref()))
+        .set_mems(given(args.cpuset_mems.as_ref()));
+    let mut block_io = LinuxBlockIo::default();
+    block_io.set_weight(number("blkio-weight", args.blkio_weight.as_ref())?);
+    let pids = number("pids-limit", args.pids_limit.as_ref())?.map(|limit| {
+        let mut pids = LinuxPids::default();
+        pids.set_limit(limit);
+        pids
+    });
+    let mut resources = LinuxResources::default();
+    resources
+        .set_memory((memory != LinuxMemory::default()).then_some(memory))
+        .set_cpu((cpu != LinuxCpu::default()).then_some(cpu))
+        .set_block_io((block_io != LinuxBlockIo::default()).then_some(block_io))
+        .set_pids(pids);
+    resources.set_devices(None);
+    if resources == empty() {
+        return Err(Error::invalid(
+            "nothing to change: give at least one limit, see `rootling update --help`",
+        ));
+    }
+    Ok(resources)
+}
+
+fn empty() -> LinuxResources {
+    let mut empty = LinuxResources::default();
+    empty.set_devices(None);
+    empty
+}
+
+/// An empty value is how scripts say that there is none.
+fn given(text: Option<&String>) -> Option<String> {
+    text.filter(|text| !text.is_empty()).cloned()
+}
+
+fn number<T: FromStr<Err: Display>>(flag: &str, text: Option<&String>) -> Result<Option<T>> {
+    let parse = |text: String| {
+        text.parse()
+            .map_err(|e| Error::invalid(format!("invalid value for {flag}: {text:?}: {e}; write a number")))
+    };
+    given(text).map(parse).transpose()
+}
+
+/// Bytes, or with a unit of 1024 as Docker has them; -1 stays.
+fn bytes(flag: &str, text: Option<&String>) -> Result<Option<i64>> {
+    let parse = |text: String| {
+        if text == "-1" {
+            return Ok(-1);
+        }
+        let size = parse_size::Config::new().with_binary().parse_size(&text);
+        size.ok().and_then(|n| i64::try_from(n).ok()).ok_or_else(|| {
+            Error::invalid(format!(
+                "invalid value for {flag}: {text:?}; write bytes or a unit, such as 512k, 64M or 1.5g, or -1 for none"
+            ))
+        })
+    };
+    given(text).map(parse).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units_of_1024() {
+        for (text, expected) in [
+            ("50M", 50 << 20),
+            ("1.5g", 3 << 29),
+            ("512k", 512 << 10),
+            ("-1", -1),
+            ("64MiB", 64 << 20),
+            ("7", 7),
+        ] {
+            assert_eq!(bytes("memory", Some(&text.to_owned())).unwrap(), Some(expected), "{text}");
+        }
+        assert_eq!(bytes("memory", None).unwrap(), None);
+        assert_eq!(bytes("memory", Some(&String::new())).unwrap(), None);
+        for text in ["lots", "-5", "1x", "99999999999g"] {
+            let error = bytes("memory", Some(&text.to_owned())).unwrap_err().to_string();
+            assert!(error.contains("invalid value for memory"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_none_names_its_flag() {
+        let error = number::<u64>("cpu-period", Some(&"fast".to_owned())).unwrap_err().to_string();
+        assert!(error.contains("invalid value for cpu-period"), "{error}");
+        assert_eq!(number::<i64>("cpu-quota", Some(&"-1".to_owned())).unwrap(), Some(-1));
+    }
+}

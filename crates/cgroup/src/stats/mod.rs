@@ -1,0 +1,14 @@
+//! What a container uses: read from the files of its cgroup, in the shape that `runc events` prints.
+
+mod legacy;
+mod model;
+mod parse;
+mod unified;
+
+pub use model::{
+    BlkIo, BlkIoEntry, Cpu, CpuSet, CpuUsage, HugeTlb, IntelRdt, Memory, MemoryEntry, NetworkInterface, Pids,
+    Pressure, PressureLine, Stats, Throttling,
+};
+
+pub(crate) use legacy::read as legacy;
+pub(crate) use unified::read as unified;

@@ -1,0 +1,293 @@
+//! The statistics as `runc events` prints them: names, order and what is left out when it is zero are
+//! those of its `types/events.go`, since monitoring reads them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+// serde asks for a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// All of a container.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Stats {
+    /// Processor time.
+    pub cpu: Cpu,
+    /// Placement on processors and memory nodes; cgroup v1 only.
+    pub cpuset: CpuSet,
+    /// Memory.
+    pub memory: Memory,
+    /// Processes.
+    pub pids: Pids,
+    /// Block devices.
+    pub blkio: BlkIo,
+    /// Huge pages, by size such as `2MB`.
+    pub hugetlb: BTreeMap<String, HugeTlb>,
+    /// Resource director technology.
+    pub intel_rdt: IntelRdt,
+    /// Interfaces that the runtime made. It makes none, which runc prints as `null`.
+    pub network_interfaces: Option<Vec<NetworkInterface>>,
+}
+
+/// Placeholder of the shape: no figures are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct IntelRdt {}
+
+/// Placeholder of the shape: the runtime makes no interfaces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct NetworkInterface {}
+
+/// Processor time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Cpu {
+    /// Time used.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub usage: CpuUsage,
+    /// How often and how long the quota held it up.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub throttling: Throttling,
+    /// Waiting for a processor; cgroup v2 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psi: Option<Pressure>,
+}
+
+/// Processor time in nanoseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CpuUsage {
+    /// All of it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub total: u64,
+    /// By processor; cgroup v1 only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub percpu: Vec<u64>,
+    /// In the kernel, by processor; cgroup v1 only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub percpu_kernel: Vec<u64>,
+    /// Outside the kernel, by processor; cgroup v1 only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub percpu_user: Vec<u64>,
+    /// In the kernel.
+    pub kernel: u64,
+    /// Outside the kernel.
+    pub user: u64,
+}
+
+/// What the quota did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Throttling {
+    /// Periods that have passed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub periods: u64,
+    /// Those in which the quota was used up.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub throttled_periods: u64,
+    /// Time spent waiting for the next period, in nanoseconds.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub throttled_time: u64,
+}
+
+/// The flags of the cpuset controller of cgroup v1 (cgroup-v1/cpusets.rst).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)] // Named as the kernel's files.
+pub struct CpuSet {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cpus: Vec<u16>,
+    pub cpu_exclusive: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mems: Vec<u16>,
+    pub mem_hardwall: u64,
+    pub mem_exclusive: u64,
+    pub memory_migrate: u64,
+    pub memory_spread_page: u64,
+    pub memory_spread_slab: u64,
+    pub memory_pressure: u64,
+    pub sched_load_balance: u64,
+    pub sched_relax_domain_level: i64,
+}
+
+/// Memory in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Memory {
+    /// Page cache.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache: u64,
+    /// Memory without swap.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub usage: MemoryEntry,
+    /// Memory and swap together, on cgroup v2 too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub swap: MemoryEntry,
+    /// Kernel memory; cgroup v1 only.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub kernel: MemoryEntry,
+    /// Buffers of TCP; cgroup v1 only.
+    #[serde(rename = "kernelTCP", skip_serializing_if = "is_zero")]
+    pub kernel_tcp: MemoryEntry,
+    /// `memory.stat` as it is.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub raw: BTreeMap<String, u64>,
+    /// Waiting for memory; cgroup v2 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psi: Option<Pressure>,
+}
+
+/// One kind of memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryEntry {
+    /// `u64::MAX` for none on cgroup v2, a very large number on v1.
+    pub limit: u64,
+    /// In use.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub usage: u64,
+    /// The most that was ever in use.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max: u64,
+    /// How often the limit was hit; cgroup v1 only.
+    pub failcnt: u64,
+}
+
+/// Processes and threads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Pids {
+    /// How many there are.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub current: u64,
+    /// How many there may be; 0 for no limit.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub limit: u64,
+}
+
+/// What went to and from block devices.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // Named as the kernel's files: blkio-controller.rst.
+pub struct BlkIo {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_service_bytes_recursive: Vec<BlkIoEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_serviced_recursive: Vec<BlkIoEntry>,
+    #[serde(rename = "ioQueueRecursive", skip_serializing_if = "Vec::is_empty")]
+    pub io_queued_recursive: Vec<BlkIoEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_service_time_recursive: Vec<BlkIoEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_wait_time_recursive: Vec<BlkIoEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_merged_recursive: Vec<BlkIoEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_time_recursive: Vec<BlkIoEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sectors_recursive: Vec<BlkIoEntry>,
+    /// Waiting for devices; cgroup v2 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psi: Option<Pressure>,
+}
+
+impl BlkIo {
+    /// Bytes read from and written to all devices.
+    pub fn bytes(&self) -> (u64, u64) {
+        let sum = |op| {
+            let matching = self.io_service_bytes_recursive.iter().filter(|e| e.op == op);
+            matching.map(|e| e.value).sum()
+        };
+        (sum("Read"), sum("Write"))
+    }
+}
+
+/// A figure of one device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)] // Say it by their names.
+pub struct BlkIoEntry {
+    #[serde(skip_serializing_if = "is_zero")]
+    pub major: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub minor: u64,
+    /// `Read`, `Write` and, on cgroup v1, more.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub op: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub value: u64,
+}
+
+/// Huge pages of one size, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct HugeTlb {
+    /// In use.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub usage: u64,
+    /// The most that was ever in use; cgroup v1 only.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max: u64,
+    /// How often the limit was hit.
+    pub failcnt: u64,
+}
+
+/// Pressure stall information (Documentation/accounting/psi.rst).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Pressure {
+    /// Some tasks waited.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub some: PressureLine,
+    /// All tasks waited.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub full: PressureLine,
+}
+
+/// Shares of time in per cent, and the whole time in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[allow(missing_docs)] // The kernel's names: averages over so many seconds.
+pub struct PressureLine {
+    pub avg10: f64,
+    pub avg60: f64,
+    pub avg300: f64,
+    pub total: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_always_there_is_printed_even_when_it_is_zero() {
+        let text = serde_json::to_string(&Stats::default()).unwrap();
+        assert_eq!(
+            text,
+            r#"{"cpu":{},"cpuset":{"cpu_exclusive":0,"mem_hardwall":0,"mem_exclusive":0,"memory_migrate":0,"memory_spread_page":0,"memory_spread_slab":0,"memory_pressure":0,"sched_load_balance":0,"sched_relax_domain_level":0},"memory":{},"pids":{},"blkio":{},"hugetlb":{},"intel_rdt":{},"network_interfaces":null}"#
+        );
+    }
+
+    #[test]
+    fn names_are_those_of_runc() {
+        let entry = BlkIoEntry { major: 8, minor: 0, op: "Read".into(), value: 5 };
+        let stats = Stats {
+            cpu: Cpu {
+                usage: CpuUsage { total: 7, ..CpuUsage::default() },
+                throttling: Throttling { throttled_periods: 1, ..Throttling::default() },
+                psi: None,
+            },
+            memory: Memory {
+                kernel_tcp: MemoryEntry { limit: 1, ..MemoryEntry::default() },
+                ..Memory::default()
+            },
+            blkio: BlkIo {
+                io_queued_recursive: vec![entry.clone()],
+                io_service_bytes_recursive: vec![entry],
+                ..BlkIo::default()
+            },
+            ..Stats::default()
+        };
+        let text = serde_json::to_string(&stats).unwrap();
+        for part in [
+            r#""cpu":{"usage":{"total":7,"kernel":0,"user":0},"throttling":{"throttledPeriods":1}}"#,
+            r#""memory":{"kernelTCP":{"limit":1,"failcnt":0}}"#,
+            r#""blkio":{"ioServiceBytesRecursive":[{"major":8,"op":"Read","value":5}],"ioQueueRecursive":["#,
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert_eq!(stats.blkio.bytes(), (5, 0));
+    }
+}

@@ -1,0 +1,103 @@
+//! `events`: figures at intervals, and word of the kernel running out of memory.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rootling_cgroup::OomWatch;
+use rootling_cgroup::stats::Stats;
+use rootling_config::id::ContainerId;
+
+use crate::error::{Context, Error, Result};
+use crate::state::Record;
+use crate::store::Store;
+
+/// What happened to a container.
+#[derive(Debug)]
+pub enum Event {
+    /// An interval has passed: what it uses.
+    Stats(Box<Stats>),
+    /// The kernel has killed one of its processes for want of memory.
+    Oom,
+}
+
+/// How often to look for the end where its processes may outlive the first.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Reports until the container has ended, or `report` says false.
+///
+/// # Errors
+/// It does not run, has no cgroup, or `report` fails.
+pub fn events(
+    store: &Store,
+    id: &ContainerId,
+    interval: Duration,
+    report: &mut dyn FnMut(Event) -> Result<bool>,
+) -> Result<()> {
+    let slot = store.open(id)?;
+    let record = slot.read()?;
+    super::stats::check_running(&slot, &record)?;
+    let Some(init) = record.init else { return Ok(()) };
+    // Before the first wait: what cannot be read is an error now and not after an interval.
+    record.cgroup.stats()?;
+    let mut watch = record.cgroup.watch_oom()?;
+    if watch.is_none() {
+        tracing::debug!("no memory controller: running out of memory is not reported");
+    }
+    let mut first = init.open()?;
+    let mut next = Instant::now() + interval;
+    loop {
+        let ended = first.is_none() && (record.own_pid_namespace || record.cgroup.is_empty());
+        // After the look at the end, so that what ended it is not missed.
+        if !report_oom(watch.as_mut(), report)? || ended {
+            return Ok(());
+        }
+        if Instant::now() >= next {
+            next = Instant::now() + interval;
+            if !report_stats(&record, report)? {
+                return Ok(());
+            }
+            continue;
+        }
+        let left = next.saturating_duration_since(Instant::now());
+        let left = if first.is_some() { left } else { left.min(LOOK) };
+        if wait(watch.as_ref(), first.as_ref(), left)? {
+            first = None;
+        }
+    }
+}
+
+fn report_oom(watch: Option<&mut OomWatch>, report: &mut dyn FnMut(Event) -> Result<bool>) -> Result<bool> {
+    let Some(watch) = watch else { return Ok(true) };
+    for _ in 0..watch.take().context(|| "read of the out-of-memory events")? {
+        if !report(Event::Oom)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A cgroup that goes while it is read ends with its container, which the next look finds.
+fn report_stats(record: &Record, report: &mut dyn FnMut(Event) -> Result<bool>) -> Result<bool> {
+    match record.cgroup.stats() {
+        Ok(stats) => report(Event::Stats(Box::new(stats))),
+        Err(_) if record.init.is_none_or(|init| !init.is_alive()) => Ok(true),
+        Err(e) => Err(Error::from(e)),
+    }
+}
+
+/// Waits for something to tell, at most so long; whether the first process has ended.
+fn wait(watch: Option<&OomWatch>, first: Option<&OwnedFd>, left: Duration) -> Result<bool> {
+    let mut fds = Vec::new();
+    fds.extend(first.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
+    fds.extend(watch.map(|watch| PollFd::new(watch.as_fd(), PollFlags::POLLIN)));
+    // Rounded up, or the last millisecond would be spent asking.
+    let timeout = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+    let timeout = PollTimeout::try_from(timeout.min(i32::MAX as u64)).unwrap_or(PollTimeout::MAX);
+    match poll(&mut fds, timeout) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(e) => return Err(e).context(|| "poll"),
+    }
+    Ok(first.is_some() && fds.first().is_some_and(|fd| fd.any().unwrap_or(false)))
+}

@@ -1,0 +1,35 @@
+//! `pause` and `resume`.
+
+use rootling_config::id::ContainerId;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::state::Status;
+use crate::store::Store;
+
+/// Stops all processes of a container where they are.
+pub fn pause(store: &Store, id: &ContainerId) -> Result<()> {
+    let slot = store.open(id)?;
+    let record = slot.read()?;
+    match slot.status(&record) {
+        Status::Running | Status::Created => record.cgroup.freeze().map_err(Error::from),
+        status => Err(Error::new(
+            ErrorKind::WrongState,
+            format!("container not running: \"{id}\" is {status}, so there is nothing to pause"),
+        )),
+    }
+}
+
+/// Lets them go on.
+pub fn resume(store: &Store, id: &ContainerId) -> Result<()> {
+    let slot = store.open(id)?;
+    let record = slot.read()?;
+    let status = slot.status(&record);
+    // One that was paused before its start shows as created.
+    if status == Status::Paused || (status == Status::Created && record.cgroup.is_frozen()) {
+        return record.cgroup.thaw().map_err(Error::from);
+    }
+    Err(Error::new(
+        ErrorKind::WrongState,
+        format!("container not paused: \"{id}\" is {status}, so there is nothing to resume"),
+    ))
+}

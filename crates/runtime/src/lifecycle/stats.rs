@@ -1,0 +1,95 @@
+//! `stats`, and the figures of `events`.
+
+use std::time::{Duration, Instant};
+
+use rootling_cgroup::stats::Stats;
+use rootling_config::id::ContainerId;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::state::{Record, Status};
+use crate::store::{Listed, Slot, Store};
+
+/// The figures of one container at one moment.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Its id.
+    pub id: String,
+    /// When they were read.
+    pub at: Instant,
+    /// The figures; `None` where the container has no cgroup that could count.
+    pub stats: Option<Stats>,
+}
+
+/// Reads the figures of the containers `ids` that have not stopped; of all without an id.
+///
+/// # Errors
+/// One of `ids` does not exist, or a file cannot be read.
+pub fn sample(store: &Store, ids: &[ContainerId]) -> Result<Vec<Sample>> {
+    let mut samples = Vec::new();
+    if ids.is_empty() {
+        for entry in store.list()? {
+            if let Listed::Container(slot, record) = entry {
+                samples.extend(one(&slot, &record)?);
+            }
+        }
+    } else {
+        for id in ids {
+            let (slot, record) = read(store, id)?;
+            samples.extend(one(&slot, &record)?);
+        }
+    }
+    Ok(samples)
+}
+
+/// Opens a container that may be removed this moment: its record goes before its directory.
+fn read(store: &Store, id: &ContainerId) -> Result<(Slot, Record)> {
+    for _ in 0..20 {
+        let slot = store.open(id)?;
+        if let Ok(record) = slot.read() {
+            return Ok((slot, record));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let slot = store.open(id)?;
+    let record = slot.read()?;
+    Ok((slot, record))
+}
+
+fn one(slot: &Slot, record: &Record) -> Result<Option<Sample>> {
+    if matches!(slot.status(record), Status::Stopped | Status::Creating) {
+        return Ok(None);
+    }
+    let at = Instant::now();
+    let stats = match figures(record) {
+        Ok(stats) => stats,
+        // It has ended since.
+        Err(_) if slot.status(record) == Status::Stopped => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    Ok(Some(Sample { id: record.id.clone(), at, stats }))
+}
+
+fn figures(record: &Record) -> Result<Option<Stats>> {
+    if record.cgroup.is_none() {
+        return Ok(None);
+    }
+    record.cgroup.stats().map(Some).map_err(Error::from)
+}
+
+/// The figures of one container that has not stopped.
+pub fn stats(store: &Store, id: &ContainerId) -> Result<Stats> {
+    let slot = store.open(id)?;
+    let record = slot.read()?;
+    check_running(&slot, &record)?;
+    record.cgroup.stats().map_err(Error::from)
+}
+
+pub(super) fn check_running(slot: &Slot, record: &Record) -> Result<()> {
+    match slot.status(record) {
+        status @ (Status::Stopped | Status::Creating) => Err(Error::new(
+            ErrorKind::WrongState,
+            format!("container with id {} is not running: it is {status}, so it uses nothing", record.id),
+        )),
+        _ => Ok(()),
+    }
+}

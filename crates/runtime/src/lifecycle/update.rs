@@ -1,0 +1,188 @@
+//! `update`: other limits for a container that runs.
+
+use oci_spec::runtime::LinuxResources;
+use rootling_config::id::ContainerId;
+use serde_json::{Map, Value};
+
+use super::prepare::Warn;
+use crate::error::{Error, ErrorKind, Result};
+use crate::state::Status;
+use crate::store::Store;
+
+/// Sets what `resources` names and leaves the rest as it is; device rules cannot be changed.
+///
+/// What belongs together and was not given is taken from what was set before: quota and period, memory
+/// and swap. Where the kernel refuses a value, those that were set before it are taken back.
+pub fn update(store: &Store, id: &ContainerId, resources: &LinuxResources, warn: Warn<'_>) -> Result<()> {
+    let slot = store.open(id)?;
+    let mut record = slot.read()?;
+    let status = slot.status(&record);
+    if matches!(status, Status::Stopped | Status::Creating) {
+        return Err(Error::new(
+            ErrorKind::WrongState,
+            format!("container not running: \"{id}\" is {status}, and only what runs has limits to change"),
+        ));
+    }
+    let before = record.resources.take().unwrap_or_default();
+    let mut wanted = resources.clone();
+    if wanted.devices_mut().take().is_some_and(|rules| !rules.is_empty()) {
+        warn("devices: not changed: device rules are set when a container is made".to_owned());
+    }
+    let wanted = complete(&before, wanted);
+    let ignored = record.cgroup.update(&wanted).map_err(|error| {
+        if let Err(undo) = record.cgroup.update(&taken_back(&before, &wanted)) {
+            tracing::debug!("limits of before: {undo}");
+        }
+        Error::from(error)
+    })?;
+    ignored.into_iter().for_each(warn);
+    record.resources = Some(merged(&before, &wanted)?);
+    slot.write(&record)
+}
+
+/// Adds to `wanted` the other half of what the kernel takes only together.
+fn complete(before: &LinuxResources, mut wanted: LinuxResources) -> LinuxResources {
+    let given = |value: Option<i64>| value.filter(|v| *v != 0);
+    if let Some(memory) = wanted.memory_mut() {
+        let old = before.memory().unwrap_or_default();
+        match (given(memory.limit()), given(memory.swap())) {
+            // No limit of memory is no limit of swap either: 0 leaves that to the back end.
+            (Some(-1), None) => drop(memory.set_swap(Some(0))),
+            (Some(_), None) => drop(memory.set_swap(old.swap())),
+            (None, Some(_)) => drop(memory.set_limit(old.limit())),
+            _ => {}
+        }
+    }
+    if let Some(cpu) = wanted.cpu_mut() {
+        let old = before.cpu().clone().unwrap_or_default();
+        let period = cpu.period().filter(|p| *p != 0);
+        match (given(cpu.quota()), period) {
+            (Some(_), None) => drop(cpu.set_period(old.period())),
+            (None, Some(_)) => drop(cpu.set_quota(old.quota())),
+            _ => {}
+        }
+    }
+    wanted
+}
+
+/// What was set before, as far as `wanted` would have changed it.
+fn taken_back(before: &LinuxResources, wanted: &LinuxResources) -> LinuxResources {
+    let (Ok(Value::Object(before)), Ok(Value::Object(wanted))) =
+        (serde_json::to_value(before), serde_json::to_value(wanted))
+    else {
+        return LinuxResources::default();
+    };
+    serde_json::from_value(Value::Object(restrict(&before, &wanted))).unwrap_or_default()
+}
+
+/// The members of `all` that `to` has as well, at each depth.
+fn restrict(all: &Map<String, Value>, to: &Map<String, Value>) -> Map<String, Value> {
+    let member = |(key, value): (&String, &Value)| {
+        let kept = match (value, to.get(key)?) {
+            (Value::Object(value), Value::Object(to)) => Value::Object(restrict(value, to)),
+            _ => value.clone(),
+        };
+        Some((key.clone(), kept))
+    };
+    all.iter().filter_map(member).collect()
+}
+
+/// All limits that are in force now, for the next update.
+fn merged(before: &LinuxResources, wanted: &LinuxResources) -> Result<LinuxResources> {
+    let json = |r: &LinuxResources| serde_json::to_value(r).map_err(|e| Error::system(e.to_string()));
+    let mut all = json(before)?;
+    let mut new = json(wanted)?;
+    if let Some(memory) = new.get_mut("memory").and_then(Value::as_object_mut) {
+        // Is about one update, not a limit.
+        memory.remove("checkBeforeUpdate");
+    }
+    merge(&mut all, new);
+    serde_json::from_value(all).map_err(|e| Error::system(e.to_string()))
+}
+
+fn merge(into: &mut Value, new: Value) {
+    match (into, new) {
+        (Value::Object(into), Value::Object(new)) => {
+            for (key, value) in new {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(into), Value::Array(new)) => {
+            // Lists are by device or by size of page; a new entry takes the place of the old one.
+            into.retain(|old| !new.iter().any(|new| is_for_the_same(old, new)));
+            into.extend(new);
+        }
+        (into, new) => *into = new,
+    }
+}
+
+fn is_for_the_same(old: &Value, new: &Value) -> bool {
+    ["major", "minor", "pageSize", "name"].iter().all(|key| old.get(key) == new.get(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resources(json: &str) -> LinuxResources {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn completed(before: &str, wanted: &str) -> LinuxResources {
+        complete(&resources(before), resources(wanted))
+    }
+
+    #[test]
+    fn the_other_half_comes_from_before() {
+        for (before, wanted, expected) in [
+            (
+                r#"{"cpu":{"quota":5,"period":9}}"#,
+                r#"{"cpu":{"quota":7}}"#,
+                r#"{"cpu":{"quota":7,"period":9}}"#,
+            ),
+            (
+                r#"{"cpu":{"quota":5,"period":9}}"#,
+                r#"{"cpu":{"period":8}}"#,
+                r#"{"cpu":{"quota":5,"period":8}}"#,
+            ),
+            (r#"{"cpu":{"quota":5}}"#, r#"{"cpu":{"shares":8}}"#, r#"{"cpu":{"shares":8}}"#),
+            ("{}", r#"{"cpu":{"quota":7}}"#, r#"{"cpu":{"quota":7}}"#),
+            (
+                r#"{"memory":{"limit":5,"swap":9}}"#,
+                r#"{"memory":{"limit":7}}"#,
+                r#"{"memory":{"limit":7,"swap":9}}"#,
+            ),
+            (r#"{"memory":{"limit":5}}"#, r#"{"memory":{"swap":-1}}"#, r#"{"memory":{"limit":5,"swap":-1}}"#),
+            (
+                r#"{"memory":{"limit":5,"swap":9}}"#,
+                r#"{"memory":{"limit":-1}}"#,
+                r#"{"memory":{"limit":-1,"swap":0}}"#,
+            ),
+            (
+                r#"{"memory":{"swap":9}}"#,
+                r#"{"memory":{"reservation":1}}"#,
+                r#"{"memory":{"reservation":1}}"#,
+            ),
+        ] {
+            assert_eq!(completed(before, wanted), resources(expected), "{before} {wanted}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_named_stays_in_the_record() {
+        let before = r#"{"pids":{"limit":5},"memory":{"limit":5},
+            "blockIO":{"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":1},{"major":8,"minor":16,"rate":2}]}}"#;
+        let wanted = r#"{"memory":{"reservation":1,"checkBeforeUpdate":true},
+            "blockIO":{"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":3}]}}"#;
+        let expected = r#"{"pids":{"limit":5},"memory":{"limit":5,"reservation":1},
+            "blockIO":{"throttleReadBpsDevice":[{"major":8,"minor":16,"rate":2},{"major":8,"minor":0,"rate":3}]}}"#;
+        assert_eq!(merged(&resources(before), &resources(wanted)).unwrap(), resources(expected));
+    }
+
+    #[test]
+    fn only_what_would_have_changed_is_taken_back() {
+        let before = resources(r#"{"pids":{"limit":5},"cpu":{"shares":5,"idle":1}}"#);
+        let wanted = resources(r#"{"cpu":{"idle":7},"memory":{"limit":1}}"#);
+        assert_eq!(taken_back(&before, &wanted), resources(r#"{"cpu":{"idle":1}}"#));
+    }
+}

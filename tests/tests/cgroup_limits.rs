@@ -1,0 +1,204 @@
+//! Limits hold: in every way in which this machine lets the account have a cgroup, as read back from the
+//! files, from inside, and by what happens.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rootling_tests::cgroups::{Cgroup, MOUNT, Way, is_unified};
+use rootling_tests::{Bundle, Test, both, eventually, skip};
+use serde_json::json;
+
+both!(
+    limits_are_in_the_files_and_the_cgroup_goes_with_the_container,
+    limits_are_seen_from_inside,
+    memory_limit_kills_the_hog,
+    process_limit_stops_a_fork_bomb,
+    cpu_quota_holds,
+    cpuset_pins,
+    block_io_is_throttled,
+    container_starts_under_512_kib,
+    second_container_in_the_same_cgroup_is_refused,
+    cgroups_below_go_with_the_container,
+);
+
+fn limits_are_in_the_files_and_the_cgroup_goes_with_the_container(t: &Test) {
+    for way in Way::all(t) {
+        if !["memory", "pids", "cpu"].iter().all(|c| way.has(t, c)) {
+            continue;
+        }
+        let mut bundle = t.bundle(&["sleep", "1000"]);
+        bundle.set("/linux/resources/memory", json!({"limit": 64 << 20, "reservation": 32 << 20}));
+        bundle.set("/linux/resources/pids", json!({"limit": 77}));
+        bundle.set("/linux/resources/cpu", json!({"shares": 512, "quota": 50_000, "period": 100_000}));
+        let cgroup = way.start(t, &bundle);
+        let read = |controller, v1, v2| cgroup.read(controller, v1, v2);
+        assert_eq!(read("memory", "memory.limit_in_bytes", "memory.max"), "67108864", "{way:?}");
+        assert_eq!(read("memory", "memory.soft_limit_in_bytes", "memory.low"), "33554432", "{way:?}");
+        assert_eq!(read("pids", "pids.max", "pids.max"), "77", "{way:?}");
+        let (shares, quota) = if is_unified() { ("59", "50000 100000") } else { ("512", "50000") };
+        assert_eq!(read("cpu", "cpu.shares", "cpu.weight"), shares, "{way:?}");
+        assert_eq!(read("cpu", "cpu.cfs_quota_us", "cpu.max"), quota, "{way:?}");
+        t.delete_force("c").ok();
+        assert!(!cgroup.dir("memory").exists() && !cgroup.dir("pids").exists(), "{way:?}: {cgroup:?}");
+    }
+}
+
+fn limits_are_seen_from_inside(t: &Test) {
+    for way in Way::all(t) {
+        if !is_unified() {
+            skip("a cgroup mount of the container's own needs cgroup v2");
+            return;
+        }
+        if !way.has(t, "memory") || !way.has(t, "pids") {
+            continue;
+        }
+        let mut bundle = t.shell("cd /sys/fs/cgroup; cat memory.max pids.max; cat /proc/self/cgroup");
+        bundle.set("/linux/resources/memory", json!({"limit": 64 << 20}));
+        bundle.set("/linux/resources/pids", json!({"limit": 77}));
+        let options = json!(["nosuid", "noexec", "nodev", "relatime", "ro"]);
+        let mount = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options});
+        bundle.set("/mounts/-", mount);
+        assert_eq!(way.run(t, &bundle).ok().text(), "67108864\n77\n0::/", "{way:?}");
+    }
+}
+
+fn memory_limit_kills_the_hog(t: &Test) {
+    for way in Way::all(t) {
+        if !way.has(t, "memory") {
+            continue;
+        }
+        let mut bundle = t.shell("exec dd if=/dev/zero of=/dev/null bs=200M count=1");
+        bundle.set("/linux/resources/memory", json!({"limit": 16 << 20, "swap": 16 << 20}));
+        let _ = way.run(t, &bundle).code(137);
+    }
+}
+
+fn process_limit_stops_a_fork_bomb(t: &Test) {
+    for way in Way::all(t) {
+        if !way.has(t, "pids") {
+            continue;
+        }
+        let mut bundle = t.shell("for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo all");
+        bundle.set("/linux/resources/pids", json!({"limit": 5}));
+        let output = way.run(t, &bundle);
+        assert!(output.stderr.contains("fork"), "{way:?}: {output}");
+    }
+}
+
+/// Processor time that the cgroup has used, in microseconds.
+fn cpu_used(cgroup: &Cgroup) -> u64 {
+    if is_unified() {
+        let stat = cgroup.read("cpu", "", "cpu.stat");
+        let usage = stat.lines().find_map(|line| line.strip_prefix("usage_usec "));
+        return usage.expect("usage_usec").parse().expect("a number");
+    }
+    cgroup.read("cpuacct", "cpuacct.usage", "").parse::<u64>().expect("a number") / 1000
+}
+
+fn cpu_quota_holds(t: &Test) {
+    for way in Way::all(t) {
+        if !way.has(t, "cpu") {
+            continue;
+        }
+        let mut bundle = t.shell("while :; do :; done");
+        bundle.set("/linux/resources/cpu", json!({"quota": 20_000, "period": 100_000}));
+        let cgroup = way.start(t, &bundle);
+        let (start, before) = (Instant::now(), cpu_used(&cgroup));
+        std::thread::sleep(Duration::from_secs(5));
+        let (passed, used) = (start.elapsed().as_micros() as u64, cpu_used(&cgroup) - before);
+        t.delete_force("c").ok();
+        // At most a fifth, within a tenth. A machine with other work to do may give less.
+        assert!(used <= passed / 5 * 11 / 10, "{way:?}: {used} of {passed} microseconds");
+        assert!(used > 0, "{way:?}: it did not run");
+    }
+}
+
+fn cpuset_pins(t: &Test) {
+    for way in Way::all(t) {
+        if !way.has(t, "cpuset") {
+            continue;
+        }
+        let mut bundle = t.shell("grep Cpus_allowed_list /proc/self/status | tr -d ' \\t'; sleep 1000");
+        bundle.set("/linux/resources/cpu", json!({"cpus": "0", "mems": "0"}));
+        let mut running = way.rootling(t, &["run", "-b"]).arg(bundle.write().dir()).arg(t.id("c")).spawn();
+        running.prints("Cpus_allowed_list:0\n");
+        let cgroup = Cgroup::of(&t.state("c")["pid"].to_string());
+        assert_eq!(cgroup.read("cpuset", "cpuset.cpus", "cpuset.cpus"), "0", "{way:?}");
+        t.delete_force("c").ok();
+        let _ = running.output();
+    }
+}
+
+/// The disk that the bundle is on; `None` where it is on none that can be throttled.
+fn disk_of(bundle: &Bundle) -> Option<(u64, u64)> {
+    let device = bundle.dir().metadata().expect("stat of the bundle").dev();
+    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
+    let path = std::path::PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
+    if major == 0 || path.join("partition").exists() || !path.join("queue").exists() {
+        skip(&format!("the bundle is on device {major}:{minor}, which is no disk to be throttled"));
+        return None;
+    }
+    Some((major, minor))
+}
+
+fn block_io_is_throttled(t: &Test) {
+    for way in Way::all(t) {
+        if !way.has(t, "io") {
+            continue;
+        }
+        let mut bundle = t.shell("dd if=/dev/zero of=/tmp/f bs=256k count=12 oflag=direct 2>/dev/null");
+        let Some((major, minor)) = disk_of(&bundle) else { return };
+        bundle.set("/root/readonly", false.into());
+        let rate = json!([{"major": major, "minor": minor, "rate": 1 << 20}]);
+        bundle.set("/linux/resources/blockIO", json!({"throttleWriteBpsDevice": rate}));
+        let start = Instant::now();
+        way.run(t, &bundle).ok();
+        // Three times the rate takes more than one second, however fast the machine.
+        assert!(start.elapsed() > Duration::from_millis(1500), "{way:?}: {:?}", start.elapsed());
+    }
+}
+
+fn container_starts_under_512_kib(t: &Test) {
+    for way in Way::all(t) {
+        if !way.has(t, "memory") {
+            continue;
+        }
+        let mut bundle = t.bundle(&["true"]);
+        bundle.set("/linux/resources/memory", json!({"limit": 512 << 10}));
+        way.run(t, &bundle).ok();
+    }
+}
+
+fn second_container_in_the_same_cgroup_is_refused(t: &Test) {
+    for way in Way::all(t) {
+        let mut bundle = t.bundle(&["sleep", "1000"]);
+        let cgroup = way.start(t, &bundle);
+        let dir = cgroup.dir("pids");
+        let path = if way == Way::Systemd {
+            format!(":rootling:{}", t.id("c"))
+        } else {
+            let hierarchy = if is_unified() { "" } else { "pids" };
+            let path = dir.strip_prefix(Path::new(MOUNT).join(hierarchy)).expect("below the mount");
+            format!("/{}", path.display())
+        };
+        bundle.set("/linux/cgroupsPath", path.into());
+        let second = way.rootling(t, &["run", "-b"]).arg(bundle.write().dir()).arg(t.id("d")).output();
+        let words = if way == Way::Systemd { t.id("c") } else { "container's cgroup is not empty".into() };
+        second.fails_with(&[&words]);
+        assert_eq!(t.status("c"), "running", "{way:?}");
+        t.delete_force("c").ok();
+    }
+}
+
+fn cgroups_below_go_with_the_container(t: &Test) {
+    for way in Way::all(t) {
+        let bundle = t.bundle(&["sleep", "1000"]);
+        let cgroup = way.start(t, &bundle);
+        let dir = cgroup.dir("pids").join("a/b");
+        let dir = dir.to_string_lossy();
+        t.command("mkdir").args(&["-p", &*dir]).output().ok();
+        t.delete_force("c").ok();
+        eventually("the cgroup is gone", || !cgroup.dir("pids").exists());
+    }
+}

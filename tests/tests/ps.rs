@@ -1,0 +1,101 @@
+//! `ps`, and `kill --all` of the same processes: with a cgroup and without.
+
+use std::collections::BTreeSet;
+
+use rootling_tests::{Test, both, eventually};
+use serde_json::json;
+
+both!(
+    all_processes_and_no_others_are_listed,
+    table_is_that_of_ps,
+    stopped_container_has_none,
+    kill_all_reaches_every_process,
+    kill_all_reaches_every_process_in_the_hosts_pid_namespace,
+);
+
+fn pids(t: &Test) -> BTreeSet<u64> {
+    let list = t.rootling(&["ps", "-f", "json", &t.id("c")]).output().ok().json();
+    list.as_array().expect("an array").iter().map(|pid| pid.as_u64().expect("a number")).collect()
+}
+
+fn all_processes_and_no_others_are_listed(t: &Test) {
+    let bundle = t.shell("sleep 1000 & sleep 1000 & sleep 1000");
+    t.create(bundle.write(), "c").ok();
+    t.start("c").ok();
+    let init = t.state("c")["pid"].as_u64().expect("a pid");
+    // The shell and its three children, or two where it has become the last.
+    eventually("all have started", || pids(t).len() >= 3);
+    let found = pids(t);
+    assert!(found.contains(&init), "{found:?}");
+    for pid in found.iter().filter(|pid| **pid != init) {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status of a process");
+        assert!(status.contains(&format!("PPid:\t{init}\n")), "{status}");
+    }
+    t.delete_force("c").ok();
+}
+
+fn table_is_that_of_ps(t: &Test) {
+    let bundle = t.bundle(&["sleep", "1234"]);
+    t.create(bundle.write(), "c").ok();
+    t.start("c").ok();
+    let id = t.id("c");
+    eventually("the program runs", || {
+        t.rootling(&["ps", &id]).output().ok().stdout.lines().any(|l| l.ends_with("sleep 1234"))
+    });
+    let table = t.rootling(&["ps", &id]).output().ok();
+    assert_eq!(table.stdout.lines().count(), 2, "{table}");
+    assert!(table.stdout.starts_with("UID"), "{table}");
+    let table = t.rootling(&["ps", &id, "-e", "-o", "pid,args"]).output().ok();
+    let pid = t.state("c")["pid"].to_string();
+    assert!(table.stdout.lines().nth(1).is_some_and(|l| l.trim() == format!("{pid} sleep 1234")), "{table}");
+    t.rootling(&["ps", &id, "-e", "-o", "args"]).output().fails_with(&["PID"]);
+    t.delete_force("c").ok();
+}
+
+fn stopped_container_has_none(t: &Test) {
+    let bundle = t.bundle(&["true"]);
+    t.create(bundle.write(), "c").ok();
+    t.start("c").ok();
+    eventually("it has stopped", || t.status("c") == "stopped");
+    assert_eq!(t.rootling(&["ps", "-f", "json", &t.id("c")]).output().ok().text(), "[]");
+    assert_eq!(t.rootling(&["ps", &t.id("c")]).output().ok().stdout.lines().count(), 1);
+    t.delete_force("c").ok();
+    t.rootling(&["ps", &t.id("c")]).output().fails_with(&["does not exist"]);
+}
+
+/// The first process notes the signal; the others do not handle it and end.
+const TRAPS: &str = "trap 'echo got it; exit 7' USR1; sleep 1000 & sleep 1000 & while :; do wait; done";
+
+fn kill_all_reaches_every_process(t: &Test) {
+    kill_all(t, &t.shell(TRAPS));
+}
+
+fn kill_all_reaches_every_process_in_the_hosts_pid_namespace(t: &Test) {
+    let mut bundle = t.shell(TRAPS);
+    bundle.without_namespace("pid");
+    if t.who() == rootling_tests::Who::User {
+        let proc = json!({"destination": "/proc", "type": "bind", "source": "/proc",
+                          "options": ["rbind", "nosuid", "nodev", "noexec"]});
+        bundle.set("/mounts/0", proc);
+    }
+    kill_all(t, &bundle);
+}
+
+fn kill_all(t: &Test, bundle: &rootling_tests::Bundle) {
+    t.create(bundle.write(), "c").ok();
+    t.start("c").ok();
+    eventually("all have started", || pids(t).len() == 3);
+    // The trap may not be set yet when the children are there: it is, since it comes before them.
+    let all = pids(t);
+    t.rootling(&["kill", "--all", &t.id("c"), "USR1"]).output().ok();
+    let gone = |pid: &u64| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    eventually("every process has ended", || all.iter().all(gone));
+    eventually("it has stopped", || t.status("c") == "stopped");
+    // Nobody left to get it is no failure for all, and one for the first.
+    t.rootling(&["kill", "-a", &t.id("c"), "0"]).output().ok();
+    t.rootling(&["kill", &t.id("c"), "0"]).output().fails_with(&["container not running"]);
+    t.delete_force("c").ok();
+}
