@@ -76,6 +76,7 @@ fn container_without_a_cgroup_is_shown_without_figures(t: &Test) {
     let output =
         t.rootling(&["stats", "--json", "--no-stream", "--interval", "20ms", &t.id("c")]).output().ok();
     assert_eq!(output.json()[0]["memoryUsage"], Value::Null);
+    assert_eq!(output.json()[0]["pids"], 1);
     let table = t.rootling(&["stats", "--no-stream", "--interval", "20ms", &t.id("c")]).output().ok();
     assert!(table.stdout.lines().nth(1).is_some_and(|line| line.contains(" - ")), "{table}");
     t.delete_force("c").ok();

@@ -97,7 +97,13 @@ pub fn file(path: &Path) -> Result<Loaded, LoadError> {
 /// [`LoadError::Syntax`] or [`LoadError::Field`].
 pub fn from_slice(name: &Path, json: &[u8]) -> Result<Loaded, LoadError> {
     let mut warnings = Vec::new();
-    let spec = typed(name, json, &mut warnings, relax::spec)?;
+    let mut spec = typed(name, json, &mut warnings, relax::spec)?;
+    if lacks_page_size(&spec) {
+        // Its name in another case, which runc reads and the typed parse takes for none.
+        let mut value = serde_json::from_slice(json).map_err(|error| syntax(name, &error))?;
+        relax::spec(&mut value, &mut warnings);
+        spec = serde_path_to_error::deserialize(value).map_err(|error| field(name, &error))?;
+    }
     warnings.extend(validate::warnings(&spec));
     Ok(Loaded { spec, warnings })
 }
@@ -114,6 +120,12 @@ pub fn process_from_slice(
     let mut warnings = Vec::new();
     let process = typed(name, json, &mut warnings, relax::process)?;
     Ok((process, warnings))
+}
+
+fn lacks_page_size(spec: &Spec) -> bool {
+    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    let limits = resources.and_then(|resources| resources.hugepage_limits().as_ref());
+    limits.into_iter().flatten().any(|limit| limit.page_size().is_empty())
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -106,6 +106,14 @@ pub enum AdaptError {
         /// What to do.
         remedy: String,
     },
+    /// A limit that no kernel takes, whatever is delegated.
+    #[error("{limit}: {why}")]
+    ImpossibleLimit {
+        /// The field with its value.
+        limit: String,
+        /// What would be right.
+        why: &'static str,
+    },
     /// A device that cannot be bound from the host.
     #[error(
         "linux.devices[{index}]: {path}: {why}: an ordinary user cannot create devices, only use those of the host; {remedy}"

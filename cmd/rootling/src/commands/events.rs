@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::dispatch::parse_id;
 use crate::args;
+use crate::log;
 
 /// A line of the output, with the fields of runc's.
 #[derive(Serialize)]
@@ -22,14 +23,20 @@ pub(crate) fn events(store: &Store, args: &args::Events) -> Result<()> {
     let id = parse_id(&args.id.id)?;
     let show = |kind, data: Option<&Stats>| print(&Line { kind, id: &args.id.id, data });
     if args.stats {
-        let stats = runtime::stats(store, &id)?;
+        // Said after the figures: readers expect those on the first line.
+        let mut warnings = Vec::new();
+        let stats = runtime::stats(store, &id, &mut |text| warnings.push(text))?;
         show("stats", Some(&stats))?;
+        for text in &warnings {
+            log::warning(text);
+        }
         return Ok(());
     }
-    runtime::events(store, &id, args.interval, &mut |event| match event {
+    let mut report = |event| match event {
         Event::Stats(stats) => show("stats", Some(&*stats)),
         Event::Oom => show("oom", None),
-    })
+    };
+    runtime::events(store, &id, args.interval, &mut report, &mut |text| log::warning(&text))
 }
 
 /// Prints a line at once; whether anybody still reads.

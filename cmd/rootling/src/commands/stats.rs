@@ -22,7 +22,8 @@ struct Usage {
     id: String,
     /// Of one processor: 200 on two that are always busy.
     cpu_percent: Option<f64>,
-    memory_usage: Option<u64>,
+    #[serde(rename = "memoryUsage")]
+    memory: Option<u64>,
     /// `null` for none.
     memory_limit: Option<u64>,
     pids: Option<u64>,
@@ -55,9 +56,9 @@ pub(crate) fn stats(store: &Store, args: &args::Stats) -> Result<()> {
 
 fn usage(before: &[Sample], now: &Sample) -> Usage {
     let earlier = before.iter().find(|b| b.id == now.id);
-    let stats = now.stats.as_ref();
+    let stats = now.counted.then_some(&now.stats);
     let cpu_percent = earlier.and_then(|b| {
-        let used = now.stats.as_ref()?.cpu.usage.total.checked_sub(b.stats.as_ref()?.cpu.usage.total)?;
+        let used = stats?.cpu.usage.total.checked_sub(b.stats.cpu.usage.total)?;
         let passed = now.at.saturating_duration_since(b.at);
         Some(percent(Duration::from_nanos(used), passed))
     });
@@ -65,9 +66,9 @@ fn usage(before: &[Sample], now: &Sample) -> Usage {
     Usage {
         id: now.id.clone(),
         cpu_percent,
-        memory_usage: stats.map(|s| s.memory.usage.usage),
+        memory: stats.map(|s| s.memory.usage.usage),
         memory_limit: stats.map(|s| s.memory.usage.limit).filter(|limit| is_limit(*limit)),
-        pids: stats.map(|s| s.pids.current),
+        pids: Some(now.stats.pids.current),
         pids_limit: stats.map(|s| s.pids.limit).filter(|limit| *limit != 0),
         read_bytes: bytes.map(|(read, _)| read),
         written_bytes: bytes.map(|(_, written)| written),
@@ -97,14 +98,13 @@ fn table(usages: &[Usage], total: Option<u64>) -> Result<String> {
     for u in usages {
         // What limits a container without a limit is the machine.
         let limit = u.memory_limit.or(total);
-        let memory_percent =
-            u.memory_usage.zip(limit).map(|(usage, limit)| usage as f64 / limit as f64 * 100.0);
+        let memory_percent = u.memory.zip(limit).map(|(usage, limit)| share(usage, limit));
         let _ = writeln!(
             text,
             "{}\t{}\t{} / {}\t{}\t{}\t{} / {}",
             u.id,
             or_dash(u.cpu_percent.map(|p| format!("{p:.2}%"))),
-            or_dash(u.memory_usage.map(size)),
+            or_dash(u.memory.map(size)),
             or_dash(limit.map(size)),
             or_dash(memory_percent.map(|p| format!("{p:.2}%"))),
             or_dash(u.pids),
@@ -118,12 +118,19 @@ fn table(usages: &[Usage], total: Option<u64>) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// In per cent.
+#[allow(clippy::cast_precision_loss)] // Nobody reads more than two digits.
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64 * 100.0
+}
+
 /// A container without a cgroup is not counted by anybody.
 fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 /// Bytes with a unit of 1024.
+#[allow(clippy::cast_precision_loss)] // Nobody reads more than one digit after the point.
 fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     let mut unit = "B";
@@ -161,7 +168,7 @@ mod tests {
         Usage {
             id: "web".into(),
             cpu_percent: Some(12.5),
-            memory_usage: Some(3 << 20),
+            memory: Some(3 << 20),
             memory_limit: Some(12 << 20),
             pids: Some(4),
             pids_limit: None,
@@ -183,7 +190,7 @@ mod tests {
     fn what_nobody_counts_is_a_dash() {
         let none = Usage {
             cpu_percent: None,
-            memory_usage: None,
+            memory: None,
             memory_limit: None,
             pids: None,
             read_bytes: None,

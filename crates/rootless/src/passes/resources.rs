@@ -9,6 +9,10 @@ use super::limits;
 use crate::adapt::{AdaptError, CgroupManager, Pass};
 use crate::host::{CgroupMode, Delegation, Host};
 
+/// What kernels take as `cpu.period`, in microseconds: `max_bw_quota_period_us` and its lower kin in
+/// kernel/sched/core.c.
+const CPU_PERIOD: std::ops::RangeInclusive<u64> = 1_000..=1_000_000;
+
 /// Controllers that systemd can delegate to a user.
 const SYSTEMD_CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
 
@@ -17,6 +21,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     if !asks_for_a_cgroup(pass.spec) {
         return Ok(());
     }
+    check_period(pass.spec)?;
     let path = pass.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
     match delegation(pass.host, pass.options.cgroup_manager, path.as_deref()) {
         Some(delegation) => keep_delegated(pass, &delegation),
@@ -59,6 +64,20 @@ fn drop_if_empty(spec: &mut Spec) {
 
 fn asks_for_a_cgroup(spec: &Spec) -> bool {
     spec.linux().as_ref().is_some_and(|linux| linux.resources().is_some() || linux.cgroups_path().is_some())
+}
+
+/// A limit that is left out is not refused by the kernel, so what no kernel takes is refused here.
+fn check_period(spec: &Spec) -> Result<(), AdaptError> {
+    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    let period =
+        resources.and_then(|resources| resources.cpu().as_ref()?.period()).filter(|period| *period != 0);
+    match period.filter(|period| !CPU_PERIOD.contains(period)) {
+        None => Ok(()),
+        Some(period) => Err(AdaptError::ImpossibleLimit {
+            limit: format!("linux.resources.cpu.period {period}"),
+            why: "out of range: use 1000 to 1000000 microseconds, or leave it out",
+        }),
+    }
 }
 
 /// What the container's cgroup may use. A path from the mount has to be below a cgroup that the caller may

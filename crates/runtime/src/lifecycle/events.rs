@@ -9,7 +9,9 @@ use rootling_cgroup::OomWatch;
 use rootling_cgroup::stats::Stats;
 use rootling_config::id::ContainerId;
 
-use crate::error::{Context, Error, Result};
+use super::prepare::Warn;
+use super::stats::{NOT_COUNTED, check_running, figures};
+use crate::error::{Context, Result};
 use crate::state::Record;
 use crate::store::Store;
 
@@ -28,19 +30,23 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Reports until the container has ended, or `report` says false.
 ///
 /// # Errors
-/// It does not run, has no cgroup, or `report` fails.
+/// It does not run, its files cannot be read, or `report` fails.
 pub fn events(
     store: &Store,
     id: &ContainerId,
     interval: Duration,
     report: &mut dyn FnMut(Event) -> Result<bool>,
+    warn: Warn<'_>,
 ) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
-    super::stats::check_running(&slot, &record)?;
+    check_running(&slot, &record)?;
     let Some(init) = record.init else { return Ok(()) };
     // Before the first wait: what cannot be read is an error now and not after an interval.
-    record.cgroup.stats()?;
+    let (_, counted) = figures(&record)?;
+    if !counted {
+        warn(NOT_COUNTED.to_owned());
+    }
     let mut watch = record.cgroup.watch_oom()?;
     if watch.is_none() {
         tracing::debug!("no memory controller: running out of memory is not reported");
@@ -48,7 +54,8 @@ pub fn events(
     let mut first = init.open()?;
     let mut next = Instant::now() + interval;
     loop {
-        let ended = first.is_none() && (record.own_pid_namespace || record.cgroup.is_empty());
+        let ended = first.is_none()
+            && (record.own_pid_namespace || record.cgroup.is_none() || record.cgroup.is_empty());
         // After the look at the end, so that what ended it is not missed.
         if !report_oom(watch.as_mut(), report)? || ended {
             return Ok(());
@@ -80,10 +87,10 @@ fn report_oom(watch: Option<&mut OomWatch>, report: &mut dyn FnMut(Event) -> Res
 
 /// A cgroup that goes while it is read ends with its container, which the next look finds.
 fn report_stats(record: &Record, report: &mut dyn FnMut(Event) -> Result<bool>) -> Result<bool> {
-    match record.cgroup.stats() {
-        Ok(stats) => report(Event::Stats(Box::new(stats))),
+    match figures(record) {
+        Ok((stats, _)) => report(Event::Stats(Box::new(stats))),
         Err(_) if record.init.is_none_or(|init| !init.is_alive()) => Ok(true),
-        Err(e) => Err(Error::from(e)),
+        Err(e) => Err(e),
     }
 }
 

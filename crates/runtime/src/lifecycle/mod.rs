@@ -18,9 +18,9 @@ pub use create::{RunOptions, create, run};
 pub use delete::delete;
 pub use events::{Event, events};
 pub use kill::{kill, parse_signal};
+pub use pause::{pause, resume};
 #[cfg(test)]
 pub(crate) use prepare::plan_loaded;
-pub use pause::{pause, resume};
 pub use prepare::{Warn, adapt, cgroup_manager, load_bundle};
 pub use ps::processes;
 pub use resources::resources;

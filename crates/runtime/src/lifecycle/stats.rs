@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use rootling_cgroup::stats::Stats;
+use rootling_cgroup::stats::{Pids, Stats};
 use rootling_config::id::ContainerId;
 
+use super::prepare::Warn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::{Record, Status};
 use crate::store::{Listed, Slot, Store};
@@ -16,8 +17,10 @@ pub struct Sample {
     pub id: String,
     /// When they were read.
     pub at: Instant,
-    /// The figures; `None` where the container has no cgroup that could count.
-    pub stats: Option<Stats>,
+    /// The figures; without a cgroup that counts, the number of processes alone.
+    pub stats: Stats,
+    /// Whether a cgroup counts.
+    pub counted: bool,
 }
 
 /// Reads the figures of the containers `ids` that have not stopped; of all without an id.
@@ -60,28 +63,41 @@ fn one(slot: &Slot, record: &Record) -> Result<Option<Sample>> {
         return Ok(None);
     }
     let at = Instant::now();
-    let stats = match figures(record) {
-        Ok(stats) => stats,
+    let (stats, counted) = match figures(record) {
+        Ok(figures) => figures,
         // It has ended since.
         Err(_) if slot.status(record) == Status::Stopped => return Ok(None),
         Err(e) => return Err(e),
     };
-    Ok(Some(Sample { id: record.id.clone(), at, stats }))
+    Ok(Some(Sample { id: record.id.clone(), at, stats, counted }))
 }
 
-fn figures(record: &Record) -> Result<Option<Stats>> {
-    if record.cgroup.is_none() {
-        return Ok(None);
+/// The figures of a container, and whether a cgroup counts them.
+pub(super) fn figures(record: &Record) -> Result<(Stats, bool)> {
+    if !record.cgroup.is_none() {
+        return Ok((record.cgroup.stats()?, true));
     }
-    record.cgroup.stats().map(Some).map_err(Error::from)
+    let current = super::ps::of(record)?.len() as u64;
+    Ok((Stats { pids: Pids { current, limit: 0 }, ..Stats::default() }, false))
 }
 
-/// The figures of one container that has not stopped.
-pub fn stats(store: &Store, id: &ContainerId) -> Result<Stats> {
+/// Why there is little to be seen of a container.
+pub(super) const NOT_COUNTED: &str = "this container has no cgroup, so nothing but its processes is counted; create it \
+     where a cgroup is delegated, as with --systemd-cgroup, or as root";
+
+/// The figures of one container that has not stopped; what is not counted is 0, with a warning.
+///
+/// # Errors
+/// It does not exist or does not run, or a file cannot be read.
+pub fn stats(store: &Store, id: &ContainerId, warn: Warn<'_>) -> Result<Stats> {
     let slot = store.open(id)?;
     let record = slot.read()?;
     check_running(&slot, &record)?;
-    record.cgroup.stats().map_err(Error::from)
+    let (stats, counted) = figures(&record)?;
+    if !counted {
+        warn(NOT_COUNTED.to_owned());
+    }
+    Ok(stats)
 }
 
 pub(super) fn check_running(slot: &Slot, record: &Record) -> Result<()> {

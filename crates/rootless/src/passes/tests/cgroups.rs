@@ -165,3 +165,10 @@ fn root_of_a_user_namespace_looks_for_the_outer_users_delegation() {
     let outcome = adapted(spec, machine);
     assert_eq!(outcome.json["linux"]["resources"]["memory"]["limit"], 104_857_600);
 }
+
+#[test]
+fn a_period_that_no_kernel_takes_is_refused_even_where_it_would_be_left_out() {
+    let spec = with_resources(&json!({"cpu": {"period": 100}}));
+    let error = refused(spec, delegated("memory"));
+    assert!(error.contains("cpu.period 100") && error.contains("1000 to 1000000"), "{error}");
+}
