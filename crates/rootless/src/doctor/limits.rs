@@ -1,6 +1,8 @@
 //! Quotas, groups that may ping, and cgroups.
 
-use super::{Check, Distribution};
+use std::path::Path;
+
+use super::{Check, Distribution, Family};
 use crate::host::{CgroupMode, Host};
 
 /// Fewer free keys than this, and a handful of containers uses them up.
@@ -60,7 +62,18 @@ pub(super) fn cgroups(host: &Host, distribution: &Distribution, root: bool) -> C
         CgroupMode::V2 => {}
     }
     let Some(delegation) = host.own_delegation().or_else(|| host.systemd_delegation()) else {
-        return check("version 2, nothing delegated to this user".into()).warning(distribution.delegate());
+        let check = check("version 2, nothing delegated to this user".into());
+        let uid = host.outer_uid(host.euid());
+        let manager = format!("/sys/fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service");
+        // Without a systemd of the user's there is nobody to delegate to.
+        if distribution.family != Family::Alpine && host.node(Path::new(&manager)).is_err() {
+            let user = host.account().label();
+            return check.warning(format!(
+                "as root: loginctl enable-linger {user}, which starts the user's systemd; then {}",
+                distribution.delegate()
+            ));
+        }
+        return check.warning(distribution.delegate());
     };
     let missing: Vec<_> =
         WANTED.into_iter().filter(|name| !delegation.controllers.iter().any(|has| has == name)).collect();

@@ -92,8 +92,8 @@ pub enum IdmapError {
     },
     /// Id 0 of the parent namespace takes one capability more. `user_namespaces`(7), Linux 5.12.
     #[error(
-        "{}: host id 0 cannot be mapped without CAP_SETFCAP: give the capability to this process, or map \
-         other ids", .kind.field()
+        "{}: host id 0 cannot be mapped without CAP_SETFCAP: give the capability to this process (a \
+         container: --cap-add SETFCAP), or map other ids", .kind.field()
     )]
     RootNeedsSetfcap {
         /// Users or groups.

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use rootling_rootless::doctor::{Check, Verdict};
 use rootling_runtime::{Error, Result};
 use tabwriter::TabWriter;
-use textwrap::Options;
+use textwrap::{Options, WordSplitter};
 
 const PADDING: usize = 2;
 
@@ -15,23 +15,29 @@ pub(super) fn render(checks: &[Check], width: usize) -> Result<String> {
     let mut text = columns(checks, width)?;
     for check in checks.iter().filter(|check| check.verdict != Verdict::Ok) {
         let Check { name, found, why, fix, .. } = check;
-        let _ = write!(text, "\n{}\n", textwrap::fill(&format!("{name}: {found}"), width));
+        let _ = write!(text, "\n{}\n", textwrap::fill(&format!("{name}: {found}"), whole_words(width)));
         text += &paragraph("  why: ", why, width);
         // Not wrapped: a line that is to be copied has to stay one.
         let _ = writeln!(text, "  fix: {}", fix.as_deref().unwrap_or_default());
     }
     let worst = checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok);
-    text += match worst {
-        Verdict::Ok => "\nContainers can run here.\n",
-        Verdict::Warning => "\nContainers can run here, within the limits that the warnings are about.\n",
-        Verdict::Failed => "\nContainers cannot run here until that is put right.\n",
+    let sum = match worst {
+        Verdict::Ok => "Containers can run here.",
+        Verdict::Warning => "Containers can run here, within the limits that the warnings are about.",
+        Verdict::Failed => "Containers cannot run here until that is put right.",
     };
+    let _ = write!(text, "\n{}\n", textwrap::fill(sum, whole_words(width)));
     Ok(text)
 }
 
 fn paragraph(label: &str, text: &str, width: usize) -> String {
     let indent = " ".repeat(label.len());
-    textwrap::fill(text, Options::new(width).initial_indent(label).subsequent_indent(&indent)) + "\n"
+    textwrap::fill(text, whole_words(width).initial_indent(label).subsequent_indent(&indent)) + "\n"
+}
+
+/// A path or an option is not to be taken apart at its hyphens.
+fn whole_words(width: usize) -> Options<'static> {
+    Options::new(width).word_splitter(WordSplitter::NoHyphenation)
 }
 
 /// Cells are wrapped into several lines of the table; the first two columns are short.
@@ -41,7 +47,10 @@ fn columns(checks: &[Check], width: usize) -> Result<String> {
     let (found, needed) = (left / 2, left - left / 2);
     let mut text = String::from("CHECK\tSTATUS\tFOUND\tNEEDED\n");
     for check in checks {
-        let (found, needed) = (textwrap::wrap(&check.found, found), textwrap::wrap(&check.needed, needed));
+        let (found, needed) = (
+            textwrap::wrap(&check.found, whole_words(found)),
+            textwrap::wrap(&check.needed, whole_words(needed)),
+        );
         for line in 0..found.len().max(needed.len()) {
             let (name, status) = if line == 0 { (check.name, check.verdict.name()) } else { ("", "") };
             let cell = |cells: &[Cow<'_, str>]| cells.get(line).map(ToString::to_string).unwrap_or_default();
@@ -82,7 +91,7 @@ mod tests {
                 assert!(line.len() <= width.max(60), "{width}: {line:?}");
             }
             assert!(text.contains("  fix: as root: do this and that and then something else\n"), "{text}");
-            assert!(text.ends_with("\nContainers cannot run here until that is put right.\n"));
+            assert!(text.contains("\nContainers cannot run here until"), "{text}");
         }
     }
 
