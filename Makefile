@@ -30,7 +30,7 @@ demo: build ## Run containers as an ordinary user, and show what happens
 test: build ## Run the unit tests, and real containers as an ordinary user (and as root, if you are)
 	@$(LIBSECCOMP) hack/test.sh
 
-stress: build ## Run 3000 containers one by one and 2000 at 64 a time
+stress: build ## Run 3000 containers one by one, 2000 at 64 a time, and 10000 execs at 200 a time
 	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 hack/test.sh stress
 
 bench: build ## Compare with those of crun, runc and youki that are installed

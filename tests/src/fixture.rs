@@ -149,6 +149,16 @@ impl Test {
         Mounts::parse(&self.run(bundle.write()).ok().stdout)
     }
 
+    /// `run --detach` of the bundle as `name`.
+    pub fn run_detached(&self, bundle: &Bundle, name: &str) -> Output {
+        self.rootling(&["run", "-d", "-b"]).arg(bundle.dir()).arg(self.id(name)).output()
+    }
+
+    /// `exec FLAGS... NAME COMMAND...`
+    pub fn exec<S: AsRef<OsStr>>(&self, flags: &[S], name: &str, command: &[&str]) -> Cmd {
+        self.rootling(&["exec"]).args(flags).arg(self.id(name)).args(command)
+    }
+
     /// `create` of the bundle as `name`.
     pub fn create(&self, bundle: &Bundle, name: &str) -> Output {
         self.rootling(&["create", "-b"]).arg(bundle.dir()).arg(self.id(name)).output()

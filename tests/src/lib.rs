@@ -16,6 +16,7 @@ pub mod leaks;
 pub mod mountinfo;
 mod skip;
 pub mod snapshot;
+mod socket;
 pub mod sys;
 pub mod terminal;
 mod variation;
@@ -26,6 +27,7 @@ pub use bundle::{Bundle, Ids};
 pub use command::{Cmd, Output, Running};
 pub use fixture::{Test, with};
 pub use skip::skip;
+pub use socket::Socket;
 pub use variation::Variation;
 pub use wait::{LIMIT, eventually};
 

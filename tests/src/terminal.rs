@@ -29,8 +29,14 @@ impl Terminal {
     /// Makes this the controlling terminal and the three standard streams of `command`.
     #[must_use]
     pub fn attach(&self, command: Cmd) -> Cmd {
+        self.streams(command.under(&["setsid", "-c"]))
+    }
+
+    /// Makes this the three standard streams of `command`.
+    #[must_use]
+    pub fn streams(&self, command: Cmd) -> Cmd {
         let stream = || self.slave.try_clone().expect("duplicate the terminal");
-        command.under(&["setsid", "-c"]).stdin(stream()).stdout(stream()).stderr(stream())
+        command.stdin(stream()).stdout(stream()).stderr(stream())
     }
 
     /// The end that a user types at and reads from.

@@ -1,10 +1,15 @@
-//! Many containers: one after the other, and 64 at a time. Every exit code is right, nothing hangs.
+//! Many containers: one after the other, and 64 at a time; and many programs at a time in one. Every exit
+//! code is right, nothing hangs.
 //!
 //! `ROOTLING_STRESS=CONSECUTIVE:PARALLEL` sets how many; `make stress` runs 3000:2000.
 
 use rootling_tests::{Bundle, Running, Test, both};
 
-both!(consecutive_runs_of_true, runs_64_at_a_time_with_their_own_exit_codes);
+both!(
+    consecutive_runs_of_true,
+    runs_64_at_a_time_with_their_own_exit_codes,
+    execs_200_at_a_time_with_their_own_exit_codes,
+);
 
 const AT_A_TIME: usize = 64;
 
@@ -46,4 +51,22 @@ fn runs_64_at_a_time_with_their_own_exit_codes(t: &Test) {
             assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", ""));
         }
     }
+}
+
+/// As many rounds as make `make stress` do 50.
+fn execs_200_at_a_time_with_their_own_exit_codes(t: &Test) {
+    let bundle = t.bundle(&["sleep", "1000000"]);
+    t.run_detached(bundle.write(), "c").ok();
+    let none: [&str; 0] = [];
+    let start = |n: i32| t.exec(&none, "c", &["sh", "-c", &format!("echo {n}; exit {n}")]).spawn();
+    for _ in 0..counts().1.div_ceil(40) {
+        let running: Vec<Running> = (0..200).map(start).collect();
+        for (n, exec) in (0..200).zip(running) {
+            let output = exec.output().code(n);
+            assert_eq!((output.text(), output.stderr.as_str()), (n.to_string().as_str(), ""));
+        }
+        let left = t.exec(&none, "c", &["ps", "-o", "comm"]).output().ok();
+        assert_eq!(left.stdout, "COMMAND\nsleep\nps\n");
+    }
+    t.delete_force("c").ok();
 }

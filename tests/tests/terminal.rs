@@ -1,15 +1,9 @@
 //! Terminals: in the foreground, and handed over through a console socket.
 
-use std::fs::File;
-use std::io::{IoSliceMut, IsTerminal, Write};
-use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::chown;
-use std::os::unix::net::UnixListener;
+use std::io::{IsTerminal, Write};
 
-use nix::cmsg_space;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, recvmsg};
 use rootling_tests::terminal::{Terminal, read_until};
-use rootling_tests::{Bundle, Test, both, eventually, sys};
+use rootling_tests::{Bundle, Socket, Test, both, eventually, sys};
 use serde_json::json;
 
 both!(
@@ -106,12 +100,11 @@ fn terminal_is_restored_after_the_program_was_not_found(t: &Test) {
 fn create_sends_the_master_to_the_console_socket(t: &Test) {
     let mut bundle = with_terminal(t, r#"stty size; read line; echo "got $line""#);
     bundle.set("/process/consoleSize", json!({"height": 33, "width": 44}));
-    let socket = t.path("console.sock");
-    let listener = UnixListener::bind(&socket).expect("listen on the console socket");
-    chown(&socket, Some(t.account().uid), Some(t.account().gid)).expect("chown of the console socket");
-    let create = t.rootling(&["create", "--console-socket"]).arg(&socket).arg("-b").arg(bundle.write().dir());
+    let socket = Socket::listen(t, "console.sock");
+    let create =
+        t.rootling(&["create", "--console-socket"]).arg(socket.path()).arg("-b").arg(bundle.write().dir());
     let create = create.arg(t.id("c")).spawn();
-    let mut master = receive_terminal(&listener);
+    let mut master = socket.receive();
     create.output().ok();
     assert!(master.is_terminal());
     assert_eq!(sys::window_size(&master).expect("size of the terminal"), (33, 44));
@@ -122,29 +115,6 @@ fn create_sends_the_master_to_the_console_socket(t: &Test) {
     read_until(&master, "got hello");
     eventually("the container has stopped", || t.status("c") == "stopped");
     t.rootling(&["delete", &t.id("c")]).output().ok();
-}
-
-/// Takes the descriptor that a runtime sends, as conmon and containerd do.
-fn receive_terminal(listener: &UnixListener) -> File {
-    listener.set_nonblocking(true).expect("make the listener non-blocking");
-    let mut connection = None;
-    eventually("the runtime connects", || {
-        connection = listener.accept().ok();
-        connection.is_some()
-    });
-    let (connection, _) = connection.expect("connected");
-    connection.set_read_timeout(Some(rootling_tests::LIMIT)).expect("bound the wait");
-    let mut name = [0; 4096];
-    let mut name = [IoSliceMut::new(&mut name)];
-    let mut space = cmsg_space!(RawFd);
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<UnixAddr>(connection.as_raw_fd(), &mut name, Some(&mut space), flags);
-    let message = message.expect("receive from the runtime");
-    let received = message.cmsgs().expect("control messages").find_map(|message| match message {
-        ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
-        _ => None,
-    });
-    sys::own(received.expect("a descriptor")).into()
 }
 
 fn detached_terminal_without_console_socket_is_refused(t: &Test) {

@@ -41,10 +41,7 @@ pub(crate) fn receive_terminal(socket: &OwnedFd) -> Result<OwnedFd> {
 /// Shows what has been written to a container's terminal so far, for one that ends before it is shown.
 pub(crate) fn show(master: &OwnedFd) {
     let _ = fcntl(master.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK));
-    let mut buffer = [0u8; 8192];
-    while let Ok(length @ 1..) = nix::unistd::read(master.as_raw_fd(), &mut buffer) {
-        write_out(&buffer[..length]);
-    }
+    while pass_on(master) == Passed::Some {}
 }
 
 /// A terminal begins each line with a carriage return; where no terminal shows the output, in a file or
@@ -290,26 +287,38 @@ impl Relay {
         }
     }
 
-    /// One read's worth; `EIO` says that nobody has the other end open any more.
     fn pass_output(&mut self) -> bool {
-        let mut buffer = [0u8; 8192];
-        match nix::unistd::read(self.master.as_raw_fd(), &mut buffer) {
-            Ok(n) if n > 0 => {
-                write_out(&buffer[..n]);
-                true
-            }
-            Err(Errno::EINTR) => true,
-            Err(Errno::EAGAIN) => false,
-            _ => {
-                self.output_open = false;
-                false
-            }
-        }
+        let passed = pass_on(&self.master);
+        self.output_open = passed != Passed::End;
+        passed == Passed::Some
     }
 
     /// What the container wrote before its end.
     fn drain(&mut self) {
         while self.output_open && self.pass_output() {}
+    }
+}
+
+/// What came of reading a terminal's master once.
+#[derive(PartialEq, Eq)]
+enum Passed {
+    Some,
+    Nothing,
+    /// Nobody has the other end open any more (`EIO`).
+    End,
+}
+
+/// Passes one read's worth of a terminal on to standard output.
+fn pass_on(master: &OwnedFd) -> Passed {
+    let mut buffer = [0u8; 8192];
+    match nix::unistd::read(master.as_raw_fd(), &mut buffer) {
+        Ok(n) if n > 0 => {
+            write_out(&buffer[..n]);
+            Passed::Some
+        }
+        Err(Errno::EINTR) => Passed::Some,
+        Err(Errno::EAGAIN) => Passed::Nothing,
+        _ => Passed::End,
     }
 }
 

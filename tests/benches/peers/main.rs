@@ -24,6 +24,8 @@ const SINGLE: &str = "BENCH_SINGLE";
 const RANGES: &str = "BENCH_RANGES";
 const SECCOMP: &str = "BENCH_SECCOMP";
 const BINDS: &str = "BENCH_BINDS";
+const SLEEPING: &str = "BENCH_SLEEPING";
+const SLEEPING_SECCOMP: &str = "BENCH_SLEEPING_SECCOMP";
 
 /// crun refuses a machine with cgroup v1, and cgroup v2 is what it is made for: all of them get a
 /// mount namespace with v2 alone.
@@ -52,6 +54,10 @@ fn outside() -> ExitCode {
     single.write();
     let mut seccomp = single.sibling(&test, &["true"]);
     seccomp.set("/linux/seccomp", profile::docker_sized()).write();
+    let sleeping = single.sibling(&test, &["sleep", "1000000"]);
+    sleeping.write();
+    let mut sleeping_seccomp = single.sibling(&test, &["sleep", "1000000"]);
+    sleeping_seccomp.set("/linux/seccomp", profile::docker_sized()).write();
     let mut binds = single.sibling(&test, &["true"]);
     let source = single.rootfs("/etc/passwd").display().to_string();
     for number in 0..works::BINDS {
@@ -78,6 +84,8 @@ fn outside() -> ExitCode {
     command
         .env(SECCOMP, seccomp.dir())
         .env(BINDS, binds.dir())
+        .env(SLEEPING, sleeping.dir())
+        .env(SLEEPING_SECCOMP, sleeping_seccomp.dir())
         .env("HOME", &account.home)
         .env("USER", &account.name);
     command.env("ROOTLING_TEST", test.marker());
@@ -118,6 +126,8 @@ fn inside() {
         ranges: path(RANGES),
         seccomp: path(SECCOMP).expect("the bundle with seccomp"),
         binds: path(BINDS).expect("the bundle with bind mounts"),
+        sleeping: path(SLEEPING).expect("the bundle for exec"),
+        sleeping_seccomp: path(SLEEPING_SECCOMP).expect("the bundle for exec with seccomp"),
     };
     let size = std::fs::metadata(&binary).expect("stat of the binary").len();
     let (ours, peers) = runtimes::find(&binary, &place);

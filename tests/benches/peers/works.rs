@@ -19,6 +19,9 @@ pub(crate) struct Place {
     pub(crate) seccomp: PathBuf,
     /// With [`BINDS`] bind mounts.
     pub(crate) binds: PathBuf,
+    /// Bundles whose program does nothing for long.
+    pub(crate) sleeping: PathBuf,
+    pub(crate) sleeping_seccomp: PathBuf,
 }
 
 /// A work: its name, one in how many of the pairs asked for it gets, what happens before and during the timing.
@@ -64,6 +67,7 @@ pub(crate) fn compare(ours: &Runtime, peers: &[Runtime], place: &Place) {
             rows.push(row);
         }
         for runtime in peers.iter().chain([ours]) {
+            let _ = runtime.command(&["delete", "-f", "sleeping"]).status();
             // Only stopped containers, which hold nothing but files.
             let _ = fs::remove_dir_all(&runtime.root);
         }
@@ -93,6 +97,11 @@ fn works(place: &Place) -> Vec<Work<'_>> {
             create + runtime.time(&["start", "life"]) + runtime.time(&["delete", "-f", "life"])
         }),
     ]);
+    for (name, bundle) in [("exec", &place.sleeping), ("exec, seccomp", &place.sleeping_seccomp)] {
+        let bundle = bundle.to_string_lossy().into_owned();
+        let exec = Work::new(name, 1, |runtime| runtime.time(&["exec", "sleeping", "true"]));
+        works.push(exec.prepared(move |runtime| keep_running(runtime, &bundle)));
+    }
     let bundle = single.clone();
     let state = Work::new("state", 1, |runtime| runtime.time(&["state", "0"]));
     works.push(state.prepared(move |runtime| leave_stopped(runtime, &bundle, 1)));
@@ -113,6 +122,12 @@ fn in_turns(work: &Work, pairs: usize, ours: &Runtime, theirs: &Runtime) -> Pair
     turn();
     let (ours, theirs) = (0..pairs).map(|_| turn()).unzip();
     Pairs { ours, theirs }
+}
+
+/// Sees to it that the container for `exec` runs, with this bundle.
+fn keep_running(runtime: &Runtime, bundle: &str) {
+    let _ = runtime.command(&["delete", "-f", "sleeping"]).status();
+    runtime.time(&["run", "-d", "-b", bundle, "sleeping"]);
 }
 
 /// Sees to it that there are `count` stopped containers, named by their numbers.

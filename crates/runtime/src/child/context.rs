@@ -24,8 +24,6 @@ pub(crate) struct ChildContext {
     pub(crate) accept: OwnedFd,
     /// Whether it waits for a start.
     pub(crate) waits: bool,
-    /// What the caller of the runtime had open, for a process that waits: not to be kept open by it.
-    pub(crate) inherited: Vec<RawFd>,
     /// Where the terminal goes.
     pub(crate) console: RefCell<Option<OwnedFd>>,
     /// The runtime's: its lock on the state directory and its ends of the channels. Held by the child

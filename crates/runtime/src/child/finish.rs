@@ -104,10 +104,23 @@ fn wait_and_execute(
 ) -> Result<Infallible> {
     nix::sys::socket::shutdown(channel.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Both)
         .context(|| "shutdown of the channel to the runtime")?;
-    for fd in &context.inherited {
-        // Whoever made the container may wait for the end of a pipe that this process has no use for.
-        let _ = nix::unistd::close(*fd);
-    }
+    // Whoever made the container may wait for the end of a pipe that this process has no use for; and
+    // nothing is to be had from it but what the program gets.
+    let preserved = context.plan.finish.process.preserve_fds;
+    sys::fds::close_all_but(3 + preserved, context.accept.as_fd()).context(|| "close_range")?;
+    // So the owner may look at it: `exec` joins its namespaces, which takes that much (setns(2)).
+    sys::process::set_dumpable(true).context(|| "prctl(PR_SET_DUMPABLE)")?;
+    // The log is closed as well, and its number may become another's.
+    let silent = tracing::subscriber::NoSubscriber::default();
+    tracing::subscriber::with_default(silent, || accept_and_execute(context, path, env, pid))
+}
+
+fn accept_and_execute(
+    context: &ChildContext,
+    path: &CString,
+    env: &[CString],
+    pid: i32,
+) -> Result<Infallible> {
     let connection = loop {
         match nix::sys::socket::accept4(context.accept.as_raw_fd(), nix::sys::socket::SockFlag::SOCK_CLOEXEC)
         {

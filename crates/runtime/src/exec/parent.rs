@@ -42,10 +42,9 @@ pub fn exec(store: &Store, options: &ExecOptions, warn: Warn<'_>) -> Result<i32>
     let mut exec = Exec::start(record, plan, namespaces, terminal.childs, &target, &signals)?;
     exec.serve(&signals, &target, warn)?;
     exec.prepare(options)?;
-    // What the child has said on its standard error the caller has seen only where that is the caller's.
-    let elsewhere = options.detach || terminal.ours.is_some();
-    let master =
-        exec.commit(terminal.ours.as_ref(), &signals).map_err(|e| if elsewhere { e.unsaid() } else { e })?;
+    // What the child has said on its standard error whoever reads that may not hear of in time.
+    let commit = exec.commit(terminal.ours.as_ref(), &signals);
+    let master = commit.map_err(|e| if options.detach { e.unsaid() } else { e })?;
     if options.detach {
         return Ok(0);
     }
@@ -224,7 +223,11 @@ impl Exec {
             match events::next_event(&self.channel, signals, None, &mut Vec::new())? {
                 // The end of the channel says that the program runs.
                 Event::ChildGone => break,
-                Event::Report(FromChild::Failed(error)) => return Err(error),
+                Event::Report(FromChild::Failed(error)) => {
+                    // What it has said is on its terminal.
+                    master.iter().for_each(foreground::show);
+                    return Err(error);
+                }
                 Event::Signal(signal) => return Err(events::interrupted(signal, "the process")),
                 Event::Report(..) | Event::Other => {}
             }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -40,8 +40,8 @@ pub(crate) struct Launch {
     signals: Option<Signals>,
     terminal: Option<OwnedFd>,
     committed: bool,
-    /// What the caller had open, for a container that is to wait for its start.
-    inherited: Option<Vec<RawFd>>,
+    /// Whether it is to wait for its start.
+    waits: bool,
     /// The user outside who gets the cgroup.
     cgroup_owner: Option<u32>,
     /// Closed when the program runs.
@@ -59,11 +59,12 @@ pub(crate) struct Launched {
 }
 
 /// How a container is launched.
+#[derive(Clone, Copy)]
 pub(crate) struct How {
     /// Nobody stays with it.
     pub(crate) detached: bool,
-    /// For one that waits for its start: the descriptors of the caller.
-    pub(crate) inherited: Option<Vec<RawFd>>,
+    /// It waits for its start.
+    pub(crate) waits: bool,
 }
 
 /// libcontainer's own channel, which it uses around hooks.
@@ -94,7 +95,7 @@ impl Launch {
             signals: Some(signals),
             terminal: None,
             committed: false,
-            inherited: how.inherited,
+            waits: how.waits,
             cgroup_owner: None,
             close_later: Vec::new(),
         };
@@ -141,8 +142,7 @@ impl Launch {
             init_receiver: RefCell::new(init_receiver),
             listener: RefCell::new(Some(listener)),
             accept,
-            waits: self.inherited.is_some(),
-            inherited: self.inherited.take().unwrap_or_default(),
+            waits: self.waits,
             console: RefCell::new(terminal.childs),
             runtimes: RefCell::new(vec![
                 self.slot.dir().as_raw_fd(),

@@ -2,22 +2,41 @@
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, setsockopt, socket,
+    sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
 use serde_json::json;
 
 use crate::error::{Context, Error, Result};
 use crate::plan::Listener;
 use crate::state::{Record, Status};
 
+/// How long whoever listens may take to have room for another connection, in seconds.
+const CONNECT_LIMIT: i64 = 10;
+
 /// Connects to a socket that somebody listens on.
 pub(crate) fn connect(path: &Path, flag: &str) -> Result<OwnedFd> {
-    let stream = UnixStream::connect(path)
-        .context(|| format!("{flag} {path:?}"))
-        .map_err(|e| e.remedy("somebody has to listen on it before the container is made"))?;
-    Ok(stream.into())
+    let what = || format!("{flag} {path:?}");
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None).context(what)?;
+    // With a full queue connect(2) waits, by default for ever.
+    setsockopt(&fd, sockopt::SendTimeout, &TimeVal::seconds(CONNECT_LIMIT)).context(what)?;
+    let address = UnixAddr::new(path).context(what).map_err(|e| e.remedy("use a shorter path"))?;
+    match nix::sys::socket::connect(fd.as_raw_fd(), &address) {
+        Ok(()) => Ok(fd),
+        Err(Errno::EAGAIN) => Err(Error::system(format!(
+            "{}: whoever listens on it has not taken a connection within {CONNECT_LIMIT} s",
+            what()
+        ))),
+        Err(errno) => Err(Error::from(errno)
+            .wrap(what())
+            .remedy("somebody has to listen on it before the container is made")),
+    }
 }
 
 /// Sends a descriptor with some text along with it.

@@ -26,9 +26,8 @@ pub struct RunOptions {
 /// Makes a container that waits for its start.
 pub fn create(store: &Store, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
     let plan = plan(options, warn)?;
-    let inherited = sys::fds::inherited(3 + plan.finish.process.preserve_fds);
     let slot = store.create(&options.id)?;
-    let how = How { detached: true, inherited: Some(inherited) };
+    let how = How { detached: true, waits: true };
     let launch = Launch::new(plan, slot, options, how, Signals::block()?, warn)?;
     launch.commit(false).map(drop)
 }
@@ -40,7 +39,7 @@ pub fn run(store: &Store, options: &CreateOptions, run: RunOptions, warn: Warn<'
     if !run.detach && !run.no_subreaper {
         let _ = sys::process::set_subreaper();
     }
-    let how = How { detached: run.detach, inherited: None };
+    let how = How { detached: run.detach, waits: false };
     let launch = Launch::new(plan, slot, options, how, Signals::block()?, warn)?;
     let mut launched = launch.commit(true).map_err(|e| if run.detach { e.unsaid() } else { e })?;
     if let Err(error) = poststart(&launched.record) {

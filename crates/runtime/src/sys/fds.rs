@@ -73,21 +73,25 @@ pub(crate) fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     }
 }
 
+/// Closes every descriptor from `first` on but one (close_range(2), Linux 5.9). Only for a process that
+/// ends without destructors, which would close numbers that may be others' by then.
+pub(crate) fn close_all_but(first: u32, kept: BorrowedFd<'_>) -> Result<(), Errno> {
+    let kept = kept.as_raw_fd() as u32;
+    for (low, high) in [(first, kept.saturating_sub(1)), (first.max(kept + 1), u32::MAX)] {
+        if low <= high {
+            // SAFETY: takes three numbers; what the descriptors belonged to is not used any more.
+            super::check(unsafe { libc::syscall(libc::SYS_close_range, low, high, 0) })?;
+        }
+    }
+    Ok(())
+}
+
 fn mark_each(first: u32) -> Result<(), Errno> {
     let (_, most) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
     for fd in first..most.min(1 << 20) as u32 {
         let _ = fcntl(fd as RawFd, FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC));
     }
     Ok(())
-}
-
-/// The descriptors from `first` on that whoever executed this program has left open: those that are not
-/// close-on-exec.
-pub(crate) fn inherited(first: u32) -> Vec<RawFd> {
-    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<RawFd>().ok());
-    let kept = |fd: &RawFd| fcntl(*fd, FcntlArg::F_GETFD).is_ok_and(|f| f & libc::FD_CLOEXEC == 0);
-    numbers.filter(|fd| *fd >= first as RawFd).filter(kept).collect()
 }
 
 /// Clears close-on-exec on an inherited descriptor that the caller asked to keep.
