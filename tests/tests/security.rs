@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use rootling_tests::{Test, both};
+use rootling_tests::{Test, both, root, skip};
 use serde_json::json;
 
 both!(
@@ -18,6 +18,8 @@ both!(
     read_only_paths_refuse_writes,
     writable_binary_is_not_the_one_that_waits_in_the_container,
 );
+
+root!(device_that_is_a_stream_keeps_its_owner);
 
 /// Opens descriptors 5 and 6 in the caller of rootling, without close-on-exec.
 const LEAKY_CALLER: [&str; 3] = ["sh", "-c", r#"exec 5</etc/passwd 6</; exec "$0" "$@""#];
@@ -137,4 +139,25 @@ fn writable_binary_is_not_the_one_that_waits_in_the_container(t: &Test) {
         assert!(waiting != binary, "the waiting process is the writable binary itself");
     }
     t.delete_force("c").ok();
+}
+
+/// Root's standard input is the host's null device as often as not: an id of the container must not
+/// become its owner.
+fn device_that_is_a_stream_keeps_its_owner(t: &Test) {
+    let device = t.path("null");
+    t.command("mknod").args(&["-m", "0666"]).arg(&device).args(&["c", "1", "3"]).output().ok();
+    let Ok(stream) = fs::File::open(&device) else {
+        return skip("the file system of the tests' directory has no devices");
+    };
+    let mut bundle = t.bundle(&["true"]);
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    bundle.set("/linux/namespaces/-", json!({"type": "user"}));
+    bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    for uid in [0, 1000] {
+        bundle.set("/process/user", json!({"uid": uid, "gid": uid}));
+        let stdin = stream.try_clone().expect("duplicate the stream");
+        t.run_command(bundle.write()).stdin(stdin).output().ok();
+        let found = fs::metadata(&device).expect("stat of the device");
+        assert_eq!((found.uid(), found.gid()), (0, 0), "as uid {uid}");
+    }
 }

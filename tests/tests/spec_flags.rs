@@ -79,7 +79,10 @@ fn can_run_its_own(t: &Test, peer: &Runtime) -> Result<(), String> {
 
 fn run(t: &Test, runtime: &Runtime, bundle: &Bundle, name: &str) -> Output {
     let id = t.id(&format!("{name}-{}", runtime.name));
-    t.command(&runtime.program).args(&runtime.args).args(&["run", "-b"]).arg(bundle.dir()).arg(id).output()
+    let command = t.command(&runtime.program).args(&runtime.args).args(&["run", "-b"]);
+    // Not /dev/null: crun makes the container's root the owner of its standard streams, so that of root
+    // with a user namespace the host's device would belong to a subordinate id.
+    command.arg(bundle.dir()).arg(id).input(b"").output()
 }
 
 /// `rootling spec FLAGS -- ARGS` in the bundle.

@@ -59,7 +59,7 @@ pub(super) fn paths() -> Paths {
         .with("/dev/fuse", NodeKind::Char(10, 229))
         .with("/dev/sda", NodeKind::Block(8, 0))
         .with("/data", NodeKind::Directory)
-        .with("/work/here", NodeKind::Directory)
+        .with("/home/ann/here", NodeKind::Directory)
 }
 
 /// The caller `uid` of a host that can do everything.
@@ -86,7 +86,7 @@ pub(super) fn caller(uid: u32) -> Facts {
         kernel: (6, 1),
         apparmor: true,
         selinux: true,
-        cwd: "/work".into(),
+        cwd: "/home/ann".into(),
         bundle: "box".into(),
     }
 }

@@ -16,7 +16,7 @@ fn mounts_are_written_as_docker_writes_them() {
     for (text, expected) in [
         ("type=bind,src=/data,dst=/x", bind("/x", "/data", &["rbind"])),
         ("source=/data,target=/x/,readonly", bind("/x", "/data", &["rbind", "ro"])),
-        ("type=bind,src=here,destination=/x,ro=false", bind("/x", "/work/here", &["rbind", "rw"])),
+        ("type=bind,src=here,destination=/x,ro=false", bind("/x", "/home/ann/here", &["rbind", "rw"])),
         (
             "type=bind,src=/data,dst=/x,bind-nonrecursive,bind-propagation=rslave,nosuid,rro",
             bind("/x", "/data", &["bind", "rslave", "nosuid", "rro"]),
@@ -45,7 +45,7 @@ fn mounts_are_written_as_docker_writes_them() {
 fn volumes_and_tmpfs_are_short_forms() {
     for (text, expected) in [
         ("/data:/x", bind("/x", "/data", &["rbind"])),
-        ("./here:/x:ro,noexec", bind("/x", "/work/here", &["rbind", "ro", "noexec"])),
+        ("./here:/x:ro,noexec", bind("/x", "/home/ann/here", &["rbind", "ro", "noexec"])),
         ("/data:/x:bind,rshared", bind("/x", "/data", &["bind", "rshared"])),
     ] {
         let spec = root(Request { volume: strings(&[text]), ..request() });

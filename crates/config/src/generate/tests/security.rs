@@ -72,7 +72,7 @@ fn the_default_profile_depends_on_the_capabilities() {
 #[test]
 fn a_profile_in_a_file_is_read_and_checked() {
     let build = |text: &str| {
-        build(&with(&["seccomp=own.json"]), false, &caller(0), &paths().text("/work/own.json", text))
+        build(&with(&["seccomp=own.json"]), false, &caller(0), &paths().text("/home/ann/own.json", text))
     };
     let profile = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
         { "names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5 }
