@@ -16,6 +16,7 @@ both!(
     no_capabilities_object_means_none,
     masked_paths_are_empty,
     read_only_paths_refuse_writes,
+    no_proc_without_masks_is_left_by_no_pivot,
     writable_binary_is_not_the_one_that_waits_in_the_container,
 );
 
@@ -159,5 +160,19 @@ fn device_that_is_a_stream_keeps_its_owner(t: &Test) {
         t.run_command(bundle.write()).stdin(stdin).output().ok();
         let found = fs::metadata(&device).expect("stat of the device");
         assert_eq!((found.uid(), found.gid()), (0, 0), "as uid {uid}");
+    }
+}
+
+/// A proc that nothing covers, anywhere in the mount namespace, would let a user namespace inside mount
+/// another one, without the masks.
+fn no_proc_without_masks_is_left_by_no_pivot(t: &Test) {
+    let mut bundle = t.bundle(&["unshare", "-mrpf", "mount", "-t", "proc", "none", "/proc"]);
+    for set in ["bounding", "permitted", "effective"] {
+        // For the map of the new user namespace's root.
+        bundle.set(&format!("/process/capabilities/{set}/-"), "CAP_SETFCAP".into());
+    }
+    for flags in [&[][..], &["--no-pivot"]] {
+        let output = t.run_command(bundle.write()).args(flags).output();
+        assert!(output.exit() != 0 && output.stderr.contains("mount"), "{flags:?}: {output}");
     }
 }

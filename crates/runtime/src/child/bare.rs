@@ -5,7 +5,7 @@
 //! (mount_namespaces(7), "Restrictions on mount namespaces"). So the old ones are covered.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -17,20 +17,22 @@ use crate::error::{Context, Result};
 use crate::sys;
 use crate::sys::mount::{attach, open_in_root};
 
-/// The old root, and where it has proc and sysfs outside of the new one.
+/// The old root, and where it has proc and sysfs.
+///
+/// In the root file system too: libcontainer binds that onto itself once more, so that under what it moves a
+/// copy stays whose proc nothing is masked in.
 pub(super) struct Bare {
     root: OwnedFd,
     paths: Vec<PathBuf>,
 }
 
 /// Looks for them, while mountinfo can be read.
-pub(super) fn find(rootfs: &Path) -> Result<Bare> {
+pub(super) fn find() -> Result<Bare> {
     let what = || "read(\"/proc/self/mountinfo\")".to_owned();
     let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
-    let outside = mountinfo.lines().filter_map(kernel_interface).filter(|path| !path.starts_with(rootfs));
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = open("/", flags, Mode::empty()).map(sys::fds::adopt).context(|| "open(\"/\")")?;
-    Ok(Bare { root, paths: outside.collect() })
+    Ok(Bare { root, paths: mountinfo.lines().filter_map(kernel_interface).collect() })
 }
 
 /// Covers what libcontainer has left of them: it unmounts what is on top at /proc and /sys.

@@ -59,7 +59,7 @@ fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result
     set_names(plan, channel)?;
     let devices = devices::open_sources(&plan.lowered.devices, plan.lowered.dev)?;
     mounts::make(plan, &sources)?;
-    let bare = if plan.no_pivot { Some(bare::find(&plan.rootfs)?) } else { None };
+    let bare = if plan.no_pivot { Some(bare::find()?) } else { None };
     leave_procfs_to_runtime(channel)?;
     let finalizer = Finalizer {
         context: Rc::clone(context),
