@@ -23,6 +23,7 @@ const WORK: &str = "BENCH_WORK";
 const SINGLE: &str = "BENCH_SINGLE";
 const RANGES: &str = "BENCH_RANGES";
 const SECCOMP: &str = "BENCH_SECCOMP";
+const BY_PATH: &str = "BENCH_BY_PATH";
 const BINDS: &str = "BENCH_BINDS";
 const SLEEPING: &str = "BENCH_SLEEPING";
 const SLEEPING_SECCOMP: &str = "BENCH_SLEEPING_SECCOMP";
@@ -30,6 +31,10 @@ const SLEEPING_SECCOMP: &str = "BENCH_SLEEPING_SECCOMP";
 /// crun refuses a machine with cgroup v1, and cgroup v2 is what it is made for: all of them get a
 /// mount namespace with v2 alone.
 const V2_ONLY: &str = "umount -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$@\"";
+
+/// Gives the account a cgroup, as systemd would: the process in one leaf, room for others beside it.
+const DELEGATE: &str = "c=/sys/fs/cgroup/$BENCH_CGROUP && mkdir -p $c/session && chown -R $BENCH_OWNER $c && \
+                        echo $$ >$c/session/cgroup.procs && exec \"$@\"";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -73,6 +78,7 @@ fn outside() -> ExitCode {
             println!("This machine has cgroup v1: all run in a mount namespace with v2 alone.");
             words.extend(["unshare", "-m", "sh", "-c", V2_ONLY, "sh"].map(str::to_owned));
         }
+        words.extend(["sh", "-c", DELEGATE, "sh"].map(str::to_owned));
         let (uid, gid) = (account.uid.to_string(), account.gid.to_string());
         words.extend(["setpriv", "--reuid", &uid, "--regid", &gid, "--clear-groups"].map(str::to_owned));
     }
@@ -80,6 +86,12 @@ fn outside() -> ExitCode {
 
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).current_dir(test.path(""));
+    if nix::unistd::geteuid().is_root() {
+        let mut by_path = single.sibling(&test, &["true"]);
+        by_path.set("/linux/cgroupsPath", format!("/{}/box", test.marker()).into()).write();
+        command.env(BY_PATH, by_path.dir()).env("BENCH_CGROUP", test.marker());
+        command.env("BENCH_OWNER", format!("{}:{}", account.uid, account.gid));
+    }
     command.env(BINARY, test.binary()).env(WORK, test.path("")).env(SINGLE, single.dir());
     command
         .env(SECCOMP, seccomp.dir())
@@ -101,6 +113,7 @@ fn outside() -> ExitCode {
         None => println!("Without the work with ranges: {} has none in /etc/subuid.", account.name),
     }
     let status = command.status().expect("start the measuring");
+    rootling_tests::leaks::remove_cgroups(test.marker());
     if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -125,6 +138,7 @@ fn inside() {
         single: path(SINGLE).expect("the bundle"),
         ranges: path(RANGES),
         seccomp: path(SECCOMP).expect("the bundle with seccomp"),
+        by_path: path(BY_PATH),
         binds: path(BINDS).expect("the bundle with bind mounts"),
         sleeping: path(SLEEPING).expect("the bundle for exec"),
         sleeping_seccomp: path(SLEEPING_SECCOMP).expect("the bundle for exec with seccomp"),

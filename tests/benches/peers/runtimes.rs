@@ -7,6 +7,17 @@ use std::time::{Duration, Instant};
 
 use crate::works::Place;
 
+/// How a container gets its cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cgroups {
+    /// As it comes, which for an ordinary user is not at all.
+    Usual,
+    /// By path, below a delegated cgroup.
+    Path,
+    /// As a scope of the user's systemd.
+    Systemd,
+}
+
 /// A runtime, and where it keeps its state.
 pub(crate) struct Runtime {
     pub(crate) name: &'static str,
@@ -54,8 +65,18 @@ fn in_path(name: &str) -> Option<PathBuf> {
 impl Runtime {
     /// `RUNTIME --root DIR FLAGS... ARGS...`, silent.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
+        self.command_in(Cgroups::Usual, args)
+    }
+
+    fn command_in<S: AsRef<OsStr>>(&self, cgroups: Cgroups, args: &[S]) -> Command {
+        let flags: &[&str] = match cgroups {
+            Cgroups::Usual => self.flags,
+            Cgroups::Path if self.name == "crun" => &["--cgroup-manager=cgroupfs"],
+            Cgroups::Path => &[],
+            Cgroups::Systemd => &["--systemd-cgroup"],
+        };
         let mut command = Command::new(&self.program);
-        command.arg("--root").arg(&self.root).args(self.flags).args(args);
+        command.arg("--root").arg(&self.root).args(flags).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
@@ -69,8 +90,13 @@ impl Runtime {
 
     /// The time from the start to the end of a command that must succeed.
     pub(crate) fn time<S: AsRef<OsStr>>(&self, args: &[S]) -> Duration {
+        self.time_in(Cgroups::Usual, args)
+    }
+
+    /// The same with another kind of cgroup.
+    pub(crate) fn time_in<S: AsRef<OsStr>>(&self, cgroups: Cgroups, args: &[S]) -> Duration {
         for _ in 0..3 {
-            let mut command = self.command(args);
+            let mut command = self.command_in(cgroups, args);
             let start = Instant::now();
             let status = command.status().expect("start a runtime");
             let elapsed = start.elapsed();
@@ -91,8 +117,14 @@ impl Runtime {
     }
 
     fn try_run(&self, bundle: &Path) -> Result<(), String> {
+        self.try_run_in(Cgroups::Usual, bundle)
+    }
+
+    /// Whether it can run the bundle, or why not.
+    pub(crate) fn try_run_in(&self, cgroups: Cgroups, bundle: &Path) -> Result<(), String> {
         let bundle = bundle.to_string_lossy();
-        let output = self.command(&["run", "-b", &bundle, "trial"]).stderr(Stdio::piped()).output();
+        let output =
+            self.command_in(cgroups, &["run", "-b", &bundle, "trial"]).stderr(Stdio::piped()).output();
         let output = output.map_err(|error| error.to_string())?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rootling_tests::sys;
 
-use crate::runtimes::Runtime;
+use crate::runtimes::{Cgroups, Runtime};
 use crate::table::{self, Pairs, Row};
 
 /// Where the works find what they need.
@@ -28,13 +28,15 @@ pub(crate) struct Place {
 struct Work<'a> {
     name: String,
     one_in: usize,
+    /// A peer that cannot do it is left out.
+    needs: Option<(Cgroups, &'a Path)>,
     prepare: Box<dyn Fn(&Runtime) + 'a>,
     timed: Box<dyn Fn(&Runtime) -> Duration + 'a>,
 }
 
 impl<'a> Work<'a> {
     fn new(name: &str, one_in: usize, timed: impl Fn(&Runtime) -> Duration + 'a) -> Self {
-        Self { name: name.to_owned(), one_in, prepare: Box::new(|_| ()), timed: Box::new(timed) }
+        Self { name: name.to_owned(), one_in, needs: None, prepare: Box::new(|_| ()), timed: Box::new(timed) }
     }
 
     fn prepared(mut self, prepare: impl Fn(&Runtime) + 'a) -> Self {
@@ -60,6 +62,12 @@ pub(crate) fn compare(ours: &Runtime, peers: &[Runtime], place: &Place) {
     let mut rows = Vec::new();
     for work in works(place) {
         for peer in peers {
+            if let Some((cgroups, bundle)) = work.needs
+                && let Err(why) = peer.try_run_in(cgroups, bundle)
+            {
+                println!("{}: left out, {} cannot: {why}", work.name, peer.name);
+                continue;
+            }
             let pairs = in_turns(&work, runs.div_ceil(work.one_in), ours, peer);
             progress(&format!("{} against {}", work.name, peer.name));
             let mut row: Row = vec![work.name.clone(), peer.name.to_owned()];
@@ -86,6 +94,19 @@ fn works(place: &Place) -> Vec<Work<'_>> {
     let mut works = vec![Work::new("run, one id", 1, run(&place.single))];
     if let Some(ranges) = &place.ranges {
         works.push(Work::new("run, ranges of ids", 1, run(ranges)));
+    }
+    for (name, cgroups) in
+        [("run, cgroup by path", Cgroups::Path), ("run, scope of systemd", Cgroups::Systemd)]
+    {
+        let Some(bundle) = place.bundle_in(cgroups) else {
+            println!("{name}: left out, this account has none here.");
+            continue;
+        };
+        let path = bundle.to_string_lossy().into_owned();
+        let mut work =
+            Work::new(name, 1, move |runtime| runtime.time_in(cgroups, &["run", "-b", &path, "run"]));
+        work.needs = Some((cgroups, bundle));
+        works.push(work);
     }
     let single = place.single.to_string_lossy().into_owned();
     let bundle = single.clone();

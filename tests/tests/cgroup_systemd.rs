@@ -1,0 +1,171 @@
+//! Scopes of systemd, and what follows from having one. These run where systemd does, on cgroup v2, for root
+//! and for a user with a session.
+
+use rootling_tests::cgroups::{Way, is_unified};
+use rootling_tests::{Ids, Test, Who, both, eventually, root, skip};
+use serde_json::json;
+
+both!(
+    named_slice_and_scope_are_used,
+    annotations_become_properties,
+    failed_unit_goes_with_the_container,
+    exec_joins_the_scope,
+    wrong_path_and_wrong_property_are_errors_and_leave_nothing,
+    without_a_bus_the_error_says_what_to_do,
+);
+root!(container_of_a_user_namespace_owns_its_cgroup);
+
+/// Whether there is a systemd to ask. Skips, with the reason, if not.
+fn has_systemd(t: &Test) -> bool {
+    let has = Way::all(t).contains(&Way::Systemd);
+    if !has && t.who() == Who::Root {
+        skip("no systemd with cgroup v2 here");
+    }
+    has
+}
+
+/// `systemctl ARGS...` of the systemd that the account's containers are with.
+fn systemctl(t: &Test, args: &[&str]) -> rootling_tests::Output {
+    let command = t.command("systemctl");
+    let command = if t.who() == Who::User { command.arg("--user") } else { command };
+    command.args(args).output()
+}
+
+fn named_slice_and_scope_are_used(t: &Test) {
+    if !has_systemd(t) {
+        return;
+    }
+    let mut bundle = t.bundle(&["sleep", "1000"]);
+    bundle.set("/linux/cgroupsPath", format!("rltest-inner.slice:pre:{}", t.marker()).into());
+    let cgroup = Way::Systemd.start(t, &bundle);
+    let unit = format!("pre-{}.scope", t.marker());
+    let expected = format!("rltest.slice/rltest-inner.slice/{unit}");
+    assert!(cgroup.dir("pids").ends_with(&expected), "{cgroup:?}");
+    let show = systemctl(t, &["show", &unit, "-p", "Delegate", "-p", "ActiveState", "-p", "Slice"]).ok();
+    for line in ["Delegate=yes", "ActiveState=active", "Slice=rltest-inner.slice"] {
+        assert!(show.stdout.lines().any(|l| l == line), "{show}");
+    }
+    t.delete_force("c").ok();
+    assert!(!cgroup.dir("pids").exists());
+    assert_eq!(systemctl(t, &["status", &unit]).exit(), 4);
+    let _ = systemctl(t, &["stop", "rltest-inner.slice", "rltest.slice"]);
+}
+
+fn annotations_become_properties(t: &Test) {
+    if !has_systemd(t) {
+        return;
+    }
+    let mut bundle = t.bundle(&["sleep", "1000"]);
+    bundle.set(
+        "/annotations",
+        json!({
+            "org.systemd.property.TimeoutStopSec": "uint64 7",
+            "org.systemd.property.RuntimeMaxUSec": "uint64 3600000000",
+            "org.systemd.property.Documentation": "['https://example.org/a', 'https://example.org/b']",
+            "org.systemd.property.CollectMode": "'inactive-or-failed'",
+            "com.example.other": "ignored",
+        }),
+    );
+    let _ = Way::Systemd.start(t, &bundle);
+    let unit = format!("rootling-{}.scope", t.id("c"));
+    let names = ["-p", "TimeoutStopUSec", "-p", "RuntimeMaxUSec", "-p", "Documentation", "-p", "CollectMode"];
+    let show = systemctl(t, &["show", &unit]).ok();
+    for line in [
+        "TimeoutStopUSec=7s",
+        "RuntimeMaxUSec=1h",
+        "Documentation=https://example.org/a https://example.org/b",
+        "CollectMode=inactive-or-failed",
+    ] {
+        assert!(show.stdout.lines().any(|l| l == line), "{line} of {names:?} in {show}");
+    }
+    t.delete_force("c").ok();
+}
+
+fn failed_unit_goes_with_the_container(t: &Test) {
+    if !has_systemd(t) {
+        return;
+    }
+    let mut bundle = t.bundle(&["sleep", "1000"]);
+    let annotations =
+        json!({"org.systemd.property.RuntimeMaxSec": "1", "org.systemd.property.TimeoutStopSec": "1"});
+    bundle.set("/annotations", annotations);
+    let _ = Way::Systemd.start(t, &bundle);
+    let unit = format!("rootling-{}.scope", t.id("c"));
+    eventually("systemd has ended it", || t.status("c") == "stopped");
+    eventually("the unit has failed", || systemctl(t, &["is-failed", &unit]).exit() == 0);
+    t.rootling(&["delete", &t.id("c")]).output().ok();
+    assert_eq!(systemctl(t, &["status", &unit]).exit(), 4);
+    // A second one of the name is not in the way of what the first has left.
+    bundle.remove("/annotations");
+    let _ = Way::Systemd.start(t, &bundle);
+    t.delete_force("c").ok();
+}
+
+fn exec_joins_the_scope(t: &Test) {
+    if !has_systemd(t) {
+        return;
+    }
+    let mut bundle = t.bundle(&["sleep", "1000"]);
+    bundle.set("/linux/resources/pids", json!({"limit": 50}));
+    bundle.without_namespace("cgroup");
+    let cgroup = Way::Systemd.start(t, &bundle);
+    let output = t.rootling(&["exec", &t.id("c"), "cat", "/proc/self/cgroup"]).output().ok();
+    let scope = cgroup.dir("pids").file_name().expect("a name").to_string_lossy();
+    assert!(output.text().ends_with(&*scope), "{output}");
+    t.delete_force("c").ok();
+}
+
+fn wrong_path_and_wrong_property_are_errors_and_leave_nothing(t: &Test) {
+    if !has_systemd(t) {
+        return;
+    }
+    let run = |bundle: &rootling_tests::Bundle| Way::Systemd.run(t, bundle);
+    for (path, words) in [
+        ("/a/b", "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups"),
+        ("a/b.slice:p:n", "is not the name of a slice"),
+    ] {
+        let mut bundle = t.bundle(&["true"]);
+        bundle.set("/linux/cgroupsPath", path.into());
+        run(&bundle).fails_with(&[words]);
+    }
+    let mut bundle = t.bundle(&["true"]);
+    bundle.set("/annotations", json!({"org.systemd.property.TimeoutStopSec": "soon"}));
+    run(&bundle).fails_with(&["org.systemd.property.TimeoutStopSec", "GVariant"]);
+    bundle.set("/annotations", json!({"org.systemd.property.NoSuchThing": "true"}));
+    run(&bundle).fails_with(&["systemd", "NoSuchThing"]);
+}
+
+fn without_a_bus_the_error_says_what_to_do(t: &Test) {
+    if t.who() == Who::Root || !is_unified() || !std::path::Path::new("/run/systemd/system").is_dir() {
+        skip("only a user can be without a bus where systemd runs");
+        return;
+    }
+    let bundle = t.bundle(&["true"]);
+    let dir = t.path("no-session");
+    std::fs::create_dir(&dir).expect("make a directory");
+    let run = t.rootling(&["--systemd-cgroup", "run", "-b"]).arg(bundle.write().dir()).arg(t.id("c"));
+    run.env("XDG_RUNTIME_DIR", &dir).output().fails_with(&["the user's D-Bus", "enable-linger"]);
+}
+
+fn container_of_a_user_namespace_owns_its_cgroup(t: &Test) {
+    if !is_unified() {
+        skip("only cgroup v2 can be handed on");
+        return;
+    }
+    for (option, owner) in [("rw", "0"), ("ro", "65534")] {
+        for way in Way::all(t) {
+            let mut bundle =
+                t.shell("stat -c %u /sys/fs/cgroup /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/cgroup.events");
+            bundle.ids(Ids::Single(1_000_000, 1_000_000));
+            // The root file system has to be the container's own.
+            let chown = t.command("chown").args(&["-R", "1000000:1000000"]).arg(bundle.rootfs("/"));
+            chown.output().ok();
+            let mount = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+                               "options": ["nosuid", "noexec", "nodev", option]});
+            bundle.set("/mounts/-", mount);
+            let output = way.run(t, &bundle).ok();
+            // What is not delegated stays the host's root's, which is nobody in the container.
+            assert_eq!(output.text(), format!("{owner}\n{owner}\n65534"), "{way:?} {option}: {output}");
+        }
+    }
+}
