@@ -22,6 +22,23 @@ pub(crate) struct Place {
     /// Bundles whose program does nothing for long.
     pub(crate) sleeping: PathBuf,
     pub(crate) sleeping_seccomp: PathBuf,
+    /// With a `cgroupsPath` below a delegated cgroup, where there is one.
+    pub(crate) by_path: Option<PathBuf>,
+}
+
+impl Place {
+    /// The bundle for a kind of cgroup, where this machine has it.
+    fn bundle_in(&self, cgroups: Cgroups) -> Option<&Path> {
+        match cgroups {
+            Cgroups::Usual => Some(&self.single),
+            Cgroups::Path => self.by_path.as_deref(),
+            Cgroups::Systemd => {
+                let bus = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("bus"));
+                let there = Path::new("/run/systemd/system").is_dir() && bus.is_some_and(|bus| bus.exists());
+                there.then_some(&*self.single)
+            }
+        }
+    }
 }
 
 /// A work: its name, one in how many of the pairs asked for it gets, what happens before and during the timing.
