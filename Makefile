@@ -39,8 +39,13 @@ bench: build ## Compare with those of crun, runc and youki that are installed
 lint: deps ## Check format, clippy, scripts and the rules of the source
 	@$(LIBSECCOMP) hack/lint.sh
 
-install: build ## Install to PREFIX/bin (/usr/local); DESTDIR is put before it
+install: build ## Install program, manual pages and completions to PREFIX (/usr/local); DESTDIR is put before it
 	install -D -m 0755 $(TARGET)/rootling $(DESTDIR)$(PREFIX)/bin/rootling
+	$(TARGET)/rootling man --dir $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(DESTDIR)$(PREFIX)/share/{bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
+	$(TARGET)/rootling completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/rootling
+	$(TARGET)/rootling completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_rootling
+	$(TARGET)/rootling completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/rootling.fish
 
 clean: ## Remove what was built
 	cargo clean

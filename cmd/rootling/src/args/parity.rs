@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clap::{Arg, ArgAction, Command};
 
-use super::whole;
+use super::{whole, words};
 
 const RUNC: &str = include_str!("runc_flags.tsv");
 const BEGIN: &str = "<!-- options: made by the tests of cmd/rootling, see args/parity.rs -->\n";
@@ -46,11 +46,8 @@ fn long<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
 fn takes(arg: &Arg) -> &'static str {
     match arg.get_action() {
         ArgAction::Append => "values",
-        // A switch of Go takes `=false` as well.
-        _ if arg.is_require_equals_set() && arg.get_num_args().is_some_and(|n| n.min_values() == 0) => {
-            "switch"
-        }
-        action if action.takes_values() => "value",
+        // One that may have a value, after `=`, is a switch as runc's are.
+        action if action.takes_values() && !words::value_is_optional(arg) => "value",
         _ => "switch",
     }
 }

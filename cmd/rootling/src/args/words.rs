@@ -42,6 +42,11 @@ pub(super) fn command<'a>(definition: &Command, args: &'a [OsString]) -> Option<
     })
 }
 
+/// Whether the value of an option may be left out, so that the next word is none.
+pub(super) fn value_is_optional(option: &Arg) -> bool {
+    option.get_num_args().is_some_and(|count| count.min_values() == 0)
+}
+
 struct Walk<'a> {
     definition: &'a Command,
     command: Option<&'a Command>,
@@ -73,7 +78,7 @@ impl<'a> Walk<'a> {
             return Some(text.to_owned());
         };
         if option.get_action().takes_values() {
-            self.value_next = value.is_none();
+            self.value_next = value.is_none() && !value_is_optional(option);
             return Some(format!("--{}", text.trim_start_matches('-')));
         }
         match value {

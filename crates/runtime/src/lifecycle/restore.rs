@@ -29,6 +29,8 @@ use crate::store::{Slot, Store};
 use crate::sys;
 
 const LOG: &str = "restore.log";
+/// How long `criu lazy-pages` may take to be ready.
+const LAZY_PAGES_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Makes a container from a checkpoint and, unless detached, waits for its end; its exit code.
 pub fn restore(
@@ -52,6 +54,7 @@ pub fn restore(
     let _work = restore.criu.set_work_dir(&mut message)?;
     let kept = add_namespaces(&mut message, &plan)?;
     add_descriptors(&mut message, restore)?;
+    await_lazy_pages(restore);
     // Before the signals are blocked, which it would inherit.
     let session = start(&plan, restore)?;
     drop(kept);
@@ -90,6 +93,16 @@ fn message(plan: &Plan, restore: &RestoreOptions, images: &File) -> Criu_opts {
         message.unprivileged = Some(true);
     }
     message
+}
+
+/// With --lazy-pages CRIU connects at once to a `criu lazy-pages` that somebody may have started just now.
+/// What it says without one is clear enough.
+fn await_lazy_pages(restore: &RestoreOptions) {
+    let socket = restore.criu.log("lazy-pages.socket");
+    let end = std::time::Instant::now() + LAZY_PAGES_LIMIT;
+    while restore.criu.lazy_pages && !socket.exists() && std::time::Instant::now() < end {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 /// Namespaces by path: those that CRIU has by descriptor stay open until it runs.
