@@ -32,8 +32,8 @@ fn examples_print_what_the_page_says(test: &Test) {
         symlink(bundle.dir(), test.path(name)).expect("link to a bundle");
     }
     for page in names {
-        let text = fs::read_to_string(&page).expect("read a page");
-        for (command, expected) in examples(&text) {
+        let content = fs::read_to_string(&page).expect("read a page");
+        for (command, expected) in examples(&content) {
             // `rootling` as the one under test, with the state of this test.
             let script = format!(
                 "rootling() {{ case $1 in --root) {bin} \"$@\";; *) {bin} --root {root} \"$@\";; esac; }}\n{command}",
