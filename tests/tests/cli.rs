@@ -14,6 +14,8 @@ both![
     list_of_a_named_root_that_is_not_there_fails,
     spellings_of_runcs_parser_are_taken,
     checkpoint_without_criu_says_what_to_install,
+    a_regular_expression_stands_for_all_containers_that_match,
+    another_file_may_be_the_configuration,
 ];
 root![a_restored_container_goes_on_where_it_was];
 
@@ -117,4 +119,32 @@ fn a_restored_container_goes_on_where_it_was(test: &Test) {
     eventually("it goes on", || number().is_some_and(|n| n > at));
     assert_eq!(test.rootling(&["exec", &id, "echo", "in"]).output().ok().text(), "in");
     test.delete_force("c").ok();
+}
+
+fn a_regular_expression_stands_for_all_containers_that_match(test: &Test) {
+    let bundle = test.shell("sleep 60");
+    bundle.write();
+    for name in ["web1", "web2", "db"] {
+        test.create(&bundle, name).ok();
+    }
+    test.rootling(&["delete", "--regex", "web[0-9]$"]).output().ok();
+    assert_eq!(test.rootling(&["list", "-q"]).output().ok().text(), test.id("db"));
+    test.rootling(&["kill", "--regex", "(", "KILL"]).output().fails_with(&[
+        "--regex",
+        "\"(\"",
+        "regular expression",
+    ]);
+    test.rootling(&["kill", "--regex", "db$", "KILL"]).output().ok();
+    eventually("it is dead", || test.status("db") == "stopped");
+    test.rootling(&["delete", "-f", "--regex", "."]).output().ok();
+}
+
+fn another_file_may_be_the_configuration(test: &Test) {
+    let mut bundle = test.shell("echo from the bundle");
+    bundle.write();
+    bundle.set("/process/args", json!(["echo", "from the file"]));
+    let file = test.path("other.json");
+    fs::write(&file, bundle.config.to_string()).expect("write a configuration");
+    let run = test.rootling(&["run", "-f"]).arg(&file).arg("-b").arg(bundle.dir()).arg(test.id("c"));
+    assert_eq!(run.output().ok().text(), "from the file");
 }

@@ -26,6 +26,8 @@ pub struct CreateOptions {
     pub id: ContainerId,
     /// Absolute path of the bundle.
     pub bundle: PathBuf,
+    /// Another file instead of the bundle's config.json (`--config`).
+    pub config: Option<PathBuf>,
     /// Where to write the pid of the container's first process (`--pid-file`).
     pub pid_file: Option<PathBuf>,
     /// Socket that gets the terminal of a detached container (`--console-socket`).

@@ -14,6 +14,9 @@ pub(crate) struct Create {
     /// The bundle: a directory with config.json and the root file system [default: this directory]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,
+    /// Another file instead of the bundle's config.json
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Write the pid of the container's first process to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,

@@ -11,4 +11,7 @@ pub(crate) struct Delete {
     /// Kill the container if it runs; no error if it does not exist
     #[arg(short, long)]
     pub(crate) force: bool,
+    /// Remove all containers whose id matches CONTAINER-ID, a regular expression
+    #[arg(short, long)]
+    pub(crate) regex: bool,
 }

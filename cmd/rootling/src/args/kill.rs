@@ -14,4 +14,7 @@ pub(crate) struct Kill {
     /// Send it to all processes of the container
     #[arg(short, long)]
     pub(crate) all: bool,
+    /// Send it to all containers whose id matches CONTAINER-ID, a regular expression
+    #[arg(short, long)]
+    pub(crate) regex: bool,
 }

@@ -46,6 +46,7 @@ pub(crate) fn check_preserved(command: &Command) -> Result<()> {
 
 fn options(global: &Global, args: &args::Create) -> Result<CreateOptions> {
     Ok(CreateOptions {
+        config: args.config.as_ref().map(absolute).transpose()?,
         pid_file: args.pid_file.as_ref().map(absolute).transpose()?,
         console_socket: args.console_socket.as_ref().map(absolute).transpose()?,
         pidfd_socket: args.pidfd_socket.as_ref().map(absolute).transpose()?,
@@ -70,6 +71,7 @@ pub(super) fn options_of(global: &Global, id: &str, bundle: Option<&Path>) -> Re
     Ok(CreateOptions {
         id: parse_id(id)?,
         bundle: bundle_path(bundle)?,
+        config: None,
         pid_file: None,
         console_socket: None,
         pidfd_socket: None,

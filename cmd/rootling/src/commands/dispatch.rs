@@ -6,7 +6,8 @@ use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Result};
 
 use super::{
-    adapt, checkpoint, create, doctor, events, exec, features, list, manual, ps, spec, state, stats, update,
+    adapt, checkpoint, create, doctor, events, exec, features, list, manual, many, ps, spec, state, stats,
+    update,
 };
 use crate::args::{Cli, Command};
 use crate::roots;
@@ -22,10 +23,12 @@ pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
         Command::List(args) => return list::list(&roots::store(global)?, args),
         Command::Kill(args) => {
             let signal = runtime::parse_signal(&args.signal)?;
-            runtime::kill(&roots::store(global)?, &parse_id(&args.id.id)?, signal, args.all)?;
+            let store = roots::store(global)?;
+            many::each(&store, &args.id.id, args.regex, |id| runtime::kill(&store, id, signal, args.all))?;
         }
         Command::Delete(args) => {
-            runtime::delete(&roots::store(global)?, &parse_id(&args.id.id)?, args.force)?;
+            let store = roots::store(global)?;
+            many::each(&store, &args.id.id, args.regex, |id| runtime::delete(&store, id, args.force))?;
         }
         Command::Exec(args) => return exec::exec(global, args),
         Command::Spec(args) => spec::spec(global, args)?,

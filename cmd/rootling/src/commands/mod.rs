@@ -9,6 +9,7 @@ mod exec;
 mod features;
 mod list;
 mod manual;
+mod many;
 mod ps;
 mod spec;
 mod state;

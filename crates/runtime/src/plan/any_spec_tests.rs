@@ -80,6 +80,7 @@ impl Planner {
         let options = CreateOptions {
             id: ContainerId::parse("web").expect("an id"),
             bundle: self.dir.path().to_owned(),
+            config: None,
             pid_file: None,
             console_socket: None,
             pidfd_socket: None,
