@@ -232,6 +232,19 @@ impl Cgroup {
         Ok(Self { backend, limited: self.limited, rootless: self.rootless })
     }
 
+    /// Asks systemd where it will put the scope. True when there is something new to be kept for
+    /// [`remove`](Self::remove) before [`attach`](Self::attach) starts the scope; the other back
+    /// ends have been announced before.
+    ///
+    /// # Errors
+    /// The bus cannot be reached.
+    pub fn locate(&mut self) -> Result<bool, CgroupError> {
+        match &mut self.backend {
+            Backend::Systemd(scope) => scope.locate(),
+            Backend::None | Backend::V2(_) | Backend::V1(_) => Ok(false),
+        }
+    }
+
     /// Moves process `pid` in; the first one starts the systemd scope. Without a cgroup this does
     /// nothing.
     ///

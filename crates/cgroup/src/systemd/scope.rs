@@ -27,8 +27,11 @@ use crate::{CgroupError, Request};
 pub(crate) struct Scope {
     unit: Unit,
     rootless: bool,
-    /// None until systemd has started the unit.
+    /// None until it is known where systemd puts the unit.
     pub(crate) cgroups: Option<Cgroups>,
+    /// The place is known and the unit has still to be started.
+    #[serde(skip)]
+    pending: bool,
     #[serde(skip)]
     plan: Plan,
     #[serde(skip)]
@@ -73,7 +76,14 @@ impl Scope {
         let oom_group =
             request.resources.and_then(|r| r.unified().as_ref()?.get("memory.oom.group").cloned());
         let plan = Plan { mount: mount.to_owned(), unified, wanted, oom_group, ..Plan::default() };
-        let scope = Self { unit, rootless: request.rootless, cgroups: None, plan, bus: OnceLock::new() };
+        let scope = Self {
+            unit,
+            rootless: request.rootless,
+            cgroups: None,
+            pending: false,
+            plan,
+            bus: OnceLock::new(),
+        };
         if unified && !request.rootless {
             v2::place::check_reusable(&below(mount, &scope.unit.path()?))?;
         }
@@ -104,7 +114,8 @@ impl Scope {
 
     /// Starts the unit with process `pid` in it, or moves it into the one that was started.
     pub(crate) fn attach(&mut self, pid: i32) -> Result<(), CgroupError> {
-        if self.cgroups.is_some() {
+        self.locate()?;
+        if !self.pending {
             self.bus()?.attach(&self.unit.name, "/", pid)?;
             // systemd moves processes only in the hierarchies that it uses itself.
             return match &mut self.cgroups {
@@ -112,10 +123,13 @@ impl Scope {
                 _ => Ok(()),
             };
         }
-        let cgroups = self.locate()?;
-        let properties = self.start_properties(pid)?;
-        self.bus()?.start(&self.unit.name, &properties)?;
-        self.cgroups = Some(cgroups);
+        self.pending = false;
+        let started = self.start_properties(pid).and_then(|p| self.bus()?.start(&self.unit.name, &p));
+        if let Err(error) = started {
+            // What has that name is not ours to remove.
+            self.cgroups = None;
+            return Err(error);
+        }
         self.complete(pid).inspect_err(|_| {
             let _ = self.remove();
         })
@@ -130,8 +144,19 @@ impl Scope {
         self.bus()?.attach(&self.unit.name, &Path::new("/").join(inner).to_string_lossy(), pid)
     }
 
+    /// Finds out where systemd will put the unit, and says whether that is news: whoever keeps it
+    /// before [`attach`](Self::attach) can remove the unit even if this process ends in the middle.
+    pub(crate) fn locate(&mut self) -> Result<bool, CgroupError> {
+        if self.cgroups.is_some() {
+            return Ok(false);
+        }
+        self.cgroups = Some(self.place()?);
+        self.pending = true;
+        Ok(true)
+    }
+
     /// Where systemd will put the unit.
-    fn locate(&self) -> Result<Cgroups, CgroupError> {
+    fn place(&self) -> Result<Cgroups, CgroupError> {
         let path = self.unit.path()?;
         if self.plan.unified {
             let manager = if self.rootless { self.bus()?.control_group()? } else { PathBuf::new() };

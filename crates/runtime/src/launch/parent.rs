@@ -218,6 +218,10 @@ impl Launch {
             return Ok(());
         }
         if !inside {
+            // On record before it exists, as in `make_cgroup`.
+            if self.record.cgroup.locate()? {
+                self.slot.write(&self.record)?;
+            }
             self.record.cgroup.attach(pid)?;
         }
         let none = LinuxResources::default();
