@@ -128,9 +128,15 @@ impl Test {
         Cmd::new(self, program.as_ref())
     }
 
-    /// `rootling --root STATE ARGS...`
+    /// `rootling --root STATE ARGS...`, with [`Test::flags`] before ARGS.
     pub fn rootling<S: AsRef<OsStr>>(&self, args: &[S]) -> Cmd {
-        self.command(&self.binary).arg("--root").arg(self.state_root()).args(args)
+        self.command(&self.binary).arg("--root").arg(self.state_root()).args(&self.flags()).args(args)
+    }
+
+    /// Global options that every command gets: the words of `ROOTLING_TEST_FLAGS`.
+    pub fn flags(&self) -> Vec<String> {
+        let flags = std::env::var("ROOTLING_TEST_FLAGS").unwrap_or_default();
+        flags.split_whitespace().map(str::to_owned).collect()
     }
 
     /// `run` of the bundle in the foreground, to its end. The container's name is `c`.

@@ -31,8 +31,17 @@ fn directory(pid: &str, controller: &str) -> PathBuf {
     }
 }
 
+/// Whether systemd makes the cgroups.
+fn with_systemd(t: &Test) -> bool {
+    t.flags().iter().any(|flag| flag == "--systemd-cgroup")
+}
+
 /// Skips where the test's account has been given a cgroup of its own.
 fn has_writable_cgroup(t: &Test) -> bool {
+    if with_systemd(t) {
+        skip("systemd makes a cgroup for every container of the user");
+        return true;
+    }
     let output = t.command("sh").args(&["-c", "cat /proc/self/cgroup"]).output().ok();
     let writable = output.stdout.lines().any(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -109,12 +118,17 @@ fn named_cgroup_is_used(t: &Test) {
         return;
     }
     let mut bundle = t.bundle(&["sleep", "1000"]);
-    let name = format!("/{}/inner", t.marker());
-    bundle.set("/linux/cgroupsPath", name.as_str().into());
+    let marker = t.marker();
+    let (path, end) = if with_systemd(t) {
+        (format!("system.slice:{marker}:inner"), format!("system.slice/{marker}-inner.scope"))
+    } else {
+        (format!("/{marker}/inner"), format!("{marker}/inner"))
+    };
+    bundle.set("/linux/cgroupsPath", path.into());
     t.create(bundle.write(), "c").ok();
     let pid = t.state("c")["pid"].to_string();
     let cgroup = directory(&pid, "pids");
-    assert!(cgroup.ends_with(&name[1..]), "{}", cgroup.display());
+    assert!(cgroup.ends_with(&end), "{}", cgroup.display());
     t.delete_force("c").ok();
     assert!(!cgroup.exists());
     leaks::remove_cgroups(t.marker());
