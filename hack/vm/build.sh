@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Builds the image of the test VM: Debian with systemd, cgroup v2, an ordinary user, engines.
+# Quick and silent when it is there. Needs root. ROOTLING_VM_DIR says where it goes (see lib.sh).
+# shellcheck source=hack/vm/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=hack/vm/qemu.sh
+. "$vm_scripts/qemu.sh"
+
+suite=trixie
+disk_size=16G
+
+[[ ! -e $vm_image/complete ]] || exit 0
+((EUID == 0)) || vm_fail "no image in $vm_image yet; run: sudo ROOTLING_VM_DIR=$(printf %q "$vm_dir") $vm_scripts/build.sh"
+command -v apt-get >/dev/null || vm_fail 'the image is built with mmdebstrap and apt-get, which this machine has not'
+
+packages=(mmdebstrap debian-archive-keyring qemu-system-x86 openssh-client zstd e2fsprogs jq)
+missing=()
+for package in "${packages[@]}"; do dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package"); done
+if ((${#missing[@]})); then
+    echo "vm: installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -qq update
+    apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+mkdir -p "$vm_dir"
+exec 9>"$vm_dir/build.lock"
+flock 9
+[[ ! -e $vm_image/complete ]] || exit 0
+
+vm_find_qemu
+if ! vm_new_enough "$(vm_qemu_version "${vm_qemu[@]}")" && ! vm_kvm_works; then
+    echo "vm: unpacking a QEMU newer than $(vm_qemu_version "${vm_qemu[@]}")"
+    # Without one, start.sh emulates with one thread.
+    vm_unpack_qemu >/dev/null || echo "vm: there is none in this machine's backports; the installed one will be slower"
+fi
+
+# Ubuntu and others have other mirrors than Debian's.
+mirror_of() { vm_mirrors | awk -v name="$1" '$1 ~ name && /debian/ { print $2; exit }'; }
+mirror=$(mirror_of '^[a-z]+$') security=$(mirror_of '-security$')
+: "${mirror:=http://deb.debian.org/debian}" "${security:=http://deb.debian.org/debian-security}"
+
+echo "vm: building the image (Debian $suite) in $vm_image"
+start=$SECONDS
+work=$vm_image.new
+rm -rf "$work"
+mkdir -p "$work"
+trap 'rm -rf "$work"' EXIT
+ssh-keygen -q -t ed25519 -N '' -C rootling-vm -f "$work/key"
+cat >"$work/sources.list" <<S
+deb $mirror $suite main
+deb $mirror $suite-updates main
+deb $security $suite-security main
+S
+
+# The initial RAM disk has to find the disk, and no more.
+# shellcheck disable=SC2016 # $1 is the root directory, for mmdebstrap's shell to fill in
+initramfs='mkdir -p "$1/etc/initramfs-tools/conf.d"
+    printf "MODULES=list\nCOMPRESS=zstd\nFSTYPE=ext4\nRESUME=none\n" >"$1/etc/initramfs-tools/conf.d/vm.conf"
+    printf "virtio_pci\nvirtio_blk\next4\n" >"$1/etc/initramfs-tools/modules"'
+# shellcheck disable=SC2016
+customize=$(printf '%q "$1" %q' "$vm_scripts/customize.sh" "$work/key.pub")
+if ! timeout --foreground -k 60 40m mmdebstrap --mode=root --variant=minbase --include="$(sed 's/#.*//' "$vm_scripts/packages" | xargs | tr ' ' ',')" \
+    --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --essential-hook="$initramfs" \
+    --customize-hook="$customize" \
+    "$suite" "$work/root" "$work/sources.list" >"$work/log" 2>&1; then
+    tail -n 30 "$work/log" >&2
+    vm_fail 'mmdebstrap failed, see above'
+fi
+cp "$work"/root/boot/vmlinuz-* "$work/kernel"
+cp "$work"/root/boot/initrd.img-* "$work/initrd"
+chroot "$work/root" dpkg-query -W >"$work/versions"
+mke2fs -q -t ext4 -L root -E lazy_itable_init=1 -d "$work/root" "$work/disk" "$disk_size" >>"$work/log" 2>&1
+rm -rf "$work/root"
+
+# The one who calls sudo starts the machine.
+chown -R "${SUDO_UID:-0}:${SUDO_GID:-0}" "$work"
+((${SUDO_UID:-0} == 0)) || chown "$SUDO_UID:$SUDO_GID" "$vm_dir"
+touch "$work/complete"
+# Images that no script makes any more.
+rm -rf "$vm_dir"/image-????????????
+mv "$work" "$vm_image"
+echo "vm: image built in $((SECONDS - start)) s, $(du -h "$vm_image/disk" | cut -f 1)"

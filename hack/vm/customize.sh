@@ -1,0 +1,76 @@
+#!/bin/sh
+# Makes a Debian root directory the test VM's: customize.sh DIR PUBLIC-KEY-FILE.
+# mmdebstrap calls it when the packages are in.
+set -eu
+root=$1 key=$2
+put() { mkdir -p "$(dirname "$root$1")" && cat >"$root$1"; } # put FILE: from standard input
+
+echo vm | put /etc/hostname
+echo '127.0.0.1 localhost vm' | put /etc/hosts
+echo '/dev/vda / ext4 rw,noatime 0 0' | put /etc/fstab
+echo 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' | put /etc/environment
+: >"$root/etc/motd"
+# An identity, or every start would be a first boot.
+chroot "$root" systemd-machine-id-setup >/dev/null 2>&1
+
+# The ordinary user: subordinate ids, a user manager without a login, all controllers delegated.
+chroot "$root" useradd --uid 1000 --user-group --create-home --shell /bin/bash rootling
+echo 'rootling:100000:65536' | put /etc/subuid
+echo 'rootling:100000:65536' | put /etc/subgid
+: | put /var/lib/systemd/linger/rootling
+put /etc/systemd/system/user@.service.d/delegate.conf <<'F'
+[Service]
+Delegate=cpu cpuset io memory pids
+F
+echo 'rootling ALL=(ALL) NOPASSWD:ALL' | put /etc/sudoers.d/rootling
+chmod 440 "$root/etc/sudoers.d/rootling"
+
+# Logins by key only, for root too. `*` is no password, and unlike `!` no lock.
+chroot "$root" usermod -p '*' root
+chroot "$root" usermod -p '*' rootling
+for home in /root /home/rootling; do
+    put "$home/.ssh/authorized_keys" <"$key"
+    chmod -R go= "$root$home/.ssh"
+done
+chroot "$root" chown -R rootling: /home/rootling/.ssh
+put /etc/ssh/sshd_config.d/vm.conf <<'F'
+UseDNS no
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+MaxSessions 100
+F
+
+# The network of QEMU's user mode.
+put /etc/systemd/network/vm.network <<'F'
+[Match]
+Name=eth0
+[Network]
+Address=10.0.2.15/24
+Gateway=10.0.2.2
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+F
+rm -f "$root/etc/resolv.conf"
+echo 'nameserver 10.0.2.3' | put /etc/resolv.conf
+
+put /etc/systemd/journald.conf.d/vm.conf <<'F'
+[Journal]
+Storage=volatile
+RateLimitIntervalSec=0
+F
+printf 'overlay\nfuse\ntun\n' | put /etc/modules-load.d/vm.conf
+# Enough for many engines, and the log for everybody.
+printf 'fs.inotify.max_user_instances=1024\nkernel.dmesg_restrict=0\n' | put /etc/sysctl.d/vm.conf
+
+chroot "$root" systemctl --quiet enable systemd-networkd.service ssh.service
+# Engines are started by the tests that need them.
+chroot "$root" systemctl --quiet disable docker.service docker.socket containerd.service podman.service \
+    podman.socket podman-auto-update.timer podman-restart.service podman-clean-transient.service
+# Costs time at boot, or wakes up in the middle of a test. AppArmor is on in the kernel all the same:
+# what is masked would load profiles of desktop programs.
+for unit in apparmor.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
+    e2scrub_reap.service fstrim.timer systemd-networkd-wait-online.service systemd-timesyncd.service \
+    getty@tty1.service systemd-pstore.service nftables.service systemd-firstboot.service; do
+    ln -sf /dev/null "$root/etc/systemd/system/$unit"
+done
+rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin

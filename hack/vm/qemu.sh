@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# To be sourced after lib.sh: which QEMU, and whether KVM works with it.
+
+# Emulation with several threads is sound from 8.1 on: before, a processor could run code that
+# another one was changing, and Linux died of it now and then.
+vm_qemu_min=8.1
+
+vm_qemu_version() { "$@" --version 2>/dev/null | sed -nE '1s/.*version ([0-9]+\.[0-9]+).*/\1/p'; }
+vm_new_enough() { [[ -n $1 && $(printf '%s\n' "$vm_qemu_min" "$1" | sort -V | head -n 1) == "$vm_qemu_min" ]]; }
+
+# shellcheck disable=SC2154 # vm_dir is lib.sh's
+# Sets vm_qemu: the command with the options that it needs to find its firmware.
+vm_find_qemu() {
+    local own=$vm_dir/qemu/usr
+    vm_qemu=(qemu-system-x86_64)
+    if [[ -x $own/bin/qemu-system-x86_64 ]]; then
+        vm_qemu=("$own/bin/qemu-system-x86_64" -L "$own/share/qemu" -L "$own/share/seabios")
+    fi
+}
+
+# Boots a sector that ends QEMU by itself. /dev/kvm can be there and even be opened where no guest
+# gets to run, as in some virtual machines.
+vm_kvm_works() {
+    [[ -w /dev/kvm ]] || return 1
+    local sector status=0
+    sector=$(mktemp)
+    # mov al, 16; out 0xf4, al. QEMU's exit code is then 16 * 2 + 1.
+    printf '\xb0\x10\xe6\xf4' >"$sector"
+    truncate -s 510 "$sector"
+    printf '\x55\xaa' >>"$sector"
+    timeout -k 1 5 "${vm_qemu[@]}" -accel kvm -nodefaults -no-user-config -display none -m 16 \
+        -device isa-debug-exit,iobase=0xf4,iosize=4 -drive "file=$sector,format=raw,if=floppy" \
+        >/dev/null 2>&1 || status=$?
+    rm -f "$sector"
+    ((status == 33))
+}
+
+# Sets vm_accel: kvm or tcg.
+vm_find_accel() {
+    vm_accel=${ROOTLING_VM_ACCEL:-}
+    [[ -n $vm_accel ]] || if vm_kvm_works; then vm_accel=kvm; else vm_accel=tcg; fi
+}
+
+# Unpacks a newer QEMU beside the images, without installing it, where Debian's backports have one.
+# Its libraries are those of the installed one.
+vm_unpack_qemu() (
+    local work=$vm_dir/qemu.new mirror codename options
+    codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+    mirror=$(vm_mirrors | awk -v name="$codename" '$1 == name { print $2; exit }')
+    rm -rf "$work"
+    mkdir -p "$work"/{lists/partial,cache/archives/partial,root}
+    for suite in "$codename" "$codename-backports"; do
+        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
+    done >"$work/sources.list"
+    options=(-qq -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work/cache" -o Dir::Etc::sourceparts=/dev/null
+        -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::preferencesparts=/dev/null -o APT::Sandbox::User=root)
+    apt-get "${options[@]}" update || exit
+    cd "$work/cache" || exit
+    apt-get "${options[@]}" -t "$codename-backports" download qemu-system-x86 qemu-system-common qemu-system-data seabios || exit
+    for package in *.deb; do dpkg-deb -x "$package" "$work/root" || exit; done
+    vm_new_enough "$(vm_qemu_version "$work/root/usr/bin/qemu-system-x86_64")" || exit
+    rm -rf "$vm_dir/qemu"
+    mv "$work/root" "$vm_dir/qemu"
+    rm -rf "$work"
+)

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Ends the test VM; what it has on its disk is lost. Succeeds where none runs.
+# shellcheck source=hack/vm/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+vm_hang_up
+if vm_running; then
+    pid=$(<"$vm_run/pid")
+    kill "$pid"
+    for _ in {1..50}; do
+        vm_running || break
+        sleep 0.1
+    done
+    ! vm_running || kill -KILL "$pid"
+    echo "vm: process $pid ended"
+fi
+rm -f "$vm_run"/{pid,port,monitor.in,monitor.out}

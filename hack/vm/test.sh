@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Runs the integration tests in a VM with cgroup v2 and systemd: test.sh [RUN...]
+# The runs, all where none is named:
+#   user-systemd     an ordinary user in a login session, with --systemd-cgroup
+#   user-delegated   an ordinary user in a scope whose cgroup is delegated to him
+#   root             root, cgroups by path
+#   root-systemd     root, with --systemd-cgroup
+# ROOTLING_VM_TESTS='cgroup*' selects test files, ROOTLING_VM_MINUTES (50) bounds all of it but the
+# building of image and programs. The logs come to target/vm.
+# shellcheck source=hack/vm/lib.sh
+. "$(dirname "$0")/lib.sh"
+cd "$vm_scripts/../.."
+
+runs=("$@")
+(($#)) || runs=(user-systemd user-delegated root root-systemd)
+minutes=${ROOTLING_VM_MINUTES:-50}
+target=${CARGO_TARGET_DIR:-$PWD/target}
+binary=$(realpath "${ROOTLING_BIN:-$(hack/binary.sh)}")
+# A machine of our own, whoever else runs one.
+export ROOTLING_VM_NAME=${ROOTLING_VM_NAME:-test-$$}
+
+# step COMMAND...: runs it in the background, in a process group of its own, and waits: a signal to
+# this script is acted upon at once, and reaches all of the step.
+set -m
+job=''
+step() {
+    local status=0
+    "$@" </dev/null &
+    job=$!
+    wait "$job" || status=$?
+    job=''
+    return "$status"
+}
+
+stage=$(mktemp -d)
+# shellcheck disable=SC2317 # called by the trap
+cleanup() {
+    [[ -z $job ]] || kill -- "-$job" 2>/dev/null || true
+    rm -rf "$stage"
+    hack/vm/stop.sh || true
+    rm -rf "$vm_dir/run/$ROOTLING_VM_NAME"
+}
+trap cleanup EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+step hack/vm/build.sh
+echo 'vm: building the test programs'
+programs=$(cargo test --locked --no-run --tests -p rootling-tests --message-format json |
+    jq -r 'select(.executable and .profile.test and (.target.kind | index("test"))) | .target.name + " " + .executable')
+# Static programs: they run in the VM as they are. Without debugging information they are a tenth.
+mkdir "$stage/tests"
+while read -r name program; do strip --strip-debug -o "$stage/tests/$name" "$program"; done <<<"$programs"
+install -m 0755 "$binary" "$stage/rootling"
+cp -r hack "$stage/hack"
+chmod -R go+rX "$stage"
+
+start=$SECONDS
+step hack/vm/start.sh
+step timeout 300 hack/vm/put.sh root /opt/rootling "$stage"/*
+
+rm -rf "$target/vm"
+failed=0
+for run in "${runs[@]}"; do
+    left=$((start + minutes * 60 - SECONDS))
+    suite=(/opt/rootling/hack/vm/suite.sh --only "${ROOTLING_VM_TESTS:-*}" --seconds "$left")
+    user=rootling
+    case $run in
+    user-systemd) suite=(env ROOTLING_TEST_FLAGS=--systemd-cgroup "${suite[@]}" --without ::root) ;;
+    user-delegated) suite=(systemd-run --user --scope --quiet -p Delegate=yes "${suite[@]}" --without ::root --leaf) ;;
+    root) user=root suite+=(--without ::user) ;;
+    root-systemd) user=root suite=(env ROOTLING_TEST_FLAGS=--systemd-cgroup "${suite[@]}" --without ::user) ;;
+    *) vm_fail "no run is called $run; there are user-systemd, user-delegated, root and root-systemd" ;;
+    esac
+    printf '\n== in the VM: %s\n' "$run"
+    results=/tmp/results-$run
+    ok=true
+    # As much time as the suite has, and some to say what it did not come to.
+    step timeout -k 10 "$((left > 0 ? left + 60 : 60))" \
+        hack/vm/run.sh "$user" "$(printf '%q ' "${suite[@]}" /opt/rootling "$results")" || ok=false
+    step timeout 120 hack/vm/get.sh "$user" "$results" "$target/vm/$run" || ok=false
+    $ok && continue
+    failed=1
+    # A run that could not say itself that it failed.
+    if ! awk -F '\t' '$3 { found = 1 } END { exit !found }' "$target/vm/$run/summary" 2>/dev/null; then
+        echo "  $run did not come to its end"
+        mkdir -p "$target/vm/$run"
+        printf '%s\t0\t1\t0\n' "$run" >>"$target/vm/$run/summary"
+    fi
+done
+
+summaries=("$target"/vm/*/summary)
+printf '\nTime in the VM: %d s. Logs: %s\n' "$((SECONDS - start))" "$target/vm"
+awk -F '\t' '{ passed += $2; failed += $3; skipped += $4 }
+    END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "${summaries[@]}"
+exit "$failed"
