@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test stress bench lint install clean
+.PHONY: help deps build demo test test-vm stress bench lint install clean
 
 PREFIX ?= /usr/local
 # rustup's default place, for shells that were opened before it was installed.
@@ -15,7 +15,7 @@ LIBSECCOMP := export LIBSECCOMP_LIB_PATH="$$(pkg-config --variable=libdir libsec
 	[[ -n $$LIBSECCOMP_LIB_PATH ]] || unset LIBSECCOMP_LIB_PATH;
 
 help: ## Show this help
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 deps: ## Install what is missing of the packages to build and test with
 	@hack/deps.sh
@@ -29,6 +29,9 @@ demo: build ## Run containers as an ordinary user, and show what happens
 
 test: build ## Run the unit tests, and real containers as an ordinary user (and as root, if you are)
 	@$(LIBSECCOMP) hack/test.sh
+
+test-vm: build ## Run real containers in a virtual machine with cgroup v2 and systemd
+	@$(LIBSECCOMP) hack/vm/test.sh
 
 stress: build ## Run 3000 containers one by one, 2000 at 64 a time, and 10000 execs at 200 a time
 	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 hack/test.sh stress
