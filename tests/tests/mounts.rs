@@ -25,6 +25,7 @@ both!(
     destination_may_be_the_hosts_path_through_the_root,
     destination_may_be_relative_with_a_warning,
     mounts_are_made_in_their_order,
+    hundreds_of_binds_are_made_in_their_order,
     source_that_is_a_link_is_followed,
     source_may_be_relative_to_the_bundle,
     missing_source_is_an_error,
@@ -280,14 +281,44 @@ fn mounts_are_made_in_their_order(t: &Test) {
     bundle.mount("/second", "bind", &inside, &["bind"]);
     bundle.mount("/covered/below", "tmpfs", "below", &[]).mount("/covered", "tmpfs", "above", &[]);
     bundle.mount("/twice", "tmpfs", "one", &[]).mount("/twice", "tmpfs", "two", &[]);
+    let host = file(t, "host", "of the host\n");
+    let bound = bundle.rootfs("third").to_string_lossy().into_owned();
+    bundle.mount("/third", "bind", &host, &["bind"]).mount("/fourth", "bind", &bound, &["bind"]);
     let mounts = t.mounts_of(&mut bundle);
     assert_eq!(mounts.at("/second").source, "on-first");
+    assert_eq!(
+        mounts.at("/fourth").root,
+        mounts.at("/third").root,
+        "what is bound, and not the empty file below it"
+    );
     assert_eq!(mounts.at("/twice").source, "two");
     assert_eq!(mounts.count("/twice"), 2);
     assert_eq!(mounts.points_below("/covered"), ["/covered/below", "/covered"]);
     let points = mounts.points_below("/");
     let place = |point: &str| points.iter().position(|p| *p == point).expect("a mount");
     assert!(place("/first") < place("/first/made") && place("/first/made") < place("/second"));
+}
+
+/// More than get a descriptor each while libcontainer works, some on others, some in what others brought.
+fn hundreds_of_binds_are_made_in_their_order(t: &Test) {
+    let tree = t.path("tree");
+    for number in 0..300 {
+        fs::create_dir_all(tree.join(format!("place/{number}"))).expect("make a directory");
+    }
+    let word = file(t, "word", "word\n");
+    let mut bundle =
+        t.shell("cat /m/place/299/file /m/place/0/file; grep -c ' /m/' /proc/self/mountinfo; cat /late");
+    bundle.mount("/m", "bind", &at(t, "tree"), &["rbind"]);
+    for number in 0..300 {
+        bundle.mount(&format!("/m/place/{number}"), "tmpfs", "tmpfs", &["size=64k"]);
+        bundle.mount(&format!("/m/place/{number}/file"), "bind", &word, &["bind", "ro"]);
+    }
+    for _ in 0..290 {
+        bundle.mount("/late", "bind", &word, &["bind", "ro"]);
+    }
+    let last = file(t, "last", "last\n");
+    bundle.mount("/late", "bind", &last, &["bind", "ro"]);
+    assert_eq!(t.run(bundle.write()).ok().stdout, "word\nword\n600\nlast\n");
 }
 
 fn source_that_is_a_link_is_followed(t: &Test) {

@@ -23,6 +23,7 @@ use super::capture;
 use super::context::ChildContext;
 use super::devices::DeviceSource;
 use super::source::Sources;
+use super::waiting::Waiting;
 use super::{devices, finish, hook_runner, mounts};
 use crate::error::{Context, Error, Result};
 use crate::launch::reset_signals;
@@ -58,13 +59,14 @@ fn become_container(context: &Rc<ChildContext>, channel: &Rc<Channel>) -> Result
     finish_namespaces(plan)?;
     set_names(plan, channel)?;
     let devices = devices::open_sources(&plan.lowered.devices, plan.lowered.dev)?;
-    mounts::make(plan, &sources)?;
+    let waiting = mounts::make(plan, &sources)?;
     let bare = if plan.no_pivot { Some(bare::find()?) } else { None };
     leave_procfs_to_runtime(channel)?;
     let finalizer = Finalizer {
         context: Rc::clone(context),
         channel: Rc::clone(channel),
         devices: Rc::new(devices),
+        waiting: Rc::new(waiting),
         pid,
         bare: Rc::new(bare),
         runner: hook_runner::start(plan, channel, pid)?,
@@ -244,6 +246,7 @@ struct Finalizer {
     context: Rc<ChildContext>,
     channel: Rc<Channel>,
     devices: Rc<Vec<DeviceSource>>,
+    waiting: Rc<Waiting>,
     pid: i32,
     /// With `--no-pivot`: what is to be covered, see [`bare`].
     bare: Rc<Option<Bare>>,
@@ -259,7 +262,8 @@ impl Executor for Finalizer {
             self.channel.send_failure(error);
             sys::exec::exit_now(1);
         }
-        let error = match finish::run(&self.context, &self.channel, &self.devices, self.pid) {
+        let (devices, waiting) = (&self.devices, &self.waiting);
+        let error = match finish::run(&self.context, &self.channel, devices, waiting, self.pid) {
             Ok(never) => match never {},
             Err(error) => error,
         };

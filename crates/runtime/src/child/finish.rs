@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use super::console::{self, DevConsole};
 use super::context::ChildContext;
 use super::devices::{self, DeviceSource};
+use super::waiting::Waiting;
 use super::{mounts, paths, process, program};
 use crate::error::{Context, Error, Result};
 use crate::hooks;
@@ -25,6 +26,7 @@ pub(super) fn run(
     context: &ChildContext,
     channel: &Channel,
     devices: &[DeviceSource],
+    waiting: &Waiting,
     pid: i32,
 ) -> Result<Infallible> {
     let plan = &context.plan;
@@ -32,6 +34,7 @@ pub(super) fn run(
     sys::memory::release_code();
     // First of all: whatever goes wrong from here on, no descriptor of the host's gets into the program.
     sys::fds::close_on_exec_from(3).context(|| "close_range")?;
+    waiting.attach(&plan.lowered.mounts)?;
     if finish.loopback {
         sys::net::loopback_up().context(|| "bring the loopback interface up")?;
     }

@@ -19,6 +19,7 @@ pub(crate) mod process;
 pub(crate) mod program;
 mod resolve;
 mod source;
+mod waiting;
 
 pub(crate) use begin::run;
 pub(crate) use context::ChildContext;

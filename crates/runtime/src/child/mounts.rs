@@ -17,6 +17,7 @@ use rootling_config::mounts::{Bind, MountOptions};
 use super::begin::relative;
 use super::paths::open_root;
 use super::source::{Sources, open_source};
+use super::waiting::{self, Waiting};
 use super::{bind_flags, hints, resolve};
 use crate::copy::copy_tree;
 use crate::error::{Context, Error, Result};
@@ -25,8 +26,9 @@ use crate::plan::Plan;
 use crate::sys;
 use crate::sys::mount::{MountAttr, attach, clone_tree, new_filesystem, open_in_root, set_attr};
 
-/// Binds the root file system onto itself and makes all mounts of the plan on it.
-pub(super) fn make(plan: &Plan, sources: &Sources<'_>) -> Result<()> {
+/// Binds the root file system onto itself and makes the mounts of the plan on it, but for those that
+/// can wait for the end of libcontainer's init.
+pub(super) fn make(plan: &Plan, sources: &Sources<'_>) -> Result<Waiting> {
     let flags = MsFlags::MS_REC | MsFlags::from_bits_retain(plan.lowered.base_propagation);
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context(|| "change the propagation of /")?;
     if plan.lowered.base_propagation == libc::MS_SHARED {
@@ -37,9 +39,16 @@ pub(super) fn make(plan: &Plan, sources: &Sources<'_>) -> Result<()> {
     }
     let root = bind_root(&plan.rootfs)?;
     let label = plan.lowered.mount_label.as_deref();
+    let first_waiting = waiting::first(plan);
+    let mut waiting = Waiting::default();
     for (index, plan) in plan.lowered.mounts.iter().enumerate() {
         let source = || sources.tree(index, plan);
-        make_one(&root, plan, label, &source).map_err(|e| e.wrap(describe(plan)))?;
+        let made = if index < first_waiting {
+            make_one(&root, plan, label, &source)
+        } else {
+            source().and_then(|tree| prepare_bind(plan, &tree).map(|()| waiting.push(index, tree)))
+        };
+        made.map_err(|e| e.wrap(describe(plan)))?;
     }
     if !matches!(plan.lowered.dev, Dev::Fresh { .. }) {
         // libcontainer makes devices and links in any case, and fails where there are some: it gets a
@@ -48,7 +57,7 @@ pub(super) fn make(plan: &Plan, sources: &Sources<'_>) -> Result<()> {
         let scratch = new_filesystem("tmpfs", "tmpfs", &["mode=755".to_owned()], attr::NOSUID);
         scratch.and_then(|m| attach(m.as_fd(), target.as_fd())).context(|| "mount tmpfs on /dev")?;
     }
-    Ok(())
+    Ok(waiting)
 }
 
 fn bind_root(rootfs: &Path) -> Result<OwnedFd> {
@@ -62,7 +71,7 @@ fn bind_root(rootfs: &Path) -> Result<OwnedFd> {
     open().context(what)
 }
 
-fn describe(plan: &MountPlan) -> String {
+pub(super) fn describe(plan: &MountPlan) -> String {
     let destination = plan.destination.display();
     match &plan.kind {
         MountKind::Bind(source) => format!("mount {} on {destination}", source.display()),
@@ -129,10 +138,14 @@ fn recursive_attr(options: &MountOptions) -> Option<MountAttr> {
 }
 
 fn bind(root: &OwnedFd, plan: &MountPlan, copy: &OwnedFd) -> Result<()> {
-    let what = || "stat of the source".to_owned();
-    let is_dir = fstat(copy.as_raw_fd()).context(what)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    prepare_bind(plan, copy)?;
+    attach_bind(root, plan, copy)
+}
+
+/// Gives the copy of the source the attributes of the mount.
+fn prepare_bind(plan: &MountPlan, copy: &OwnedFd) -> Result<()> {
     if plan.destination == Path::new("/proc")
-        && fstatfs(copy).context(what)?.filesystem_type() != PROC_SUPER_MAGIC
+        && fstatfs(copy).context(stat_of_source)?.filesystem_type() != PROC_SUPER_MAGIC
     {
         return Err(Error::invalid(
             "/proc has to be a proc file system; bind the host's, or mount a new one",
@@ -142,6 +155,16 @@ fn bind(root: &OwnedFd, plan: &MountPlan, copy: &OwnedFd) -> Result<()> {
     if let Some(attr) = recursive_attr(&plan.options) {
         set_attr(copy.as_fd(), true, &attr).map_err(|e| hints::attributes(e, attr))?;
     }
+    Ok(())
+}
+
+fn stat_of_source() -> String {
+    "stat of the source".to_owned()
+}
+
+/// Puts what is prepared to its place.
+pub(super) fn attach_bind(root: &OwnedFd, plan: &MountPlan, copy: &OwnedFd) -> Result<()> {
+    let is_dir = fstat(copy.as_raw_fd()).context(stat_of_source)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
     let target = if is_dir { target(root, plan)? } else { resolve::file(root, &plan.destination)? };
     attach(copy.as_fd(), target.as_fd()).map_err(|errno| hints::attach(errno, is_dir, &target))
 }

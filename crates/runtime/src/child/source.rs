@@ -17,7 +17,7 @@ use crate::lower::{MountKind, MountPlan};
 use crate::plan::Plan;
 use crate::report::{Channel, FromChild, ToChild};
 use crate::sys;
-use crate::sys::mount::clone_tree;
+use crate::sys::mount::{clone_tree, clone_tree_at};
 
 /// Where the sources of this container come from.
 pub(super) struct Sources<'a> {
@@ -44,11 +44,15 @@ impl<'a> Sources<'a> {
         if privileged && mount.idmap.is_some() {
             return self.ask(index);
         }
-        let tree = match open_reference(mount) {
-            Ok(fd) => copy(&fd, mount)?,
-            Err(Errno::EACCES) if self.early.contains_key(&index) => copy(&self.early[&index], mount)?,
-            Err(Errno::EACCES) if privileged => return self.ask(index),
-            Err(errno) => return Err(refused(errno, mount)),
+        let tree = if let Some(tree) = copy_at_once(mount) {
+            tree
+        } else {
+            match open_reference(mount) {
+                Ok(fd) => copy(&fd, mount)?,
+                Err(Errno::EACCES) if self.early.contains_key(&index) => copy(&self.early[&index], mount)?,
+                Err(Errno::EACCES) if privileged => return self.ask(index),
+                Err(errno) => return Err(refused(errno, mount)),
+            }
         };
         if let Some(map) = &mount.idmap {
             let map = match &self.plan.maps {
@@ -106,6 +110,12 @@ fn open_reference(mount: &MountPlan) -> Result<OwnedFd, Errno> {
     let source = source_of(mount).ok_or(Errno::EINVAL)?;
     let nofollow = if mount.options.src_nofollow { OFlag::O_NOFOLLOW } else { OFlag::empty() };
     open(source, OFlag::O_PATH | OFlag::O_CLOEXEC | nofollow, Mode::empty()).map(sys::fds::adopt)
+}
+
+/// In one step, as nearly always succeeds; what fails goes the longer way, which knows why.
+fn copy_at_once(mount: &MountPlan) -> Option<OwnedFd> {
+    let recursive = mount.options.bind == Some(Bind::Recursive);
+    clone_tree_at(source_of(mount)?, recursive, !mount.options.src_nofollow).ok()
 }
 
 fn copy(from: &OwnedFd, mount: &MountPlan) -> Result<OwnedFd> {

@@ -1,7 +1,7 @@
 //! The mount interface on descriptors: open_tree(2), mount_setattr(2), fsopen(2), move_mount(2).
 
-use std::ffi::CString;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -23,12 +23,22 @@ fn c_path(path: &Path) -> Result<CString, Errno> {
 
 /// A detached copy of the mount (with `recursive`: of the tree) at an open file.
 pub(crate) fn clone_tree(fd: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd, Errno> {
-    let mut flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32;
+    open_tree(fd.as_raw_fd(), c"", recursive, libc::AT_EMPTY_PATH)
+}
+
+/// The same at a path, without an automount on it being triggered.
+pub(crate) fn clone_tree_at(path: &Path, recursive: bool, follow: bool) -> Result<OwnedFd, Errno> {
+    let nofollow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    open_tree(libc::AT_FDCWD, &c_path(path)?, recursive, libc::AT_NO_AUTOMOUNT | nofollow)
+}
+
+fn open_tree(dir: RawFd, path: &CStr, recursive: bool, at: i32) -> Result<OwnedFd, Errno> {
+    let mut flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | at as u32;
     if recursive {
         flags |= libc::AT_RECURSIVE as u32;
     }
-    // SAFETY: the path is a constant C string; the descriptor is borrowed for the call.
-    let ret = unsafe { libc::syscall(libc::SYS_open_tree, fd.as_raw_fd(), c"".as_ptr(), flags) };
+    // SAFETY: the path is a C string that outlives the call.
+    let ret = unsafe { libc::syscall(libc::SYS_open_tree, dir, path.as_ptr(), flags) };
     own(ret)
 }
 
