@@ -493,6 +493,14 @@ impl Cgroup {
     }
 }
 
+/// The caller's own cgroup in each hierarchy of version 1 that is mounted, by controller.
+pub fn own_v1_paths() -> Result<BTreeMap<String, String>, CgroupError> {
+    let own = Own::read().map_err(|source| CgroupError::Read { path: "/proc/self/cgroup".into(), source })?;
+    let paths = v1::hierarchy::locate(Path::new(MOUNT), &own, Path::new(""));
+    let named = paths.into_iter().filter(|(name, _)| name != v1::hierarchy::HYBRID);
+    Ok(named.map(|(name, path)| (name, path.to_string_lossy().into_owned())).collect())
+}
+
 fn gone() -> std::io::Error {
     std::io::Error::from_raw_os_error(nix::libc::ENOENT)
 }

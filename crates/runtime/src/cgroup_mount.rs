@@ -52,7 +52,13 @@ pub(crate) fn owner(plan: &Plan) -> Option<u32> {
 fn legacy(cgroup: &Cgroup) -> MountKind {
     let mut hierarchies: Vec<(String, PathBuf)> = Vec::new();
     let mut links = Vec::new();
-    for (controller, path) in cgroup.paths().into_iter().filter(|(name, _)| !name.is_empty()) {
+    let mut paths = cgroup.paths();
+    if paths.is_empty() {
+        // Without a cgroup of its own the container stays in the caller's; where that is unknown the
+        // mount is there all the same, empty, and covers the host's.
+        paths = rootling_cgroup::own_v1_paths().unwrap_or_default();
+    }
+    for (controller, path) in paths.into_iter().filter(|(name, _)| !name.is_empty()) {
         let controller = controller.trim_start_matches("name=").to_owned();
         let path = PathBuf::from(path);
         let Some(name) = hierarchy_of(&path) else { continue };

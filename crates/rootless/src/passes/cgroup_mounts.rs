@@ -1,5 +1,7 @@
 //! A cgroup file system can be mounted where there is one hierarchy, version 2, and the container
 //! has a cgroup namespace of its own. `cgroup_namespaces`(7)
+//!
+//! Of version 1 the own cgroup in each hierarchy is bound, which is always possible.
 
 use std::path::Path;
 
@@ -13,16 +15,15 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     if !mounts(pass.spec).iter().any(is_cgroup) {
         return Ok(());
     }
-    let version_2 = pass.host.cgroup_mode() == CgroupMode::V2;
     let own_namespace = namespace(pass.spec, LinuxNamespaceType::Cgroup) != Namespace::Shared;
-    // Below a bound /sys the mount is never missed: refused, it is replaced by a bind of the same.
-    if version_2 && (own_namespace || has_bound_sys(pass.spec)) {
-        return Ok(());
-    }
-    let why = if version_2 {
-        "it takes a cgroup namespace of the container's own: add one to linux.namespaces to have it"
-    } else {
-        "an ordinary user can mount cgroups only where there is nothing but version 2"
+    let why = match pass.host.cgroup_mode() {
+        CgroupMode::V1 | CgroupMode::Hybrid => return Ok(()),
+        // Below a bound /sys the mount is never missed: refused, it is replaced by a bind of the same.
+        CgroupMode::V2 if own_namespace || has_bound_sys(pass.spec) => return Ok(()),
+        CgroupMode::V2 => {
+            "it takes a cgroup namespace of the container's own: add one to linux.namespaces to have it"
+        }
+        CgroupMode::None => "this host has no cgroups mounted on /sys/fs/cgroup",
     };
     let mut gone = Vec::new();
     if let Some(all) = pass.spec.mounts_mut() {

@@ -179,8 +179,9 @@ fn cgroup_mounts_stay_only_where_they_work() {
         ("v2, own namespace, sysfs", CGROUP2, mounted(), true),
         ("v2, no namespace, bound /sys", CGROUP2, without_namespace(bound()), true),
         ("v2, no namespace, sysfs", CGROUP2, without_namespace(mounted()), false),
-        ("v1, own namespace, bound /sys", TMPFS, bound(), false),
-        ("v1, own namespace, sysfs", TMPFS, mounted(), false),
+        ("v1, own namespace, bound /sys", TMPFS, bound(), true),
+        ("v1, own namespace, sysfs", TMPFS, mounted(), true),
+        ("none mounted, bound /sys", 0, bound(), false),
     ] {
         let outcome = adapted(spec, alice().fs("/sys/fs/cgroup", magic));
         assert_eq!(outcome.destinations().contains(&"/sys/fs/cgroup"), kept, "{name}");
