@@ -13,6 +13,7 @@ mod exec;
 mod foreground;
 mod hooks;
 mod idmap;
+mod labels;
 mod launch;
 mod lifecycle;
 mod lower;

@@ -123,7 +123,7 @@ pub(crate) fn lower(
 }
 
 /// selinux(8): its file system is mounted only where it is on.
-pub(crate) fn selinux_is_on() -> bool {
+fn selinux_is_on() -> bool {
     Path::new("/sys/fs/selinux/enforce").exists()
 }
 

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attributes::{Attributes, Surroundings};
 use crate::error::{Error, Result, chain};
+use crate::labels;
 use crate::lower::{self, Lowered};
 use crate::stored::{StoredFilter, StoredProcess};
 
@@ -118,6 +119,9 @@ impl Plan {
     ) -> Result<Self> {
         let namespaces = namespaces::set(&spec).map_err(|e| Error::invalid(chain(&e)))?;
         let rootfs = rootfs(&spec, &options.bundle)?;
+        if let Some(process) = spec.process() {
+            labels::check(process, host)?;
+        }
         let maps = maps(&spec, &namespaces, host)?;
         let (seccomp, listener) = seccomp_program(&mut spec, options, warn)?;
         let hooks = spec.hooks_mut().take();

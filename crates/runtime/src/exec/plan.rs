@@ -5,12 +5,13 @@ use rootling_config::process::affinity;
 use rootling_config::process::memory_policy::{self, MemoryPolicy};
 use rootling_config::process::scheduling::{self, SchedAttr};
 use rootling_config::{seccomp, validate};
+use rootling_rootless::host::Host;
 
 use super::request::{self, ExecOptions};
 use crate::attributes::{Attributes, Surroundings};
 use crate::error::{Error, Result, chain};
+use crate::labels;
 use crate::lifecycle::Warn;
-use crate::lower::selinux_is_on;
 use crate::plan::{Listener, keyring_name};
 use crate::stored::StoredProcess;
 
@@ -60,11 +61,7 @@ impl ExecPlan {
             preserve_fds: options.preserve_fds,
         };
         let attributes = Attributes::new(&process, surroundings, warn)?;
-        if attributes.selinux_label.is_some() && !selinux_is_on() {
-            return Err(Error::invalid(
-                "process.selinuxLabel: a label is given, and SELinux is not on here; leave it out",
-            ));
-        }
+        labels::check(&process, &Host::probe())?;
         let invalid = |e: &dyn std::error::Error| Error::invalid(chain(e));
         Ok(Self {
             attributes,
