@@ -22,6 +22,7 @@ mod plan;
 mod process;
 mod rdt;
 mod report;
+mod scheduling;
 mod self_exe;
 mod state;
 mod store;

@@ -285,6 +285,7 @@ fn finish(
     let masked_paths = linux.masked_paths_mut().take().unwrap_or_default();
     let root_propagation = lower::propagation(linux.rootfs_propagation().as_deref())?;
     let personality = personality(linux)?;
+    let memory_policy = linux.memory_policy().clone();
     let process = spec.process().as_ref().ok_or_else(|| Error::invalid("process: missing"))?;
     let mut env = Vec::new();
     if listen_fds() > 0 {
@@ -296,6 +297,7 @@ fn finish(
         keep_groups,
         seccomp,
         personality,
+        memory_policy,
         keyring: (!options.no_new_keyring).then(|| keyring_name(&options.id)),
         preserve_fds: options.preserve_fds + listen_fds(),
     };

@@ -21,5 +21,6 @@ mod resolve;
 mod source;
 
 pub(crate) use begin::run;
+pub(crate) use capture::errors_of;
 pub(crate) use context::ChildContext;
 pub(crate) use source::open_source;
