@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 
 use nix::unistd::{getegid, geteuid};
 
+use crate::Ids;
+
 /// The two callers that rootling serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -69,6 +71,23 @@ impl Account {
             home: PathBuf::from(fields[5]),
             runtime_dir: of_session.is_dir().then_some(of_session),
         }
+    }
+}
+
+impl Account {
+    /// The caller's own ids, then the first range of /etc/subuid and /etc/subgid; `None` where there is none.
+    pub fn ranges(&self) -> Option<Ids> {
+        let ((uid, uids), (gid, gids)) = (self.subordinate("/etc/subuid")?, self.subordinate("/etc/subgid")?);
+        Some(Ids::Ranges { uid, gid, count: uids.min(gids) })
+    }
+
+    /// The first range in subuid(5) or subgid(5), as start and count.
+    fn subordinate(&self, file: &str) -> Option<(u32, u32)> {
+        fs::read_to_string(file).ok()?.lines().find_map(|line| {
+            let fields: Vec<_> = line.split(':').collect();
+            let ours = fields.len() == 3 && (fields[0] == self.name || fields[0] == self.uid.to_string());
+            if ours { Some((fields[1].parse().ok()?, fields[2].parse().ok()?)) } else { None }
+        })
     }
 }
 

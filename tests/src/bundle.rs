@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::{Account, Test, Who};
+use crate::{Account, Test, Who, skip};
 
 /// Which ids a container's user namespace maps.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +134,22 @@ impl Bundle {
         };
         self.set("/linux/namespaces/-", json!({"type": "user"}));
         self.set("/linux/uidMappings", uids).set("/linux/gidMappings", gids)
+    }
+
+    /// Lets the process be any of several ids: for an ordinary user those of its ranges, for root those of the
+    /// host. False, with the reason said, where the user has no range.
+    #[must_use]
+    pub fn many_ids(&mut self) -> bool {
+        if self.account.uid == 0 {
+            return true;
+        }
+        let ranges = self.account.ranges();
+        if let Some(ranges) = ranges {
+            self.ids(ranges);
+        } else {
+            skip("the user has no range in /etc/subuid and /etc/subgid");
+        }
+        ranges.is_some()
     }
 
     /// Leaves out a namespace.

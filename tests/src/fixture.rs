@@ -123,6 +123,11 @@ impl Test {
         self.bundle(&["sh", "-c", script])
     }
 
+    /// Puts the program of `src/bin/probe.rs` into a bundle, as `/bin/probe`.
+    pub fn with_probe(&self, bundle: &Bundle) {
+        bundle.own(&install(&probe(), &bundle.rootfs("bin/probe"), self.account.uid));
+    }
+
     /// A command of the account, not necessarily rootling.
     pub fn command<S: AsRef<OsStr>>(&self, program: S) -> Cmd {
         Cmd::new(self, program.as_ref())
@@ -227,6 +232,12 @@ fn reachable_binary(dir: &Path, who: Who) -> PathBuf {
         return built;
     }
     install(&built, &dir.join("rootling"), 0)
+}
+
+/// Where cargo built it: `<target>/<host>/<profile>/probe`, two levels above this test.
+fn probe() -> PathBuf {
+    let test = std::env::current_exe().expect("path of this test");
+    test.ancestors().nth(2).expect("a test lies two levels below the profile").join("probe")
 }
 
 /// Copies a program, by another program: a descriptor of ours that is open for writing could get

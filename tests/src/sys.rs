@@ -39,3 +39,43 @@ pub fn run_with_peak(command: &mut Command) -> Result<(i32, i64)> {
     let waited = unsafe { libc::wait4(child.id() as libc::pid_t, &raw mut status, 0, &raw mut usage) };
     if waited < 0 { Err(Error::last_os_error()) } else { Ok((status, usage.ru_maxrss)) }
 }
+
+/// Makes any system call. The arguments are numbers; none of those that tests give is an address.
+pub fn system_call(number: i64, arguments: [i64; 6]) -> Result<i64> {
+    let a = arguments;
+    // SAFETY: the probe makes calls that read and write no memory, with addresses that are null at most.
+    let result = unsafe { libc::syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]) };
+    if result == -1 { Err(Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Describes the session keyring: type, uid, gid, permissions and name (`KEYCTL_DESCRIBE` in `keyctl(2)`).
+pub fn session_keyring() -> Result<String> {
+    let mut text = [0_u8; 4096];
+    let (operation, keyring) = (libc::KEYCTL_DESCRIBE, libc::KEY_SPEC_SESSION_KEYRING);
+    // SAFETY: the kernel writes at most as many bytes as the buffer has.
+    let length =
+        unsafe { libc::syscall(libc::SYS_keyctl, operation, keyring, text.as_mut_ptr(), text.len()) };
+    let length = usize::try_from(length).map_err(|_| Error::last_os_error())?;
+    Ok(String::from_utf8_lossy(&text[..length.min(text.len())]).trim_end_matches('\0').to_owned())
+}
+
+/// Waits for a call that a seccomp filter leaves to this listener (`SECCOMP_IOCTL_NOTIF_RECV` in
+/// `seccomp_unotify(2)`), and refuses it with `errno`. The number of the call.
+pub fn refuse_notified_call(listener: &impl AsFd, errno: i32) -> Result<i32> {
+    // linux/seccomp.h: SECCOMP_IOWR(0, struct seccomp_notif), SECCOMP_IOWR(1, struct seccomp_notif_resp)
+    const RECEIVE: libc::c_ulong = 0xc050_2100;
+    const SEND: libc::c_ulong = 0xc018_2101;
+    let listener = listener.as_fd().as_raw_fd();
+    // SAFETY: seccomp_notif is plain numbers, and has to be zero before the kernel fills it.
+    let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open while borrowed, and the kernel fills exactly this structure.
+    if unsafe { libc::ioctl(listener, RECEIVE, &raw mut call) } != 0 {
+        return Err(Error::last_os_error());
+    }
+    let answer = libc::seccomp_notif_resp { id: call.id, val: 0, error: -errno, flags: 0 };
+    // SAFETY: as above; the kernel only reads the structure.
+    if unsafe { libc::ioctl(listener, SEND, &raw const answer) } != 0 {
+        return Err(Error::last_os_error());
+    }
+    Ok(call.data.nr)
+}

@@ -28,24 +28,12 @@ fn single_id_maps_the_caller_to_root(t: &Test) {
     assert_eq!(words, ["0", "0", "0", &uid, "1", "0", &gid, "1", "deny"]);
 }
 
-/// The first subordinate range of the account in /etc/subuid or /etc/subgid, as start and count.
-fn subordinate(t: &Test, file: &str) -> Option<(u32, u32)> {
-    let (name, uid) = (t.account().name.clone(), t.account().uid.to_string());
-    fs::read_to_string(file).ok()?.lines().find_map(|line| {
-        let fields: Vec<_> = line.split(':').collect();
-        let ours = fields.len() == 3 && (fields[0] == name || fields[0] == uid);
-        if ours { Some((fields[1].parse().ok()?, fields[2].parse().ok()?)) } else { None }
-    })
-}
-
 fn ranges(t: &Test) -> Option<Ids> {
-    let (Some((uid, uids)), Some((gid, gids))) =
-        (subordinate(t, "/etc/subuid"), subordinate(t, "/etc/subgid"))
-    else {
+    let ranges = t.account().ranges();
+    if ranges.is_none() {
         skip("the user has no range in /etc/subuid and /etc/subgid");
-        return None;
-    };
-    Some(Ids::Ranges { uid, gid, count: uids.min(gids) })
+    }
+    ranges
 }
 
 fn ranges_map_more_ids(t: &Test) {

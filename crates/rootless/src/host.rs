@@ -11,6 +11,7 @@ mod getsubids;
 mod helpers;
 mod machine;
 mod maps;
+mod modules;
 mod restrictions;
 mod subid;
 

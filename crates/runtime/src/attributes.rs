@@ -4,12 +4,13 @@ use std::ffi::CString;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use oci_spec::runtime::Process;
+use oci_spec::runtime::{LinuxMemoryPolicy, Process};
 use rootling_config::capabilities::{self, CapSets};
 use rootling_config::process::{env, rlimit};
 use rootling_config::seccomp;
 
 use crate::error::{Error, Result};
+use crate::scheduling::Scheduling;
 use crate::sys;
 
 /// The attributes that are set between the clone and execve(2); [`crate::child`] sets them.
@@ -29,6 +30,7 @@ pub(crate) struct Attributes {
     pub(crate) no_new_privileges: bool,
     pub(crate) seccomp: Option<seccomp::Program>,
     pub(crate) rlimits: Vec<(u32, u64, u64)>,
+    pub(crate) scheduling: Scheduling,
     pub(crate) oom_score_adj: Option<i32>,
     pub(crate) personality: Option<u64>,
     pub(crate) keyring: Option<CString>,
@@ -46,6 +48,7 @@ pub(crate) struct Surroundings {
     pub(crate) keep_groups: bool,
     pub(crate) seccomp: Option<seccomp::Program>,
     pub(crate) personality: Option<u64>,
+    pub(crate) memory_policy: Option<LinuxMemoryPolicy>,
     /// Name of the session keyring that is joined.
     pub(crate) keyring: Option<String>,
     pub(crate) preserve_fds: u32,
@@ -84,6 +87,7 @@ impl Attributes {
             no_new_privileges: process.no_new_privileges().unwrap_or(false),
             seccomp: surroundings.seccomp,
             rlimits: rlimits(process),
+            scheduling: Scheduling::new(process, surroundings.memory_policy.as_ref())?,
             oom_score_adj: process.oom_score_adj(),
             personality: surroundings.personality,
             keyring: surroundings.keyring.and_then(|name| c_string(&name).ok()),

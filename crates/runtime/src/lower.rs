@@ -112,6 +112,7 @@ pub(crate) fn lower(
     let mount_label = linux.mount_label_mut().take().filter(|l| !l.is_empty() && selinux_is_on());
     linux.set_namespaces(Some(remaining_namespaces(namespaces)));
     linux.set_rootfs_propagation(lowered_propagation);
+    linux.set_memory_policy(None);
     linux.set_uid_mappings(None);
     linux.set_gid_mappings(None);
     spec.set_process(Some(lowered_process(spec.process().as_ref())?));
@@ -123,7 +124,7 @@ pub(crate) fn lower(
 }
 
 /// selinux(8): its file system is mounted only where it is on.
-pub(crate) fn selinux_is_on() -> bool {
+fn selinux_is_on() -> bool {
     Path::new("/sys/fs/selinux/enforce").exists()
 }
 
@@ -260,8 +261,8 @@ fn lowered_process(process: Option<&Process>) -> Result<Process> {
     lowered.set_rlimits(None);
     lowered.set_no_new_privileges(None);
     lowered.set_apparmor_profile(process.apparmor_profile().clone().filter(|p| !p.is_empty()));
-    lowered.set_io_priority(*process.io_priority());
-    lowered.set_scheduler(process.scheduler().clone());
+    lowered.set_io_priority(None);
+    lowered.set_scheduler(None);
     Ok(lowered)
 }
 

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attributes::{Attributes, Surroundings};
 use crate::error::{Error, Result, chain};
+use crate::labels;
 use crate::lower::{self, Lowered};
 use crate::stored::{StoredFilter, StoredProcess};
 
@@ -120,6 +121,9 @@ impl Plan {
     ) -> Result<Self> {
         let namespaces = namespaces::set(&spec).map_err(|e| Error::invalid(chain(&e)))?;
         let rootfs = rootfs(&spec, &options.bundle)?;
+        if let Some(process) = spec.process() {
+            labels::check(process, host)?;
+        }
         let maps = maps(&spec, &namespaces, host)?;
         let (seccomp, listener) = seccomp_program(&mut spec, options, warn)?;
         let hooks = spec.hooks_mut().take();
@@ -283,6 +287,7 @@ fn finish(
     let masked_paths = linux.masked_paths_mut().take().unwrap_or_default();
     let root_propagation = lower::propagation(linux.rootfs_propagation().as_deref())?;
     let personality = personality(linux)?;
+    let memory_policy = linux.memory_policy().clone();
     let process = spec.process().as_ref().ok_or_else(|| Error::invalid("process: missing"))?;
     let mut env = Vec::new();
     if listen_fds() > 0 {
@@ -294,6 +299,7 @@ fn finish(
         keep_groups,
         seccomp,
         personality,
+        memory_policy,
         keyring: (!options.no_new_keyring).then(|| keyring_name(&options.id)),
         preserve_fds: options.preserve_fds + listen_fds(),
     };

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use oci_spec::runtime::LinuxIntelRdt;
 use serde::{Deserialize, Serialize};
 
+use crate::child::errors_of;
 use crate::error::{Error, Result, chain};
 
 /// The groups that were made for a container, and go with it.
@@ -29,14 +30,15 @@ impl Groups {
 
     /// Puts a process into the group that its spec asks for, making it where it is the container's own.
     pub(crate) fn set_up(wanted: &LinuxIntelRdt, id: &str, pid: i32) -> Result<Self> {
-        let (control, monitoring) =
-            setup_intel_rdt(Some(id), &Pid::from_raw(pid), wanted).map_err(|error| {
-                if wanted.clos_id().is_none() {
-                    // It may have failed after the group was made.
-                    let _ = cleanup_intel_rdt(None, None, Some(true), id);
-                }
-                explain(&error)
-            })?;
+        // What it logs is what it returns: one error is enough.
+        let (result, _) = errors_of(|| setup_intel_rdt(Some(id), &Pid::from_raw(pid), wanted));
+        let (control, monitoring) = result.map_err(|error| {
+            if wanted.clos_id().is_none() {
+                // It may have failed after the group was made.
+                let _ = errors_of(|| cleanup_intel_rdt(None, None, Some(true), id));
+            }
+            explain(&error)
+        })?;
         Ok(Self { control, monitoring })
     }
 

@@ -15,7 +15,7 @@ use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 use crate::error::{Error, chain};
 
 /// Runs `f` and returns its result and the text of the first error that was logged meanwhile.
-pub(super) fn errors_of<T>(f: impl FnOnce() -> T) -> (T, Option<String>) {
+pub(crate) fn errors_of<T>(f: impl FnOnce() -> T) -> (T, Option<String>) {
     let first = Arc::new(Mutex::new(None));
     let outer = tracing::dispatcher::get_default(Clone::clone);
     let level = LevelFilter::current().max(LevelFilter::ERROR);
@@ -92,26 +92,37 @@ impl Visit for Text {
 pub(super) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
     let cause = cause(error);
     let text = match error {
-        InitProcessError::Sysctl(_) => "linux.sysctl",
+        // It opens the files of these by pathrs, and nothing else.
+        InitProcessError::Sysctl(_) | InitProcessError::Pathrs(_) => "linux.sysctl",
         InitProcessError::Hooks(_) => "error running createContainer hook",
         InitProcessError::SetHostname(_) => "hostname: sethostname",
         InitProcessError::SetDomainname(_) => "domainname: setdomainname",
         InitProcessError::AppArmor(_) => "process.apparmorProfile",
         InitProcessError::RootFS(_) => "prepare the root file system",
-        InitProcessError::IoPriorityClass(_) => "process.ioPriority",
-        InitProcessError::SchedSetattr(_) => "process.scheduler",
         InitProcessError::Namespaces(_) => "make the container's namespaces",
-        InitProcessError::MemoryPolicy(_) => "linux.memoryPolicy",
         InitProcessError::Network(_) => "linux.netDevices",
         _ => "prepare the container",
     };
-    let detail = event.and_then(detail).map(|d| format!("{d}: ")).unwrap_or_default();
-    Error::system(format!("{text}: {detail}{cause}"))
+    let error = Error::system(match event.and_then(detail) {
+        Some(detail) if detail.ends_with(&cause) => format!("{text}: {detail}"),
+        Some(detail) => format!("{text}: {detail}: {cause}"),
+        None => format!("{text}: {cause}"),
+    });
+    match text {
+        "linux.sysctl" => error.remedy(
+            "the variable has to be in /proc/sys, in the container's namespaces, and take the value; correct or remove it",
+        ),
+        _ => error,
+    }
 }
 
 /// The innermost reason, which is the one that the system gave.
 fn cause(error: &InitProcessError) -> String {
     let whole = chain(error);
+    if matches!(error, InitProcessError::Pathrs(_)) {
+        // The innermost is an errno; the path is outside of it.
+        return whole;
+    }
     let mut inner: &dyn std::error::Error = error;
     while let Some(source) = inner.source() {
         inner = source;

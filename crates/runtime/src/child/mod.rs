@@ -22,5 +22,6 @@ mod source;
 mod waiting;
 
 pub(crate) use begin::run;
+pub(crate) use capture::errors_of;
 pub(crate) use context::ChildContext;
 pub(crate) use source::open_source;

@@ -14,6 +14,7 @@ use crate::sys;
 
 /// Attributes of the process that survive execve(2).
 pub(crate) fn set_attributes(process: &Attributes) -> Result<()> {
+    process.scheduling.set()?;
     if let Some(name) = &process.keyring {
         identity::join_keyring(name)?;
     }

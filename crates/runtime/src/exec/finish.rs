@@ -2,10 +2,7 @@
 
 use std::convert::Infallible;
 
-use nix::errno::Errno;
-
 use super::join::ExecContext;
-use super::plan::ExecPlan;
 use crate::child::console::{self, DevConsole};
 use crate::child::{process, program};
 use crate::error::{Context, Error, Result, chain};
@@ -32,7 +29,6 @@ fn become_program(context: &ExecContext) -> Result<Infallible> {
     if let Some(socket) = context.console.borrow_mut().take() {
         console::set_up(&socket, attributes, DevConsole::Leave)?;
     }
-    set_scheduling(plan)?;
     let mut env = attributes.env.clone();
     if attributes.home_missing {
         program::set_home(&mut env, attributes.uid);
@@ -58,29 +54,4 @@ fn become_program(context: &ExecContext) -> Result<Infallible> {
     // It may outlive the runtime from here on.
     sys::process::set_parent_death_signal(0).context(|| "prctl(PR_SET_PDEATHSIG)")?;
     Err(process::execute(attributes, &path, &env))
-}
-
-/// What libcontainer's init does for the container's first process.
-fn set_scheduling(plan: &ExecPlan) -> Result<()> {
-    if let Some(attr) = &plan.scheduler {
-        sys::scheduling::set_scheduler(attr)
-            .map_err(|errno| refused(errno, "process.scheduler: sched_setattr"))?;
-    }
-    if let Some(priority) = plan.io_priority {
-        sys::scheduling::set_io_priority(priority)
-            .map_err(|errno| refused(errno, "process.ioPriority: ioprio_set"))?;
-    }
-    if let Some(policy) = &plan.memory_policy {
-        sys::scheduling::set_memory_policy(policy.mode, policy.nodes.words())
-            .map_err(|errno| refused(errno, "linux.memoryPolicy: set_mempolicy"))?;
-    }
-    Ok(())
-}
-
-fn refused(errno: Errno, what: &str) -> Error {
-    let error = Error::from(errno).wrap(what);
-    match errno {
-        Errno::EPERM => error.remedy("this takes CAP_SYS_NICE on the host; choose a lower one"),
-        _ => error,
-    }
 }

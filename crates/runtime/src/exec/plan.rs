@@ -2,15 +2,14 @@
 
 use nix::errno::Errno;
 use rootling_config::process::affinity;
-use rootling_config::process::memory_policy::{self, MemoryPolicy};
-use rootling_config::process::scheduling::{self, SchedAttr};
 use rootling_config::{seccomp, validate};
+use rootling_rootless::host::Host;
 
 use super::request::{self, ExecOptions};
 use crate::attributes::{Attributes, Surroundings};
 use crate::error::{Error, Result, chain};
+use crate::labels;
 use crate::lifecycle::Warn;
-use crate::lower::selinux_is_on;
 use crate::plan::{Listener, keyring_name};
 use crate::stored::StoredProcess;
 
@@ -18,9 +17,6 @@ use crate::stored::StoredProcess;
 pub(super) struct ExecPlan {
     pub(super) attributes: Attributes,
     pub(super) apparmor: Option<String>,
-    pub(super) scheduler: Option<SchedAttr>,
-    pub(super) io_priority: Option<i32>,
-    pub(super) memory_policy: Option<MemoryPolicy>,
     pub(super) affinity: Affinity,
     pub(super) listener: Option<Listener>,
 }
@@ -56,37 +52,15 @@ impl ExecPlan {
             keep_groups: stored.keep_groups,
             seccomp: filter,
             personality: stored.personality,
+            memory_policy: stored.memory_policy,
             keyring: stored.keyring.then(|| keyring_name(&options.id)),
             preserve_fds: options.preserve_fds,
         };
         let attributes = Attributes::new(&process, surroundings, warn)?;
-        if attributes.selinux_label.is_some() && !selinux_is_on() {
-            return Err(Error::invalid(
-                "process.selinuxLabel: a label is given, and SELinux is not on here; leave it out",
-            ));
-        }
-        let invalid = |e: &dyn std::error::Error| Error::invalid(chain(e));
+        labels::check(&process, &Host::probe())?;
         Ok(Self {
             attributes,
             apparmor: process.apparmor_profile().clone().filter(|p| !p.is_empty()),
-            scheduler: process
-                .scheduler()
-                .as_ref()
-                .map(scheduling::attributes)
-                .transpose()
-                .map_err(|e| invalid(&e))?,
-            io_priority: process
-                .io_priority()
-                .as_ref()
-                .map(scheduling::io_priority)
-                .transpose()
-                .map_err(|e| invalid(&e))?,
-            memory_policy: stored
-                .memory_policy
-                .as_ref()
-                .map(memory_policy::resolve)
-                .transpose()
-                .map_err(|e| invalid(&e))?,
             affinity: cpu_affinity(&process)?,
             listener: stored.listener,
         })

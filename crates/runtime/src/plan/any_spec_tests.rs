@@ -56,7 +56,10 @@ fn hosts() -> [(&'static str, Fixture); 3] {
         .file("/proc/self/oom_score_adj", "0\n")
         .device("/dev/fuse", NodeKind::Char, 10, 229)
         .device("/dev/pipe", NodeKind::Fifo, 0, 0);
-    [("root", Fixture::ordinary(0)), ("user", user()), ("nested", nested)]
+    [("root", Fixture::ordinary(0)), ("user", user()), ("nested", nested)].map(|(name, host)| {
+        let modules = host.file("/sys/module/apparmor/parameters/enabled", "Y\n");
+        (name, modules.file("/sys/fs/selinux/enforce", "1"))
+    })
 }
 
 /// A directory with a root file system, and the way from a document to the plan in it.

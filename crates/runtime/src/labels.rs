@@ -1,0 +1,24 @@
+//! `process.apparmorProfile` and `process.selinuxLabel`, which nothing enforces where their module is off.
+
+use oci_spec::runtime::Process;
+use rootling_rootless::host::Host;
+
+use crate::error::{Error, Result};
+
+/// Refuses a profile or a label that would be without effect here: the kernel's own answer is EINVAL.
+pub(crate) fn check(process: &Process, host: &Host) -> Result<()> {
+    let given = |label: &Option<String>| label.clone().filter(|label| !label.is_empty());
+    if let Some(profile) = given(process.apparmor_profile()).filter(|_| !host.has_apparmor()) {
+        return Err(Error::invalid(format!(
+            "process.apparmorProfile: {profile:?}: apparmor: config provided but apparmor not supported: it is not on \
+             here; remove it"
+        )));
+    }
+    if let Some(label) = given(process.selinux_label()).filter(|_| !host.has_selinux()) {
+        return Err(Error::invalid(format!(
+            "process.selinuxLabel: {label:?}: selinux label is specified in config, but selinux is disabled or not \
+             supported; remove it"
+        )));
+    }
+    Ok(())
+}

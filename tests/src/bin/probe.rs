@@ -1,0 +1,42 @@
+//! What busybox cannot do: bare system calls, for the tests that look from inside a container.
+//!
+//! `probe call NUMBER[,ARGUMENT...]...` makes each call and prints a line with its result; `probe keyring` prints the
+//! description of the session keyring (`KEYCTL_DESCRIBE` in keyctl(2)); `probe make FILE` makes an empty file.
+
+use std::fs::File;
+use std::process::ExitCode;
+
+use rootling_tests::sys;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((command, operands)) = arguments.split_first() else { return ExitCode::from(2) };
+    match (command.as_str(), operands) {
+        ("call", calls) => {
+            for call in calls {
+                println!("{}", make(call));
+            }
+        }
+        ("keyring", []) => match sys::session_keyring() {
+            Ok(description) => println!("{description}"),
+            Err(error) => println!("{error}"),
+        },
+        ("make", [file]) => drop(File::create(file).expect("make the file")),
+        _ => return ExitCode::from(2),
+    }
+    ExitCode::SUCCESS
+}
+
+/// Makes a call, given as its number and arguments. The name of the errno, or the value.
+fn make(call: &str) -> String {
+    let mut numbers = call.split(',').map(|number| number.parse::<i64>().expect("a number"));
+    let number = numbers.next().expect("the number of a system call");
+    let mut arguments = [0; 6];
+    for (given, argument) in numbers.zip(&mut arguments) {
+        *argument = given;
+    }
+    match sys::system_call(number, arguments) {
+        Ok(value) => value.to_string(),
+        Err(error) => format!("{:?}", nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0))),
+    }
+}
