@@ -14,6 +14,7 @@
 //! | [`mounts`] | `mounts` and `linux.rootfsPropagation` |
 //! | [`capabilities`] | `process.capabilities` |
 //! | [`process`] | environment, limits, scheduling, personality |
+//! | [`cgroup_parent`] | `linux.cgroupsPath`, called after the container |
 //! | [`resources`] | `linux.resources`, as `spec` and `update` accept them |
 //! | [`seccomp`] | `linux.seccomp` to BPF, with a cache |
 //! | [`features`] | what of all that this build knows, features.md |
@@ -21,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod capabilities;
+pub mod cgroup_parent;
 pub mod features;
 pub mod generate;
 pub mod id;

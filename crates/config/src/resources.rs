@@ -115,6 +115,25 @@ pub fn check(
     host: &Ability,
     memory_min: i64,
 ) -> Result<Vec<String>, ResourceError> {
+    let unset = |memory: &LinuxMemory| memory.swap().unwrap_or_default() == 0;
+    let warnings = check_change(resources, host, memory_min)?;
+    if let Some(memory) = resources.memory_mut().as_mut().filter(|memory| unset(memory)) {
+        let twice = memory.limit().filter(|limit| *limit > 0).map(|limit| limit.saturating_mul(2));
+        memory.set_swap(twice.filter(|_| host.swap));
+    }
+    Ok(warnings)
+}
+
+/// As [`check`], for limits of a container that has some already: what is not named stays as it is, so
+/// nothing is completed.
+///
+/// # Errors
+/// [`ResourceError`] for the first limit that makes no sense.
+pub fn check_change(
+    resources: &mut LinuxResources,
+    host: &Ability,
+    memory_min: i64,
+) -> Result<Vec<String>, ResourceError> {
     let mut warnings = Vec::new();
     if let Some(memory) = resources.memory_mut() {
         check_memory(memory, host, memory_min, &mut warnings)?;
@@ -241,13 +260,7 @@ fn check_swap(
             warnings.push("memory-swap: this host cannot limit swap; left out".to_owned());
             memory.set_swap(None);
         }
-        (None, Some(limit)) if host.swap => {
-            memory.set_swap(Some(limit.saturating_mul(2)));
-        }
-        (None, _) => {
-            memory.set_swap(None);
-        }
-        (Some(_), _) => {}
+        _ => {}
     }
     Ok(())
 }

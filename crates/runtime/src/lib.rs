@@ -33,9 +33,9 @@ pub use criu::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{ExecOptions, exec};
 pub use lifecycle::{
-    Event, RunOptions, Sample, Warn, adapt, cgroup_manager, checkpoint, create, delete, events, kill,
-    load_bundle, parse_signal, pause, processes, resources, restore, resume, run, sample, start, stats,
-    update,
+    Event, Rules, RunOptions, Sample, Warn, adapt, cgroup_manager, checkpoint, cpus, create, delete, events,
+    kill, load_bundle, memory_nodes, parse_signal, pause, processes, resources, restore, resume, run, sample,
+    start, stats, update,
 };
 pub use plan::{CreateOptions, listen_fds};
 pub use process::ProcessRef;

@@ -26,7 +26,7 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) systemd_cgroup: bool,
     /// Who manages cgroups
-    #[arg(long, global = true, value_name = "MANAGER", conflicts_with = "systemd_cgroup")]
+    #[arg(long, global = true, value_name = "MANAGER")]
     pub(crate) cgroup_manager: Option<CgroupManager>,
     /// The program for checkpoint and restore
     #[arg(long, global = true, value_name = "PROGRAM", default_value = "criu")]

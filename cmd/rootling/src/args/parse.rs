@@ -92,6 +92,11 @@ fn read(mut definition: clap::Command, args: &[OsString]) -> Result<Cli, clap::E
     std::mem::forget(definition);
     let matches = matches?;
     let global = Global::from_arg_matches(&matches)?;
+    if global.systemd_cgroup && global.cgroup_manager.is_some() {
+        // clap sees it only where both are on the same side of the command.
+        let text = "--systemd-cgroup cannot be used with --cgroup-manager: leave one of them out";
+        return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
+    }
     let (name, inner) = matches.subcommand().ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
     let found = COMMANDS.iter().find(|d| d.name == name);
     let found = found.ok_or_else(|| clap::Error::new(ErrorKind::InvalidSubcommand))?;

@@ -5,7 +5,8 @@ use std::io::Read;
 use std::str::FromStr;
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
-use rootling_runtime::{self as runtime, Error, Result, Store};
+use rootling_config::resources::MEMORY_MIN;
+use rootling_runtime::{self as runtime, Error, Result, Rules, Store};
 
 use super::dispatch::parse_id;
 use crate::args;
@@ -14,11 +15,13 @@ use crate::log;
 pub(crate) fn update(store: &Store, args: &args::Update) -> Result<()> {
     let id = parse_id(&args.id.id)?;
     refuse_intel_rdt(args)?;
-    let resources = match &args.resources {
-        Some(path) => runtime::resources(&read(path)?)?,
-        None => from_flags(args)?,
+    let (resources, rules) = if let Some(path) = &args.resources {
+        (runtime::resources(&read(path)?)?, None)
+    } else {
+        let memory_min = bytes("memory-min", args.memory_min.as_ref())?.unwrap_or(MEMORY_MIN);
+        (from_flags(args)?, Some(Rules { memory_min }))
     };
-    runtime::update(store, &id, &resources, &mut |text| log::warning(&text))
+    runtime::update(store, &id, &resources, rules, &mut |text| log::warning(&text))
 }
 
 /// The file, or standard input for `-`.

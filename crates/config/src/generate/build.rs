@@ -50,10 +50,10 @@ pub fn build(
     mounts::run(&mut spec, request, facts, files, &mut warnings)?;
     devices::run(&mut spec, &request.device, files)?;
     security::run(&mut spec, request, facts, files, &mut warnings)?;
-    cgroup::run(&mut spec, request, facts, &mut warnings)?;
     let annotations = pairs("annotation", &request.annotation)?;
     let sysctl = pairs("sysctl", &request.sysctl)?;
     spec.set_annotations(annotations);
+    cgroup::run(&mut spec, request, facts, &mut warnings)?;
     if let Some(linux) = spec.linux_mut() {
         linux.set_sysctl(sysctl);
     }

@@ -1,11 +1,10 @@
 //! `--cgroup-parent`: where the container's cgroup goes, and who makes it.
 
-use std::path::Path;
-
 use oci_spec::runtime::Spec;
 
 use super::error::{GenerateError, wrong};
 use super::{Facts, Request};
+use crate::cgroup_parent;
 
 /// Who makes cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,38 +48,15 @@ pub(super) fn run(
     warnings: &mut Vec<String>,
 ) -> Result<(), GenerateError> {
     let Some(parent) = &request.cgroup_parent else { return Ok(()) };
-    let refuse = |problem: &str| Err(wrong("cgroup-parent", parent, problem));
-    if parent.is_empty() || parent.split('/').any(|part| part == "..") || parent.contains('\0') {
-        return refuse("is not the path of a cgroup; write it without \"..\"");
+    if facts.driver == CgroupDriver::None {
+        warnings
+            .push(format!("--cgroup-parent {parent:?}: nobody makes cgroups for this caller here; left out"));
+        return Ok(());
     }
-    // The name of the bundle, since the container has none yet.
-    let name: String = facts
-        .bundle
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
-        .collect();
-    let slice = Path::new(parent).extension().is_some_and(|kind| kind == "slice");
-    let path = match facts.driver {
-        CgroupDriver::Systemd if !slice || parent.contains(['/', ':']) => {
-            return refuse(
-                "is not a slice; where systemd manages cgroups, write for example user.slice, \
-                 or use --cgroup-manager cgroupfs",
-            );
-        }
-        CgroupDriver::Systemd => format!("{parent}:rootling:{name}"),
-        CgroupDriver::Cgroupfs if slice && !parent.contains('/') => {
-            return refuse("is a slice of systemd; use --cgroup-manager systemd, or the path of a cgroup");
-        }
-        CgroupDriver::Cgroupfs => format!("{}/{name}", parent.trim_end_matches('/')),
-        CgroupDriver::None => {
-            warnings.push(format!(
-                "--cgroup-parent {parent:?}: nobody makes cgroups for this caller here; left out"
-            ));
-            return Ok(());
-        }
-    };
-    if let Some(linux) = spec.linux_mut() {
-        linux.set_cgroups_path(Some(path.into()));
-    }
+    cgroup_parent::check(parent, facts.driver == CgroupDriver::Systemd)
+        .map_err(|problem| wrong("cgroup-parent", parent, problem))?;
+    // The container has no name yet that linux.cgroupsPath could hold.
+    let annotations = spec.annotations_mut().get_or_insert_with(Default::default);
+    annotations.insert(cgroup_parent::ANNOTATION.to_owned(), parent.clone());
     Ok(())
 }

@@ -37,8 +37,6 @@ pub struct Facts {
     pub selinux: bool,
     /// Where relative paths of the command line begin.
     pub cwd: PathBuf,
-    /// The name of the bundle's directory.
-    pub bundle: String,
 }
 
 impl Facts {

@@ -87,7 +87,6 @@ pub(super) fn caller(uid: u32) -> Facts {
         apparmor: true,
         selinux: true,
         cwd: "/home/ann".into(),
-        bundle: "box".into(),
     }
 }
 

@@ -1,4 +1,5 @@
 //! The operations on containers, one file for each command.
+mod ability;
 mod checkpoint;
 mod create;
 mod delete;
@@ -13,6 +14,7 @@ mod start;
 mod stats;
 mod update;
 
+pub use ability::{cpus, memory_nodes};
 pub use checkpoint::checkpoint;
 pub use create::{RunOptions, create, run};
 pub use delete::delete;
@@ -27,4 +29,4 @@ pub use resources::resources;
 pub use restore::restore;
 pub use start::start;
 pub use stats::{Sample, sample, stats};
-pub use update::update;
+pub use update::{Rules, update};

@@ -5,7 +5,7 @@ use std::path::Path;
 use oci_spec::runtime::Spec;
 use rootling_cgroup::Driver;
 use rootling_config::load::Loaded;
-use rootling_config::{load, validate};
+use rootling_config::{cgroup_parent, load, validate};
 use rootling_rootless::adapt::{self, Adaptation, CgroupManager};
 use rootling_rootless::host::Host;
 
@@ -85,6 +85,10 @@ pub(crate) fn plan_loaded(
     let warn = &mut |text: String| warn(one_line(text));
     loaded.warnings.into_iter().for_each(&mut *warn);
     let mut spec = loaded.spec;
+    if options.cgroup_driver != Driver::Disabled {
+        let systemd = options.cgroup_driver == Driver::Systemd;
+        cgroup_parent::resolve(&mut spec, &options.id, systemd).map_err(|e| Error::invalid(chain(&e)))?;
+    }
     let changes =
         if options.no_adapt { Vec::new() } else { adapt(&mut spec, host, &adapt_options(options))? };
     for change in changes {

@@ -2,18 +2,36 @@
 
 use oci_spec::runtime::LinuxResources;
 use rootling_config::id::ContainerId;
+use rootling_config::resources;
 use serde_json::{Map, Value};
 
+use super::ability;
 use super::prepare::Warn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::Status;
 use crate::store::Store;
 
+/// What limits are held to that a person typed; those of a file go to the kernel as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// The least memory limit that is accepted, in bytes.
+    pub memory_min: i64,
+}
+
 /// Sets what `resources` names and leaves the rest as it is; device rules cannot be changed.
 ///
 /// What belongs together and was not given is taken from what was set before: quota and period, memory
 /// and swap. Where the kernel refuses a value, those that were set before it are taken back.
-pub fn update(store: &Store, id: &ContainerId, resources: &LinuxResources, warn: Warn<'_>) -> Result<()> {
+///
+/// # Errors
+/// The container does not run, `rules` or the kernel refuse a value, or there is no cgroup to limit.
+pub fn update(
+    store: &Store,
+    id: &ContainerId,
+    resources: &LinuxResources,
+    rules: Option<Rules>,
+    warn: Warn<'_>,
+) -> Result<()> {
     let slot = store.open(id)?;
     let mut record = slot.read()?;
     let status = slot.status(&record);
@@ -28,7 +46,11 @@ pub fn update(store: &Store, id: &ContainerId, resources: &LinuxResources, warn:
     if wanted.devices_mut().take().is_some_and(|rules| !rules.is_empty()) {
         warn("devices: not changed: device rules are set when a container is made".to_owned());
     }
-    let wanted = complete(&before, wanted);
+    let mut wanted = complete(&before, wanted);
+    if let Some(Rules { memory_min }) = rules {
+        let checked = resources::check_change(&mut wanted, &ability::of(&record.cgroup), memory_min);
+        checked.map_err(|e| Error::invalid(format!("--{e}")))?.into_iter().for_each(&mut *warn);
+    }
     let ignored = record.cgroup.update(&wanted).map_err(|error| {
         if let Err(undo) = record.cgroup.update(&taken_back(&before, &wanted)) {
             tracing::debug!("limits of before: {undo}");

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rootling_config::generate::{CgroupDriver, DriverFacts};
-use rootling_config::process::affinity::{self, NumberSet};
 use rootling_config::resources::{Ability, Controllers};
 use rootling_rootless::host::{CgroupMode, Delegation, Host};
 
@@ -45,8 +44,8 @@ pub(super) fn ability(host: &Host, driver: CgroupDriver) -> Ability {
     let v1 = matches!(host.cgroup_mode(), CgroupMode::V1 | CgroupMode::Hybrid);
     let has = |old: &[&str], new: &[&str]| if v1 { any_v1(old) } else { any_v2(delegation, new) };
     Ability {
-        cpus: numbers("/sys/devices/system/cpu/online"),
-        mems: numbers("/sys/devices/system/node/online"),
+        cpus: rootling_runtime::cpus(),
+        mems: rootling_runtime::memory_nodes(),
         swap: has(&["memory/memory.memsw.limit_in_bytes"], &["memory.swap.max"]),
         swappiness: has(&["memory/memory.swappiness"], &[]),
         oom_kill_disable: has(&["memory/memory.oom_control"], &[]),
@@ -54,12 +53,6 @@ pub(super) fn ability(host: &Host, driver: CgroupDriver) -> Ability {
         realtime: if v1 { realtime() } else { None },
         controllers: controllers.map_or_else(Controllers::default, Controllers::among),
     }
-}
-
-/// A kernel without memory nodes has one, number 0.
-fn numbers(file: &str) -> NumberSet {
-    let text = fs::read_to_string(file).unwrap_or_else(|_| "0".to_owned());
-    affinity::parse(text.trim()).unwrap_or_default()
 }
 
 fn any_v1(files: &[&str]) -> bool {

@@ -35,7 +35,7 @@ const LIMITS: [(PosixRlimitType, Resource); 16] = [
     (PosixRlimitType::RlimitRttime, Resource::RLIMIT_RTTIME),
 ];
 
-pub(super) fn facts(host: &Host, global: &Global, bundle: &Path) -> Result<Facts> {
+pub(super) fn facts(host: &Host, global: &Global) -> Result<Facts> {
     let driver = ability::driver(host, global);
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
@@ -54,7 +54,6 @@ pub(super) fn facts(host: &Host, global: &Global, bundle: &Path) -> Result<Facts
         apparmor: text("/sys/module/apparmor/parameters/enabled") == "Y",
         selinux: Path::new("/sys/fs/selinux/enforce").exists(),
         cwd: std::env::current_dir()?,
-        bundle: bundle.file_name().map_or_else(|| "root".into(), |name| name.to_string_lossy().into_owned()),
     })
 }
 

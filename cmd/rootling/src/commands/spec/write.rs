@@ -50,7 +50,7 @@ fn with_flags(
     rootless: bool,
     bundle: &Path,
 ) -> Result<Spec> {
-    let facts = facts::facts(host, global, bundle)?;
+    let facts = facts::facts(host, global)?;
     let request = request::request(global, flags, host, rootless, bundle)?;
     let made = generate::build(&request, rootless, &facts, &generate::System);
     let Generated { spec, warnings } = made.map_err(|e| Error::invalid(e.to_string()))?;

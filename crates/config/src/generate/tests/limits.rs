@@ -184,31 +184,25 @@ fn the_driver_follows_host_and_caller_unless_one_is_asked_for() {
 }
 
 #[test]
-fn a_cgroup_parent_becomes_a_path_in_the_drivers_form() {
-    let made = |driver, parent: &str, bundle: &str| {
+fn a_cgroup_parent_becomes_an_annotation() {
+    let made = |driver, parent: &str| {
         let request = Request { cgroup_parent: text(parent), ..Request::default() };
-        made(&request, &Facts { driver, bundle: bundle.to_owned(), ..caller(0) })
+        made(&request, &Facts { driver, ..caller(0) })
     };
-    for (driver, parent, bundle, expected) in [
-        (CgroupDriver::Systemd, "user.slice", "box", json!("user.slice:rootling:box")),
-        (CgroupDriver::Systemd, "a-b.slice", "my box:1", json!("a-b.slice:rootling:my_box_1")),
-        (CgroupDriver::Cgroupfs, "/jobs", "box", json!("/jobs/box")),
-        (CgroupDriver::Cgroupfs, "jobs/a/", "box", json!("jobs/a/box")),
-    ] {
-        let (spec, warnings) = made(driver, parent, bundle).expect(parent);
-        assert_eq!((&spec["linux"]["cgroupsPath"], warnings), (&expected, Vec::new()), "{parent}");
+    for (driver, parent) in [(CgroupDriver::Systemd, "user.slice"), (CgroupDriver::Cgroupfs, "/jobs")] {
+        let (spec, warnings) = made(driver, parent).expect(parent);
+        let annotations = json!({ "org.rootling.cgroup-parent": parent });
+        assert_eq!((&spec["annotations"], warnings), (&annotations, Vec::new()), "{parent}");
+        assert_eq!(spec["linux"]["cgroupsPath"], Value::Null, "{parent}");
     }
     for (driver, parent, expected) in [
         (CgroupDriver::Systemd, "/jobs", "--cgroup-parent \"/jobs\": is not a slice; where systemd manages"),
-        (CgroupDriver::Systemd, "a:b.slice", "--cgroup-parent \"a:b.slice\": is not a slice"),
         (CgroupDriver::Cgroupfs, "user.slice", "--cgroup-parent \"user.slice\": is a slice of systemd"),
-        (CgroupDriver::Cgroupfs, "/a/../b", "--cgroup-parent \"/a/../b\": is not the path of a cgroup"),
-        (CgroupDriver::Cgroupfs, "", "--cgroup-parent \"\": is not the path of a cgroup"),
     ] {
-        let error = made(driver, parent, "box").expect_err(parent).to_string();
+        let error = made(driver, parent).expect_err(parent).to_string();
         assert!(error.starts_with(expected), "{error}");
     }
-    let (spec, warnings) = made(CgroupDriver::None, "/jobs", "box").expect("a warning");
-    assert_eq!(spec["linux"]["cgroupsPath"], Value::Null);
+    let (spec, warnings) = made(CgroupDriver::None, "/jobs").expect("a warning");
+    assert_eq!(spec["annotations"], Value::Null);
     assert_eq!(warnings.len(), 1);
 }

@@ -1,0 +1,83 @@
+//! What can be limited in a container's cgroups.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use rootling_cgroup::Cgroup;
+use rootling_config::process::affinity::{self, NumberSet};
+use rootling_config::resources::{Ability, Controllers};
+
+/// The CPUs that are online.
+pub fn cpus() -> NumberSet {
+    numbers("/sys/devices/system/cpu/online")
+}
+
+/// The memory nodes that are online.
+pub fn memory_nodes() -> NumberSet {
+    numbers("/sys/devices/system/node/online")
+}
+
+/// A kernel without memory nodes has one, number 0.
+fn numbers(file: &str) -> NumberSet {
+    let text = fs::read_to_string(file).unwrap_or_else(|_| "0".to_owned());
+    affinity::parse(text.trim()).unwrap_or_default()
+}
+
+/// What the files of these cgroups allow. A controller that is missing altogether is not seen here: a limit
+/// that needs it is an error of the cgroup's, not one to be left out.
+pub(super) fn of(cgroup: &Cgroup) -> Ability {
+    let paths = cgroup.paths();
+    Ability {
+        cpus: cpus(),
+        mems: memory_nodes(),
+        swap: has(&paths, "memory", &["memory.memsw.limit_in_bytes", "memory.swap.max"]),
+        swappiness: has(&paths, "memory", &["memory.swappiness"]),
+        oom_kill_disable: has(&paths, "memory", &["memory.oom_control"]),
+        blkio_weight: has(
+            &paths,
+            "blkio",
+            &["blkio.weight", "blkio.bfq.weight", "io.weight", "io.bfq.weight"],
+        ),
+        realtime: realtime(&paths),
+        controllers: Controllers::ALL,
+    }
+}
+
+/// Whether one of the files is there, or the whole controller is not.
+fn has(paths: &BTreeMap<String, String>, controller: &str, files: &[&str]) -> bool {
+    let unified = paths.get("");
+    let Some(dir) = paths.get(controller).or(unified) else { return true };
+    let dir = Path::new(dir);
+    let v2 = if controller == "blkio" { "io.max" } else { "memory.max" };
+    let absent = !paths.contains_key(controller) && !dir.join(v2).exists();
+    absent || files.iter().any(|file| dir.join(file).exists())
+}
+
+/// The realtime time of the cgroup above the container's.
+fn realtime(paths: &BTreeMap<String, String>) -> Option<i64> {
+    let above = Path::new(paths.get("cpu")?).parent()?;
+    fs::read_to_string(above.join("cpu.rt_runtime_us")).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_its_controller_lacks_cannot_be_limited_with() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().to_string_lossy().into_owned();
+        let unified = BTreeMap::from([(String::new(), path.clone())]);
+        let legacy = BTreeMap::from([("memory".to_owned(), path)]);
+        let swap = ["memory.swap.max", "memory.memsw.limit_in_bytes"];
+        assert!(has(&BTreeMap::new(), "memory", &swap), "no cgroup");
+        assert!(has(&unified, "memory", &swap), "no controller");
+        assert!(!has(&legacy, "memory", &swap));
+        assert!(has(&legacy, "blkio", &["blkio.weight"]), "no controller");
+        fs::write(dir.path().join("memory.max"), "max").expect("a file");
+        assert!(!has(&unified, "memory", &swap));
+        fs::write(dir.path().join("memory.swap.max"), "max").expect("a file");
+        assert!(has(&unified, "memory", &swap));
+    }
+}
