@@ -12,6 +12,7 @@ both!(
     list_has_the_fields_of_runc,
     list_prints_a_table_and_ids,
     list_of_nothing_is_empty,
+    list_of_more_containers_than_descriptors_is_complete,
     create_writes_the_pid_file,
     create_passes_the_callers_streams,
     kill_takes_signals_by_name_and_number,
@@ -108,6 +109,22 @@ fn list_prints_a_table_and_ids(t: &Test) {
     let pid = t.state("c")["pid"].to_string();
     assert_eq!(lines[1][..4], [&id, &pid, "created", bundle.dir().to_str().expect("a path in UTF-8")]);
     assert_eq!(lines.len(), 2);
+    t.delete_force("c").ok();
+}
+
+fn list_of_more_containers_than_descriptors_is_complete(t: &Test) {
+    let bundle = t.bundle(&["true"]);
+    t.rootling(&["run", "--keep", "-b"]).arg(bundle.write().dir()).arg(t.id("c")).output().ok();
+    let (root, first) = (t.state_root().display().to_string(), t.id("c"));
+    let copies = format!("cd {root}; for n in $(seq 40); do cp -a {first} {first}-$n; done");
+    t.command("sh").args(&["-c", &copies]).output().ok();
+    for format in [&["-q"][..], &["-f", "table"]] {
+        let list = t.rootling(&["list"]).args(format).under(&["sh", "-c", "ulimit -n 20; exec \"$@\"", "sh"]);
+        let lines = list.output().ok().stdout;
+        assert_eq!(lines.lines().filter(|line| line.contains(&first)).count(), 41, "{lines}");
+    }
+    let remove = format!("cd {root}; for n in $(seq 40); do rm -r {first}-$n; done");
+    t.command("sh").args(&["-c", &remove]).output().ok();
     t.delete_force("c").ok();
 }
 

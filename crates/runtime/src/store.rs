@@ -5,7 +5,7 @@
 //! even after the creator was killed. Files are replaced whole, by rename.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -88,16 +88,18 @@ impl Store {
         self.open_dir(id, self.root.join(id))
     }
 
-    /// Every container of the store, ordered by id. Where nobody named the store, one that does not
-    /// exist yet is empty.
-    pub fn list(&self) -> Result<Vec<Listed>> {
-        let entries = match fs::read_dir(&self.root) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !self.named => return Ok(Vec::new()),
-            other => other.context(|| format!("state directory {:?}", self.root))?,
+    /// Every container of the store, ordered by id, each opened when its turn comes: there may be more
+    /// than descriptors. Where nobody named the store, one that does not exist yet is empty.
+    pub fn list(&self) -> Result<impl Iterator<Item = Listed>> {
+        let mut names: Vec<String> = match fs::read_dir(&self.root) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !self.named => Vec::new(),
+            other => {
+                let entries = other.context(|| format!("state directory {:?}", self.root))?;
+                entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect()
+            }
         };
-        let mut names: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
         names.sort_unstable();
-        Ok(names.iter().filter_map(|name| self.list_one(name)).collect())
+        Ok(names.into_iter().filter_map(|name| self.list_one(&name)))
     }
 
     fn list_one(&self, name: &str) -> Option<Listed> {
@@ -243,10 +245,21 @@ impl Slot {
             Err(Errno::ENOENT) => return Err(self.damaged(&format!("no {name}"))),
             other => other.context(|| format!("open({:?})", self.path.join(name)))?,
         };
-        let mut bytes = Vec::new();
-        fs::File::from(file)
-            .read_to_end(&mut bytes)
-            .context(|| format!("read({:?})", self.path.join(name)))?;
+        // As most are shorter than this, two reads do; the standard library asks for the size before.
+        let mut bytes = vec![0; 4096];
+        let mut length = 0;
+        loop {
+            match nix::unistd::read(file.as_raw_fd(), &mut bytes[length..]) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno).context(|| format!("read({:?})", self.path.join(name))),
+            }
+            if length == bytes.len() {
+                bytes.resize(2 * length, 0);
+            }
+        }
+        bytes.truncate(length);
         Ok(bytes)
     }
 

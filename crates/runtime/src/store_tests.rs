@@ -38,9 +38,10 @@ fn of_two_creates_exactly_one_wins() {
 fn one_that_is_being_made_is_not_listed_and_one_whose_maker_died_is_damaged() {
     let (_dir, store, id) = store();
     let slot = store.create(&id).unwrap();
-    assert!(store.list().unwrap().is_empty());
+    assert_eq!(store.list().unwrap().count(), 0);
     drop(slot);
-    assert!(matches!(&store.list().unwrap()[..], [Listed::Damaged(name, _)] if name == "web"));
+    let listed: Vec<Listed> = store.list().unwrap().collect();
+    assert!(matches!(&listed[..], [Listed::Damaged(name, _)] if name == "web"));
     let error = store.open(&id).unwrap().read().unwrap_err().to_string();
     assert!(error.contains("rootling delete --force web"), "{error}");
 }

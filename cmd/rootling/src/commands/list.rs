@@ -14,10 +14,15 @@ use crate::log;
 
 pub(crate) fn list(store: &Store, args: &args::List) -> Result<ExitCode> {
     let mut views = Vec::new();
+    let mut ids = String::new();
     let mut owners = Owners::default();
     for entry in store.list()? {
         match entry {
             Listed::Damaged(name, error) => log::warning(&format!("{name:?}: {error}")),
+            Listed::Container(slot, _) if args.quiet => {
+                ids.push_str(slot.id().as_str());
+                ids.push('\n');
+            }
             Listed::Container(slot, record) => {
                 let mut view = record.view(slot.status(&record));
                 view.owner = owners.name(slot.owner()?);
@@ -26,7 +31,7 @@ pub(crate) fn list(store: &Store, args: &args::List) -> Result<ExitCode> {
         }
     }
     let text = match args.format {
-        _ if args.quiet => views.iter().fold(String::new(), |all, view| all + &view.id + "\n"),
+        _ if args.quiet => ids,
         ListFormat::Json => serde_json::to_string(&views).map_err(|e| Error::system(e.to_string()))? + "\n",
         ListFormat::Table => table(&views)?,
     };
