@@ -1,11 +1,12 @@
 //! Reading `config.json`.
 //!
 //! The common case is one open, one read and one parse straight into the typed spec. Only when that
-//! parse objects is the document looked at again as plain JSON: what runc accepts all the same is
+//! parse objects, or a list stands where it may be for an object, is the document looked at again as plain JSON: what runc accepts all the same is
 //! then put right (see [`crate::load`]'s `relax`), and what is really wrong is reported with the
 //! path of its field.
 
 mod relax;
+mod shape;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
 
+use self::shape::Strict;
 use crate::validate;
 
 /// The file's name inside a bundle (OCI runtime specification, "Filesystem Bundle").
@@ -102,7 +104,7 @@ pub fn from_slice(name: &Path, json: &[u8]) -> Result<Loaded, LoadError> {
         // Its name in another case, which runc reads and the typed parse takes for none.
         let mut value = serde_json::from_slice(json).map_err(|error| syntax(name, &error))?;
         relax::spec(&mut value, &mut warnings);
-        spec = serde_path_to_error::deserialize(value).map_err(|error| field(name, &error))?;
+        spec = serde_path_to_error::deserialize(Strict(value)).map_err(|error| field(name, &error))?;
     }
     warnings.extend(validate::warnings(&spec));
     Ok(Loaded { spec, warnings })
@@ -152,14 +154,16 @@ fn typed<T: serde::de::DeserializeOwned>(
     warnings: &mut Vec<String>,
     relax: fn(&mut serde_json::Value, &mut Vec<String>),
 ) -> Result<T, LoadError> {
-    if let Ok(spec) = serde_json::from_slice(json) {
+    if shape::lists_are_usual(json)
+        && let Ok(spec) = serde_json::from_slice(json)
+    {
         return Ok(spec);
     }
     // The typed parse may have stopped before a syntax error further down, and it calls a value that is
     // no name of an enumeration a syntax error: this one tells what is.
     let mut value = serde_json::from_slice(json).map_err(|error| syntax(name, &error))?;
     relax(&mut value, warnings);
-    serde_path_to_error::deserialize(value).map_err(|error| field(name, &error))
+    serde_path_to_error::deserialize(Strict(value)).map_err(|error| field(name, &error))
 }
 
 fn syntax(name: &Path, error: &serde_json::Error) -> LoadError {

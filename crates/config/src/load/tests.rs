@@ -111,6 +111,23 @@ fn unknown_action_and_architecture_are_errors() {
 }
 
 #[test]
+fn list_is_no_object() {
+    let with = |part: &str| MINIMAL.replacen('{', &format!("{{{part},"), 1);
+    for (json, part) in [
+        (with(r#""hooks":[]"#), "hooks: invalid type: sequence"),
+        (with(r#""mounts":[["/tmp"]]"#), "mounts[0]: invalid type: sequence"),
+        (linux(r#""resources":[]"#), "linux.resources: invalid type: sequence"),
+        (linux(r#""resources":{"cpu":[1]}"#), "linux.resources.cpu: invalid type: sequence"),
+        ("[]".into(), "invalid type: sequence"),
+    ] {
+        let message = error(&json);
+        assert!(message.contains(part), "{json}: {message}");
+    }
+    // Nobody looks into fields of other tools.
+    assert!(load(&with(r#""x":[[1]]"#)).is_ok());
+}
+
+#[test]
 fn bundle_errors_say_what_is_missing() {
     let dir = tempfile::tempdir().expect("tempdir");
     let gone = dir.path().join("gone");

@@ -15,7 +15,7 @@ use super::begin::relative;
 use super::paths::new_empty;
 use crate::error::{Context, Result};
 use crate::sys;
-use crate::sys::mount::{attach, open_in_root};
+use crate::sys::mount::{MountAttr, attach, open_in_root, set_attr};
 
 /// The old root, and where it has proc and sysfs.
 ///
@@ -42,6 +42,9 @@ pub(super) fn cover(bare: &Bare) -> Result<()> {
         let what = || format!("cover the host's {path:?}");
         let kind = fstatfs(&target).context(what)?.filesystem_type();
         if kind == PROC_SUPER_MAGIC || kind == SYSFS_MAGIC {
+            // Where the root is shared, what is mounted on a copy of it is mounted on the root as well.
+            let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+            set_attr(target.as_fd(), false, &private).context(what)?;
             let empty = new_empty().context(what)?;
             attach(empty.as_fd(), target.as_fd()).context(what)?;
         }

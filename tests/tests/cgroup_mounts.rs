@@ -1,0 +1,145 @@
+//! Mounts of type `cgroup`: version 1 and version 2, with a cgroup namespace and without.
+
+use std::fs;
+
+use rootling_tests::cgroups::{MOUNT, is_unified};
+use rootling_tests::mountinfo::Mounts;
+use rootling_tests::{Bundle, Cmd, Output, Test, Variation, Who, both, root, skip, user};
+
+both!(
+    version_2_is_mounted_whole,
+    version_2_without_a_namespace_is_the_containers_cgroup,
+    read_only_cgroup_refuses_writes,
+);
+root!(each_hierarchy_of_version_1_is_a_directory, hierarchies_are_writable_where_asked);
+user!(version_1_is_left_out);
+
+const CLOSED: [&str; 5] = ["nosuid", "noexec", "nodev", "relatime", "ro"];
+
+fn with_cgroups(t: &Test, script: &str, options: &[&str]) -> Bundle {
+    let mut bundle = t.shell(script);
+    bundle.mount(MOUNT, "cgroup", "cgroup", options);
+    bundle
+}
+
+/// Where nothing but version 2 is mounted: this host, or a mount namespace of its own.
+fn unified(t: &Test, command: Cmd) -> Option<Output> {
+    if is_unified() {
+        return Some(command.output());
+    }
+    const MOUNT_V2: &str = "mount -t cgroup2 cgroup2 /sys/fs/cgroup";
+    match t.who() {
+        Who::Root => {
+            let script = format!("{MOUNT_V2} && exec \"$0\" \"$@\"");
+            Some(command.under(&["unshare", "-m", "--propagation", "private", "sh", "-c", &script]).output())
+        }
+        Who::User => Some(Variation::of(t)?.line(MOUNT_V2).run(command).output()),
+    }
+}
+
+fn version_2_is_mounted_whole(t: &Test) {
+    let bundle = with_cgroups(t, "grep -c . /sys/fs/cgroup/cgroup.procs; cat /proc/self/mountinfo", &CLOSED);
+    let Some(output) = unified(t, t.run_command(bundle.write())) else { return };
+    let (procs, mountinfo) = output
+        .clone()
+        .ok()
+        .stdout
+        .split_once('\n')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .expect("two parts");
+    assert_ne!(procs, "0", "{output}");
+    let mounts = Mounts::parse(&mountinfo);
+    let mount = mounts.at(MOUNT);
+    // The container's own cgroup is the root of what it sees.
+    assert_eq!((mount.kind.as_str(), mount.root.as_str()), ("cgroup2", "/"));
+    mount.assert_options("ro,nosuid,nodev,noexec,relatime", &"cgroup2");
+}
+
+fn version_2_without_a_namespace_is_the_containers_cgroup(t: &Test) {
+    let mut bundle = with_cgroups(t, "cat /proc/self/mountinfo", &CLOSED);
+    bundle.without_namespace("cgroup");
+    let Some(output) = unified(t, t.run_command(bundle.write())) else { return };
+    let mounts = Mounts::parse(&output.ok().stdout);
+    match t.who() {
+        Who::Root => {
+            let mount = mounts.at(MOUNT);
+            assert_eq!(mount.kind, "cgroup2");
+            mount.assert_options("ro,nosuid,nodev,noexec,relatime", &"cgroup2");
+        }
+        // A cgroup namespace of its own is what mounting takes.
+        Who::User => assert!(mounts.find(MOUNT).is_none(), "{mounts:?}"),
+    }
+}
+
+fn read_only_cgroup_refuses_writes(t: &Test) {
+    let bundle = with_cgroups(t, "mkdir /sys/fs/cgroup/new", &CLOSED);
+    let Some(output) = unified(t, t.run_command(bundle.write())) else { return };
+    assert!(output.exit() == 1 && output.stderr.contains("Read-only file system"), "{output}");
+}
+
+/// The hierarchies of version 1 that the host has, by the name of their directory.
+fn hierarchies() -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/mountinfo").expect("mounts of the host");
+    let points =
+        text.lines().filter(|line| line.contains(" - cgroup ")).filter_map(|line| line.split(' ').nth(4));
+    points.filter_map(|point| Some(point.strip_prefix(MOUNT)?.trim_start_matches('/').to_owned())).collect()
+}
+
+/// Says so where there is no version 1.
+fn has_version_1() -> bool {
+    if hierarchies().is_empty() {
+        skip("no hierarchy of cgroup version 1 is mounted here");
+    }
+    !hierarchies().is_empty()
+}
+
+fn each_hierarchy_of_version_1_is_a_directory(t: &Test) {
+    if !has_version_1() {
+        return;
+    }
+    let script = "for d in /sys/fs/cgroup/*/; do grep -qx 1 $d/cgroup.procs || echo not in $d; done; cat /proc/self/mountinfo";
+    for own_namespace in [true, false] {
+        let mut bundle = with_cgroups(t, script, &CLOSED);
+        if !own_namespace {
+            bundle.without_namespace("cgroup");
+        }
+        let output = t.run(bundle.write()).ok();
+        assert!(!output.stdout.contains("not in"), "{output}");
+        let mounts = Mounts::parse(&output.stdout);
+        assert_eq!(mounts.at(MOUNT).kind, "tmpfs");
+        assert!(mounts.at(MOUNT).options.contains("ro"), "{output}");
+        for name in hierarchies() {
+            let mount = mounts.at(&format!("{MOUNT}/{name}"));
+            assert_eq!(mount.kind, "cgroup");
+            mount.assert_options("ro,nosuid,nodev,noexec,relatime", &name);
+            // With a namespace its own cgroup is the root of what it sees.
+            assert_eq!(mount.root == "/", own_namespace, "{name}: {mount:?}");
+            assert!(own_namespace || mount.root.ends_with(&t.id("c")), "{name}: {mount:?}");
+        }
+    }
+}
+
+fn hierarchies_are_writable_where_asked(t: &Test) {
+    if !has_version_1() {
+        return;
+    }
+    let names = hierarchies();
+    let name = names.iter().find(|name| *name == "pids").unwrap_or(&names[0]);
+    let script = format!(
+        "mkdir /sys/fs/cgroup/{name}/below && echo made; echo 1 >/sys/fs/cgroup/{name}/below/cgroup.procs"
+    );
+    let bundle = with_cgroups(t, &script, &["nosuid", "noexec", "nodev", "rw"]);
+    assert_eq!(t.run(bundle.write()).ok().stdout, "made\n");
+}
+
+fn version_1_is_left_out(t: &Test) {
+    if !has_version_1() {
+        return;
+    }
+    let bundle =
+        with_cgroups(t, "grep -c ' /sys/fs/cgroup' /proc/self/mountinfo; ls /sys/fs | head -n 1", &CLOSED);
+    let run = t.rootling(&["--debug", "run", "-b"]).arg(bundle.write().dir()).arg(t.id("c"));
+    let output = run.output();
+    assert!(output.stdout.starts_with("0\n"), "{output}");
+    assert!(output.stderr.contains("cgroup on /sys/fs/cgroup: dropped"), "{output}");
+}

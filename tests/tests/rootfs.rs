@@ -1,0 +1,200 @@
+//! `root` and what covers parts of it: read-only and masked paths, and propagation, as the mounts show it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use rootling_tests::mountinfo::Mounts;
+use rootling_tests::{Bundle, Test, both, root};
+use serde_json::json;
+
+both!(
+    read_only_root_is_read_only_alone,
+    masks_are_empty_and_closed,
+    mask_of_a_link_is_an_error,
+    read_only_path_keeps_its_flags_and_what_is_mounted_below,
+    read_only_path_that_is_a_link_is_an_error,
+    paths_may_be_named_twice_and_in_any_form,
+    propagation_of_the_root_is_the_word,
+    propagation_of_another_word_is_an_error,
+    root_has_to_be_a_directory,
+);
+root!(
+    paths_need_a_mount_namespace,
+    mounts_of_the_host_reach_a_slave_and_no_private,
+    mounts_of_a_shared_bind_reach_the_host,
+);
+
+/// With and without pivot_root(2).
+const WAYS: [&[&str]; 2] = [&[], &["--no-pivot"]];
+
+fn mounts(t: &Test, bundle: &mut Bundle, flags: &[&str]) -> Mounts {
+    bundle.set("/process/args", json!(["cat", "/proc/self/mountinfo"]));
+    Mounts::parse(&t.run_command(bundle.write()).args(flags).output().ok().stdout)
+}
+
+fn read_only_root_is_read_only_alone(t: &Test) {
+    let script = "touch /file 2>&1; touch /tmp/file /dev/shm/file && echo others; mkdir /etc/dir 2>&1";
+    let mut bundle = t.shell(script);
+    bundle.set("/root/readonly", true.into()).mount("/tmp", "tmpfs", "tmpfs", &[]);
+    for flags in WAYS {
+        let output = t.run_command(bundle.write()).args(flags).output();
+        assert_eq!(output.stdout.matches("Read-only file system").count(), 2, "{output}");
+        assert!(output.stdout.contains("others\n"), "{output}");
+        let mut looker = bundle.clone();
+        let mounts = mounts(t, &mut looker, flags);
+        assert!(mounts.at("/").options.contains("ro"), "{mounts:?}");
+        assert!(mounts.at("/tmp").options.contains("rw"), "{mounts:?}");
+    }
+    assert!(!bundle.rootfs("file").exists() && !bundle.rootfs("etc/dir").exists());
+    // The bundle itself is as writable as before.
+    fs::write(bundle.rootfs("file"), "").expect("write in the root file system from outside");
+}
+
+fn masks_are_empty_and_closed(t: &Test) {
+    let script = "stat -c '%F %t:%T' /file; cat /file; ls -A /dir /other; touch /dir/new 2>&1; cat /proc/kcore | wc -c";
+    let mut bundle = t.shell(script);
+    fs::write(bundle.rootfs("file"), "secret").expect("write a file");
+    for name in ["dir", "other"] {
+        fs::create_dir_all(bundle.rootfs(name).join("inside")).expect("make a directory");
+    }
+    bundle.own_all();
+    bundle.set(
+        "/linux/maskedPaths",
+        json!(["/file", "/dir", "/other", "/proc/kcore", "/not/there", "/file/below"]),
+    );
+    let output = t.run(bundle.write()).ok();
+    let expected =
+        "character special file 1:3\n/dir:\n\n/other:\ntouch: /dir/new: Read-only file system\n0\n";
+    assert_eq!(output.stdout, expected);
+    let mounts = mounts(t, &mut bundle, &[]);
+    for dir in ["/dir", "/other"] {
+        assert_eq!(mounts.at(dir).kind, "tmpfs");
+        assert!(mounts.at(dir).options.contains("ro"), "{mounts:?}");
+    }
+    assert!(mounts.find("/not/there").is_none() && !bundle.rootfs("not").exists());
+    assert_eq!(fs::read(bundle.rootfs("file")).expect("the file from outside"), b"secret");
+}
+
+/// Covering the link would leave what it leads to (CVE-2025-31133).
+fn mask_of_a_link_is_an_error(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    symlink("/etc/passwd", bundle.rootfs("link")).expect("make a link");
+    bundle.set("/linux/maskedPaths", json!(["/link"]));
+    t.run(bundle.write()).fails_with(&["linux.maskedPaths", "/link", "symbolic link"]);
+}
+
+fn read_only_path_that_is_a_link_is_an_error(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    symlink("/etc", bundle.rootfs("link")).expect("make a link");
+    bundle.set("/linux/readonlyPaths", json!(["/link"]));
+    t.run(bundle.write()).fails_with(&["linux.readonlyPaths", "/link", "symbolic link"]);
+}
+
+fn read_only_path_keeps_its_flags_and_what_is_mounted_below(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    bundle.mount("/tree", "tmpfs", "tmpfs", &["nosuid", "nodev", "noexec", "noatime"]);
+    bundle.mount("/tree/sub", "tmpfs", "tmpfs", &["nosuid"]);
+    bundle.set("/linux/readonlyPaths", json!(["/tree", "/proc/sys"]));
+    let mounts = mounts(t, &mut bundle, &[]);
+    mounts.at("/tree").assert_options("ro,nosuid,nodev,noexec,noatime", &"/tree");
+    mounts.at("/tree/sub").assert_options("rw,nosuid,relatime", &"/tree/sub");
+    assert!(mounts.at("/proc/sys").options.contains("ro") && mounts.at("/proc").options.contains("rw"));
+}
+
+fn paths_may_be_named_twice_and_in_any_form(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    fs::create_dir(bundle.rootfs("dir")).expect("make a directory");
+    bundle.own_all();
+    bundle.set("/linux/maskedPaths", json!(["/dir", "/dir/", "//dir", "/etc/../dir"]));
+    bundle.set("/linux/readonlyPaths", json!(["/etc", "/etc/."]));
+    let mounts = mounts(t, &mut bundle, &[]);
+    assert_eq!((mounts.count("/dir"), mounts.count("/etc")), (1, 1), "{mounts:?}");
+}
+
+fn propagation_of_the_root_is_the_word(t: &Test) {
+    for (word, tag) in [
+        (None, None),
+        (Some("private"), None),
+        (Some("rprivate"), None),
+        (Some("slave"), None),
+        (Some("rslave"), None),
+        (Some("shared"), Some("shared")),
+        (Some("rshared"), Some("shared")),
+        (Some("unbindable"), Some("unbindable")),
+        (Some("runbindable"), Some("unbindable")),
+    ] {
+        let mut bundle = t.bundle(&["true"]);
+        bundle.mount("/t", "tmpfs", "tmpfs", &[]);
+        if let Some(word) = word {
+            bundle.set("/linux/rootfsPropagation", word.into());
+        }
+        for flags in WAYS {
+            let mounts = mounts(t, &mut bundle, flags);
+            let tags = |point: &str| {
+                let tags = mounts.at(point).tags.iter().filter_map(|tag| tag.split(':').next());
+                // What the host shares may reach in here.
+                tags.filter(|tag| *tag != "master").map(str::to_owned).collect::<Vec<_>>()
+            };
+            let expected = Vec::from_iter(tag.map(str::to_owned));
+            assert_eq!(tags("/"), expected, "{word:?} {flags:?}: {mounts:?}");
+            if word.is_some_and(|word| word.starts_with('r')) {
+                assert_eq!(tags("/t"), expected, "{word:?} {flags:?}: {mounts:?}");
+            }
+        }
+    }
+}
+
+fn propagation_of_another_word_is_an_error(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    bundle.set("/linux/rootfsPropagation", "public".into());
+    t.run(bundle.write())
+        .fails_with(&["linux.rootfsPropagation", "rootfsPropagation=public is not supported"]);
+}
+
+fn paths_need_a_mount_namespace(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    bundle.without_namespace("mount").set("/mounts", json!([])).remove("/linux/readonlyPaths");
+    t.run(bundle.write()).fails_with(&["linux.maskedPaths", "without a private MNT namespace"]);
+}
+
+fn root_has_to_be_a_directory(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    for (path, part) in [("no-such", "ENOENT"), ("config.json", "not a directory"), ("", "empty")] {
+        bundle.set("/root/path", path.into());
+        t.run(bundle.write()).fails_with(&["root.path", part]);
+    }
+    bundle.remove("/root");
+    t.run(bundle.write()).fails_with(&["root must be specified"]);
+}
+
+/// A host whose mounts are shared, of the test's own: `$0` is a mount point there.
+fn on_a_shared_host(t: &Test, bundle: &Bundle, script: &str) -> rootling_tests::Output {
+    let place = t.path("place").to_string_lossy().into_owned();
+    let script = format!("mkdir -p $0 && mount -t tmpfs tmpfs $0 && mount --make-shared $0 && {script}");
+    let under = ["unshare", "-m", "--propagation", "shared", "sh", "-c", script.as_str(), place.as_str()];
+    t.run_command(bundle).under(&under).output()
+}
+
+fn mounts_of_the_host_reach_a_slave_and_no_private(t: &Test) {
+    for (option, seen) in [("rslave", true), ("rshared", true), ("rprivate", false)] {
+        let mut bundle = t.shell("until [ -e /bound/go ]; do sleep 0.05; done; [ -e /bound/sub/file ]");
+        bundle.mount("/bound", "", &t.path("place").to_string_lossy(), &["rbind", option]);
+        let script = "mkdir $0/sub && { \"$@\" & } && sleep 0.5 && mount -t tmpfs tmpfs $0/sub && touch $0/sub/file $0/go && wait $!";
+        let output = on_a_shared_host(t, bundle.write(), script);
+        assert_eq!(output.exit() == 0, seen, "{option}: {output}");
+    }
+}
+
+fn mounts_of_a_shared_bind_reach_the_host(t: &Test) {
+    for (option, seen) in [("rshared", true), ("rslave", false), ("rprivate", false)] {
+        let mut bundle = t.shell("mount -t tmpfs tmpfs /bound/sub && touch /bound/sub/file");
+        for set in ["bounding", "permitted", "effective"] {
+            bundle.set(&format!("/process/capabilities/{set}/-"), "CAP_SYS_ADMIN".into());
+        }
+        // Anything less cuts the way out at the root.
+        bundle.set("/linux/rootfsPropagation", "shared".into());
+        bundle.mount("/bound", "", &t.path("place").to_string_lossy(), &["rbind", option]);
+        let output = on_a_shared_host(t, bundle.write(), "mkdir $0/sub && \"$@\" && ls $0/sub").ok();
+        assert_eq!(output.text() == "file", seen, "{option}: {output}");
+    }
+}
