@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-vm stress bench lint install clean
+.PHONY: help deps build demo test test-vm stress bench order lint install clean
 
 PREFIX ?= /usr/local
 # rustup's default place, for shells that were opened before it was installed.
@@ -38,6 +38,9 @@ stress: build ## Run 3000 containers one by one, 2000 at 64 a time, and 10000 ex
 
 bench: build ## Compare with those of crun, runc and youki that are installed
 	@$(LIBSECCOMP) hack/bench.sh
+
+order: deps ## Find out anew which functions launches execute, for the linker to put them side by side (root)
+	@$(LIBSECCOMP) hack/order.sh
 
 lint: deps ## Check format, clippy, scripts and the rules of the source
 	@$(LIBSECCOMP) hack/lint.sh

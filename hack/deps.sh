@@ -17,6 +17,7 @@ has_static_libseccomp() { compgen -G '/usr/lib*/libseccomp.a' || compgen -G '/us
 has_libc_headers() { [[ -e /usr/include/stdlib.h ]]; }
 
 need gcc has gcc
+need binutils has nm
 need libc6-dev has_libc_headers
 need make has make
 need pkg-config has pkg-config

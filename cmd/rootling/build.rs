@@ -1,8 +1,12 @@
-//! Notes the commit that the program is built from.
+//! Notes the commit that the program is built from, and has it linked again when its linker changes.
 
 use std::process::Command;
 
 fn main() {
+    // What the linker of .cargo/config.toml reads, and itself.
+    for file in ["cc.sh", "order.txt", "symbols.sed"] {
+        println!("cargo:rerun-if-changed=../../hack/{file}");
+    }
     println!("cargo:rerun-if-env-changed=ROOTLING_COMMIT");
     // HEAD moves with a checkout, its log with a commit as well.
     for path in ["HEAD", "logs/HEAD"] {

@@ -3,6 +3,7 @@
 
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// Sets a terminal's window size (`TIOCSWINSZ` in `tty_ioctl(2)`).
@@ -78,4 +79,10 @@ pub fn refuse_notified_call(listener: &impl AsFd, errno: i32) -> Result<i32> {
         return Err(Error::last_os_error());
     }
     Ok(call.data.nr)
+}
+
+/// Has this process trace the command from its start (`PTRACE_TRACEME` in `ptrace(2)`): it stops at execve(2).
+pub fn traced(command: &mut Command) -> &mut Command {
+    // SAFETY: between fork and exec the closure makes one system call; it neither allocates nor locks.
+    unsafe { command.pre_exec(|| Ok(nix::sys::ptrace::traceme()?)) }
 }

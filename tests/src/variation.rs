@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix::unistd::geteuid;
 
-use crate::{Cmd, Test, skip};
+use crate::{Cmd, Test, cgroups, skip};
 
 /// Changes to the host that are made in a mount namespace of the command's own, by root, before the
 /// command becomes the account. The machine itself stays as it is.
@@ -32,6 +32,15 @@ impl<'a> Variation<'a> {
     pub fn line(mut self, line: &str) -> Self {
         let _ = writeln!(self.script, "{line}");
         self
+    }
+
+    /// Only cgroup v2 is there, also where the machine has v1.
+    #[must_use]
+    pub fn cgroup_v2(self) -> Self {
+        if cgroups::is_unified() {
+            return self;
+        }
+        self.line("umount -l /sys/fs/cgroup").line("mount -t cgroup2 cgroup2 /sys/fs/cgroup")
     }
 
     /// `path` has this text. The file has to exist.

@@ -15,7 +15,7 @@ mod works;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use rootling_tests::{Account, Ids, Test, Who};
+use rootling_tests::{Test, Who};
 
 /// What `outside` hands to `inside`, by the environment.
 const BINARY: &str = "BENCH_BINARY";
@@ -104,7 +104,7 @@ fn outside() -> ExitCode {
     if let Some(dir) = &account.runtime_dir {
         command.env("XDG_RUNTIME_DIR", dir);
     }
-    match subordinate(&account) {
+    match account.ranges() {
         Some(ids) => {
             let mut ranges = single.sibling(&test, &["true"]);
             ranges.ids(ids).write();
@@ -115,19 +115,6 @@ fn outside() -> ExitCode {
     let status = command.status().expect("start the measuring");
     rootling_tests::leaks::remove_cgroups(test.marker());
     if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// The account's first ranges.
-fn subordinate(account: &Account) -> Option<Ids> {
-    let range = |file: &str| {
-        let text = std::fs::read_to_string(file).ok()?;
-        let line =
-            text.lines().find(|line| line.split(':').next() == Some(account.name.as_str()))?.to_owned();
-        let mut numbers = line.split(':').skip(1).map(str::parse::<u32>);
-        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-    };
-    let ((uid, uids), (gid, gids)) = (range("/etc/subuid")?, range("/etc/subgid")?);
-    Some(Ids::Ranges { uid, gid, count: uids.min(gids) })
 }
 
 fn inside() {

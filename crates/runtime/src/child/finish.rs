@@ -31,7 +31,6 @@ pub(super) fn run(
 ) -> Result<Infallible> {
     let plan = &context.plan;
     let finish = &plan.finish;
-    sys::memory::release_code();
     // First of all: whatever goes wrong from here on, no descriptor of the host's gets into the program.
     sys::fds::close_on_exec_from(3).context(|| "close_range")?;
     waiting.attach(&plan.lowered.mounts)?;

@@ -27,8 +27,6 @@ use crate::sys::clone::{CloneOptions, Cloned};
 
 /// Runs a program in a container and, unless detached, waits for its end; its exit code.
 pub fn exec(store: &Store, options: &ExecOptions, warn: Warn<'_>) -> Result<i32> {
-    // The parser of the command line has done its work.
-    sys::memory::release_code();
     let slot = store.open(&options.id)?;
     let record = slot.read()?;
     check_status(slot.status(&record), options)?;
@@ -40,7 +38,6 @@ pub fn exec(store: &Store, options: &ExecOptions, warn: Warn<'_>) -> Result<i32>
     let namespaces = Namespaces::of(init)?;
     let terminal =
         terminal::path(options.console_socket.as_deref(), plan.attributes.terminal, options.detach)?;
-    sys::memory::release_code();
     let mut signals = Signals::block()?;
     let mut exec = Exec::start(record, plan, namespaces, terminal.childs, &target, &signals)?;
     exec.serve(&signals, &target, warn)?;

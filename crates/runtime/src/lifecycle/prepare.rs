@@ -11,7 +11,7 @@ use rootling_rootless::host::Host;
 
 use crate::error::{Error, Result, chain, one_line};
 use crate::plan::{CreateOptions, Plan};
-use crate::{self_exe, sys};
+use crate::self_exe;
 
 /// Takes what the user should know and is no failure, a line each.
 pub type Warn<'a> = &'a mut dyn FnMut(String);
@@ -55,10 +55,8 @@ pub(super) fn plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
 }
 
 fn make_plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
-    sys::memory::release_code();
     let plan = plan_without_copy(options, warn)?;
     self_exe::protect(plan.maps.as_ref().map(|m| (m.uid.as_slice(), m.gid.as_slice())))?;
-    sys::memory::release_code();
     Ok(plan)
 }
 

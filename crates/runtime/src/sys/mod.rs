@@ -6,7 +6,6 @@
 pub(crate) mod clone;
 pub(crate) mod exec;
 pub(crate) mod fds;
-pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod net;
 pub(crate) mod process;

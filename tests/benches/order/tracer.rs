@@ -1,0 +1,156 @@
+//! Runs a command with a breakpoint at every function of one program.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Error};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use rootling_tests::sys;
+
+use crate::text::Text;
+
+/// `--trace SYMBOLS PROGRAM FOUND COMMAND...`: runs the command, which becomes the program sooner or later;
+/// writes the names of the functions to the file FOUND. Ends with the command's exit code.
+pub(crate) fn main(arguments: &[String]) -> Result<ExitCode, String> {
+    let [symbols, program, found, command @ ..] = arguments else {
+        return Err("--trace SYMBOLS PROGRAM FOUND COMMAND...".to_owned());
+    };
+    let trace = || -> io::Result<ExitCode> {
+        let program = fs::canonicalize(program)?;
+        let mut tracer = Tracer::start(Path::new(symbols), &program, command)?;
+        let code = tracer.follow()?;
+        fs::write(found, tracer.names.concat())?;
+        Ok(code)
+    };
+    trace().map_err(|error| format!("tracing {}: {error}", command.join(" ")))
+}
+
+struct Tracer<'a> {
+    symbols: &'a Path,
+    program: &'a Path,
+    main: Pid,
+    /// There from when the program is executed.
+    text: Option<Text>,
+    tasks: HashSet<Pid>,
+    /// With line ends.
+    names: Vec<String>,
+    seen: HashSet<usize>,
+    /// How the command has ended.
+    code: Option<u8>,
+}
+
+impl<'a> Tracer<'a> {
+    /// Starts the command, which then is stopped at its execve(2).
+    #[allow(clippy::zombie_processes)] // `follow` waits
+    fn start(symbols: &'a Path, program: &'a Path, command: &[String]) -> io::Result<Self> {
+        let mut child = Command::new(&command[0]);
+        child.args(&command[1..]);
+        let main = Pid::from_raw(sys::traced(&mut child).spawn()?.id() as i32);
+        waitpid(main, None)?;
+        // What it starts before it becomes the program is not followed.
+        ptrace::setoptions(main, Options::PTRACE_O_EXITKILL | Options::PTRACE_O_TRACEEXEC)?;
+        ptrace::cont(main, None)?;
+        let (names, seen, tasks) = (Vec::new(), HashSet::new(), HashSet::from([main]));
+        Ok(Self { symbols, program, main, text: None, tasks, names, seen, code: None })
+    }
+
+    /// Goes on until nothing is traced any more. What outlives the command is let go.
+    fn follow(&mut self) -> io::Result<ExitCode> {
+        loop {
+            let status = match waitpid(None, Some(WaitPidFlag::__WALL)) {
+                Err(Errno::ECHILD) => break,
+                status => status?,
+            };
+            match self.react(status) {
+                // A task may be killed at any moment; its end is waited for like any other.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                result => result?,
+            }
+        }
+        self.code.map(ExitCode::from).ok_or_else(|| Error::other("it was killed"))
+    }
+
+    fn react(&mut self, status: WaitStatus) -> io::Result<()> {
+        match status {
+            WaitStatus::Exited(pid, code) => self.ended(pid, Some(code as u8)),
+            WaitStatus::Signaled(pid, ..) => self.ended(pid, None),
+            WaitStatus::PtraceEvent(pid, _, libc::PTRACE_EVENT_EXEC) => self.executed(pid),
+            WaitStatus::PtraceEvent(pid, ..) => resume(pid, None),
+            WaitStatus::Stopped(pid, Signal::SIGTRAP) => self.trapped(pid),
+            WaitStatus::Stopped(pid, Signal::SIGSTOP) => self.stopped(pid),
+            WaitStatus::Stopped(pid, signal) => resume(pid, Some(signal)),
+            _ => Ok(()),
+        }
+    }
+
+    fn ended(&mut self, pid: Pid, code: Option<u8>) -> io::Result<()> {
+        self.tasks.remove(&pid);
+        if pid == self.main {
+            self.code = code;
+            for task in &self.tasks {
+                // It is let go when it has stopped, or it has ended by itself.
+                let _ = kill(*task, Signal::SIGSTOP);
+            }
+        }
+        Ok(())
+    }
+
+    /// A task that another has made stops once before anything else; so does each that outlives the command.
+    fn stopped(&mut self, pid: Pid) -> io::Result<()> {
+        let new = self.tasks.insert(pid);
+        if self.tasks.contains(&self.main) {
+            return resume(pid, if new { None } else { Some(Signal::SIGSTOP) });
+        }
+        if let Some(text) = &self.text {
+            text.disarm(pid)?;
+        }
+        self.let_go(pid)
+    }
+
+    /// From the program on, what it starts is followed as well, but no other program.
+    fn executed(&mut self, pid: Pid) -> io::Result<()> {
+        if pid != self.main || self.text.is_some() {
+            return self.let_go(pid);
+        }
+        if fs::read_link(format!("/proc/{pid}/exe"))? == self.program {
+            let text = Text::of(pid, self.program, self.symbols)?;
+            text.arm(pid)?;
+            self.text = Some(text);
+            let children =
+                Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK | Options::PTRACE_O_TRACECLONE;
+            ptrace::setoptions(pid, Options::PTRACE_O_EXITKILL | Options::PTRACE_O_TRACEEXEC | children)?;
+        }
+        resume(pid, None)
+    }
+
+    fn trapped(&mut self, pid: Pid) -> io::Result<()> {
+        let mut registers = ptrace::getregs(pid)?;
+        let address = registers.rip as usize - 1;
+        let name = match &self.text {
+            Some(text) => text.pass(pid, address)?,
+            None => None,
+        };
+        let Some(name) = name else { return resume(pid, Some(Signal::SIGTRAP)) };
+        if self.seen.insert(address) {
+            self.names.push(format!("{name}\n"));
+        }
+        registers.rip -= 1;
+        ptrace::setregs(pid, registers)?;
+        resume(pid, None)
+    }
+
+    fn let_go(&mut self, pid: Pid) -> io::Result<()> {
+        self.tasks.remove(&pid);
+        Ok(ptrace::detach(pid, None)?)
+    }
+}
+
+fn resume(pid: Pid, signal: Option<Signal>) -> io::Result<()> {
+    Ok(ptrace::cont(pid, signal)?)
+}
