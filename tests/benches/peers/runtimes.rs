@@ -10,8 +10,8 @@ use crate::works::Place;
 /// How a container gets its cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cgroups {
-    /// As it comes, which for an ordinary user is not at all.
-    Usual,
+    /// Not at all, as for an ordinary user without delegation.
+    None,
     /// By path, below a delegated cgroup.
     Path,
     /// As a scope of the user's systemd.
@@ -33,7 +33,8 @@ const PEERS: [(&str, &[&str]); 3] = [("crun", &["--cgroup-manager=disabled"]), (
 pub(crate) fn find(binary: &Path, place: &Place) -> (Runtime, Vec<Runtime>) {
     let runtime =
         |name, program: PathBuf, flags| Runtime { name, program, flags, root: place.work.join(name) };
-    let ours = runtime("rootling", binary.to_owned(), &[]);
+    // In a delegated cgroup each would make one of its own otherwise, or not.
+    let ours = runtime("rootling", binary.to_owned(), &["--cgroup-manager=disabled"]);
     if let Err(why) = ours.try_run(&place.single) {
         panic!("rootling does not run the bundle: {why}");
     }
@@ -65,12 +66,12 @@ fn in_path(name: &str) -> Option<PathBuf> {
 impl Runtime {
     /// `RUNTIME --root DIR FLAGS... ARGS...`, silent.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
-        self.command_in(Cgroups::Usual, args)
+        self.command_in(Cgroups::None, args)
     }
 
     fn command_in<S: AsRef<OsStr>>(&self, cgroups: Cgroups, args: &[S]) -> Command {
         let flags: &[&str] = match cgroups {
-            Cgroups::Usual => self.flags,
+            Cgroups::None => self.flags,
             Cgroups::Path if self.name == "crun" => &["--cgroup-manager=cgroupfs"],
             Cgroups::Path => &[],
             Cgroups::Systemd => &["--systemd-cgroup"],
@@ -90,7 +91,7 @@ impl Runtime {
 
     /// The time from the start to the end of a command that must succeed.
     pub(crate) fn time<S: AsRef<OsStr>>(&self, args: &[S]) -> Duration {
-        self.time_in(Cgroups::Usual, args)
+        self.time_in(Cgroups::None, args)
     }
 
     /// The same with another kind of cgroup.
@@ -117,7 +118,7 @@ impl Runtime {
     }
 
     fn try_run(&self, bundle: &Path) -> Result<(), String> {
-        self.try_run_in(Cgroups::Usual, bundle)
+        self.try_run_in(Cgroups::None, bundle)
     }
 
     /// Whether it can run the bundle, or why not.

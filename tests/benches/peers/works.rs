@@ -30,7 +30,7 @@ impl Place {
     /// The bundle for a kind of cgroup, where this machine has it.
     fn bundle_in(&self, cgroups: Cgroups) -> Option<&Path> {
         match cgroups {
-            Cgroups::Usual => Some(&self.single),
+            Cgroups::None => Some(&self.single),
             Cgroups::Path => self.by_path.as_deref(),
             Cgroups::Systemd => {
                 let bus = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("bus"));
