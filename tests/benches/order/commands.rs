@@ -20,6 +20,7 @@ pub(crate) fn main() -> Result<ExitCode, String> {
         let mut session = Session::new(test);
         session.runs();
         session.life();
+        session.first_run_of_a_profile();
         leaks::remove_cgroups(test.marker());
         let mut seen = HashSet::new();
         session.names.iter().filter(|name| seen.insert(*name)).for_each(|name| println!("{name}"));
@@ -90,6 +91,14 @@ impl<'a> Session<'a> {
         self.trace("kill", test.rootling(&["kill", &id, "KILL"]));
         eventually("the container is stopped", || test.status("c") == "stopped");
         self.trace("delete", test.rootling(&["delete", &id]));
+    }
+
+    /// After all others: once for each profile, not at each launch.
+    fn first_run_of_a_profile(&mut self) {
+        let mut bundle = self.test.bundle(&["true"]);
+        bundle.set("/linux/seccomp", profile::docker_sized()).write();
+        let command = self.test.run_command(&bundle).env("XDG_CACHE_HOME", self.test.path("empty-cache"));
+        self.trace("run, seccomp, not in the cache", command);
     }
 
     fn run(&mut self, what: &str, bundle: &Bundle) {

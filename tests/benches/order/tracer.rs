@@ -78,8 +78,14 @@ impl<'a> Tracer<'a> {
 
     fn react(&mut self, status: WaitStatus) -> io::Result<()> {
         match status {
-            WaitStatus::Exited(pid, code) => self.ended(pid, Some(code as u8)),
-            WaitStatus::Signaled(pid, ..) => self.ended(pid, None),
+            WaitStatus::Exited(pid, code) => {
+                self.ended(pid, Some(code as u8));
+                Ok(())
+            }
+            WaitStatus::Signaled(pid, ..) => {
+                self.ended(pid, None);
+                Ok(())
+            }
             WaitStatus::PtraceEvent(pid, _, libc::PTRACE_EVENT_EXEC) => self.executed(pid),
             WaitStatus::PtraceEvent(pid, ..) => resume(pid, None),
             WaitStatus::Stopped(pid, Signal::SIGTRAP) => self.trapped(pid),
@@ -89,7 +95,7 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    fn ended(&mut self, pid: Pid, code: Option<u8>) -> io::Result<()> {
+    fn ended(&mut self, pid: Pid, code: Option<u8>) {
         self.tasks.remove(&pid);
         if pid == self.main {
             self.code = code;
@@ -98,7 +104,6 @@ impl<'a> Tracer<'a> {
                 let _ = kill(*task, Signal::SIGSTOP);
             }
         }
-        Ok(())
     }
 
     /// A task that another has made stops once before anything else; so does each that outlives the command.
