@@ -16,7 +16,6 @@ use tempfile::TempDir;
 /// No step takes more than a fraction of a second, but on a host that hangs.
 const LIMIT: Duration = Duration::from_secs(30);
 
-const ID: &str = "rootling-doctor";
 const PROGRAM: &str = "/rootling";
 
 pub(super) fn check(host: &Host) -> Check {
@@ -43,6 +42,8 @@ pub(super) fn check(host: &Host) -> Check {
 
 struct Trial {
     dir: TempDir,
+    /// Also the name of its cgroup, which another doctor that runs now may have beside it.
+    id: String,
 }
 
 impl Trial {
@@ -51,11 +52,11 @@ impl Trial {
     fn run(ids: Option<(u32, u32)>) -> Result<(), String> {
         let dir = TempDir::with_prefix("rootling-doctor-")
             .map_err(|e| format!("a temporary directory in {}: {e}", std::env::temp_dir().display()))?;
-        let trial = Self { dir };
+        let trial = Self { dir, id: format!("rootling-doctor-{}", std::process::id()) };
         trial.write_bundle(ids).map_err(|e| format!("write a bundle: {e}"))?;
         let result = trial.live();
         if result.is_err() {
-            let _ = trial.rootling(&["delete", "--force", ID]);
+            let _ = trial.rootling(&["delete", "--force", &trial.id]);
         }
         result
     }
@@ -73,8 +74,8 @@ impl Trial {
     }
 
     fn live(&self) -> Result<(), String> {
-        self.rootling(&["create", "--bundle", &self.dir.path().to_string_lossy(), ID])?;
-        self.rootling(&["start", ID])?;
+        self.rootling(&["create", "--bundle", &self.dir.path().to_string_lossy(), &self.id])?;
+        self.rootling(&["start", &self.id])?;
         let start = Instant::now();
         while !self.has_stopped()? {
             if start.elapsed() > LIMIT {
@@ -82,7 +83,7 @@ impl Trial {
             }
             sleep(Duration::from_millis(5));
         }
-        self.rootling(&["delete", ID])?;
+        self.rootling(&["delete", &self.id])?;
         let said = fs::read_to_string(self.path("create.out")).unwrap_or_default();
         if said.contains(env!("CARGO_PKG_VERSION")) {
             return Ok(());
@@ -91,7 +92,7 @@ impl Trial {
     }
 
     fn has_stopped(&self) -> Result<bool, String> {
-        let state = self.rootling(&["state", ID])?;
+        let state = self.rootling(&["state", &self.id])?;
         let state: Value = serde_json::from_str(&state).map_err(|e| format!("state: {e}"))?;
         Ok(state["status"] == "stopped")
     }
@@ -131,7 +132,7 @@ impl Trial {
         let said = read(&err);
         let line = said.lines().last().unwrap_or("ended without a message");
         // The message says itself which command it is from; which container is no matter here.
-        Err(line.trim_start_matches("rootling: ").replace(&format!(" \"{ID}\""), ""))
+        Err(line.trim_start_matches("rootling: ").replace(&format!(" {:?}", self.id), ""))
     }
 }
 
