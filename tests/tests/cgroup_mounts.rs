@@ -4,15 +4,15 @@ use std::fs;
 
 use rootling_tests::cgroups::{MOUNT, is_unified};
 use rootling_tests::mountinfo::Mounts;
-use rootling_tests::{Bundle, Cmd, Output, Test, Variation, Who, both, root, skip, user};
+use rootling_tests::{Bundle, Cmd, Output, Test, Variation, Who, both, root, skip};
 
 both!(
     version_2_is_mounted_whole,
     version_2_without_a_namespace_is_the_containers_cgroup,
     read_only_cgroup_refuses_writes,
+    each_hierarchy_of_version_1_is_a_directory,
 );
-root!(each_hierarchy_of_version_1_is_a_directory, hierarchies_are_writable_where_asked);
-user!(version_1_is_left_out);
+root!(hierarchies_are_writable_where_asked);
 
 const CLOSED: [&str; 5] = ["nosuid", "noexec", "nodev", "relatime", "ro"];
 
@@ -112,9 +112,11 @@ fn each_hierarchy_of_version_1_is_a_directory(t: &Test) {
             let mount = mounts.at(&format!("{MOUNT}/{name}"));
             assert_eq!(mount.kind, "cgroup");
             mount.assert_options("ro,nosuid,nodev,noexec,relatime", &name);
-            // With a namespace its own cgroup is the root of what it sees.
-            assert_eq!(mount.root == "/", own_namespace, "{name}: {mount:?}");
-            assert!(own_namespace || mount.root.ends_with(&t.id("c")), "{name}: {mount:?}");
+            // With a namespace its own cgroup is the root of what it sees; an ordinary user's container has none
+            // of its own.
+            assert!(!own_namespace || mount.root == "/", "{name}: {mount:?}");
+            let named = own_namespace || t.who() == Who::User || mount.root.ends_with(&t.id("c"));
+            assert!(named, "{name}: {mount:?}");
         }
     }
 }
@@ -130,16 +132,4 @@ fn hierarchies_are_writable_where_asked(t: &Test) {
     );
     let bundle = with_cgroups(t, &script, &["nosuid", "noexec", "nodev", "rw"]);
     assert_eq!(t.run(bundle.write()).ok().stdout, "made\n");
-}
-
-fn version_1_is_left_out(t: &Test) {
-    if !has_version_1() {
-        return;
-    }
-    let bundle =
-        with_cgroups(t, "grep -c ' /sys/fs/cgroup' /proc/self/mountinfo; ls /sys/fs | head -n 1", &CLOSED);
-    let run = t.rootling(&["--debug", "run", "-b"]).arg(bundle.write().dir()).arg(t.id("c"));
-    let output = run.output();
-    assert!(output.stdout.starts_with("0\n"), "{output}");
-    assert!(output.stderr.contains("cgroup on /sys/fs/cgroup: dropped"), "{output}");
 }
