@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Runs test programs inside the VM, as whoever calls it: suite.sh [OPTION]... DIR RESULTS
-#   DIR               has rootling, hack and the test programs in tests/
+#   DIR               has rootling, hack, docs/cli and the test programs in tests/
 #   RESULTS           gets a log a program, and `summary`: program, passed, failed, skipped
-#   --only PATTERN    programs whose name matches, `exec*` for one
+#   --only PATTERNS   programs whose name matches one of them, such as 'exec* run'
 #   --without STRING  no tests with STRING in their name
 #   --seconds N       for all of it (3600); what does not fit is reported as cut, and is a failure
 #   --leaf            moves into a cgroup below its own first: in a cgroup that is delegated to us
 #                     there may be no process where containers' cgroups are to get controllers
 set -euo pipefail
 
-only='*' without=() seconds=3600 leaf=false
+only=('*') without=() seconds=3600 leaf=false
 while [[ ${1:-} == --* ]]; do
     case $1 in
-    --only) only=$2; shift ;;
+    --only) read -ra only <<<"${2//$'\n'/ }"; shift ;;
     --without) without=(--skip "$2"); shift ;;
     --seconds) seconds=$2; shift ;;
     --leaf) leaf=true ;;
@@ -32,11 +32,11 @@ if $leaf; then
 fi
 
 mkdir -p "$results"
-export ROOTLING_BIN=$dir/rootling ROOTLING_HACK_DIR=$dir/hack
+export ROOTLING_BIN=$dir/rootling ROOTLING_SOURCE=$dir
 # Counts that an emulated processor gets through.
 export ROOTLING_STRESS=${ROOTLING_STRESS:-50:64}
-# /tmp has nodev: what root makes with mknod there cannot be opened, whoever the runtime is.
-((EUID)) || export TMPDIR=/var/tmp
+# On the disk, whose I/O can be throttled, and with devices, which /tmp refuses.
+export TMPDIR=/var/tmp
 export ROOTLING_TEST_RUN=rootling-vm$$ ROOTLING_TEST_SKIPS=$results/skips
 : >"$ROOTLING_TEST_SKIPS"
 : >"$results/summary"
@@ -72,10 +72,18 @@ run() { # run PROGRAM: its tests to the end of it or of the time
 }
 
 shopt -s nullglob
-# In the order of their names, and so zz_nothing_left last.
-for program in "$dir"/tests/$only; do
-    [[ ${program##*/} == zz_nothing_left ]] || run "$program"
+selected() { # selected NAME
+    local pattern
+    [[ $1 != zz_nothing_left ]] || return 1
+    # shellcheck disable=SC2053 # it is a pattern
+    for pattern in "${only[@]}"; do [[ $1 != $pattern ]] || return 0; done
+    return 1
+}
+
+for program in "$dir"/tests/*; do
+    ! selected "${program##*/}" || run "$program"
 done
+# The last one, in any case.
 run "$dir/tests/zz_nothing_left"
 
 if [[ -s $ROOTLING_TEST_SKIPS ]]; then

@@ -5,8 +5,8 @@
 #   user-delegated   an ordinary user in a scope whose cgroup is delegated to him
 #   root             root, cgroups by path
 #   root-systemd     root, with --systemd-cgroup
-# ROOTLING_VM_TESTS='cgroup*' selects test files, ROOTLING_VM_MINUTES (50) bounds all of it but the
-# building of image and programs. The logs come to target/vm.
+# ROOTLING_VM_TESTS='cgroup* run' selects test files, for all of the runs; ROOTLING_VM_MINUTES (50)
+# bounds all of it but the building of image and programs. The logs come to target/vm.
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 cd "$vm_scripts/../.."
@@ -16,6 +16,16 @@ runs=("$@")
 minutes=${ROOTLING_VM_MINUTES:-50}
 target=${CARGO_TARGET_DIR:-$PWD/target}
 binary=$(realpath "${ROOTLING_BIN:-$(hack/binary.sh)}")
+# Emulation is slow, so each file is where it shows most. In all runs are those that who makes the cgroups
+# matters to; those that go through all ways to a cgroup by themselves are in one of each user, and what is
+# about words and files alone is not root's.
+common='cgroup concurrency exec lifecycle ps run'
+declare -A files=(
+    [user-systemd]="$common kill_runtime stress"
+    [root]="$common cgroup_limits cgroup_systemd events exec_process exec_terminal hooks kill_runtime mount* nested
+        pause rootfs_symlinks security stats terminal update user_namespace"
+    [root-systemd]="$common"
+)
 # A machine of our own, whoever else runs one.
 export ROOTLING_VM_NAME=${ROOTLING_VM_NAME:-test-$$}
 
@@ -54,6 +64,8 @@ mkdir "$stage/tests"
 while read -r name program; do strip --strip-debug -o "$stage/tests/$name" "$program"; done <<<"$programs"
 install -m 0755 "$binary" "$stage/rootling"
 cp -r hack "$stage/hack"
+mkdir "$stage/docs"
+cp -r docs/cli "$stage/docs/cli"
 chmod -R go+rX "$stage"
 
 start=$SECONDS
@@ -64,7 +76,7 @@ rm -rf "$target/vm"
 failed=0
 for run in "${runs[@]}"; do
     left=$((start + minutes * 60 - SECONDS))
-    suite=(/opt/rootling/hack/vm/suite.sh --only "${ROOTLING_VM_TESTS:-*}" --seconds "$left")
+    suite=(/opt/rootling/hack/vm/suite.sh --only "${ROOTLING_VM_TESTS:-${files[$run]:-*}}" --seconds "$left")
     user=rootling
     case $run in
     user-systemd) suite=(env ROOTLING_TEST_FLAGS=--systemd-cgroup "${suite[@]}" --without ::root) ;;

@@ -95,15 +95,16 @@ impl Account {
 fn test_user() -> &'static Account {
     static USER: OnceLock<Account> = OnceLock::new();
     USER.get_or_init(|| {
-        let made = Command::new(hack("user.sh")).output().expect("start hack/user.sh");
+        let made = Command::new(source("hack/user.sh")).output().expect("start hack/user.sh");
         assert!(made.status.success(), "hack/user.sh: {}", String::from_utf8_lossy(&made.stderr));
         Account::from_passwd(String::from_utf8_lossy(&made.stdout).trim())
     })
 }
 
-/// A script of the project. `ROOTLING_HACK_DIR` says where they are on another machine than the one
-/// that built the tests.
-pub(crate) fn hack(script: &str) -> PathBuf {
-    let built_from = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../hack");
-    std::env::var_os("ROOTLING_HACK_DIR").map_or_else(built_from, PathBuf::from).join(script)
+/// A file of the project. `ROOTLING_SOURCE` says where they are on another machine than the one that built
+/// the tests.
+#[must_use]
+pub fn source(path: &str) -> PathBuf {
+    let built_from = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::env::var_os("ROOTLING_SOURCE").map_or_else(built_from, PathBuf::from).join(path)
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::{Bundle, Cmd, Output, Test, Who, skip};
@@ -12,6 +13,18 @@ pub const MOUNT: &str = "/sys/fs/cgroup";
 /// Whether cgroup v2 alone is mounted.
 pub fn is_unified() -> bool {
     Path::new(MOUNT).join("cgroup.controllers").exists()
+}
+
+/// The number of the disk that `path` is on. Skips, with the reason, where it is on none that can be throttled.
+pub fn disk_of(path: &Path) -> Option<(u64, u64)> {
+    let device = path.metadata().expect("stat of what is on the disk").dev();
+    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
+    let node = PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
+    if major == 0 || node.join("partition").exists() || !node.join("queue").exists() {
+        skip(&format!("the bundle is on device {major}:{minor}, which is no disk to be throttled"));
+        return None;
+    }
+    Some((major, minor))
 }
 
 /// How a container gets its cgroup.
@@ -65,11 +78,12 @@ impl Way {
         there
     }
 
-    /// `rootling ARGS...` such that its containers get their cgroups this way.
+    /// `rootling ARGS...` such that its containers get their cgroups this way, and no other: without
+    /// [`Test::flags`].
     pub fn rootling<S: AsRef<OsStr>>(self, t: &Test, args: &[S]) -> Cmd {
         match self {
-            Self::Path => t.rootling(args),
-            Self::Delegated => t.rootling(args).under(&[
+            Self::Path => t.rootling_without_flags(args),
+            Self::Delegated => t.rootling_without_flags(args).under(&[
                 "systemd-run",
                 "--user",
                 "--scope",
@@ -79,7 +93,7 @@ impl Way {
                 "Delegate=yes",
                 "--",
             ]),
-            Self::Systemd => t.rootling(&["--systemd-cgroup"]).args(args),
+            Self::Systemd => t.rootling_without_flags(&["--systemd-cgroup"]).args(args),
         }
     }
 

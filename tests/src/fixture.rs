@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-use crate::account::hack;
 use crate::mountinfo::Mounts;
-use crate::{Account, Bundle, Cmd, Output, Who, leaks, skip};
+use crate::{Account, Bundle, Cmd, Output, Who, leaks, skip, source};
 
 /// Runs `test` for `who`, then proves that nothing is left of it; skips where `who` cannot be.
 pub fn with(who: Who, test: fn(&Test)) {
@@ -110,7 +109,7 @@ impl Test {
     /// A new bundle with a busybox rootfs, which runs `args`.
     pub fn bundle(&self, args: &[&str]) -> Bundle {
         let dir = self.path(&format!("bundle{}", self.next_serial()));
-        let made = Command::new(hack("bundle.sh")).arg(&dir).output().expect("start hack/bundle.sh");
+        let made = Command::new(source("hack/bundle.sh")).arg(&dir).output().expect("start hack/bundle.sh");
         assert!(made.status.success(), "hack/bundle.sh: {}", String::from_utf8_lossy(&made.stderr));
         let mut bundle = Bundle::new(self, dir);
         bundle.set("/process/args", args.into());
@@ -135,7 +134,12 @@ impl Test {
 
     /// `rootling --root STATE ARGS...`, with [`Test::flags`] before ARGS.
     pub fn rootling<S: AsRef<OsStr>>(&self, args: &[S]) -> Cmd {
-        self.command(&self.binary).arg("--root").arg(self.state_root()).args(&self.flags()).args(args)
+        self.rootling_without_flags(&self.flags()).args(args)
+    }
+
+    /// `rootling --root STATE ARGS...`, whatever [`Test::flags`] are.
+    pub fn rootling_without_flags<S: AsRef<OsStr>>(&self, args: &[S]) -> Cmd {
+        self.command(&self.binary).arg("--root").arg(self.state_root()).args(args)
     }
 
     /// Global options that every command gets: the words of `ROOTLING_TEST_FLAGS`.

@@ -22,7 +22,7 @@ pub mod terminal;
 mod variation;
 mod wait;
 
-pub use account::{Account, Who};
+pub use account::{Account, Who, source};
 pub use bundle::{Bundle, Ids};
 pub use command::{Cmd, Output, Running};
 pub use fixture::{Test, with};

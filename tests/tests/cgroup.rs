@@ -3,10 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rootling_tests::{Test, leaks, root, skip, user};
+use rootling_tests::cgroups::is_unified;
+use rootling_tests::{Bundle, Output, Test, leaks, root, skip, user};
 use serde_json::json;
 
-user!(container_runs_without_a_writable_cgroup, limit_without_a_writable_cgroup_is_an_error_that_names_it,);
+user!(
+    container_runs_without_a_writable_cgroup,
+    limit_without_a_writable_cgroup_is_an_error_that_names_it,
+    limit_without_a_writable_cgroup_can_be_ignored,
+);
 root!(
     limits_are_set_and_the_cgroup_goes_with_the_container,
     named_cgroup_is_used,
@@ -38,10 +43,6 @@ fn with_systemd(t: &Test) -> bool {
 
 /// Skips where the test's account has been given a cgroup of its own.
 fn has_writable_cgroup(t: &Test) -> bool {
-    if with_systemd(t) {
-        skip("systemd makes a cgroup for every container of the user");
-        return true;
-    }
     let output = t.command("sh").args(&["-c", "cat /proc/self/cgroup"]).output().ok();
     let writable = output.stdout.lines().any(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -55,12 +56,17 @@ fn has_writable_cgroup(t: &Test) -> bool {
     writable
 }
 
+/// `run` of the bundle by path, whoever makes the cgroups of other tests.
+fn run_by_path(t: &Test, bundle: &Bundle, flags: &[&str]) -> Output {
+    t.rootling_without_flags(&["run", "-b"]).arg(bundle.write().dir()).args(flags).arg(t.id("c")).output()
+}
+
 fn container_runs_without_a_writable_cgroup(t: &Test) {
     if has_writable_cgroup(t) {
         return;
     }
     let bundle = t.bundle(&["sleep", "1000"]);
-    t.create(bundle.write(), "c").ok();
+    run_by_path(t, &bundle, &["-d"]).ok();
     let pid = t.state("c")["pid"].to_string();
     let cgroups =
         |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("cgroups of a process");
@@ -74,10 +80,30 @@ fn limit_without_a_writable_cgroup_is_an_error_that_names_it(t: &Test) {
         return;
     }
     let mut bundle = t.bundle(&["true"]);
+    for (resources, controller) in
+        [(json!({"memory": {"limit": 64 << 20}}), "memory"), (json!({"pids": {"limit": 10}}), "pids")]
+    {
+        bundle.set("/linux/resources", resources);
+        let output = run_by_path(t, &bundle, &[]);
+        output.fails_with(&[controller]);
+        if is_unified() {
+            // What to write into which file.
+            output.fails_with(&["Delegate=", "/etc/systemd/system/user@.service.d/delegate.conf"]);
+        } else {
+            output.fails_with(&["systemd.unified_cgroup_hierarchy=1"]);
+        }
+    }
+}
+
+fn limit_without_a_writable_cgroup_can_be_ignored(t: &Test) {
+    if has_writable_cgroup(t) {
+        return;
+    }
+    let mut bundle = t.bundle(&["echo", "ran"]);
     bundle.set("/linux/resources", json!({"memory": {"limit": 64 << 20}}));
-    t.run(bundle.write()).fails_with(&["memory"]);
-    bundle.set("/linux/resources", json!({"pids": {"limit": 10}}));
-    t.run(bundle.write()).fails_with(&["pids"]);
+    let output = run_by_path(t, &bundle, &["--ignore-cgroup-limits"]).ok();
+    assert_eq!(output.text(), "ran");
+    assert!(output.stderr.contains("warning") && output.stderr.contains("memory"), "{output}");
 }
 
 /// Whether the kernel gives us this controller, on v1 or v2.

@@ -1,12 +1,11 @@
 //! Limits hold: in every way in which this machine lets the account have a cgroup, as read back from the
 //! files, from inside, and by what happens.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rootling_tests::cgroups::{Cgroup, MOUNT, Way, is_unified};
-use rootling_tests::{Bundle, Test, both, eventually, skip};
+use rootling_tests::cgroups::{Cgroup, MOUNT, Way, disk_of, is_unified};
+use rootling_tests::{Test, both, eventually, skip, user};
 use serde_json::json;
 
 both!(
@@ -21,6 +20,7 @@ both!(
     second_container_in_the_same_cgroup_is_refused,
     cgroups_below_go_with_the_container,
 );
+user!(limit_of_a_controller_that_is_not_delegated_is_a_warning_that_names_it);
 
 fn limits_are_in_the_files_and_the_cgroup_goes_with_the_container(t: &Test) {
     for way in Way::all(t) {
@@ -50,16 +50,23 @@ fn limits_are_seen_from_inside(t: &Test) {
             skip("a cgroup mount of the container's own needs cgroup v2");
             return;
         }
-        if !way.has(t, "memory") || !way.has(t, "pids") {
+        if !["memory", "pids", "cpu", "cpuset", "io"].iter().all(|c| way.has(t, c)) {
             continue;
         }
-        let mut bundle = t.shell("cd /sys/fs/cgroup; cat memory.max pids.max; cat /proc/self/cgroup");
-        bundle.set("/linux/resources/memory", json!({"limit": 64 << 20}));
+        let files = "memory.max memory.swap.max pids.max cpu.max cpu.weight cpuset.cpus";
+        let mut bundle = t.shell(&format!("cd /sys/fs/cgroup; cat {files} io.max; cat /proc/self/cgroup"));
+        bundle.set("/linux/resources/memory", json!({"limit": 64 << 20, "swap": 96 << 20}));
         bundle.set("/linux/resources/pids", json!({"limit": 77}));
-        let options = json!(["nosuid", "noexec", "nodev", "relatime", "ro"]);
-        let mount = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options});
-        bundle.set("/mounts/-", mount);
-        assert_eq!(way.run(t, &bundle).ok().text(), "67108864\n77\n0::/", "{way:?}");
+        let cpu = json!({"quota": 50_000, "period": 100_000, "shares": 512, "cpus": "0", "mems": "0"});
+        bundle.set("/linux/resources/cpu", cpu);
+        let mut expected = "67108864\n33554432\n77\n50000 100000\n59\n0\n".to_owned();
+        if let Some((major, minor)) = disk_of(bundle.dir()) {
+            let rate = json!([{"major": major, "minor": minor, "rate": 1 << 20}]);
+            bundle.set("/linux/resources/blockIO", json!({"throttleReadBpsDevice": rate}));
+            expected.push_str(&format!("{major}:{minor} rbps=1048576 wbps=max riops=max wiops=max\n"));
+        }
+        bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"]);
+        assert_eq!(way.run(t, &bundle).ok().stdout, format!("{expected}0::/\n"), "{way:?}");
     }
 }
 
@@ -130,25 +137,13 @@ fn cpuset_pins(t: &Test) {
     }
 }
 
-/// The disk that the bundle is on; `None` where it is on none that can be throttled.
-fn disk_of(bundle: &Bundle) -> Option<(u64, u64)> {
-    let device = bundle.dir().metadata().expect("stat of the bundle").dev();
-    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
-    let path = std::path::PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
-    if major == 0 || path.join("partition").exists() || !path.join("queue").exists() {
-        skip(&format!("the bundle is on device {major}:{minor}, which is no disk to be throttled"));
-        return None;
-    }
-    Some((major, minor))
-}
-
 fn block_io_is_throttled(t: &Test) {
     for way in Way::all(t) {
         if !way.has(t, "io") {
             continue;
         }
         let mut bundle = t.shell("dd if=/dev/zero of=/tmp/f bs=256k count=12 oflag=direct 2>/dev/null");
-        let Some((major, minor)) = disk_of(&bundle) else { return };
+        let Some((major, minor)) = disk_of(bundle.dir()) else { return };
         bundle.set("/root/readonly", false.into());
         let rate = json!([{"major": major, "minor": minor, "rate": 1 << 20}]);
         bundle.set("/linux/resources/blockIO", json!({"throttleWriteBpsDevice": rate}));
@@ -200,5 +195,24 @@ fn cgroups_below_go_with_the_container(t: &Test) {
         t.command("mkdir").args(&["-p", &*dir]).output().ok();
         t.delete_force("c").ok();
         eventually("the cgroup is gone", || !cgroup.dir("pids").exists());
+    }
+}
+
+/// systemd delegates no huge pages to a user.
+fn limit_of_a_controller_that_is_not_delegated_is_a_warning_that_names_it(t: &Test) {
+    for way in Way::all(t) {
+        if !way.has(t, "pids") {
+            continue;
+        }
+        let mut bundle = t.shell("cat /sys/fs/cgroup/pids.max; ls /sys/fs/cgroup | grep -c hugetlb");
+        let huge = json!([{"pageSize": "2MB", "limit": 2 << 20}]);
+        bundle.set("/linux/resources", json!({"hugepageLimits": huge, "pids": {"limit": 77}}));
+        bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
+        // 1 is what grep -c says of nothing.
+        let output = way.run(t, &bundle).code(1);
+        assert_eq!(output.stdout, "77\n0\n", "{way:?}: {output}");
+        for word in ["warning", "hugepageLimits: dropped", "controller hugetlb", "run as root"] {
+            assert!(output.stderr.contains(word), "{way:?}: {word}: {output}");
+        }
     }
 }

@@ -89,7 +89,8 @@ fn failed_unit_goes_with_the_container(t: &Test) {
     let annotations =
         json!({"org.systemd.property.RuntimeMaxSec": "1", "org.systemd.property.TimeoutStopSec": "1"});
     bundle.set("/annotations", annotations);
-    let _ = Way::Systemd.start(t, &bundle);
+    let run = Way::Systemd.rootling(t, &["run", "-d", "-b"]).arg(bundle.write().dir()).arg(t.id("c"));
+    run.output().ok();
     let unit = format!("rootling-{}.scope", t.id("c"));
     eventually("systemd has ended it", || t.status("c") == "stopped");
     eventually("the unit has failed", || systemctl(t, &["is-failed", &unit]).exit() == 0);

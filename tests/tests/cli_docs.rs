@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use rootling_tests::{Test, both};
+use rootling_tests::{Test, both, source};
 
 both![examples_print_what_the_page_says, every_command_has_a_page];
 
 fn pages() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/cli")
+    source("docs/cli")
 }
 
 fn every_command_has_a_page(test: &Test) {

@@ -1,12 +1,14 @@
 //! `update`: limits change while the container runs.
 
-use rootling_tests::cgroups::{Cgroup, Way, is_unified};
+use rootling_tests::cgroups::{Cgroup, Way, disk_of, is_unified};
 use rootling_tests::{Test, both, user};
 use serde_json::json;
 
 both!(
     each_limit_changes_in_the_files,
+    change_is_seen_inside_and_holds_at_once,
     what_is_not_named_stays,
+    option_that_makes_no_sense_is_refused_with_its_range,
     refused_value_changes_nothing,
     file_and_standard_input_are_read,
     limit_below_the_use_is_refused_when_asked,
@@ -61,6 +63,72 @@ fn each_limit_changes_in_the_files(t: &Test) {
             update(t, &["--cpuset-cpus", "0"]);
             assert_eq!(cgroup.read("cpuset", "cpuset.cpus", "cpuset.cpus"), "0", "{way:?}");
         }
+        t.delete_force("c").ok();
+    }
+}
+
+fn change_is_seen_inside_and_holds_at_once(t: &Test) {
+    for way in Way::all(t) {
+        if !is_unified() {
+            rootling_tests::skip("a cgroup mount of the container's own needs cgroup v2");
+            return;
+        }
+        if !["memory", "pids", "cpu", "cpuset", "io"].iter().all(|c| way.has(t, c)) {
+            continue;
+        }
+        let mut bundle = t.bundle(&["sleep", "1000"]);
+        bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
+        bundle.set("/linux/resources/pids", json!({"limit": 20}));
+        let _ = way.start(t, &bundle);
+        let inside = |script: &str| t.exec::<&str>(&[], "c", &["sh", "-c", script]).output();
+        update(t, &["--memory", "32M", "--memory-swap", "48M", "--pids-limit", "3", "--cpuset-cpus", "1"]);
+        update(t, &["--cpu-quota", "30000", "--cpu-period", "50000"]);
+        let disk = disk_of(bundle.dir());
+        if let Some((major, minor)) = disk {
+            let rate = json!({"blockIO": {"throttleWriteBpsDevice": [{"major": major, "minor": minor, "rate": 4096}]}});
+            let update = t.rootling(&["update", "-r", "-", &t.id("c")]);
+            update.input(rate.to_string().as_bytes()).output().ok();
+            let line = format!("{major}:{minor} rbps=max wbps=4096 riops=max wiops=max");
+            assert_eq!(inside("cat /sys/fs/cgroup/io.max").ok().text(), line, "{way:?}");
+        }
+        let files = "cd /sys/fs/cgroup; cat memory.max memory.swap.max pids.max cpuset.cpus cpu.max";
+        assert_eq!(inside(files).ok().text(), "33554432\n16777216\n3\n1\n30000 50000", "{way:?}");
+        // Where the program that runs may go, and how many more there may be.
+        let pid = t.state("c")["pid"].to_string();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status of the program");
+        assert!(status.contains("Cpus_allowed_list:\t1\n"), "{way:?}: {status}");
+        let many = "sleep 1 & sleep 1 & sleep 1 & wait; echo all";
+        let refused = inside(many);
+        assert!(refused.stderr.contains("fork"), "{way:?}: {refused}");
+        update(t, &["--pids-limit", "20"]);
+        assert_eq!(inside(many).ok().text(), "all", "{way:?}");
+        t.delete_force("c").ok();
+    }
+}
+
+fn option_that_makes_no_sense_is_refused_with_its_range(t: &Test) {
+    for way in Way::all(t) {
+        let Some(cgroup) = started(t, way) else { continue };
+        let refused = |args: &[&str], words: &str| {
+            t.rootling(&["update", &t.id("c")]).args(args).output().fails_with(&[words]);
+        };
+        refused(&["--memory", "1m"], "--memory: 1048576 bytes is below the minimum of 6291456");
+        refused(
+            &["--memory", "32m", "--memory-swap", "31m"],
+            "--memory-swap: 32505856 is below the memory limit",
+        );
+        refused(&["--cpu-period", "5"], "use 1000 to 1000000 (1 ms to 1 s)");
+        refused(&["--cpuset-cpus", "4095"], "names 4095, which this host does not have");
+        refused(&["--blkio-weight", "5"], "use 10 to 1000");
+        assert_eq!(memory(&cgroup), "67108864", "{way:?}");
+        let clamped = t.rootling(&["update", "--cpu-share", "1", &t.id("c")]).output().ok();
+        assert!(clamped.stderr.contains("1 is outside 2 to 262144; 2 is used"), "{way:?}: {clamped}");
+        // What the range is for may be wanted all the same; what is read from a file is taken as it is.
+        update(t, &["--memory", "5m", "--memory-min", "0"]);
+        assert_eq!(memory(&cgroup), "5242880", "{way:?}");
+        let file = json!({"memory": {"limit": 4 << 20}}).to_string();
+        t.rootling(&["update", "-r", "-", &t.id("c")]).input(file.as_bytes()).output().ok();
+        assert_eq!(memory(&cgroup), "4194304", "{way:?}");
         t.delete_force("c").ok();
     }
 }
