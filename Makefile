@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-vm stress bench order lint install clean
+.PHONY: help deps build demo test test-vm test-engines stress bench order lint install clean
 
 PREFIX ?= /usr/local
 # rustup's default place, for shells that were opened before it was installed.
@@ -32,6 +32,9 @@ test: build ## Run the unit tests, and real containers as an ordinary user (and 
 
 test-vm: build ## Run real containers in a virtual machine with cgroup v2 and systemd
 	@$(LIBSECCOMP) hack/vm/test.sh
+
+test-engines: build ## Run podman and buildah with rootling in a virtual machine
+	@hack/engines/test.sh
 
 stress: build ## Run 3000 containers one by one, 2000 at 64 a time, and 10000 execs at 200 a time
 	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 hack/test.sh stress

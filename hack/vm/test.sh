@@ -9,6 +9,8 @@
 # bounds all of it but the building of image and programs. The logs come to target/vm.
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=hack/vm/machine.sh
+. "$vm_scripts/machine.sh"
 cd "$vm_scripts/../.."
 
 runs=("$@")
@@ -26,34 +28,6 @@ declare -A files=(
         pause rootfs_symlinks security stats terminal update user_namespace"
     [root-systemd]="$common"
 )
-# A machine of our own, whoever else runs one.
-export ROOTLING_VM_NAME=${ROOTLING_VM_NAME:-test-$$}
-
-# step COMMAND...: runs it in the background, in a process group of its own, and waits: a signal to
-# this script is acted upon at once, and reaches all of the step.
-set -m
-job=''
-step() {
-    local status=0
-    "$@" </dev/null &
-    job=$!
-    wait "$job" || status=$?
-    job=''
-    return "$status"
-}
-
-stage=$(mktemp -d)
-# shellcheck disable=SC2317 # called by the trap
-cleanup() {
-    [[ -z $job ]] || kill -- "-$job" 2>/dev/null || true
-    rm -rf "$stage"
-    hack/vm/stop.sh || true
-    rm -rf "$vm_dir/run/$ROOTLING_VM_NAME"
-}
-trap cleanup EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 step hack/vm/build.sh
 echo 'vm: building the test programs'

@@ -1,6 +1,8 @@
 //! Scopes of systemd, and what follows from having one. These run where systemd does, on cgroup v2, for root
 //! and for a user with a session.
 
+use std::fs;
+
 use rootling_tests::cgroups::{Way, is_unified};
 use rootling_tests::{Ids, Test, Who, both, eventually, root, skip};
 use serde_json::json;
@@ -10,6 +12,7 @@ both!(
     annotations_become_properties,
     failed_unit_goes_with_the_container,
     exec_joins_the_scope,
+    block_io_weight_outlives_a_reload,
     wrong_path_and_wrong_property_are_errors_and_leave_nothing,
     without_a_bus_the_error_says_what_to_do,
 );
@@ -116,6 +119,21 @@ fn exec_joins_the_scope(t: &Test) {
     t.delete_force("c").ok();
 }
 
+fn block_io_weight_outlives_a_reload(t: &Test) {
+    if !has_systemd(t) || !Way::Systemd.has(t, "io") {
+        return;
+    }
+    let mut bundle = t.bundle(&["sleep", "1000"]);
+    bundle.set("/linux/resources/blockIO", json!({"weight": 200}));
+    let cgroup = Way::Systemd.start(t, &bundle);
+    let file = cgroup.dir("io").join("io.weight");
+    let weight = || fs::read_to_string(&file).expect("io.weight");
+    assert_eq!(weight(), "default 1920\n");
+    systemctl(t, &["daemon-reload"]).ok();
+    assert_eq!(weight(), "default 1920\n");
+    t.delete_force("c").ok();
+}
+
 fn wrong_path_and_wrong_property_are_errors_and_leave_nothing(t: &Test) {
     if !has_systemd(t) {
         return;
@@ -143,7 +161,7 @@ fn without_a_bus_the_error_says_what_to_do(t: &Test) {
     }
     let bundle = t.bundle(&["true"]);
     let dir = t.path("no-session");
-    std::fs::create_dir(&dir).expect("make a directory");
+    fs::create_dir(&dir).expect("make a directory");
     let run = t.rootling(&["--systemd-cgroup", "run", "-b"]).arg(bundle.write().dir()).arg(t.id("c"));
     run.env("XDG_RUNTIME_DIR", &dir).output().fails_with(&["the user's D-Bus", "enable-linger"]);
 }

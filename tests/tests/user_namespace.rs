@@ -18,7 +18,7 @@ user!(
     ids_of_others_are_refused,
     unmapped_process_user_is_refused,
 );
-root!(root_runs_without_a_user_namespace, root_maps_any_range);
+root!(root_runs_without_a_user_namespace, root_maps_any_range, root_maps_every_id);
 
 fn single_id_maps_the_caller_to_root(t: &Test) {
     let bundle = t.shell("id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups");
@@ -128,4 +128,14 @@ fn root_maps_any_range(t: &Test) {
     assert_eq!(output.stdout.split_whitespace().collect::<Vec<_>>(), ["0", "0", "300000", "1000"]);
     let made = fs::metadata(bundle.rootfs("tmp/made")).expect("the file that the container made");
     assert_eq!((made.uid(), made.gid()), (300_000, 300_000));
+}
+
+fn root_maps_every_id(t: &Test) {
+    // Looks like the map of the host's own namespace, but no device can be made under it.
+    let mut bundle = t.shell("cat /proc/self/uid_map; stat -c %t:%T /dev/null");
+    let map = json!([{"containerID": 0, "hostID": 0, "size": u32::MAX}]);
+    bundle.set("/linux/namespaces/-", json!({"type": "user"}));
+    bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    let output = t.run(bundle.write()).ok();
+    assert_eq!(output.stdout.split_whitespace().collect::<Vec<_>>(), ["0", "0", "4294967295", "1:3"]);
 }

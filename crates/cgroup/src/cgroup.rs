@@ -293,7 +293,7 @@ impl Cgroup {
     /// # Errors
     /// A value that the kernel or the specification refuses, or a limit without a cgroup.
     pub fn apply(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
-        let ignored = self.update(resources)?;
+        // First, since systemd writes limits that it knows once more with the devices.
         if !self.rootless {
             match &self.backend {
                 Backend::None => {}
@@ -302,7 +302,7 @@ impl Cgroup {
                 Backend::Systemd(scope) => scope.apply_devices(resources)?,
             }
         }
-        Ok(ignored)
+        self.update(resources)
     }
 
     /// Changes limits of a running container and leaves its device rules alone; returns what was

@@ -214,14 +214,24 @@ fn inside(destination: &Path, rootfs: &Path) -> PathBuf {
 /// All are made or joined when libcontainer gets them, so it joins the mount namespace that it is in:
 /// with none it would use chroot(2) instead of pivot_root(2), and with a new one it would copy all the
 /// mounts once more and wait for the kernel to free the first copy.
+///
+/// A user namespace it does not join again. It has to know of it, or it would try to make devices where
+/// every id is mapped, which it takes for the host's own namespace.
 fn remaining_namespaces(namespaces: &NamespaceSet) -> Vec<LinuxNamespace> {
-    if !namespaces.mount.is_set() {
-        return Vec::new();
+    let entered = |typ, path: &str| {
+        let mut namespace = LinuxNamespace::default();
+        namespace.set_typ(typ);
+        namespace.set_path(Some(path.into()));
+        namespace
+    };
+    let mut remaining = Vec::new();
+    if namespaces.mount.is_set() {
+        remaining.push(entered(LinuxNamespaceType::Mount, "/proc/self/ns/mnt"));
     }
-    let mut namespace = LinuxNamespace::default();
-    namespace.set_typ(LinuxNamespaceType::Mount);
-    namespace.set_path(Some("/proc/self/ns/mnt".into()));
-    vec![namespace]
+    if namespaces.user.is_set() {
+        remaining.push(entered(LinuxNamespaceType::User, "/proc/self/ns/user"));
+    }
+    remaining
 }
 
 /// `rootfsPropagation` as flags of mount(2), and whether it is for the whole tree.

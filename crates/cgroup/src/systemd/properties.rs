@@ -10,10 +10,13 @@ use zbus::zvariant::Value;
 
 use super::bus::Property;
 use crate::CgroupError;
-use crate::convert::{cpu_shares_to_weight, memory_swap_to_v2};
+use crate::convert::{blkio_weight_to_io_weight, cpu_shares_to_weight, memory_swap_to_v2};
 
 /// systemd's `infinity`.
 const INFINITY: u64 = u64::MAX;
+
+/// systemd.resource-control(5), the scale is that of `io.weight`.
+const IO_WEIGHT: &str = "IOWeight";
 
 /// The kernel's period when none is given, in microseconds.
 const DEFAULT_PERIOD: u64 = 100_000;
@@ -37,10 +40,13 @@ impl Translator<'_> {
         if let Some(p) = r.pids() {
             push(&mut out, TASKS_MAX, tasks(p.limit()));
         }
-        if let Some(weight) = r.block_io().as_ref().and_then(LinuxBlockIo::weight).filter(|w| *w != 0)
-            && !self.unified
-        {
-            push(&mut out, "BlockIOWeight", u64::from(weight));
+        if let Some(weight) = r.block_io().as_ref().and_then(LinuxBlockIo::weight).filter(|w| *w != 0) {
+            let (name, value) = if self.unified {
+                (IO_WEIGHT, blkio_weight_to_io_weight(weight))
+            } else {
+                ("BlockIOWeight", u64::from(weight))
+            };
+            push(&mut out, name, value);
         }
         let mut files: Vec<_> = r.unified().iter().flatten().collect();
         // cpu.idle before cpu.weight.
@@ -141,6 +147,11 @@ impl Translator<'_> {
             }
             "cpuset.cpus" => self.cpuset(ALLOWED_CPUS, "unified", Some(value), out)?,
             "cpuset.mems" => self.cpuset(ALLOWED_MEMORY_NODES, "unified", Some(value), out)?,
+            // Weights of single devices have other properties, and are only written.
+            "io.weight" => {
+                let weight = value.strip_prefix("default").unwrap_or(value).trim();
+                weight.parse::<u64>().into_iter().for_each(|weight| push(out, IO_WEIGHT, weight));
+            }
             "memory.high" => push(out, "MemoryHigh", number()?),
             "memory.low" => push(out, MEMORY_LOW, number()?),
             "memory.min" => push(out, "MemoryMin", number()?),
@@ -243,7 +254,11 @@ mod tests {
                 &[("CPUQuotaPeriodUSec", 1000), ("CPUQuotaPerSecUSec", MAX)],
             ),
             (true, r#"{"unified":{"memory.high":"max"}}"#, &[("MemoryHigh", MAX)]),
-            (true, r#"{"unified":{"io.weight":"5"}}"#, &[]),
+            (true, r#"{"blockIO":{"weight":200}}"#, &[("IOWeight", 1920)]),
+            (false, r#"{"blockIO":{"weight":200}}"#, &[("BlockIOWeight", 200)]),
+            (true, r#"{"unified":{"io.weight":"default 5"}}"#, &[("IOWeight", 5)]),
+            (true, r#"{"unified":{"io.weight":"8:0 5"}}"#, &[]),
+            (true, r#"{"unified":{"io.max":"8:0 rbps=5"}}"#, &[]),
         ] {
             let expected: Vec<_> = expected.iter().map(|&(n, v)| (n.to_owned(), v)).collect();
             assert_eq!(properties(unified, 255, json), expected, "{json}");

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# To be sourced by the scripts of hack/engines: scenarios and their results.
+#   ROOTLING_ENGINES_ONLY   a pattern, `exec*`: groups of scenarios whose name matches
+#   ROOTLING_ENGINES_STEP   seconds for one command (120)
+#   ROOTLING_ENGINES_TIME   seconds for all of them (3600): what does not fit is a failure
+
+set -uo pipefail
+# shellcheck disable=SC2034 # for the scripts that source this
+engines=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+passed=0 failed=0 output=''
+
+fail() { echo "engines: $*" >&2; exit 2; }
+
+# check NAME PATTERN COMMAND: a command line for bash, in the background of no terminal. It is well
+# when PATTERN, an extended regular expression, matches a line of what it prints or of its exit
+# code, `status=0`.
+check() {
+    local name=$1 pattern=$2 command=$3 status=0 limit=${ROOTLING_ENGINES_STEP:-120} left
+    left=$((${ROOTLING_ENGINES_TIME:-3600} - SECONDS))
+    if ((left > 0)); then
+        output=$(timeout -k 5 "$((left < limit ? left : limit))" bash -c "$command" </dev/null 2>&1) || status=$?
+    else
+        output='no time is left' status=124
+    fi
+    output+=$'\n'status=$status
+    also "$name" "$pattern"
+}
+
+# also NAME PATTERN: looks at what the last command printed once more.
+also() {
+    local name="$group: $1" pattern=$2 result=ok
+    # A terminal's lines end otherwise.
+    if grep -qE -- "$pattern" <<<"${output//$'\r'/}"; then
+        ((passed += 1))
+    else
+        result=FAILED
+        ((failed += 1))
+    fi
+    printf '%-6s %s\n' "$result" "$name"
+    [[ $result == ok ]] || printf '%s\n' "expected: $pattern" "$output" | tail -n 25 | sed 's/^/       | /'
+}
+
+# scenarios GROUP...: runs the functions of these names. The first, `image`, is there for all others.
+scenarios() {
+    for group; do
+        declare -F "$group" >/dev/null || fail "there are no scenarios called $group"
+        # shellcheck disable=SC2053 # a pattern
+        [[ $group != ${ROOTLING_ENGINES_ONLY:-*} && $group != image ]] || "$group"
+    done
+}
+
+# The last line; the exit code says whether all was well.
+summary() {
+    printf '%s: %d passed, %d failed, %d s\n' "$1" "$passed" "$failed" "$SECONDS"
+    ((failed == 0 && passed > 0))
+}

@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Scenarios of every engine with podman's and Docker's command line: options of `run`.
+#   ENGINE   podman or docker
+#   RM       the command that removes a container that runs
+# shellcheck disable=SC2016 # commands are for the shell of the scenario
+
+run() {
+    check 'exit code' status=7 '$ENGINE run --rm box sh -c "echo out; echo err >&2; exit 7"'
+    also stdout '^out$'
+    also stderr '^err$'
+    many_options
+    check '-it' status=0 'script -qec "$ENGINE run --rm -it box sh -c \"test -t 1 && echo terminal\"" /dev/null'
+    also terminal 'terminal$'
+    check '-i' '^piped$' 'echo piped | $ENGINE run --rm -i box cat'
+    check 'program missing' status=127 '$ENGINE run --rm box /no/such'
+    also 'program missing: message' '/no/such.*([Nn]o such file|not found)'
+    check 'program not executable' status=126 '$ENGINE run --rm box /etc/plain'
+    check '--group-add' 'groups=.*44' '$ENGINE run --rm --group-add 44 box id'
+    check 'named volume' '^root$' '$ENGINE run --rm -v etc:/etc box cut -d : -f 1 /etc/group'
+    check '--security-opt seccomp=unconfined' '^Seccomp:.0$' \
+        '$ENGINE run --rm --security-opt seccomp=unconfined box grep Seccomp: /proc/self/status'
+    cat >"$DIR/seccomp.json" <<F
+{"defaultAction": "SCMP_ACT_ALLOW",
+ "syscalls": [{"names": ["sethostname"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}
+F
+    check '--security-opt seccomp=FILE' 'sethostname: (Operation n|N)ot supported' \
+        '$ENGINE run --rm --cap-add sys_admin --security-opt seccomp="$DIR/seccomp.json" box hostname x'
+    check '--privileged' '^CapEff:.000001ffffffffff$' '$ENGINE run --rm --privileged box grep CapEff /proc/self/status'
+    check '--device' status=0 '$ENGINE run --rm --device /dev/fuse box sh -c "ls -l /dev/fuse; : <>/dev/fuse" '
+    also '--device: its number' '^c.* 10, 229 .*/dev/fuse$'
+}
+
+many_options() {
+    check 'many options' status=0 '$ENGINE run --rm --net none -e E=one -w /home/user -u 1000:1000 --hostname h1 \
+        --tmpfs /scratch:size=1m --read-only -v "$DIR/ro:/ro:ro" -v "$DIR/rw:/rw:z" --ulimit nofile=100:200 \
+        --shm-size 1m --sysctl net.ipv4.ip_unprivileged_port_start=80 --cap-drop all --cap-add net_bind_service \
+        --security-opt no-new-privileges --init --oom-score-adj 300 box sh -c "
+            echo E=\$E; pwd; id; hostname; cat /ro/file; touch /ro/x; touch /x; ulimit -Sn; ulimit -Hn
+            grep -E \" /(scratch|ro|rw|dev/shm) \" /proc/mounts
+            cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/self/oom_score_adj /proc/1/comm
+            grep -E \"Cap|NoNewPrivs|Seccomp:\" /proc/self/status; ls /sys/class/net"'
+    also '-e' '^E=one$'
+    also '-w' '^/home/user$'
+    also '-u' '^uid=1000\(user\) gid=1000\(user\)'
+    also '--hostname' '^h1$'
+    also '--tmpfs' '^tmpfs /scratch tmpfs .*size=1024k'
+    also '--read-only' 'touch: /x: Read-only file system'
+    also '-v ro: read' '^from-host$'
+    also '-v ro: written' 'touch: /ro/x: Read-only file system'
+    also '-v z' '^[^ ]+ /rw [^ ]+ rw'
+    also '--ulimit soft' '^100$'
+    also '--ulimit hard' '^200$'
+    also '--shm-size' '^shm /dev/shm tmpfs .*size=(1000|1024)k'
+    also '--sysctl' '^80$'
+    also '--cap-add, --cap-drop' '^CapBnd:.0000000000000400$'
+    also '--security-opt no-new-privileges' '^NoNewPrivs:.1$'
+    also 'default seccomp profile' '^Seccomp:.2$'
+    also '--init' '^(podman-init|catatonit|docker-init)$'
+    also '--net none' '^lo$'
+    also '--oom-score-adj' '^300$'
+}
+
+# The namespaces that the host has in common with an engine that does not isolate.
+shared=(net ipc uts pid)
+networks() {
+    export SHARED="${shared[*]}"
+    check 'the namespaces of the host' status=0 'for i in $SHARED; do readlink /proc/self/ns/$i; done >"$DIR/out"
+        $ENGINE run --rm --net host --pid host --ipc host --uts host box sh -c "
+            for i in $SHARED; do readlink /proc/self/ns/\$i; done; ls /dev/mqueue /sys/class/net; cat /proc/$$/comm" |
+            cat "$DIR/out" - | sort | uniq -c | awk "{ print \$1, \$2 }"'
+    local kind
+    for kind in "${shared[@]}"; do also "--$kind host" "^2 $kind:"; done
+    also '--pid host: /proc' '^1 bash$'
+    check '--pid host alone' '^bash$' '$ENGINE run --rm --pid host --net none box cat /proc/$$/comm; true'
+    check '--ipc host alone' '^same$' 'i=$($ENGINE run --rm --ipc host --net none box readlink /proc/self/ns/ipc)
+        [[ $i == "$(readlink /proc/self/ns/ipc)" ]] && echo same'
+    check '--net bridge -p' '^hello$' '$ENGINE run -d --name server --net bridge -p 127.0.0.1:18080:80 box sh -c "
+            echo hello >/tmp/index.html; exec httpd -f -h /tmp" >/dev/null
+        for i in 1 2 3 4 5 6 7 8 9; do curl -s http://127.0.0.1:18080/index.html && break; sleep 1; done
+        $RM server'
+}
+
+limits() {
+    check 'all' status=0 '$ENGINE run --rm --net none -m 64m --memory-swap 128m --memory-reservation 32m --cpus 0.5 \
+        --cpuset-cpus 0 --pids-limit 50 --blkio-weight 200 box sh -c "cd /sys/fs/cgroup
+            for i in memory.max memory.swap.max memory.low cpu.max cpuset.cpus pids.max io.weight io.bfq.weight; do
+                echo \$i \$(cat \$i)
+            done"'
+    also '-m' '^memory.max 67108864$'
+    also '--memory-swap' '^memory.swap.max 67108864$'
+    also '--memory-reservation' '^memory.low 33554432$'
+    also '--cpus' '^cpu.max 50000 100000$'
+    also '--cpuset-cpus' '^cpuset.cpus 0$'
+    also '--pids-limit' '^pids.max 50$'
+    also '--blkio-weight' '^io.(bfq.)?weight default (200|1920)$'
+    check 'out of memory' status=137 '$ENGINE run --name oom --net none -m 16m --memory-swap 16m box tail /dev/zero'
+    check 'out of memory: known' '^true$' '$ENGINE inspect --format "{{.State.OOMKilled}}" oom; $ENGINE rm oom'
+    check '--cgroupns host' '/(libpod-|docker-)?[0-9a-f]{64}' \
+        '$ENGINE run --rm --net none --cgroupns host box cat /proc/self/cgroup'
+}
