@@ -23,16 +23,17 @@ fn lowered(change: impl FnOnce(&mut Value)) -> Result<Lowered> {
 }
 
 #[test]
-fn libcontainer_gets_nothing_of_the_program_and_only_the_mount_namespace() {
+fn libcontainer_gets_nothing_of_the_program_and_namespaces_that_are_entered() {
     let lowered = lowered(|_| ()).unwrap();
     let process = lowered.spec.process().as_ref().unwrap();
     assert_eq!((process.user().uid(), process.no_new_privileges(), process.capabilities()), (0, None, &None));
     assert!(process.env().as_ref().unwrap().iter().any(|e| e.starts_with("HOME=")));
     let linux = lowered.spec.linux().as_ref().unwrap();
     let namespaces = linux.namespaces().as_ref().unwrap();
-    assert_eq!(namespaces.len(), 1);
-    assert_eq!(namespaces[0].typ(), LinuxNamespaceType::Mount);
-    assert_eq!(namespaces[0].path().as_deref(), Some(Path::new("/proc/self/ns/mnt")));
+    let entered: Vec<_> = namespaces.iter().map(|n| (n.typ(), n.path().as_deref())).collect();
+    let path = |path| Some(Path::new(path));
+    let mount = (LinuxNamespaceType::Mount, path("/proc/self/ns/mnt"));
+    assert_eq!(entered, [mount, (LinuxNamespaceType::User, path("/proc/self/ns/user"))]);
     assert!(lowered.spec.mounts().is_none() && lowered.spec.hostname().is_none());
     assert_eq!(lowered.names.0.as_deref(), Some("web"));
     assert_eq!(lowered.spec.root().as_ref().unwrap().readonly(), Some(false));
