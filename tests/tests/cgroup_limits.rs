@@ -63,7 +63,7 @@ fn limits_are_seen_from_inside(t: &Test) {
         if let Some((major, minor)) = disk_of(bundle.dir()) {
             let rate = json!([{"major": major, "minor": minor, "rate": 1 << 20}]);
             bundle.set("/linux/resources/blockIO", json!({"throttleReadBpsDevice": rate}));
-            expected += &format!("{major}:{minor} rbps=1048576 wbps=max riops=max wiops=max\n");
+            expected = format!("{expected}{major}:{minor} rbps=1048576 wbps=max riops=max wiops=max\n");
         }
         bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"]);
         assert_eq!(way.run(t, &bundle).ok().stdout, format!("{expected}0::/\n"), "{way:?}");
