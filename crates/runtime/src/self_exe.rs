@@ -2,7 +2,9 @@
 //!
 //! Until execve(2) the container's first process is a copy of the runtime, and `/proc/self/exe` of it
 //! leads to our program: whoever may write that file inside the container could replace it on the
-//! host. Where an id of the container may, the runtime executes itself again from a sealed copy.
+//! host. Where an id of the container may, the runtime executes itself again: root from a read-only view
+//! of its directory, an overlay that nothing else can see and that has nowhere to write to; whoever may
+//! not mount one from a sealed copy in memory, which takes longer.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -10,15 +12,19 @@ use std::fs::Metadata;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
-
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, fstatfs};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 use oci_spec::runtime::LinuxIdMapping;
 
 use crate::error::{Context, Result};
+use crate::lower::attr;
 use crate::sys;
+use crate::sys::mount::{new_filesystem, openat2};
 
 const NAME: &CStr = c"rootling";
 
@@ -26,10 +32,13 @@ const NAME: &CStr = c"rootling";
 /// of user and group ids; `None`: one without a user namespace that was made for it. Returns when there is nothing to be done, and in the copy.
 pub(crate) fn protect(maps: Option<(&[LinuxIdMapping], &[LinuxIdMapping])>) -> Result<()> {
     let file = File::open("/proc/self/exe").context(|| "open(\"/proc/self/exe\")")?;
-    if is_sealed(&file) || !writable_by_container(&file, maps) {
+    if !writable_by_container(&file, maps) || is_sealed(&file) {
         return Ok(());
     }
-    let copy = sealed_copy(&file)?;
+    let again = match read_only_view(&file) {
+        Some(view) => view,
+        None => sealed_copy(&file)?,
+    };
     let args: Vec<CString> = std::env::args_os().filter_map(|a| CString::new(a.into_vec()).ok()).collect();
     let env: Vec<CString> = std::env::vars_os()
         .filter_map(|(mut name, value)| {
@@ -38,12 +47,36 @@ pub(crate) fn protect(maps: Option<(&[LinuxIdMapping], &[LinuxIdMapping])>) -> R
             CString::new(name.into_vec()).ok()
         })
         .collect();
-    Err(sys::exec::execveat(copy.as_fd(), &args, &env)).context(|| "execute the sealed copy of the runtime")
+    Err(sys::exec::execveat(again.as_fd(), &args, &env)).context(|| "execute the sealed copy of the runtime")
 }
 
+/// Whether this is the copy or the view already. A program on a host's read-only overlay is none, but as safe.
 fn is_sealed(file: &File) -> bool {
     let seals = fcntl(file.as_raw_fd(), FcntlArg::F_GET_SEALS).unwrap_or(0);
     SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_WRITE)
+        || fstatfs(file).is_ok_and(|fs| fs.filesystem_type() == OVERLAYFS_SUPER_MAGIC)
+            && fstatvfs(file).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY))
+}
+
+/// The program, seen through an overlay without an upper directory. `None` where there can be no such mount:
+/// the caller may not make one, or the kernel takes this file system for no layer.
+fn read_only_view(file: &File) -> Option<File> {
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let path = std::fs::read_link("/proc/self/exe").ok()?;
+    let directory = File::open(path.parent()?).ok()?;
+    // Without an upper directory an overlay has at least two.
+    let empty = new_filesystem("tmpfs", "rootling", &[], attr::RDONLY).ok()?;
+    let layer = |fd: &dyn AsRawFd| format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let layers = format!("lowerdir={}:{}", layer(&directory), layer(&empty));
+    let view =
+        new_filesystem("overlay", "rootling", &[layers], attr::RDONLY | attr::NOSUID | attr::NODEV).ok()?;
+    let program = openat2(view.as_fd(), Path::new(path.file_name()?), libc::O_RDONLY, libc::RESOLVE_BENEATH);
+    let program = File::from(program.ok()?);
+    // What has been put in our place meanwhile is not executed.
+    let identity = |meta: Metadata| (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
+    (identity(program.metadata().ok()?) == identity(file.metadata().ok()?)).then_some(program)
 }
 
 /// Whether an id of the container may write the program, or replace it in its directory.
