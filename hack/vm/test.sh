@@ -23,19 +23,21 @@ binary=$(realpath "${ROOTLING_BIN:-$(hack/binary.sh)}")
 # about words and files alone is not root's.
 common='cgroup concurrency exec lifecycle ps run'
 declare -A files=(
-    [user-systemd]="$common kill_runtime stress"
-    [root]="$common cgroup_limits cgroup_systemd events exec_process exec_terminal hooks kill_runtime mount* nested
-        pause rootfs_symlinks security stats terminal update user_namespace"
+    [user-systemd]="$common kill_runtime process stress"
+    [root]="$common cgroup_* devices events exec_* hooks idmap_mounts kill_runtime mount* namespaces nested pause
+        process rootfs* scheduling seccomp security stats terminal update user_namespace"
     [root-systemd]="$common"
 )
 
 step hack/vm/build.sh
 echo 'vm: building the test programs'
+# Tests, and beside their directory, as cargo has them, the programs that they put into containers.
 programs=$(cargo test --locked --no-run --tests -p rootling-tests --message-format json |
-    jq -r 'select(.executable and .profile.test and (.target.kind | index("test"))) | .target.name + " " + .executable')
+    jq -r 'select(.executable) | if .profile.test then select(.target.kind | index("test")) | "tests/" + .target.name
+        else .target.name end + " " + .executable')
 # Static programs: they run in the VM as they are. Without debugging information they are a tenth.
 mkdir "$stage/tests"
-while read -r name program; do strip --strip-debug -o "$stage/tests/$name" "$program"; done <<<"$programs"
+while read -r name program; do strip --strip-debug -o "$stage/$name" "$program"; done <<<"$programs"
 install -m 0755 "$binary" "$stage/rootling"
 cp -r hack "$stage/hack"
 mkdir "$stage/docs"

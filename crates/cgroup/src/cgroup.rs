@@ -172,6 +172,11 @@ impl Cgroup {
         matches!(self.backend, Backend::None)
     }
 
+    /// Whether an ordinary user has made it, who may move only processes of his own.
+    pub const fn is_rootless(&self) -> bool {
+        self.rootless
+    }
+
     /// Whether the container may do without its cgroup: nothing that was asked for depends on it.
     pub(crate) const fn may_be_left_out(&self) -> bool {
         self.rootless && !self.limited

@@ -47,6 +47,8 @@ pub(crate) enum FromChild {
 pub(crate) enum ToChild {
     /// The id maps are written; this is the child's pid as the runtime sees it.
     Begin(i32),
+    /// The child is in the container's cgroup: it may become what the runtime has no power over.
+    Placed,
     /// The container is recorded: the child may outlive the runtime. `start`: execute at once.
     Commit { start: bool },
     /// The seccomp listener has been handed to its agent.

@@ -23,7 +23,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     }
     check_period(pass.spec)?;
     let path = pass.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
-    match delegation(pass.host, pass.options.cgroup_manager, path.as_deref()) {
+    match delegation(pass, path.as_deref()) {
         Some(delegation) => keep_delegated(pass, &delegation),
         None => drop_all(pass),
     }
@@ -81,11 +81,13 @@ fn check_period(spec: &Spec) -> Result<(), AdaptError> {
 }
 
 /// What the container's cgroup may use. A path from the mount has to be below a cgroup that the caller may
-/// write, wherever the caller itself is.
-fn delegation(host: &Host, manager: CgroupManager, path: Option<&Path>) -> Option<Delegation> {
-    let path = path.filter(|path| path.is_absolute());
-    match (manager, path) {
+/// write, wherever the caller itself is. Where only systemd has something to give, it stays an error that
+/// systemd was not asked, unless limits may be ignored.
+fn delegation(pass: &Pass<'_>, path: Option<&Path>) -> Option<Delegation> {
+    let (host, path) = (pass.host, path.filter(|path| path.is_absolute()));
+    match (pass.options.cgroup_manager, path) {
         (CgroupManager::Auto | CgroupManager::Cgroupfs, Some(path)) => host.delegation_at(path),
+        (CgroupManager::Auto, None) if pass.options.ignore_cgroup_limits => host.own_delegation().cloned(),
         (CgroupManager::Auto, None) => host.own_delegation().or_else(|| host.systemd_delegation()).cloned(),
         (CgroupManager::Cgroupfs, None) => host.own_delegation().cloned(),
         (CgroupManager::Systemd, _) => host.systemd_delegation().cloned(),
@@ -146,8 +148,13 @@ fn drop_all(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     };
     if !asked.is_empty() {
         let names: Vec<&str> = asked.iter().map(|(name, _)| name.as_str()).collect();
-        let remedy =
-            if disabled { "choose another cgroup manager".into() } else { remedy(pass.host, &names) };
+        let remedy = match pass.options.cgroup_manager {
+            CgroupManager::Disabled => "choose another cgroup manager".into(),
+            CgroupManager::Auto if pass.host.systemd_delegation().is_some() => {
+                "have the user's systemd make one with --systemd-cgroup".into()
+            }
+            _ => remedy(pass.host, &names),
+        };
         let all: Vec<_> =
             asked.iter().map(|(name, limit)| format!("{limit} (cgroup controller {name})")).collect();
         let limits = all.join(", ");

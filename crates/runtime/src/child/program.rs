@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString, OsStr};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -18,7 +19,7 @@ pub(crate) fn make_cwd(cwd: &Path) -> Result<()> {
     if cwd.exists() {
         return Ok(());
     }
-    std::fs::create_dir_all(cwd).map_err(|e| {
+    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(cwd).map_err(|e| {
         Error::from(e).wrap(format!("process.cwd: mkdir({cwd:?})")).remedy("create it in the image")
     })
 }

@@ -68,6 +68,12 @@ impl Target {
         first.into_iter().chain(std::iter::once_with(then).flatten())
     }
 
+    /// Whether a process has to stay the caller's own until it is in: an ordinary user, and so systemd for
+    /// him, may move no other (cgroups(7), org.freedesktop.systemd1(5)).
+    pub(super) fn needs_own_process(&self) -> bool {
+        !self.dirs.is_empty() && self.cgroup.is_rootless()
+    }
+
     /// Moves the process in, when it could not be cloned into it.
     pub(super) fn attach(&self, pid: i32) -> Result<()> {
         self.cgroup

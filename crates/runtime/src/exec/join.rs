@@ -9,7 +9,7 @@ use super::namespaces::Namespaces;
 use super::plan::ExecPlan;
 use crate::error::{Context, Error, Result};
 use crate::launch::{raise_rlimits, reset_signals};
-use crate::report::{Channel, FromChild};
+use crate::report::{Channel, FromChild, ToChild};
 use crate::sys;
 use crate::sys::clone::{CloneOptions, Cloned};
 
@@ -25,10 +25,14 @@ pub(super) struct ExecContext {
     pub(super) runtimes: Vec<RawFd>,
 }
 
-/// Joins the container, or reports why not and ends.
-pub(super) fn run(context: &ExecContext) -> ! {
+/// Joins the container, or reports why not and ends. `wait`: not before it is in the container's cgroup.
+pub(super) fn run(context: &ExecContext, wait: bool) -> ! {
     for fd in &context.runtimes {
         let _ = nix::unistd::close(*fd);
+    }
+    if wait && !matches!(context.channel.receive(), Ok(Some(ToChild::Placed))) {
+        // The runtime has gone, or knows why.
+        sys::exec::exit_now(1);
     }
     match join(context) {
         Ok(Some(pid)) => {

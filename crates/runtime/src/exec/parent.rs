@@ -119,6 +119,11 @@ impl Exec {
             pid_file: None,
             committed: false,
         };
+        if !exec.placed && target.needs_own_process() {
+            target.attach(exec.process.pid)?;
+            exec.placed = true;
+            exec.channel.send(&ToChild::Placed)?;
+        }
         if needs_child {
             exec.take_over(signals)?;
         }
@@ -260,22 +265,22 @@ fn clone_joiner(context: &ExecContext, target: &Target, initial: Option<&[u64]>)
     }
     let mut result = Err(Errno::ENOENT);
     for dir in target.clone_into() {
-        result = clone(context, Some(dir.as_raw_fd()));
+        result = clone(context, Some(dir.as_raw_fd()), false);
         if result.is_ok() {
             break;
         }
     }
     let placed = result.is_ok();
-    let result = result.or_else(|_| clone(context, None));
+    let result = result.or_else(|_| clone(context, None, target.needs_own_process()));
     if let Some(own) = own {
         let _ = sys::scheduling::set_affinity(0, &own);
     }
     result.map(|init| (init, placed)).context(|| "clone3")
 }
 
-fn clone(context: &ExecContext, cgroup: Option<i32>) -> Result<Init, Errno> {
+fn clone(context: &ExecContext, cgroup: Option<i32>, wait: bool) -> Result<Init, Errno> {
     match sys::clone::clone(CloneOptions { cgroup, ..CloneOptions::default() })? {
         Cloned::Parent { pid, pidfd } => Ok(Init { pid, pidfd }),
-        Cloned::Child => join::run(context),
+        Cloned::Child => join::run(context, wait),
     }
 }

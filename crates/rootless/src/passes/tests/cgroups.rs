@@ -101,6 +101,17 @@ fn without_delegation_a_limit_is_an_error_with_the_remedy() {
 }
 
 #[test]
+fn what_only_systemd_could_limit_can_be_ignored() {
+    let spec = || with_resources(&json!({"memory": {"limit": 104_857_600}}));
+    let kept = adapted(spec(), delegated("memory"));
+    assert!(kept.json["linux"].get("resources").is_some(), "who makes the cgroup says what is missing");
+    let options = Options { ignore_cgroup_limits: true, ..Options::default() };
+    let outcome = try_adapt(spec(), delegated("memory"), &options).unwrap();
+    assert!(outcome.json["linux"].get("resources").is_none());
+    assert!(outcome.warnings()[0].contains("make one with --systemd-cgroup"), "{:?}", outcome.warnings());
+}
+
+#[test]
 fn a_path_from_the_mount_is_delegated_by_where_it_is() {
     let spec = |path: &str| {
         let mut spec = with_resources(&json!({"memory": {"limit": 104_857_600}}));
