@@ -22,6 +22,7 @@ root!(
     paths_need_a_mount_namespace,
     mounts_of_the_host_reach_a_slave_and_no_private,
     mounts_of_a_shared_bind_reach_the_host,
+    mounts_of_a_shared_host_stay,
 );
 
 /// With and without pivot_root(2).
@@ -170,18 +171,36 @@ fn root_has_to_be_a_directory(t: &Test) {
 /// A host whose mounts are shared, of the test's own: `$0` is a mount point there.
 fn on_a_shared_host(t: &Test, bundle: &Bundle, script: &str) -> rootling_tests::Output {
     let place = t.path("place").to_string_lossy().into_owned();
-    let script = format!("mkdir -p $0 && mount -t tmpfs tmpfs $0 && mount --make-shared $0 && {script}");
-    let under = ["unshare", "-m", "--propagation", "shared", "sh", "-c", script.as_str(), place.as_str()];
+    // Shared anew: mounts that stayed peers of this machine's own would reach it.
+    let script = format!("mount --make-rshared / && mkdir -p $0 && mount -t tmpfs tmpfs $0 && {script}");
+    let under = ["unshare", "-m", "sh", "-c", script.as_str(), place.as_str()];
     t.run_command(bundle).under(&under).output()
 }
 
 fn mounts_of_the_host_reach_a_slave_and_no_private(t: &Test) {
     for (option, seen) in [("rslave", true), ("rshared", true), ("rprivate", false)] {
-        let mut bundle = t.shell("until [ -e /bound/go ]; do sleep 0.05; done; [ -e /bound/sub/file ]");
+        let mut bundle =
+            t.shell("touch /bound/runs; until [ -e /bound/go ]; do sleep 0.05; done; [ -e /bound/sub/file ]");
         bundle.mount("/bound", "", &t.path("place").to_string_lossy(), &["rbind", option]);
-        let script = "mkdir $0/sub && { \"$@\" & } && sleep 0.5 && mount -t tmpfs tmpfs $0/sub && touch $0/sub/file $0/go && wait $!";
+        let script = "mkdir $0/sub && { \"$@\" & } && until [ -e $0/runs ]; do sleep 0.05; done && \
+                      mount -t tmpfs tmpfs $0/sub && touch $0/sub/file $0/go && wait $!";
         let output = on_a_shared_host(t, bundle.write(), script);
         assert_eq!(output.exit() == 0, seen, "{option}: {output}");
+    }
+}
+
+/// libcontainer unmounts /proc and /sys where it does not pivot.
+fn mounts_of_a_shared_host_stay(t: &Test) {
+    for word in ["shared", "slave", "private"] {
+        for way in WAYS {
+            let mut bundle = t.bundle(&["true"]);
+            bundle.set("/linux/rootfsPropagation", word.into()).write();
+            let places = "cut -d' ' -f 5 /proc/self/mountinfo | sort";
+            let script = format!("before=$({places}) && \"$@\" && [ \"$before\" = \"$({places})\" ]");
+            let script = format!("mount --make-rshared / && {script}");
+            let run = t.rootling(&["run"]).args(way).arg("-b").arg(bundle.dir()).arg(t.id("c"));
+            run.under(&["unshare", "-m", "sh", "-c", &script, "sh"]).output().ok();
+        }
     }
 }
 

@@ -29,6 +29,12 @@ use crate::sys::mount::{MountAttr, attach, clone_tree, new_filesystem, open_in_r
 /// Binds the root file system onto itself and makes the mounts of the plan on it, but for those that
 /// can wait for the end of libcontainer's init.
 pub(super) fn make(plan: &Plan, sources: &Sources<'_>) -> Result<Waiting> {
+    if plan.no_pivot && plan.lowered.base_propagation == libc::MS_SHARED {
+        // libcontainer unmounts /proc and /sys then, which must not reach the host's: shared among what the
+        // container makes, as asked for, but no longer with the host.
+        let slaves = MsFlags::MS_REC | MsFlags::MS_SLAVE;
+        mount(None::<&str>, "/", None::<&str>, slaves, None::<&str>).context(|| "make / a slave")?;
+    }
     let flags = MsFlags::MS_REC | MsFlags::from_bits_retain(plan.lowered.base_propagation);
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).context(|| "change the propagation of /")?;
     if plan.lowered.base_propagation == libc::MS_SHARED {
