@@ -113,6 +113,16 @@ impl Bundle {
         self.set("/mounts/-", mount)
     }
 
+    /// Binds a file of the host `count` times, read-only, as engines bind /etc/hosts and the like.
+    pub fn bind_files(&mut self, test: &Test, count: usize) -> &mut Self {
+        let source = test.path("bound").display().to_string();
+        fs::write(&source, "").expect("write a file");
+        for number in 0..count {
+            self.mount(&format!("/tmp/bind{number}"), "bind", &source, &["bind", "ro"]);
+        }
+        self
+    }
+
     /// Replaces the user namespace and its maps.
     pub fn ids(&mut self, ids: Ids) -> &mut Self {
         let map = |own: u32, first: u32, count: u32| {

@@ -1,9 +1,9 @@
 //! Reading `config.json`.
 //!
 //! The common case is one open, one read and one parse straight into the typed spec. Only when that
-//! parse objects, or a list stands where it may be for an object, is the document looked at again as plain JSON: what runc accepts all the same is
-//! then put right (see [`crate::load`]'s `relax`), and what is really wrong is reported with the
-//! path of its field.
+//! parse objects, or a list stands where it may be for an object, is the document looked at again as
+//! plain JSON: what runc accepts all the same is then put right (see [`crate::load`]'s `relax`), and what
+//! is really wrong is reported with the path of its field.
 
 mod relax;
 mod shape;

@@ -12,6 +12,7 @@ use oci_spec::runtime::{
 };
 use rootling_config::mounts::{self, IdmapKind, MountOptions};
 use rootling_config::namespaces::NamespaceSet;
+use rootling_rootless::host::Host;
 
 use crate::error::{Error, Result, chain};
 use crate::idmap::Idmap;
@@ -109,7 +110,7 @@ pub(crate) fn lower(
         Some("shared") => libc::MS_SHARED,
         _ => libc::MS_SLAVE,
     };
-    let mount_label = linux.mount_label_mut().take().filter(|l| !l.is_empty() && selinux_is_on());
+    let mount_label = linux.mount_label_mut().take().filter(|l| !l.is_empty() && Host::probe().has_selinux());
     linux.set_namespaces(Some(remaining_namespaces(namespaces)));
     linux.set_rootfs_propagation(lowered_propagation);
     linux.set_memory_policy(None);
@@ -121,11 +122,6 @@ pub(crate) fn lower(
         root.set_readonly(Some(false));
     }
     Ok(Lowered { spec: Rc::new(spec), dev, devices, mounts, names, base_propagation, mount_label })
-}
-
-/// selinux(8): its file system is mounted only where it is on.
-fn selinux_is_on() -> bool {
-    Path::new("/sys/fs/selinux/enforce").exists()
 }
 
 /// A path without `.`, `..` and doubled slashes, read as if nothing in it were a link.

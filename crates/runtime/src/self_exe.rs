@@ -28,8 +28,9 @@ use crate::sys::mount::{new_filesystem, openat2};
 
 const NAME: &CStr = c"rootling";
 
-/// Continues from a sealed copy if the program could be written from inside a container with these maps
-/// of user and group ids; `None`: one without a user namespace that was made for it. Returns when there is nothing to be done, and in the copy.
+/// Continues from a view or a copy if the program could be written from inside a container with these maps
+/// of user and group ids; `None`: one without a user namespace that was made for it. Returns when there is
+/// nothing to be done, and in the view or copy.
 pub(crate) fn protect(maps: Option<(&[LinuxIdMapping], &[LinuxIdMapping])>) -> Result<()> {
     let file = File::open("/proc/self/exe").context(|| "open(\"/proc/self/exe\")")?;
     if !writable_by_container(&file, maps) || is_sealed(&file) {
@@ -47,7 +48,7 @@ pub(crate) fn protect(maps: Option<(&[LinuxIdMapping], &[LinuxIdMapping])>) -> R
             CString::new(name.into_vec()).ok()
         })
         .collect();
-    Err(sys::exec::execveat(again.as_fd(), &args, &env)).context(|| "execute the sealed copy of the runtime")
+    Err(sys::exec::execveat(again.as_fd(), &args, &env)).context(|| "execute the runtime sealed")
 }
 
 /// Whether this is the copy or the view already. A program on a host's read-only overlay is none, but as safe.

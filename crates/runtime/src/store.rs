@@ -5,7 +5,7 @@
 //! even after the creator was killed. Files are replaced whole, by rename.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -245,21 +245,12 @@ impl Slot {
             Err(Errno::ENOENT) => return Err(self.damaged(&format!("no {name}"))),
             other => other.context(|| format!("open({:?})", self.path.join(name)))?,
         };
-        // As most are shorter than this, two reads do; the standard library asks for the size before.
-        let mut bytes = vec![0; 4096];
-        let mut length = 0;
-        loop {
-            match nix::unistd::read(file.as_raw_fd(), &mut bytes[length..]) {
-                Ok(0) => break,
-                Ok(more) => length += more,
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno).context(|| format!("read({:?})", self.path.join(name))),
-            }
-            if length == bytes.len() {
-                bytes.resize(2 * length, 0);
-            }
-        }
-        bytes.truncate(length);
+        // Of a file itself the standard library would ask for size and position before.
+        let mut bytes = Vec::with_capacity(4096);
+        fs::File::from(file)
+            .take(u64::MAX)
+            .read_to_end(&mut bytes)
+            .context(|| format!("read({:?})", self.path.join(name)))?;
         Ok(bytes)
     }
 

@@ -66,11 +66,7 @@ impl<'a> Session<'a> {
         self.run("run, seccomp", &seccomp);
 
         let mut binds = plain.sibling(test, &["true"]);
-        let source = plain.rootfs("/etc/passwd").display().to_string();
-        for number in 0..BINDS {
-            binds.mount(&format!("/tmp/bind{number}"), "bind", &source, &["bind", "ro"]);
-        }
-        self.run("run, bind mounts", &binds);
+        self.run("run, bind mounts", binds.bind_files(test, BINDS));
 
         let mut by_path = plain.sibling(test, &["true"]);
         by_path.set("/linux/cgroupsPath", format!("/{}/box", test.marker()).into());

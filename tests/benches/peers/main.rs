@@ -64,11 +64,7 @@ fn outside() -> ExitCode {
     let mut sleeping_seccomp = single.sibling(&test, &["sleep", "1000000"]);
     sleeping_seccomp.set("/linux/seccomp", profile::docker_sized()).write();
     let mut binds = single.sibling(&test, &["true"]);
-    let source = single.rootfs("/etc/passwd").display().to_string();
-    for number in 0..works::BINDS {
-        binds.mount(&format!("/tmp/bind{number}"), "bind", &source, &["bind", "ro"]);
-    }
-    binds.write();
+    binds.bind_files(&test, works::BINDS).write();
 
     let program = test.path("peers");
     std::fs::copy(std::env::current_exe().expect("our own path"), &program).expect("copy this program");

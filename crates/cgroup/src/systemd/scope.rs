@@ -254,7 +254,8 @@ impl Scope {
 
     /// Stops the unit and removes what systemd leaves behind.
     pub(crate) fn remove(&self) -> Result<(), CgroupError> {
-        let Some(cgroups) = &self.cgroups else { return Ok(()) };
+        // What has the name of a unit that was never started is not ours.
+        let Some(cgroups) = self.cgroups.as_ref().filter(|_| !self.pending) else { return Ok(()) };
         let stopped = self.bus().and_then(|bus| bus.stop(&self.unit.name));
         let removed = match cgroups {
             Cgroups::V2(c) => crate::remove::tree(&c.path),

@@ -62,15 +62,11 @@ fn make_plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
 
 /// The same for a container into which no process of ours goes, so that it cannot reach our program.
 pub(super) fn plan_without_copy(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
-    plan_loaded(
-        match &options.config {
-            Some(path) => load::file(path).map_err(|e| Error::invalid(chain(&e)))?,
-            None => load_bundle(&options.bundle)?,
-        },
-        &Host::probe(),
-        options,
-        warn,
-    )
+    let loaded = match &options.config {
+        Some(path) => load::file(path).map_err(|e| Error::invalid(chain(&e)))?,
+        None => load_bundle(&options.bundle)?,
+    };
+    plan_loaded(loaded, &Host::probe(), options, warn)
 }
 
 /// The plan for a spec that has been read. Every warning is one line, whatever the spec holds.

@@ -1,7 +1,6 @@
 //! The facts that the generator asks for.
 
 use std::fs;
-use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit};
 use oci_spec::runtime::PosixRlimitType;
@@ -51,8 +50,8 @@ pub(super) fn facts(host: &Host, global: &Global) -> Result<Facts> {
         last_cap: text("/proc/sys/kernel/cap_last_cap").parse().unwrap_or(40),
         hard_limits: if privileged { Vec::new() } else { hard_limits() },
         kernel: (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)),
-        apparmor: text("/sys/module/apparmor/parameters/enabled") == "Y",
-        selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+        apparmor: host.has_apparmor(),
+        selinux: host.has_selinux(),
         cwd: std::env::current_dir()?,
     })
 }
