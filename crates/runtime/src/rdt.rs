@@ -2,20 +2,25 @@
 //!
 //! runtime-spec, config-linux.md "IntelRdt"; the kernel's Documentation/filesystems/resctrl.rst.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use libcontainer::process::intel_rdt::{IntelRdtError, cleanup_intel_rdt, setup_intel_rdt};
+use libcontainer::process::intel_rdt::{
+    IntelRdtError, cleanup_intel_rdt, find_resctrl_mount_point, setup_intel_rdt,
+};
 use nix::unistd::Pid;
 use oci_spec::runtime::LinuxIntelRdt;
 use serde::{Deserialize, Serialize};
 
 use crate::child::errors_of;
-use crate::error::{Error, Result, chain};
+use crate::error::{Context, Error, Result, chain};
 
-/// The groups that were made for a container, and go with it.
+/// The groups of a container, and which of them were made for it and go with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Groups {
+    /// The control group that its processes are in, whoever made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    joined: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     control: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +44,21 @@ impl Groups {
             }
             explain(&error)
         })?;
-        Ok(Self { control, monitoring })
+        let group = wanted.clos_id().as_deref().unwrap_or(id);
+        let joined = match &control {
+            Some(made) => Some(made.clone()),
+            None => Some(find_resctrl_mount_point().map_err(|error| explain(&error))?.join(group)),
+        };
+        Ok(Self { joined, control, monitoring })
+    }
+
+    /// Puts a process that joins the container into its groups, as far as they are still there.
+    pub(crate) fn join(&self, pid: i32) -> Result<()> {
+        // A control group puts into its own monitoring, so it is the first.
+        for group in [&self.joined, &self.monitoring].into_iter().flatten() {
+            join_group(group, pid)?;
+        }
+        Ok(())
     }
 
     /// Removes the groups.
@@ -49,6 +68,14 @@ impl Groups {
         }
         cleanup_intel_rdt(self.control.as_deref(), self.monitoring.as_deref(), None, id)
             .map_err(|e| Error::system(chain(&e)).wrap("linux.intelRdt"))
+    }
+}
+
+fn join_group(group: &Path, pid: i32) -> Result<()> {
+    let tasks = group.join("tasks");
+    match std::fs::write(&tasks, pid.to_string()) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result.context(|| format!("linux.intelRdt: write {}", tasks.display())),
     }
 }
 
@@ -71,4 +98,31 @@ fn explain(error: &IntelRdtError) -> Error {
         _ => "only root may change resctrl groups; see its mount, /sys/fs/resctrl as a rule",
     };
     Error::system(chain(error)).wrap("linux.intelRdt").remedy(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Groups;
+
+    /// No machine without such a processor has resctrl: directories stand for its groups.
+    #[test]
+    fn a_process_joins_the_groups_that_are_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (control, monitoring) = (dir.path().join("c"), dir.path().join("c/mon_groups/m"));
+        std::fs::create_dir_all(&monitoring).unwrap();
+        for group in [&control, &monitoring] {
+            std::fs::write(group.join("tasks"), "").unwrap();
+        }
+        let groups =
+            Groups { joined: Some(control.clone()), control: None, monitoring: Some(monitoring.clone()) };
+        groups.join(4711).unwrap();
+        for group in [&control, &monitoring] {
+            assert_eq!(std::fs::read_to_string(group.join("tasks")).unwrap(), "4711");
+        }
+
+        std::fs::remove_dir_all(&monitoring).unwrap();
+        groups.join(4711).unwrap();
+        assert!(!monitoring.exists());
+        Groups::default().join(4711).unwrap();
+    }
 }

@@ -186,6 +186,7 @@ impl Exec {
     /// What only the runtime can do, and the caller is told.
     fn prepare(&mut self, options: &ExecOptions) -> Result<()> {
         let pid = self.process.pid;
+        self.record.rdt.join(pid)?;
         self.set_affinity(pid)?;
         if let Some(path) = &options.pid_file {
             write_pid_file(path, pid)?;
