@@ -22,6 +22,7 @@ both!(
     agent_gets_the_listener_and_the_state,
     agent_answers_for_the_kernel,
     agent_that_is_not_there_fails_create,
+    agent_answers_for_a_program_that_joins,
     cache_is_its_owners_and_damage_is_repaired,
     cache_is_not_believed_where_others_may_write,
     cache_tells_profiles_apart,
@@ -318,6 +319,32 @@ fn agent_that_is_not_there_fails_create(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     let path = notifying(t, &mut bundle, "nobody");
     t.create(bundle.write(), "c").fails_with(&["linux.seccomp.listenerPath", &path.to_string_lossy()]);
+}
+
+fn agent_answers_for_a_program_that_joins(t: &Test) {
+    let mut bundle = t.bundle(&["sleep", "1000"]);
+    notifying(t, &mut bundle, "agent");
+    let agent = Socket::listen(t, "agent");
+    t.run_detached(bundle.write(), "c").ok();
+    let _inits = agent.receive();
+    let pid_file = t.path("pid");
+    let flags = ["--pid-file", &pid_file.to_string_lossy()];
+    let running = t.exec(&flags, "c", &["sh", "-c", "mkdir /tmp/new; test ! -e /tmp/new"]).spawn();
+    let (listener, text) = agent.receive_with_text();
+    let call = sys::refuse_notified_call(&listener, libc::EXDEV).expect("a call to answer");
+    assert!([libc::SYS_mkdir, libc::SYS_mkdirat].contains(&i64::from(call)), "{call}");
+    let output = running.output().ok();
+    assert!(output.stderr.to_lowercase().contains("cross-device link"), "{output}");
+
+    let state: Value = serde_json::from_str(&text).expect("the state is JSON");
+    let program: i64 = fs::read_to_string(&pid_file).expect("the pid file").parse().expect("a pid");
+    assert_eq!(state["pid"], program, "{state}");
+    assert_eq!(state["state"]["pid"], t.state("c")["pid"], "{state}");
+    assert_eq!(
+        (&state["state"]["status"], &state["metadata"]),
+        (&json!("running"), &json!("of the profile"))
+    );
+    t.delete_force("c").ok();
 }
 
 /// Runs the bundle with a cache of the test's own; the mkdir in it is refused with `text`.
