@@ -11,6 +11,7 @@ both!(
     named_slice_and_scope_are_used,
     annotations_become_properties,
     failed_unit_goes_with_the_container,
+    frozen_cgroup_of_the_units_name_is_refused,
     exec_joins_the_scope,
     block_io_weight_outlives_a_reload,
     wrong_path_and_wrong_property_are_errors_and_leave_nothing,
@@ -103,6 +104,24 @@ fn failed_unit_goes_with_the_container(t: &Test) {
     bundle.remove("/annotations");
     let _ = Way::Systemd.start(t, &bundle);
     t.delete_force("c").ok();
+}
+
+/// systemd would start the unit in it, where the container never runs.
+fn frozen_cgroup_of_the_units_name_is_refused(t: &Test) {
+    if !has_systemd(t) {
+        return;
+    }
+    let bundle = t.bundle(&["sleep", "1000"]);
+    let cgroup = Way::Systemd.start(t, &bundle);
+    t.delete_force("c").ok();
+    let dir = cgroup.dir("pids").to_owned();
+    let name = dir.to_string_lossy();
+    // The slice may have gone with its last unit.
+    let script = r#"mkdir -p "$1" && echo 1 >"$1/cgroup.freeze""#;
+    t.command("sh").args(&["-c", script, "sh", &*name]).output().ok();
+    let refused = Way::Systemd.run(t, &bundle);
+    refused.fails_with(&["container's cgroup unexpectedly frozen", &name]);
+    t.command("rmdir").arg(&dir).output().ok();
 }
 
 fn exec_joins_the_scope(t: &Test) {

@@ -76,18 +76,14 @@ impl Scope {
         let oom_group =
             request.resources.and_then(|r| r.unified().as_ref()?.get("memory.oom.group").cloned());
         let plan = Plan { mount: mount.to_owned(), unified, wanted, oom_group, ..Plan::default() };
-        let scope = Self {
+        Ok(Self {
             unit,
             rootless: request.rootless,
             cgroups: None,
             pending: false,
             plan,
             bus: OnceLock::new(),
-        };
-        if unified && !request.rootless {
-            v2::place::check_reusable(&below(mount, &scope.unit.path()?))?;
-        }
-        Ok(scope)
+        })
     }
 
     /// Takes `org.systemd.property.*` for the start of the unit and ignores the rest.
@@ -150,7 +146,13 @@ impl Scope {
         if self.cgroups.is_some() {
             return Ok(false);
         }
-        self.cgroups = Some(self.place()?);
+        let cgroups = self.place()?;
+        // systemd takes over a directory that is there already, also one in which nothing would ever run.
+        match &cgroups {
+            Cgroups::V2(c) => v2::place::check_reusable(&c.path)?,
+            Cgroups::V1(c) => v1::place::check_reusable(&c.paths)?,
+        }
+        self.cgroups = Some(cgroups);
         self.pending = true;
         Ok(true)
     }

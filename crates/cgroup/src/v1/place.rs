@@ -67,7 +67,7 @@ fn none_mounted(root: &Path, request: &Request, wanted: &Wanted) -> Result<Optio
 }
 
 /// One hierarchy stands for all, as in runc: looking into each would cost more than it finds.
-fn check_reusable(paths: &Paths) -> Result<(), CgroupError> {
+pub(crate) fn check_reusable(paths: &Paths) -> Result<(), CgroupError> {
     let Some(dir) = paths.get("devices").or_else(|| paths.values().next()) else { return Ok(()) };
     if dir.exists() {
         let count = procs::all(dir)?.len();
