@@ -24,7 +24,7 @@ binary=$(realpath "${ROOTLING_BIN:-$(hack/binary.sh)}")
 common='cgroup concurrency exec lifecycle ps run'
 declare -A files=(
     [user-systemd]="$common kill_runtime process stress"
-    [root]="$common apparmor cgroup_* cli devices events exec_* hooks idmap_mounts kill_runtime mount* namespaces nested pause
+    [root]="$common apparmor cgroup_* cli devices events exec_* hooks idmap_mounts kill_runtime mount* namespaces pause
         process rootfs* scheduling seccomp security stats terminal update user_namespace"
     [root-systemd]="$common"
 )
