@@ -116,6 +116,10 @@ pub fn check(
     memory_min: i64,
 ) -> Result<Vec<String>, ResourceError> {
     let unset = |memory: &LinuxMemory| memory.swap().unwrap_or_default() == 0;
+    // In words, 0 is no limit; to the kernel, and so to `update`, it is the least that there is.
+    if let Some(pids) = resources.pids_mut().as_mut().filter(|pids| pids.limit() <= 0) {
+        pids.set_limit(-1);
+    }
     let warnings = check_change(resources, host, memory_min)?;
     if let Some(memory) = resources.memory_mut().as_mut().filter(|memory| unset(memory)) {
         let twice = memory.limit().filter(|limit| *limit > 0).map(|limit| limit.saturating_mul(2));
@@ -143,9 +147,6 @@ pub fn check_change(
     }
     if let Some(block_io) = resources.block_io_mut() {
         check_block_io(block_io, host, &mut warnings)?;
-    }
-    if let Some(pids) = resources.pids_mut().as_mut().filter(|pids| pids.limit() <= 0) {
-        pids.set_limit(-1);
     }
     leave_out(resources, host.controllers, &mut warnings);
     Ok(warnings)
@@ -182,7 +183,7 @@ fn leave_out(resources: &mut LinuxResources, usable: Controllers, warnings: &mut
         }
         resources.set_cpu(Some(cpu).filter(|cpu| *cpu != LinuxCpu::default()));
     }
-    if !usable.pids && resources.pids_mut().take().is_some_and(|pids| pids.limit() > 0) {
+    if !usable.pids && resources.pids_mut().take().is_some_and(|pids| pids.limit() >= 0) {
         missing("pids", "pids-limit");
     }
     let block_io = resources.block_io_mut().take().filter(|io| *io != LinuxBlockIo::default());
