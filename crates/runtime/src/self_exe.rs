@@ -67,10 +67,8 @@ fn read_only_view(file: &File) -> Option<File> {
     }
     let path = std::fs::read_link("/proc/self/exe").ok()?;
     let directory = File::open(path.parent()?).ok()?;
-    // Without an upper directory an overlay has at least two.
-    let empty = new_filesystem("tmpfs", "rootling", &[], attr::RDONLY).ok()?;
-    let layer = |fd: &dyn AsRawFd| format!("/proc/self/fd/{}", fd.as_raw_fd());
-    let layers = format!("lowerdir={}:{}", layer(&directory), layer(&empty));
+    let other = second_layer(directory.metadata().ok()?.dev())?;
+    let layers = format!("lowerdir=/proc/self/fd/{}:{other}", directory.as_raw_fd());
     let view =
         new_filesystem("overlay", "rootling", &[layers], attr::RDONLY | attr::NOSUID | attr::NODEV).ok()?;
     let program = openat2(view.as_fd(), Path::new(path.file_name()?), libc::O_RDONLY, libc::RESOLVE_BENEATH);
@@ -78,6 +76,15 @@ fn read_only_view(file: &File) -> Option<File> {
     // What has been put in our place meanwhile is not executed.
     let identity = |meta: Metadata| (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
     (identity(program.metadata().ok()?) == identity(file.metadata().ok()?)).then_some(program)
+}
+
+/// Without an upper directory an overlay has at least two layers. Before Linux 6.15 they are directories of
+/// attached mounts, and of one file system they might overlap, which the kernel refuses. Nothing is ever looked
+/// up in the second.
+fn second_layer(device: u64) -> Option<&'static str> {
+    ["/dev", "/run", "/tmp"]
+        .into_iter()
+        .find(|path| std::fs::metadata(path).is_ok_and(|meta| meta.is_dir() && meta.dev() != device))
 }
 
 /// Whether an id of the container may write the program, or replace it in its directory.
