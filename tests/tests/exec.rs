@@ -391,22 +391,15 @@ fn container_cannot_look_into_a_process_that_joins(t: &Test) {
         }
     });
     let (socket, _full, exec) = held(t, None);
-    let pid = prints(
-        t,
-        &[],
-        "for p in /proc/[0-9]*; do case $(cat $p/comm) in sh|sleep|cat) ;; *) echo ${p#/proc/};; esac; done",
-    );
-    let pid = pid.trim();
-    assert!(!pid.is_empty(), "the process that joins is not seen");
-    for look in [
-        "readlink /proc/PID/fd/0",
-        "readlink /proc/PID/exe",
-        "readlink /proc/PID/cwd",
-        "cat /proc/PID/environ",
-    ] {
-        let output = t.exec(&NONE, "c", &["sh", "-c", &look.replace("PID", pid)]).output();
-        assert!(output.exit() != 0 && output.stdout.is_empty(), "{output}");
-    }
+    // By one process: the runtime does not wait for its socket for ever.
+    let script = r#"for p in /proc/[0-9]*; do
+        case $(cat $p/comm) in sh|sleep|cat) continue;; esac
+        echo joins
+        for look in "readlink $p/fd/0" "readlink $p/exe" "readlink $p/cwd" "cat $p/environ"; do
+            $look 2>/dev/null && echo "could $look"
+        done
+    done"#;
+    assert_eq!(prints(t, &[], script), "joins\n");
     let_go(&socket, exec);
     end(t);
 }
