@@ -4,6 +4,7 @@
 //! at the machine goes through one [`Machine`], which tests replace by a [`Fixture`].
 
 mod accounts;
+mod apparmor;
 mod cgroup;
 mod covers;
 mod fixture;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 
 pub use accounts::Account;
+pub use apparmor::{APPARMOR_FILE, apparmor_profile};
 pub use cgroup::{CgroupMode, Delegation};
 pub use fixture::Fixture;
 pub use helpers::{Fault, IdHelper};

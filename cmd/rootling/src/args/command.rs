@@ -4,7 +4,7 @@ use clap::{ArgMatches, Args, FromArgMatches};
 
 use super::{
     Adapt, Checkpoint, Completion, Create, Delete, Doctor, Events, Exec, Features, Help, Id, Kill, List, Man,
-    Ps, Restore, Run, Spec, Stats, Update,
+    Profile, Ps, Restore, Run, Spec, Stats, Update,
 };
 
 /// A command with its arguments.
@@ -27,6 +27,7 @@ pub(crate) enum Command {
     Help(Help),
     Man(Man),
     Completion(Completion),
+    Profile(Profile),
     Update(Box<Update>),
     Pause(Id),
     Resume(Id),
@@ -166,6 +167,12 @@ pub(super) const COMMANDS: &[Definition] = &[
         read: |m| Features::from_arg_matches(m).map(Command::Features),
     },
     Definition {
+        name: "profile",
+        about: "Print a profile that belongs to the program: seccomp or apparmor",
+        define: Profile::augment_args,
+        read: |m| Profile::from_arg_matches(m).map(Command::Profile),
+    },
+    Definition {
         name: "help",
         about: "Explain a command",
         define: |c| Help::augment_args(c).visible_alias("h"),
@@ -206,6 +213,7 @@ impl Command {
             Self::Help(_) => "help",
             Self::Man(_) => "man",
             Self::Completion(_) => "completion",
+            Self::Profile(_) => "profile",
             Self::Update(_) => "update",
             Self::Pause(_) => "pause",
             Self::Resume(_) => "resume",
@@ -237,7 +245,8 @@ impl Command {
             | Self::Features(_)
             | Self::Help(_)
             | Self::Man(_)
-            | Self::Completion(_) => None,
+            | Self::Completion(_)
+            | Self::Profile(_) => None,
         }
     }
 }

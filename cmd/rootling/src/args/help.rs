@@ -9,7 +9,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("LIFE OF A CONTAINER", &["run", "create", "start", "exec", "kill", "delete"]),
     ("LOOKING AT CONTAINERS", &["list", "state", "ps", "events", "stats"]),
     ("WHILE IT RUNS", &["pause", "resume", "update", "checkpoint", "restore"]),
-    ("BUNDLE AND HOST", &["spec", "adapt", "doctor", "features"]),
+    ("BUNDLE AND HOST", &["spec", "adapt", "doctor", "features", "profile"]),
     ("ABOUT THE PROGRAM", &["help", "man", "completion"]),
 ];
 

@@ -17,6 +17,7 @@ mod manual;
 #[cfg(test)]
 mod parity;
 mod parse;
+mod profile;
 mod ps;
 mod spec;
 mod stats;
@@ -37,6 +38,7 @@ pub(crate) use kill::Kill;
 pub(crate) use list::{List, ListFormat};
 pub(crate) use manual::{Completion, Help, Man, Shell};
 pub(crate) use parse::{Cli, help_text, parse, whole};
+pub(crate) use profile::{Kind as ProfileKind, Profile};
 pub(crate) use ps::{Ps, PsFormat};
 pub(crate) use spec::{Limits, Spec, SpecFlags};
 pub(crate) use stats::Stats;

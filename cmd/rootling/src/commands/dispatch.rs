@@ -6,8 +6,8 @@ use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Result};
 
 use super::{
-    adapt, checkpoint, create, doctor, events, exec, features, list, manual, many, ps, spec, state, stats,
-    update,
+    adapt, checkpoint, create, doctor, events, exec, features, list, manual, many, profile, ps, spec, state,
+    stats, update,
 };
 use crate::args::{Cli, Command};
 use crate::roots;
@@ -40,6 +40,7 @@ pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
         Command::Help(args) => manual::help(args)?,
         Command::Man(args) => manual::man(args)?,
         Command::Completion(args) => manual::completion(args)?,
+        Command::Profile(args) => profile::profile(args)?,
         Command::Update(args) => update::update(&roots::store(global)?, args)?,
         Command::Pause(args) => runtime::pause(&roots::store(global)?, &parse_id(&args.id)?)?,
         Command::Resume(args) => runtime::resume(&roots::store(global)?, &parse_id(&args.id)?)?,

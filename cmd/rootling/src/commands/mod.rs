@@ -10,6 +10,7 @@ mod features;
 mod list;
 mod manual;
 mod many;
+mod profile;
 mod ps;
 mod spec;
 mod state;

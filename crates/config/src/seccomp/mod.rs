@@ -17,7 +17,7 @@ mod profile;
 
 pub use self::cache::load_or_compile;
 pub use self::compile::{Program, compile, library_version, supported_flags};
-pub use self::default::default_profile;
+pub use self::default::{default_document, default_profile};
 pub use self::engine::{Conditions, ProfileError, read as read_profile};
 pub use self::names::{ACTIONS, ARCHITECTURES, FLAGS, OPERATORS};
 pub use self::profile::{SeccompError, check, is_off, notifies};

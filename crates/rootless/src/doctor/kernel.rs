@@ -1,7 +1,7 @@
 //! What the kernel, and whoever configured it, allows.
 
 use super::{Check, Distribution};
-use crate::host::{Host, Restriction};
+use crate::host::{APPARMOR_FILE, Host, Restriction};
 
 pub(super) fn version(host: &Host) -> Check {
     let check = Check::ok(
@@ -46,10 +46,12 @@ fn fix(restriction: &Restriction, distribution: &Distribution) -> String {
         Restriction::CloneDenied => distribution.sysctl("kernel.unprivileged_userns_clone", "1"),
         Restriction::NoneAllowed => distribution.sysctl("user.max_user_namespaces", "28633"),
         Restriction::AppArmorSysctl => {
-            "as root: printf 'abi <abi/4.0>,\\ninclude <tunables/global>\\nprofile rootling \
-             /usr/local/bin/rootling flags=(unconfined) {\\n  userns,\\n}\\n' > /etc/apparmor.d/rootling && \
-             apparmor_parser -r /etc/apparmor.d/rootling, for a program installed there"
-                .into()
+            // The file that `make install` and the package have; for a program elsewhere they have none.
+            let program = std::env::current_exe().unwrap_or_else(|_| "rootling".into());
+            format!(
+                "as root: {} profile apparmor > {APPARMOR_FILE} && apparmor_parser -r {APPARMOR_FILE}",
+                program.display()
+            )
         }
         other => other.advice(),
     }

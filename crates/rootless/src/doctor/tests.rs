@@ -76,7 +76,7 @@ fn what_the_kernel_forbids_is_found_with_its_fix() {
             healthy().file("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
             Failed,
             "kernel.apparmor_restrict_unprivileged_userns is 1",
-            "/etc/apparmor.d/rootling",
+            " profile apparmor > /etc/apparmor.d/rootling && apparmor_parser -r /etc/apparmor.d/rootling",
         ),
         ("/proc", healthy().mount_point("/proc/kcore"), Warning, "mounted over", "unmask=ALL"),
     ]);

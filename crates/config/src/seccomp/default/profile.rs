@@ -29,14 +29,9 @@ pub fn default_profile<S: std::hash::BuildHasher>(capabilities: &HashSet<Capabil
     let mut rules = vec![rule(names, Vec::new())];
     rules.extend(PERSONALITIES.map(|domain| rule(words("personality"), vec![masked(0, INT, domain)])));
     let packet = has(&["NET_RAW"]).then_some(PACKET);
-    let families = FAMILIES.into_iter().chain(packet);
-    rules.extend(families.map(|family| rule(words("socket socketpair"), vec![masked(0, INT, family)])));
+    rules.extend(families(FAMILIES.into_iter().chain(packet)));
     if !has(&["SYS_ADMIN"]) {
-        rules.push(rule(words("clone"), vec![masked(flags_of_clone(), NEW_NAMESPACES, 0)]));
-        rules.push(rule(words("unshare"), vec![masked(0, NEW_NAMESPACES | NEW_TIME, 0)]));
-        let mut refused = rule(words("clone3"), Vec::new());
-        refused.set_action(LinuxSeccompAction::ScmpActErrno).set_errno_ret(Some(ENOSYS));
-        rules.push(refused);
+        rules.extend(without_namespaces());
     }
     let mut profile = LinuxSeccomp::default();
     profile
@@ -48,11 +43,25 @@ pub fn default_profile<S: std::hash::BuildHasher>(capabilities: &HashSet<Capabil
     profile
 }
 
-fn words(names: &str) -> Vec<String> {
+/// Sockets of these address families.
+pub(super) fn families<I: IntoIterator<Item = u64>>(numbers: I) -> impl Iterator<Item = LinuxSyscall> {
+    numbers.into_iter().map(|family| rule(words("socket socketpair"), vec![masked(0, INT, family)]))
+}
+
+/// Processes and threads, but no namespaces: for who has no SYS_ADMIN.
+pub(super) fn without_namespaces() -> [LinuxSyscall; 3] {
+    let clone = rule(words("clone"), vec![masked(flags_of_clone(), NEW_NAMESPACES, 0)]);
+    let unshare = rule(words("unshare"), vec![masked(0, NEW_NAMESPACES | NEW_TIME, 0)]);
+    let mut refused = rule(words("clone3"), Vec::new());
+    refused.set_action(LinuxSeccompAction::ScmpActErrno).set_errno_ret(Some(ENOSYS));
+    [clone, unshare, refused]
+}
+
+pub(super) fn words(names: &str) -> Vec<String> {
     names.split_whitespace().map(str::to_owned).collect()
 }
 
-fn rule(names: Vec<String>, args: Vec<LinuxSeccompArg>) -> LinuxSyscall {
+pub(super) fn rule(names: Vec<String>, args: Vec<LinuxSeccompArg>) -> LinuxSyscall {
     let mut rule = LinuxSyscall::default();
     rule.set_names(names)
         .set_action(LinuxSeccompAction::ScmpActAllow)

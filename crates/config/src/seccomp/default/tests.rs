@@ -6,9 +6,9 @@ use libseccomp::ScmpSyscall;
 use oci_spec::runtime::Capability;
 
 use super::super::tests::vm;
-use super::super::{Program, compile};
-use super::default_profile;
-use super::names::{ALWAYS, WITH};
+use super::super::{Conditions, Program, compile, read_profile};
+use super::names::{ALWAYS, WITH, WITH_MODULES};
+use super::{default_document, default_profile};
 
 const NATIVE: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
 const EPERM: u32 = vm::errno(libc::EPERM as u32);
@@ -188,6 +188,24 @@ fn programs_of_32_bit_x86_run_and_cannot_hide_their_sockets() {
     }
     // read of x32
     assert_ne!(decide_on(&program, NATIVE, 0x4000_0000, &[]), vm::ALLOW);
+}
+
+#[test]
+fn document_for_engines_says_the_same_for_every_capability() {
+    let text = default_document().to_string();
+    // Those that the tables name, each alone, then none and all of them.
+    let named = WITH.iter().chain([&WITH_MODULES]).flat_map(|(names, _)| *names).chain(&["NET_RAW"]);
+    let capability = |name: &&str| serde_json::from_value(format!("CAP_{name}").into()).expect(name);
+    let mut cases: Vec<HashSet<Capability>> = named.map(|name| HashSet::from([capability(name)])).collect();
+    cases.push(HashSet::new());
+    cases.push(cases.iter().flatten().copied().collect());
+    for capabilities in &cases {
+        let conditions = Conditions { capabilities, kernel: (5, 12) };
+        let read = read_profile(text.as_bytes(), &conditions).expect("a profile");
+        let read = compile(&read).expect("compiles").expect("a program");
+        let made = compile(&default_profile(capabilities)).expect("compiles").expect("a program");
+        assert_eq!(read.bpf, made.bpf, "{capabilities:?}");
+    }
 }
 
 #[test]

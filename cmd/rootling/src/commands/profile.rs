@@ -1,0 +1,37 @@
+//! `profile`: what an installation has beside the program, from the definitions that the program uses.
+
+use std::path::{Path, PathBuf};
+
+use rootling_config::seccomp;
+use rootling_rootless::host::apparmor_profile;
+use rootling_runtime::{Error, Result};
+
+use super::list::print;
+use crate::args::{Profile, ProfileKind};
+
+pub(crate) fn profile(args: &Profile) -> Result<()> {
+    match (args.kind, &args.program) {
+        (ProfileKind::Seccomp, None) => print(&format!("{:#}\n", seccomp::default_document())),
+        (ProfileKind::Seccomp, Some(_)) => {
+            Err(Error::invalid("--program: a seccomp profile is for no one program: leave it out".to_owned()))
+        }
+        (ProfileKind::Apparmor, program) => {
+            let program = program.clone().map_or_else(own_path, Ok)?;
+            print(&apparmor_profile(check(&program)?))
+        }
+    }
+}
+
+fn own_path() -> Result<PathBuf> {
+    std::env::current_exe().map_err(|error| Error::from(error).wrap("where this program is: use --program"))
+}
+
+/// The path as text; AppArmor knows a program by nothing else.
+fn check(program: &Path) -> Result<&str> {
+    let text = program.to_str().filter(|text| text.starts_with('/') && !text.contains(char::is_control));
+    text.ok_or_else(|| {
+        Error::invalid(format!(
+            "--program {program:?} is not an absolute path of printable text: give the whole path"
+        ))
+    })
+}
