@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-vm test-engines stress bench order lint install clean
+.PHONY: help deps build demo test test-vm test-engines stress bench order lint install uninstall clean
 
 PREFIX ?= /usr/local
 # rustup's default place, for shells that were opened before it was installed.
@@ -48,13 +48,15 @@ order: deps ## Find out anew which functions launches execute, for the linker to
 lint: deps ## Check format, clippy, scripts and the rules of the source
 	@$(LIBSECCOMP) hack/lint.sh
 
-install: build ## Install program, manual pages and completions to PREFIX (/usr/local); DESTDIR is put before it
-	install -D -m 0755 $(TARGET)/rootling $(DESTDIR)$(PREFIX)/bin/rootling
-	$(TARGET)/rootling man --dir $(DESTDIR)$(PREFIX)/share/man/man8
-	install -d $(DESTDIR)$(PREFIX)/share/{bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
-	$(TARGET)/rootling completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/rootling
-	$(TARGET)/rootling completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_rootling
-	$(TARGET)/rootling completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/rootling.fish
+install: $(TARGET)/rootling ## Install program, manual pages, completions, profiles and docs to PREFIX (/usr/local); DESTDIR is put before it
+	@BINARY=$< PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' hack/install.sh install
+
+uninstall: ## Remove what `make install` with the same PREFIX and DESTDIR has installed
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' hack/install.sh uninstall
+
+# Built only where the sources are newer, so that root can install what another user has built.
+$(TARGET)/rootling: $(shell find cmd crates .cargo Cargo.toml Cargo.lock hack/cc.sh hack/order.txt hack/symbols.sed -type f)
+	@$(MAKE) --no-print-directory build
 
 clean: ## Remove what was built
 	cargo clean

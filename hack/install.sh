@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Installs the program with all that belongs to it, or removes that: install.sh install|uninstall
+#   BINARY    the program to install, and to ask for its pages and profiles (target/rootling)
+#   PREFIX    what the files are below (/usr/local)
+#   DESTDIR   put before everything, for a package
+#   APPARMOR  whether the AppArmor profile is installed: yes, no, or auto. It belongs to the machine, so that
+#             auto is yes for a package, and else where root installs beside an AppArmor that can read it
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+fail() { echo "install: $*" >&2; exit 1; }
+
+action=${1:-}
+binary=${BINARY:-target/rootling}
+prefix=${PREFIX:-/usr/local} destdir=${DESTDIR:-}
+[[ $prefix == /* ]] || fail "PREFIX=$prefix is not an absolute path: give the whole path"
+[[ -z $destdir || $destdir == /* ]] || destdir=$PWD/$destdir
+prefix=${prefix%/}
+share=$destdir$prefix/share
+program=$prefix/bin/rootling
+profile=$destdir/etc/apparmor.d/rootling
+
+wants_profile() {
+    case ${APPARMOR:-auto} in
+    yes) return 0 ;;
+    no) return 1 ;;
+    auto) [[ -n $destdir ]] || { ((EUID == 0)) && [[ -e /etc/apparmor.d/abi/4.0 ]]; } ;;
+    *) fail "APPARMOR=$APPARMOR: is none of yes, no, auto" ;;
+    esac
+}
+# Whether the profile there is the one for this PREFIX: another one, of a package, stays.
+is_ours() { grep -qsF "$("$1" profile apparmor --program "$program" | grep '^profile')" "$profile"; }
+
+# Tells the kernel, where it is the one of this machine.
+load() { # load OPTION: of apparmor_parser(8)
+    [[ -z $destdir && $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y ]] || return 0
+    apparmor_parser "$1" "$profile" || echo "install: $profile is not loaded, see above" >&2
+}
+
+put() { install -D -m "$1" "$2" "$3"; } # put MODE SOURCE DESTINATION
+out() { # out DESTINATION ARGUMENT...: what the program prints
+    local to=$1 new
+    shift
+    new=$(mktemp)
+    "$binary" "$@" >"$new"
+    put 0644 "$new" "$to"
+    rm -f "$new"
+}
+
+install_all() {
+    local file pages
+    [[ -x $binary ]] || fail "there is no $binary: run make build"
+    put 0755 "$binary" "$destdir$program"
+    pages=$(mktemp -d)
+    "$binary" man --dir "$pages"
+    for file in "$pages"/*; do put 0644 "$file" "$share/man/man8/${file##*/}"; done
+    rm -r "$pages"
+    out "$share/bash-completion/completions/rootling" completion bash
+    out "$share/zsh/site-functions/_rootling" completion zsh
+    out "$share/fish/vendor_completions.d/rootling.fish" completion fish
+    out "$share/rootling/seccomp.json" profile seccomp
+    while IFS= read -r file; do
+        put 0644 "$file" "$share/doc/rootling/$file"
+    done < <(find README.md CHANGELOG.md LICENSE docs -type f)
+    if ! wants_profile; then
+        return
+    elif [[ -e $profile ]] && ! is_ours "$binary"; then
+        echo "install: $profile is for another program and stays; for this one see: rootling doctor" >&2
+    else
+        out "$profile" profile apparmor --program "$program"
+        load -r
+    fi
+}
+
+# What install_all puts anywhere. Directories that other programs use too stay.
+uninstall_all() {
+    if [[ -x $destdir$program ]] && is_ours "$destdir$program"; then
+        load -R
+        rm -f "$profile"
+    fi
+    rm -f "$destdir$program" "$share"/man/man8/rootling{,-*}.8 "$share/bash-completion/completions/rootling" \
+        "$share/zsh/site-functions/_rootling" "$share/fish/vendor_completions.d/rootling.fish"
+    rm -rf "$share/rootling" "$share/doc/rootling"
+}
+
+umask 022
+case $action in
+install) install_all ;;
+uninstall) uninstall_all ;;
+*) fail 'usage: install.sh install|uninstall' ;;
+esac
