@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-vm test-engines stress bench order lint install uninstall clean
+.PHONY: help deps build demo test test-vm test-engines stress bench order lint install uninstall deb clean
 
 PREFIX ?= /usr/local
 # rustup's default place, for shells that were opened before it was installed.
@@ -57,6 +57,9 @@ uninstall: ## Remove what `make install` with the same PREFIX and DESTDIR has in
 # Built only where the sources are newer, so that root can install what another user has built.
 $(TARGET)/rootling: $(shell find cmd crates .cargo Cargo.toml Cargo.lock hack/cc.sh hack/order.txt hack/symbols.sed -type f)
 	@$(MAKE) --no-print-directory build
+
+deb: $(TARGET)/rootling ## Make a Debian package, target/rootling_VERSION_ARCH.deb
+	@BINARY=$< hack/deb.sh
 
 clean: ## Remove what was built
 	cargo clean
