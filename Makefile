@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-vm test-engines stress bench order lint install uninstall deb clean
+.PHONY: help deps build demo test test-vm test-engines stress bench order lint install uninstall deb dist clean
 
 PREFIX ?= /usr/local
 # rustup's default place, for shells that were opened before it was installed.
@@ -60,6 +60,9 @@ $(TARGET)/rootling: $(shell find cmd crates .cargo Cargo.toml Cargo.lock hack/cc
 
 deb: $(TARGET)/rootling ## Make a Debian package, target/rootling_VERSION_ARCH.deb
 	@BINARY=$< hack/deb.sh
+
+dist: deps ## Make a reproducible static tarball with its checksum, in target/dist
+	@$(LIBSECCOMP) hack/dist.sh
 
 clean: ## Remove what was built
 	cargo clean
