@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# Installs the Debian package and goes through the README with it: deb.sh PACKAGE [GROUP...]
+# As root, in a machine that is thrown away: it changes the configuration of the machine's engines. The lines
+# for the engines are taken from the documentation in the package, as they stand there.
+#   ROOTLING_ENGINES_USER   the ordinary user (rootling)
+# shellcheck disable=SC2016 # commands are for the shell of the scenario
+# shellcheck source=hack/engines/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+((EUID == 0)) || fail 'deb.sh needs root'
+DEB=$(realpath "${1:?usage: deb.sh PACKAGE [GROUP...]}")
+shift
+# A directory that apt's own user can read.
+DIR=$(mktemp -d /var/tmp/rootling-deb.XXXXXX)
+chmod 755 "$DIR"
+user=${ROOTLING_ENGINES_USER:-rootling}
+DOCS=$DIR/package/usr/share/doc/rootling
+home=$(getent passwd "$user" | cut -d: -f6) uid=$(id -u "$user")
+# The user, in the session that lingering has started.
+AS="runuser -u $user -- env -C $home HOME=$home USER=$user XDG_RUNTIME_DIR=/run/user/$uid"
+AS+=" DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/$uid/bus"
+export DEB DIR DOCS AS DEBIAN_FRONTEND=noninteractive
+
+# shellcheck disable=SC2317 # called by the trap
+cleanup() {
+    docker rm -f "$(docker ps -aq)" >/dev/null 2>&1
+    systemctl stop docker.service docker.socket containerd.service >/dev/null 2>&1
+    rm -rf "$DIR"
+}
+trap cleanup EXIT
+# The machine may leave out documentation at installation, as minimal ones do.
+dpkg-deb -x "$DEB" "$DIR/package" || exit
+
+# lines FILE HEADING LANGUAGE: the first block in this language below the heading.
+lines() {
+    awk -v heading="$2" -v fence="\`\`\`$3" '
+        inside && /^```/ { exit }
+        inside { print }
+        /^#+ / && !inside { below = ($0 ~ "^#+ " heading "$") }
+        below && $0 == fence { inside = 1 }' "$DOCS/$1"
+}
+
+image() {
+    check 'the package installs' status=0 'apt-get install -y "$DEB"'
+    check 'the program is there' '^rootling version' 'rootling --version'
+    check 'AppArmor has the profile, where it is on' '^(off|rootling \(unconfined\))$' \
+        'if aa-enabled --quiet; then grep -w ^rootling /sys/kernel/security/apparmor/profiles; else echo off; fi'
+    check 'doctor is content with the user' status=0 '$AS rootling doctor'
+    also 'containers can run' '^Containers can run here'
+    also 'nothing is missing' '^trial container +ok'
+    check 'doctor is content with root' status=0 'rootling doctor'
+}
+
+first() {
+    lines README.md 'First container' console | sed -n 's/^\$ //p' >"$DIR/first"
+    check 'the first container says hello' '^hello$' '$AS bash -e <"$DIR/first"'
+}
+
+with_podman() {
+    local conf=$home/.config/containers/containers.conf
+    install -d -o "$user" -g "$user" "$home/.config" "${conf%/*}"
+    lines README.md 'podman and buildah' toml >"$conf"
+    "$engines/image.sh" "$DIR" || exit
+    check import status=0 '$AS podman import --change CMD=sh "$DIR/box.tar" box'
+    check 'rootling is the runtime' '^rootling$' '$AS podman info --format "{{.Host.OCIRuntime.Name}}"'
+    check 'podman runs a container' '^hello$' '$AS podman run --rm box echo hello'
+    check 'with cgroups of its own' '^hello$' '$AS podman --cgroup-manager cgroupfs run --rm box echo hello'
+    check 'with the seccomp profile' '^Seccomp:.2$' \
+        '$AS podman run --rm --security-opt seccomp=/usr/share/rootling/seccomp.json box grep Seccomp: /proc/self/status'
+    lines docs/engines.md podman toml >>"$conf"
+    check 'the profile as the default' '^/usr/share/rootling/seccomp.json$' \
+        '$AS podman info --format "{{.Host.Security.SECCOMPProfilePath}}"'
+    check 'it is in force' '^unshare: .*Operation not permitted' '$AS podman run --rm box unshare -U true'
+    check 'one command alone' '^hello$' '$AS podman --runtime /usr/bin/rootling run --rm box echo hello'
+    check 'buildah by the variable' '^hello$' \
+        '$AS env BUILDAH_RUNTIME=/usr/bin/rootling sh -c "buildah run \$(buildah from box) echo hello"'
+    check 'buildah by the option' '^hello$' \
+        '$AS sh -c "buildah run --runtime /usr/bin/rootling \$(buildah from box) echo hello"'
+    check 'nothing is left' status=0 '$AS podman system reset --force'
+}
+
+with_docker() {
+    [[ -s $DIR/box.tar ]] || "$engines/image.sh" "$DIR" || exit
+    mkdir -p /etc/docker
+    lines README.md Docker json >/etc/docker/daemon.json
+    check 'the daemon starts' status=0 'systemctl restart docker'
+    check import status=0 'docker import --change "CMD [\"sh\"]" "$DIR/box.tar" box'
+    check 'rootling is the runtime' '^rootling$' 'docker info --format "{{.DefaultRuntime}}"'
+    check 'docker runs a container' '^hello$' 'docker run --rm box echo hello'
+    check 'by the option' '^hello$' 'docker run --rm --runtime rootling box echo hello'
+    check 'with the seccomp profile' '^Seccomp:.2$' \
+        'docker run --rm --security-opt seccomp=/usr/share/rootling/seccomp.json box grep Seccomp: /proc/self/status'
+    lines docs/engines.md Docker json >/etc/docker/daemon.json
+    check 'with arguments' '^hello$' 'systemctl restart docker && docker run --rm box echo hello'
+}
+
+# Of the image that Docker has.
+with_containerd() {
+    local command
+    lines docs/kubernetes.md containerd toml >/etc/containerd/config.toml
+    check 'containerd starts' status=0 'systemctl restart containerd'
+    check 'it has the handler' 'BinaryName = "/usr/bin/rootling"' 'containerd config dump'
+    check import status=0 'docker save box -o "$DIR/saved.tar" && ctr images import "$DIR/saved.tar"'
+    command=$(lines README.md containerd console | sed -n 's/^\$ sudo //p')
+    command=${command/IMAGE ID COMMAND.../docker.io/library/box:latest hello echo hello}
+    check 'ctr runs a container' '^hello$' "$command"
+}
+
+gone() {
+    check 'the package goes' status=0 'apt-get purge -y rootling'
+    check 'nothing of it is left' '^0$' \
+        'find /usr /etc /var/lib -name "*rootling*" -not -path "/var/lib/systemd/linger/*" -not -path "/etc/sudoers.d/*" | wc -l'
+}
+
+groups=("$@")
+(($#)) || groups=(first with_podman with_docker with_containerd gone)
+scenarios image "${groups[@]}"
+summary deb
