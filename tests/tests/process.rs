@@ -7,6 +7,7 @@ use rootling_tests::{Bundle, Test, Who, both, eventually, root, skip, user};
 use serde_json::{Value, json};
 
 both!(
+    names_in_another_case_are_read,
     user_umask_and_groups_are_the_configured_ones,
     umask_is_022_where_none_is_given,
     other_user_has_the_ambient_capabilities_alone,
@@ -296,6 +297,14 @@ fn session_keyring_is_that_of_exec_as_well(t: &Test) {
     }
     t.delete_force("c").ok();
     running.child.wait().expect("the end of run");
+}
+
+/// As by Go's reader, which some who write a config.json lean on.
+fn names_in_another_case_are_read(t: &Test) {
+    let mut bundle = t.shell("echo $A; umask");
+    bundle.set("/process/Env", json!(["A=of another case", "PATH=/bin"])).remove("/process/env");
+    bundle.set("/process/User", json!({"UMASK": 0o27}));
+    assert_eq!(t.run(bundle.write()).ok().stdout, "of another case\n0027\n");
 }
 
 fn labels_without_their_module_are_an_error(t: &Test) {

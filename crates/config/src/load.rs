@@ -1,10 +1,11 @@
 //! Reading `config.json`.
 //!
 //! The common case is one open, one read and one parse straight into the typed spec. Only when that
-//! parse objects, or a list stands where it may be for an object, is the document looked at again as
-//! plain JSON: what runc accepts all the same is then put right (see [`crate::load`]'s `relax`), and what
+//! parse objects, a list stands where it may be for an object, or a name is in another case, is the document
+//! looked at again as plain JSON: what runc accepts all the same is then put right (see [`crate::load`]'s `relax`), and what
 //! is really wrong is reported with the path of its field.
 
+mod names;
 mod relax;
 mod shape;
 
@@ -99,15 +100,15 @@ pub fn file(path: &Path) -> Result<Loaded, LoadError> {
 /// [`LoadError::Syntax`] or [`LoadError::Field`].
 pub fn from_slice(name: &Path, json: &[u8]) -> Result<Loaded, LoadError> {
     let mut warnings = Vec::new();
-    let mut spec = typed(name, json, &mut warnings, relax::spec)?;
-    if lacks_page_size(&spec) {
-        // Its name in another case, which runc reads and the typed parse takes for none.
-        let mut value = serde_json::from_slice(json).map_err(|error| syntax(name, &error))?;
-        relax::spec(&mut value, &mut warnings);
-        spec = serde_path_to_error::deserialize(Strict(value)).map_err(|error| field(name, &error))?;
-    }
+    let spec = typed(name, json, &mut warnings, relax::spec)?;
     warnings.extend(validate::warnings(&spec));
     Ok(Loaded { spec, warnings })
+}
+
+/// Reads JSON as leniently as runc does: names in any case, and null for what is not there.
+pub fn lenient(value: &mut serde_json::Value) {
+    names::fold(value);
+    relax::drop_nulls(value);
 }
 
 /// Parses the process object that `exec --process FILE` names, with the same tolerance and errors.
@@ -122,12 +123,6 @@ pub fn process_from_slice(
     let mut warnings = Vec::new();
     let process = typed(name, json, &mut warnings, relax::process)?;
     Ok((process, warnings))
-}
-
-fn lacks_page_size(spec: &Spec) -> bool {
-    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
-    let limits = resources.and_then(|resources| resources.hugepage_limits().as_ref());
-    limits.into_iter().flatten().any(|limit| limit.page_size().is_empty())
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -155,6 +150,7 @@ fn typed<T: serde::de::DeserializeOwned>(
     relax: fn(&mut serde_json::Value, &mut Vec<String>),
 ) -> Result<T, LoadError> {
     if shape::lists_are_usual(json)
+        && names::are_usual(json)
         && let Ok(spec) = serde_json::from_slice(json)
     {
         return Ok(spec);
@@ -162,6 +158,7 @@ fn typed<T: serde::de::DeserializeOwned>(
     // The typed parse may have stopped before a syntax error further down, and it calls a value that is
     // no name of an enumeration a syntax error: this one tells what is.
     let mut value = serde_json::from_slice(json).map_err(|error| syntax(name, &error))?;
+    names::fold(&mut value);
     relax(&mut value, warnings);
     serde_path_to_error::deserialize(Strict(value)).map_err(|error| field(name, &error))
 }

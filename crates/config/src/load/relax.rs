@@ -23,7 +23,6 @@ pub(super) fn spec(value: &mut Value, warnings: &mut Vec<String>) {
     if let Some(Value::Object(linux)) = value.get_mut("linux") {
         relax_seccomp(linux);
         relax_device_rules(linux);
-        relax_hugepage_limits(linux);
     }
 }
 
@@ -34,7 +33,7 @@ pub(super) fn process(value: &mut Value, warnings: &mut Vec<String>) {
 }
 
 /// `"field": null` means the same as no field.
-fn drop_nulls(value: &mut Value) {
+pub(super) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|_, value| !value.is_null());
@@ -105,17 +104,5 @@ fn relax_device_rules(linux: &mut Map<String, Value>) {
     let Some(Value::Array(rules)) = rules else { return };
     for rule in rules.iter_mut().filter_map(Value::as_object_mut) {
         rule.retain(|key, value| key != "type" || value != "");
-    }
-}
-
-/// Go reads names in any case, and `pagesize` is how some write this one.
-fn relax_hugepage_limits(linux: &mut Map<String, Value>) {
-    let limits = linux.get_mut("resources").and_then(|resources| resources.get_mut("hugepageLimits"));
-    let Some(Value::Array(limits)) = limits else { return };
-    for limit in limits.iter_mut().filter_map(Value::as_object_mut) {
-        let other = limit.keys().find(|key| key.eq_ignore_ascii_case("pageSize")).cloned();
-        if let Some(size) = other.and_then(|key| limit.remove(&key)) {
-            limit.insert("pageSize".to_owned(), size);
-        }
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn lists_are_usual(json: &[u8]) -> bool {
 }
 
 /// The key that ends here; `None` where it is no key, since it is inside a string then.
-fn key(before: &[u8]) -> Option<&[u8]> {
+pub(super) fn key(before: &[u8]) -> Option<&[u8]> {
     let before = before.trim_ascii_end().strip_suffix(b"\"")?;
     let start = memchr::memrchr(b'"', before).map_or(0, |quote| quote + 1);
     Some(&before[start..])

@@ -1,60 +1,10 @@
 //! `linux.resources` from the file that `update --resources` names.
 
 use oci_spec::runtime::LinuxResources;
-use serde_json::{Map, Value};
+use rootling_config::load::lenient;
+use serde_json::Value;
 
 use crate::error::{Error, Result};
-
-/// Every name in `linux.resources`, at any depth.
-const NAMES: [&str; 47] = [
-    "access",
-    "allow",
-    "blockIO",
-    "burst",
-    "checkBeforeUpdate",
-    "classID",
-    "cpu",
-    "cpus",
-    "devices",
-    "disableOOMKiller",
-    "hcaHandles",
-    "hcaObjects",
-    "hugepageLimits",
-    "idle",
-    "kernel",
-    "kernelTCP",
-    "leafWeight",
-    "limit",
-    "major",
-    "memory",
-    "mems",
-    "minor",
-    "name",
-    "network",
-    "pageSize",
-    "period",
-    "pids",
-    "priorities",
-    "priority",
-    "quota",
-    "rate",
-    "rdma",
-    "realtimePeriod",
-    "realtimeRuntime",
-    "reservation",
-    "shares",
-    "swap",
-    "swappiness",
-    "throttleReadBpsDevice",
-    "throttleReadIOPSDevice",
-    "throttleWriteBpsDevice",
-    "throttleWriteIOPSDevice",
-    "type",
-    "unified",
-    "useHierarchy",
-    "weight",
-    "weightDevice",
-];
 
 /// Reads resources as JSON, as leniently as runc does: names in any case, and null for what is not there.
 ///
@@ -65,32 +15,13 @@ pub fn resources(json: &[u8]) -> Result<LinuxResources> {
         Error::invalid(format!("--resources: {e}; it takes an object like linux.resources of config.json"))
     };
     let mut value: Value = serde_json::from_slice(json).map_err(invalid)?;
-    fold(&mut value);
+    lenient(&mut value);
     if let Some(object) = value.as_object_mut()
         && object.get("pids").is_some_and(|pids| pids.get("limit").is_none())
     {
         object.remove("pids");
     }
     serde_json::from_value(value).map_err(invalid)
-}
-
-fn fold(value: &mut Value) {
-    match value {
-        Value::Object(object) => {
-            let members: Map<String, Value> = std::mem::take(object);
-            for (name, mut value) in members.into_iter().filter(|(_, value)| !value.is_null()) {
-                let known = NAMES.iter().find(|known| known.eq_ignore_ascii_case(&name));
-                let name = known.map_or(name, |known| (*known).to_owned());
-                // The names below this one are those of files.
-                if name != "unified" {
-                    fold(&mut value);
-                }
-                object.insert(name, value);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(fold),
-        _ => {}
-    }
 }
 
 #[cfg(test)]

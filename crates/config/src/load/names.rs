@@ -1,0 +1,255 @@
+//! Names in another case.
+//!
+//! Go reads `"CPU"` and `"Cpus"` as `cpu` and `cpus`, and so runc does; serde takes them for fields that it
+//! does not know. A document with such a name is seen without parsing it, and then read by way of [`fold`].
+
+use serde_json::{Map, Value};
+
+use super::shape::key;
+
+/// Every name of a field in config.json for Linux, at any depth, in alphabetical order without regard to case.
+const NAMES: [&str; 151] = [
+    "access",
+    "action",
+    "additionalGids",
+    "allow",
+    "ambient",
+    "annotations",
+    "apparmorProfile",
+    "architectures",
+    "args",
+    "blockIO",
+    "bounding",
+    "burst",
+    "capabilities",
+    "cgroupsPath",
+    "checkBeforeUpdate",
+    "class",
+    "classID",
+    "closID",
+    "consoleSize",
+    "containerID",
+    "cpu",
+    "cpus",
+    "createContainer",
+    "createRuntime",
+    "cwd",
+    "deadline",
+    "defaultAction",
+    "defaultErrnoRet",
+    "destination",
+    "devices",
+    "disableOOMKiller",
+    "domain",
+    "domainname",
+    "effective",
+    "enableCmt",
+    "enableMbm",
+    "enableMonitoring",
+    "env",
+    "errnoRet",
+    "execCPUAffinity",
+    "fileMode",
+    "final",
+    "flags",
+    "gid",
+    "gidMappings",
+    "hard",
+    "hcaHandles",
+    "hcaObjects",
+    "height",
+    "hooks",
+    "hostID",
+    "hostname",
+    "hugepageLimits",
+    "id",
+    "idle",
+    "index",
+    "inheritable",
+    "initial",
+    "intelRdt",
+    "ioPriority",
+    "kernel",
+    "kernelTCP",
+    "l3CacheSchema",
+    "leafWeight",
+    "limit",
+    "linux",
+    "listenerMetadata",
+    "listenerPath",
+    "major",
+    "maskedPaths",
+    "memBwSchema",
+    "memory",
+    "memoryPolicy",
+    "mems",
+    "minor",
+    "mode",
+    "mountLabel",
+    "mounts",
+    "name",
+    "names",
+    "namespaces",
+    "nanosecs",
+    "netDevices",
+    "network",
+    "nice",
+    "nodes",
+    "noNewPrivileges",
+    "ociVersion",
+    "oomScoreAdj",
+    "op",
+    "options",
+    "pageSize",
+    "path",
+    "period",
+    "permitted",
+    "personality",
+    "pid",
+    "pids",
+    "policy",
+    "poststart",
+    "poststop",
+    "prestart",
+    "priorities",
+    "priority",
+    "process",
+    "quota",
+    "rate",
+    "rdma",
+    "readonly",
+    "readonlyPaths",
+    "realtimePeriod",
+    "realtimeRuntime",
+    "reservation",
+    "resources",
+    "rlimits",
+    "root",
+    "rootfsPropagation",
+    "scheduler",
+    "schemata",
+    "seccomp",
+    "secs",
+    "selinuxLabel",
+    "shares",
+    "size",
+    "soft",
+    "source",
+    "startContainer",
+    "swap",
+    "swappiness",
+    "syscalls",
+    "sysctl",
+    "terminal",
+    "throttleReadBpsDevice",
+    "throttleReadIOPSDevice",
+    "throttleWriteBpsDevice",
+    "throttleWriteIOPSDevice",
+    "timeOffsets",
+    "timeout",
+    "type",
+    "uid",
+    "uidMappings",
+    "umask",
+    "unified",
+    "useHierarchy",
+    "user",
+    "username",
+    "value",
+    "valueTwo",
+    "weight",
+    "weightDevice",
+    "width",
+];
+
+/// Objects with names of the user's own.
+const FREE: [&str; 4] = ["annotations", "netDevices", "sysctl", "unified"];
+
+/// Whether every name that the specification has is spelled as there. What looks like a name in a string or is one
+/// of the user's own may make it false as well: then the document is looked at again, to no harm.
+pub(super) fn are_usual(json: &[u8]) -> bool {
+    memchr::memchr_iter(b':', json).all(|colon| {
+        key(&json[..colon]).is_none_or(|name| known(name).is_none_or(|known| known.as_bytes() == name))
+    })
+}
+
+/// The specification's spelling of a name.
+fn known(name: &[u8]) -> Option<&'static str> {
+    let lower = |byte: &u8| byte.to_ascii_lowercase();
+    let found = NAMES.binary_search_by(|known| known.bytes().map(|b| lower(&b)).cmp(name.iter().map(lower)));
+    found.ok().map(|at| NAMES[at])
+}
+
+/// Spells names as the specification does. Of two that are the same then, the one that was right counts, and
+/// fields that it lacks come from the other.
+pub(super) fn fold(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            let (usual, other): (Map<_, _>, Map<_, _>) = std::mem::take(object)
+                .into_iter()
+                .partition(|(name, _)| known(name.as_bytes()).is_none_or(|known| known == name));
+            *object = usual;
+            for (name, value) in other {
+                let name = known(name.as_bytes()).map_or(name.as_str(), |known| known);
+                match (object.get_mut(name), value) {
+                    (Some(Value::Object(there)), Value::Object(more)) => {
+                        for (name, value) in more {
+                            there.entry(name).or_insert(value);
+                        }
+                    }
+                    (Some(_), _) => {}
+                    (None, value) => drop(object.insert(name.to_owned(), value)),
+                }
+            }
+            object.iter_mut().filter(|(name, _)| !FREE.contains(&name.as_str())).for_each(|(_, v)| fold(v));
+        }
+        Value::Array(items) => items.iter_mut().for_each(fold),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_and_found() {
+        assert!(NAMES.is_sorted_by_key(|name| name.to_ascii_lowercase()));
+        for name in NAMES {
+            assert_eq!(known(name.to_uppercase().as_bytes()), Some(name));
+        }
+    }
+
+    #[test]
+    fn another_case_is_seen_and_put_right() {
+        for (json, usual) in [
+            (r#"{"linux": {"resources": {"cpu": {"cpus": "0"}}}}"#, true),
+            (r#"{"linux": {"resources": {"CPU" : {"cpus": "0"}}}}"#, false),
+            (r#"{"process":{"Env":["A=b"]}}"#, false),
+            (r#"{"process":{"env":["Args: x", "PATH=/a:/b"]}, "unheard": 1}"#, true),
+        ] {
+            assert_eq!(are_usual(json.as_bytes()), usual, "{json}");
+        }
+        let mut value = json!({
+            "annotations": {"ID": "x"},
+            "linux": {"resources": {
+                "CPU": {"Cpus": "0", "shares": 9},
+                "cpu": {"shares": 7},
+                "unified": {"Memory": "1"},
+                "hugepageLimits": [{"pagesize": "2MB", "limit": 1}],
+            }},
+        });
+        fold(&mut value);
+        let expected = json!({
+            "annotations": {"ID": "x"},
+            "linux": {"resources": {
+                "cpu": {"cpus": "0", "shares": 7},
+                "unified": {"Memory": "1"},
+                "hugepageLimits": [{"pageSize": "2MB", "limit": 1}],
+            }},
+        });
+        assert_eq!(value, expected);
+    }
+}
