@@ -179,7 +179,7 @@ fn second_container_in_the_same_cgroup_is_refused(t: &Test) {
         };
         bundle.set("/linux/cgroupsPath", path.into());
         let second = way.rootling(t, &["run", "-b"]).arg(bundle.write().dir()).arg(t.id("d")).output();
-        second.fails_with(&["container's cgroup is not empty", &dir.to_string_lossy()]);
+        second.fails_with(&["container's cgroup is not empty", &t.id("c")]);
         assert_eq!(t.status("c"), "running", "{way:?}");
         t.delete_force("c").ok();
     }

@@ -114,7 +114,10 @@ fn option_that_makes_no_sense_is_refused_with_its_range(t: &Test) {
         let refused = |args: &[&str], words: &str| {
             t.rootling(&["update", &t.id("c")]).args(args).output().fails_with(&[words]);
         };
-        refused(&["--memory", "1m"], "--memory: 1048576 bytes is below the minimum of 6291456");
+        refused(
+            &["--memory", "1m", "--memory-min", "6m"],
+            "--memory: 1048576 bytes is below the minimum of 6291456",
+        );
         refused(
             &["--memory", "32m", "--memory-swap", "31m"],
             "--memory-swap: 32505856 is below the memory limit",
@@ -125,9 +128,11 @@ fn option_that_makes_no_sense_is_refused_with_its_range(t: &Test) {
         assert_eq!(memory(&cgroup), "67108864", "{way:?}");
         let clamped = t.rootling(&["update", "--cpu-share", "1", &t.id("c")]).output().ok();
         assert!(clamped.stderr.contains("1 is outside 2 to 262144; 2 is used"), "{way:?}: {clamped}");
-        // What the range is for may be wanted all the same; what is read from a file is taken as it is.
-        update(t, &["--memory", "5m", "--memory-min", "0"]);
+        // Who names no least is warned.
+        let small = t.rootling(&["update", "--memory", "5m", &t.id("c")]).output().ok();
+        assert!(small.stderr.contains("5242880 bytes may kill what runs; --memory-min"), "{way:?}: {small}");
         assert_eq!(memory(&cgroup), "5242880", "{way:?}");
+        // What is read from a file is taken as it is.
         let file = json!({"memory": {"limit": 4 << 20}}).to_string();
         t.rootling(&["update", "-r", "-", &t.id("c")]).input(file.as_bytes()).output().ok();
         assert_eq!(memory(&cgroup), "4194304", "{way:?}");

@@ -55,7 +55,7 @@ pub(crate) struct Update {
     /// Memory limit: bytes, or with a unit such as 512k, 64M or 1.5g; -1 for none
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
     pub(crate) memory: Option<String>,
-    /// The least memory limit that is accepted [default: 6m]
+    /// The least memory limit that is accepted; without it, below 6m is a warning
     #[arg(long, value_name = "BYTES")]
     pub(crate) memory_min: Option<String>,
     /// Memory that is kept from being reclaimed, or the soft limit of cgroup v1

@@ -5,7 +5,6 @@ use std::io::Read;
 use std::str::FromStr;
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
-use rootling_config::resources::MEMORY_MIN;
 use rootling_runtime::{self as runtime, Error, Result, Rules, Store};
 
 use super::dispatch::parse_id;
@@ -18,7 +17,7 @@ pub(crate) fn update(store: &Store, args: &args::Update) -> Result<()> {
     let (resources, rules) = if let Some(path) = &args.resources {
         (runtime::resources(&read(path)?)?, None)
     } else {
-        let memory_min = bytes("memory-min", args.memory_min.as_ref())?.unwrap_or(MEMORY_MIN);
+        let memory_min = bytes("memory-min", args.memory_min.as_ref())?;
         (from_flags(args)?, Some(Rules { memory_min }))
     };
     runtime::update(store, &id, &resources, rules, &mut |text| log::warning(&text))

@@ -1,6 +1,6 @@
 //! `update`: other limits for a container that runs.
 
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxMemory, LinuxResources};
 use rootling_config::id::ContainerId;
 use rootling_config::resources;
 use serde_json::{Map, Value};
@@ -14,8 +14,10 @@ use crate::store::Store;
 /// What limits are held to that a person typed; those of a file go to the kernel as they are.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// The least memory limit that is accepted, in bytes.
-    pub memory_min: i64,
+    /// The least memory limit that is accepted, in bytes. Without one any is, with a warning below
+    /// [`MEMORY_MIN`](resources::MEMORY_MIN): what runs is often enough known to need less, and runc asks for
+    /// no least.
+    pub memory_min: Option<i64>,
 }
 
 /// Sets what `resources` names and leaves the rest as it is; device rules cannot be changed.
@@ -48,8 +50,16 @@ pub fn update(
     }
     let mut wanted = complete(&before, wanted);
     if let Some(Rules { memory_min }) = rules {
-        let checked = resources::check_change(&mut wanted, &ability::of(&record.cgroup), memory_min);
+        let least = memory_min.unwrap_or(0);
+        let checked = resources::check_change(&mut wanted, &ability::of(&record.cgroup), least);
         checked.map_err(|e| Error::invalid(format!("--{e}")))?.into_iter().for_each(&mut *warn);
+        let limit = wanted.memory().as_ref().and_then(LinuxMemory::limit).unwrap_or(0);
+        if memory_min.is_none() && (1..resources::MEMORY_MIN).contains(&limit) {
+            warn(format!(
+                "--memory: {limit} bytes may kill what runs; --memory-min {} refuses less than that",
+                resources::MEMORY_MIN
+            ));
+        }
     }
     let ignored = record.cgroup.update(&wanted).map_err(|error| {
         if let Err(undo) = record.cgroup.update(&taken_back(&before, &wanted)) {
