@@ -205,7 +205,8 @@ impl Launch {
         }
         self.cgroup_owner = crate::cgroup_mount::owner(&self.plan);
         let plan = Rc::get_mut(&mut self.plan).ok_or_else(|| Error::system("the plan is in use"))?;
-        crate::cgroup_mount::place(&mut plan.lowered.mounts, &self.record.cgroup, &plan.namespaces);
+        let mounts = &mut plan.lowered.mounts;
+        crate::cgroup_mount::place(mounts, &self.record.cgroup, &plan.namespaces, plan.rootless);
         Ok(())
     }
 
