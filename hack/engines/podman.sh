@@ -15,7 +15,12 @@ DIR=$(mktemp -d /var/tmp/rootling-podman.XXXXXX)
 RUN=$XDG_RUNTIME_DIR/${DIR##*/}
 mkdir -m 0700 "$RUN"
 export RUNTIME XDG_RUNTIME_DIR DIR RUN
-export ENGINE=podman RM='podman rm -f -t 0' RUNTIME_FIELD=.OCIRuntime HEALTH_INTERVAL=disable
+export ENGINE=podman RM='podman rm -f -t 0' RUNTIME_FIELD=.OCIRuntime HEALTH_INTERVAL=disable MISSING=127
+# Within containers it is always rootling that runs.
+INNER=$RUNTIME UNMASK=unmask=ALL
+[[ $name == rootling ]] || INNER=${ROOTLING_ENGINES_INNER:-/usr/local/bin/rootling}
+OTHER=${ROOTLING_ENGINES_OTHER:-/usr/bin/crun}
+export INNER UNMASK
 export CONTAINERS_CONF=$DIR/containers.conf CONTAINERS_STORAGE_CONF=$DIR/storage.conf BUILDAH_RUNTIME=$RUNTIME
 
 # shellcheck disable=SC2317 # called by the trap
@@ -61,12 +66,18 @@ image() {
 . "$engines/scenarios/run.sh"
 # shellcheck source=hack/engines/scenarios/lifecycle.sh
 . "$engines/scenarios/lifecycle.sh"
+# shellcheck source=hack/engines/scenarios/nested.sh
+. "$engines/scenarios/nested.sh"
+# shellcheck source=hack/engines/scenarios/pairs.sh
+. "$engines/scenarios/pairs.sh"
 # shellcheck source=hack/engines/podman/own.sh
 . "$engines/podman/own.sh"
 # shellcheck source=hack/engines/podman/together.sh
 . "$engines/podman/together.sh"
 
+# shellcheck disable=SC2034 # for pairs
+RUN_WITH=("--runtime=$RUNTIME" "--runtime=$OTHER")
 groups=("$@")
-(($#)) || groups=(run networks limits lifecycle execs own pods kube units build)
+(($#)) || groups=(run networks limits lifecycle execs own pods kube units build nested)
 scenarios image "${groups[@]}" left
 summary "podman $manager $name"

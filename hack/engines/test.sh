@@ -2,7 +2,7 @@
 # Runs the scenarios of the engines in the VM: test.sh [--compare] [RUN...]
 # The runs, all where none is named, are listed below. --compare runs each with crun too and says
 # where the two differ. ROOTLING_ENGINES_ONLY='exec*' selects groups of scenarios,
-# ROOTLING_ENGINES_MINUTES (25) bounds all of it but the building of image and program.
+# ROOTLING_ENGINES_MINUTES (60) bounds all of it but the building of image and program.
 # The logs come to target/engines.
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/../vm/lib.sh"
@@ -17,7 +17,11 @@ run() { users[$1]=$2 scripts[$1]=$3; }
 run podman rootling 'podman.sh RUNTIME systemd'
 run podman-cgroupfs rootling 'podman.sh RUNTIME cgroupfs limits lifecycle'
 run podman-root root 'podman.sh RUNTIME systemd run networks limits lifecycle build'
-names=(podman podman-cgroupfs podman-root)
+run docker root 'docker.sh RUNTIME'
+run docker-rootless rootling 'docker.sh RUNTIME'
+run containerd root 'containerd.sh RUNTIME'
+run containerd-rootless rootling 'containerd.sh RUNTIME'
+names=(podman podman-cgroupfs podman-root docker docker-rootless containerd containerd-rootless)
 
 runtimes=(/usr/local/bin/rootling)
 if [[ ${1:-} == --compare ]]; then
@@ -66,7 +70,7 @@ both_lanes() {
 step hack/vm/start.sh
 step timeout 120 hack/vm/put.sh root /usr/local/bin "$stage/rootling"
 step timeout 120 hack/vm/put.sh root /opt/rootling hack/engines
-start=$SECONDS end=$((SECONDS + ${ROOTLING_ENGINES_MINUTES:-25} * 60))
+start=$SECONDS end=$((SECONDS + ${ROOTLING_ENGINES_MINUTES:-60} * 60))
 step both_lanes
 
 for run in "${runs[@]}"; do

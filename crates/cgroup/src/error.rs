@@ -235,7 +235,10 @@ fn hint(error: &io::Error) -> &'static str {
         Some(nix::libc::EACCES | nix::libc::EPERM) => {
             "; the cgroup is not delegated to this user: run under `systemd-run --user --scope -p Delegate=yes`"
         }
-        Some(nix::libc::EROFS) => "; the cgroup filesystem is mounted read-only: mount it read-write",
+        Some(nix::libc::EROFS) => {
+            "; the cgroup filesystem is mounted read-only: mount it read-write, which in an outer container takes \
+             --security-opt unmask=/sys/fs/cgroup (podman) or --privileged (Docker)"
+        }
         Some(nix::libc::EBUSY) => {
             "; a cgroup above it has processes of its own: choose another linux.cgroupsPath"
         }

@@ -71,7 +71,8 @@ pub enum AdaptError {
     /// The kernel refuses a new proc, and the way round was ruled out.
     #[error(
         "mounts[{index}]: proc on {destination}: the kernel refuses a new proc, since parts of /proc are mounted \
-         over here: run on a host with an uncovered /proc, or without --strict to bind this one"
+         over here: start the outer container with --security-opt unmask=ALL (podman) or systempaths=unconfined (Docker), \
+         or run without --strict to bind this one"
     )]
     ProcMasked {
         /// Position in `mounts`.

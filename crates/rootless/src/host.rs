@@ -182,6 +182,17 @@ impl Host {
         subid::parse(kind.file(), &self.text(kind.file()), owner)
     }
 
+    /// A range that could be given to the caller: the next free one, or in a user namespace what that has beside
+    /// the caller's own id, if anything.
+    pub fn range_to_add(&self, kind: IdKind, given: &SubIds) -> Option<SubIdRange> {
+        let wanted = SubIdRange { start: given.next_free, count: 65536 };
+        let (own, map) = match kind {
+            IdKind::Uid => (self.euid(), self.uid_map()),
+            IdKind::Gid => (self.egid(), self.gid_map()),
+        };
+        if self.in_user_namespace() { maps::room(map, own, wanted) } else { Some(wanted) }
+    }
+
     /// The subordinate ids that a directory service gives to `owner`, by way of `getsubids`(1):
     /// nothing unless /etc/nsswitch.conf names a source other than files and the program exists.
     pub fn directory_sub_ids(&self, kind: IdKind, owner: &Account) -> Vec<SubIdRange> {
@@ -226,6 +237,12 @@ impl Host {
     /// How cgroups are set up. One statfs(2), on a v1 or hybrid host a second.
     pub fn cgroup_mode(&self) -> CgroupMode {
         *self.cgroup_mode.get_or_init(|| cgroup::mode(&*self.machine))
+    }
+
+    /// Whether cgroups of version 2 are mounted read-only, as in most containers. Not cached.
+    pub fn cgroups_read_only(&self) -> bool {
+        let read_only = |fs: FsFacts| fs.flags & FsFacts::RDONLY != 0;
+        self.cgroup_mode() == CgroupMode::V2 && self.filesystem(Path::new(cgroup::ROOT)).is_ok_and(read_only)
     }
 
     /// The cgroup subtree around the caller's own cgroup that the caller may write.

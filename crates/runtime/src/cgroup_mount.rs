@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use rootling_cgroup::Cgroup;
 use rootling_config::mounts::Bind;
-use rootling_config::namespaces::NamespaceSet;
+use rootling_config::namespaces::{Namespace, NamespaceSet};
 
 use crate::lower::{MountKind, MountPlan};
 use crate::plan::Plan;
@@ -14,17 +14,23 @@ use crate::plan::Plan;
 const MOUNT: &str = "/sys/fs/cgroup";
 
 /// Replaces the cgroup mounts of the plan, now that the container's cgroup is known.
-pub(crate) fn place(mounts: &mut [MountPlan], cgroup: &Cgroup, namespaces: &NamespaceSet) {
+pub(crate) fn place(mounts: &mut [MountPlan], cgroup: &Cgroup, namespaces: &NamespaceSet, rootless: bool) {
+    // It takes to be root of the user namespace that the cgroup namespace is of.
+    let mountable = match &namespaces.cgroup {
+        Namespace::New => true,
+        Namespace::Path(_) => nix::unistd::geteuid().is_root() || namespaces.user.path().is_some(),
+        Namespace::None => !rootless && !namespaces.user.is_set(),
+    };
     for mount in mounts.iter_mut().filter(|m| m.kind == MountKind::Cgroup) {
         let unified = statfs(MOUNT).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC);
         if !unified {
             mount.kind = legacy(cgroup);
-        } else if namespaces.cgroup.is_new() || nix::unistd::geteuid().is_root() {
+        } else if mountable {
             mount.kind = MountKind::New { kind: "cgroup2".into(), source: "cgroup".into() };
         } else {
-            // Without a cgroup namespace of its own, an ordinary user may only show what is mounted.
-            let own = cgroup.paths().remove("").unwrap_or_else(|| MOUNT.to_owned());
-            mount.kind = MountKind::Bind(own.into());
+            // What the host has mounted can be shown, and that whole: the container's /proc/self/cgroup has paths
+            // from there.
+            mount.kind = MountKind::Bind(MOUNT.into());
             mount.options.bind = Some(Bind::Recursive);
         }
     }

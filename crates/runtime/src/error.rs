@@ -126,8 +126,8 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut source = error.source();
     while let Some(inner) = source {
         let inner_text = inner.to_string();
-        // Transparent wrappers repeat what they wrap.
-        if !text.ends_with(&inner_text) {
+        // Transparent wrappers repeat what they wrap, others have it before the remedy.
+        if !text.contains(&inner_text) {
             text.push_str(": ");
             text.push_str(&inner_text);
         }

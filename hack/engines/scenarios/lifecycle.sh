@@ -3,6 +3,7 @@
 # that are there. Beside the variables of run.sh:
 #   RUNTIME           the runtime's path
 #   RUNTIME_FIELD     what `inspect` calls the runtime
+#   MISSING           the exit code of `exec` when there is no such program
 #   HEALTH_INTERVAL   how often the engine itself checks a container's health
 # shellcheck disable=SC2016 # commands are for the shell of the scenario
 
@@ -56,7 +57,7 @@ execs() {
     check '-i' '^piped$' 'echo piped | $ENGINE exec -i web cat'
     check '-d' status=0 '$ENGINE exec -d web touch /tmp/detached
         for i in 1 2 3 4 5; do $ENGINE exec web test -e /tmp/detached && exit 0; done; exit 1'
-    check 'program missing' status=127 '$ENGINE exec web /no/such'
+    check 'program missing' "status=$MISSING" '$ENGINE exec web /no/such'
     check 'program not executable' status=126 '$ENGINE exec web /etc/plain'
     check '--privileged' '^CapEff:.000001ffffffffff$' '$ENGINE exec --privileged web grep CapEff /proc/self/status'
     check 'rm -f' status=0 '$RM web'

@@ -96,5 +96,6 @@ limits() {
     check 'out of memory' status=137 '$ENGINE run --name oom --net none -m 16m --memory-swap 16m box tail /dev/zero'
     check 'out of memory: known' '^true$' '$ENGINE inspect --format "{{.State.OOMKilled}}" oom; $ENGINE rm oom'
     check '--cgroupns host' '/(libpod-|docker-)?[0-9a-f]{64}' \
-        '$ENGINE run --rm --net none --cgroupns host box cat /proc/self/cgroup'
+        '$ENGINE run --rm --net none --cgroupns host box sh -c "cat /proc/self/cgroup; ls /sys/fs/cgroup"'
+    also '--cgroupns host: mounted' '^cgroup.controllers$'
 }

@@ -61,7 +61,8 @@ fn remedy(wanted: &Wanted) -> String {
 /// A place for the cgroup.
 struct Candidate {
     dir: PathBuf,
-    /// The delegated unit of systemd that it is below: what is above belongs to systemd.
+    /// The delegated unit of systemd that it is below, or the cgroup of an outer container: what is above is
+    /// another's.
     unit: Option<PathBuf>,
 }
 
@@ -76,7 +77,7 @@ struct Candidate {
 fn candidates(root: &Path, request: &Request) -> Result<Vec<Candidate>, CgroupError> {
     let path = clean(request.path.filter(|p| !p.is_empty()).unwrap_or(request.id));
     if path.is_absolute() {
-        return Ok(vec![Candidate { dir: below(root, &path), unit: None }]);
+        return Ok(vec![Candidate { dir: below(root, &path), unit: inner_root(root) }]);
     }
     let own = Own::read().map_err(|source| CgroupError::Read { path: "/proc/self/cgroup".into(), source })?;
     // Outside the caller's cgroup namespace the path starts with "/..": clean it like any other.
@@ -88,11 +89,18 @@ fn candidates(root: &Path, request: &Request) -> Result<Vec<Candidate>, CgroupEr
     let parent = below(root, own.parent().unwrap_or(&own));
     // Below a unit that was divided before, nothing above it is ours either.
     let unit = parent.strip_prefix(root).is_ok_and(|p| request.rootless && is_unit(p));
-    let mut places = vec![Candidate { dir: parent.join(&path), unit: unit.then_some(parent) }];
+    let unit = unit.then(|| parent.clone()).or_else(|| inner_root(root));
+    let mut places = vec![Candidate { dir: parent.join(&path), unit }];
     if request.rootless && own.parent().is_some() {
         places.push(in_own(None));
     }
     Ok(places)
+}
+
+/// The root of the mount, if it is the cgroup of an outer container: all of that container's processes are in
+/// there, so that there is no place without any. The root of the hierarchy has no type, and no such rule.
+fn inner_root(root: &Path) -> Option<PathBuf> {
+    root.join("cgroup.type").exists().then(|| root.to_owned())
 }
 
 /// Whether a cgroup is the one of a unit with processes, by its name.
@@ -306,6 +314,23 @@ mod tests {
             ("/", false),
         ] {
             assert_eq!(is_unit(Path::new(cgroup)), unit, "{cgroup}");
+        }
+    }
+
+    #[test]
+    fn processes_of_an_outer_container_make_room_for_limits() {
+        for (kind, moved) in [(Some("domain\n"), "7"), (None, "")] {
+            let root = tempfile::tempdir().unwrap();
+            fill(root.path(), &[("cgroup.procs", "7\n"), ("cgroup.controllers", "memory\n")]);
+            fill(&root.path().join(ASIDE), &[("cgroup.procs", "")]);
+            fill(&root.path().join("web"), &[("cgroup.procs", ""), ("cgroup.controllers", "\n")]);
+            if let Some(kind) = kind {
+                fill(root.path(), &[("cgroup.type", kind)]);
+            }
+            let memory = wanting(r#"{"memory":{"limit":9000000}}"#);
+            create(root.path(), &request(Some("/web"), true), &memory, &mut |_| ()).unwrap_err();
+            let procs = std::fs::read_to_string(root.path().join(ASIDE).join("cgroup.procs")).unwrap();
+            assert_eq!(procs.trim(), moved, "{kind:?}");
         }
     }
 

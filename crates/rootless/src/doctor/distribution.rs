@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::host::Host;
+use crate::host::{Host, SubIdRange};
 
 /// Distributions that do these things alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,16 +61,20 @@ impl Distribution {
         }
     }
 
-    /// Gives `owner` the missing range of `kind` ("uid" or "gid") from `first` on.
-    pub(super) fn add_range(&self, owner: &str, kind: &str, file: &str, first: u32) -> String {
+    /// Gives `owner` the missing `range` of `kind` ("uid" or "gid").
+    pub(super) fn add_range(&self, owner: &str, kind: &str, file: &str, range: SubIdRange) -> String {
+        let SubIdRange { start, count } = range;
         match self.family {
-            Family::Alpine => format!("as root: echo '{owner}:{first}:65536' >> {file}"),
+            Family::Alpine => format!("as root: echo '{owner}:{start}:{count}' >> {file}"),
             Family::NixOs => {
                 format!(
                     "in configuration.nix: users.users.{owner}.autoSubUidGidRange = true; then nixos-rebuild switch"
                 )
             }
-            _ => format!("as root: usermod --add-sub{kind}s {first}-{} {owner}", u64::from(first) + 65535),
+            _ => format!(
+                "as root: usermod --add-sub{kind}s {start}-{} {owner}",
+                u64::from(start) + u64::from(count) - 1
+            ),
         }
     }
 

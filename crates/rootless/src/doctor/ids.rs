@@ -18,13 +18,17 @@ fn of_kind(host: &Host, distribution: &Distribution, kind: IdKind) -> Check {
     let label = account.label();
     let file = kind.file();
     let given = host.sub_ids(kind, account);
+    let room = host.range_to_add(kind, &given);
     let mut ranges = given.ranges;
     let mut source = file;
     if ranges.is_empty() {
         ranges = host.directory_sub_ids(kind, account);
         source = "getsubids";
     }
-    let add = || distribution.add_range(&label, kind.name(), file, given.next_free);
+    let add = || match room {
+        Some(range) => distribution.add_range(&label, kind.name(), file, range),
+        None => "start the outer container with more ids than the caller's".into(),
+    };
     let check = |found: String| Check::ok(file, found, "65536 ids for the caller", WHY);
     let own = match kind {
         IdKind::Uid => host.euid(),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Check, Distribution, Family};
 use crate::host::{CgroupMode, Host};
+use crate::passes::resources::WRITABLE_CGROUPS;
 
 /// Fewer free keys than this, and a handful of containers uses them up.
 const FEW_KEYS: u64 = 16;
@@ -63,6 +64,9 @@ pub(super) fn cgroups(host: &Host, distribution: &Distribution, root: bool) -> C
     }
     let Some(delegation) = host.own_delegation().or_else(|| host.systemd_delegation()) else {
         let check = check("version 2, nothing delegated to this user".into());
+        if host.cgroups_read_only() {
+            return check.warning(WRITABLE_CGROUPS);
+        }
         let uid = host.outer_uid(host.euid());
         let manager = format!("/sys/fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service");
         // Without a systemd of the user's there is nobody to delegate to.

@@ -28,7 +28,7 @@ pub struct Delegation {
     pub by_systemd: bool,
 }
 
-const ROOT: &str = "/sys/fs/cgroup";
+pub(super) const ROOT: &str = "/sys/fs/cgroup";
 /// `CGROUP2_SUPER_MAGIC`, linux/magic.h
 const CGROUP2_MAGIC: u64 = 0x6367_7270;
 /// `TMPFS_MAGIC`, linux/magic.h

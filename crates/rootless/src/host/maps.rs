@@ -2,6 +2,7 @@
 
 use oci_spec::runtime::LinuxIdMapping;
 
+use super::SubIdRange;
 use crate::idmap::mapping;
 
 /// Every id but 4294967295, which stands for "none".
@@ -28,6 +29,32 @@ pub(super) fn outer(map: &[LinuxIdMapping], inner: u32) -> Option<u32> {
     })
 }
 
+/// The most ids in a row that `map` has inside, without 0 and `own`; `wanted` where it has those.
+pub(super) fn room(map: &[LinuxIdMapping], own: u32, wanted: SubIdRange) -> Option<SubIdRange> {
+    let mut rows: Vec<_> = map.iter().map(|row| (row.container_id(), row.size())).collect();
+    rows.sort_unstable();
+    // Without gaps in between, as a container's maps mostly are, and from 1 on.
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for (start, size) in rows {
+        let end = start.saturating_add(size);
+        match runs.last_mut() {
+            Some(run) if run.1 == start => run.1 = end,
+            _ => runs.push((start.max(1), end)),
+        }
+    }
+    let last = wanted.start.saturating_add(wanted.count);
+    if runs.iter().any(|(start, end)| *start <= wanted.start && last <= *end) {
+        return Some(wanted);
+    }
+    let parts = runs.iter().flat_map(|&(start, end)| {
+        if (start..end).contains(&own) { [(start, own), (own + 1, end)] } else { [(start, end), (end, end)] }
+    });
+    let parts = parts.filter(|(start, end)| start < end);
+    parts
+        .map(|(start, end)| SubIdRange { start, count: (end - start).min(wanted.count) })
+        .max_by_key(|r| r.count)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +64,23 @@ mod tests {
         let map = parse("         0       1000          1\n         1     100000      65536\n");
         for (inner, wanted) in [(0, Some(1000)), (1, Some(100_000)), (65536, Some(165_535)), (65537, None)] {
             assert_eq!(outer(&map, inner), wanted, "{inner}");
+        }
+    }
+
+    #[test]
+    fn room_is_where_the_namespace_has_ids() {
+        let wanted = SubIdRange { start: 100_000, count: 65536 };
+        for (map, own, found) in [
+            ("0 0 4294967295\n", 1000, Some((100_000, 65536))),
+            // podman's --userns keep-id
+            ("0 1 1000\n1000 0 1\n1001 1001 64536\n", 1000, Some((1001, 64536))),
+            ("0 1000 1\n1 100000 65536\n", 0, Some((1, 65536))),
+            ("0 1000 1\n1 100000 65536\n", 60000, Some((1, 59999))),
+            ("0 1000 1\n", 0, None),
+            ("1000 0 1\n", 1000, None),
+        ] {
+            let room = room(&parse(map), own, wanted).map(|range| (range.start, range.count));
+            assert_eq!(room, found, "{map}");
         }
     }
 }

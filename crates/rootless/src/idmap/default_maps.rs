@@ -104,17 +104,20 @@ fn own_ranges(host: &Host, account: &Account, notes: &mut Vec<Adaptation>) -> Re
         let missing = [(IdKind::Uid, &uids, &uid), (IdKind::Gid, &gids, &gid)]
             .into_iter()
             .filter(|(_, ranges, _)| ranges.is_empty())
-            .map(|(kind, _, file)| {
-                format!("add the line \"{}\" to {}", line_to_add(&label, file), kind.file())
-            });
-        let remedy = missing.collect::<Vec<_>>().join(" and ");
-        return Err(format!("no subordinate ids for \"{label}\": for more ids, as root {remedy}"));
+            .map(|(kind, _, given)| line_to_add(host, kind, &label, given));
+        let remedy = missing.collect::<Option<Vec<_>>>().map_or_else(
+            || "start the outer container with more ids than this one's".into(),
+            |lines| format!("as root {}", lines.join(" and ")),
+        );
+        return Err(format!("no subordinate ids for \"{label}\": for more ids, {remedy}"));
     }
     Ok((uids, gids))
 }
 
-fn line_to_add(owner: &str, file: &SubIds) -> String {
-    format!("{owner}:{}:65536", file.next_free)
+/// `add the line "alice:100000:65536" to /etc/subuid`, where the caller's user namespace has ids to give.
+fn line_to_add(host: &Host, kind: IdKind, owner: &str, given: &SubIds) -> Option<String> {
+    let range = host.range_to_add(kind, given)?;
+    Some(format!("add the line \"{owner}:{}:{}\" to {}", range.start, range.count, kind.file()))
 }
 
 fn file_note(line: &str) -> Adaptation {

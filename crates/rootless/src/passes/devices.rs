@@ -1,5 +1,6 @@
 //! Devices cannot be created in a user namespace, so those of the host are bound: they have to be
-//! there, be the same, and be open to the caller. mknod(2)
+//! there and be the same. One that is closed to the caller is of no use, and so an error; only root of a user
+//! namespace gets it with a warning, since engines there pass all of the host's to privileged containers. mknod(2)
 
 use std::path::Path;
 
@@ -9,16 +10,30 @@ use crate::adapt::{AdaptError, Pass};
 use crate::host::{Access, Host, NodeFacts, NodeKind};
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
+    let lenient = !pass.options.strict && !pass.host.is_ordinary_user();
     let devices = pass.spec.linux().as_ref().and_then(|linux| linux.devices().as_deref());
+    let mut closed = Vec::new();
     for (index, device) in devices.unwrap_or_default().iter().enumerate() {
-        if let Err((why, remedy)) = check(pass.host, device) {
-            return Err(AdaptError::Device { index, path: device.path().clone(), why, remedy });
+        let path = device.path();
+        match check(pass.host, device) {
+            Ok(None) => {}
+            Ok(Some(_)) if lenient => closed.push(path.display().to_string()),
+            Ok(Some(why)) => {
+                let remedy = "join the group that owns it, or remove the entry".into();
+                return Err(AdaptError::Device { index, path: path.clone(), why, remedy });
+            }
+            Err((why, remedy)) => return Err(AdaptError::Device { index, path: path.clone(), why, remedy }),
         }
+    }
+    if !closed.is_empty() {
+        let what = format!("linux.devices: the container cannot open {}", closed.join(", "));
+        pass.warn(what, "on the host the caller may neither read nor write them (--strict fails instead)");
     }
     Ok(())
 }
 
-fn check(host: &Host, device: &LinuxDevice) -> Result<(), (String, String)> {
+/// An error where the device cannot be bound; else why the caller cannot open it, if that is so.
+fn check(host: &Host, device: &LinuxDevice) -> Result<Option<String>, (String, String)> {
     let path = device.path();
     let node = host.node(path).map_err(|error| {
         let why = match error.kind() {
@@ -29,10 +44,10 @@ fn check(host: &Host, device: &LinuxDevice) -> Result<(), (String, String)> {
     })?;
     // A directory stands for the devices in it.
     if node.kind == NodeKind::Directory {
-        return Ok(());
+        return Ok(None);
     }
     check_same(device, &node)?;
-    check_open(host, path, &node)
+    Ok(closed(host, path, &node))
 }
 
 fn check_same(device: &LinuxDevice, node: &NodeFacts) -> Result<(), (String, String)> {
@@ -56,11 +71,9 @@ fn check_same(device: &LinuxDevice, node: &NodeFacts) -> Result<(), (String, Str
     Err((format!("is {found} on this host, not {asked}"), "correct type, major and minor".into()))
 }
 
-fn check_open(host: &Host, path: &Path, node: &NodeFacts) -> Result<(), (String, String)> {
+fn closed(host: &Host, path: &Path, node: &NodeFacts) -> Option<String> {
     if host.may(path, Access::Read) || host.may(path, Access::Write) {
-        return Ok(());
+        return None;
     }
-    let why =
-        format!("the caller may neither read nor write it (mode {:04o}, owner {})", node.mode, node.uid);
-    Err((why, "join the group that owns it, or remove the entry".into()))
+    Some(format!("the caller may neither read nor write it (mode {:04o}, owner {})", node.mode, node.uid))
 }

@@ -23,7 +23,8 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     pass.warn(
         format!("mounts: proc on {}: replaced by a bind of the outer /proc", at.display()),
         "parts of /proc are mounted over here, so the kernel refuses a new one; the container sees the processes \
-         outside of it, their command lines and their resource use (--strict fails instead)",
+         outside of it, their command lines and their resource use (--strict fails instead); for a proc of its own start \
+         the outer container with --security-opt unmask=ALL (podman) or systempaths=unconfined (Docker)",
     );
     drop_proc_readonly_paths(pass);
     Ok(())

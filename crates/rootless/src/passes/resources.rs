@@ -179,9 +179,16 @@ fn drop_all(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     Ok(())
 }
 
+/// What an outer container needs for limits inside of it.
+pub(crate) const WRITABLE_CGROUPS: &str = "cgroups are mounted read-only here: start the outer container with \
+    --security-opt unmask=/sys/fs/cgroup (podman) or --privileged (Docker)";
+
 /// What gets the controllers delegated.
 fn remedy(host: &Host, names: &[&str]) -> String {
     let names: Vec<&str> = names.iter().copied().filter(|name| SYSTEMD_CONTROLLERS.contains(name)).collect();
+    if host.cgroups_read_only() {
+        return WRITABLE_CGROUPS.into();
+    }
     if host.cgroup_mode() != CgroupMode::V2 {
         return "boot with cgroup version 2 alone (kernel parameter systemd.unified_cgroup_hierarchy=1)"
             .into();

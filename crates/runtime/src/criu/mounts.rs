@@ -65,7 +65,7 @@ fn external_of(own: &[Line], inside: &[Line], own_cgroups: bool) -> Vec<PathBuf>
 /// What is to be bound for each name.
 pub(crate) fn sources(plan: &Plan, cgroup: &Cgroup) -> Result<Vec<(String, String)>> {
     let mut mounts = plan.lowered.mounts.clone();
-    crate::cgroup_mount::place(&mut mounts, cgroup, &plan.namespaces);
+    crate::cgroup_mount::place(&mut mounts, cgroup, &plan.namespaces, plan.rootless);
     let root = open(&plan.rootfs)?;
     let own = lines("/proc/self/mountinfo")?;
     let mut all: HashMap<PathBuf, PathBuf> = DEVICES.iter().map(|d| (d.into(), d.into())).collect();

@@ -12,6 +12,7 @@ use rootling_config::idmap::render;
 use rootling_rootless::host::Host;
 use rootling_rootless::idmap::MapWriter;
 
+use super::outer;
 use crate::error::{Context, Error, Result};
 use crate::plan::Maps;
 use crate::process::wait_readable;
@@ -120,8 +121,11 @@ pub(crate) fn clone_error(errno: Errno, user: bool) -> Error {
 /// The reason that this host shows, else those that are possible.
 fn user_namespace_advice(errno: Errno) -> String {
     let found = Host::probe().user_namespace_restrictions();
-    if let Some(restriction) = found.iter().find(|r| r.is_certain()).or(found.first()) {
+    if let Some(restriction) = found.iter().find(|r| r.is_certain()) {
         return restriction.advice();
+    }
+    if let Some(rules) = outer::advice(&found, errno) {
+        return rules;
     }
     match errno {
         Errno::ENOSPC | Errno::EUSERS => "the limit of user namespaces is reached: as root raise \

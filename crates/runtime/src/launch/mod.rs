@@ -3,6 +3,7 @@ pub(crate) mod clone;
 pub(crate) mod events;
 mod join;
 mod maps;
+mod outer;
 mod parent;
 mod signals;
 pub(crate) mod sockets;

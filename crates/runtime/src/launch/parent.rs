@@ -15,7 +15,7 @@ use rootling_cgroup::Cgroup;
 
 use super::clone::{Init, clone_init};
 use super::events::{self, Event};
-use super::{Signals, join, maps, sockets, sources, terminal};
+use super::{Signals, join, maps, outer, sockets, sources, terminal};
 use crate::child::ChildContext;
 use crate::error::{Context, Error, Result, chain};
 use crate::hooks::{self, HookState, Setting};
@@ -99,8 +99,8 @@ impl Launch {
             cgroup_owner: None,
             close_later: Vec::new(),
         };
-        let hooks = launch.clone_and_begin(options, how.detached, warn)?;
-        launch.serve(hooks, warn)?;
+        let hooks = launch.clone_and_begin(options, how.detached, warn).map_err(outer::explain)?;
+        launch.serve(hooks, warn).map_err(outer::explain)?;
         if let Some(path) = &options.pid_file {
             write_pid_file(path, launch.init_pid())?;
             launch.pid_file = Some(path.clone());
@@ -205,7 +205,8 @@ impl Launch {
         }
         self.cgroup_owner = crate::cgroup_mount::owner(&self.plan);
         let plan = Rc::get_mut(&mut self.plan).ok_or_else(|| Error::system("the plan is in use"))?;
-        crate::cgroup_mount::place(&mut plan.lowered.mounts, &self.record.cgroup, &plan.namespaces);
+        let mounts = &mut plan.lowered.mounts;
+        crate::cgroup_mount::place(mounts, &self.record.cgroup, &plan.namespaces, plan.rootless);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::adapt::CgroupManager;
+use crate::host::FsFacts;
 
 fn with_resources(resources: &Value) -> Value {
     json!({"linux": {"namespaces": namespaces(&["mount", "user"]), "uidMappings": one_id(), "gidMappings": one_id(),
@@ -89,6 +90,11 @@ fn without_delegation_a_limit_is_an_error_with_the_remedy() {
     );
     let error = refused(spec(), alice().fs("/sys/fs/cgroup", TMPFS));
     assert!(error.contains("boot with cgroup version 2 alone"), "{error}");
+    let error = refused(spec(), on_v2().mount_flags("/sys/fs/cgroup", FsFacts::RDONLY));
+    assert!(
+        error.contains("start the outer container with --security-opt unmask=/sys/fs/cgroup (podman)"),
+        "{error}"
+    );
 
     let options = Options { ignore_cgroup_limits: true, ..Options::default() };
     let outcome = try_adapt(spec(), on_v2(), &options).unwrap();

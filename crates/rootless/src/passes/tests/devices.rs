@@ -59,6 +59,21 @@ fn a_device_that_cannot_be_bound_is_an_error() {
 }
 
 #[test]
+fn root_of_a_user_namespace_gets_closed_devices_with_one_warning() {
+    let machine = || {
+        let root = Fixture::root_in_user_namespace(1000).fs("/sys/fs/cgroup", CGROUP2);
+        root.device("/dev/kvm", NodeKind::Char, 10, 232).closed("/dev/kvm")
+    };
+    let spec = with_device(&json!({"path": "/dev/kvm", "type": "c", "major": 10, "minor": 232}));
+    let outcome = adapted(spec.clone(), machine());
+    assert_eq!(outcome.json["linux"]["devices"][0]["path"], "/dev/kvm");
+    let warnings = outcome.warnings();
+    assert!(warnings[0].starts_with("linux.devices: the container cannot open /dev/kvm: "), "{warnings:?}");
+    let Err(error) = try_adapt(spec, machine(), &strict()) else { panic!("adapted") };
+    assert!(error.to_string().starts_with("linux.devices[0]: /dev/kvm: the caller may neither"), "{error}");
+}
+
+#[test]
 fn root_of_the_host_creates_devices_itself() {
     let device = json!({"path": "/dev/none", "type": "c", "major": 1, "minor": 1});
     assert_eq!(adapted(with_device(&device), Fixture::ordinary(0)).changes, []);
