@@ -83,7 +83,7 @@ fn one_id_has_to_do_where_there_are_no_more_and_the_remedy_is_named() {
         ]
     );
     let contained = machine().file("/proc/self/uid_map", "0 1 1000\n1000 0 1\n1001 1001 64536\n");
-    let warning = adapted(bare(&json!({})), contained).warnings()[0].to_owned();
+    let warning = adapted(bare(&json!({})), contained).warnings()[0].clone();
     assert!(warning.contains("add the line \"1000:1001:64536\" to /etc/subuid"), "{warning}");
     let without_helpers =
         alice().path("/nowhere").program("/usr/bin/newuidmap", 0).program("/usr/bin/newgidmap", 0);
