@@ -9,6 +9,8 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 fail() { echo "install: $*" >&2; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 action=${1:-}
 binary=${BINARY:-target/rootling}
@@ -39,22 +41,18 @@ load() { # load OPTION: of apparmor_parser(8)
 
 put() { install -D -m "$1" "$2" "$3"; } # put MODE SOURCE DESTINATION
 out() { # out DESTINATION ARGUMENT...: what the program prints
-    local to=$1 new
+    local to=$1
     shift
-    new=$(mktemp)
-    "$binary" "$@" >"$new"
-    put 0644 "$new" "$to"
-    rm -f "$new"
+    "$binary" "$@" >"$work/out"
+    put 0644 "$work/out" "$to"
 }
 
 install_all() {
-    local file pages
+    local file
     [[ -x $binary ]] || fail "there is no $binary: run make build"
     put 0755 "$binary" "$destdir$program"
-    pages=$(mktemp -d)
-    "$binary" man --dir "$pages"
-    for file in "$pages"/*; do put 0644 "$file" "$share/man/man8/${file##*/}"; done
-    rm -r "$pages"
+    "$binary" man --dir "$work/pages"
+    for file in "$work/pages"/*; do put 0644 "$file" "$share/man/man8/${file##*/}"; done
     out "$share/bash-completion/completions/rootling" completion bash
     out "$share/zsh/site-functions/_rootling" completion zsh
     out "$share/fish/vendor_completions.d/rootling.fish" completion fish

@@ -35,6 +35,9 @@ impl Groups {
 
     /// Puts a process into the group that its spec asks for, making it where it is the container's own.
     pub(crate) fn set_up(wanted: &LinuxIntelRdt, id: &str, pid: i32) -> Result<Self> {
+        // Before anything is made.
+        let mount = find_resctrl_mount_point().map_err(|error| explain(&error))?;
+        let joined = Some(mount.join(wanted.clos_id().as_deref().unwrap_or(id)));
         // What it logs is what it returns: one error is enough.
         let (result, _) = errors_of(|| setup_intel_rdt(Some(id), &Pid::from_raw(pid), wanted));
         let (control, monitoring) = result.map_err(|error| {
@@ -44,11 +47,6 @@ impl Groups {
             }
             explain(&error)
         })?;
-        let group = wanted.clos_id().as_deref().unwrap_or(id);
-        let joined = match &control {
-            Some(made) => Some(made.clone()),
-            None => Some(find_resctrl_mount_point().map_err(|error| explain(&error))?.join(group)),
-        };
         Ok(Self { joined, control, monitoring })
     }
 

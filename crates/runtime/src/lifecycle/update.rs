@@ -53,13 +53,6 @@ pub fn update(
         let least = memory_min.unwrap_or(0);
         let checked = resources::check_change(&mut wanted, &ability::of(&record.cgroup), least);
         checked.map_err(|e| Error::invalid(format!("--{e}")))?.into_iter().for_each(&mut *warn);
-        let limit = wanted.memory().as_ref().and_then(LinuxMemory::limit).unwrap_or(0);
-        if memory_min.is_none() && (1..resources::MEMORY_MIN).contains(&limit) {
-            warn(format!(
-                "--memory: {limit} bytes may kill what runs; --memory-min {} refuses less than that",
-                resources::MEMORY_MIN
-            ));
-        }
     }
     let ignored = record.cgroup.update(&wanted).map_err(|error| {
         if let Err(undo) = record.cgroup.update(&taken_back(&before, &wanted)) {
@@ -67,9 +60,17 @@ pub fn update(
         }
         Error::from(error)
     })?;
-    ignored.into_iter().for_each(warn);
+    ignored.into_iter().for_each(&mut *warn);
     record.resources = Some(merged(&before, &wanted)?);
-    slot.write(&record)
+    slot.write(&record)?;
+    let limit = wanted.memory().as_ref().and_then(LinuxMemory::limit).unwrap_or(0);
+    if rules.is_some_and(|r| r.memory_min.is_none()) && (1..resources::MEMORY_MIN).contains(&limit) {
+        warn(format!(
+            "--memory: {limit} bytes may kill what runs; --memory-min {} refuses less than that",
+            resources::MEMORY_MIN
+        ));
+    }
+    Ok(())
 }
 
 /// Adds to `wanted` the other half of what the kernel takes only together.
