@@ -4,8 +4,14 @@
 set -euo pipefail
 
 hack=$(dirname "${BASH_SOURCE[0]}")
-objects=() output='' lld='' previous=''
+objects=() arguments=() output='' lld='' previous=''
 for argument; do
+    # hack/order.sh needs the names in a program of the release's own profile: with another profile the
+    # crates have other hashes, and with those LTO makes other functions of the same sources.
+    if [[ -n ${ROOTLING_LINK_SYMBOLS:-} && $argument == -Wl,--strip-all ]]; then
+        continue
+    fi
+    arguments+=("$argument")
     case $argument in
     *.rcgu.o) objects+=("$argument") ;;
     -fuse-ld=lld) lld=yes ;;
@@ -16,11 +22,11 @@ done
 
 # Only lld knows the option; fat LTO, which only the release build has, leaves a single object.
 if [[ -z $lld || ${#objects[@]} != 1 || ! ${output##*/} =~ ^rootling-[0-9a-f]+$ ]]; then
-    exec cc "$@"
+    exec cc "${arguments[@]}"
 fi
 if ! command -v nm >/dev/null; then
     echo 'cc.sh: no nm (binutils): linked without the order of hack/order.txt, starts will be slower' >&2
-    exec cc "$@"
+    exec cc "${arguments[@]}"
 fi
 
 order=$(mktemp)
@@ -31,4 +37,4 @@ sed -Ef "$hack/symbols.sed" "$order.names" | paste - "$order.names" | awk -F'\t'
     NR == FNR { full[$1] = ($1 in full ? full[$1] "\n" : "") $2; next }
     /^#/ { next }
     { print ($0 in full ? full[$0] : $0) }' - "$hack/order.txt" >"$order"
-cc "$@" -Wl,--symbol-ordering-file="$order" -Wl,--no-warn-symbol-ordering
+cc "${arguments[@]}" -Wl,--symbol-ordering-file="$order" -Wl,--no-warn-symbol-ordering

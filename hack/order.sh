@@ -9,7 +9,7 @@ if ((EUID != 0)); then
     exit 1
 fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/order
-CARGO_PROFILE_RELEASE_STRIP=none cargo build --release --locked
+ROOTLING_LINK_SYMBOLS=yes cargo build --release --locked
 ROOTLING_BIN=$(realpath "$(hack/binary.sh)")
 export ROOTLING_BIN
 # shellcheck source=hack/with-user.sh
