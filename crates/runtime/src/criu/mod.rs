@@ -2,9 +2,11 @@
 //! told of.
 mod mounts;
 mod options;
+mod progress;
 mod session;
 
 pub(crate) use mounts::{external, make_mountpoints, sources};
 pub use options::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
 pub(crate) use options::{config_file, directory, namespace_key};
+pub(crate) use progress::Progress;
 pub(crate) use session::{Notice, Session, explained};

@@ -10,6 +10,7 @@ use oci_spec::runtime::LinuxNamespaceType;
 use rootling_config::namespaces::proc_name;
 use rust_criu::rust_criu_protobuf::rpc::{Criu_cg_mode, Criu_opts};
 
+use super::Progress;
 use crate::error::{Context, Result};
 
 /// CLONE_NEWNET: CRIU leaves the contents of a network namespace to others, as the runtime itself does.
@@ -123,6 +124,12 @@ impl CriuOptions {
         let dir = directory(path, "--work-path")?;
         message.work_dir_fd = Some(dir.as_raw_fd());
         Ok(Some(dir))
+    }
+
+    /// By what CRIU is seen to get on. Lazy pages wait until somebody fetches them.
+    pub(crate) fn progress(&self) -> Option<Progress> {
+        let dirs = std::iter::once(self.images.as_path()).chain(self.work.as_deref());
+        (!self.lazy_pages).then(|| Progress::new(dirs))
     }
 
     /// Where the log of this name is.

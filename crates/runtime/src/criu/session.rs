@@ -14,6 +14,7 @@ use nix::sys::socket::{
 use protobuf::{Message, MessageField};
 use rust_criu::rust_criu_protobuf::rpc::{Criu_features, Criu_opts, Criu_req, Criu_req_type, Criu_resp};
 
+use super::Progress;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::launch::Signals;
 use crate::sys;
@@ -39,6 +40,8 @@ pub(crate) struct Session {
     child: Child,
     /// What it writes to standard error, where that is not the container's.
     complaint: Option<std::fs::File>,
+    /// None where it may wait for somebody else for as long as that takes.
+    progress: Option<Progress>,
 }
 
 impl Session {
@@ -62,7 +65,7 @@ impl Session {
             let error = Error::from(e).wrap(format!("start {program:?}"));
             error.remedy("install CRIU (package criu), or name the program with --criu")
         })?;
-        Ok(Self { socket, child, complaint })
+        Ok(Self { socket, child, complaint, progress: Some(Progress::new([])) })
     }
 
     /// Asks for the release and refuses one that is too old.
@@ -102,6 +105,11 @@ impl Session {
             }
         }
         session.end()
+    }
+
+    /// Lets it work for as long as it gets on, as seen by these files; without any, for ever.
+    pub(crate) fn watch(&mut self, progress: Option<Progress>) {
+        self.progress = progress;
     }
 
     /// CRIU's own process.
@@ -162,27 +170,31 @@ impl Session {
         }
     }
 
-    fn wait(&self, signals: Option<&mut Signals>) -> Result<()> {
-        let Some(signals) = signals else { return Ok(()) };
+    /// Waits until it says something.
+    fn wait(&mut self, mut signals: Option<&mut Signals>) -> Result<()> {
         loop {
-            let ready = {
-                let mut fds = [
-                    PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
-                    PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-                ];
-                match poll(&mut fds, PollTimeout::NONE) {
-                    Err(Errno::EINTR) => continue,
-                    other => other.context(|| "poll")?,
-                };
-                fds[0].any().unwrap_or(false)
+            let interval = self.progress.as_ref().map_or(Ok(PollTimeout::NONE), |p| p.interval().try_into());
+            let mut fds = vec![PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+            fds.extend(signals.as_ref().map(|signals| PollFd::new(signals.as_fd(), PollFlags::POLLIN)));
+            match poll(&mut fds, interval.unwrap_or(PollTimeout::MAX)) {
+                Err(Errno::EINTR) => continue,
+                other => other.context(|| "poll")?,
             };
-            while let Some((number, _)) = signals.next()? {
+            let ready = fds[0].any().unwrap_or(false);
+            while let Some((number, _)) = signals.as_mut().map_or(Ok(None), |signals| signals.next())? {
                 if Signals::is_end(number) {
                     return Err(crate::launch::events::interrupted(number, "the container"));
                 }
             }
             if ready {
                 return Ok(());
+            }
+            if let Some(silent) = self.progress.as_mut().and_then(Progress::stalled) {
+                return Err(Error::system(format!(
+                    "criu has neither answered nor written anything for {} s; it was killed",
+                    silent.as_secs()
+                ))
+                .remedy("see its log, and whether the machine or the disk of the images is overloaded"));
             }
         }
     }
@@ -274,6 +286,23 @@ fn reason(log: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_says_nothing_is_killed() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("criu");
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut session = Session::start(&program, false).unwrap();
+        session.watch(Some(Progress::within(std::time::Duration::from_millis(100), [])));
+        let (pid, mut options) = (session.pid(), Criu_opts::default());
+        options.set_images_dir_fd(0);
+        let error = session.perform(Criu_req_type::DUMP, options, None, &mut |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("criu has neither answered nor written"), "{error}");
+        drop(session);
+        assert_eq!(nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None), Err(Errno::ESRCH));
+    }
 
     #[test]
     fn the_reason_is_the_last_error_that_says_something() {

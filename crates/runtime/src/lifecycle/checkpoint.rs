@@ -176,6 +176,7 @@ fn save_descriptors(pid: i32, images: &Path) -> Result<()> {
 
 fn dump(options: &CheckpointOptions, message: Criu_opts, status_fd: Option<i32>) -> Result<()> {
     let mut session = Session::start(&options.criu.program, false)?;
+    session.watch(options.criu.progress());
     let kind = if options.pre_dump { Criu_req_type::PRE_DUMP } else { Criu_req_type::DUMP };
     let mut status_fd = status_fd.map(sys::fds::adopt).map(File::from);
     let mut notice = |notice: Notice| {

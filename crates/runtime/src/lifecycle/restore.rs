@@ -193,6 +193,7 @@ impl Restoring<'_> {
         self.enter_cgroup(session.pid(), options, warn)?;
         add_cgroup_roots(&mut message, session.pid(), &self.record)?;
         self.add_external_mounts(&mut message)?;
+        session.watch(restore.criu.progress());
         let result = session.perform(Criu_req_type::RESTORE, message, Some(&mut signals), &mut |notice| {
             self.notice(notice, path)
         });

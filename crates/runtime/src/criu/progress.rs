@@ -1,0 +1,65 @@
+//! Whether CRIU still does something.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long it may do nothing that can be seen. Its own limits are shorter: 10 s for freezing, criu(8), `--timeout`.
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// Sees it write: to its log, which is in one of these directories, and to its images.
+pub(crate) struct Progress {
+    dirs: Vec<PathBuf>,
+    silence: Duration,
+    last: (u64, Instant),
+}
+
+impl Progress {
+    /// What it does is seen in these directories; without one only its answers count.
+    pub(crate) fn new<'a>(dirs: impl IntoIterator<Item = &'a Path>) -> Self {
+        Self::within(SILENCE, dirs)
+    }
+
+    /// As [`Progress::new`], with another limit.
+    pub(crate) fn within<'a>(silence: Duration, dirs: impl IntoIterator<Item = &'a Path>) -> Self {
+        let dirs: Vec<_> = dirs.into_iter().map(Path::to_owned).collect();
+        Self { last: (written(&dirs), Instant::now()), dirs, silence }
+    }
+
+    /// How long to wait before the next look.
+    pub(crate) fn interval(&self) -> Duration {
+        self.silence / 10
+    }
+
+    /// For how long nothing has been written, once that is beyond the limit.
+    pub(crate) fn stalled(&mut self) -> Option<Duration> {
+        let now = written(&self.dirs);
+        if now != self.last.0 {
+            self.last = (now, Instant::now());
+        }
+        Some(self.last.1.elapsed()).filter(|silent| *silent >= self.silence)
+    }
+}
+
+/// Bytes of the files of these directories. What cannot be read does not count.
+fn written(dirs: &[PathBuf]) -> u64 {
+    let sizes = dirs.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
+    sizes.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_ends_the_silence() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut progress = Progress::within(Duration::ZERO, [dir.path()]);
+        assert!(progress.stalled().is_some());
+        progress.silence = Duration::from_secs(3600);
+        progress.last.1 -= Duration::from_secs(4000);
+        std::fs::write(dir.path().join("dump.log"), "(00.04) pie: 1\n").unwrap();
+        assert_eq!(progress.stalled(), None);
+        progress.last.1 -= Duration::from_secs(4000);
+        assert!(progress.stalled().is_some());
+    }
+}
