@@ -1,4 +1,5 @@
 //! From a plan to a container that waits for its start.
+pub(crate) mod cgroup;
 pub(crate) mod clone;
 pub(crate) mod events;
 mod join;

@@ -15,7 +15,7 @@ use rootling_cgroup::Cgroup;
 
 use super::clone::{Init, clone_init};
 use super::events::{self, Event};
-use super::{Signals, join, maps, outer, sockets, sources, terminal};
+use super::{Signals, cgroup, join, maps, outer, sockets, sources, terminal};
 use crate::child::ChildContext;
 use crate::error::{Context, Error, Result, chain};
 use crate::hooks::{self, HookState, Setting};
@@ -186,23 +186,7 @@ impl Launch {
     }
 
     fn make_cgroup(&mut self, options: &CreateOptions) -> Result<()> {
-        let request = rootling_cgroup::Request {
-            id: self.plan.id.as_str(),
-            path: self.plan.cgroup_path.as_deref(),
-            driver: options.cgroup_driver,
-            resources: self.plan.resources.as_ref(),
-            rootless: self.plan.rootless,
-        };
-        // On record before it exists: if we are killed in between, `delete --force` finds it.
-        let mut announced = None;
-        let (record, slot) = (&self.record, &self.slot);
-        self.record.cgroup = Cgroup::prepare_announced(&request, &mut |cgroup| {
-            announced = Some(slot.write(&Record { cgroup: cgroup.clone(), ..record.clone() }));
-        })?;
-        announced.unwrap_or(Ok(()))?;
-        if !self.record.cgroup.is_none() {
-            self.record.cgroup.annotate(&self.plan.annotations)?;
-        }
+        cgroup::make(&self.plan, options, &self.slot, &mut self.record)?;
         self.cgroup_owner = crate::cgroup_mount::owner(&self.plan);
         let plan = Rc::get_mut(&mut self.plan).ok_or_else(|| Error::system("the plan is in use"))?;
         let mounts = &mut plan.lowered.mounts;
@@ -219,7 +203,7 @@ impl Launch {
             return Ok(());
         }
         if !inside {
-            // On record before it exists, as in `make_cgroup`.
+            // On record before it exists, as in [`cgroup::make`].
             if self.record.cgroup.locate()? {
                 self.slot.write(&self.record)?;
             }

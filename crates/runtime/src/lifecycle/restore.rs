@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
-use rootling_cgroup::Cgroup;
 use rootling_config::namespaces::proc_name;
 use rust_criu::rust_criu_protobuf::rpc::{
     Cgroup_root, Criu_opts, Criu_req_type, Ext_mount_map, Inherit_fd, Join_namespace,
@@ -21,7 +20,7 @@ use crate::error::{Context, Error, Result, chain};
 use crate::foreground;
 use crate::hooks::{self, HookState, Setting};
 use crate::launch::terminal::{self, TerminalPath};
-use crate::launch::{Launched, Signals, new_record, send_fd, write_pid_file};
+use crate::launch::{Launched, Signals, cgroup, new_record, send_fd, write_pid_file};
 use crate::plan::{CreateOptions, Plan};
 use crate::process::ProcessRef;
 use crate::state::{Record, Status};
@@ -217,23 +216,10 @@ impl Restoring<'_> {
 
     /// Puts CRIU into the cgroup, and with it what it restores.
     fn enter_cgroup(&mut self, criu: i32, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
-        let request = rootling_cgroup::Request {
-            id: self.plan.id.as_str(),
-            path: self.plan.cgroup_path.as_deref(),
-            driver: options.cgroup_driver,
-            resources: self.plan.resources.as_ref(),
-            rootless: self.plan.rootless,
-        };
-        let mut announced = None;
-        let (record, slot) = (&self.record, &self.slot);
-        self.record.cgroup = Cgroup::prepare_announced(&request, &mut |cgroup| {
-            announced = Some(slot.write(&Record { cgroup: cgroup.clone(), ..record.clone() }));
-        })?;
-        announced.unwrap_or(Ok(()))?;
+        cgroup::make(self.plan, options, &self.slot, &mut self.record)?;
         if self.record.cgroup.is_none() {
             return Ok(());
         }
-        self.record.cgroup.annotate(&self.plan.annotations)?;
         self.record.cgroup.attach(criu)?;
         let none = LinuxResources::default();
         let resources = self.plan.resources.as_ref().unwrap_or(&none);

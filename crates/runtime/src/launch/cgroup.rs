@@ -1,0 +1,29 @@
+//! The cgroup of a container that is being made or restored.
+
+use rootling_cgroup::{Cgroup, Request};
+
+use crate::error::Result;
+use crate::plan::{CreateOptions, Plan};
+use crate::state::Record;
+use crate::store::Slot;
+
+/// Makes the cgroup, which is on record before it exists: if we are killed in between, `delete --force`
+/// finds it.
+pub(crate) fn make(plan: &Plan, options: &CreateOptions, slot: &Slot, record: &mut Record) -> Result<()> {
+    let request = Request {
+        id: plan.id.as_str(),
+        path: plan.cgroup_path.as_deref(),
+        driver: options.cgroup_driver,
+        resources: plan.resources.as_ref(),
+        rootless: plan.rootless,
+    };
+    let mut announced = Ok(());
+    record.cgroup = Cgroup::prepare_announced(&request, &mut |cgroup| {
+        announced = slot.write(&Record { cgroup: cgroup.clone(), ..record.clone() });
+    })?;
+    announced?;
+    if !record.cgroup.is_none() {
+        record.cgroup.annotate(&plan.annotations)?;
+    }
+    Ok(())
+}
