@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the benchmark against what `make build` installs: the linker's own file lies in the page cache
 # in pieces, and costs 10 % more to execute. ROOTLING_BIN names another binary, ROOTLING_BENCH_RUNS the
-# number of runs of each work.
+# number of runs of each work, ROOTLING_BENCH_ONLY the works by the start of their names.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."

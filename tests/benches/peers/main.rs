@@ -1,7 +1,8 @@
 //! rootling against crun, runc and youki: the same bundle, the same work, in turns.
 //!
 //! `make bench`, or `cargo bench -p rootling-tests --bench peers` after a release build.
-//! `ROOTLING_BENCH_RUNS` sets the number of pairs of each work.
+//! `ROOTLING_BENCH_RUNS` sets the number of pairs of each work; `ROOTLING_BENCH_ONLY` is the start of the
+//! name of the works that are measured.
 //!
 //! The program runs three times over: `outside` prepares bundles and becomes the ordinary user
 //! where root started it; `inside` measures; `peak` starts one command and reports its memory,

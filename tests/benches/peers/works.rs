@@ -76,8 +76,9 @@ pub(crate) fn compare(ours: &Runtime, peers: &[Runtime], place: &Place) {
     let runs =
         std::env::var("ROOTLING_BENCH_RUNS").map_or(RUNS, |runs| runs.parse().expect("a number of runs"));
     println!("\nMedian times in milliseconds; {runs} pairs in turns, fewer of the long works.\n");
+    let only = std::env::var("ROOTLING_BENCH_ONLY").unwrap_or_default();
     let mut rows = Vec::new();
-    for work in works(place) {
+    for work in works(place).into_iter().filter(|work| work.name.starts_with(&only)) {
         for peer in peers {
             if let Some((cgroups, bundle)) = work.needs
                 && let Err(why) = peer.try_run_in(cgroups, bundle)
