@@ -286,8 +286,14 @@ impl Slot {
             None if self.is_locked() => Status::Creating,
             None => Status::Stopped,
             Some(init) if !init.is_alive() => Status::Stopped,
-            Some(_) if self.is_locked() => Status::Creating,
-            Some(_) if self.awaits_start() => Status::Created,
+            // The socket goes before the program runs, the lock only when the runtime has heard that it does.
+            Some(_) if self.awaits_start() => {
+                if self.is_locked() {
+                    Status::Creating
+                } else {
+                    Status::Created
+                }
+            }
             Some(_) if record.cgroup.is_frozen() => Status::Paused,
             Some(_) => Status::Running,
         }

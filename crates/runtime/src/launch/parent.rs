@@ -359,12 +359,13 @@ impl Launch {
             Some(socket) if start => Some(crate::foreground::receive_terminal(&socket)?),
             other => other,
         };
+        if start {
+            // Before it runs: what it tells others may have them exec in it.
+            self.slot.end_wait();
+        }
         let sent = self.channel.as_ref().map(|channel| channel.send(&ToChild::Commit { start }));
         if !matches!(sent, Some(Ok(()))) {
             return Err(self.early_end());
-        }
-        if start {
-            self.slot.end_wait();
         }
         // The end of the channel says that the program runs, or that the wait has begun.
         loop {
