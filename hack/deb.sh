@@ -30,7 +30,9 @@ rootling ($version-1) unstable; urgency=medium
  -- $(sed -n 's/^maintainer = "\(.*\)"/\1/p' "$metadata")  $(date -uRd "@$SOURCE_DATE_EPOCH")
 F
 
-# The program is stripped, and built for the host.
-deb=$("$cargo_deb" deb --quiet --no-build --no-strip --locked --manifest-path "$metadata" --output "$target/" | tail -n 1)
+# The program is stripped, and built for the host. cargo-deb has a directory of the package's name in the target
+# directory for a while, where there is the program of that name: it gets another one.
+deb=$(CARGO_TARGET_DIR=$stage/work "$cargo_deb" deb --quiet --no-build --no-strip --locked --manifest-path "$metadata" --output "$target/" | tail -n 1)
+rm -r "$stage/work"
 echo "$deb"
 echo "Install it with: sudo apt install $(realpath --relative-to=. "$deb" | sed 's|^[^/.]|./&|')"
