@@ -51,9 +51,12 @@ pub(crate) fn external(pid: i32) -> Result<Vec<(String, String)>> {
 fn external_of(own: &[Line], inside: &[Line], own_cgroups: bool) -> Vec<PathBuf> {
     let devices: HashSet<&str> = own.iter().map(|line| line.device.as_str()).collect();
     let root = inside.iter().rfind(|line| line.point == Path::new("/"));
+    let v1 = inside.iter().any(|line| line.kind == "cgroup");
     let is_external = |line: &&Line| match line.kind.as_str() {
         // CRIU makes those anew, in the namespaces of the container.
         "proc" | "sysfs" | "mqueue" | "devpts" => false,
+        // v2 alone as well, also without a cgroup namespace, which `--manage-cgroups-mode ignore` restores none of.
+        "cgroup2" if !v1 => false,
         "cgroup" | "cgroup2" => !own_cgroups,
         _ if line.point == Path::new("/") || !devices.contains(line.device.as_str()) => false,
         // A part of the root file system, bound over another or over itself.
@@ -201,8 +204,17 @@ mod tests {
 56 50 0:30 /c /sys/fs/cgroup rw - cgroup2 cgroup2 rw");
         let found = external_of(&all(HOST), &inside, true);
         assert_eq!(found, [PathBuf::from("/dev/null"), PathBuf::from("/data")]);
+        assert_eq!(external_of(&all(HOST), &inside, false), found);
+    }
+
+    #[test]
+    fn hierarchies_of_v1_are_external_unless_they_begin_at_the_containers_cgroup() {
+        let inside = all("50 40 8:1 /b/rootfs / rw - ext4 /dev/vda rw
+56 50 0:31 /c /sys/fs/cgroup/pids rw - cgroup cgroup rw
+57 50 0:30 /c /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw");
+        assert_eq!(external_of(&all(HOST), &inside, true), [PathBuf::new(); 0]);
         let found = external_of(&all(HOST), &inside, false);
-        assert!(found.contains(&PathBuf::from("/sys/fs/cgroup")), "{found:?}");
+        assert_eq!(found, ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified"].map(PathBuf::from));
     }
 
     #[test]
