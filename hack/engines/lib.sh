@@ -41,11 +41,16 @@ also() {
 }
 
 # scenarios GROUP...: runs the functions of these names. The first, `image`, is there for all others.
+# A line after each says how far that is.
 scenarios() {
+    local before_passed before_failed begin
     for group; do
         declare -F "$group" >/dev/null || fail "there are no scenarios called $group"
         # shellcheck disable=SC2053 # a pattern
-        [[ $group != ${ROOTLING_ENGINES_ONLY:-*} && $group != image ]] || "$group"
+        [[ $group == ${ROOTLING_ENGINES_ONLY:-*} || $group == image ]] || continue
+        before_passed=$passed before_failed=$failed begin=$SECONDS
+        "$group"
+        printf -- '-- %s: %d passed, %d failed, %d s\n' "$group" $((passed - before_passed)) $((failed - before_failed)) $((SECONDS - begin))
     done
 }
 
