@@ -73,5 +73,7 @@ left() {
     check 'no state of the runtime' '^none$' 'ls "$RUN"/exec/*/moby "$XDG_RUNTIME_DIR/${RUNTIME##*/}" 2>/dev/null |
         grep -E "[0-9a-f]{64}" || echo none'
     check 'no shim' '^none$' 'pgrep -af "containerd-shim.*$RUN" | grep -v pgrep || echo none'
-    check 'no cgroup' '^none$' 'find /sys/fs/cgroup -path "*/docker*" -name "*[0-9a-f]*" | grep -E "[0-9a-f]{64}" || echo none'
+    # Other users have theirs.
+    check 'no cgroup' '^none$' 'cd /sys/fs/cgroup; ((!UID)) || cd "user.slice/user-$UID.slice"
+        find . -path ./user.slice -prune -o -type d -path "*docker*" -print | grep -E "[0-9a-f]{64}" || echo none'
 }

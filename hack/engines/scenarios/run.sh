@@ -15,6 +15,8 @@ run() {
     check 'program missing' status=127 '$ENGINE run --rm box /no/such'
     also 'program missing: message' '/no/such.*([Nn]o such file|not found)'
     check 'program not executable' status=126 '$ENGINE run --rm box /etc/plain'
+    check '-v rw' '^from-container$' '$ENGINE run --rm --net none -v "$DIR/rw:/rw:rw" box sh -c "echo from-container >/rw/file" &&
+        cat "$DIR/rw/file"'
     check '--group-add' 'groups=.*44' '$ENGINE run --rm --group-add 44 box id'
     check 'named volume' '^root$' '$ENGINE run --rm -v etc:/etc box cut -d : -f 1 /etc/group'
     check '--security-opt seccomp=unconfined' '^Seccomp:.0$' \
