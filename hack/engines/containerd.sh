@@ -60,6 +60,7 @@ start_daemon() {
             IN="nsenter --user --mount --net --preserve-credentials -t $(<"$RUN/rootlesskit/child_pid")"
             CTR="$IN ctr --connect-timeout 2m --address $RUN/containerd.sock"
         fi
+        # shellcheck disable=SC2086 # words
         timeout 30 $CTR version >/dev/null 2>&1 && return
         sleep 0.5
     done

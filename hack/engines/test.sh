@@ -2,8 +2,9 @@
 # Runs the scenarios of the engines in the VM: test.sh [--compare] [RUN...]
 # The runs, all where none is named, are listed below. --compare runs each with crun too and says
 # where the two differ. ROOTLING_ENGINES_RUNS='deb podman' is another list for where none is named,
-# ROOTLING_ENGINES_ONLY='exec*' selects groups of scenarios, ROOTLING_ENGINES_MINUTES (60) bounds all of
-# it but the building of image, package and program.
+# ROOTLING_ENGINES_ONLY='exec*' and ROOTLING_ENGINES_BUT='@(nested|many)' select groups of scenarios,
+# ROOTLING_ENGINES_MANY (50) says how many containers are to run at a time, ROOTLING_ENGINES_MINUTES (90)
+# bounds all of it but the building of image, package and program.
 # The logs come to target/engines.
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/../vm/lib.sh"
@@ -36,6 +37,8 @@ runs=("$@")
 for run in "${runs[@]}"; do
     [[ -n ${users[$run]:-} ]] || vm_fail "no run is called $run; there are ${names[*]}"
 done
+selected=()
+for name in ROOTLING_ENGINES_{ONLY,BUT,MANY}; do [[ -z ${!name:-} ]] || selected+=("$name=$(printf %q "${!name}")"); done
 results=${CARGO_TARGET_DIR:-$PWD/target}/engines
 binary=$(realpath "${ROOTLING_BIN:-$(hack/binary.sh)}")
 
@@ -58,8 +61,8 @@ one() {
     local run=$1 log=$results/$1-${2##*/} left=$((end - SECONDS)) script=${scripts[$1]/RUNTIME/$2}
     if ((left > 0)); then
         timeout -k 10 "$((left + 60))" hack/vm/run.sh "${users[$run]}" \
-            "ROOTLING_ENGINES_TIME=$left ROOTLING_ENGINES_ONLY=$(printf %q "${ROOTLING_ENGINES_ONLY:-*}")" \
-            "ROOTLING_ENGINES_INNER=${runtimes[0]} /opt/rootling/engines/${script/PACKAGE//opt/rootling/rootling.deb}" \
+            "ROOTLING_ENGINES_TIME=$left ${selected[*]} ROOTLING_ENGINES_INNER=${runtimes[0]}" \
+            "/opt/rootling/engines/${script/PACKAGE//opt/rootling/rootling.deb}" \
             2>&1 </dev/null || echo "$run" >>"$results/failed"
     else
         echo "FAILED $run: no time is left to run it"
@@ -85,7 +88,7 @@ both_lanes() {
 
 step hack/vm/start.sh
 step timeout 120 hack/vm/put.sh root /opt/rootling "$stage"/*
-start=$SECONDS end=$((SECONDS + ${ROOTLING_ENGINES_MINUTES:-60} * 60))
+start=$SECONDS end=$((SECONDS + ${ROOTLING_ENGINES_MINUTES:-90} * 60))
 step both_lanes
 
 for run in "${runs[@]}"; do
