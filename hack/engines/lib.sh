@@ -2,7 +2,7 @@
 # To be sourced by the scripts of hack/engines: scenarios and their results.
 #   ROOTLING_ENGINES_ONLY   a pattern, `exec*`: groups of scenarios whose name matches
 #   ROOTLING_ENGINES_BUT    a pattern, `@(nested|many)`: groups that are left out
-#   ROOTLING_ENGINES_STEP   seconds for one command (120)
+#   ROOTLING_ENGINES_STEP   seconds for one command (240)
 #   ROOTLING_ENGINES_TIME   seconds for all of them (3600): what does not fit is a failure
 
 set -uo pipefail
@@ -16,7 +16,7 @@ fail() { echo "engines: $*" >&2; exit 2; }
 # when PATTERN, an extended regular expression, matches a line of what it prints or of its exit
 # code, `status=0`.
 check() {
-    local name=$1 pattern=$2 command=$3 status=0 limit=${ROOTLING_ENGINES_STEP:-120} left
+    local name=$1 pattern=$2 command=$3 status=0 limit=${ROOTLING_ENGINES_STEP:-240} left
     left=$((${ROOTLING_ENGINES_TIME:-3600} - SECONDS))
     if ((left > 0)); then
         output=$(timeout -k 5 "$((left < limit ? left : limit))" bash -c "$command" </dev/null 2>&1) || status=$?
