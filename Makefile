@@ -33,7 +33,7 @@ test: build ## Run the unit tests, and real containers as an ordinary user (and 
 test-vm: build ## Run real containers in a virtual machine with cgroup v2 and systemd
 	@$(LIBSECCOMP) hack/vm/test.sh
 
-test-engines: build ## Run podman and buildah with rootling in a virtual machine
+test-engines: build ## Run podman, buildah, Docker and containerd with rootling in a virtual machine
 	@hack/engines/test.sh
 
 stress: build ## Run 3000 containers one by one, 2000 at 64 a time, and 10000 execs at 200 a time

@@ -2,7 +2,7 @@
 # Installs the Debian package and goes through the README with it: deb.sh PACKAGE [GROUP...]
 # As root, in a machine that is thrown away: it changes the configuration of the machine's engines. The lines
 # for the engines are taken from the documentation in the package, as they stand there.
-#   ROOTLING_ENGINES_USER   the ordinary user (rootling)
+#   ROOTLING_ENGINES_USER   the ordinary user (engines); where there is none of this name it is made, and removed
 # shellcheck disable=SC2016 # commands are for the shell of the scenario
 # shellcheck source=hack/engines/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -13,19 +13,29 @@ shift
 # A directory that apt's own user can read.
 DIR=$(mktemp -d /var/tmp/rootling-deb.XXXXXX)
 chmod 755 "$DIR"
-user=${ROOTLING_ENGINES_USER:-rootling}
+user=${ROOTLING_ENGINES_USER:-engines} made=false
 DOCS=$DIR/package/usr/share/doc/rootling
+if ! getent passwd "$user" >/dev/null; then
+    # With subordinate ids, which useradd gives by itself.
+    useradd --create-home --shell /bin/bash "$user" && loginctl enable-linger "$user" || exit
+    made=true
+fi
 home=$(getent passwd "$user" | cut -d: -f6) uid=$(id -u "$user")
 # The user, in the session that lingering has started.
 AS="runuser -u $user -- env -C $home HOME=$home USER=$user XDG_RUNTIME_DIR=/run/user/$uid"
 AS+=" DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/$uid/bus"
 export DEB DIR DOCS AS DEBIAN_FRONTEND=noninteractive
+for _ in {1..240}; do
+    [[ ! -S /run/user/$uid/bus ]] || break
+    sleep 0.5
+done
 
 # shellcheck disable=SC2317 # called by the trap
 cleanup() {
     docker rm -f "$(docker ps -aq)" >/dev/null 2>&1
     systemctl stop docker.service docker.socket containerd.service >/dev/null 2>&1
     rm -rf "$DIR"
+    ! $made || { loginctl disable-linger "$user"; loginctl terminate-user "$user"; sleep 2; userdel -rf "$user"; } 2>/dev/null
 }
 trap cleanup EXIT
 # The machine may leave out documentation at installation, as minimal ones do.
@@ -108,9 +118,9 @@ with_containerd() {
 
 gone() {
     check 'the package goes' status=0 'apt-get purge -y rootling'
-    # The test user has the same name, and Docker keeps a script for a runtime with arguments.
-    check 'nothing of it is left' '^0$' 'find /usr /etc /var/lib /var/cache/rootling -name "*rootling*" \
-        -not -path "/var/lib/systemd/linger/*" -not -path "/etc/sudoers.d/*" -not -path "/var/lib/docker/*" 2>/dev/null | wc -l'
+    # The user of the VM has the same name, and Docker keeps a script for a runtime with arguments.
+    check 'nothing of it is left' '^none$' 'find /usr /etc /var/lib /var/cache -name "*rootling*" -not -path "/var/lib/systemd/linger/*" \
+        -not -path "/etc/sudoers.d/*" -not -path "/var/lib/docker/*" | grep . || echo none'
     check 'AppArmor has forgotten it' '^0$' 'cat /sys/kernel/security/apparmor/profiles 2>/dev/null | grep -cw ^rootling'
 }
 

@@ -50,7 +50,7 @@ fi
 
 # start_daemon [OPTION...]: more than once if need be, since dockerd gives its containerd 15 s to start.
 start_daemon() {
-    for _ in 1 2 3; do
+    for _ in {1..6}; do
         setsid "${daemon[@]}" "${options[@]}" "$@" >>"$DIR/log" 2>&1 </dev/null &
         daemon_process=$!
         for _ in {1..240}; do

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # To be sourced by the scripts of hack/engines: scenarios and their results.
 #   ROOTLING_ENGINES_ONLY   a pattern, `exec*`: groups of scenarios whose name matches
-#   ROOTLING_ENGINES_STEP   seconds for one command (120)
+#   ROOTLING_ENGINES_BUT    a pattern, `@(nested|many)`: groups that are left out
+#   ROOTLING_ENGINES_STEP   seconds for one command (240)
 #   ROOTLING_ENGINES_TIME   seconds for all of them (3600): what does not fit is a failure
 
 set -uo pipefail
@@ -15,7 +16,7 @@ fail() { echo "engines: $*" >&2; exit 2; }
 # when PATTERN, an extended regular expression, matches a line of what it prints or of its exit
 # code, `status=0`.
 check() {
-    local name=$1 pattern=$2 command=$3 status=0 limit=${ROOTLING_ENGINES_STEP:-120} left
+    local name=$1 pattern=$2 command=$3 status=0 limit=${ROOTLING_ENGINES_STEP:-240} left
     left=$((${ROOTLING_ENGINES_TIME:-3600} - SECONDS))
     if ((left > 0)); then
         output=$(timeout -k 5 "$((left < limit ? left : limit))" bash -c "$command" </dev/null 2>&1) || status=$?
@@ -41,11 +42,16 @@ also() {
 }
 
 # scenarios GROUP...: runs the functions of these names. The first, `image`, is there for all others.
+# A line after each says how far that is.
 scenarios() {
+    local before_passed before_failed begin
     for group; do
         declare -F "$group" >/dev/null || fail "there are no scenarios called $group"
-        # shellcheck disable=SC2053 # a pattern
-        [[ $group != ${ROOTLING_ENGINES_ONLY:-*} && $group != image ]] || "$group"
+        # shellcheck disable=SC2053 # patterns
+        [[ $group == image || ($group == ${ROOTLING_ENGINES_ONLY:-*} && $group != ${ROOTLING_ENGINES_BUT:-}) ]] || continue
+        before_passed=$passed before_failed=$failed begin=$SECONDS
+        "$group"
+        printf -- '-- %s: %d passed, %d failed, %d s\n' "$group" $((passed - before_passed)) $((failed - before_failed)) $((SECONDS - begin))
     done
 }
 

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Runs the scenarios of the engines in the VM: test.sh [--compare] [RUN...]
 # The runs, all where none is named, are listed below. --compare runs each with crun too and says
-# where the two differ. ROOTLING_ENGINES_ONLY='exec*' selects groups of scenarios,
-# ROOTLING_ENGINES_MINUTES (60) bounds all of it but the building of image and program.
+# where the two differ. ROOTLING_ENGINES_RUNS='deb podman' is another list for where none is named,
+# ROOTLING_ENGINES_ONLY='exec*' and ROOTLING_ENGINES_BUT='@(nested|many)' select groups of scenarios,
+# ROOTLING_ENGINES_MANY (50) says how many containers are to run at a time, ROOTLING_ENGINES_MINUTES (90)
+# bounds all of it but the building of image, package and program.
 # The logs come to target/engines.
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/../vm/lib.sh"
@@ -21,42 +23,59 @@ run docker root 'docker.sh RUNTIME'
 run docker-rootless rootling 'docker.sh RUNTIME'
 run containerd root 'containerd.sh RUNTIME'
 run containerd-rootless rootling 'containerd.sh RUNTIME'
-names=(podman podman-cgroupfs podman-root docker docker-rootless containerd containerd-rootless)
+# Of the package, on a machine that has nothing of rootling else: its program is the only one in the PATH.
+run deb root 'deb.sh PACKAGE'
+names=(deb podman podman-cgroupfs podman-root docker docker-rootless containerd containerd-rootless)
 
-runtimes=(/usr/local/bin/rootling)
+runtimes=(/opt/rootling/bin/rootling)
 if [[ ${1:-} == --compare ]]; then
     runtimes+=(/usr/bin/crun)
     shift
 fi
 runs=("$@")
-(($#)) || runs=("${names[@]}")
+(($#)) || read -ra runs <<<"${ROOTLING_ENGINES_RUNS:-${names[*]}}"
 for run in "${runs[@]}"; do
     [[ -n ${users[$run]:-} ]] || vm_fail "no run is called $run; there are ${names[*]}"
 done
+selected=()
+for name in ROOTLING_ENGINES_{ONLY,BUT,MANY}; do [[ -z ${!name:-} ]] || selected+=("$name=$(printf %q "${!name}")"); done
 results=${CARGO_TARGET_DIR:-$PWD/target}/engines
 binary=$(realpath "${ROOTLING_BIN:-$(hack/binary.sh)}")
 
 step hack/vm/build.sh
-install -m 0755 "$binary" "$stage/rootling"
+install -D -m 0755 "$binary" "$stage/bin/rootling"
+cp -r hack/engines "$stage/engines"
+if [[ " ${runs[*]} " == *' deb '* ]]; then
+    echo 'engines: making the package'
+    # Where its tool is not there yet it is built first.
+    step timeout -k 10 20m env BINARY="$binary" hack/deb.sh >"$stage/made"
+    install -m 0644 "$(head -n 1 "$stage/made")" "$stage/rootling.deb"
+    rm "$stage/made"
+fi
 rm -rf "$results"
 mkdir -p "$results"
 
-# one RUN RUNTIME: its scenarios, to the end of them or of the time.
+# one RUN RUNTIME: its scenarios, to the end of them or of the time. Its log is in the results; how far it is and
+# what fails is printed.
 one() {
-    local run=$1 log=$results/$1-${2##*/} left=$((end - SECONDS))
-    ((left > 0)) || left=1
-    timeout -k 10 "$((left + 60))" hack/vm/run.sh "${users[$run]}" \
-        "ROOTLING_ENGINES_TIME=$left ROOTLING_ENGINES_ONLY=$(printf %q "${ROOTLING_ENGINES_ONLY:-*}")" \
-        "/opt/rootling/engines/${scripts[$run]/RUNTIME/$2}" >"$log" 2>&1 </dev/null || echo "$run" >>"$results/failed"
-    printf '\n== %s with %s\n%s\n' "$run" "${2##*/}" "$(grep -v '^ok' "$log")"
+    local run=$1 log=$results/$1-${2##*/} left=$((end - SECONDS)) script=${scripts[$1]/RUNTIME/$2}
+    if ((left > 0)); then
+        timeout -k 10 "$((left + 60))" hack/vm/run.sh "${users[$run]}" \
+            "ROOTLING_ENGINES_TIME=$left ${selected[*]} ROOTLING_ENGINES_INNER=${runtimes[0]}" \
+            "/opt/rootling/engines/${script/PACKAGE//opt/rootling/rootling.deb}" \
+            2>&1 </dev/null || echo "$run" >>"$results/failed"
+    else
+        echo "FAILED $run: no time is left to run it"
+        echo "$run" >>"$results/failed"
+    fi | tee "$log" | sed -u "/^ok /d; s/^/$run: /"
 }
 
-# lane USER: the runs of this user.
+# lane USER: the runs of this user. A package has no other runtime.
 lane() {
     local run runtime
     for runtime in "${runtimes[@]}"; do
         for run in "${runs[@]}"; do
-            [[ ${users[$run]} != "$1" ]] || one "$run" "$runtime"
+            [[ ${users[$run]} != "$1" || ($run == deb && ${runtime##*/} != rootling) ]] || one "$run" "$runtime"
         done
     done
 }
@@ -68,17 +87,17 @@ both_lanes() {
 }
 
 step hack/vm/start.sh
-step timeout 120 hack/vm/put.sh root /usr/local/bin "$stage/rootling"
-step timeout 120 hack/vm/put.sh root /opt/rootling hack/engines
-start=$SECONDS end=$((SECONDS + ${ROOTLING_ENGINES_MINUTES:-60} * 60))
+step timeout 120 hack/vm/put.sh root /opt/rootling "$stage"/*
+start=$SECONDS end=$((SECONDS + ${ROOTLING_ENGINES_MINUTES:-90} * 60))
 step both_lanes
 
 for run in "${runs[@]}"; do
-    ((${#runtimes[@]} > 1)) || break
+    [[ ${#runtimes[@]} != 1 && $run != deb ]] || continue
     printf '\n== %s: where rootling (-) and crun (+) differ\n' "$run"
     diff -U 0 <(grep -E '^(ok|FAILED)' "$results/$run-rootling") <(grep -E '^(ok|FAILED)' "$results/$run-crun") |
         grep -E '^[-+](ok|FAILED)' || echo nowhere
 done
 printf '\nTime in the VM: %d s. Logs: %s\n' "$((SECONDS - start))" "$results"
+cat "$results"/*-rootling | grep -E ' passed, [0-9]+ failed, [0-9]+ s$' | grep -v '^--' || true
 cat "$results"/*-rootling | grep -oE '^(ok|FAILED)' | sort | uniq -c
 [[ ! -e $results/failed ]]

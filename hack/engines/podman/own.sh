@@ -15,13 +15,22 @@ own() {
     check '--cgroups=disabled' status=0 'podman run --rm --net none --cgroups=disabled box true'
     check '--preserve-fds' '^through-3$' 'podman run --rm --preserve-fds 1 box sh -c "cat <&3" 3<<<through-3'
     created
+    calls
     health
     checkpoint
     ((EUID)) || return 0
     check '--userns auto' '^ +0 +[0-9]+ +1024$' 'podman run --rm --userns auto:size=1024 box cat /proc/self/uid_map'
     check '--group-add keep-groups' status=0 'podman run --rm --group-add keep-groups box id'
-    check '--net slirp4netns' '^tap0$' 'podman run --rm --net slirp4netns box ls /sys/class/net'
-    check '--net pasta' '^eth0$' 'podman run --rm --net pasta box ls /sys/class/net'
+    network slirp4netns tap0
+    network pasta eth0
+}
+
+# network PROGRAM INTERFACE: the container is reached from the host, by a port.
+network() {
+    check "--net $1" "^hello from $2\$" "podman run -d --name server --net $1"' -p 127.0.0.1:18081:80 box sh -c "
+            echo hello from \$(ls /sys/class/net | grep -vx lo) >/tmp/index.html; exec httpd -f -h /tmp" >/dev/null
+        for i in 1 2 3 4 5 6 7 8 9; do curl -s http://127.0.0.1:18081/index.html && break; sleep 1; done
+        $RM server'
 }
 
 created() {
@@ -29,6 +38,33 @@ created() {
     check 'start -a after init' '^ran$' 'podman start -a init'
     check 'rm after init' status=0 'podman create --name second --net none box true && podman init second &&
         podman rm -f -t 0 second init'
+}
+
+# What conmon and podman go by, asked of the runtime itself, in podman's namespaces.
+calls() {
+    CALL="$RUNTIME"
+    ((EUID == 0)) || CALL="podman unshare $RUNTIME"
+    export CALL
+    check 'created' status=0 'podman create --name calls --net none box sleep 1000 && podman init calls'
+    check 'state' '"status": ?"created"' 'ID=$(podman inspect --format "{{.ID}}" calls); $CALL state "$ID"
+        $CALL exec "$ID" sh -c "exit 5"; echo exec=$?; $CALL kill "$ID" 0; echo kill=$?'
+    also 'exec before start' '^exec=5$'
+    also 'kill 0' '^kill=0$'
+    check 'start' "^running " "podman start calls; $(state calls)"
+    check 'ended behind the back of podman' '^exited 137 ' '$CALL kill --all "$(podman inspect --format "{{.ID}}" calls)" KILL
+        podman wait calls; '"$(state calls)"
+    check 'of one that is not there' 'does not exist' '$CALL state nosuch; echo state=$?; $CALL kill nosuch 0; echo kill=$?
+        $CALL delete --force nosuch; echo delete=$?'
+    also 'state of one that is not there' '^state=1$'
+    also 'kill of one that is not there' '^kill=1$'
+    also 'delete --force of one that is not there' '^delete=0$'
+    check 'rm' status=0 'podman rm calls'
+    # A keyring of the container's own is called after it.
+    printf '[containers]\nkeyring = false\n' >"$DIR/keyring.conf"
+    check '--no-new-keyring' '^0$' 'CONTAINERS_CONF_OVERRIDE=$DIR/keyring.conf podman run --rm --net none \
+        --security-opt unmask=/proc/keys box grep -cE "keyring +_ses\.?[0-9a-f]{64}" /proc/keys'
+    check 'a new keyring' '^[1-9]$' 'podman run --rm --net none \
+        --security-opt unmask=/proc/keys box grep -cE "keyring +_ses\.?[0-9a-f]{64}" /proc/keys'
 }
 
 health() {

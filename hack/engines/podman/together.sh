@@ -7,6 +7,9 @@ pods() {
     check 'first' status=0 'podman run -d --pod pod --name first box sleep 1000'
     check 'second: host name' '^ph$' 'podman run --rm --pod pod box sh -c "hostname; ps"'
     also 'second sees the first' 'sleep 1000'
+    check 'second is in the namespaces of the first' '^4$' '
+        show="for i in net ipc uts pid; do readlink /proc/self/ns/\$i; done"
+        { podman exec first sh -c "$show"; podman run --rm --pod pod box sh -c "$show"; } | sort | uniq -d | wc -l'
     check 'pause, unpause' '^Running$' 'podman pod pause pod && podman pod unpause pod
         podman pod inspect --format "{{.State}}" pod'
     check 'top, stats' 'sleep' 'podman pod top pod && podman pod stats --no-stream pod'
@@ -24,7 +27,7 @@ spec:
   - name: c
     image: localhost/box:latest
     imagePullPolicy: Never
-    command: [sh, -c, 'id; cat /data/file; echo \$WHO; exec sleep 1000']
+    command: [sh, -c, 'id; cat /data/file; echo \$WHO; touch /x; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max; exec sleep 1000']
     env: [{name: WHO, value: from-kube}]
     resources: {limits: {memory: 64Mi, cpu: 500m}}
     securityContext: {runAsUser: 1000, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
@@ -37,6 +40,9 @@ F
     check 'environment' '^from-kube$' 'sleep 1; podman logs kube-c'
     also 'user' '^uid=1000'
     also 'volume' '^from-host$'
+    also 'memory' '^67108864$'
+    also 'CPU' '^50000 100000$'
+    also 'read-only' '/x: Read-only file system'
     check 'generate' 'kind: Pod' 'podman kube generate kube'
     check 'down' status=0 'podman kube down "$DIR/kube.yaml"'
 }
