@@ -1,6 +1,7 @@
 //! rootling inside of namespaces and containers.
 
 use std::fs;
+use std::process::Stdio;
 
 use rootling_tests::{Bundle, Cmd, Ids, Output, Test, user};
 use serde_json::json;
@@ -10,6 +11,8 @@ user!(
     strict_refuses_a_covered_proc,
     uncovered_namespaces_get_their_own_proc_and_sys,
     own_network_of_a_namespace_has_a_sysfs,
+    root_of_a_user_namespace_keeps_compiled_profiles,
+    program_of_the_outer_root_is_executed_as_it_is,
     container_runs_in_our_own_container,
     container_without_setfcap_says_what_it_needs,
     seccomp_of_the_outer_container_is_named,
@@ -56,6 +59,42 @@ fn own_network_of_a_namespace_has_a_sysfs(t: &Test) {
     let owned = unshared(t.run_command(&bundle), "-Urmn", "true").output().ok();
     // A sysfs of its own shows the one device of the outer network namespace.
     assert!(owned.stdout.contains(" - sysfs sysfs ") && owned.stdout.ends_with("\nlo\n"), "{owned}");
+}
+
+/// podman gives its runtime a user namespace whose root it is, and maybe no home.
+fn root_of_a_user_namespace_keeps_compiled_profiles(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    let rules = json!([{"names": ["swapon"], "action": "SCMP_ACT_ERRNO"}]);
+    bundle.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}));
+    bundle.ids(Ids::None).write();
+    let (home, run) = (t.path("home"), t.path("run"));
+    let run_with = |name: &str, dir: &std::path::Path| {
+        let command = t.run_command(&bundle).without_env("HOME").without_env("XDG_CACHE_HOME");
+        let made = format!("mkdir -p {}", dir.display());
+        unshared(command.without_env("XDG_RUNTIME_DIR").env(name, dir), "-Urm", &made).output().ok();
+    };
+    run_with("HOME", &home);
+    run_with("XDG_RUNTIME_DIR", &run);
+    for dir in [home.join(".cache/rootling/seccomp"), run.join("rootling-seccomp")] {
+        assert_eq!(fs::read_dir(&dir).expect("the cache").count(), 1, "{}", dir.display());
+    }
+}
+
+/// It needs no copy in memory, although its owner looks as if he were an id of the namespace.
+fn program_of_the_outer_root_is_executed_as_it_is(t: &Test) {
+    let mut bundle = t.shell("sleep 1000");
+    bundle.ids(Ids::None).write();
+    let program = |binary: &std::path::Path| {
+        let mut command = t.command(binary).arg("--root").arg(t.state_root()).args(&t.flags());
+        command = command.args(&["create", "-b"]).arg(bundle.dir()).arg(t.id("c"));
+        command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        unshared(command, "-Urm", "true").output().ok();
+        let exe = fs::read_link(format!("/proc/{}/exe", t.state("c")["pid"])).expect("its program");
+        t.delete_force("c").ok();
+        exe.display().to_string()
+    };
+    assert_eq!(program(t.binary()), t.binary().display().to_string());
+    assert!(program(&t.writable_binary()).starts_with("/memfd:rootling"));
 }
 
 /// A bundle, and in its root file system, at /inner, another one and rootling at /rootling.

@@ -34,10 +34,15 @@ pub(crate) fn store(global: &Global) -> Result<Store> {
 
 /// Where compiled seccomp profiles are kept.
 pub(crate) fn seccomp_cache() -> Option<PathBuf> {
-    if nix::unistd::geteuid().is_root() && env::var_os("XDG_CACHE_HOME").is_none() {
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|d| d.is_absolute());
+    if let Some(dir) = absolute("XDG_CACHE_HOME") {
+        return Some(dir.join("rootling/seccomp"));
+    }
+    if nix::unistd::geteuid().is_root() && !Host::probe().in_user_namespace() {
         return Some("/var/cache/rootling/seccomp".into());
     }
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|d| d.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|h| h.join(".cache")));
-    cache.map(|dir| dir.join("rootling/seccomp"))
+    // The root of podman's user namespace has no home in its environment, but this. Not below the directory of
+    // the containers, where it would be taken for one.
+    let runtime_dir = || absolute("XDG_RUNTIME_DIR").map(|dir| dir.join("rootling-seccomp"));
+    absolute("HOME").map(|home| home.join(".cache/rootling/seccomp")).or_else(runtime_dir)
 }

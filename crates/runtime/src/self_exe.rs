@@ -15,10 +15,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::fcntl::{AtFlags, FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
+use nix::unistd::{AccessFlags, faccessat};
 use oci_spec::runtime::LinuxIdMapping;
 
 use crate::error::{Context, Result};
@@ -90,18 +91,30 @@ fn second_layer(device: u64) -> Option<&'static str> {
 /// Whether an id of the container may write the program, or replace it in its directory.
 fn writable_by_container(file: &File, maps: Option<(&[LinuxIdMapping], &[LinuxIdMapping])>) -> bool {
     let Ok(program) = file.metadata() else { return true };
-    let directory =
-        std::fs::read_link("/proc/self/exe").ok().and_then(|p| std::fs::metadata(p.parent()?).ok());
-    let exposed = |meta: &Metadata, others: u32| {
+    let parent = std::fs::read_link("/proc/self/exe").ok().and_then(|p| Some(p.parent()?.to_owned()));
+    let directory = parent.as_ref().and_then(|path| std::fs::metadata(path).ok());
+    let exposed = |meta: &Metadata, path: &Path, others: u32| {
         let (uids, gids) = maps.unzip();
         // The owner may change the mode.
-        mapped(uids, meta.uid())
+        (mapped(uids, meta.uid()) && !is_foreign(path))
             || (meta.mode() & 0o020 != 0 && mapped(gids, meta.gid()))
             || meta.mode() & others == others
     };
     // Of a directory with the sticky bit, others may replace only what is their own.
-    exposed(&program, 0o002)
-        || directory.is_none_or(|d| exposed(&d, if d.mode() & 0o1000 != 0 { u32::MAX } else { 0o002 }))
+    let replaceable =
+        |d: Metadata, path: &Path| exposed(&d, path, if d.mode() & 0o1000 != 0 { u32::MAX } else { 0o002 });
+    exposed(&program, Path::new("/proc/self/exe"), 0o002)
+        || directory.zip(parent.as_deref()).is_none_or(|(d, path)| replaceable(d, path))
+}
+
+/// Whether the owner is none of the caller's user namespace. stat(2) shows such an owner as the overflow id, which
+/// may be an id of the namespace as well. Its root may write to all files of its own ids (CAP_DAC_OVERRIDE,
+/// user_namespaces(7)), so what is denied to it has another owner.
+fn is_foreign(path: &Path) -> bool {
+    let may_all = || caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_DAC_OVERRIDE);
+    nix::unistd::geteuid().is_root()
+        && may_all().unwrap_or(false)
+        && faccessat(None, path, AccessFlags::W_OK, AtFlags::AT_EACCESS) == Err(Errno::EACCES)
 }
 
 /// Whether the container has this id of the caller's user namespace.
