@@ -212,7 +212,7 @@ mod tests {
         let inside = all("50 40 8:1 /b/rootfs / rw - ext4 /dev/vda rw
 56 50 0:31 /c /sys/fs/cgroup/pids rw - cgroup cgroup rw
 57 50 0:30 /c /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw");
-        assert_eq!(external_of(&all(HOST), &inside, true), [PathBuf::new(); 0]);
+        assert!(external_of(&all(HOST), &inside, true).is_empty());
         let found = external_of(&all(HOST), &inside, false);
         assert_eq!(found, ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified"].map(PathBuf::from));
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long it may do nothing that can be seen. Its own limits are shorter: 10 s for freezing, criu(8), `--timeout`.
-const SILENCE: Duration = Duration::from_secs(120);
+const SILENCE: Duration = Duration::from_mins(2);
 
 /// Sees it write: to its log, which is in one of these directories, and to its images.
 pub(crate) struct Progress {
@@ -55,7 +55,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut progress = Progress::within(Duration::ZERO, [dir.path()]);
         assert!(progress.stalled().is_some());
-        progress.silence = Duration::from_secs(3600);
+        progress.silence = Duration::from_hours(1);
         progress.last.1 -= Duration::from_secs(4000);
         std::fs::write(dir.path().join("dump.log"), "(00.04) pie: 1\n").unwrap();
         assert_eq!(progress.stalled(), None);
