@@ -15,19 +15,23 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, FcntlArg, SealFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
 use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
+use nix::sys::stat::Mode;
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
-use nix::unistd::{AccessFlags, faccessat};
 use oci_spec::runtime::LinuxIdMapping;
 
 use crate::error::{Context, Result};
 use crate::lower::attr;
 use crate::sys;
+use crate::sys::fds::adopt;
 use crate::sys::mount::{new_filesystem, openat2};
 
 const NAME: &CStr = c"rootling";
+/// What stat(2) shows of an owner without an id here, unless /proc/sys/kernel/overflowuid says otherwise; then the
+/// program is copied without need.
+const OVERFLOW_ID: u32 = 65534;
 
 /// Continues from a view or a copy if the program could be written from inside a container with these maps
 /// of user and group ids; `None`: one without a user namespace that was made for it. Returns when there is
@@ -96,7 +100,7 @@ fn writable_by_container(file: &File, maps: Option<(&[LinuxIdMapping], &[LinuxId
     let exposed = |meta: &Metadata, path: &Path, others: u32| {
         let (uids, gids) = maps.unzip();
         // The owner may change the mode.
-        (mapped(uids, meta.uid()) && !is_foreign(path))
+        (mapped(uids, meta.uid()) && !is_foreign(meta.uid(), path))
             || (meta.mode() & 0o020 != 0 && mapped(gids, meta.gid()))
             || meta.mode() & others == others
     };
@@ -108,13 +112,16 @@ fn writable_by_container(file: &File, maps: Option<(&[LinuxIdMapping], &[LinuxId
 }
 
 /// Whether the owner is none of the caller's user namespace. stat(2) shows such an owner as the overflow id, which
-/// may be an id of the namespace as well. Its root may write to all files of its own ids (CAP_DAC_OVERRIDE,
-/// user_namespaces(7)), so what is denied to it has another owner.
-fn is_foreign(path: &Path) -> bool {
-    let may_all = || caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_DAC_OVERRIDE);
-    nix::unistd::geteuid().is_root()
+/// may be an id of the namespace as well. Root of the namespace, with CAP_FOWNER over all its ids, may leave access
+/// times alone (`O_NOATIME`, open(2)): where that is refused, the owner has no id in it. Neither a server of files nor
+/// a security module has a say in this, as they have in whether root may write.
+fn is_foreign(uid: u32, path: &Path) -> bool {
+    let may_all = || caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_FOWNER);
+    uid == OVERFLOW_ID
+        && nix::unistd::geteuid().is_root()
         && may_all().unwrap_or(false)
-        && faccessat(None, path, AccessFlags::W_OK, AtFlags::AT_EACCESS) == Err(Errno::EACCES)
+        && open(path, OFlag::O_RDONLY | OFlag::O_NOATIME | OFlag::O_CLOEXEC, Mode::empty()).map(adopt).err()
+            == Some(Errno::EPERM)
 }
 
 /// Whether the container has this id of the caller's user namespace.
