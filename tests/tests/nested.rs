@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 
 use rootling_tests::{Bundle, Cmd, Ids, Output, Test, skip, user};
-use serde_json::json;
+use serde_json::{Value, json};
 
 user!(
     covered_proc_is_bound_with_a_warning,
@@ -14,6 +14,9 @@ user!(
     own_network_of_a_namespace_has_a_sysfs,
     root_of_a_user_namespace_keeps_compiled_profiles,
     program_of_the_outer_root_is_executed_as_it_is,
+    program_of_nobody_of_the_namespace_is_copied,
+    maps_over_a_border_of_the_outer_map_are_cut,
+    id_that_the_outer_map_lacks_is_named,
     container_runs_in_our_own_container,
     container_without_setfcap_says_what_it_needs,
     seccomp_of_the_outer_container_is_named,
@@ -22,7 +25,11 @@ user!(
 
 /// `command` as root of a user and mount namespace, after `script`.
 fn unshared(command: Cmd, flags: &str, script: &str) -> Cmd {
-    command.under(&["unshare", flags, "sh", "-c", &format!("set -e; {script}; exec \"$@\""), "sh"])
+    let script = format!("set -e; {script}; exec \"$@\"");
+    let mut line = vec!["unshare"];
+    line.extend(flags.split(' '));
+    line.extend(["sh", "-c", &script, "sh"]);
+    command.under(&line)
 }
 
 /// Prints how /proc and /sys came about; no user namespace is configured.
@@ -102,6 +109,52 @@ fn program_of_the_outer_root_is_executed_as_it_is(t: &Test) {
         return skip("the program under test belongs to the account, which may write it");
     }
     assert_eq!(program(t.binary()), t.binary().display().to_string());
+}
+
+const ALL: &str = "-Urm --map-auto";
+
+/// 65534 is what an owner without an id looks like, and may be an id all the same.
+fn program_of_nobody_of_the_namespace_is_copied(t: &Test) {
+    let mut bundle = t.shell("sleep 1000");
+    bundle
+        .set("/linux/uidMappings", json!([map(0, 65535)]))
+        .set("/linux/gidMappings", json!([map(0, 65535)]));
+    bundle.write();
+    let dir = t.path("nobody");
+    let binary = dir.join("rootling");
+    let script = format!(
+        "mkdir {dir}; cp {} {}; chmod 755 {dir}; chown -R 65534 {dir}",
+        t.binary().display(),
+        binary.display(),
+        dir = dir.display()
+    );
+    let mut command = t.command(&binary).arg("--root").arg(t.state_root()).args(&t.flags());
+    command = command.args(&["create", "-b"]).arg(bundle.dir()).arg(t.id("c"));
+    command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    unshared(command, ALL, &script).output().ok();
+    let exe = fs::read_link(format!("/proc/{}/exe", t.state("c")["pid"])).expect("its program");
+    t.delete_force("c").ok();
+    assert_eq!(exe.to_str(), Some("/memfd:rootling (deleted)"));
+}
+
+fn map(first: u32, size: u32) -> Value {
+    json!({"containerID": first, "hostID": first, "size": size})
+}
+
+/// The outer map has one row for root and one for all others.
+fn maps_over_a_border_of_the_outer_map_are_cut(t: &Test) {
+    let mut bundle = t.shell("cat /proc/self/uid_map; echo; cat /proc/self/gid_map");
+    bundle.set("/linux/uidMappings", json!([map(0, 1000)])).set("/linux/gidMappings", json!([map(0, 500)]));
+    let output = unshared(t.run_command(bundle.write()), ALL, "true").output().ok();
+    let words: Vec<_> = output.stdout.split_whitespace().collect();
+    assert_eq!(words, ["0", "0", "1", "1", "1", "999", "0", "0", "1", "1", "1", "499"], "{output}");
+}
+
+fn id_that_the_outer_map_lacks_is_named(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    bundle.set("/linux/uidMappings", json!([map(0, 2)])).set("/linux/gidMappings", json!([map(0, 2)]));
+    let output = unshared(t.run_command(bundle.write()), "-Urm", "true").output();
+    output.fails_with(&["uid_map", "EPERM", "has no id 1: map ids of /proc/self/uid_map"]);
 }
 
 /// A bundle, and in its root file system, at /inner, another one and rootling at /rootling.

@@ -1,5 +1,6 @@
 //! Which ids a container gets, and who writes its maps. `user_namespaces`(7), newuidmap(1)
 
+mod cut;
 mod default_maps;
 mod error;
 mod owner;
@@ -7,6 +8,7 @@ mod write;
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder};
 
+pub use cut::cut;
 pub use default_maps::{WantedMaps, default_maps, maps_of};
 pub use error::IdmapError;
 pub use owner::MapOwner;

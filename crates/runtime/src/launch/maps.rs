@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use oci_spec::runtime::LinuxIdMapping;
 use rootling_config::idmap::render;
 use rootling_rootless::host::Host;
-use rootling_rootless::idmap::MapWriter;
+use rootling_rootless::idmap::{MapWriter, cut};
 
 use super::outer;
 use crate::error::{Context, Error, Result};
@@ -45,18 +45,46 @@ fn write_directly(pid: i32, maps: &Maps) -> Result<()> {
 
 /// Writes maps of a user namespace of which the caller is privileged in the one around it.
 pub(crate) fn write_of(pid: i32, uid: &[LinuxIdMapping], gid: &[LinuxIdMapping]) -> Result<()> {
-    write_file(pid, "uid_map", &render(uid))?;
-    write_file(pid, "gid_map", &render(gid))
+    write_map(pid, "uid_map", uid, Host::uid_map)?;
+    write_map(pid, "gid_map", gid, Host::gid_map)
+}
+
+/// Where the kernel refuses, with the caller's own map in mind: the common error of a configuration for a host,
+/// `0 0 65536`, within a namespace whose ids are in several rows is none then.
+fn write_map(
+    pid: i32,
+    name: &str,
+    rows: &[LinuxIdMapping],
+    own: fn(&Host) -> &[LinuxIdMapping],
+) -> Result<()> {
+    let path = format!("/proc/{pid}/{name}");
+    let refused = match write_rows(&path, rows) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => error,
+        other => return other.context(|| said(&path, &render(rows))),
+    };
+    match cut(rows, own(&Host::probe())) {
+        Ok(parts) if parts.len() > rows.len() => {
+            write_rows(&path, &parts).context(|| said(&path, &render(&parts)))
+        }
+        Ok(_) => Err(refused).context(|| said(&path, &render(rows))),
+        Err(id) => Err(refused).context(|| said(&path, &render(rows))).map_err(|error| {
+            error.remedy(format!("the caller's user namespace has no id {id}: map ids of /proc/self/{name}"))
+        }),
+    }
+}
+
+fn write_rows(path: &str, rows: &[LinuxIdMapping]) -> std::io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.write_all(render(rows).as_bytes())
+}
+
+fn said(path: &str, text: &str) -> String {
+    format!("write({path:?}, {:?})", text.trim_end().replace('\n', ", "))
 }
 
 fn deny_setgroups(pid: i32) -> Result<()> {
-    write_file(pid, "setgroups", "deny")
-}
-
-fn write_file(pid: i32, name: &str, text: &str) -> Result<()> {
-    let path = format!("/proc/{pid}/{name}");
-    let write = || OpenOptions::new().write(true).open(&path)?.write_all(text.as_bytes());
-    write().context(|| format!("write({path:?}, {:?})", text.trim_end().replace('\n', ", ")))
+    let path = format!("/proc/{pid}/setgroups");
+    let write = || OpenOptions::new().write(true).open(&path)?.write_all(b"deny");
+    write().context(|| said(&path, "deny"))
 }
 
 /// A running newuidmap or newgidmap.
