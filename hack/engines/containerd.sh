@@ -188,4 +188,4 @@ left() {
 groups=("$@")
 (($#)) || groups=(run lifecycle restart many)
 scenarios image "${groups[@]}" left
-summary "containerd $( ((EUID)) && echo rootless) $name"
+summary "containerd$( ((EUID == 0)) || echo ' rootless') $name"

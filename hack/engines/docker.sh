@@ -118,4 +118,4 @@ groups=("$@")
 (($#)) || groups=(run networks limits lifecycle execs build health restart many nested)
 ((EUID || $#)) || groups+=(remap)
 scenarios image "${groups[@]}" left
-summary "docker $( ((EUID)) && echo rootless) $name"
+summary "docker$( ((EUID == 0)) || echo ' rootless') $name"

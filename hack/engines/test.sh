@@ -94,8 +94,10 @@ step both_lanes
 for run in "${runs[@]}"; do
     [[ ${#runtimes[@]} != 1 && $run != deb ]] || continue
     printf '\n== %s: where rootling (-) and crun (+) differ\n' "$run"
-    diff -U 0 <(grep -E '^(ok|FAILED)' "$results/$run-rootling") <(grep -E '^(ok|FAILED)' "$results/$run-crun") |
-        grep -E '^[-+](ok|FAILED)' || echo nowhere
+    # diff's status is that of their difference.
+    differences=$(diff -U 0 <(grep -E '^(ok|FAILED)' "$results/$run-rootling") <(grep -E '^(ok|FAILED)' "$results/$run-crun") |
+        grep -E '^[-+](ok|FAILED)' || true)
+    echo "${differences:-nowhere}"
 done
 printf '\nTime in the VM: %d s. Logs: %s\n' "$((SECONDS - start))" "$results"
 cat "$results"/*-rootling | grep -E ' passed, [0-9]+ failed, [0-9]+ s$' | grep -v '^--' || true
