@@ -2,8 +2,9 @@
 
 use std::io::{IoSliceMut, Read, Seek};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -17,10 +18,13 @@ use rust_criu::rust_criu_protobuf::rpc::{Criu_features, Criu_opts, Criu_req, Cri
 use super::Progress;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::launch::Signals;
+use crate::process::wait_readable;
 use crate::sys;
 
 /// The oldest release that knows external pid namespaces and sends all that we wait for.
 const OLDEST: (i32, i32) = (3, 15);
+/// For its end, once it has said the last or has closed the socket: what is left to it takes milliseconds.
+const END_LIMIT_MS: u16 = 30_000;
 /// The longest answer.
 const LIMIT: usize = 64 * 1024;
 
@@ -229,7 +233,7 @@ impl Session {
 
     /// It ended without an answer: what it has left on standard error.
     fn early_end(&mut self) -> Error {
-        let how = self.child.wait().map(|status| format!(" ({status})")).unwrap_or_default();
+        let how = self.reap().map(|status| format!(" ({status})")).unwrap_or_default();
         let mut text = String::new();
         if let Some(file) = &mut self.complaint {
             let _ = file.rewind();
@@ -244,7 +248,21 @@ impl Session {
     /// Waits for its end, after the last answer.
     pub(crate) fn end(mut self) -> Result<()> {
         let _ = nix::sys::socket::shutdown(self.socket.as_raw_fd(), nix::sys::socket::Shutdown::Write);
-        self.child.wait().map(drop).context(|| "wait for criu")
+        let status = self.reap().context(|| "wait for criu")?;
+        if status.signal() == Some(libc::SIGKILL) {
+            tracing::warn!("criu had done its work, but did not end within {} s; it was killed", END_LIMIT_MS / 1000);
+        }
+        Ok(())
+    }
+
+    /// Its exit status, which comes soon: it is killed otherwise.
+    fn reap(&mut self) -> std::io::Result<ExitStatus> {
+        let ended = sys::process::pidfd_open(self.pid())
+            .map(|pidfd| wait_readable(pidfd.as_fd(), END_LIMIT_MS).unwrap_or(false));
+        if ended != Ok(true) {
+            let _ = self.child.kill();
+        }
+        self.child.wait()
     }
 }
 
