@@ -250,7 +250,10 @@ impl Session {
         let _ = nix::sys::socket::shutdown(self.socket.as_raw_fd(), nix::sys::socket::Shutdown::Write);
         let status = self.reap().context(|| "wait for criu")?;
         if status.signal() == Some(libc::SIGKILL) {
-            tracing::warn!("criu had done its work, but did not end within {} s; it was killed", END_LIMIT_MS / 1000);
+            tracing::warn!(
+                "criu had done its work, but did not end within {} s; it was killed",
+                END_LIMIT_MS / 1000
+            );
         }
         Ok(())
     }
