@@ -28,13 +28,6 @@ exec 9>"$vm_dir/build.lock"
 flock 9
 [[ ! -e $vm_image/complete ]] || exit 0
 
-vm_find_qemu
-if ! vm_new_enough "$(vm_qemu_version "${vm_qemu[@]}")" && ! vm_kvm_works; then
-    echo "vm: unpacking a QEMU newer than $(vm_qemu_version "${vm_qemu[@]}")"
-    # Without one, start.sh emulates with one thread.
-    vm_unpack_qemu >/dev/null || echo "vm: there is none in this machine's backports; the installed one will be slower"
-fi
-
 # Ubuntu and others have other mirrors than Debian's.
 mirror_of() { vm_mirrors | awk -v name="$1" '$1 ~ name && /debian/ { print $2; exit }'; }
 mirror=$(mirror_of '^[a-z]+$') security=$(mirror_of '-security$')
@@ -74,6 +67,13 @@ cp "$work"/root/boot/initrd.img-* "$work/initrd"
 chroot "$work/root" dpkg-query -W >"$work/versions"
 mke2fs -q -t ext4 -L root -E lazy_itable_init=1 -d "$work/root" "$work/disk" "$disk_size" >>"$work/log" 2>&1
 rm -rf "$work/root"
+
+vm_find_qemu
+if ! vm_new_enough "$(vm_qemu_version "${vm_qemu[@]}")" && ! vm_kvm_boots "$work/kernel"; then
+    echo "vm: unpacking a QEMU newer than $(vm_qemu_version "${vm_qemu[@]}")"
+    # Without one, start.sh emulates with one thread.
+    vm_unpack_qemu >/dev/null || echo "vm: there is none in this machine's backports; the installed one will be slower"
+fi
 
 # The one who calls sudo starts the machine.
 chown -R "${SUDO_UID:-0}:${SUDO_GID:-0}" "$work"

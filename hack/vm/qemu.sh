@@ -18,27 +18,31 @@ vm_find_qemu() {
     fi
 }
 
-# Boots a sector that ends QEMU by itself. /dev/kvm can be there and even be opened where no guest
-# gets to run, as in some virtual machines.
-vm_kvm_works() {
+# Boots this kernel, which finds no root file system and ends the machine. Less would not tell: there are hosts, themselves
+# virtual machines, where /dev/kvm can be opened but runs no guest, or runs one until an instruction that it does not know.
+vm_kvm_boots() {
     [[ -w /dev/kvm ]] || return 1
-    local sector status=0
-    sector=$(mktemp)
-    # mov al, 16; out 0xf4, al. QEMU's exit code is then 16 * 2 + 1.
-    printf '\xb0\x10\xe6\xf4' >"$sector"
-    truncate -s 510 "$sector"
-    printf '\x55\xaa' >>"$sector"
-    timeout -k 1 5 "${vm_qemu[@]}" -accel kvm -nodefaults -no-user-config -display none -m 16 \
-        -device isa-debug-exit,iobase=0xf4,iosize=4 -drive "file=$sector,format=raw,if=floppy" \
-        >/dev/null 2>&1 || status=$?
-    rm -f "$sector"
-    ((status == 33))
+    local console status=0
+    console=$(mktemp)
+    timeout -k 1 20 "${vm_qemu[@]}" -accel kvm -cpu host -nodefaults -no-user-config -no-reboot -display none -m 256 \
+        -kernel "$1" -append 'console=ttyS0 panic=-1' -serial "file:$console" >/dev/null 2>&1 </dev/null || status=$?
+    grep -q 'Kernel panic' "$console" || status=1
+    rm -f "$console"
+    ((status == 0))
 }
 
-# Sets vm_accel: kvm or tcg.
+# shellcheck disable=SC2154 # vm_image is lib.sh's
+# Sets vm_accel: kvm or tcg. What was found out holds until this machine boots.
 vm_find_accel() {
+    local boot known=''
     vm_accel=${ROOTLING_VM_ACCEL:-}
-    [[ -n $vm_accel ]] || if vm_kvm_works; then vm_accel=kvm; else vm_accel=tcg; fi
+    [[ -z $vm_accel ]] || return 0
+    boot=$(</proc/sys/kernel/random/boot_id)
+    read -r known vm_accel 2>/dev/null <"$vm_image/accel" || true
+    [[ $known != "$boot" ]] || return 0
+    if vm_kvm_boots "$vm_image/kernel"; then vm_accel=kvm; else vm_accel=tcg; fi
+    # The image can be another user's.
+    { echo "$boot $vm_accel" >"$vm_image/accel"; } 2>/dev/null || true
 }
 
 # Unpacks a newer QEMU beside the images, without installing it, where Debian's backports have one.

@@ -54,12 +54,15 @@ launch() {
         jq -r . | awk '/HOST_FORWARD/ { print $4; exit }' >"$vm_run/port"
 }
 
+# Whether there is something to wait for: a guest whose processor has failed stands still for ever.
+runs() { vm_running && [[ $(vm_qmp query-status | jq -r .status) != @(internal-error|guest-panicked|io-error) ]]; }
+
 # ready SECONDS: waits until root can log in, the boot is over and the user's manager is there.
 ready() {
     local end=$((SECONDS + $1))
     until timeout 15 ssh-keyscan -p "$(<"$vm_run/port")" -T 2 127.0.0.1 2>/dev/null | grep -q . &&
         timeout 60 "$vm_scripts/run.sh" root true 2>/dev/null; do
-        vm_running && ((SECONDS < end)) || return 1
+        ((SECONDS < end)) && runs || return 1
         sleep 0.2
     done
     # shellcheck disable=SC2016 # for the shell in the VM
