@@ -152,9 +152,19 @@ lifecycle() {
     check 'resume' 'RUNNING' '$CTR task resume web && $CTR task ls'
     check 'kill -s USR1' '^got-usr1$' '$CTR task kill -s SIGUSR1 web; sleep 1; cat "$DIR/web.log"'
     check 'kill' 'STOPPED' '$CTR task kill web; for i in 1 2 3 4 5; do $CTR task ls | grep STOPPED && break; sleep 1; done'
+    calls
     check 'task rm' 'non-zero exit code 3' '$CTR task rm web'
+    check 'the runtime has forgotten it' 'does not exist' "$CALL state web"
     check 'task start again' 'RUNNING' '$CTR task start -d web && $CTR task ls'
     check 'task rm -f' status=0 '$CTR task rm -f web; $CTR container rm web'
+}
+
+# The words by which the shim tells that a process has ended from a failure, asked of the runtime itself.
+calls() {
+    CALL="\$IN \"\$RUNTIME\" --root /run/containerd/runc/default"
+    check 'state of what has ended' '"status": ?"stopped"' "$CALL state web"
+    check 'kill of what has ended' 'container not running|no such process' "$CALL kill web TERM"
+    check 'kill 0 of what has ended' 'container not running|no such process' "$CALL kill web 0"
 }
 
 # A container goes on without its daemon.

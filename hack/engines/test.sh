@@ -17,7 +17,7 @@ cd "$vm_scripts/../.."
 declare -A users scripts
 run() { users[$1]=$2 scripts[$1]=$3; }
 run podman rootling 'podman.sh RUNTIME systemd'
-run podman-cgroupfs rootling 'podman.sh RUNTIME cgroupfs limits lifecycle'
+run podman-cgroupfs rootling 'podman.sh RUNTIME cgroupfs run networks limits lifecycle execs own pods kube units build'
 run podman-root root 'podman.sh RUNTIME systemd run networks limits lifecycle build'
 run docker root 'docker.sh RUNTIME'
 run docker-rootless rootling 'docker.sh RUNTIME'
