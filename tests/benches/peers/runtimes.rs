@@ -1,11 +1,20 @@
 //! The runtimes that are compared.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::works::Place;
+
+/// For one command, after which it counts as hanging.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// How a container gets its cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +33,8 @@ pub(crate) struct Runtime {
     program: PathBuf,
     flags: &'static [&'static str],
     pub(crate) root: PathBuf,
+    /// It runs nothing without a cgroup.
+    pub(crate) only_by_path: bool,
 }
 
 /// Names in PATH, with the flags that an ordinary user without a cgroup needs.
@@ -31,8 +42,13 @@ const PEERS: [(&str, &[&str]); 3] = [("crun", &["--cgroup-manager=disabled"]), (
 
 /// Ours, and the peers that are installed and can run the bundle here.
 pub(crate) fn find(binary: &Path, place: &Place) -> (Runtime, Vec<Runtime>) {
-    let runtime =
-        |name, program: PathBuf, flags| Runtime { name, program, flags, root: place.work.join(name) };
+    let runtime = |name, program: PathBuf, flags| Runtime {
+        name,
+        program,
+        flags,
+        root: place.work.join(name),
+        only_by_path: false,
+    };
     // In a delegated cgroup each would make one of its own otherwise, or not.
     let ours = runtime("rootling", binary.to_owned(), &["--cgroup-manager=disabled"]);
     if let Err(why) = ours.try_run(&place.single) {
@@ -44,9 +60,19 @@ pub(crate) fn find(binary: &Path, place: &Place) -> (Runtime, Vec<Runtime>) {
             println!("{name}: left out, it is not installed.");
             continue;
         };
-        let peer = runtime(name, program, flags);
-        match peer.try_run(&place.single) {
+        let mut peer = runtime(name, program, flags);
+        let mut tried = peer.try_run(&place.single);
+        if let (Err(_), Some(bundle)) = (&tried, &place.by_path) {
+            peer.only_by_path = true;
+            // What is left of the first trial.
+            let _ = std::fs::remove_dir_all(&peer.root);
+            tried = peer.try_run_in(Cgroups::Path, bundle);
+        }
+        match tried {
             Ok(()) => {
+                if peer.only_by_path {
+                    println!("{name}: runs nothing without a cgroup, and has what makes one by path alone.");
+                }
                 println!("{name}: {}", peer.version());
                 peers.push(peer);
             }
@@ -54,6 +80,24 @@ pub(crate) fn find(binary: &Path, place: &Place) -> (Runtime, Vec<Runtime>) {
         }
     }
     (ours, peers)
+}
+
+/// How it ended, and after what time; it is killed when it does not end.
+fn ended(command: &mut Command) -> (ExitStatus, Duration) {
+    let start = Instant::now();
+    let mut child = command.process_group(0).spawn().expect("start a runtime");
+    let group = Pid::from_raw(-child.id().cast_signed());
+    let (done, wait) = mpsc::channel::<()>();
+    let watch = thread::spawn(move || {
+        if wait.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+            let _ = kill(group, Signal::SIGKILL);
+        }
+    });
+    let status = child.wait().expect("wait for a runtime");
+    let elapsed = start.elapsed();
+    drop(done);
+    watch.join().expect("the watch ends");
+    (status, elapsed)
 }
 
 fn in_path(name: &str) -> Option<PathBuf> {
@@ -98,14 +142,13 @@ impl Runtime {
     pub(crate) fn time_in<S: AsRef<OsStr>>(&self, cgroups: Cgroups, args: &[S]) -> Duration {
         for _ in 0..3 {
             let mut command = self.command_in(cgroups, args);
-            let start = Instant::now();
-            let status = command.status().expect("start a runtime");
-            let elapsed = start.elapsed();
+            let (status, elapsed) = ended(&mut command);
             if status.success() {
                 return elapsed;
             }
             assert!(self.name != "rootling", "{status}: {}", self.words(args).join(" "));
-            // A peer may fail now and then, which is not what is measured: once more, from the start.
+            // A peer may fail or hang now and then, which is not what is measured: once more, from the start.
+            println!("{}: {status}; once more", self.name);
             let id = args.last().map(AsRef::as_ref).unwrap_or_default();
             let _ = self.command(&["delete".as_ref(), "-f".as_ref(), id]).status();
         }
@@ -124,14 +167,17 @@ impl Runtime {
     /// Whether it can run the bundle, or why not.
     pub(crate) fn try_run_in(&self, cgroups: Cgroups, bundle: &Path) -> Result<(), String> {
         let bundle = bundle.to_string_lossy();
-        let output =
-            self.command_in(cgroups, &["run", "-b", &bundle, "trial"]).stderr(Stdio::piped()).output();
+        let trial = self.command_in(cgroups, &["run", "-b", &bundle, "trial"]);
+        let mut limited = Command::new("timeout");
+        limited.arg(LIMIT.as_secs().to_string()).arg(trial.get_program()).args(trial.get_args());
+        let output = limited.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output();
         let output = output.map_err(|error| error.to_string())?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
             Ok(())
         } else {
-            Err(stderr.lines().last().unwrap_or("no message").to_owned())
+            // A backtrace may follow.
+            Err(stderr.lines().next().unwrap_or("no message").to_owned())
         }
     }
 

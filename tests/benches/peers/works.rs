@@ -79,7 +79,8 @@ pub(crate) fn compare(ours: &Runtime, peers: &[Runtime], place: &Place) {
     let only = std::env::var("ROOTLING_BENCH_ONLY").unwrap_or_default();
     let mut rows = Vec::new();
     for work in works(place).into_iter().filter(|work| work.name.starts_with(&only)) {
-        for peer in peers {
+        let by_path = matches!(work.needs, Some((Cgroups::Path, _)));
+        for peer in peers.iter().filter(|peer| by_path || !peer.only_by_path) {
             if let Some((cgroups, bundle)) = work.needs
                 && let Err(why) = peer.try_run_in(cgroups, bundle)
             {
@@ -204,7 +205,7 @@ fn at_once(runtime: &Runtime, bundle: &str) -> Duration {
 /// that waits in a created container.
 fn memory(ours: &Runtime, peers: &[Runtime], place: &Place) {
     let rows: Vec<Row> = std::iter::once(ours)
-        .chain(peers)
+        .chain(peers.iter().filter(|peer| !peer.only_by_path))
         .map(|runtime| {
             let run = |bundle: &Path| {
                 let words = runtime.words(&["run", "-b", &bundle.to_string_lossy(), "memory"]);
