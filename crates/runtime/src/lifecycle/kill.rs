@@ -87,7 +87,7 @@ fn signal_members(record: &Record, init: ProcessRef, signal: i32) -> Result<()> 
 pub fn parse_signal(text: &str) -> Result<i32> {
     let unknown = || {
         Error::invalid(format!(
-            "unknown signal {text:?}; give a name such as TERM or SIGTERM, or a number from 1 to 64"
+            "unknown signal {text:?}; give a name such as TERM or SIGTERM, or a number from 0 to 64"
         ))
     };
     if let Ok(number) = text.parse::<i32>() {
