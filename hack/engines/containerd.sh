@@ -163,8 +163,8 @@ lifecycle() {
 calls() {
     CALL="\$IN \"\$RUNTIME\" --root /run/containerd/runc/default"
     check 'state of what has ended' '"status": ?"stopped"' "$CALL state web"
-    check 'kill of what has ended' 'container not running|no such process' "$CALL kill web TERM"
-    check 'kill 0 of what has ended' 'container not running|no such process' "$CALL kill web 0"
+    check 'kill of what has ended' 'container not running|[Nn]o such process' "$CALL kill web TERM"
+    check 'kill 0 of what has ended' 'container not running|[Nn]o such process' "$CALL kill web 0"
 }
 
 # A container goes on without its daemon.

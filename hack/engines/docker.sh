@@ -97,6 +97,7 @@ start_daemon || exit
 image() {
     check import status=0 'docker import --change "CMD [\"sh\"]" "$DIR/box.tar" box'
     check 'the runtime is the one' "^$name\$" 'docker info --format "{{.DefaultRuntime}}"'
+    check 'features are known' 'runtime-spec.features.*ociVersionMin' 'docker info --format "{{json .Runtimes}}"'
 }
 
 # shellcheck source=hack/engines/scenarios/run.sh

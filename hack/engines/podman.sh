@@ -20,7 +20,9 @@ export ENGINE=podman RM='podman rm -f -t 0' RUNTIME_FIELD=.OCIRuntime HEALTH_INT
 INNER=$RUNTIME UNMASK=unmask=ALL
 [[ $name == rootling ]] || INNER=${ROOTLING_ENGINES_INNER:-/usr/local/bin/rootling}
 OTHER=${ROOTLING_ENGINES_OTHER:-/usr/bin/crun}
-export INNER UNMASK
+OF=--user
+((EUID)) || OF=--system
+export INNER UNMASK OF
 export CONTAINERS_CONF=$DIR/containers.conf CONTAINERS_STORAGE_CONF=$DIR/storage.conf BUILDAH_RUNTIME=$RUNTIME
 
 # shellcheck disable=SC2317 # called by the trap

@@ -42,12 +42,13 @@ restart() {
     check 'rm' status=0 'docker rm stays'
 }
 
-# The daemon of another configuration, with a user namespace for containers.
+# The daemon of another configuration, with a user namespace for containers and no systemd for their cgroups.
 remap() {
     local user=${ROOTLING_ENGINES_REMAP:-rootling} first
     first=$(awk -F: -v user="$user" '$1 == user { print $2; exit }' /etc/subuid)
     stop_daemon
-    start_daemon --userns-remap "$user"
+    start_daemon --userns-remap "$user" --exec-opt native.cgroupdriver=cgroupfs
+    check 'cgroup driver' '^cgroupfs$' 'docker info --format "{{.CgroupDriver}}"'
     check 'import' status=0 'docker import --change "CMD [\"sh\"]" "$DIR/box.tar" box'
     check 'map' "^ +0 +$first +[0-9]+\$" 'docker run --rm --net none box cat /proc/self/uid_map'
     check '--userns host' '^ +0 +0 +4294967295$' 'docker run --rm --net none --userns host box cat /proc/self/uid_map'

@@ -4,7 +4,6 @@
 
 own() {
     check '--uidmap' '^ +0 +1 +500$' 'podman run --rm --uidmap 0:1:500 --gidmap 0:1:500 box cat /proc/self/uid_map'
-    check '--userns keep-id' "^$EUID\$" 'podman run --rm --userns keep-id box id -u'
     check '-v O' '^over$' 'podman run --rm -v "$DIR/ro:/ro:O" box sh -c "echo over >/ro/file; cat /ro/file"'
     check '-v O leaves the source' '^from-host$' 'cat "$DIR/ro/file"'
     check '--rootfs' '^inside$' 'mkdir "$DIR/rootfs" && tar -C "$DIR/rootfs" -xf "$DIR/box.tar" &&
@@ -19,7 +18,9 @@ own() {
     health
     checkpoint
     ((EUID)) || return 0
-    check '--userns auto' '^ +0 +[0-9]+ +1024$' 'podman run --rm --userns auto:size=1024 box cat /proc/self/uid_map'
+    check '--userns keep-id' "^$EUID\$" 'podman run --rm --userns keep-id box id -u'
+    check '--userns auto' '^ +0 +[0-9]+ +[0-9]+$' 'podman run --rm --userns auto box cat /proc/self/uid_map'
+    check '--userns auto:size' '^ +0 +[0-9]+ +1024$' 'podman run --rm --userns auto:size=1024 box cat /proc/self/uid_map'
     check '--group-add keep-groups' status=0 'podman run --rm --group-add keep-groups box id'
     network slirp4netns tap0
     network pasta eth0
@@ -71,6 +72,13 @@ health() {
     web
     check 'healthcheck' status=0 'podman healthcheck run web'
     check 'healthcheck: unhealthy' status=1 'podman exec web rm /tmp/healthy; podman healthcheck run web'
+    # podman's timers are systemd's, which has to know the configuration.
+    check '--health-interval' '^healthy$' '
+        systemctl $OF set-environment "CONTAINERS_CONF=$CONTAINERS_CONF" "CONTAINERS_STORAGE_CONF=$CONTAINERS_STORAGE_CONF"
+        podman run -d --name timed --net none --health-cmd true --health-interval 1s --health-start-period 0s box sleep 1000
+        for i in 1 2 3 4 5 6 7 8 9; do
+            h=$(podman inspect --format "{{.State.Health.Status}}" timed); [[ $h != healthy ]] || break; sleep 1
+        done; echo "$h"; podman rm -f -t 0 timed; systemctl $OF unset-environment CONTAINERS_CONF CONTAINERS_STORAGE_CONF'
 }
 
 # An ordinary user gets a reason. For root it works where CRIU fits to the kernel.

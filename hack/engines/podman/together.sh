@@ -50,9 +50,7 @@ F
 # Through a generator of systemd, and the unit that podman prints.
 units() {
     local units=$XDG_RUNTIME_DIR/containers/systemd
-    UNIT=${DIR##*/} OF=--user
-    ((EUID)) || OF=--system
-    export UNIT OF
+    export UNIT=${DIR##*/}
     mkdir -p "$units"
     cat >"$units/$UNIT.container" <<F
 [Quadlet]
@@ -97,8 +95,13 @@ left() {
     check 'one is still running' status=0 'podman run -d --name last box sleep 1000'
     check 'system reset' status=0 'podman system reset --force'
     check 'no process' '^none$' 'pgrep -af "$DIR|$RUN" | grep -v pgrep | grep . || echo none'
-    check 'no mount' '^none$' 'grep -e "$DIR" -e "$RUN" /proc/self/mountinfo || echo none'
-    check 'no state' '^none$' 'ls "$XDG_RUNTIME_DIR/${RUNTIME##*/}" | grep -v "^seccomp" | grep . || echo none'
+    # The first process of `last`, and podman's programs, whose command lines do not name its directories.
+    check 'no process by its name' '^none$' 'pgrep -u "$UID" -ax "conmon|pasta.*|slirp4netns|aardvark-dns|sleep" || echo none'
+    check 'no network' '^none$' 'ls "$XDG_RUNTIME_DIR/netns" 2>/dev/null | grep . || echo none'
+    # podman's namespace lives on in a process that waits.
+    check 'no mount' '^none$' 'own=$(cat "$RUN/tmp/pause.pid" 2>/dev/null)
+        grep -e "$DIR" -e "$RUN" /proc/self/mountinfo || grep -s /merged "/proc/${own:-none}/mountinfo" || echo none'
+    check 'no state' '^none$' 'ls "$XDG_RUNTIME_DIR/${RUNTIME##*/}" | grep . || echo none'
     # Other users have theirs.
     check 'no cgroup' '^none$' 'cd /sys/fs/cgroup; ((!UID)) || cd "user.slice/user-$UID.slice"
         find . -path ./user.slice -prune -o -name "libpod-*" -print | grep . || echo none'
