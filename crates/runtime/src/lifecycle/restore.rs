@@ -40,8 +40,6 @@ pub fn restore(
     warn: Warn<'_>,
 ) -> Result<i32> {
     let plan = plan_without_copy(options, warn)?;
-    let images = &restore.criu.images;
-    let images = File::open(images).context(|| format!("--image-path {images:?}"))?;
     let terminal = plan.finish.process.terminal;
     let path = terminal::path(options.console_socket.as_deref(), terminal, run.detach)?;
     Session::check_release(&restore.criu.program)?;
@@ -49,13 +47,12 @@ pub fn restore(
     if !run.detach && !run.no_subreaper {
         let _ = sys::process::set_subreaper();
     }
-    let mut message = message(&plan, restore, &images);
-    let _work = restore.criu.set_work_dir(&mut message)?;
+    let mut message = message(&plan, restore);
     let kept = add_namespaces(&mut message, &plan)?;
     add_descriptors(&mut message, restore)?;
     await_lazy_pages(restore);
     // Before the signals are blocked, which it would inherit.
-    let session = start(&plan, restore)?;
+    let (session, _directories) = start(&plan, restore, &mut message)?;
     drop(kept);
     let signals = Signals::block()?;
     let slot = store.create(&options.id)?;
@@ -78,9 +75,8 @@ pub fn restore(
     code
 }
 
-fn message(plan: &Plan, restore: &RestoreOptions, images: &File) -> Criu_opts {
+fn message(plan: &Plan, restore: &RestoreOptions) -> Criu_opts {
     let mut message = restore.criu.message(LOG);
-    message.images_dir_fd = Some(images.as_raw_fd());
     message.root = Some(plan.rootfs.to_string_lossy().into_owned());
     message.evasive_devices = Some(true);
     // The first process is to be our child, not CRIU's.
@@ -151,8 +147,14 @@ fn add_descriptors(message: &mut Criu_opts, restore: &RestoreOptions) -> Result<
 }
 
 /// CRIU wants a root that is a mount. It gets one in a mount namespace of its own, so that nothing is left of
-/// it however the restore ends.
-fn start(plan: &Plan, restore: &RestoreOptions) -> Result<Session> {
+/// it however the restore ends. The directories of images and logs, open until CRIU has answered, are of that
+/// namespace, too: it works in one of them, and may mount there the hierarchies of cgroups.
+fn start(
+    plan: &Plan,
+    restore: &RestoreOptions,
+    message: &mut Criu_opts,
+) -> Result<(Session, [Option<File>; 2])> {
+    let images = &restore.criu.images;
     let ours = File::open("/proc/self/ns/mnt").context(|| "open(/proc/self/ns/mnt)")?;
     unshare(CloneFlags::CLONE_NEWNS).context(|| "unshare(CLONE_NEWNS)").map_err(failed)?;
     let none = None::<&str>;
@@ -161,7 +163,12 @@ fn start(plan: &Plan, restore: &RestoreOptions) -> Result<Session> {
             mount(Some(&plan.rootfs), &plan.rootfs, none, MsFlags::MS_BIND | MsFlags::MS_REC, none)
         })
         .context(|| format!("bind {:?}", plan.rootfs))
-        .and_then(|()| Session::start(&restore.criu.program, true));
+        .and_then(|()| {
+            let images = File::open(images).context(|| format!("--image-path {images:?}"))?;
+            message.images_dir_fd = Some(images.as_raw_fd());
+            let work = restore.criu.set_work_dir(message)?;
+            Ok((Session::start(&restore.criu.program, true)?, [Some(images), work]))
+        });
     setns(ours, CloneFlags::CLONE_NEWNS).context(|| "setns(/proc/self/ns/mnt)")?;
     started
 }
