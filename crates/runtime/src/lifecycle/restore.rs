@@ -40,6 +40,7 @@ pub fn restore(
     warn: Warn<'_>,
 ) -> Result<i32> {
     let plan = plan_without_copy(options, warn)?;
+    open_images(restore)?;
     let terminal = plan.finish.process.terminal;
     let path = terminal::path(options.console_socket.as_deref(), terminal, run.detach)?;
     Session::check_release(&restore.criu.program)?;
@@ -73,6 +74,11 @@ pub fn restore(
         clean_up(&launched);
     }
     code
+}
+
+fn open_images(restore: &RestoreOptions) -> Result<File> {
+    let images = &restore.criu.images;
+    File::open(images).context(|| format!("--image-path {images:?}"))
 }
 
 fn message(plan: &Plan, restore: &RestoreOptions) -> Criu_opts {
@@ -154,7 +160,6 @@ fn start(
     restore: &RestoreOptions,
     message: &mut Criu_opts,
 ) -> Result<(Session, [Option<File>; 2])> {
-    let images = &restore.criu.images;
     let ours = File::open("/proc/self/ns/mnt").context(|| "open(/proc/self/ns/mnt)")?;
     unshare(CloneFlags::CLONE_NEWNS).context(|| "unshare(CLONE_NEWNS)").map_err(failed)?;
     let none = None::<&str>;
@@ -164,7 +169,7 @@ fn start(
         })
         .context(|| format!("bind {:?}", plan.rootfs))
         .and_then(|()| {
-            let images = File::open(images).context(|| format!("--image-path {images:?}"))?;
+            let images = open_images(restore)?;
             message.images_dir_fd = Some(images.as_raw_fd());
             let work = restore.criu.set_work_dir(message)?;
             Ok((Session::start(&restore.criu.program, true)?, [Some(images), work]))
