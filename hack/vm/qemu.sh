@@ -37,6 +37,11 @@ vm_find_accel() {
     local boot known=''
     vm_accel=${ROOTLING_VM_ACCEL:-}
     [[ -z $vm_accel ]] || return 0
+    # Another user may have found out otherwise.
+    if [[ ! -w /dev/kvm ]]; then
+        vm_accel=tcg
+        return
+    fi
     boot=$(</proc/sys/kernel/random/boot_id)
     read -r known vm_accel 2>/dev/null <"$vm_image/accel" || true
     [[ $known != "$boot" ]] || return 0
