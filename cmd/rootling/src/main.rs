@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod caller;
 mod commands;
 mod failure;
 mod log;
@@ -13,7 +14,16 @@ mod version;
 
 use std::process::ExitCode;
 
+/// The parser of the command line alone takes more than the least that a caller may allow.
+const STACK: usize = 8 << 20;
+
 fn main() -> ExitCode {
+    caller::make_ordinary();
+    // Looking is cheaper than a second stack, which few callers need.
+    if caller::stack_limit() < STACK as u64 { stacker::grow(STACK, run) } else { run() }
+}
+
+fn run() -> ExitCode {
     let args = match args::parse(std::env::args_os()) {
         Ok(args) => args,
         Err(end) => return end,

@@ -25,7 +25,6 @@ mod path;
 mod procs;
 mod remove;
 pub mod stats;
-mod sys;
 mod systemd;
 mod v1;
 mod v2;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{CgroupError, file, sys};
+use crate::{CgroupError, file, };
 
 /// The cgroups directly below `dir`. One that went away has none.
 pub(crate) fn children(dir: &Path) -> io::Result<Vec<PathBuf>> {
@@ -48,7 +48,7 @@ pub(crate) fn all(dir: &Path) -> Result<Vec<i32>, CgroupError> {
 /// Sends `signal` to each of `pids`; one that is gone already is fine.
 pub(crate) fn signal(pids: &[i32], signal: i32) {
     for &pid in pids {
-        if let Err(e) = sys::kill(pid, signal)
+        if let Err(e) = rootling_sys::process::kill(pid, signal)
             && e.raw_os_error() != Some(nix::libc::ESRCH)
         {
             tracing::warn!("kill({pid}, {signal}): {e}");

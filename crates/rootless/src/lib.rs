@@ -16,4 +16,3 @@ pub mod idmap;
 
 mod adaptation;
 mod passes;
-mod sys;

@@ -7,7 +7,8 @@ use rootling_cgroup::Cgroup;
 use rootling_config::mounts::Bind;
 use rootling_config::namespaces::{Namespace, NamespaceSet};
 
-use crate::lower::{MountKind, MountPlan};
+use rootling_init::blueprint::{MountKind, MountPlan};
+
 use crate::plan::Plan;
 
 /// Where every distribution mounts cgroups.
@@ -44,12 +45,13 @@ pub(crate) fn owner(plan: &Plan) -> Option<u32> {
             && m.destination == Path::new(MOUNT)
             && m.options.set & libc::MS_RDONLY == 0
     };
-    if plan.rootless || !plan.namespaces.cgroup.is_new() || !plan.lowered.mounts.iter().any(writable) {
+    let blueprint = &plan.blueprint;
+    if blueprint.rootless || !blueprint.namespaces.cgroup.is_new() || !blueprint.mounts.iter().any(writable) {
         return None;
     }
-    plan.maps.as_ref()?.uid.iter().find_map(|map| {
+    blueprint.maps.as_ref()?.uid.iter().find_map(|map| {
         let offset =
-            plan.finish.process.uid.checked_sub(map.container_id()).filter(|offset| *offset < map.size())?;
+            blueprint.process.uid.checked_sub(map.container_id()).filter(|offset| *offset < map.size())?;
         map.host_id().checked_add(offset)
     })
 }

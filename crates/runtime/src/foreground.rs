@@ -13,8 +13,10 @@ use nix::sys::termios::{self, OutputFlags, SetArg, Termios};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 
 use crate::error::{Context, Error, Result};
-use crate::launch::Signals;
-use crate::sys;
+use rootling_sys as sys;
+use rootling_sys::signals::Signals;
+
+use crate::sd_notify::Notify;
 
 /// Receives the master of the container's terminal, and gives it the size of the caller's.
 pub(crate) fn receive_terminal(socket: &OwnedFd) -> Result<OwnedFd> {
@@ -107,6 +109,8 @@ pub(crate) struct Program<'a> {
     pub(crate) signals: &'a mut Signals,
     /// The master of its terminal, if it has one.
     pub(crate) terminal: Option<OwnedFd>,
+    /// Where it tells that it is ready, if anybody wants to know.
+    pub(crate) notify: Option<&'a Notify>,
 }
 
 /// Waits for the program's end, forwarding signals and its terminal; its exit code.
@@ -117,6 +121,10 @@ pub(crate) fn wait(mut program: Program<'_>) -> Result<i32> {
     };
     loop {
         let ready = wait_event(&program, relay.as_ref())?;
+        if let Some(notify) = program.notify {
+            // systemd watches the process that it has started: this one.
+            notify.pass_on(std::process::id() as i32);
+        }
         if ready.signal {
             forward_signals(&mut program, relay.as_ref())?;
         }
@@ -162,13 +170,15 @@ fn wait_event(program: &Program<'_>, relay: Option<&Relay>) -> Result<Ready> {
             fds.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
         }
     }
+    let masters = fds.len() > 2 && input_at != Some(2);
+    fds.extend(program.notify.map(|notify| PollFd::new(notify.as_fd(), PollFlags::POLLIN)));
     match poll(&mut fds, PollTimeout::NONE) {
         Err(Errno::EINTR) => return Ok(Ready::default()),
         other => other.context(|| "poll")?,
     };
     let events = |i: usize| fds.get(i).and_then(|f| f.revents()).unwrap_or(PollFlags::empty());
     let some = |i: usize| !events(i).is_empty();
-    let has_master = relay.is_some() && fds.len() > 2 && input_at != Some(2);
+    let has_master = relay.is_some() && masters;
     Ok(Ready {
         signal: some(0),
         ended: some(1),
@@ -181,7 +191,7 @@ fn wait_event(program: &Program<'_>, relay: Option<&Relay>) -> Result<Ready> {
 
 /// Passes signals on to the program.
 fn forward_signals(program: &mut Program<'_>, relay: Option<&Relay>) -> Result<()> {
-    while let Some((signal, _)) = program.signals.next()? {
+    while let Some((signal, _)) = program.signals.next().context(|| "read(signalfd)")? {
         match signal {
             libc::SIGCHLD => reap_others(program.pidfd),
             libc::SIGWINCH if relay.is_some() => {

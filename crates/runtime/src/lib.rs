@@ -1,18 +1,14 @@
-//! Launch, lifecycle and state of containers: the only user of libcontainer.
+//! Launch, lifecycle and state of containers: the caller's side.
 //!
-//! docs/architecture.md follows a container from the command line to execve(2).
+//! The child's side, and with it most of libcontainer's use, is `rootling_init`. docs/architecture.md follows a
+//! container from the command line to execve(2).
 #![deny(unsafe_code)]
 
-mod attributes;
 mod cgroup_mount;
-mod child;
-mod copy;
 mod criu;
 mod error;
 mod exec;
 mod foreground;
-mod hooks;
-mod idmap;
 mod labels;
 mod launch;
 mod lifecycle;
@@ -21,25 +17,24 @@ mod members;
 mod plan;
 mod process;
 mod rdt;
-mod report;
-mod scheduling;
+mod sd_notify;
 mod self_exe;
 mod state;
 mod store;
 mod stored;
-mod sys;
 
 pub use criu::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{ExecOptions, exec};
 pub use lifecycle::{
-    Event, Rules, RunOptions, Sample, Warn, adapt, cgroup_manager, checkpoint, cpus, create, delete, events,
-    kill, load_bundle, memory_nodes, parse_signal, pause, processes, resources, restore, resume, run, sample,
-    start, stats, update,
+    Event, Rules, RunOptions, Sample, adapt, cgroup_manager, checkpoint, cpus, create, delete, events, kill,
+    load_bundle, memory_nodes, parse_signal, pause, processes, resources, restore, resume, run, sample, start, stats,
+    update,
 };
 pub use plan::{CreateOptions, listen_fds};
 pub use process::ProcessRef;
 pub use rootling_cgroup::stats::Stats;
+pub use rootling_init::channel::Warn;
 pub use state::{Record, StateView, Status};
 pub use store::{Listed, Slot, Store, check_private};
 

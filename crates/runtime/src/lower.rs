@@ -1,71 +1,23 @@
 //! The spec that libcontainer gets: what it does correctly, and nothing else.
 //!
-//! The rest is not lost: mounts become [`MountPlan`]s, which [`crate::child`] makes before it calls
-//! libcontainer, and what is left is a field of [`crate::plan::Finish`]. docs/libcontainer.md lists
-//! each of these with its reason.
+//! The rest is not lost: it is in the [`Blueprint`](rootling_init::blueprint::Blueprint), for rootling's own hands.
+//! docs/libcontainer.md lists each of these with its reason.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use oci_spec::runtime::{
     Hooks, LinuxDevice, LinuxNamespace, LinuxNamespaceType, Mount, Process, ProcessBuilder, Spec, UserBuilder,
 };
-use rootling_config::mounts::{self, IdmapKind, MountOptions};
+use rootling_config::mounts::{self, IdmapKind};
 use rootling_config::namespaces::NamespaceSet;
 use rootling_rootless::host::Host;
 
+use rootling_init::blueprint::{Dev, MountKind, MountPlan};
+use rootling_init::idmap::Idmap;
+use rootling_sys::path::clean;
+
 use crate::error::{Error, Result, chain};
-use crate::idmap::Idmap;
-
-/// mount_setattr(2) attributes, linux/mount.h.
-pub(crate) mod attr {
-    pub(crate) const RDONLY: u64 = 0x1;
-    pub(crate) const NOSUID: u64 = 0x2;
-    pub(crate) const NODEV: u64 = 0x4;
-    pub(crate) const NOEXEC: u64 = 0x8;
-    pub(crate) const ATIME: u64 = 0x70;
-    pub(crate) const NOATIME: u64 = 0x10;
-    pub(crate) const STRICTATIME: u64 = 0x20;
-    pub(crate) const NODIRATIME: u64 = 0x80;
-    pub(crate) const NOSYMFOLLOW: u64 = 0x0020_0000;
-}
-
-/// How `/dev` comes about, which decides who fills it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dev {
-    /// A new tmpfs: libcontainer makes the default devices and links in it. `readonly`: it is to be
-    /// closed to changes after that.
-    Fresh { readonly: bool },
-    /// A directory of the root file system: ours, since libcontainer fails when a link exists.
-    Plain,
-    /// Bound from somewhere: nothing is made in it, as in runc.
-    Bound,
-}
-
-/// A mount that is to be made.
-#[derive(Clone, Debug)]
-pub(crate) struct MountPlan {
-    /// Where, in the container.
-    pub(crate) destination: PathBuf,
-    pub(crate) kind: MountKind,
-    pub(crate) options: MountOptions,
-    pub(crate) idmap: Option<Idmap>,
-}
-
-/// What is to be mounted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum MountKind {
-    /// What the host has at this path.
-    Bind(PathBuf),
-    /// A new file system.
-    New { kind: String, source: String },
-    /// Nothing new: other flags for what is mounted there.
-    Remount,
-    /// The container's cgroup, in the way of this host: see [`crate::cgroup_mount`].
-    Cgroup,
-    /// A directory for each hierarchy of cgroup v1, and links for controllers that share one.
-    CgroupV1 { hierarchies: Vec<(String, PathBuf)>, links: Vec<(String, String)> },
-}
 
 /// The result.
 pub(crate) struct Lowered {
@@ -85,19 +37,18 @@ pub(crate) struct Lowered {
 pub(crate) fn lower(
     mut spec: Spec,
     namespaces: &NamespaceSet,
-    hooks: Option<&Hooks>,
+    hooked: bool,
     bundle: &Path,
     rootfs: &Path,
 ) -> Result<Lowered> {
     let wanted = spec.mounts_mut().take().unwrap_or_default();
     let mut mounts = Vec::with_capacity(wanted.len());
-    let mut dev = Dev::Plain;
+    let mut dev = Dev::Plain { readonly: false };
     for (index, mount) in wanted.iter().enumerate() {
         let plan = mount_plan(mount, bundle, rootfs)
             .map_err(|e| e.wrap(format!("mounts[{index}] ({})", mount.destination().display())))?;
         if plan.destination == Path::new("/dev") {
-            let readonly = plan.options.set & libc::MS_RDONLY != 0;
-            dev = if matches!(plan.kind, MountKind::Bind(_)) { Dev::Bound } else { Dev::Fresh { readonly } };
+            dev = dev_of(&plan, dev, hooked);
         }
         mounts.push(plan);
     }
@@ -112,29 +63,38 @@ pub(crate) fn lower(
     };
     let mount_label = linux.mount_label_mut().take().filter(|l| !l.is_empty() && Host::probe().has_selinux());
     linux.set_namespaces(Some(remaining_namespaces(namespaces)));
-    linux.set_rootfs_propagation(lowered_propagation);
+    // Its root is a private one, of which nothing is to be shared with anybody.
+    linux.set_rootfs_propagation(None);
     linux.set_memory_policy(None);
     linux.set_uid_mappings(None);
     linux.set_gid_mappings(None);
     spec.set_process(Some(lowered_process(spec.process().as_ref())?));
-    spec.set_hooks(lowered_hooks(hooks));
+    // The hooks are ours to run, at moments that libcontainer has not in a private root.
+    spec.set_hooks(None);
     if let Some(root) = spec.root_mut() {
         root.set_readonly(Some(false));
     }
     Ok(Lowered { spec: Rc::new(spec), dev, devices, mounts, names, base_propagation, mount_label })
 }
 
-/// A path without `.`, `..` and doubled slashes, read as if nothing in it were a link.
-pub(crate) fn clean(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::from("/");
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => clean.push(name),
-            Component::ParentDir => drop(clean.pop()),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
+/// Who fills the `/dev` that this mount makes.
+fn dev_of(plan: &MountPlan, before: Dev, hooked: bool) -> Dev {
+    let readonly = plan.options.set & libc::MS_RDONLY != 0;
+    match plan.kind {
+        MountKind::Bind(_) => Dev::Bound,
+        MountKind::Remount => before,
+        // libcontainer wants it empty; hooks want it complete before libcontainer works.
+        _ if hooked || plan.options.tmpcopyup || !plan.is_new("tmpfs", "/dev") => Dev::Plain { readonly },
+        _ => Dev::Fresh { readonly },
     }
-    clean
+}
+
+/// Whether there are hooks that look at the root file system before it is entered.
+pub(crate) fn sees_the_root(hooks: Option<&Hooks>) -> bool {
+    let Some(hooks) = hooks else { return false };
+    #[allow(deprecated)] // prestart is deprecated for authors of specs, not for runtimes.
+    let lists = [hooks.prestart(), hooks.create_runtime(), hooks.create_container()];
+    lists.into_iter().flatten().any(|list| !list.is_empty())
 }
 
 fn mount_plan(mount: &Mount, bundle: &Path, rootfs: &Path) -> Result<MountPlan> {
@@ -160,8 +120,19 @@ fn mount_plan(mount: &Mount, bundle: &Path, rootfs: &Path) -> Result<MountPlan> 
         MountKind::New { kind: kind.to_owned(), source }
     };
     let destination = inside(mount.destination(), rootfs);
+    check_root(&destination, &kind)?;
     check_proc(&destination, &kind)?;
     Ok(MountPlan { destination, kind, options, idmap })
+}
+
+/// Nothing can be mounted on the root: what lies there would hide the later ones, or be hidden by them.
+fn check_root(destination: &Path, kind: &MountKind) -> Result<()> {
+    if destination != Path::new("/") || *kind == MountKind::Remount {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "\"/\" is the container's root, which nothing can be mounted on: name a directory below it, or another root.path",
+    ))
 }
 
 /// What may be mounted below /proc: files that lxcfs and its kin stand in for, as in runc.
@@ -270,17 +241,6 @@ fn lowered_process(process: Option<&Process>) -> Result<Process> {
     lowered.set_io_priority(None);
     lowered.set_scheduler(None);
     Ok(lowered)
-}
-
-/// None of the hooks, which are ours to run; but with an object of them libcontainer reports their moment.
-fn lowered_hooks(hooks: Option<&Hooks>) -> Option<Hooks> {
-    let hooks = hooks?;
-    #[allow(deprecated)] // prestart is deprecated for authors of specs, not for runtimes.
-    let before_start = hooks.prestart().is_some() || hooks.create_runtime().is_some();
-    if !before_start && hooks.create_container().is_none() {
-        return None;
-    }
-    Some(Hooks::default())
 }
 
 #[cfg(test)]

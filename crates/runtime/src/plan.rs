@@ -3,10 +3,9 @@
 //! What libcontainer does correctly stays in the lowered spec ([`crate::lower`]); the rest is taken
 //! out of the spec here and given to the part of ours that does it.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Hook, Hooks, LinuxIdMapping, LinuxIntelRdt, LinuxResources, LinuxTimeOffset, Spec};
+use oci_spec::runtime::{Hook, Hooks, LinuxIdMapping, LinuxIntelRdt, LinuxResources, Spec};
 use rootling_config::id::ContainerId;
 use rootling_config::namespaces::{self, NamespaceSet};
 use rootling_config::seccomp;
@@ -14,10 +13,12 @@ use rootling_rootless::host::Host;
 use rootling_rootless::idmap::{MapOwner, MapWriter, must_deny_setgroups};
 use serde::{Deserialize, Serialize};
 
-use crate::attributes::{Attributes, Surroundings};
+use rootling_init::attributes::{Attributes, Surroundings};
+use rootling_init::blueprint::{Blueprint, IdMaps, Identity};
+
 use crate::error::{Error, Result, chain};
 use crate::labels;
-use crate::lower::{self, Lowered};
+use crate::lower;
 use crate::stored::{StoredFilter, StoredProcess};
 
 /// What `create` and `run` are asked for.
@@ -57,23 +58,10 @@ pub struct CreateOptions {
     pub seccomp_cache: Option<PathBuf>,
 }
 
-/// The user namespace's id maps and who may write them.
-pub(crate) struct Maps {
-    pub(crate) uid: Vec<LinuxIdMapping>,
-    pub(crate) gid: Vec<LinuxIdMapping>,
-    pub(crate) writer: MapWriter,
+/// Who writes the id maps of a new user namespace, and how.
+pub(crate) struct MapsWriter {
+    pub(crate) by: MapWriter,
     pub(crate) deny_setgroups: bool,
-}
-
-/// What [`crate::child::finish`] does after libcontainer's init.
-pub(crate) struct Finish {
-    pub(crate) process: Attributes,
-    pub(crate) loopback: bool,
-    pub(crate) readonly_root: bool,
-    pub(crate) readonly_paths: Vec<String>,
-    pub(crate) masked_paths: Vec<String>,
-    pub(crate) root_propagation: Option<(u64, bool)>,
-    pub(crate) start_hooks: Vec<Hook>,
 }
 
 /// Where a seccomp listener goes.
@@ -83,18 +71,10 @@ pub(crate) struct Listener {
     pub(crate) metadata: String,
 }
 
-/// The whole plan.
+/// The whole plan: what the child is to make, and what the runtime has to do for it.
 pub(crate) struct Plan {
-    pub(crate) id: ContainerId,
-    pub(crate) bundle: PathBuf,
-    pub(crate) rootfs: PathBuf,
-    pub(crate) oci_version: String,
-    pub(crate) annotations: HashMap<String, String>,
-    pub(crate) namespaces: NamespaceSet,
-    pub(crate) time_offsets: Option<HashMap<String, LinuxTimeOffset>>,
-    pub(crate) maps: Option<Maps>,
-    pub(crate) lowered: Lowered,
-    pub(crate) finish: Finish,
+    pub(crate) blueprint: Blueprint,
+    pub(crate) writer: Option<MapsWriter>,
     /// What `exec` needs to know of the container later.
     pub(crate) stored: StoredProcess,
     pub(crate) hooks: Option<Hooks>,
@@ -102,13 +82,6 @@ pub(crate) struct Plan {
     pub(crate) cgroup_path: Option<String>,
     pub(crate) resources: Option<LinuxResources>,
     pub(crate) rdt: Option<LinuxIntelRdt>,
-    pub(crate) no_pivot: bool,
-    /// Fail where the container would get less than it asks for.
-    pub(crate) strict: bool,
-    /// Effective uid of the caller.
-    pub(crate) caller: u32,
-    /// An ordinary user, or root of a user namespace only.
-    pub(crate) rootless: bool,
 }
 
 impl Plan {
@@ -124,43 +97,28 @@ impl Plan {
         if let Some(process) = spec.process() {
             labels::check(process, host)?;
         }
-        let maps = maps(&spec, &namespaces, host)?;
+        let (maps, writer) = maps(&spec, &namespaces, host)?;
         let (seccomp, listener) = seccomp_program(&mut spec, options, warn)?;
         let hooks = spec.hooks_mut().take();
-        let finish = finish(&mut spec, &namespaces, hooks.as_ref(), seccomp, options, warn)?;
-        let stored = stored(&spec, &finish, maps.as_ref(), listener.as_ref());
+        let process = first_process(&mut spec, seccomp, options, warn)?;
+        let denied = writer.as_ref().is_some_and(|w| w.deny_setgroups);
+        let stored = stored(&spec, &process, maps.as_ref(), denied, listener.as_ref());
         let linux = spec.linux_mut().get_or_insert_with(Default::default);
         let resources = linux.resources_mut().take();
         let cgroup_path = linux.cgroups_path_mut().take().map(|p| p.to_string_lossy().into_owned());
         let rdt = linux.intel_rdt_mut().take();
-        let time_offsets = linux.time_offsets_mut().take();
-        let annotations = spec.annotations().clone().unwrap_or_default();
-        let oci_version = spec.version().clone();
-        let lowered = lower::lower(spec, &namespaces, hooks.as_ref(), &options.bundle, &rootfs)?;
-        Ok(Self {
-            id: options.id.clone(),
-            bundle: options.bundle.clone(),
-            rootfs,
-            oci_version,
-            annotations,
-            namespaces,
-            time_offsets,
-            maps,
-            lowered,
-            finish,
-            stored,
-            hooks,
-            listener,
-            cgroup_path,
-            resources,
-            rdt,
-            no_pivot: options.no_pivot,
-            strict: options.strict,
-            caller: host.euid(),
-            rootless: options
-                .rootless
-                .unwrap_or_else(|| host.needs_user_namespace() || host.in_user_namespace()),
-        })
+        let blueprint = blueprint(spec, Known { namespaces, rootfs, maps, process }, hooks.as_ref(), host, options)?;
+        Ok(Self { blueprint, writer, stored, hooks, listener, cgroup_path, resources, rdt })
+    }
+
+    /// The container's id.
+    pub(crate) fn id(&self) -> &ContainerId {
+        &self.blueprint.identity.id
+    }
+
+    /// The maps of its own user namespace, if it gets one.
+    pub(crate) fn maps(&self) -> Option<(&[LinuxIdMapping], &[LinuxIdMapping])> {
+        self.blueprint.maps.as_ref().map(|maps| (maps.uid.as_slice(), maps.gid.as_slice()))
     }
 
     /// Hooks of the runtime's namespaces that run before the start: prestart, then createRuntime.
@@ -175,20 +133,81 @@ impl Plan {
     }
 }
 
-impl Plan {
-    /// Hooks of the container's namespaces that run before its root is entered.
-    pub(crate) fn create_hooks(&self) -> &[Hook] {
-        self.hooks.as_ref().and_then(|h| h.create_container().as_deref()).unwrap_or_default()
-    }
+/// What is known before the spec is lowered.
+struct Known {
+    namespaces: NamespaceSet,
+    rootfs: PathBuf,
+    maps: Option<IdMaps>,
+    process: Attributes,
+}
+
+fn blueprint(
+    mut spec: Spec,
+    known: Known,
+    hooks: Option<&Hooks>,
+    host: &Host,
+    options: &CreateOptions,
+) -> Result<Blueprint> {
+    let Known { namespaces, rootfs, maps, process } = known;
+    let readonly_root = spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false);
+    let identity = Identity {
+        id: options.id.clone(),
+        bundle: options.bundle.clone(),
+        oci_version: spec.version().clone(),
+        annotations: spec.annotations().clone().unwrap_or_default(),
+    };
+    let linux = spec.linux_mut().get_or_insert_with(Default::default);
+    let readonly_paths = linux.readonly_paths_mut().take().unwrap_or_default();
+    let masked_paths = linux.masked_paths_mut().take().unwrap_or_default();
+    let root_propagation = lower::propagation(linux.rootfs_propagation().as_deref())?;
+    let time_offsets = linux.time_offsets_mut().take();
+    let hooked = lower::sees_the_root(hooks);
+    let lowered = lower::lower(spec, &namespaces, hooked, &options.bundle, &rootfs)?;
+    let net_devices = lowered.spec.linux().as_ref().and_then(|l| l.net_devices().as_ref());
+    Ok(Blueprint {
+        identity,
+        loopback: namespaces.network.is_new(),
+        namespaces,
+        rootfs,
+        time_offsets,
+        maps,
+        net_devices: net_devices.is_some_and(|d| !d.is_empty()),
+        spec: lowered.spec,
+        dev: lowered.dev,
+        devices: lowered.devices,
+        mounts: lowered.mounts,
+        names: lowered.names,
+        base_propagation: lowered.base_propagation,
+        mount_label: lowered.mount_label,
+        hooked,
+        create_hooks: hooks.and_then(|h| h.create_container().clone()).unwrap_or_default(),
+        readonly_root,
+        readonly_paths,
+        masked_paths,
+        root_propagation,
+        process,
+        start_hooks: hooks.and_then(|h| h.start_container().clone()).unwrap_or_default(),
+        no_pivot: options.no_pivot,
+        strict: options.strict,
+        caller: host.euid(),
+        rootless: options
+            .rootless
+            .unwrap_or_else(|| host.needs_user_namespace() || host.in_user_namespace()),
+    })
 }
 
 /// What is kept for `exec`, so that a bundle that is changed or removed later changes nothing.
-fn stored(spec: &Spec, finish: &Finish, maps: Option<&Maps>, listener: Option<&Listener>) -> StoredProcess {
-    let attributes = &finish.process;
+fn stored(
+    spec: &Spec,
+    attributes: &Attributes,
+    maps: Option<&IdMaps>,
+    groups_denied: bool,
+    listener: Option<&Listener>,
+) -> StoredProcess {
     StoredProcess {
         process: spec.process().clone().unwrap_or_default(),
         keep_groups: attributes.keep_groups,
-        groups_denied: maps.is_some_and(|m| m.deny_setgroups),
+        groups_denied,
         personality: attributes.personality,
         memory_policy: spec.linux().as_ref().and_then(|l| l.memory_policy().clone()),
         keyring: attributes.keyring.is_some(),
@@ -221,19 +240,23 @@ fn rootfs(spec: &Spec, bundle: &Path) -> Result<PathBuf> {
     }
 }
 
-fn maps(spec: &Spec, namespaces: &NamespaceSet, host: &Host) -> Result<Option<Maps>> {
+fn maps(
+    spec: &Spec,
+    namespaces: &NamespaceSet,
+    host: &Host,
+) -> Result<(Option<IdMaps>, Option<MapsWriter>)> {
     if !namespaces.user.is_new() {
-        return Ok(None);
+        return Ok((None, None));
     }
     let linux = spec.linux().as_ref();
     let list = |f: fn(&oci_spec::runtime::Linux) -> &Option<Vec<LinuxIdMapping>>| {
         linux.and_then(|l| f(l).clone()).unwrap_or_default()
     };
     let (uid, gid) = (list(|l| l.uid_mappings()), list(|l| l.gid_mappings()));
-    let writer = rootling_rootless::idmap::writer(host, &uid, &gid)
+    let by = rootling_rootless::idmap::writer(host, &uid, &gid)
         .map_err(|e| Error::invalid(chain(&e)).see_doctor(e.has_check()))?;
-    let deny_setgroups = must_deny_setgroups(host, &writer);
-    Ok(Some(Maps { uid, gid, writer, deny_setgroups }))
+    let deny_setgroups = must_deny_setgroups(host, &by);
+    Ok((Some(IdMaps { uid, gid }), Some(MapsWriter { by, deny_setgroups })))
 }
 
 fn seccomp_program(
@@ -269,23 +292,17 @@ fn seccomp_program(
     Ok((program, listener))
 }
 
-fn finish(
+fn first_process(
     spec: &mut Spec,
-    namespaces: &NamespaceSet,
-    hooks: Option<&Hooks>,
     seccomp: Option<seccomp::Program>,
     options: &CreateOptions,
     warn: &mut dyn FnMut(String),
-) -> Result<Finish> {
+) -> Result<Attributes> {
     let keep_groups = spec
         .annotations()
         .as_ref()
         .is_some_and(|a| a.get("run.oci.keep_original_groups").is_some_and(|v| v == "1"));
-    let readonly_root = spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false);
     let linux = spec.linux_mut().get_or_insert_with(Default::default);
-    let readonly_paths = linux.readonly_paths_mut().take().unwrap_or_default();
-    let masked_paths = linux.masked_paths_mut().take().unwrap_or_default();
-    let root_propagation = lower::propagation(linux.rootfs_propagation().as_deref())?;
     let personality = personality(linux)?;
     let memory_policy = linux.memory_policy().clone();
     let process = spec.process().as_ref().ok_or_else(|| Error::invalid("process: missing"))?;
@@ -303,15 +320,7 @@ fn finish(
         keyring: (!options.no_new_keyring).then(|| keyring_name(&options.id)),
         preserve_fds: options.preserve_fds + listen_fds(),
     };
-    Ok(Finish {
-        process: Attributes::new(process, surroundings, warn)?,
-        loopback: namespaces.network.is_new(),
-        readonly_root,
-        readonly_paths,
-        masked_paths,
-        root_propagation,
-        start_hooks: hooks.and_then(|h| h.start_container().clone()).unwrap_or_default(),
-    })
+    Attributes::new(process, surroundings, warn)
 }
 
 /// `$LISTEN_FDS`: how many sockets systemd has passed to this very process, sd_listen_fds(3).

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::sys;
+use rootling_sys as sys;
 
 /// A process by pid and the moment it started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,34 +51,13 @@ impl ProcessRef {
         }
     }
 
-    /// Waits for the end of the process, at most so many milliseconds; whether it has ended.
-    pub fn wait_for_end(self, milliseconds: u16) -> Result<bool> {
+    /// Waits for the end of the process, at most so long; whether it has ended.
+    pub fn wait_for_end(self, limit: Duration) -> Result<bool> {
         match self.open()? {
             None => Ok(true),
-            Some(pidfd) => wait_readable(pidfd.as_fd(), milliseconds),
+            Some(pidfd) => sys::poll::wait_readable(pidfd.as_fd(), limit).context(|| "poll"),
         }
     }
-}
-
-/// Waits until a descriptor is readable (a pidfd: until the process has ended).
-pub(crate) fn wait_readable(fd: std::os::fd::BorrowedFd<'_>, milliseconds: u16) -> Result<bool> {
-    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
-    loop {
-        match poll(&mut fds, PollTimeout::from(milliseconds)) {
-            Err(Errno::EINTR) => {}
-            result => return result.map(|n| n > 0).context(|| "poll"),
-        }
-    }
-}
-
-/// The pid of a process as the /proc at hand knows it, which may be that of another pid namespace than
-/// ours: `Pid` in `/proc/self/fdinfo/N` of its pidfd, proc_pid_fdinfo(5).
-pub(crate) fn pid_in_proc(pidfd: std::os::fd::BorrowedFd<'_>) -> std::io::Result<i32> {
-    use std::os::fd::AsRawFd;
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
-    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
-    // 0 or -1: it is not in that namespace, or has ended.
-    pid.filter(|pid| *pid > 0).ok_or_else(|| Errno::ESRCH.into())
 }
 
 /// State letter and start time.

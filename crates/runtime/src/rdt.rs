@@ -11,7 +11,8 @@ use nix::unistd::Pid;
 use oci_spec::runtime::LinuxIntelRdt;
 use serde::{Deserialize, Serialize};
 
-use crate::child::errors_of;
+use rootling_init::errors_of;
+
 use crate::error::{Context, Error, Result, chain};
 
 /// The groups of a container, and which of them were made for it and go with it.

@@ -23,10 +23,10 @@ use nix::sys::statvfs::{FsFlags, fstatvfs};
 use oci_spec::runtime::LinuxIdMapping;
 
 use crate::error::{Context, Result};
-use crate::lower::attr;
-use crate::sys;
-use crate::sys::fds::adopt;
-use crate::sys::mount::{new_filesystem, openat2};
+use rootling_sys as sys;
+use rootling_sys::fds::adopt;
+use rootling_sys::mount::{attr, new_filesystem, openat2};
+
 
 const NAME: &CStr = c"rootling";
 /// What stat(2) shows of an owner without an id here, unless /proc/sys/kernel/overflowuid says otherwise; then the
@@ -53,7 +53,7 @@ pub(crate) fn protect(maps: Option<(&[LinuxIdMapping], &[LinuxIdMapping])>) -> R
             CString::new(name.into_vec()).ok()
         })
         .collect();
-    Err(sys::exec::execveat(again.as_fd(), &args, &env)).context(|| "execute the runtime sealed")
+    Err(sys::exec::Program::new(CString::default(), args, env).execute_file(again.as_fd())).context(|| "execute the runtime sealed")
 }
 
 /// Whether this is the copy or the view already. A program on a host's read-only overlay is none, but as safe.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{Hooks, LinuxResources};
 use rootling_cgroup::Cgroup;
+use rootling_config::id::ContainerId;
+use rootling_init::blueprint::Identity;
 use serde::{Deserialize, Serialize};
 
 use crate::process::ProcessRef;
@@ -26,14 +28,35 @@ pub enum Status {
     Stopped,
 }
 
-impl std::fmt::Display for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
+impl Status {
+    /// The specification's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Creating => "creating",
             Self::Created => "created",
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Record {
+    /// What hooks and agents are told of it. An id that was taken once is one.
+    pub(crate) fn identity(&self) -> crate::error::Result<Identity> {
+        let id = ContainerId::parse(&self.id)
+            .map_err(|e| crate::error::Error::system(crate::error::chain(&e)).wrap("state.json: id"))?;
+        Ok(Identity {
+            id,
+            bundle: self.bundle.clone(),
+            oci_version: self.oci_version.clone(),
+            annotations: self.annotations.clone(),
         })
     }
 }

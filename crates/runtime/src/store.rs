@@ -19,12 +19,14 @@ use rootling_config::id::ContainerId;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::{Record, Status};
 use crate::stored::{FILTER, PROCESS};
-use crate::sys::mount::openat2;
+use crate::sd_notify;
+use rootling_sys as sys;
+use rootling_sys::mount::openat2;
 
 const RECORD: &str = "state.json";
 const RECORD_NEW: &str = "state.json.new";
 /// The socket on which a created container waits for its start.
-pub(crate) const NOTIFY: &str = "notify.sock";
+const START: &str = "start.sock";
 
 /// Where the state of containers is kept (`--root`).
 #[derive(Clone, Debug)]
@@ -83,6 +85,11 @@ impl Store {
         Ok(slot)
     }
 
+    /// Where the state directory of a container is, or would be.
+    pub(crate) fn path_of(&self, id: &ContainerId) -> PathBuf {
+        self.root.join(id)
+    }
+
     /// Opens the state directory of a container.
     pub fn open(&self, id: &ContainerId) -> Result<Slot> {
         self.open_dir(id, self.root.join(id))
@@ -134,7 +141,7 @@ impl Store {
             ),
             errno => Error::from(errno).wrap(format!("open({path:?})")),
         })?;
-        Ok(Slot { id: id.clone(), path, dir: crate::sys::fds::adopt(dir) })
+        Ok(Slot { id: id.clone(), path, dir: sys::fds::adopt(dir) })
     }
 
     fn make_root(&self) -> Result<()> {
@@ -163,7 +170,7 @@ impl Slot {
 
     /// The same directory, for another owner.
     pub(crate) fn try_clone(&self) -> Result<Self> {
-        let dir = crate::sys::fds::duplicate(self.dir.as_fd()).context(|| "dup")?;
+        let dir = sys::fds::duplicate(self.dir.as_fd()).context(|| "dup")?;
         Ok(Self { id: self.id.clone(), path: self.path.clone(), dir })
     }
 
@@ -177,20 +184,40 @@ impl Slot {
         self.dir.as_fd()
     }
 
-    /// A path of the notify socket that is short enough for a socket address (unix(7): 108 bytes).
-    pub(crate) fn notify_path(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}/{NOTIFY}", self.dir.as_raw_fd()))
+    /// A path of something in it that is short enough for a socket address (unix(7): 108 bytes).
+    pub(crate) fn short_path(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.dir.as_raw_fd()))
+    }
+
+    /// The socket on which a created container waits for its start.
+    pub(crate) fn listen_for_start(&self) -> Result<OwnedFd> {
+        sys::socket::listen_at(&self.short_path(START)).context(|| format!("bind({:?})", self.path.join(START)))
+    }
+
+    /// Connects to it; `None` where nobody waits any more.
+    pub(crate) fn connect_for_start(&self) -> Result<Option<OwnedFd>> {
+        match sys::socket::connect_to(&self.short_path(START)) {
+            Ok(socket) => Ok(Some(socket)),
+            Err(Errno::ENOENT | Errno::ECONNREFUSED) => Ok(None),
+            Err(errno) => Err(errno).context(|| format!("connect({:?})", self.path.join(START))),
+        }
+    }
+
+    /// Makes the directory in which the container tells that it is ready.
+    pub(crate) fn make_notify_directory(&self) -> Result<()> {
+        mkdirat(Some(self.dir.as_raw_fd()), sd_notify::DIRECTORY, Mode::from_bits_truncate(0o755))
+            .context(|| format!("mkdir({:?})", self.path.join(sd_notify::DIRECTORY)))
     }
 
     /// Whether the container waits for its start.
     pub(crate) fn awaits_start(&self) -> bool {
-        nix::sys::stat::fstatat(Some(self.dir.as_raw_fd()), NOTIFY, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)
+        nix::sys::stat::fstatat(Some(self.dir.as_raw_fd()), START, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)
             .is_ok()
     }
 
-    /// Removes the notify socket: the container is started, or never will be.
+    /// Removes the socket: the container is started, or never will be.
     pub(crate) fn end_wait(&self) {
-        let _ = unlinkat(Some(self.dir.as_raw_fd()), NOTIFY, UnlinkatFlags::NoRemoveDir);
+        let _ = unlinkat(Some(self.dir.as_raw_fd()), START, UnlinkatFlags::NoRemoveDir);
     }
 
     fn lock(&self) -> Result<()> {
@@ -277,7 +304,7 @@ impl Slot {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let at = Some(self.dir.as_raw_fd());
         let fd = nix::fcntl::openat(at, name, flags, Mode::from_bits_truncate(0o600)).context(what)?;
-        fs::File::from(crate::sys::fds::adopt(fd)).write_all(bytes).context(what)
+        fs::File::from(sys::fds::adopt(fd)).write_all(bytes).context(what)
     }
 
     /// The status of a container with this record.
@@ -287,14 +314,9 @@ impl Slot {
             None => Status::Stopped,
             Some(init) if !init.is_alive() => Status::Stopped,
             // The socket goes before the program runs, the lock only when the runtime has heard that it does.
-            Some(_) if self.awaits_start() => {
-                if self.is_locked() {
-                    Status::Creating
-                } else {
-                    Status::Created
-                }
-            }
+            Some(_) if self.awaits_start() && self.is_locked() => Status::Creating,
             Some(_) if record.cgroup.is_frozen() => Status::Paused,
+            Some(_) if self.awaits_start() => Status::Created,
             Some(_) => Status::Running,
         }
     }
@@ -302,9 +324,12 @@ impl Slot {
     /// Removes the directory with all that is in it.
     pub(crate) fn remove(&self) -> Result<()> {
         let at = Some(self.dir.as_raw_fd());
-        for name in [RECORD, RECORD_NEW, NOTIFY, PROCESS, FILTER] {
+        for name in [RECORD, RECORD_NEW, START, PROCESS, FILTER] {
             let _ = unlinkat(at, name, UnlinkatFlags::NoRemoveDir);
         }
+        let socket = Path::new(sd_notify::DIRECTORY).join(sd_notify::SOCKET);
+        let _ = unlinkat(at, &socket, UnlinkatFlags::NoRemoveDir);
+        let _ = unlinkat(at, sd_notify::DIRECTORY, UnlinkatFlags::RemoveDir);
         match unlinkat(None, &self.path, UnlinkatFlags::RemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             // Something that is not ours lies in it.

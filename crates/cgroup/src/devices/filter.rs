@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 use super::{Ruleset, program};
-use crate::{CgroupError, sys};
+use crate::{CgroupError, };
 
 /// Makes `rules` the only device program on the cgroup `dir`.
 ///
@@ -19,12 +19,12 @@ use crate::{CgroupError, sys};
 pub(crate) fn install(dir: &Path, rules: &Ruleset) -> Result<(), CgroupError> {
     let error = |source| CgroupError::DeviceProgram { path: dir.to_owned(), source };
     let cgroup = std::fs::File::open(dir).map_err(error)?;
-    let old = sys::attached_device_programs(cgroup.as_fd()).map_err(error)?;
+    let old = rootling_sys::bpf::attached_device_programs(cgroup.as_fd()).map_err(error)?;
     let new = load(&program::compile(rules)).map_err(error)?;
-    sys::attach_device_program(cgroup.as_fd(), new.as_fd()).map_err(error)?;
+    rootling_sys::bpf::attach_device_program(cgroup.as_fd(), new.as_fd()).map_err(error)?;
     for id in old {
         let removed =
-            sys::program_by_id(id).and_then(|old| sys::detach_device_program(cgroup.as_fd(), old.as_fd()));
+            rootling_sys::bpf::program_by_id(id).and_then(|old| rootling_sys::bpf::detach_device_program(cgroup.as_fd(), old.as_fd()));
         if let Err(e) = removed {
             // It only restricts further, and may be another's that a security module guards.
             tracing::debug!(id, "device program stays on {}: {e}", dir.display());
@@ -35,13 +35,13 @@ pub(crate) fn install(dir: &Path, rules: &Ruleset) -> Result<(), CgroupError> {
 
 /// Loads a program, with the locked memory that kernels before 5.11 count it as.
 fn load(program: &[u8]) -> io::Result<std::os::fd::OwnedFd> {
-    match sys::load_device_program(program) {
+    match rootling_sys::bpf::load_device_program(program) {
         Err(e) if is_memlock(&e) => {}
         other => return other,
     }
     let (soft, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
     setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)?;
-    let second = sys::load_device_program(program);
+    let second = rootling_sys::bpf::load_device_program(program);
     // The container must not inherit it.
     setrlimit(Resource::RLIMIT_MEMLOCK, soft, hard)?;
     second

@@ -219,7 +219,7 @@ impl Machine for System {
     }
 
     fn namespace_owner(&self, path: &Path) -> io::Result<(u64, u64)> {
-        let owner = crate::sys::namespace_owner(&std::fs::File::open(path)?)?;
+        let owner = rootling_sys::namespace::namespace_owner(&std::fs::File::open(path)?)?;
         let facts = rustix::fs::fstat(&owner)?;
         Ok((facts.st_dev, facts.st_ino))
     }

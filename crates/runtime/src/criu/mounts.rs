@@ -11,7 +11,7 @@ use pathrs::{InodeType, Root};
 use rootling_cgroup::Cgroup;
 
 use crate::error::{Context, Error, Result, chain};
-use crate::lower::{MountKind, MountPlan};
+use rootling_init::blueprint::{MountKind, MountPlan};
 use crate::plan::Plan;
 
 /// What covers a file: on every host the same.
@@ -67,12 +67,12 @@ fn external_of(own: &[Line], inside: &[Line], own_cgroups: bool) -> Vec<PathBuf>
 
 /// What is to be bound for each name.
 pub(crate) fn sources(plan: &Plan, cgroup: &Cgroup) -> Result<Vec<(String, String)>> {
-    let mut mounts = plan.lowered.mounts.clone();
-    crate::cgroup_mount::place(&mut mounts, cgroup, &plan.namespaces, plan.rootless);
-    let root = open(&plan.rootfs)?;
+    let mut mounts = plan.blueprint.mounts.clone();
+    crate::cgroup_mount::place(&mut mounts, cgroup, &plan.blueprint.namespaces, plan.blueprint.rootless);
+    let root = open(&plan.blueprint.rootfs)?;
     let own = lines("/proc/self/mountinfo")?;
     let mut all: HashMap<PathBuf, PathBuf> = DEVICES.iter().map(|d| (d.into(), d.into())).collect();
-    for device in &plan.lowered.devices {
+    for device in &plan.blueprint.devices {
         all.insert(device.path().clone(), device.path().clone());
     }
     for mount in &mounts {
@@ -101,8 +101,8 @@ pub(crate) fn sources(plan: &Plan, cgroup: &Cgroup) -> Result<Vec<(String, Strin
 
 /// Makes the mount points that the root file system lacks, as `create` would. CRIU makes none.
 pub(crate) fn make_mountpoints(plan: &Plan) -> Result<()> {
-    let mut trees: Vec<(&Path, Option<&Path>)> = vec![(Path::new("/"), Some(&plan.rootfs))];
-    for mount in &plan.lowered.mounts {
+    let mut trees: Vec<(&Path, Option<&Path>)> = vec![(Path::new("/"), Some(&plan.blueprint.rootfs))];
+    for mount in &plan.blueprint.mounts {
         // The last mount that it lies below decides where it is to be made.
         let (top, tree) = trees
             .iter()

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -17,14 +18,14 @@ use rust_criu::rust_criu_protobuf::rpc::{Criu_features, Criu_opts, Criu_req, Cri
 
 use super::Progress;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::launch::Signals;
-use crate::process::wait_readable;
-use crate::sys;
+use rootling_sys::signals::Signals;
+use rootling_sys::poll::wait_readable;
+use rootling_sys as sys;
 
 /// The oldest release that knows external pid namespaces and sends all that we wait for.
 const OLDEST: (i32, i32) = (3, 15);
 /// For its end, once it has said the last or has closed the socket: what is left to it takes milliseconds.
-const END_LIMIT_MS: u16 = 30_000;
+const END_LIMIT: Duration = Duration::from_secs(30);
 /// The longest answer.
 const LIMIT: usize = 64 * 1024;
 
@@ -187,7 +188,7 @@ impl Session {
             let ready = fds[0].any().unwrap_or(false);
             while let Some((number, _)) = signals.as_mut().map_or(Ok(None), |signals| signals.next())? {
                 if Signals::is_end(number) {
-                    return Err(crate::launch::events::interrupted(number, "the container"));
+                    return Err(crate::launch::reactor::interrupted(number, "the container"));
                 }
             }
             if ready {
@@ -252,7 +253,7 @@ impl Session {
         if status.signal() == Some(libc::SIGKILL) {
             tracing::warn!(
                 "criu had done its work, but did not end within {} s; it was killed",
-                END_LIMIT_MS / 1000
+                END_LIMIT.as_secs()
             );
         }
         Ok(())
@@ -261,7 +262,7 @@ impl Session {
     /// Its exit status, which comes soon: it is killed otherwise.
     fn reap(&mut self) -> std::io::Result<ExitStatus> {
         let ended = sys::process::pidfd_open(self.pid())
-            .map(|pidfd| wait_readable(pidfd.as_fd(), END_LIMIT_MS).unwrap_or(false));
+            .map(|pidfd| wait_readable(pidfd.as_fd(), END_LIMIT).unwrap_or(false));
         if ended != Ok(true) {
             let _ = self.child.kill();
         }

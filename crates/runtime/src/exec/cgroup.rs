@@ -8,8 +8,8 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use rootling_cgroup::Cgroup;
 
-use crate::error::{Error, Result};
-use crate::sys;
+use crate::error::{Error, Result, of_cgroup};
+use rootling_sys as sys;
 
 /// The cgroups that the process is to be in.
 pub(super) struct Target {
@@ -78,7 +78,7 @@ impl Target {
     pub(super) fn attach(&self, pid: i32) -> Result<()> {
         self.cgroup
             .join(pid, &self.dirs)
-            .map_err(|e| Error::from(e).wrap(format!("adding pid {pid} to cgroups")))
+            .map_err(|e| of_cgroup(e).wrap(format!("adding pid {pid} to cgroups")))
     }
 }
 

@@ -1,11 +1,8 @@
-//! `exec`: a further process in a container that is there already.
+//! `exec`: a further process in a container that is there already. The runtime's side.
 //!
 //! [`request`] is what was asked for, [`plan`] what follows from it and from the container, [`parent`]
-//! the runtime's side; [`join`] and [`finish`] are the child's, from the host to execve(2).
+//! waits for the child, whose side is `rootling_init::exec`.
 mod cgroup;
-mod finish;
-mod join;
-mod namespaces;
 mod parent;
 mod plan;
 mod request;

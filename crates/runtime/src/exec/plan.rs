@@ -6,10 +6,11 @@ use rootling_config::{seccomp, validate};
 use rootling_rootless::host::Host;
 
 use super::request::{self, ExecOptions};
-use crate::attributes::{Attributes, Surroundings};
+use rootling_init::attributes::{Attributes, Surroundings};
+use rootling_init::channel::Warn;
+
 use crate::error::{Error, Result, chain};
 use crate::labels;
-use crate::lifecycle::Warn;
 use crate::plan::{Listener, keyring_name};
 use crate::stored::StoredProcess;
 

@@ -2,7 +2,7 @@
 
 use rootling_cgroup::{Cgroup, Request};
 
-use crate::error::Result;
+use crate::error::{Result, of_cgroup};
 use crate::plan::{CreateOptions, Plan};
 use crate::state::Record;
 use crate::store::Slot;
@@ -11,19 +11,20 @@ use crate::store::Slot;
 /// finds it.
 pub(crate) fn make(plan: &Plan, options: &CreateOptions, slot: &Slot, record: &mut Record) -> Result<()> {
     let request = Request {
-        id: plan.id.as_str(),
+        id: plan.id().as_str(),
         path: plan.cgroup_path.as_deref(),
         driver: options.cgroup_driver,
         resources: plan.resources.as_ref(),
-        rootless: plan.rootless,
+        rootless: plan.blueprint.rootless,
     };
     let mut announced = Ok(());
     record.cgroup = Cgroup::prepare_announced(&request, &mut |cgroup| {
         announced = slot.write(&Record { cgroup: cgroup.clone(), ..record.clone() });
-    })?;
+    })
+    .map_err(of_cgroup)?;
     announced?;
     if !record.cgroup.is_none() {
-        record.cgroup.annotate(&plan.annotations)?;
+        record.cgroup.annotate(&plan.blueprint.identity.annotations).map_err(of_cgroup)?;
     }
     Ok(())
 }

@@ -5,80 +5,44 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use oci_spec::runtime::LinuxIdMapping;
 use rootling_config::idmap::render;
+use rootling_init::idmap::{said, write_maps};
 use rootling_rootless::host::Host;
-use rootling_rootless::idmap::{MapWriter, cut};
+use rootling_rootless::idmap::MapWriter;
+use rootling_sys as sys;
 
 use super::outer;
+use super::reactor::Reactor;
 use crate::error::{Context, Error, Result};
-use crate::plan::Maps;
-use crate::process::wait_readable;
-use crate::sys;
+use crate::plan::Plan;
 
 /// Name services may have to be asked over the network by newuidmap.
-const HELPER_LIMIT_MS: u16 = 30_000;
+const HELPER_LIMIT: Duration = Duration::from_secs(30);
 
-/// Writes both maps of the process.
-pub(crate) fn write(pid: i32, maps: &Maps) -> Result<()> {
-    match &maps.writer {
-        MapWriter::Direct => write_directly(pid, maps),
+/// Writes both maps of the process that the reactor waits for, if it has a user namespace that was made for it.
+pub(super) fn write(plan: &Plan, reactor: &Reactor) -> Result<()> {
+    let (Some(maps), Some(writer)) = (&plan.blueprint.maps, &plan.writer) else { return Ok(()) };
+    let pid = reactor.process().pid;
+    match &writer.by {
+        MapWriter::Direct => {
+            if writer.deny_setgroups {
+                // Without privilege the kernel wants this first: user_namespaces(7), Linux 3.19.
+                deny_setgroups(pid)?;
+            }
+            write_maps(pid, &maps.uid, &maps.gid)
+        }
         MapWriter::Helper { newuidmap, newgidmap } => {
             // Each takes milliseconds, nearly all of it its own start: at the same time, then.
             let uid = Helper::start(newuidmap, pid, &maps.uid)?;
             let gid = Helper::start(newgidmap, pid, &maps.gid)?;
-            uid.finish()?;
-            gid.finish()
+            uid.finish(reactor)?;
+            gid.finish(reactor)
         }
     }
-}
-
-fn write_directly(pid: i32, maps: &Maps) -> Result<()> {
-    if maps.deny_setgroups {
-        // Without privilege the kernel wants this first: user_namespaces(7), Linux 3.19.
-        deny_setgroups(pid)?;
-    }
-    write_of(pid, &maps.uid, &maps.gid)
-}
-
-/// Writes maps of a user namespace of which the caller is privileged in the one around it.
-pub(crate) fn write_of(pid: i32, uid: &[LinuxIdMapping], gid: &[LinuxIdMapping]) -> Result<()> {
-    write_map(pid, "uid_map", uid, Host::uid_map)?;
-    write_map(pid, "gid_map", gid, Host::gid_map)
-}
-
-/// Where the kernel refuses, with the caller's own map in mind: the common error of a configuration for a host,
-/// `0 0 65536`, within a namespace whose ids are in several rows is none then.
-fn write_map(
-    pid: i32,
-    name: &str,
-    rows: &[LinuxIdMapping],
-    own: fn(&Host) -> &[LinuxIdMapping],
-) -> Result<()> {
-    let path = format!("/proc/{pid}/{name}");
-    let refused = match write_rows(&path, rows) {
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => error,
-        other => return other.context(|| said(&path, &render(rows))),
-    };
-    match cut(rows, own(&Host::probe())) {
-        Ok(parts) if parts.len() > rows.len() => {
-            write_rows(&path, &parts).context(|| said(&path, &render(&parts)))
-        }
-        Ok(_) => Err(refused).context(|| said(&path, &render(rows))),
-        Err(id) => Err(refused).context(|| said(&path, &render(rows))).map_err(|error| {
-            error.remedy(format!("the caller's user namespace has no id {id}: map ids of /proc/self/{name}"))
-        }),
-    }
-}
-
-fn write_rows(path: &str, rows: &[LinuxIdMapping]) -> std::io::Result<()> {
-    OpenOptions::new().write(true).open(path)?.write_all(render(rows).as_bytes())
-}
-
-fn said(path: &str, text: &str) -> String {
-    format!("write({path:?}, {:?})", text.trim_end().replace('\n', ", "))
 }
 
 fn deny_setgroups(pid: i32) -> Result<()> {
@@ -106,25 +70,39 @@ impl Helper {
         Ok(Self { child, line })
     }
 
-    fn finish(mut self) -> Result<()> {
+    fn finish(mut self, reactor: &Reactor) -> Result<()> {
         let pidfd = sys::process::pidfd_open(self.child.id() as i32).context(|| "pidfd_open")?;
-        if !wait_readable(pidfd.as_fd(), HELPER_LIMIT_MS)? {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+        if !reactor.wait_for(pidfd.as_fd(), HELPER_LIMIT)? {
             return Err(Error::system(format!(
                 "{} did not end within {} s",
                 self.line,
-                HELPER_LIMIT_MS / 1000
+                HELPER_LIMIT.as_secs()
             )));
         }
-        let output = self.child.wait_with_output().context(|| self.line.clone())?;
-        if output.status.success() {
+        let status = self.child.wait().context(|| self.line.clone())?;
+        if status.success() {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&output.stderr);
+        let mut said = Vec::new();
+        if let Some(stderr) = self.child.stderr.take() {
+            // What whoever it has started might still write is not waited for.
+            std::io::Read::read_to_end(&mut std::io::Read::take(stderr, 4096), &mut said)
+                .context(|| self.line.clone())?;
+        }
+        let said = String::from_utf8_lossy(&said);
         let said = said.lines().next().unwrap_or("no message").trim();
         Err(Error::system(format!("{}: {said}", self.line))
             .remedy("check the caller's ranges in /etc/subuid and /etc/subgid; see `rootling doctor`"))
+    }
+}
+
+impl Drop for Helper {
+    /// One that is not needed any more, since the other has failed.
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
 

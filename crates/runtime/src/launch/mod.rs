@@ -1,17 +1,18 @@
-//! From a plan to a container that waits for its start.
+//! From a plan to a container that waits for its start: the runtime's side.
+//!
+//! A stage is a type: [`Begun`](stages::Begun) has a child, in [`Ready`] that has reported that all is prepared, and
+//! [`Launched`] is recorded and independent of the launch. What has been made so far is in one guard
+//! ([`made`]), which undoes it. Everything that is waited for is in one place ([`reactor`]).
 pub(crate) mod cgroup;
-pub(crate) mod clone;
-pub(crate) mod events;
-mod join;
+mod clone;
+mod devices;
+pub(crate) mod made;
 mod maps;
 mod outer;
-mod parent;
-mod signals;
+pub(crate) mod reactor;
 pub(crate) mod sockets;
 mod sources;
+mod stages;
 pub(crate) mod terminal;
 
-pub(crate) use maps::write_of as write_maps_of;
-pub(crate) use parent::{How, Launch, Launched, new_record, raise_rlimits, write_pid_file};
-pub(crate) use signals::{Signals, reset as reset_signals};
-pub(crate) use sockets::send_fd;
+pub(crate) use stages::{LaunchMode, Launched, Ready, launch};

@@ -1,14 +1,10 @@
 //! The sockets by which engines get a container's terminal, its pidfd and its seccomp listener.
 
-use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, setsockopt, socket,
-    sockopt,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, setsockopt, socket, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 use serde_json::json;
 
@@ -39,16 +35,6 @@ pub(crate) fn connect(path: &Path, flag: &str) -> Result<OwnedFd> {
     }
 }
 
-/// Sends a descriptor with some text along with it.
-pub(crate) fn send_fd(socket: BorrowedFd<'_>, text: &[u8], fd: BorrowedFd<'_>) -> Result<()> {
-    let fds = [fd.as_raw_fd()];
-    let rights = [ControlMessage::ScmRights(&fds)];
-    let parts = [IoSlice::new(text)];
-    sendmsg::<UnixAddr>(socket.as_raw_fd(), &parts, &rights, MsgFlags::MSG_NOSIGNAL, None)
-        .map(drop)
-        .context(|| "sendmsg(SCM_RIGHTS)")
-}
-
 /// Hands the seccomp listener of process `pid` to its agent, with the state of the container process:
 /// runtime-spec, config-linux.md "The Container Process State".
 pub(crate) fn send_listener(
@@ -75,5 +61,6 @@ pub(crate) fn send_listener(
         },
     });
     let text = serde_json::to_vec(&state).map_err(|e| Error::system(e.to_string()))?;
-    send_fd(socket.as_fd(), &text, fd).map_err(|e| e.wrap(format!("{:?}", listener.path)))
+    rootling_sys::socket::send_fd(socket.as_fd(), &text, fd)
+        .context(|| format!("{:?}: sendmsg(SCM_RIGHTS)", listener.path))
 }

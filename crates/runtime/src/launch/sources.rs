@@ -1,53 +1,43 @@
 //! Sources of bind mounts that the child cannot have by itself: root of a container's user namespace
 //! may not map the ids of the host's file systems, nor pass directories that are closed to it.
 //!
-//! For root of the host only. A process of the runtime's rights goes into the container's mount
-//! namespace for it, so that what earlier mounts of the container cover is seen as it is there.
+//! For root of the host only. A thread of the runtime goes into the container's mount namespace for it, so that what
+//! the container's own mount namespace has is seen as it is there. A thread and no process: a D-Bus client may have
+//! threads by now, and what is cloned beside threads may execute a program but not allocate memory (fork(2)).
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
+use rootling_init::blueprint::{Blueprint, MountPlan};
+use rootling_init::{idmap, open_source};
 
-use super::clone::{Init, reap};
-use crate::child::open_source;
 use crate::error::{Context, Error, Result};
-use crate::idmap;
-use crate::lower::MountPlan;
-use crate::plan::Plan;
-use crate::report::{Channel, ToChild};
-use crate::sys;
-use crate::sys::clone::{CloneOptions, Cloned};
 
-/// Sends the child the detached mount for this bind of the plan, or why there is none.
-pub(super) fn answer(plan: &Plan, index: usize, pid: i32, channel: &Channel) -> Result<()> {
+/// The detached mount for this bind of the plan.
+pub(super) fn open(blueprint: &Blueprint, index: usize, pid: i32) -> Result<OwnedFd> {
     let mount =
-        plan.lowered.mounts.get(index).ok_or_else(|| Error::system(format!("no mount number {index}")))?;
+        blueprint.mounts.get(index).ok_or_else(|| Error::system(format!("no mount number {index}")))?;
     let open = |kind: &str| {
         let path = format!("/proc/{pid}/ns/{kind}");
         File::open(&path).context(|| format!("open({path:?})"))
     };
     let (mounts, users) = (open("mnt")?, open("user")?);
-    match sys::clone::clone(CloneOptions::default()).context(|| "clone3 for the source of a mount")? {
-        Cloned::Parent { pid, pidfd } => {
-            reap(&Init { pid, pidfd });
-            Ok(())
-        }
-        Cloned::Child => {
-            let sent = match source(mount, &mounts, &users) {
-                Ok(fd) => channel.send_with(&ToChild::Source, fd.as_fd()),
-                Err(error) => channel.send(&ToChild::NoSource(error)),
-            };
-            sys::exec::exit_now(i32::from(sent.is_err()))
-        }
-    }
+    std::thread::scope(|scope| {
+        let worker = std::thread::Builder::new()
+            .spawn_scoped(scope, || source(mount, &mounts, &users))
+            .context(|| "a thread for the source of a mount")?;
+        worker.join().unwrap_or_else(|_| Err(Error::system("the thread for the source of a mount ended early")))
+    })
 }
 
-fn source(mount: &MountPlan, mounts: &File, users: &File) -> Result<std::os::fd::OwnedFd> {
+fn source(mount: &MountPlan, mounts: &File, users: &File) -> Result<OwnedFd> {
+    // The working directory and the root become this thread's own, as setns(2) wants it.
+    unshare(CloneFlags::CLONE_FS).context(|| "unshare(CLONE_FS)")?;
     setns(mounts, CloneFlags::CLONE_NEWNS).context(|| "setns to the container's mount namespace")?;
     let tree = open_source(mount)?;
     if let Some(idmap) = &mount.idmap {
-        idmap::apply(tree.as_fd(), idmap, users)?;
+        idmap::apply(std::os::fd::AsFd::as_fd(&tree), idmap, users)?;
     }
     Ok(tree)
 }

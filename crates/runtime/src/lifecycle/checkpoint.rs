@@ -18,13 +18,13 @@ use crate::criu::{self, CheckpointOptions, Notice, Session};
 use crate::error::{Context, Error, ErrorKind, Result, chain};
 use crate::state::{Record, Status};
 use crate::store::Store;
-use crate::sys;
+use rootling_sys as sys;
 
 /// What the standard streams of the first process were, for the restore. The name is runc's.
 pub(super) const DESCRIPTORS: &str = "descriptors.json";
 const LOG: &str = "dump.log";
 /// How long the processes may take to end, once CRIU has killed them.
-const END_MS: u16 = 10_000;
+const END: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Saves the processes of a container, and removes it unless it is to go on running.
 pub fn checkpoint(store: &Store, id: &ContainerId, options: &CheckpointOptions) -> Result<()> {
@@ -55,7 +55,7 @@ pub fn checkpoint(store: &Store, id: &ContainerId, options: &CheckpointOptions) 
     if options.leave_running || options.pre_dump {
         return Ok(());
     }
-    if !init.wait_for_end(END_MS)? {
+    if !init.wait_for_end(END)? {
         return Err(Error::system(format!("process {} runs on after its checkpoint", init.pid)));
     }
     // The images are complete: what is left of the container is a warning, as with runc.

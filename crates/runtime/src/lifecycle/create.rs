@@ -2,15 +2,18 @@
 
 use std::os::fd::AsFd;
 
-use super::prepare::{Warn, plan};
-use crate::error::{Result, chain};
+use rootling_init::channel::Warn;
+use rootling_sys as sys;
+use rootling_sys::signals::Signals;
+
+use super::hooks;
+use super::prepare::plan;
+use crate::error::{Context, Result, chain};
 use crate::foreground;
-use crate::hooks::{self, HookState, Setting};
-use crate::launch::{How, Launch, Launched, Signals};
+use crate::launch::{LaunchMode, Launched, launch};
 use crate::plan::CreateOptions;
-use crate::state::{Record, Status};
-use crate::store::Store;
-use crate::sys;
+use crate::sd_notify::{self, Notify};
+use crate::store::{Slot, Store};
 
 /// What `run` takes beside the options of `create`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,50 +28,58 @@ pub struct RunOptions {
 
 /// Makes a container that waits for its start.
 pub fn create(store: &Store, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
-    let plan = plan(options, warn)?;
+    let notify = sd_notify::directory(store, &options.id);
+    let plan = plan(options, notify.as_deref(), warn)?;
+    let slot = new_slot(store, options, notify.is_some())?;
+    let mode = LaunchMode { detached: true, waits: true };
+    let signals = Signals::block().context(|| "signalfd")?;
+    launch(plan, slot, options, mode, signals, warn)?.commit(warn).map(drop)
+}
+
+fn new_slot(store: &Store, options: &CreateOptions, notify: bool) -> Result<Slot> {
     let slot = store.create(&options.id)?;
-    let how = How { detached: true, waits: true };
-    let launch = Launch::new(plan, slot, options, how, Signals::block()?, warn)?;
-    launch.commit(false).map(drop)
+    if notify {
+        slot.make_notify_directory().inspect_err(|_| drop(slot.remove()))?;
+    }
+    Ok(slot)
 }
 
 /// Makes a container, starts it and, unless detached, waits for its end; its exit code.
 pub fn run(store: &Store, options: &CreateOptions, run: RunOptions, warn: Warn<'_>) -> Result<i32> {
-    let plan = plan(options, warn)?;
-    let slot = store.create(&options.id)?;
+    let notify = sd_notify::directory(store, &options.id);
+    let plan = plan(options, notify.as_deref(), warn)?;
+    let slot = new_slot(store, options, notify.is_some())?;
     if !run.detach && !run.no_subreaper {
         let _ = sys::process::set_subreaper();
     }
-    let how = How { detached: run.detach, waits: false };
-    let launch = Launch::new(plan, slot, options, how, Signals::block()?, warn)?;
-    let mut launched = launch.commit(true).map_err(|e| if run.detach { e.unsaid() } else { e })?;
-    if let Err(error) = poststart(&launched.record) {
+    let mode = LaunchMode { detached: run.detach, waits: false };
+    let signals = Signals::block().context(|| "signalfd")?;
+    let ready = launch(plan, slot, options, mode, signals, warn)?;
+    let notify = Notify::of_environment(ready.slot())?;
+    let mut launched = ready.commit(warn).map_err(|e| if run.detach { e.unsaid() } else { e })?;
+    if let Err(error) = hooks::run_poststart(&launched.record) {
         let _ = sys::process::pidfd_send_signal(launched.pidfd.as_fd(), libc::SIGKILL);
         let _ = foreground::exit_code(launched.pidfd.as_fd());
         clean_up(&launched);
         return Err(error);
     }
     if run.detach {
+        if let Some(notify) = notify {
+            let pid = launched.record.init.map_or(0, |init| init.pid);
+            notify.wait_until_ready(launched.pidfd.as_fd(), pid)?;
+        }
         return Ok(0);
     }
     let code = foreground::wait(foreground::Program {
         pidfd: launched.pidfd.as_fd(),
         signals: &mut launched.signals,
         terminal: launched.terminal.take(),
+        notify: notify.as_ref(),
     });
     if !run.keep {
         clean_up(&launched);
     }
     code
-}
-
-fn poststart(record: &Record) -> Result<()> {
-    match record.hooks.as_ref().and_then(|h| h.poststart().as_ref()) {
-        Some(list) => {
-            hooks::run("poststart", list, &HookState::of(record, Status::Running), Setting::default())
-        }
-        None => Ok(()),
-    }
 }
 
 /// After the end of a container in the foreground; what fails is logged and does not hide its exit code.

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use rootling_config::id::ContainerId;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::hooks;
+use crate::error::{Error, ErrorKind, Result, of_cgroup};
+use super::hooks;
 use crate::state::{Record, Status};
 use crate::store::{Slot, Store};
 
 /// How long killed processes may take to end.
-const END_MS: u16 = 10_000;
+const END: Duration = Duration::from_secs(10);
 /// How long another runtime may take to finish what it makes.
 const CREATE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -59,11 +59,11 @@ fn end(record: &Record) -> Result<()> {
     }
     // A frozen process dies only when it is thawed (cgroup v1).
     let _ = record.cgroup.thaw();
-    if !init.wait_for_end(END_MS)? {
+    if !init.wait_for_end(END)? {
         return Err(Error::system(format!(
             "process {} has not ended {} s after SIGKILL: it waits in the kernel, see /proc/{}/stack",
             init.pid,
-            END_MS / 1000,
+            END.as_secs(),
             init.pid
         )));
     }
@@ -74,9 +74,9 @@ fn end(record: &Record) -> Result<()> {
 pub(super) fn remove_ended(slot: &Slot, record: &Record) -> Result<()> {
     if !record.own_pid_namespace && record.init.is_some() {
         // The others do not end with the first.
-        record.cgroup.kill_all(libc::SIGKILL)?;
+        record.cgroup.kill_all(libc::SIGKILL).map_err(of_cgroup)?;
     }
-    record.cgroup.remove()?;
+    record.cgroup.remove().map_err(of_cgroup)?;
     record.rdt.remove(&record.id)?;
     slot.remove()?;
     hooks::run_poststop(record);

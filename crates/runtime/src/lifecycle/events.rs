@@ -9,9 +9,10 @@ use rootling_cgroup::OomWatch;
 use rootling_cgroup::stats::Stats;
 use rootling_config::id::ContainerId;
 
-use super::prepare::Warn;
+use rootling_init::channel::Warn;
+
 use super::stats::{NOT_COUNTED, check_running, figures};
-use crate::error::{Context, Result};
+use crate::error::{Context, Result, of_cgroup};
 use crate::state::Record;
 use crate::store::Store;
 
@@ -47,7 +48,7 @@ pub fn events(
     if !counted {
         warn(NOT_COUNTED.to_owned());
     }
-    let mut watch = record.cgroup.watch_oom()?;
+    let mut watch = record.cgroup.watch_oom().map_err(of_cgroup)?;
     if watch.is_none() {
         tracing::debug!("no memory controller: running out of memory is not reported");
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use nix::sys::signal::Signal;
 use rootling_config::id::ContainerId;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, of_cgroup};
 use crate::members;
 use crate::process::ProcessRef;
 use crate::state::{Record, Status};
@@ -24,7 +24,7 @@ pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<(
         if stopped && !all && record.cgroup.is_empty() {
             return Err(not_running(id, signal));
         }
-        return record.cgroup.kill_all(signal).map_err(Error::from);
+        return record.cgroup.kill_all(signal).map_err(of_cgroup);
     }
     let Some(init) = record.init.filter(|_| !stopped) else {
         return if all { Ok(()) } else { Err(not_running(id, signal)) };
@@ -49,7 +49,7 @@ fn signal_first(record: &Record, init: ProcessRef, signal: i32) -> Result<()> {
     init.signal(signal)?;
     // On cgroup v1 what is frozen does not even die.
     if signal == libc::SIGKILL && record.cgroup.is_frozen() {
-        record.cgroup.thaw()?;
+        record.cgroup.thaw().map_err(of_cgroup)?;
     }
     Ok(())
 }

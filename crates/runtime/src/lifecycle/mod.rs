@@ -4,6 +4,7 @@ mod checkpoint;
 mod create;
 mod delete;
 mod events;
+pub(crate) mod hooks;
 mod kill;
 mod pause;
 mod prepare;
@@ -23,7 +24,7 @@ pub use kill::{kill, parse_signal};
 pub use pause::{pause, resume};
 #[cfg(test)]
 pub(crate) use prepare::plan_loaded;
-pub use prepare::{Warn, adapt, cgroup_manager, load_bundle};
+pub use prepare::{adapt, cgroup_manager, load_bundle};
 pub use ps::processes;
 pub use resources::resources;
 pub use restore::restore;

@@ -2,7 +2,7 @@
 
 use rootling_config::id::ContainerId;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, of_cgroup};
 use crate::state::Status;
 use crate::store::Store;
 
@@ -11,7 +11,7 @@ pub fn pause(store: &Store, id: &ContainerId) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
     match slot.status(&record) {
-        Status::Running | Status::Created => record.cgroup.freeze().map_err(Error::from),
+        Status::Running | Status::Created => record.cgroup.freeze().map_err(of_cgroup),
         status => Err(Error::new(
             ErrorKind::WrongState,
             format!("container not running: \"{id}\" is {status}, so there is nothing to pause"),
@@ -26,7 +26,7 @@ pub fn resume(store: &Store, id: &ContainerId) -> Result<()> {
     let status = slot.status(&record);
     // One that was paused before its start shows as created.
     if status == Status::Paused || (status == Status::Created && record.cgroup.is_frozen()) {
-        return record.cgroup.thaw().map_err(Error::from);
+        return record.cgroup.thaw().map_err(of_cgroup);
     }
     Err(Error::new(
         ErrorKind::WrongState,

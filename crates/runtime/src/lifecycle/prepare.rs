@@ -9,12 +9,12 @@ use rootling_config::{cgroup_parent, load, validate};
 use rootling_rootless::adapt::{self, Adaptation, CgroupManager};
 use rootling_rootless::host::Host;
 
+use rootling_init::channel::Warn;
+
 use crate::error::{Error, Result, chain, one_line};
+use crate::sd_notify;
 use crate::plan::{CreateOptions, Plan};
 use crate::self_exe;
-
-/// Takes what the user should know and is no failure, a line each.
-pub type Warn<'a> = &'a mut dyn FnMut(String);
 
 /// Reads the config.json of a bundle.
 pub fn load_bundle(bundle: &Path) -> Result<Loaded> {
@@ -46,27 +46,36 @@ fn adapt_options(options: &CreateOptions) -> adapt::Options {
 }
 
 /// The plan for a bundle.
-pub(super) fn plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
+///
+/// `notify`: the directory in which the container is to tell that it is ready.
+pub(super) fn plan(options: &CreateOptions, notify: Option<&Path>, warn: Warn<'_>) -> Result<Plan> {
     // Said at the end: a sealed copy of ours begins anew, and would say them a second time.
     let mut warnings = Vec::new();
-    let plan = make_plan(options, &mut |text| warnings.push(text));
+    let plan = make_plan(options, notify, &mut |text| warnings.push(text));
     warnings.into_iter().for_each(warn);
     plan
 }
 
-fn make_plan(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
-    let plan = plan_without_copy(options, warn)?;
-    self_exe::protect(plan.maps.as_ref().map(|m| (m.uid.as_slice(), m.gid.as_slice())))?;
+fn make_plan(options: &CreateOptions, notify: Option<&Path>, warn: Warn<'_>) -> Result<Plan> {
+    let mut loaded = load(options)?;
+    if let Some(directory) = notify {
+        sd_notify::add_to(&mut loaded.spec, directory)?;
+    }
+    let plan = plan_loaded(loaded, &Host::probe(), options, warn)?;
+    self_exe::protect(plan.maps())?;
     Ok(plan)
 }
 
 /// The same for a container into which no process of ours goes, so that it cannot reach our program.
 pub(super) fn plan_without_copy(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
-    let loaded = match &options.config {
-        Some(path) => load::file(path).map_err(|e| Error::invalid(chain(&e)))?,
-        None => load_bundle(&options.bundle)?,
-    };
-    plan_loaded(loaded, &Host::probe(), options, warn)
+    plan_loaded(load(options)?, &Host::probe(), options, warn)
+}
+
+fn load(options: &CreateOptions) -> Result<Loaded> {
+    match &options.config {
+        Some(path) => load::file(path).map_err(|e| Error::invalid(chain(&e))),
+        None => load_bundle(&options.bundle),
+    }
 }
 
 /// The plan for a spec that has been read. Every warning is one line, whatever the spec holds.

@@ -2,7 +2,7 @@
 
 use rootling_config::id::ContainerId;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, of_cgroup};
 use crate::state::{Record, Status};
 use crate::store::Store;
 use crate::{members, process::ProcessRef};
@@ -20,7 +20,7 @@ pub fn processes(store: &Store, id: &ContainerId) -> Result<Vec<i32>> {
 /// The processes by cgroup; without one, those of its pid namespace or below its first process.
 pub(super) fn of(record: &Record) -> Result<Vec<i32>> {
     if !record.cgroup.is_none() {
-        return record.cgroup.try_pids().map_err(Error::from);
+        return record.cgroup.try_pids().map_err(of_cgroup);
     }
     let Some(init) = record.init.filter(|init| init.is_alive()) else { return Ok(Vec::new()) };
     Ok(members::of(init, record.own_pid_namespace).into_iter().map(|ProcessRef { pid, .. }| pid).collect())

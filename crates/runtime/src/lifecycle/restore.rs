@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::PathBuf;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -14,18 +13,23 @@ use rust_criu::rust_criu_protobuf::rpc::{
 
 use super::checkpoint::{DESCRIPTORS, failed, is_unprivileged};
 use super::create::{RunOptions, clean_up};
-use super::prepare::{Warn, plan_without_copy};
+use rootling_init::channel::Warn;
+use rootling_init::hooks::{self, HookState, Setting};
+use rootling_sys as sys;
+use rootling_sys::signals::Signals;
+use rootling_sys::socket::send_fd;
+
+use super::prepare::plan_without_copy;
 use crate::criu::{self, Notice, RestoreOptions, Session};
-use crate::error::{Context, Error, Result, chain};
+use crate::error::{Context, Error, Result, of_cgroup};
 use crate::foreground;
-use crate::hooks::{self, HookState, Setting};
 use crate::launch::terminal::{self, TerminalPath};
-use crate::launch::{Launched, Signals, cgroup, new_record, send_fd, write_pid_file};
+use crate::launch::made::Made;
+use crate::launch::{Launched, cgroup};
 use crate::plan::{CreateOptions, Plan};
 use crate::process::ProcessRef;
 use crate::state::{Record, Status};
-use crate::store::{Slot, Store};
-use crate::sys;
+use crate::store::Store;
 
 const LOG: &str = "restore.log";
 /// How long `criu lazy-pages` may take to be ready.
@@ -41,7 +45,7 @@ pub fn restore(
 ) -> Result<i32> {
     let plan = plan_without_copy(options, warn)?;
     open_images(restore)?;
-    let terminal = plan.finish.process.terminal;
+    let terminal = plan.blueprint.process.terminal;
     let path = terminal::path(options.console_socket.as_deref(), terminal, run.detach)?;
     Session::check_release(&restore.criu.program)?;
     criu::make_mountpoints(&plan)?;
@@ -55,11 +59,9 @@ pub fn restore(
     // Before the signals are blocked, which it would inherit.
     let (session, _directories) = start(&plan, restore, &mut message)?;
     drop(kept);
-    let signals = Signals::block()?;
-    let slot = store.create(&options.id)?;
-    let record = new_record(&plan);
-    let restoring =
-        Restoring { plan: &plan, slot, record, pidfd: None, terminal: None, pid_file: None, done: false };
+    let signals = Signals::block().context(|| "signalfd")?;
+    let made = Made::new(store.create(&options.id)?, &plan);
+    let restoring = Restoring { plan: &plan, made, pidfd: None };
     let restored = restoring.perform(session, message, options, restore, signals, &path, warn);
     let mut launched = restored?;
     if run.detach {
@@ -69,6 +71,7 @@ pub fn restore(
         pidfd: launched.pidfd.as_fd(),
         signals: &mut launched.signals,
         terminal: launched.terminal.take(),
+        notify: None,
     });
     if !run.keep {
         clean_up(&launched);
@@ -83,11 +86,11 @@ fn open_images(restore: &RestoreOptions) -> Result<File> {
 
 fn message(plan: &Plan, restore: &RestoreOptions) -> Criu_opts {
     let mut message = restore.criu.message(LOG);
-    message.root = Some(plan.rootfs.to_string_lossy().into_owned());
+    message.root = Some(plan.blueprint.rootfs.to_string_lossy().into_owned());
     message.evasive_devices = Some(true);
     // The first process is to be our child, not CRIU's.
     message.rst_sibling = Some(true);
-    message.config_file = criu::config_file(&plan.annotations);
+    message.config_file = criu::config_file(&plan.blueprint.identity.annotations);
     message.lsm_profile.clone_from(&restore.lsm_profile);
     message.lsm_mount_context.clone_from(&restore.lsm_mount_context);
     if is_unprivileged() {
@@ -109,7 +112,7 @@ fn await_lazy_pages(restore: &RestoreOptions) {
 /// Namespaces by path: those that CRIU has by descriptor stay open until it runs.
 fn add_namespaces(message: &mut Criu_opts, plan: &Plan) -> Result<Vec<File>> {
     let mut kept = Vec::new();
-    for (kind, path) in plan.namespaces.joined() {
+    for (kind, path) in plan.blueprint.namespaces.joined() {
         let file = File::open(path).context(|| format!("linux.namespaces: {path:?}"))?;
         match kind {
             LinuxNamespaceType::Network | LinuxNamespaceType::Pid => {
@@ -165,9 +168,9 @@ fn start(
     let none = None::<&str>;
     let started = mount(none, "/", none, MsFlags::MS_SLAVE | MsFlags::MS_REC, none)
         .and_then(|()| {
-            mount(Some(&plan.rootfs), &plan.rootfs, none, MsFlags::MS_BIND | MsFlags::MS_REC, none)
+            mount(Some(&plan.blueprint.rootfs), &plan.blueprint.rootfs, none, MsFlags::MS_BIND | MsFlags::MS_REC, none)
         })
-        .context(|| format!("bind {:?}", plan.rootfs))
+        .context(|| format!("bind {:?}", plan.blueprint.rootfs))
         .and_then(|()| {
             let images = open_images(restore)?;
             message.images_dir_fd = Some(images.as_raw_fd());
@@ -178,15 +181,12 @@ fn start(
     started
 }
 
-/// A container that is being restored. Dropped before it is done, it undoes all that was made.
+/// A container that is being restored.
 struct Restoring<'a> {
     plan: &'a Plan,
-    slot: Slot,
-    record: Record,
+    made: Made,
+    /// Of the first process that CRIU has restored.
     pidfd: Option<OwnedFd>,
-    terminal: Option<OwnedFd>,
-    pid_file: Option<PathBuf>,
-    done: bool,
 }
 
 impl Restoring<'_> {
@@ -202,7 +202,7 @@ impl Restoring<'_> {
         warn: Warn<'_>,
     ) -> Result<Launched> {
         self.enter_cgroup(session.pid(), options, warn)?;
-        add_cgroup_roots(&mut message, session.pid(), &self.record)?;
+        add_cgroup_roots(&mut message, session.pid(), &self.made.record)?;
         self.add_external_mounts(&mut message)?;
         session.watch(restore.criu.progress());
         let result = session.perform(Criu_req_type::RESTORE, message, Some(&mut signals), &mut |notice| {
@@ -210,37 +210,30 @@ impl Restoring<'_> {
         });
         result.map_err(|e| failed(criu::explained(e, &restore.criu.log(LOG))))?;
         session.end()?;
-        let pid = self.record.init.map_or(0, |init| init.pid);
-        if let Some(path) = &options.pid_file {
-            write_pid_file(path, pid)?;
-            self.pid_file = Some(path.clone());
-        }
+        let pid = self.made.record.init.map_or(0, |init| init.pid);
+        self.made.write_pid_file(options.pid_file.as_deref(), pid)?;
         let pidfd =
             self.pidfd.take().ok_or_else(|| Error::system("criu has not said which process it restored"))?;
-        if let Some(socket) = &path.ours {
-            self.terminal = Some(foreground::receive_terminal(socket)?);
-        }
-        self.slot.unlock();
-        let slot = self.slot.try_clone()?;
-        self.done = true;
-        Ok(Launched { slot, record: self.record.clone(), pidfd, signals, terminal: self.terminal.take() })
+        let terminal = path.ours.as_ref().map(foreground::receive_terminal).transpose()?;
+        let (slot, record) = self.made.keep()?;
+        Ok(Launched { slot, record, pidfd, signals, terminal })
     }
 
     /// Puts CRIU into the cgroup, and with it what it restores.
     fn enter_cgroup(&mut self, criu: i32, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
-        cgroup::make(self.plan, options, &self.slot, &mut self.record)?;
-        if self.record.cgroup.is_none() {
+        cgroup::make(self.plan, options, &self.made.slot, &mut self.made.record)?;
+        if self.made.record.cgroup.is_none() {
             return Ok(());
         }
-        self.record.cgroup.attach(criu)?;
+        self.made.record.cgroup.attach(criu).map_err(of_cgroup)?;
         let none = LinuxResources::default();
         let resources = self.plan.resources.as_ref().unwrap_or(&none);
-        self.record.cgroup.apply(resources)?.into_iter().for_each(warn);
+        self.made.record.cgroup.apply(resources).map_err(of_cgroup)?.into_iter().for_each(warn);
         Ok(())
     }
 
     fn add_external_mounts(&self, message: &mut Criu_opts) -> Result<()> {
-        for (name, source) in criu::sources(self.plan, &self.record.cgroup)? {
+        for (name, source) in criu::sources(self.plan, &self.made.record.cgroup)? {
             let mut map = Ext_mount_map::new();
             map.set_key(name);
             map.set_val(source);
@@ -252,9 +245,8 @@ impl Restoring<'_> {
     fn notice(&mut self, notice: Notice, path: &TerminalPath) -> Result<()> {
         match notice.name.as_str() {
             "setup-namespaces" => {
-                let mut state = self.record.clone();
-                state.init = Some(ProcessRef { pid: notice.pid, start_time: 0 });
-                let state = HookState::of(&state, Status::Creating);
+                let identity = &self.plan.blueprint.identity;
+                let state = HookState::new(identity, Status::Creating.name(), notice.pid);
                 for (kind, list) in self.plan.runtime_hooks() {
                     hooks::run(kind, list, &state, Setting::default())?;
                 }
@@ -262,13 +254,17 @@ impl Restoring<'_> {
             }
             "post-restore" => {
                 let pid = notice.pid;
-                self.record.init = Some(ProcessRef::of(pid)?);
-                self.pidfd = Some(sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?);
-                self.slot.write(&self.record)?;
-                self.slot.write_process(&self.plan.stored, self.plan.finish.process.seccomp.as_ref())
+                self.made.record.init = Some(ProcessRef::of(pid)?);
+                let pidfd = sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?;
+                self.made.set_process(pid, sys::fds::duplicate(pidfd.as_fd()).context(|| "dup of the pidfd")?);
+                self.pidfd = Some(pidfd);
+                self.made.slot.write(&self.made.record)?;
+                self.made.slot.write_process(&self.plan.stored, self.plan.blueprint.process.seccomp.as_ref())
             }
             "orphan-pts-master" => match (notice.fd, &path.childs) {
-                (Some(master), Some(socket)) => send_fd(socket.as_fd(), b"/dev/ptmx", master.as_fd()),
+                (Some(master), Some(socket)) => {
+                    send_fd(socket.as_fd(), b"/dev/ptmx", master.as_fd()).context(|| "sendmsg(SCM_RIGHTS)")
+                }
                 _ => Ok(()),
             },
             _ => Ok(()),
@@ -295,26 +291,4 @@ fn add_cgroup_roots(message: &mut Criu_opts, criu: i32, record: &Record) -> Resu
         }
     }
     Ok(())
-}
-
-impl Drop for Restoring<'_> {
-    fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        if let Some(pidfd) = &self.pidfd {
-            let _ = sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
-            let _ = foreground::exit_code(pidfd.as_fd());
-        }
-        let _ = self.record.cgroup.kill_all(libc::SIGKILL);
-        if let Err(error) = self.record.cgroup.remove() {
-            tracing::warn!("{}", chain(&error));
-        }
-        if let Some(path) = &self.pid_file {
-            let _ = std::fs::remove_file(path);
-        }
-        if let Err(error) = self.slot.remove() {
-            tracing::warn!("{error}");
-        }
-    }
 }

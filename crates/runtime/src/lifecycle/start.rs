@@ -1,73 +1,98 @@
 //! `start`.
 
-use std::io::Read;
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rootling_config::id::ContainerId;
+use rootling_init::channel::{Channel, FromChild, ToChild};
+use rootling_sys as sys;
 
+use super::hooks;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::hooks::{self, HookState, Setting};
-use crate::state::Status;
-use crate::store::Store;
+use crate::launch::sockets;
+use crate::process::ProcessRef;
+use crate::sd_notify::Notify;
+use crate::state::{Record, Status};
+use crate::store::{Slot, Store};
 
 /// Executes the program of a created container.
 pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
-    match slot.status(&record) {
-        Status::Created => {}
-        Status::Stopped => {
-            return Err(wrong_state(
-                "cannot start a container that has stopped",
-                id,
-                "delete it and create it again",
-            ));
-        }
-        Status::Creating => {
-            return Err(wrong_state("is still being created", id, "wait for its create to end"));
-        }
-        Status::Running | Status::Paused => {
-            return Err(wrong_state(
-                "cannot start an already running container",
-                id,
-                "nothing is left to be started",
-            ));
-        }
-    }
-    let mut connection = match UnixStream::connect(slot.notify_path()) {
-        Ok(connection) => connection,
-        // Another start was faster.
-        Err(e)
-            if e.kind() == std::io::ErrorKind::NotFound
-                || e.kind() == std::io::ErrorKind::ConnectionRefused =>
-        {
-            return Err(wrong_state(
-                "cannot start an already running container",
-                id,
-                "nothing is left to be started",
-            ));
-        }
-        Err(e) => return Err(e).context(|| "connect to the notify socket"),
+    let init = startable(slot.status(&record), id).and_then(|()| record.init.ok_or_else(|| being_created(id)))?;
+    let notify = Notify::of_environment(&slot)?;
+    let (Some(pidfd), Some(socket)) = (init.open()?, slot.connect_for_start()?) else {
+        // Another start was faster, or its first process has ended since.
+        return Err(running(id));
     };
     slot.end_wait();
-    // Its end says that the program runs; before it comes only an error.
-    let mut text = Vec::new();
-    connection.read_to_end(&mut text).context(|| "read from the notify socket")?;
-    if !text.is_empty() {
-        return Err(serde_json::from_slice::<Error>(&text)
-            .map_or_else(|_| Error::system(String::from_utf8_lossy(&text)), Error::unsaid));
-    }
-    if let Some(list) = record.hooks.as_ref().and_then(|h| h.poststart().as_ref())
-        && let Err(error) =
-            hooks::run("poststart", list, &HookState::of(&record, Status::Running), Setting::default())
-    {
+    wait_for_program(&slot, &record, init, &pidfd, Channel::of(socket))?;
+    if let Err(error) = hooks::run_poststart(&record) {
         // runtime-spec, runtime.md "Lifecycle" 9: the container is stopped then.
-        if let Some(init) = record.init {
-            let _ = init.signal(libc::SIGKILL);
-        }
+        let _ = init.signal(libc::SIGKILL);
         return Err(error);
     }
-    Ok(())
+    match notify {
+        Some(notify) => notify.wait_until_ready(pidfd.as_fd(), init.pid),
+        None => Ok(()),
+    }
+}
+
+fn startable(status: Status, id: &ContainerId) -> Result<()> {
+    match status {
+        Status::Created => Ok(()),
+        Status::Stopped => Err(wrong_state(
+            "cannot start a container that has stopped",
+            id,
+            "delete it and create it again",
+        )),
+        Status::Creating => Err(being_created(id)),
+        Status::Paused => Err(wrong_state(
+            "cannot start a container that is paused",
+            id,
+            &format!("resume it first with `rootling resume {id}`"),
+        )),
+        Status::Running => Err(running(id)),
+    }
+}
+
+/// The end of the connection says that the program runs; before it comes what the child still needs, and its failure.
+fn wait_for_program(
+    slot: &Slot,
+    record: &Record,
+    init: ProcessRef,
+    pidfd: &OwnedFd,
+    channel: Channel,
+) -> Result<()> {
+    loop {
+        let fds = [Some(channel.as_fd()), Some(pidfd.as_fd())];
+        let [report, _ended] = sys::poll::readable(fds, None).context(|| "poll")?;
+        if !report {
+            // With its first process the container has ended; what it had to say it has said.
+            return Ok(());
+        }
+        match channel.receive_with()? {
+            None => return Ok(()),
+            Some((FromChild::Failed(error), _)) => return Err(error.unsaid()),
+            Some((FromChild::SeccompListener, Some(fd))) => {
+                let (stored, _) = slot.read_process()?;
+                if let Some(listener) = stored.listener {
+                    sockets::send_listener(record, Status::Created, &listener, init.pid, fd.as_fd())?;
+                }
+                channel.send(&ToChild::ListenerSent)?;
+            }
+            Some((FromChild::Debug(text), _)) => tracing::debug!("{text}"),
+            Some((FromChild::Warning(text), _)) => tracing::warn!("{text}"),
+            Some((other, _)) => return Err(Error::system(format!("the container's first process says {other:?}"))),
+        }
+    }
+}
+
+fn running(id: &ContainerId) -> Error {
+    wrong_state("cannot start an already running container", id, "nothing is left to be started")
+}
+
+fn being_created(id: &ContainerId) -> Error {
+    wrong_state("is still being created", id, "wait for its create to end")
 }
 
 fn wrong_state(what: &str, id: &ContainerId, remedy: &str) -> Error {

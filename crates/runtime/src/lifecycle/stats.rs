@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use rootling_cgroup::stats::{Pids, Stats};
 use rootling_config::id::ContainerId;
 
-use super::prepare::Warn;
-use crate::error::{Error, ErrorKind, Result};
+use rootling_init::channel::Warn;
+
+use crate::error::{Error, ErrorKind, Result, of_cgroup};
 use crate::state::{Record, Status};
 use crate::store::{Listed, Slot, Store};
 
@@ -75,7 +76,7 @@ fn one(slot: &Slot, record: &Record) -> Result<Option<Sample>> {
 /// The figures of a container, and whether a cgroup counts them.
 pub(super) fn figures(record: &Record) -> Result<(Stats, bool)> {
     if !record.cgroup.is_none() {
-        return Ok((record.cgroup.stats()?, true));
+        return Ok((record.cgroup.stats().map_err(of_cgroup)?, true));
     }
     let current = super::ps::of(record)?.len() as u64;
     Ok((Stats { pids: Pids { current, limit: 0 }, ..Stats::default() }, false))

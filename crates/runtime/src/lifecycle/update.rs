@@ -6,8 +6,9 @@ use rootling_config::resources;
 use serde_json::{Map, Value};
 
 use super::ability;
-use super::prepare::Warn;
-use crate::error::{Error, ErrorKind, Result};
+use rootling_init::channel::Warn;
+
+use crate::error::{Error, ErrorKind, Result, of_cgroup};
 use crate::state::Status;
 use crate::store::Store;
 
@@ -58,7 +59,7 @@ pub fn update(
         if let Err(undo) = record.cgroup.update(&taken_back(&before, &wanted)) {
             tracing::debug!("limits of before: {undo}");
         }
-        Error::from(error)
+        of_cgroup(error)
     })?;
     ignored.into_iter().for_each(&mut *warn);
     record.resources = Some(merged(&before, &wanted)?);

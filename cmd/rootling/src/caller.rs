@@ -1,0 +1,18 @@
+//! What whoever calls may have left in an odd state.
+
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::stat::{Mode, umask};
+
+/// Makes an ordinary process of this one: children are waited for, and what is made belongs to the caller, who may use
+/// it, whatever is ignored or masked by now.
+pub(crate) fn make_ordinary() {
+    rootling_sys::process::default_sigchld();
+    let before = umask(Mode::from_bits_truncate(0o077));
+    // Group and others are the caller's to decide about.
+    umask(before & Mode::from_bits_truncate(0o077));
+}
+
+/// The size that the stack may have, in bytes.
+pub(crate) fn stack_limit() -> u64 {
+    getrlimit(Resource::RLIMIT_STACK).map_or(u64::MAX, |(soft, _)| soft)
+}

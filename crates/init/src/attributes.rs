@@ -1,0 +1,143 @@
+//! What a process of a container is made with, its first one and those of `exec` alike.
+
+use std::ffi::CString;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use oci_spec::runtime::{LinuxMemoryPolicy, Process};
+use rootling_config::capabilities::{self, CapSets};
+use rootling_config::process::{env, rlimit};
+use rootling_config::seccomp;
+
+use rootling_sys as sys;
+
+use crate::error::{Context, Error, Result};
+use crate::scheduling::Scheduling;
+
+/// The attributes that are set between the clone and execve(2); `container` sets them.
+pub struct Attributes {
+    pub args: Vec<CString>,
+    pub env: Vec<CString>,
+    pub home_missing: bool,
+    pub cwd: PathBuf,
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Option<Vec<u32>>,
+    /// The caller's supplementary groups stay (`run.oci.keep_original_groups`, as crun has it).
+    pub keep_groups: bool,
+    pub umask: u32,
+    pub capabilities: CapSets,
+    pub last_capability: u8,
+    pub no_new_privileges: bool,
+    pub seccomp: Option<seccomp::Program>,
+    pub rlimits: Vec<(u32, u64, u64)>,
+    pub scheduling: Scheduling,
+    pub oom_score_adj: Option<i32>,
+    pub personality: Option<u64>,
+    pub keyring: Option<CString>,
+    pub preserve_fds: u32,
+    pub terminal: bool,
+    /// Rows and columns.
+    pub console_size: Option<(u16, u16)>,
+    pub selinux_label: Option<String>,
+}
+
+/// What does not come from the `process` object.
+pub struct Surroundings {
+    /// Added to `process.env`.
+    pub env: Vec<String>,
+    pub keep_groups: bool,
+    pub seccomp: Option<seccomp::Program>,
+    pub personality: Option<u64>,
+    pub memory_policy: Option<LinuxMemoryPolicy>,
+    /// Name of the session keyring that is joined.
+    pub keyring: Option<String>,
+    pub preserve_fds: u32,
+}
+
+impl Attributes {
+    /// The attributes that a validated `process` asks for; warnings go to `warn`.
+    pub fn new(
+        process: &Process,
+        surroundings: Surroundings,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Self> {
+        let last_capability = last_capability();
+        let (capabilities, warnings) = capabilities::sets(process.capabilities().as_ref(), last_capability);
+        warnings.into_iter().for_each(warn);
+        let mut all = process.env().clone().unwrap_or_default();
+        all.extend(surroundings.env);
+        let env: Vec<String> = env::deduplicated(&all).into_iter().map(str::to_owned).collect();
+        let user = process.user();
+        let console_size = process.console_size().and_then(|size| {
+            let (rows, columns) = (u16::try_from(size.height()).ok()?, u16::try_from(size.width()).ok()?);
+            (rows > 0 && columns > 0).then_some((rows, columns))
+        });
+        Ok(Self {
+            args: c_strings(process.args().as_deref().unwrap_or_default(), "process.args")?,
+            home_missing: !env.iter().any(|e| e.starts_with("HOME=") && e.len() > 5),
+            env: c_strings(&env, "process.env")?,
+            cwd: process.cwd().clone(),
+            uid: user.uid(),
+            gid: user.gid(),
+            groups: user.additional_gids().clone(),
+            keep_groups: surroundings.keep_groups,
+            umask: user.umask().unwrap_or(0o022),
+            capabilities,
+            last_capability,
+            no_new_privileges: process.no_new_privileges().unwrap_or(false),
+            seccomp: surroundings.seccomp,
+            rlimits: rlimits(process),
+            scheduling: Scheduling::new(process, surroundings.memory_policy.as_ref())?,
+            oom_score_adj: process.oom_score_adj(),
+            personality: surroundings.personality,
+            keyring: surroundings.keyring.and_then(|name| c_string(&name).ok()),
+            preserve_fds: surroundings.preserve_fds,
+            terminal: process.terminal().unwrap_or(false),
+            console_size,
+            selinux_label: process.selinux_label().clone().filter(|l| !l.is_empty()),
+        })
+    }
+}
+
+fn rlimits(process: &Process) -> Vec<(u32, u64, u64)> {
+    process.rlimits().iter().flatten().map(|l| (rlimit::number(l.typ()), l.soft(), l.hard())).collect()
+}
+
+/// The highest capability that this kernel knows; CAP_CHECKPOINT_RESTORE is 40 since Linux 5.9.
+fn last_capability() -> u8 {
+    let known = |n: &u8| !matches!(sys::process::has_bounding(*n), Err(Errno::EINVAL));
+    let newest = (41..64).take_while(known).last();
+    newest.or_else(|| (0..=40).rev().find(known)).unwrap_or(0)
+}
+
+/// Sets `process.oomScoreAdj` of a process, by the host's /proc.
+pub fn set_oom_score(pid: &str, score: i32) -> Result<()> {
+    let path = format!("/proc/{pid}/oom_score_adj");
+    std::fs::write(&path, score.to_string())
+        .context(|| format!("process.oomScoreAdj: write({path:?}, {score})"))
+        .map_err(|e| e.remedy("only root may go below the caller's own value, see /proc/self/oom_score_adj"))
+}
+
+/// Raises hard limits that are below what the program is to have: it may lower its own, later, when they are not in the
+/// way of its preparation, but not raise them. `pid` 0: the calling process.
+pub fn raise_rlimits(pid: i32, rlimits: &[(u32, u64, u64)]) -> Result<()> {
+    for (resource, soft, hard) in rlimits {
+        let what = || format!("process.rlimits: prlimit(resource {resource}, soft {soft}, hard {hard})");
+        let (now, limit) = sys::process::rlimit(pid, *resource).context(what)?;
+        if *hard > limit {
+            sys::process::set_rlimit(pid, *resource, now, *hard).context(what).map_err(|e| {
+                e.remedy("only root may raise a hard limit; see the caller's own with `ulimit -aH`")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn c_string(text: &str) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::invalid(format!("{text:?} contains a NUL byte; remove it")))
+}
+
+fn c_strings(list: &[String], field: &str) -> Result<Vec<CString>> {
+    list.iter().map(|s| c_string(s).map_err(|e| e.wrap(field))).collect()
+}

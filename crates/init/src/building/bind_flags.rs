@@ -1,0 +1,165 @@
+//! Flags of bind mounts, which start with those of their source.
+//!
+//! As in runc: without any flag among its options a bind keeps what the source has; with one, it gets
+//! just what is asked for. In a user namespace flags of the source may be locked
+//! (mount_namespaces(7)); those stay, unless the options ask for the contrary.
+
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use rootling_config::mounts::MountOptions;
+
+use rootling_sys::mount::{MountAttr, attr, set_attr};
+
+use super::hints;
+use crate::error::{Context, Error, Result};
+
+/// Flags that are switches of their own: of mount(2), of mount_setattr(2), of statfs(2), and the name.
+const SWITCHES: [(u64, u64, u64, &str); 5] = [
+    (libc::MS_RDONLY, attr::RDONLY, libc::ST_RDONLY, "ro"),
+    (libc::MS_NOSUID, attr::NOSUID, libc::ST_NOSUID, "nosuid"),
+    (libc::MS_NODEV, attr::NODEV, libc::ST_NODEV, "nodev"),
+    (libc::MS_NOEXEC, attr::NOEXEC, libc::ST_NOEXEC, "noexec"),
+    (libc::MS_NOSYMFOLLOW, attr::NOSYMFOLLOW, ST_NOSYMFOLLOW, "nosymfollow"),
+];
+
+/// linux/statfs.h
+const ST_NOSYMFOLLOW: u64 = 0x2000;
+
+/// Flags about access times: mount(2) replaces all of them or none.
+const TIMES: u64 = libc::MS_NOATIME | libc::MS_NODIRATIME | libc::MS_RELATIME | libc::MS_STRICTATIME;
+
+/// Gives a detached bind its flags.
+pub(crate) fn apply(mount: &OwnedFd, options: &MountOptions) -> Result<()> {
+    use std::os::fd::AsFd;
+    let Some(wanted) = exact(options) else { return Ok(()) };
+    match set_attr(mount.as_fd(), false, &wanted) {
+        Err(Errno::EPERM) => {
+            let has = nix::sys::statfs::fstatfs(mount).context(|| "fstatfs of the source")?;
+            let kept = with_locked(wanted, options, has.flags().bits() as u64)?;
+            set_attr(mount.as_fd(), false, &kept).map_err(|e| hints::attributes(e, kept))
+        }
+        other => other.map_err(|e| hints::attributes(e, wanted)),
+    }
+}
+
+/// What the options come to, or `None` where there is no flag among them.
+fn exact(options: &MountOptions) -> Option<MountAttr> {
+    let known = SWITCHES.iter().fold(TIMES, |all, (ms, ..)| all | ms);
+    if (options.set | options.clear) & known == 0 {
+        return None;
+    }
+    let mut wanted = MountAttr::default();
+    for (ms, attr, ..) in SWITCHES {
+        wanted.clear |= attr;
+        if options.set & ms != 0 {
+            wanted.set |= attr;
+        }
+    }
+    if options.set & TIMES != 0 {
+        wanted.clear |= attr::ATIME | attr::NODIRATIME;
+        wanted.set |= access_time(options.set);
+        if options.set & libc::MS_NODIRATIME != 0 {
+            wanted.set |= attr::NODIRATIME;
+        }
+    }
+    Some(wanted)
+}
+
+/// The one access time setting that mount(2) makes of its flags; 0 is relatime.
+fn access_time(ms: u64) -> u64 {
+    if ms & libc::MS_STRICTATIME != 0 {
+        attr::STRICTATIME
+    } else if ms & libc::MS_NOATIME != 0 {
+        attr::NOATIME
+    } else {
+        0
+    }
+}
+
+/// The same with the flags that the source has, by `statfs(2)`, which may be locked to it.
+fn with_locked(wanted: MountAttr, options: &MountOptions, has: u64) -> Result<MountAttr> {
+    let mut kept = wanted;
+    for (ms, attr, st, name) in SWITCHES {
+        if has & st == 0 {
+            continue;
+        }
+        if options.clear & ms != 0 {
+            return Err(locked(name));
+        }
+        kept.set |= attr;
+    }
+    let source = if has & libc::ST_NOATIME != 0 {
+        attr::NOATIME
+    } else if has & libc::ST_RELATIME != 0 {
+        0
+    } else {
+        attr::STRICTATIME
+    };
+    let asked = options.set & (TIMES & !libc::MS_NODIRATIME) != 0;
+    if asked && access_time(options.set) != source {
+        return Err(locked("access time setting"));
+    }
+    kept.clear |= attr::ATIME | attr::NODIRATIME;
+    kept.set = (kept.set & !attr::ATIME) | source;
+    if has & libc::ST_NODIRATIME != 0 {
+        kept.set |= attr::NODIRATIME;
+    }
+    Ok(kept)
+}
+
+fn locked(what: &str) -> Error {
+    Error::from(Errno::EPERM).wrap(format!("cannot clear locked flags: {what}")).remedy(format!(
+        "operation not permitted to a user namespace, whose mounts keep it: bind something on a mount without \
+         {what}, or remove the contrary option"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SWITCH_BITS: u64 = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC | attr::NOSYMFOLLOW;
+
+    fn options(words: &str) -> MountOptions {
+        let mount = serde_json::json!({
+            "destination": "/mnt", "source": "/src", "type": "bind",
+            "options": words.split(',').collect::<Vec<_>>(),
+        });
+        rootling_config::mounts::parse(&serde_json::from_value(mount).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn without_a_flag_a_bind_keeps_those_of_its_source() {
+        assert_eq!(exact(&options("rbind,rprivate")), None);
+    }
+
+    #[test]
+    fn with_a_flag_it_has_just_those_that_are_asked_for() {
+        for (words, set, clear) in [
+            ("bind,ro", attr::RDONLY, SWITCH_BITS),
+            ("bind,dev", 0, SWITCH_BITS),
+            ("bind,nosuid,noexec", attr::NOSUID | attr::NOEXEC, SWITCH_BITS),
+            ("bind,noatime", attr::NOATIME, SWITCH_BITS | attr::ATIME | attr::NODIRATIME),
+            ("bind,relatime", 0, SWITCH_BITS | attr::ATIME | attr::NODIRATIME),
+            ("bind,nodiratime", attr::NODIRATIME, SWITCH_BITS | attr::ATIME | attr::NODIRATIME),
+        ] {
+            let wanted = MountAttr { set, clear, ..MountAttr::default() };
+            assert_eq!(exact(&options(words)), Some(wanted), "{words}");
+        }
+    }
+
+    #[test]
+    fn locked_flags_stay_unless_the_contrary_is_asked_for() {
+        let has = libc::ST_NOSUID | libc::ST_NODEV | libc::ST_RELATIME;
+        let with = |words: &str| {
+            let options = options(words);
+            with_locked(exact(&options).unwrap(), &options, has)
+        };
+        let kept = with("bind,ro").unwrap();
+        assert_eq!(kept.set, attr::RDONLY | attr::NOSUID | attr::NODEV);
+        assert!(with("bind,suid").unwrap_err().to_string().contains("nosuid"));
+        assert!(with("bind,noatime").unwrap_err().to_string().contains("access time"));
+        assert!(with("bind,relatime").is_ok());
+    }
+}

@@ -1,0 +1,155 @@
+//! Errors of libcontainer in words that name the field.
+//!
+//! Its error types do not say which path failed; its log does. The first error that it
+//! logs is kept, at no cost as long as nothing fails.
+
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+
+use libcontainer::process::init::error::InitProcessError;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span;
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
+
+use crate::error::{Error, chain};
+
+/// Runs `f` and returns its result and the text of the first error that was logged meanwhile.
+pub fn errors_of<T>(f: impl FnOnce() -> T) -> (T, Option<String>) {
+    let first = Arc::new(Mutex::new(None));
+    let outer = tracing::dispatcher::get_default(Clone::clone);
+    let level = LevelFilter::current().max(LevelFilter::ERROR);
+    let capture = Capture { first: Arc::clone(&first), outer, level };
+    let result = tracing::subscriber::with_default(capture, f);
+    let text = first.lock().ok().and_then(|mut first| first.take());
+    (result, text)
+}
+
+struct Capture {
+    first: Arc<Mutex<Option<String>>>,
+    outer: Dispatch,
+    level: LevelFilter,
+}
+
+impl Subscriber for Capture {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::ERROR
+            || (self.level >= LevelFilter::DEBUG && self.outer.enabled(metadata))
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        if *event.metadata().level() != Level::ERROR {
+            // Its warnings are of what it leaves to us, such as seccomp, and would mislead.
+            if *event.metadata().level() != Level::WARN && self.level >= LevelFilter::DEBUG {
+                self.outer.event(event);
+            }
+            return;
+        }
+        // What libcontainer calls an error, we report as one: for the log it is a detail.
+        if let Ok(mut first) = self.first.lock()
+            && first.is_none()
+        {
+            let mut text = Text(String::new());
+            event.record(&mut text);
+            *first = Some(text.0);
+        }
+    }
+
+    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+        self.outer.new_span(span)
+    }
+
+    fn record(&self, span: &span::Id, values: &span::Record<'_>) {
+        self.outer.record(span, values);
+    }
+
+    fn record_follows_from(&self, span: &span::Id, follows: &span::Id) {
+        self.outer.record_follows_from(span, follows);
+    }
+
+    fn enter(&self, span: &span::Id) {
+        self.outer.enter(span);
+    }
+
+    fn exit(&self, span: &span::Id) {
+        self.outer.exit(span);
+    }
+}
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let _ = write!(self.0, "{}={value:?} ", field.name());
+    }
+}
+
+/// The error in our words: what was being done, what the kernel said, and what to do.
+pub(crate) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
+    let cause = cause(error);
+    let text = match error {
+        // It opens the files of these by pathrs, and nothing else.
+        InitProcessError::Sysctl(_) | InitProcessError::Pathrs(_) => "linux.sysctl",
+        InitProcessError::Hooks(_) => "error running createContainer hook",
+        InitProcessError::SetHostname(_) => "hostname: sethostname",
+        InitProcessError::SetDomainname(_) => "domainname: setdomainname",
+        InitProcessError::AppArmor(_) => "process.apparmorProfile",
+        InitProcessError::RootFS(_) => "prepare the root file system",
+        InitProcessError::Namespaces(_) => "make the container's namespaces",
+        InitProcessError::Network(_) => "linux.netDevices",
+        _ => "prepare the container",
+    };
+    let error = Error::system(match event.and_then(detail) {
+        Some(detail) if detail.ends_with(&cause) => format!("{text}: {detail}"),
+        Some(detail) => format!("{text}: {detail}: {cause}"),
+        None => format!("{text}: {cause}"),
+    });
+    match text {
+        "linux.sysctl" => error.remedy(
+            "the variable has to be in /proc/sys, in the container's namespaces, and take the value; correct or remove it",
+        ),
+        _ => error,
+    }
+}
+
+/// The innermost reason, which is the one that the system gave.
+fn cause(error: &InitProcessError) -> String {
+    let whole = chain(error);
+    if matches!(error, InitProcessError::Pathrs(_)) {
+        // The innermost is an errno; the path is outside of it.
+        return whole;
+    }
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    let inner = inner.to_string().replace('\n', " ");
+    if inner.is_empty() { whole } else { inner }
+}
+
+/// The message of a logged error, without its field names.
+fn detail(event: &str) -> Option<String> {
+    let message = event.split("message=").nth(1)?.trim();
+    let message = message.strip_prefix("failed to ").unwrap_or(message);
+    (!message.is_empty() && message.len() < 200).then(|| message.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_error_is_kept_and_the_rest_is_not() {
+        let ((), text) = errors_of(|| {
+            tracing::debug!("nothing");
+            tracing::error!(path = ?"/a", "first");
+            tracing::error!("second");
+        });
+        let text = text.unwrap();
+        assert!(text.contains("first") && text.contains("/a") && !text.contains("second"), "{text}");
+    }
+}

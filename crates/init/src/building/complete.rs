@@ -1,0 +1,163 @@
+//! From a private root to the container's.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use rootling_sys as sys;
+use rootling_sys::mount::{attach, clone_tree};
+
+use super::mounts::{Image, attach_one};
+use super::{console, devices, libcontainer, mounts, paths, resolve};
+use crate::blueprint::{Blueprint, Dev};
+use crate::channel::Channel;
+use crate::container::Container;
+use crate::doors::{self, Held};
+use crate::error::{Context, Result};
+use crate::host::private_root::{self, IMAGE, ROOT};
+use crate::host::{Addresses, DeviceSource, Place, Prepared};
+
+/// What there is to build with.
+pub(crate) struct Building<'b, 'c> {
+    pub(crate) blueprint: &'b Blueprint,
+    /// To the runtime.
+    pub(crate) channel: &'c Channel,
+    /// Where a created container waits for its start.
+    pub(crate) accept: Option<OwnedFd>,
+    /// Where the terminal goes.
+    pub(crate) console: Option<OwnedFd>,
+    /// The image's tree; with hooks, the whole root.
+    pub(crate) image: OwnedFd,
+    /// The mounts, in their order; none where they are in the tree already.
+    pub(crate) content: Vec<Prepared>,
+    /// The devices, and the host's to be bound.
+    pub(crate) devices: Vec<DeviceSource>,
+    /// Addresses of network devices, to be set again.
+    pub(crate) addresses: Addresses,
+    /// How the container's root is entered.
+    pub(crate) place: Place,
+}
+
+impl Held for Building<'_, '_> {
+    fn held(&self) -> Vec<RawFd> {
+        let mut all = vec![self.channel.as_raw_fd(), self.image.as_raw_fd()];
+        all.extend(doors::numbers(&self.accept));
+        all.extend(doors::numbers(&self.console));
+        for prepared in &self.content {
+            match prepared {
+                Prepared::Tree(fd) | Prepared::FreshDev(fd) => all.push(fd.as_raw_fd()),
+                Prepared::Hierarchies(fds) => all.extend(doors::numbers(fds)),
+                _ => {}
+            }
+        }
+        all.extend(doors::numbers(self.devices.iter().filter_map(|d| d.host.as_ref().ok())));
+        if let Place::Shared { root, rootfs } = &self.place {
+            all.extend([root.as_raw_fd(), rootfs.as_raw_fd()]);
+        }
+        all
+    }
+}
+
+impl<'b, 'c> Building<'b, 'c> {
+    /// Makes the container's root and enters it. The door to Container: what was needed to build is closed.
+    pub(crate) fn complete(self) -> Result<Container<'b, 'c>> {
+        let Self { blueprint, channel, accept, console, image, content, devices, addresses, place } = self;
+        lay_dev(&content)?;
+        libcontainer::init(blueprint, addresses)?;
+        if blueprint.loopback {
+            sys::net::loopback_up().context(|| "bring the loopback interface up")?;
+        }
+        let content = attach_image(&place, &image, content)?;
+        let mut root = Image::new(image)?;
+        if !blueprint.hooked {
+            for (mount, prepared) in blueprint.mounts.iter().zip(content) {
+                attach_one(&mut root, blueprint, mount, prepared)?;
+            }
+            devices::make(&root, blueprint.dev, &devices)?;
+        }
+        resolve::working_directory(&root, &blueprint.process.cwd)?;
+        enter(&place, &root)?;
+        if !matches!(blueprint.dev, Dev::Fresh { .. }) {
+            devices::reopen_null(&root)?;
+        }
+        if let Some(socket) = &console {
+            console::set_up(socket, root.directory(), &blueprint.process, console::DevConsole::Cover)?;
+        }
+        seal(blueprint, &root)?;
+        let container = Container { blueprint, channel, accept };
+        // Before the numbers are closed: dropped afterwards they might be others'.
+        drop((root, devices, place, console));
+        doors::close_others(&container, blueprint.process.preserve_fds)?;
+        Ok(container)
+    }
+}
+
+/// Puts the container's own /dev where libcontainer fills it.
+fn lay_dev(content: &[Prepared]) -> Result<()> {
+    let dev = content.iter().find_map(|prepared| match prepared {
+        Prepared::FreshDev(fd) => Some(fd),
+        _ => None,
+    });
+    let Some(dev) = dev else { return Ok(()) };
+    attach(dev.as_fd(), directory(&Path::new(ROOT).join("dev"))?.as_fd()).context(|| "mount tmpfs on /dev")
+}
+
+/// Attaches the image's tree in the root that libcontainer has entered. The mounts, with the /dev that it has filled:
+/// libcontainer binds its root onto itself with what lies on it.
+fn attach_image(place: &Place, image: &OwnedFd, mut content: Vec<Prepared>) -> Result<Vec<Prepared>> {
+    let what = || "attach the root file system";
+    for prepared in &mut content {
+        if matches!(prepared, Prepared::FreshDev(_)) {
+            let dev = directory(Path::new("/dev"))?;
+            *prepared = Prepared::FreshDev(match place {
+                Place::Mounted => dev,
+                // The private root is taken away before it gets to its place.
+                Place::Shared { .. } => clone_tree(dev.as_fd(), true).context(what)?,
+            });
+        }
+    }
+    match place {
+        Place::Mounted => {
+            let place = directory(&Path::new("/").join(IMAGE))?;
+            attach(image.as_fd(), place.as_fd()).context(what)?;
+        }
+        Place::Shared { root, rootfs } => {
+            private_root::detach(root).context(what)?;
+            attach(image.as_fd(), rootfs.as_fd()).context(what)?;
+        }
+    }
+    Ok(content)
+}
+
+fn enter(place: &Place, root: &Image) -> Result<()> {
+    match place {
+        Place::Mounted => private_root::swap_roots(root.directory(), false)
+            .context(|| "pivot_root into the root file system"),
+        Place::Shared { .. } => private_root::change_root(root.directory()),
+    }
+}
+
+/// Closes the root file system to changes, when all that needed them is done.
+fn seal(blueprint: &Blueprint, root: &Image) -> Result<()> {
+    if matches!(blueprint.dev, Dev::Fresh { readonly: true } | Dev::Plain { readonly: true }) {
+        paths::close(root, Path::new("/dev"))?;
+    }
+    mounts::set_propagation(root, &blueprint.mounts)?;
+    if blueprint.readonly_root {
+        paths::readonly_root(root)?;
+    }
+    // After the root, so that a path of its own is not opened again by it.
+    paths::make_readonly(root, &blueprint.readonly_paths)?;
+    paths::mask(root, &blueprint.masked_paths)?;
+    match blueprint.root_propagation {
+        Some((flags, recursive)) => paths::set_root_propagation(root, flags, recursive),
+        None => Ok(()),
+    }
+}
+
+/// A directory of the private root.
+fn directory(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    open(path, flags, Mode::empty()).map(sys::fds::adopt).context(|| format!("open({path:?}) in the private root"))
+}

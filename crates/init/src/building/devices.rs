@@ -1,0 +1,155 @@
+//! Devices of the spec, and the ones of a `/dev` that libcontainer does not fill.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, fstat, mknodat, umask};
+use nix::unistd::{Gid, Uid, fchownat, symlinkat};
+use oci_spec::runtime::LinuxDevice;
+use rootling_sys as sys;
+use rootling_sys::mount::{attach, open_in_root};
+
+use super::mounts::Image;
+use super::paths::open_null;
+use super::resolve::directory;
+use crate::blueprint::Dev;
+use crate::error::{Context, Error, Result};
+use crate::host::{DeviceSource, kind, number};
+
+const LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
+
+/// The links of a `/dev` that libcontainer does not fill; those that it has stay.
+fn make_links(root: &Image) -> Result<()> {
+    let dev = root.open(Path::new("/dev"), libc::O_PATH | libc::O_DIRECTORY).context(|| "/dev")?;
+    let has_kcore = root.open(Path::new("/proc/kcore"), libc::O_PATH).is_ok();
+    for (name, to) in LINKS.into_iter().chain(has_kcore.then_some(("kcore", "/proc/kcore"))) {
+        match symlinkat(to, Some(dev.as_raw_fd()), name) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            // A read-only image keeps what it has.
+            Err(Errno::EROFS) => return Ok(()),
+            Err(errno) => return Err(errno).context(|| format!("symlink({to:?}, \"/dev/{name}\")")),
+        }
+    }
+    Ok(())
+}
+
+/// Makes the devices, or binds the host's, and the links that belong to them.
+pub(crate) fn make(root: &Image, dev: Dev, devices: &[DeviceSource]) -> Result<()> {
+    if matches!(dev, Dev::Plain { .. }) {
+        if let Err(errno) = root.open(Path::new("/dev"), libc::O_PATH | libc::O_DIRECTORY)
+            && errno == Errno::ENOENT
+        {
+            directory(root, Path::new("/dev"))?;
+        }
+        make_links(root)?;
+    }
+    for source in devices {
+        make_one(root, source).map_err(|e| e.wrap(format!("linux.devices: {:?}", source.device.path())))?;
+    }
+    Ok(())
+}
+
+fn make_one(root: &Image, source: &DeviceSource) -> Result<()> {
+    let device = &source.device;
+    let path = sys::path::clean(device.path());
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::invalid("names no file"));
+    };
+    let parent = directory(root, parent)?;
+    let mode = device.file_mode().unwrap_or(0o666) & 0o7777;
+    match make_node(&parent, name, device, mode) {
+        Ok(()) => own(&parent, name, device),
+        Err(Errno::EEXIST) => {
+            let node = open_node(&parent, name)?;
+            let stat = fstat(node.as_raw_fd()).context(|| "stat")?;
+            let same = stat.st_mode & libc::S_IFMT == kind(device).bits() && stat.st_rdev == number(device);
+            match (&source.host, same) {
+                // Made by libcontainer, or by the image: with the mode and owner of the spec, where it is ours.
+                (_, true) => {
+                    if stat.st_mode & 0o7777 != mode {
+                        let _ = sys::path::change_mode(node.as_fd(), mode);
+                    }
+                    own(&parent, name, device).or(Ok(()))
+                }
+                (Ok(host), false) => bind(&parent, name, host),
+                (Err(error), false) => Err(error.clone()),
+            }
+        }
+        Err(Errno::EPERM) => match &source.host {
+            Ok(host) => bind(&parent, name, host),
+            Err(error) => Err(error.clone()),
+        },
+        Err(errno) => Err(errno).context(|| "mknod"),
+    }
+}
+
+/// With its mode from the first moment on: a name is nothing to change the mode of later.
+fn make_node(parent: &OwnedFd, name: &OsStr, device: &LinuxDevice, mode: u32) -> Result<(), Errno> {
+    let before = umask(Mode::empty());
+    let mode = Mode::from_bits_truncate(mode);
+    let made = mknodat(Some(parent.as_raw_fd()), name, kind(device), mode, number(device));
+    umask(before);
+    made
+}
+
+fn own(parent: &OwnedFd, name: &OsStr, device: &LinuxDevice) -> Result<()> {
+    let (uid, gid) = (device.uid().map(Uid::from_raw), device.gid().map(Gid::from_raw));
+    if uid.is_none() && gid.is_none() {
+        return Ok(());
+    }
+    fchownat(Some(parent.as_raw_fd()), name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW).context(|| "chown")
+}
+
+fn open_node(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd> {
+    open_in_root(parent.as_fd(), Path::new(name), libc::O_PATH | libc::O_NOFOLLOW).context(|| "open")
+}
+
+/// Standard streams that are the host's null device become the container's: of the same number, but with a path that
+/// leads nowhere else.
+pub(super) fn reopen_null(root: &Image) -> Result<()> {
+    let streams: Vec<i32> = (0..3)
+        .filter(|fd| {
+            fstat(*fd).is_ok_and(|s| {
+                s.st_mode & libc::S_IFMT == libc::S_IFCHR && s.st_rdev == libc::makedev(1, 3)
+            })
+        })
+        .collect();
+    if streams.is_empty() {
+        return Ok(());
+    }
+    // An image without one keeps the host's.
+    let Ok(null) = open_null(root) else { return Ok(()) };
+    let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let what = || "reopen the standard streams on the container's /dev/null";
+    let found = fstat(null.as_raw_fd()).context(what)?;
+    let path = root.open(Path::new("/dev/null"), flags.bits() | libc::O_NOFOLLOW).context(what)?;
+    let opened = fstat(path.as_raw_fd()).context(what)?;
+    if opened.st_rdev != found.st_rdev || opened.st_mode & libc::S_IFMT != libc::S_IFCHR {
+        return Err(Error::invalid("the container's /dev/null is not the null device (1:3)"));
+    }
+    for fd in streams {
+        sys::fds::install(&path, fd).context(what)?;
+    }
+    Ok(())
+}
+
+fn bind(parent: &OwnedFd, name: &OsStr, host: &OwnedFd) -> Result<()> {
+    let flags = OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    match openat(Some(parent.as_raw_fd()), name, flags, Mode::from_bits_truncate(0o644)) {
+        Ok(fd) => drop(sys::fds::adopt(fd)),
+        // A device that is there already and may not be opened can be covered all the same.
+        Err(Errno::EACCES | Errno::ENXIO | Errno::ENODEV) => {}
+        Err(errno) => return Err(errno).context(|| "create the file to bind it on"),
+    }
+    let target = open_node(parent, name)?;
+    attach(host.as_fd(), target.as_fd()).context(|| "bind the host's")
+}

@@ -1,0 +1,99 @@
+//! What the usual errors of mounts mean, and what to do about them.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::stat::fstat;
+use rootling_sys::mount::MountAttr;
+
+use crate::error::Error;
+
+/// The source of a bind cannot be opened.
+pub(crate) fn bind_source(errno: Errno, source: &Path) -> Error {
+    let error = Error::from(errno).wrap(format!("open({source:?})"));
+    match errno {
+        Errno::ENOENT => error.remedy("create the source, or remove the mount"),
+        Errno::EACCES => {
+            error.remedy("the caller, as root of the container, has to be let into each directory above it")
+        }
+        _ => error,
+    }
+}
+
+/// A mount cannot be copied.
+pub(crate) fn clone_tree(errno: Errno) -> Error {
+    let error = Error::from(errno).wrap("open_tree(OPEN_TREE_CLONE)");
+    match errno {
+        Errno::EINVAL => error.remedy(
+            "mounts below the source are locked to it for this caller: use rbind instead of bind; an unbindable mount \
+             cannot be bound at all",
+        ),
+        _ => error,
+    }
+}
+
+/// A bind cannot be put where it belongs.
+pub(crate) fn attach(errno: Errno, source_is_dir: bool, target: &OwnedFd) -> Error {
+    let mode = fstat(target.as_raw_fd()).map_or(0, |stat| stat.st_mode & libc::S_IFMT);
+    let error = Error::from(errno).wrap("move_mount");
+    match (source_is_dir, mode == libc::S_IFDIR) {
+        (false, true) => Error::from(Errno::ENOTDIR)
+            .wrap("move_mount")
+            .remedy("the source is a file and the destination is a directory: name a file"),
+        (true, false) => Error::from(Errno::ENOTDIR)
+            .wrap("move_mount")
+            .remedy("the source is a directory and the destination is a file: name a directory"),
+        _ => error,
+    }
+}
+
+/// Flags of a mount cannot be changed.
+pub(crate) fn attributes(errno: Errno, attr: MountAttr) -> Error {
+    let error =
+        Error::from(errno).wrap(format!("mount_setattr(set {:#x}, clear {:#x})", attr.set, attr.clear));
+    match errno {
+        Errno::EPERM => {
+            error.remedy("a flag of the source's mount is locked for this caller: keep its nosuid, nodev, noexec, ro and atime")
+        }
+        Errno::EINVAL => error.remedy("this kernel does not know one of the options"),
+        _ => error,
+    }
+}
+
+/// A file system cannot be mounted.
+pub(crate) fn filesystem(errno: Errno, kind: &str) -> Error {
+    let error = Error::from(errno);
+    match (errno, kind) {
+        (Errno::EPERM, "sysfs") => error.remedy(
+            "an unprivileged sysfs mount needs its own network namespace, and a /sys that nothing is mounted over; add \
+             one, or use a bind of /sys",
+        ),
+        (Errno::EPERM, "proc") => error.remedy(
+            "an unprivileged proc mount needs its own pid namespace, and a /proc that nothing is mounted over; add one, \
+             or use a bind of /proc",
+        ),
+        (Errno::EPERM, "mqueue") => error.remedy("an unprivileged mqueue mount needs its own ipc namespace; add one"),
+        (Errno::EPERM, "cgroup2") => {
+            error.remedy("an unprivileged cgroup2 mount needs its own cgroup namespace; add one")
+        }
+        (Errno::EPERM, _) => error.remedy("this kernel lets only root mount it"),
+        (Errno::ENODEV, _) => error.remedy("this kernel has no such file system; see /proc/filesystems"),
+        (Errno::EINVAL, _) => error.remedy("the file system refused one of the options"),
+        _ => error,
+    }
+}
+
+/// Something cannot be made in the image.
+pub(crate) fn make(errno: Errno, what: String) -> Error {
+    let error = Error::from(errno).wrap(what);
+    match errno {
+        Errno::EROFS => {
+            error.remedy("the root file system is read-only: create the destination in the image")
+        }
+        Errno::EACCES => error
+            .remedy("the caller may not write to the root file system: create the destination in the image"),
+        Errno::EEXIST => error.remedy("the image has a link there that leads nowhere; remove it"),
+        _ => error,
+    }
+}

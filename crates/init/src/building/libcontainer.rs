@@ -1,0 +1,90 @@
+//! libcontainer's init, in a private root: it makes the default devices and links in `/c/dev`, enters `/c`, writes
+//! sysctls and the AppArmor profile, and sets network devices up. No path that it works on is the image's.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use libcgroups::common::CgroupConfig;
+use libcontainer::notify_socket::NotifyListener;
+use libcontainer::process::args::{ContainerArgs, ContainerType};
+use libcontainer::process::channel::{init_channel, main_channel};
+use libcontainer::process::init::container_init_process;
+use libcontainer::syscall::syscall::SyscallType;
+use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
+use oci_spec::runtime::Spec;
+
+use super::capture;
+use crate::blueprint::Blueprint;
+use crate::error::{Error, Result, chain};
+use crate::host::Addresses;
+use crate::host::private_root::ROOT;
+
+/// Runs it up to where it would look at the program. Then its root is this process's.
+pub(super) fn init(blueprint: &Blueprint, addresses: Addresses) -> Result<()> {
+    let failed = |e: &dyn std::error::Error| Error::system(chain(e)).wrap("prepare libcontainer's init");
+    // Nobody connects to it, since nobody else can reach it; libcontainer wants to have one.
+    let notify_listener = NotifyListener::new(Path::new("/notify.sock")).map_err(|e| failed(&e))?;
+    // Both ends of both channels are here: what it would ask the runtime for has been fetched before.
+    let (mut main_sender, main_receiver) = main_channel().map_err(|e| failed(&e))?;
+    let (mut init_sender, mut init_receiver) = init_channel().map_err(|e| failed(&e))?;
+    if blueprint.net_devices {
+        init_sender.move_network_device(addresses).map_err(|e| failed(&e))?;
+    }
+    let reached = Rc::new(Cell::new(false));
+    let arguments = arguments(blueprint, notify_listener, Stop { reached: Rc::clone(&reached) });
+    let (result, event) =
+        capture::errors_of(|| container_init_process(&arguments, &mut main_sender, &mut init_receiver));
+    // These close nothing when they are dropped; the door to Container would.
+    let _ = (main_sender.close(), main_receiver.close(), init_sender.close(), init_receiver.close());
+    match result {
+        Err(_) if reached.get() => Ok(()),
+        Err(error) => Err(capture::explain(&error, event.as_deref())),
+        Ok(()) => Err(Error::system("libcontainer's init went on to the program")),
+    }
+}
+
+fn arguments(blueprint: &Blueprint, notify_listener: NotifyListener, executor: Stop) -> ContainerArgs {
+    ContainerArgs {
+        container_type: ContainerType::InitContainer,
+        syscall: SyscallType::Linux,
+        spec: Rc::clone(&blueprint.spec),
+        rootfs: PathBuf::from(ROOT),
+        console_socket: None,
+        notify_listener,
+        preserve_fds: 0,
+        container: None,
+        user_ns_config: None,
+        cgroup_config: CgroupConfig {
+            cgroup_path: PathBuf::new(),
+            systemd_cgroup: false,
+            container_name: blueprint.identity.id.to_string(),
+        },
+        detached: true,
+        executor: Box::new(executor),
+        // A pivot in a private root is possible wherever that could be entered.
+        no_pivot: false,
+        stdin: None,
+        stdout: None,
+        stderr: None,
+        as_sibling: false,
+        pid_file: None,
+    }
+}
+
+/// Ends libcontainer's init where it would look at the program: the rest is rootling's own.
+#[derive(Clone)]
+struct Stop {
+    reached: Rc<Cell<bool>>,
+}
+
+impl Executor for Stop {
+    fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
+        self.reached.set(true);
+        Err(ExecutorValidationError::ArgValidationError("the rest is rootling's own".into()))
+    }
+
+    fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
+        Err(ExecutorError::Other("the program is rootling's own to execute".into()))
+    }
+}

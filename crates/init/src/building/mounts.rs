@@ -1,0 +1,302 @@
+//! The mounts of the container, made by descriptors: what was resolved is what is mounted on.
+//!
+//! Each is made detached, gets its flags there and is attached when it is complete. Sources are
+//! opened before, as the caller's namespaces see them; destinations are resolved inside the root file
+//! system only (openat2(2), `RESOLVE_IN_ROOT`), whatever links the image has.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, fstat, mkdirat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs};
+use rootling_config::mounts::MountOptions;
+use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, new_filesystem, open_in_root, set_attr};
+use rootling_sys::path::{Identity, identity, relative};
+
+use super::copy::copy_tree;
+use super::{hints, resolve};
+use crate::blueprint::{Blueprint, MountKind, MountPlan};
+use crate::error::{Context, Error, Result};
+use crate::host::{Prepared, filesystems, hierarchy};
+
+/// The container's root: the image's tree, attached.
+pub(crate) struct Image {
+    directory: OwnedFd,
+    identity: Identity,
+    /// The mounts on /proc and /sys, whatever their names lead to later.
+    proc: Option<OwnedFd>,
+    sys: Option<OwnedFd>,
+    /// What was mounted below /proc.
+    stand_ins: Vec<PathBuf>,
+}
+
+impl Image {
+    /// An attached tree.
+    pub(crate) fn new(directory: OwnedFd) -> Result<Self> {
+        let identity = identity(directory.as_fd()).context(|| "statx of the root file system")?;
+        Ok(Self { directory, identity, proc: None, sys: None, stand_ins: Vec::new() })
+    }
+
+    /// Its root directory.
+    pub(crate) fn directory(&self) -> &OwnedFd {
+        &self.directory
+    }
+
+    /// Opens a path of the container below the mount that it is about: /proc and /sys are those that were mounted, and
+    /// not what their names lead to by now. `flags` without `O_NOFOLLOW`: a last link is followed inside.
+    pub(crate) fn open(&self, path: &Path, flags: i32) -> Result<OwnedFd, Errno> {
+        for (mount, name) in [(&self.proc, "/proc"), (&self.sys, "/sys")] {
+            if let (Some(mount), Ok(below)) = (mount, path.strip_prefix(name)) {
+                return open_in_root(mount.as_fd(), &relative(below), flags);
+            }
+        }
+        open_in_root(self.directory.as_fd(), &relative(path), flags)
+    }
+
+    /// Whether a proc was mounted.
+    pub(crate) fn has_proc(&self) -> bool {
+        self.proc.is_some()
+    }
+
+    /// Whether a mount of the plan's own lies there, such as a file that stands in for /proc/cpuinfo.
+    pub(crate) fn is_covered(&self, path: &Path) -> bool {
+        self.stand_ins.iter().any(|covered| covered == path)
+    }
+
+    /// Remembers the mounts of the kernel's own file systems.
+    fn note(&mut self, destination: &Path, mount: OwnedFd) {
+        match destination.to_str() {
+            Some("/proc") => self.proc = Some(mount),
+            Some("/sys") => self.sys = Some(mount),
+            _ if destination.starts_with("/proc") => self.stand_ins.push(destination.to_owned()),
+            _ => {}
+        }
+    }
+}
+
+/// The mount, for the head of an error.
+pub(crate) fn describe(plan: &MountPlan) -> String {
+    let destination = plan.destination.display();
+    match &plan.kind {
+        MountKind::Bind(source) => format!("mount {} on {destination}", source.display()),
+        MountKind::New { kind, .. } => format!("mount {kind} on {destination}"),
+        MountKind::Remount => format!("remount {destination}"),
+        MountKind::Cgroup | MountKind::CgroupV1 { .. } => format!("mount cgroup on {destination}"),
+    }
+}
+
+/// Puts a mount to its place, in the order of the plan.
+pub(crate) fn attach_one(
+    root: &mut Image,
+    blueprint: &Blueprint,
+    plan: &MountPlan,
+    prepared: Prepared,
+) -> Result<()> {
+    attach_prepared(root, blueprint, plan, prepared).map_err(|e| e.wrap(describe(plan)))
+}
+
+fn attach_prepared(
+    root: &mut Image,
+    blueprint: &Blueprint,
+    plan: &MountPlan,
+    prepared: Prepared,
+) -> Result<()> {
+    let tree = match prepared {
+        Prepared::Tree(tree) | Prepared::FreshDev(tree) => tree,
+        Prepared::InImage(source) => source_in_image(root, plan, &source)?,
+        Prepared::Tmpfs => tmpfs(root, plan, blueprint.mount_label.as_deref())?,
+        Prepared::Link(link) => return make_link(root, plan, &link),
+        Prepared::Hierarchies(trees) => return legacy_cgroup(root, plan, trees),
+        Prepared::Remount => {
+            let target = root.open(&plan.destination, libc::O_PATH).context(|| "open the destination")?;
+            let attr = own_attr(&plan.options);
+            return set_attr(target.as_fd(), false, &attr).map_err(|e| hints::attributes(e, attr));
+        }
+        Prepared::ByMount2(_) => return Err(Error::system("was not made in the host's view")),
+    };
+    attach_tree(root, plan, &tree)?;
+    root.note(&plan.destination, tree);
+    Ok(())
+}
+
+fn attach_tree(root: &Image, plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
+    let mode = fstat(tree.as_raw_fd()).context(|| "stat of the source")?.st_mode & libc::S_IFMT;
+    let is_dir = mode == libc::S_IFDIR;
+    let target = place(root, plan, is_dir)?;
+    attach(tree.as_fd(), target.as_fd()).map_err(|errno| hints::attach(errno, is_dir, &target))
+}
+
+/// What a mount goes onto, made where the image lacks it. Looked up once: what is checked here is what is mounted on.
+fn place(root: &Image, plan: &MountPlan, is_dir: bool) -> Result<OwnedFd> {
+    let path = &plan.destination;
+    let kernels_own = matches!(&plan.kind, MountKind::New { kind, .. } if kind == "proc" || kind == "sysfs");
+    let target = if kernels_own || plan.options.dest_nofollow {
+        let kind = match &plan.kind {
+            MountKind::New { kind, .. } => kind.as_str(),
+            _ => "dest-nofollow",
+        };
+        resolve::ordinary_directory(root, path, kind)?
+    } else if is_dir {
+        resolve::directory(root, path)?
+    } else {
+        resolve::file(root, path)?
+    };
+    if identity(target.as_fd()).context(|| "statx of the destination")? == root.identity {
+        return Err(Error::invalid(format!(
+            "{path:?} is the container's root, which nothing can be mounted on: name a directory below it"
+        )));
+    }
+    let found = fstatfs(&target).context(|| "fstatfs of the destination")?.filesystem_type();
+    for (magic, name) in [(PROC_SUPER_MAGIC, "/proc"), (SYSFS_MAGIC, "/sys")] {
+        if found == magic && !path.starts_with(name) {
+            return Err(Error::invalid(format!(
+                "{path:?} cannot be mounted because a link of the image leads inside {name}: name the path that is meant"
+            )));
+        }
+    }
+    Ok(target)
+}
+
+/// Flags of mount(2) as attributes of mount_setattr(2).
+pub(crate) fn own_attr(options: &MountOptions) -> MountAttr {
+    const FLAGS: [(u64, u64); 6] = [
+        (libc::MS_RDONLY, attr::RDONLY),
+        (libc::MS_NOSUID, attr::NOSUID),
+        (libc::MS_NODEV, attr::NODEV),
+        (libc::MS_NOEXEC, attr::NOEXEC),
+        (libc::MS_NODIRATIME, attr::NODIRATIME),
+        (libc::MS_NOSYMFOLLOW, attr::NOSYMFOLLOW),
+    ];
+    let of = |flags: u64| FLAGS.iter().filter(|(ms, _)| flags & ms != 0).map(|(_, attr)| attr).sum::<u64>();
+    let mut attr = MountAttr { set: of(options.set), clear: of(options.clear), ..MountAttr::default() };
+    // The access time setting is one number, which has to be cleared to be set; 0 is relatime.
+    let time = if options.set & libc::MS_STRICTATIME != 0 {
+        Some(attr::STRICTATIME)
+    } else if options.set & libc::MS_NOATIME != 0 {
+        Some(attr::NOATIME)
+    } else if (options.set | options.clear) & (libc::MS_RELATIME | libc::MS_NOATIME | libc::MS_STRICTATIME)
+        != 0
+    {
+        Some(0)
+    } else {
+        None
+    };
+    if let Some(time) = time {
+        attr.set |= time;
+        attr.clear |= attr::ATIME;
+    }
+    attr
+}
+
+/// Flags that apply to the whole tree, if any.
+pub(crate) fn recursive_attr(options: &MountOptions) -> Option<MountAttr> {
+    let attr = MountAttr { set: options.rec_set, clear: options.rec_clear, ..MountAttr::default() };
+    (attr != MountAttr::default()).then_some(attr)
+}
+
+/// A bind of something that the root file system itself has, as the mounts before have left it.
+fn source_in_image(root: &Image, plan: &MountPlan, source: &Path) -> Result<OwnedFd> {
+    let nofollow = if plan.options.src_nofollow { libc::O_NOFOLLOW } else { 0 };
+    let found = open_in_root(root.directory.as_fd(), source, libc::O_PATH | nofollow)
+        .map_err(|errno| hints::bind_source(errno, Path::new("/").join(source).as_path()))?;
+    let recursive = plan.options.bind == Some(rootling_config::mounts::Bind::Recursive);
+    let tree = clone_tree(found.as_fd(), recursive).map_err(hints::clone_tree)?;
+    crate::host::attributes(plan, &tree)?;
+    Ok(tree)
+}
+
+/// A tmpfs with its content, read-only when it has that.
+fn tmpfs(root: &Image, plan: &MountPlan, label: Option<&str>) -> Result<OwnedFd> {
+    let mut attr = own_attr(&plan.options).set;
+    let readonly = attr & attr::RDONLY;
+    // /dev is closed when it is filled.
+    let filled_later = plan.destination == Path::new("/dev");
+    if plan.options.tmpcopyup || filled_later {
+        attr &= !attr::RDONLY;
+    }
+    let mount = filesystems::tmpfs(plan, inherited_mode(&root.directory, plan)?, attr, label)?;
+    if plan.options.tmpcopyup {
+        if let Ok(image) = root.open(&plan.destination, libc::O_RDONLY | libc::O_DIRECTORY) {
+            copy_tree(&image, &mount).map_err(|e| e.wrap("tmpcopyup"))?;
+        }
+        if readonly != 0 && !filled_later {
+            let attr = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
+            set_attr(mount.as_fd(), false, &attr).map_err(|e| hints::attributes(e, attr))?;
+        }
+    }
+    filesystems::finish(plan, &mount)?;
+    Ok(mount)
+}
+
+/// A tmpfs without a mode of its own gets that of the directory it covers, as in runc.
+pub(crate) fn inherited_mode(root: &OwnedFd, plan: &MountPlan) -> Result<Option<String>> {
+    if plan.options.data_value("mode").is_some() {
+        return Ok(None);
+    }
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let mode = match open_in_root(root.as_fd(), &relative(&plan.destination), flags) {
+        Ok(covered) => fstat(covered.as_raw_fd()).context(|| "stat of the destination")?.st_mode & 0o7777,
+        // It is made, with that mode.
+        Err(Errno::ENOENT) => 0o755,
+        Err(errno) => return Err(errno).context(|| "open the destination"),
+    };
+    Ok(Some(format!("mode={mode:o}")))
+}
+
+/// Changes the propagation of those mounts that ask for it, in the order given, when all are in their places.
+pub(super) fn set_propagation(root: &Image, mounts: &[MountPlan]) -> Result<()> {
+    for (index, plan) in mounts.iter().enumerate().filter(|(_, m)| !m.options.propagation.is_empty()) {
+        // What a later mount covers cannot be seen any more, nor where it was in what has moved with it.
+        let covered = |later: &MountPlan| plan.destination.starts_with(&later.destination);
+        if mounts[index + 1..].iter().any(covered) {
+            continue;
+        }
+        let what = || format!("change the propagation of the mount on {}", plan.destination.display());
+        let mount = root.open(&plan.destination, libc::O_PATH).context(what)?;
+        for flags in &plan.options.propagation {
+            let attr = MountAttr { propagation: flags & !libc::MS_REC, ..MountAttr::default() };
+            set_attr(mount.as_fd(), flags & libc::MS_REC != 0, &attr).context(what)?;
+        }
+    }
+    Ok(())
+}
+
+/// `copy-symlink`: the source's link is made anew.
+fn make_link(root: &Image, plan: &MountPlan, link: &Path) -> Result<()> {
+    let (Some(parent), Some(name)) = (plan.destination.parent(), plan.destination.file_name()) else {
+        return Err(Error::invalid("the destination names no file"));
+    };
+    let parent = resolve::directory(root, parent)?;
+    let at = Some(parent.as_raw_fd());
+    match nix::unistd::symlinkat(link, at, name) {
+        Err(Errno::EEXIST) if nix::fcntl::readlinkat(at, name).is_ok_and(|there| *link == *there) => Ok(()),
+        Err(errno) => Err(hints::make(errno, format!("make the link {:?}", plan.destination))),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// One directory for each hierarchy in a tmpfs, as the host has them.
+fn legacy_cgroup(root: &Image, plan: &MountPlan, trees: Vec<OwnedFd>) -> Result<()> {
+    let MountKind::CgroupV1 { hierarchies, links } = &plan.kind else { return Ok(()) };
+    let target = place(root, plan, true)?;
+    let flags = attr::NOSUID | attr::NODEV | attr::NOEXEC;
+    let tmpfs = new_filesystem("tmpfs", "tmpfs", &["mode=755".to_owned()], flags).context(|| "tmpfs")?;
+    let at = Some(tmpfs.as_raw_fd());
+    for (name, to) in links {
+        nix::unistd::symlinkat(to.as_str(), at, name.as_str()).context(|| format!("symlink {name:?}"))?;
+    }
+    for (name, _) in hierarchies {
+        mkdirat(at, name.as_str(), Mode::from_bits_truncate(0o755)).context(|| format!("mkdir {name:?}"))?;
+    }
+    attach(tmpfs.as_fd(), target.as_fd()).context(|| "move_mount")?;
+    for ((name, source), tree) in hierarchies.iter().zip(trees) {
+        // Below the tmpfs itself, which nobody else has in hand.
+        let place = open_in_root(tmpfs.as_fd(), Path::new(name), libc::O_PATH | libc::O_DIRECTORY)
+            .context(|| format!("open {name:?}"))?;
+        attach(tree.as_fd(), place.as_fd())
+            .map_err(|errno| hints::attach(errno, true, &place).wrap(describe(&hierarchy(plan, name, source))))?;
+    }
+    let readonly = own_attr(&plan.options).set & attr::RDONLY;
+    set_attr(tmpfs.as_fd(), false, &MountAttr { set: readonly, ..MountAttr::default() }).context(|| "read-only")
+}

@@ -1,0 +1,126 @@
+//! Masked and read-only paths: by descriptor, so that what was looked at is what is covered
+//! (CVE-2025-31133).
+
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::stat::fstat;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, new_filesystem, open_in_root, set_attr};
+use rootling_sys::path::clean;
+
+use super::mounts::Image;
+use crate::error::{Context, Error, Result};
+
+/// Makes the root file system read-only, with the flags that it has.
+pub(super) fn readonly_root(root: &Image) -> Result<()> {
+    close(root, Path::new("/")).map_err(|e| e.wrap("root.readonly"))
+}
+
+/// Makes the mount at a path read-only.
+pub(super) fn close(root: &Image, path: &Path) -> Result<()> {
+    let what = || format!("mount_setattr({path:?}, MOUNT_ATTR_RDONLY)");
+    let target = root.open(path, libc::O_PATH).context(what)?;
+    let attr = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
+    set_attr(target.as_fd(), false, &attr).context(what)
+}
+
+/// The wanted propagation of the root, when nothing is mounted any more.
+pub(super) fn set_root_propagation(root: &Image, flags: u64, recursive: bool) -> Result<()> {
+    let attr = MountAttr { propagation: flags, ..MountAttr::default() };
+    set_attr(root.directory().as_fd(), recursive, &attr)
+        .context(|| "linux.rootfsPropagation: mount_setattr(\"/\")")
+}
+
+/// Opens what a path leads to and is to be covered; `None` when the image does not have it. A link is followed inside
+/// the root, as runc and crun do: what it leads to is covered.
+fn open_target(root: &Image, path: &Path, field: &str) -> Result<Option<(OwnedFd, bool)>> {
+    let what = || format!("{field}: {path:?}");
+    let fd = match root.open(path, libc::O_PATH) {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+        other => other.context(what)?,
+    };
+    if path.starts_with("/proc") && root.has_proc() {
+        // What has its own name there and is somewhere else would leave the kernel's file uncovered.
+        let found = fstatfs(&fd).context(what)?.filesystem_type();
+        if found != PROC_SUPER_MAGIC && !root.is_covered(path) {
+            return Err(Error::invalid(format!("{} is not on a proc file system", what())));
+        }
+    }
+    let mode = fstat(fd.as_raw_fd()).context(what)?.st_mode & libc::S_IFMT;
+    Ok(Some((fd, mode == libc::S_IFDIR)))
+}
+
+/// Covers each path with a read-only view of itself.
+pub(super) fn make_readonly(root: &Image, paths: &[String]) -> Result<()> {
+    let attr = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
+    for path in once(paths) {
+        if path == Path::new("/") {
+            // Covering it would cover what nobody sees; the mount itself is meant.
+            close(root, &path).map_err(|e| e.wrap("linux.readonlyPaths"))?;
+            continue;
+        }
+        let Some((target, _)) = open_target(root, &path, "linux.readonlyPaths")? else { continue };
+        clone_tree(target.as_fd(), true)
+            .and_then(|copy| {
+                set_attr(copy.as_fd(), false, &attr).and_then(|()| attach(copy.as_fd(), target.as_fd()))
+            })
+            .context(|| format!("linux.readonlyPaths: bind {path:?} read-only"))?;
+    }
+    Ok(())
+}
+
+/// Covers files with /dev/null and directories with an empty, read-only tmpfs.
+pub(super) fn mask(root: &Image, paths: &[String]) -> Result<()> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let null = open_null(root)?;
+    // One empty file system serves all directories: making one costs more than binding it.
+    let mut empty: Option<OwnedFd> = None;
+    for path in once(paths) {
+        let Some((target, is_dir)) = open_target(root, &path, "linux.maskedPaths")? else { continue };
+        let what = || format!("linux.maskedPaths: cover {path:?}");
+        let copy = if is_dir {
+            let Some(first) = &empty else {
+                let new = new_empty().context(what)?;
+                attach(new.as_fd(), target.as_fd()).context(what)?;
+                empty = Some(new);
+                continue;
+            };
+            clone_tree(first.as_fd(), false).context(what)?
+        } else {
+            clone_tree(null.as_fd(), false).context(what)?
+        };
+        attach(copy.as_fd(), target.as_fd()).context(what)?;
+    }
+    Ok(())
+}
+
+/// Each path once, however it is written: a second cover would do nothing but be in the way.
+fn once(paths: &[String]) -> impl Iterator<Item = PathBuf> {
+    let mut seen = BTreeSet::new();
+    paths.iter().map(|path| clean(Path::new(path))).filter(move |path| seen.insert(path.clone()))
+}
+
+/// An empty, read-only file system, detached.
+pub(crate) fn new_empty() -> Result<OwnedFd, Errno> {
+    let options = ["nr_blocks=1", "nr_inodes=1"].map(str::to_owned);
+    let flags = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
+    new_filesystem("tmpfs", "tmpfs", &options, flags)
+}
+
+/// The container's /dev/null, verified to be the null device and not something that the image put there.
+pub(super) fn open_null(root: &Image) -> Result<OwnedFd> {
+    let what = || "the container's /dev/null".to_owned();
+    let fd =
+        open_in_root(root.directory().as_fd(), Path::new("dev/null"), libc::O_PATH | libc::O_NOFOLLOW).context(what)?;
+    let stat = fstat(fd.as_raw_fd()).context(what)?;
+    if stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3) {
+        Ok(fd)
+    } else {
+        Err(Error::invalid(format!("{} is not the null device (1:3)", what())))
+    }
+}

@@ -1,0 +1,156 @@
+//! Destinations of mounts and devices inside the root file system, made where they are missing.
+//!
+//! The image decides what lies on the way, so every step is taken by openat2(2) from the root of the
+//! container, and no link leads out of it. A link that leads to something that is not there is
+//! followed all the same, and what it leads to is made: images have links such as
+//! `/etc/mtab -> /proc/mounts` or `/var/run -> /run` before there is anything at the other end.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, readlinkat};
+use nix::sys::stat::{Mode, mkdirat};
+
+use rootling_sys as sys;
+use rootling_sys::mount::{open_in_root, openat2};
+use rootling_sys::path::relative;
+
+use super::hints;
+use super::mounts::Image;
+use crate::error::{Context, Error, Result};
+
+/// As many links as the kernel follows in one path; path_resolution(7).
+const MAX_LINKS: usize = 40;
+
+/// What is made where nothing is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Directory,
+    File,
+}
+
+/// Opens a directory of the root file system for reference, making what is missing of it.
+pub(super) fn directory(root: &Image, path: &Path) -> Result<OwnedFd> {
+    let root = root.directory();
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    match open_in_root(root.as_fd(), &relative(path), flags) {
+        Err(Errno::ENOENT) => make(root, path, Missing::Directory),
+        other => other.context(|| format!("open {path:?} in the root file system")),
+    }
+}
+
+/// Opens what a file is bound on, making an empty file where nothing is.
+pub(super) fn file(root: &Image, path: &Path) -> Result<OwnedFd> {
+    let root = root.directory();
+    match open_in_root(root.as_fd(), &relative(path), libc::O_PATH) {
+        Err(Errno::ENOENT) => make(root, path, Missing::File),
+        other => other.context(|| format!("open {path:?} in the root file system")),
+    }
+}
+
+/// Opens a directory that is no link: what expects a proc at /proc must find it there. In one step, so that what is no
+/// link when it is looked at is what is mounted on.
+pub(super) fn ordinary_directory(root: &Image, path: &Path, kind: &str) -> Result<OwnedFd> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let link = |errno: Errno| match errno {
+        Errno::ENOTDIR | Errno::ELOOP => Error::invalid(format!(
+            "filesystem {kind:?} must be mounted on ordinary directory; the image has a link or a file at {path:?}"
+        )),
+        errno => Error::from(errno).wrap(format!("open {path:?} in the root file system")),
+    };
+    match open_in_root(root.directory().as_fd(), &relative(path), flags) {
+        Err(Errno::ENOENT) => {
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+                return Err(Error::from(Errno::ENOENT).wrap("open the root file system"));
+            };
+            let parent = directory(root, parent)?;
+            make_one(&parent, name, Missing::Directory)
+                .map_err(|errno| hints::make(errno, format!("make {path:?} in the root file system")))?;
+            let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS;
+            openat2(parent.as_fd(), Path::new(name), flags, resolve).map_err(link)
+        }
+        other => other.map_err(link),
+    }
+}
+
+/// Makes the working directory where the image lacks it, as runc does. What cannot be looked up is reported when it is
+/// entered.
+pub(super) fn working_directory(root: &Image, path: &Path) -> Result<()> {
+    let what = |e: Error| e.wrap(format!("process.cwd: mkdir({path:?})")).remedy("create it in the image");
+    match open_in_root(root.directory().as_fd(), &relative(path), libc::O_PATH) {
+        Err(Errno::ENOENT) => make(root.directory(), path, Missing::Directory).map(drop).map_err(what),
+        _ => Ok(()),
+    }
+}
+
+/// Walks from component to component and makes what is not there.
+fn make(root: &OwnedFd, path: &Path, missing: Missing) -> Result<OwnedFd> {
+    let what = |at: &Path| format!("make /{} in the root file system", at.display());
+    let mut left: VecDeque<OsString> = components(path).collect();
+    let mut so_far = PathBuf::from(".");
+    let mut links = 0;
+    while let Some(name) = left.pop_front() {
+        if name == OsStr::new("..") {
+            so_far.pop();
+            if so_far.as_os_str().is_empty() {
+                so_far.push(".");
+            }
+            continue;
+        }
+        let dir = open_in_root(root.as_fd(), &so_far, libc::O_PATH | libc::O_DIRECTORY)
+            .context(|| what(&so_far))?;
+        if let Some(target) = link(&dir, &name) {
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(Error::from(Errno::ELOOP).wrap(what(path)));
+            }
+            if target.is_absolute() {
+                so_far = PathBuf::from(".");
+            }
+            for component in components(&target).collect::<Vec<_>>().into_iter().rev() {
+                left.push_front(component);
+            }
+            continue;
+        }
+        so_far.push(&name);
+        let last = left.is_empty();
+        make_one(&dir, &name, if last { missing } else { Missing::Directory })
+            .map_err(|errno| hints::make(errno, what(&so_far)))?;
+    }
+    open_in_root(root.as_fd(), &so_far, libc::O_PATH | libc::O_NOFOLLOW).context(|| what(&so_far))
+}
+
+fn components(path: &Path) -> impl Iterator<Item = OsString> {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    })
+}
+
+/// Where a link leads; `None` for whatever is no link.
+fn link(dir: &OwnedFd, name: &OsStr) -> Option<PathBuf> {
+    readlinkat(Some(dir.as_raw_fd()), name).ok().map(PathBuf::from)
+}
+
+fn make_one(dir: &OwnedFd, name: &OsStr, missing: Missing) -> Result<(), Errno> {
+    let at = Some(dir.as_raw_fd());
+    let result = match missing {
+        Missing::Directory => mkdirat(at, name, Mode::from_bits_truncate(0o755)),
+        Missing::File => {
+            let flags =
+                OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_WRONLY;
+            openat(at, name, flags, Mode::from_bits_truncate(0o644)).map(|fd| drop(sys::fds::adopt(fd)))
+        }
+    };
+    match result {
+        // There already: it is looked at when it is opened.
+        Err(Errno::EEXIST) => Ok(()),
+        // mkdir on a read-only file system says so even of a directory that is there.
+        Err(Errno::EROFS) if open_in_root(dir.as_fd(), Path::new(name), libc::O_PATH).is_ok() => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,192 @@
+//! The channel between the runtime and the child that becomes the container.
+//!
+//! One socket pair, whole messages in both directions. The end of either side closes it, so that no
+//! wait on it lasts longer than the process at the other end. An error of the socket is an error, and never taken for
+//! the end.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use libcontainer::network::cidr::CidrAddress;
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use rootling_sys as sys;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::error::{Context, Error, Result};
+use crate::log;
+
+/// Longest message; an error text is cut to fit.
+const LIMIT: usize = 16 * 1024;
+
+/// Takes what the user should know and is no failure, a line each.
+pub type Warn<'a> = &'a mut dyn FnMut(String);
+
+/// What the child tells the runtime.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromChild {
+    /// An intermediate process has cloned the one that becomes the program, with this pid seen from the runtime.
+    Cloned(i32),
+    /// The intermediate process has made the user namespace, and needs its maps written.
+    NeedsMaps,
+    /// The container's root is complete and still in the host's view: it is the moment of prestart and createRuntime.
+    AtHooks,
+    /// `linux.netDevices` are to be moved into the network namespace.
+    NeedsDevices,
+    /// The bind mount of this number needs a source that only the runtime can open or map.
+    NeedsSource(usize),
+    /// Everything is prepared; only the wait for the start is left.
+    Ready,
+    /// Comes with the seccomp listener.
+    SeccompListener,
+    /// It failed, and ends now.
+    Failed(Error),
+    /// Something the user should know that is no failure.
+    Warning(String),
+    /// A line for the log.
+    Debug(String),
+}
+
+/// What the runtime tells the child.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToChild {
+    /// The id maps are written; this is the child's pid as the runtime sees it.
+    Begin(i32),
+    /// The child is in the container's cgroup: it may become what the runtime has no power over.
+    Placed,
+    /// The hooks of the runtime's namespaces have run: it is the turn of createContainer.
+    RunHooks,
+    /// The network devices are there; their addresses, to be set again.
+    Devices(HashMap<String, Vec<CidrAddress>>),
+    /// Comes with the detached mount that was asked for.
+    Source,
+    /// It cannot be had.
+    NoSource(Error),
+    /// The container is recorded: the child may outlive the runtime.
+    Commit,
+    /// The seccomp listener has been handed to its agent.
+    ListenerSent,
+}
+
+/// One end of the channel.
+pub struct Channel {
+    socket: OwnedFd,
+    /// Whether anybody wants lines for the log.
+    detailed: bool,
+}
+
+impl Channel {
+    /// Both ends: the runtime's and the child's.
+    pub fn pair() -> Result<(Self, Self)> {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let (a, b) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
+            .context(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
+        let detailed = log::is_detailed();
+        Ok((Self { socket: a, detailed }, Self { socket: b, detailed }))
+    }
+
+    /// The channel over a connected socket of whole messages.
+    pub fn of(socket: OwnedFd) -> Self {
+        Self { socket, detailed: false }
+    }
+
+    /// Sends a message; `EPIPE` when the other end is gone.
+    pub fn send(&self, message: &impl Serialize) -> Result<()> {
+        let bytes = serde_json::to_vec(message).map_err(|e| Error::system(e.to_string()))?;
+        // write(2) and not sendmsg(2): a seccomp filter may be loaded, and that one every program needs.
+        loop {
+            match nix::unistd::write(&self.socket, &bytes) {
+                Err(Errno::EINTR) => {}
+                result => return result.map(drop).context(|| "send to the other process"),
+            }
+        }
+    }
+
+    /// Sends a message that comes with a descriptor.
+    pub fn send_with(&self, message: &impl Serialize, fd: BorrowedFd<'_>) -> Result<()> {
+        let bytes = serde_json::to_vec(message).map_err(|e| Error::system(e.to_string()))?;
+        sys::socket::send_fd(self.socket.as_fd(), &bytes, fd).context(|| "sendmsg(SCM_RIGHTS)")
+    }
+
+    /// Waits for the next message; `None` when the other end is gone.
+    pub fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        Ok(self.receive_with()?.map(|(message, _)| message))
+    }
+
+    /// The same, with the descriptor that may come with a message.
+    pub fn receive_with<T: DeserializeOwned>(&self) -> Result<Option<(T, Option<OwnedFd>)>> {
+        let mut buffer = [0u8; LIMIT];
+        let (length, fd) = sys::socket::receive_fd(self.socket.as_fd(), &mut buffer)
+            .context(|| "receive from the other process")?;
+        if length == 0 {
+            return Ok(None);
+        }
+        serde_json::from_slice(&buffer[..length])
+            .map(|message| Some((message, fd)))
+            .map_err(|e| Error::system(format!("message from the other process: {e}")))
+    }
+
+    /// Sends a failure, cut to what a message holds; nobody can be told if that fails too.
+    pub fn send_failure(&self, error: Error) {
+        let mut error = error;
+        let text = error.to_string();
+        if text.len() > LIMIT / 2 {
+            let cut: String = text.chars().take(LIMIT / 8).collect();
+            error = error.with_text(format!("{cut}..."));
+        }
+        let _ = self.send(&FromChild::Failed(error));
+    }
+
+    /// Whether anybody wants lines for the log.
+    pub fn is_detailed(&self) -> bool {
+        self.detailed
+    }
+
+    /// A line for the log, if that has details, cut to what a message holds. The end of the other side shows soon enough.
+    pub fn send_debug(&self, text: &str) {
+        if self.detailed {
+            let text: String = text.chars().take(LIMIT / 8).collect();
+            let _ = self.send(&FromChild::Debug(text));
+        }
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Channel {
+    fn as_raw_fd(&self) -> i32 {
+        self.socket.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_arrives_whole_and_the_end_of_a_side_is_seen() {
+        let (runtime, child) = Channel::pair().unwrap();
+        child.send(&FromChild::Warning("w".repeat(1000))).unwrap();
+        drop(child);
+        assert!(matches!(runtime.receive().unwrap(), Some(FromChild::Warning(w)) if w.len() == 1000));
+        assert!(runtime.receive::<FromChild>().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_failure_of_any_length_arrives() {
+        let (runtime, child) = Channel::pair().unwrap();
+        child.send_failure(Error::system("é".repeat(LIMIT)));
+        let Some(FromChild::Failed(error)) = runtime.receive().unwrap() else { panic!("not a failure") };
+        assert!(error.to_string().ends_with("..."));
+    }
+
+    #[test]
+    fn an_error_of_the_socket_is_not_the_end() {
+        let channel = Channel::of(std::fs::File::open("/dev/null").unwrap().into());
+        assert!(channel.receive::<ToChild>().unwrap_err().to_string().contains("ENOTSOCK"));
+    }
+}

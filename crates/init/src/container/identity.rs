@@ -1,0 +1,185 @@
+//! Users, groups, capabilities, keyring and label of the container's process.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use caps::errors::CapsError;
+use caps::{CapSet, CapsHashSet};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use rootling_sys as sys;
+
+use crate::attributes::Attributes;
+use crate::channel::{Channel, FromChild};
+use crate::error::{Context, Error, Result, chain};
+
+/// Removes what is not asked for from the bounding set: before the ids change, while CAP_SETPCAP is
+/// in force. By number, so that capabilities newer than any library's list go as well.
+pub(crate) fn drop_bounding(process: &Attributes) -> Result<()> {
+    for capability in 0..=process.last_capability {
+        let wanted = process.capabilities.bounding & (1 << capability) != 0;
+        if wanted {
+            continue;
+        }
+        match sys::process::drop_bounding(capability) {
+            // Not there in the first place: nothing to be dropped, and no privilege needed to say so.
+            Err(Errno::EPERM) if sys::process::has_bounding(capability) == Ok(false) => {}
+            other => {
+                other.context(|| format!("process.capabilities.bounding: drop capability {capability}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Becomes the container's user. All permitted capabilities stay, and are in force again.
+pub(crate) fn change_ids(process: &Attributes) -> Result<()> {
+    set_groups(process)?;
+    let keep = |keep| {
+        caps::securebits::set_keepcaps(keep).map_err(|e| Error::system(chain(&e)).wrap("PR_SET_KEEPCAPS"))
+    };
+    keep(true)?;
+    let (uid, gid) = (Uid::from_raw(process.uid), Gid::from_raw(process.gid));
+    let unmapped = |field: &str, id: u32, kind: &str, e: Error| {
+        e.wrap(format!("process.user.{kind}: {field}({id})"))
+            .remedy(format!("{kind} {id} has to be among the container's {kind} mappings"))
+    };
+    setresgid(gid, gid, gid).map_err(|e| unmapped("setresgid", process.gid, "gid", e.into()))?;
+    setresuid(uid, uid, uid).map_err(|e| unmapped("setresuid", process.uid, "uid", e.into()))?;
+    keep(false)?;
+    // The change of user took away the capabilities in force, and the parent death signal.
+    sys::process::set_parent_death_signal(libc::SIGKILL).context(|| "prctl(PR_SET_PDEATHSIG)")?;
+    if process.uid != 0 {
+        let again =
+            caps::read(None, CapSet::Permitted).and_then(|all| caps::set(None, CapSet::Effective, &all));
+        again.map_err(|e| Error::system(chain(&e)).wrap("keep the capabilities over the change of user"))?;
+    }
+    Ok(())
+}
+
+fn set_groups(process: &Attributes) -> Result<()> {
+    let Some(groups) = process.groups.as_deref().filter(|g| !g.is_empty()) else {
+        // The caller's own groups do not belong in the container. Where the kernel keeps them, because
+        // the map was written without privilege, they are without effect on ids inside.
+        if !process.keep_groups {
+            let _ = setgroups(&[]);
+        }
+        return Ok(());
+    };
+    let list: Vec<Gid> = groups.iter().map(|g| Gid::from_raw(*g)).collect();
+    setgroups(&list).context(|| format!("process.user.additionalGids: setgroups({groups:?})")).map_err(|e| {
+        e.remedy("a map of a single id lets nobody change groups; give the caller ranges in /etc/subgid, or remove them")
+    })
+}
+
+/// Whether the capabilities go only when the filter is loaded: without no_new_privs that is privileged.
+pub(crate) fn waits_for_filter(process: &Attributes) -> bool {
+    process.seccomp.is_some() && !process.no_new_privileges
+}
+
+/// Inheritable and ambient capabilities, which what follows only takes away from.
+pub(crate) fn set_ambient(process: &Attributes, channel: &Channel) -> Result<()> {
+    let wanted = &process.capabilities;
+    let fail = |set: &'static str| {
+        move |e: CapsError| Error::system(chain(&e)).wrap(format!("process.capabilities.{set}"))
+    };
+    caps::clear(None, CapSet::Ambient).map_err(fail("ambient"))?;
+    caps::set(None, CapSet::Inheritable, &capabilities(wanted.inheritable)).map_err(fail("inheritable"))?;
+    for capability in capabilities(wanted.ambient) {
+        // The kernel keeps no ambient capability that is not permitted and inheritable as well: capabilities(7).
+        let kept = wanted.permitted & wanted.inheritable & capability.bitmask() != 0;
+        let raised = if kept {
+            caps::raise(None, CapSet::Ambient, capability).map_err(|e| e.to_string())
+        } else {
+            Err("it is not among the permitted and the inheritable ones".to_owned())
+        };
+        if let Err(why) = raised {
+            channel.send(&FromChild::Warning(format!(
+                "process.capabilities.ambient: can't raise ambient capability {capability}: {why}"
+            )))?;
+        }
+    }
+    Ok(())
+}
+
+/// The final capability sets, in one call, which is all that a filter has to allow of it.
+pub(crate) fn set_capabilities(process: &Attributes) -> Result<()> {
+    let wanted = &process.capabilities;
+    sys::process::set_capabilities(wanted.effective, wanted.permitted, wanted.inheritable)
+        .context(|| "process.capabilities: capset")
+        .map_err(|e| match e.is(Errno::EPERM) {
+            true => e.remedy("the caller has not all of them, or the seccomp profile does not allow capset"),
+            false => e,
+        })
+}
+
+/// The capabilities of a bit set.
+fn capabilities(bits: u64) -> CapsHashSet {
+    caps::all().into_iter().filter(|c| bits & c.bitmask() != 0).collect()
+}
+
+/// A session keyring of the container's own, which its processes may search; keyrings(7).
+pub(crate) fn join_keyring(name: &CStr) -> Result<()> {
+    let what = || format!("session keyring {name:?}");
+    let serial = match join_or_wait(name) {
+        // No keyrings in this kernel, or an outer container's seccomp profile without them: there is
+        // nothing to be kept apart then.
+        Err(Errno::ENOSYS | Errno::EPERM) => return Ok(()),
+        Err(Errno::EDQUOT) => {
+            return Err(Error::from(Errno::EDQUOT).wrap(what()).remedy(
+                "the caller's key quota is used up: raise kernel.keys.maxkeys, or use --no-new-keyring; see `rootling doctor`",
+            ));
+        }
+        other => other.context(what)?,
+    };
+    // linux/keyctl.h: the possessor's all, and the owner may view and search.
+    const POSSESSOR_ALL: u32 = 0x3f00_0000;
+    const USER_VIEW_SEARCH: u32 = 0x0009_0000;
+    sys::process::set_keyring_permissions(serial, POSSESSOR_ALL | USER_VIEW_SEARCH).context(what)
+}
+
+/// Keyrings of processes that have ended count until the kernel has collected them: under load the
+/// quota may be used up for a moment.
+fn join_or_wait(name: &CStr) -> Result<i32, Errno> {
+    for _ in 0..100 {
+        match sys::process::join_session_keyring(name) {
+            Err(Errno::EDQUOT) => std::thread::sleep(std::time::Duration::from_millis(5)),
+            other => return other,
+        }
+    }
+    sys::process::join_session_keyring(name)
+}
+
+/// The SELinux label of the program, where SELinux is on: written to a proc that is verified to be one.
+pub(crate) fn set_selinux_label(label: &str) -> Result<()> {
+    let what = || format!("process.selinuxLabel: {label:?}");
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let proc = open("/proc", flags, Mode::empty()).map(sys::fds::adopt).context(what)?;
+    if fstatfs(&proc).context(what)?.filesystem_type() != PROC_SUPER_MAGIC {
+        return Err(Error::invalid("the container's /proc is no proc file system").wrap(what()));
+    }
+    // Nothing that is mounted on it, and no link but its own.
+    let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_MAGICLINKS;
+    let file = sys::mount::openat2(proc.as_fd(), Path::new("thread-self/attr/exec"), libc::O_WRONLY, resolve)
+        .context(what)?;
+    File::from(file).write_all(label.as_bytes()).context(what)
+}
+
+/// Lets the container's user open its own standard streams again, by /dev/stdin and its kin.
+pub(crate) fn give_stdio_to(uid: u32) {
+    for fd in 0..3 {
+        let Ok(stat) = nix::sys::stat::fstat(fd) else { continue };
+        let null = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3);
+        if stat.st_uid == uid || null {
+            continue;
+        }
+        // Best effort: of a stream that belongs to an id that is not mapped, nobody inside can be owner.
+        let _ = nix::unistd::fchown(fd, Some(Uid::from_raw(uid)), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! Room 3, Container: the root is the container's. What is open is the channel to the runtime, the socket on which a
+//! created container waits, and what the program keeps. From here on paths are the image's, and lead nowhere else.
+
+pub(crate) mod identity;
+mod prepare;
+mod program;
+mod wait;
+
+pub(crate) use prepare::{Container, Joined, Ready};

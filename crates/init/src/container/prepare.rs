@@ -1,0 +1,181 @@
+//! From root of the user namespace to the program's user, with all that the program is to have: the same for the
+//! container's first process and for those of `exec`.
+
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use oci_spec::runtime::Hook;
+use rootling_sys as sys;
+
+use super::{identity, program};
+use crate::attributes::Attributes;
+use crate::blueprint::{Blueprint, Identity};
+use crate::channel::{Channel, FromChild, ToChild};
+use crate::doors::{self, Held};
+use crate::error::{Context, Error, Result};
+use crate::sealed::Sealed;
+
+/// The first process of a container, in its root.
+pub(crate) struct Container<'b, 'c> {
+    pub(crate) blueprint: &'b Blueprint,
+    /// To the runtime.
+    pub(crate) channel: &'c Channel,
+    /// Where a created container waits for its start.
+    pub(crate) accept: Option<OwnedFd>,
+}
+
+impl Held for Container<'_, '_> {
+    fn held(&self) -> Vec<RawFd> {
+        let mut all = vec![self.channel.as_raw_fd()];
+        all.extend(doors::numbers(&self.accept));
+        all
+    }
+}
+
+/// A process that has joined a container.
+pub(crate) struct Joined<'a> {
+    /// To the runtime.
+    pub(crate) channel: &'a Channel,
+}
+
+impl Held for Joined<'_> {
+    fn held(&self) -> Vec<RawFd> {
+        vec![self.channel.as_raw_fd()]
+    }
+}
+
+/// What is ready to be executed when the runtime has it recorded.
+pub(crate) struct Ready<'a> {
+    pub(crate) attributes: &'a Attributes,
+    pub(crate) path: CString,
+    pub(crate) env: Vec<CString>,
+    pub(crate) hooks: &'a [Hook],
+    /// What hooks are told, and the pid that they are told.
+    pub(crate) identity: Option<(&'a Identity, i32)>,
+    /// Where a created container waits for its start.
+    pub(crate) accept: Option<OwnedFd>,
+    /// Whether processes of others may look at this one while it waits.
+    pub(crate) watched: bool,
+}
+
+impl<'b> Container<'b, '_> {
+    /// Becomes the program's user and reports that all is ready. `descriptors`: the limits of the caller. `None` when
+    /// the runtime has ended.
+    pub(crate) fn prepare(self, pid: i32, descriptors: Option<(u64, u64)>) -> Result<Option<Ready<'b>>> {
+        let blueprint = self.blueprint;
+        let attributes = &blueprint.process;
+        if let Some((soft, hard)) = descriptors {
+            // Before those that are asked for.
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+        }
+        let (path, env) = become_user(attributes, self.channel, self.accept.is_some())?;
+        let ready = Ready {
+            attributes,
+            path,
+            env,
+            hooks: &blueprint.start_hooks,
+            identity: Some((&blueprint.identity, pid)),
+            accept: self.accept,
+            watched: blueprint.is_seen_by_others(),
+        };
+        self.channel.send_debug("init: closing the pipe to signal completion");
+        ready.report(self.channel)
+    }
+}
+
+impl Joined<'_> {
+    /// The same for a process of `exec`.
+    pub(crate) fn prepare<'a>(&self, attributes: &'a Attributes) -> Result<Option<Ready<'a>>> {
+        let (path, env) = become_user(attributes, self.channel, false)?;
+        // The steps have runc's names in the log: engines and people look for them.
+        self.channel.send_debug("setns_init: about to exec");
+        let ready = Ready { attributes, path, env, hooks: &[], identity: None, accept: None, watched: true };
+        ready.report(self.channel)
+    }
+}
+
+/// Sets all attributes but the filter, and those that have to wait for it. The program, and its environment.
+fn become_user(attributes: &Attributes, channel: &Channel, waits: bool) -> Result<(CString, Vec<CString>)> {
+    let mut env = attributes.env.clone();
+    if attributes.home_missing {
+        program::set_home(&mut env, attributes.uid);
+    }
+    set_attributes(attributes)?;
+    // Nobody in a namespace that we joined is to get hold of what we have open (CVE-2016-9962).
+    sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
+    set_rlimits(attributes)?;
+    if waits {
+        sys::process::end_on_signals();
+    }
+    // With root's reach, then again with the user's: either may be the one that is let in.
+    let entered = program::enter_cwd(&attributes.cwd);
+    identity::give_stdio_to(attributes.uid);
+    identity::drop_bounding(attributes)?;
+    identity::change_ids(attributes)?;
+    identity::set_ambient(attributes, channel)?;
+    if !identity::waits_for_filter(attributes) {
+        identity::set_capabilities(attributes)?;
+    }
+    if entered.is_err() {
+        program::enter_cwd(&attributes.cwd).map_err(|(errno, what)| Error::from(errno).wrap(what))?;
+    }
+    // The change of user may have made it dumpable again: proc(5), /proc/sys/fs/suid_dumpable.
+    sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
+    program::verify_cwd(&attributes.cwd)?;
+    let path = program::find(&attributes.args, &env)?;
+    if attributes.no_new_privileges {
+        sys::process::set_no_new_privileges().context(|| "prctl(PR_SET_NO_NEW_PRIVS)")?;
+    }
+    Ok((path, env))
+}
+
+/// Attributes of the process that survive execve(2).
+fn set_attributes(process: &Attributes) -> Result<()> {
+    process.scheduling.set()?;
+    if let Some(name) = &process.keyring {
+        identity::join_keyring(name)?;
+    }
+    if let Some(persona) = process.personality {
+        sys::process::set_personality(persona).context(|| "linux.personality: personality")?;
+    }
+    if let Some(label) = &process.selinux_label {
+        identity::set_selinux_label(label)?;
+    }
+    umask(Mode::from_bits_truncate(process.umask));
+    Ok(())
+}
+
+/// Before the ids change: where they do, the kernel does not let the runtime set them any more
+/// without CAP_SYS_RESOURCE.
+fn set_rlimits(process: &Attributes) -> Result<()> {
+    for (resource, soft, hard) in &process.rlimits {
+        sys::process::set_rlimit(0, *resource, *soft, *hard)
+            .context(|| format!("process.rlimits: prlimit(resource {resource}, soft {soft}, hard {hard})"))?;
+    }
+    Ok(())
+}
+
+impl Ready<'_> {
+    /// Says so, and waits until the container is recorded: from then on it may outlive the runtime.
+    fn report(self, channel: &Channel) -> Result<Option<Self>> {
+        channel.send(&FromChild::Ready)?;
+        let Some(ToChild::Commit) = channel.receive()? else { return Ok(None) };
+        sys::process::set_parent_death_signal(0).context(|| "prctl(PR_SET_PDEATHSIG)")?;
+        Ok(Some(self))
+    }
+
+    /// Waits for the start, if it is to, and executes the program. Returns when that failed, and the failure is told.
+    pub(crate) fn run(self, channel: Channel) {
+        let (report, ready) = match super::wait::for_start(self, channel) {
+            Ok(started) => started,
+            // Nobody listens any more.
+            Err(_) => return,
+        };
+        match Sealed::new(ready, &report).and_then(Sealed::execute) {
+            Ok(never) => match never {},
+            Err(error) => report.send_failure(error),
+        }
+    }
+}

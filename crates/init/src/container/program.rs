@@ -1,0 +1,151 @@
+//! The working directory, the home and the program, found as the program itself would see them.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::Mode;
+use nix::unistd::{AccessFlags, chdir, faccessat};
+
+use rootling_sys as sys;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Goes to the working directory.
+pub(super) fn enter_cwd(cwd: &Path) -> Result<(), (Errno, String)> {
+    chdir(cwd).map_err(|errno| (errno, format!("process.cwd: chdir({cwd:?})")))
+}
+
+/// A directory outside of the container has no path in it: getcwd(3) says `(unreachable)`, or fails
+/// (CVE-2024-21626).
+pub(super) fn verify_cwd(cwd: &Path) -> Result<()> {
+    match nix::unistd::getcwd() {
+        Ok(path) if path.is_absolute() => Ok(()),
+        _ => {
+            Err(Error::invalid(format!("process.cwd: {cwd:?} leads out of the container's root file system")))
+        }
+    }
+}
+
+/// Sets HOME from the image's passwd file, read by ourselves: the C library would load the image's
+/// name service modules into this process.
+pub(super) fn set_home(env: &mut Vec<CString>, uid: u32) {
+    env.retain(|e| !e.as_bytes().starts_with(b"HOME="));
+    let home = home_of(uid).unwrap_or_else(|| "/".into());
+    if let Ok(entry) = CString::new(format!("HOME={home}")) {
+        env.push(entry);
+    }
+}
+
+fn home_of(uid: u32) -> Option<String> {
+    // Through no link of the kernel's, which could lead out; not a device or a pipe, which could keep us for ever.
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = nix::fcntl::open("/", flags, Mode::empty()).map(sys::fds::adopt).ok()?;
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let fd = sys::mount::open_in_root(root.as_fd(), Path::new("etc/passwd"), flags).ok()?;
+    let file = std::fs::File::from(fd);
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut text = Vec::new();
+    file.take(4 << 20).read_to_end(&mut text).ok()?;
+    find_home(&String::from_utf8_lossy(&text), uid)
+}
+
+/// passwd(5): `name:password:uid:gid:comment:home:shell`.
+fn find_home(passwd: &str, uid: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        (fields.get(2)?.parse() == Ok(uid))
+            .then(|| fields.get(5).copied())?
+            .filter(|h| !h.is_empty())
+            .map(Into::into)
+    })
+}
+
+/// The path of the program, looked for as a shell does, with the container's own PATH.
+pub(super) fn find(args: &[CString], env: &[CString]) -> Result<CString> {
+    let name = args.first().ok_or_else(|| Error::invalid("process.args: empty; name the program to run"))?;
+    if name.as_bytes().contains(&b'/') {
+        return executable(name).map(|()| name.clone()).map_err(|errno| not_runnable(name, errno));
+    }
+    let path = env.iter().find_map(|e| e.as_bytes().strip_prefix(b"PATH="));
+    let mut refused = None;
+    for dir in path.unwrap_or_default().split(|b| *b == b':') {
+        let dir = if dir.is_empty() { Path::new(".") } else { Path::new(OsStr::from_bytes(dir)) };
+        let Ok(candidate) = CString::new(dir.join(OsStr::from_bytes(name.as_bytes())).as_os_str().as_bytes())
+        else {
+            continue;
+        };
+        match executable(&candidate) {
+            Ok(()) => return Ok(candidate),
+            Err(Errno::EACCES) => refused = refused.or(Some(candidate)),
+            Err(_) => {}
+        }
+    }
+    Err(match refused {
+        Some(candidate) => not_runnable(&candidate, Errno::EACCES),
+        None => Error::new(
+            ErrorKind::ProgramNotFound,
+            format!(
+                "process.args: exec: {name:?}: executable file not found in $PATH; check args[0] and PATH in process.env"
+            ),
+        ),
+    })
+}
+
+fn executable(path: &CStr) -> Result<(), Errno> {
+    let stat = nix::sys::stat::stat(path)?;
+    if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+        return Err(Errno::EISDIR);
+    }
+    match faccessat(None, path, AccessFlags::X_OK, AtFlags::AT_EACCESS) {
+        // Even root needs one execute bit: access(2).
+        Ok(()) if stat.st_mode & 0o111 == 0 => Err(Errno::EACCES),
+        other => other,
+    }
+}
+
+fn not_runnable(path: &CStr, errno: Errno) -> Error {
+    let (kind, why) = match errno {
+        Errno::ENOENT | Errno::ENOTDIR => (ErrorKind::ProgramNotFound, "no such file or directory"),
+        Errno::EACCES => {
+            (ErrorKind::ProgramNotExecutable, "permission denied; it has to be executable by process.user")
+        }
+        Errno::EISDIR => (ErrorKind::ProgramNotExecutable, "is a directory"),
+        _ => (ErrorKind::System, errno.desc()),
+    };
+    Error::new(kind, format!("process.args: exec: {path:?}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/sh\nbad line\n:::::\nweb:x:33:33::/srv/web:\nnohome:x:7:7:::\n";
+
+    #[test]
+    fn home_comes_from_the_line_of_the_uid() {
+        assert_eq!(find_home(PASSWD, 33).as_deref(), Some("/srv/web"));
+        assert_eq!(find_home(PASSWD, 0).as_deref(), Some("/root"));
+        assert_eq!(find_home(PASSWD, 7), None);
+        assert_eq!(find_home(PASSWD, 5), None);
+    }
+
+    #[test]
+    fn a_program_is_found_as_a_shell_finds_it() {
+        let c = |s: &str| CString::new(s).unwrap();
+        let env = [c("PATH=/nonexistent:/bin")];
+        assert_eq!(find(&[c("sh")], &env).unwrap(), c("/bin/sh"));
+        assert_eq!(find(&[c("no-such-program")], &env).unwrap_err().kind(), ErrorKind::ProgramNotFound);
+        assert_eq!(find(&[c("/etc/passwd")], &env).unwrap_err().kind(), ErrorKind::ProgramNotExecutable);
+        assert_eq!(find(&[c("/etc")], &env).unwrap_err().kind(), ErrorKind::ProgramNotExecutable);
+        assert_eq!(find(&[c("/no/such")], &env).unwrap_err().kind(), ErrorKind::ProgramNotFound);
+        assert_eq!(find(&[], &env).unwrap_err().kind(), ErrorKind::Invalid);
+    }
+}

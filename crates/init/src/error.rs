@@ -1,0 +1,193 @@
+//! The error of launch and lifecycle: one line from outside in, and a kind to decide by.
+
+use std::fmt;
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+/// What sort of failure it was; decides the exit code and what a caller may do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Something that was handed over is wrong: an id, a flag, config.json.
+    Invalid,
+    /// No container of that id.
+    NotFound,
+    /// A container of that id exists already.
+    AlreadyExists,
+    /// The container is not in a state in which this can be done.
+    WrongState,
+    /// The container's program does not exist (exit code 127 from `run`).
+    ProgramNotFound,
+    /// The container's program cannot be executed (exit code 126 from `run`).
+    ProgramNotExecutable,
+    /// A system call failed.
+    System,
+    /// This signal asked the runtime to stop.
+    Interrupted(i32),
+}
+
+/// An error of the runtime.
+///
+/// Its text reads from outside in: what was asked, what failed, why, what to do.
+#[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    /// The reason that the system gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    errno: Option<i32>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    said: bool,
+}
+
+/// Shorthand for a result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of this kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: one_line(message.into()), errno: None, said: false }
+    }
+
+    /// An error about something that was handed over.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid, message)
+    }
+
+    /// An error about what the system did.
+    pub fn system(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::System, message)
+    }
+
+    /// The same error with another text.
+    #[must_use]
+    pub fn with_text(self, text: impl Into<String>) -> Self {
+        Self { message: one_line(text.into()), ..self }
+    }
+
+    /// What sort of failure it was.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the system gave this reason.
+    pub fn is(&self, errno: Errno) -> bool {
+        self.errno == Some(errno as i32)
+    }
+
+    /// Whether the container has said it on a standard error that is the caller's own: once is enough.
+    pub fn is_said(&self) -> bool {
+        self.said
+    }
+
+    /// The same error, which the container has written to its standard error.
+    #[must_use]
+    pub fn said_by_container(self) -> Self {
+        Self { said: true, ..self }
+    }
+
+    /// The same error, to be said to a caller that does not see the container's standard error.
+    #[must_use]
+    pub fn unsaid(self) -> Self {
+        Self { said: false, ..self }
+    }
+
+    /// The same error, seen from one layer further out.
+    #[must_use]
+    pub fn wrap(self, outer: impl fmt::Display) -> Self {
+        Self { message: one_line(format!("{outer}: {}", self.message)), ..self }
+    }
+
+    /// The same error with what to do about it at its end.
+    #[must_use]
+    pub fn remedy(self, remedy: impl fmt::Display) -> Self {
+        Self { message: one_line(format!("{}; {remedy}", self.message)), ..self }
+    }
+
+    /// The same error, which says that `rootling doctor` knows more where it has a check for it.
+    #[must_use]
+    pub fn see_doctor(self, has_check: bool) -> Self {
+        if has_check { self.remedy("see `rootling doctor`") } else { self }
+    }
+}
+
+impl From<Errno> for Error {
+    fn from(errno: Errno) -> Self {
+        Self { errno: Some(errno as i32), ..Self::system(errno.to_string()) }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(number) => Errno::from_raw(number).into(),
+            None => Self::system(chain(&error)),
+        }
+    }
+}
+
+/// An error and everything that it stems from, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        // Transparent wrappers repeat what they wrap, others have it before the remedy.
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        source = inner.source();
+    }
+    one_line(text)
+}
+
+/// What a caller handed over may be part of a message: line ends become blanks, and what else controls a
+/// terminal is shown as an escape.
+pub fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' => line.push(' '),
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
+/// Adds to a failure what was being done.
+pub trait Context<T> {
+    /// Wraps the error, if there is one, into what was being done.
+    fn context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
+    fn context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T> {
+        self.map_err(|error| error.into().wrap(what()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn context_reads_from_outside_in_and_keeps_the_kind() {
+        let inner: Result<()> = Err(Error::new(ErrorKind::ProgramNotFound, "\"x\": not in $PATH"));
+        let error = inner.context(|| "create \"web\"").unwrap_err();
+        assert_eq!(error.to_string(), "create \"web\": \"x\": not in $PATH");
+        assert_eq!(error.kind(), ErrorKind::ProgramNotFound);
+    }
+
+    #[test]
+    fn an_errno_keeps_its_name() {
+        let error = Err::<(), _>(Errno::EPERM).context(|| "mount(\"proc\")").unwrap_err();
+        assert_eq!(error.to_string(), "mount(\"proc\"): EPERM: Operation not permitted");
+    }
+}

@@ -1,0 +1,144 @@
+//! The process between the runtime and the container: it joins the namespaces, so that the runtime
+//! never leaves its own, and clones the one that becomes the program.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use rootling_sys as sys;
+use rootling_sys::clone::{CloneOptions, Cloned};
+
+use super::namespaces::Namespaces;
+use crate::attributes::{Attributes, raise_rlimits, set_oom_score};
+use crate::building::{DevConsole, set_up_console};
+use crate::channel::{Channel, FromChild, ToChild};
+use crate::container::{Joined, Ready};
+use crate::doors::{self, Held};
+use crate::error::{Context, Error, Result, chain};
+use crate::host::namespaces::{begin, die_with_runtime};
+use crate::log;
+
+/// What the child of `exec` has.
+pub struct Joiner {
+    /// The way in.
+    pub namespaces: Namespaces,
+    /// Where the terminal goes, if there is one.
+    pub console: Option<OwnedFd>,
+    /// Not to go in before it is in the container's cgroup.
+    pub waits: bool,
+}
+
+/// What it holds on the host's side of the door.
+struct Outside<'a> {
+    joiner: &'a Joiner,
+    channel: &'a Channel,
+}
+
+impl Held for Outside<'_> {
+    fn held(&self) -> Vec<RawFd> {
+        let mut all = self.joiner.namespaces.held();
+        all.push(self.channel.as_raw_fd());
+        all.extend(doors::numbers(&self.joiner.console));
+        all
+    }
+}
+
+/// What it holds on the container's side of the door.
+struct Inside<'a> {
+    channel: &'a Channel,
+    console: Option<OwnedFd>,
+}
+
+impl Held for Inside<'_> {
+    fn held(&self) -> Vec<RawFd> {
+        let mut all = vec![self.channel.as_raw_fd()];
+        all.extend(doors::numbers(&self.console));
+        all
+    }
+}
+
+/// Joins the container and becomes the program, or reports why not and ends. Only for the child of a clone: it never
+/// returns, and closes whatever else is open. `apparmor`: the profile, where there is one.
+pub fn run(channel: Channel, joiner: Joiner, attributes: &Attributes, apparmor: Option<&str>) -> ! {
+    log::without(|| match become_program(&channel, joiner, attributes, apparmor) {
+        Ok(Some(ready)) => ready.run(channel),
+        Ok(None) => {}
+        Err(error) => channel.send_failure(error),
+    });
+    sys::exec::exit_now(1)
+}
+
+/// `None` where this process is done: the runtime has ended, or the one that it has cloned goes on.
+fn become_program<'a>(
+    channel: &Channel,
+    joiner: Joiner,
+    attributes: &'a Attributes,
+    apparmor: Option<&str>,
+) -> Result<Option<Ready<'a>>> {
+    // First of all: the state directory, the cgroup and the log of the runtime are nothing to be had in a container.
+    doors::close_others(&Outside { joiner: &joiner, channel }, attributes.preserve_fds)?;
+    if joiner.waits && !matches!(channel.receive()?, Some(ToChild::Placed)) {
+        return Ok(None);
+    }
+    prepare(channel, attributes)?;
+    let Some(inside) = join(channel, joiner, attributes.preserve_fds)? else { return Ok(None) };
+    nix::unistd::setsid().context(|| "setsid")?;
+    channel.send_debug("nsexec container setup: child process in init()");
+    if let Some(socket) = &inside.console {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let root = open("/", flags, Mode::empty()).map(sys::fds::adopt).context(|| "open(\"/\")")?;
+        set_up_console(socket, &root, attributes, DevConsole::Leave)?;
+    }
+    if let Some(profile) = apparmor {
+        libcontainer::apparmor::apply_profile(profile)
+            .map_err(|e| Error::system(chain(&e)).wrap(format!("process.apparmorProfile: {profile:?}")))?;
+    }
+    let joined = Joined { channel };
+    drop(inside);
+    doors::close_others(&joined, attributes.preserve_fds)?;
+    joined.prepare(attributes)
+}
+
+/// What takes the caller's own privilege, or the host's /proc.
+fn prepare(channel: &Channel, attributes: &Attributes) -> Result<()> {
+    begin()?;
+    if let Some(score) = attributes.oom_score_adj {
+        set_oom_score("self", score)?;
+    }
+    raise_rlimits(0, &attributes.rlimits)?;
+    if channel.is_detailed()
+        && let Ok(mask) = sys::scheduling::affinity()
+    {
+        let low = mask.first().copied().unwrap_or_default();
+        channel.send_debug(&format!("nsexec container setup: affinity: {low:#x}"));
+    }
+    // Before any of the container's processes can see this one or its child (CVE-2016-9962).
+    sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")
+}
+
+/// The door: what led in is closed on the other side of it, before a process is there that the container can see.
+fn join(channel: &Channel, joiner: Joiner, preserved: u32) -> Result<Option<Inside<'_>>> {
+    let Joiner { namespaces, console, .. } = joiner;
+    namespaces.join()?;
+    // The change of ids has made the kernel forget both.
+    sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
+    die_with_runtime()?;
+    let needs_child = namespaces.need_child();
+    drop(namespaces);
+    let inside = Inside { channel, console };
+    doors::close_others(&inside, preserved)?;
+    if !needs_child {
+        return Ok(Some(inside));
+    }
+    let options = CloneOptions { sibling: true, ..CloneOptions::default() };
+    match sys::clone::clone(options).context(|| "clone3")? {
+        Cloned::Parent { pid, .. } => {
+            channel.send(&FromChild::Cloned(pid))?;
+            sys::exec::exit_now(0)
+        }
+        Cloned::Child => {
+            die_with_runtime()?;
+            Ok(Some(inside))
+        }
+    }
+}

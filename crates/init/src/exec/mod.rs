@@ -1,0 +1,7 @@
+//! The child's side of `exec`: room 1 for a process that joins a container. The other rooms are those of the launch.
+
+mod join;
+mod namespaces;
+
+pub use join::{Joiner, run};
+pub use namespaces::{Namespaces, stopped};

@@ -1,0 +1,161 @@
+//! The namespaces of a container's first process: which of them are not ours, and how they are joined.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::{Mode, fstatat};
+use nix::unistd::{Gid, Uid, setresgid, setresuid};
+
+use rootling_sys as sys;
+
+use crate::doors::{self, Held};
+use crate::error::{Context, Error, ErrorKind, Result};
+
+/// The names below /proc/PID/ns with what they are to setns(2); namespaces(7). In the order in which
+/// they are joined where that has to happen one by one: the mount namespace last, since its root is the
+/// container's.
+const KINDS: [(&str, i32); 8] = [
+    ("user", libc::CLONE_NEWUSER),
+    ("uts", libc::CLONE_NEWUTS),
+    ("ipc", libc::CLONE_NEWIPC),
+    ("net", libc::CLONE_NEWNET),
+    ("pid", libc::CLONE_NEWPID),
+    ("cgroup", libc::CLONE_NEWCGROUP),
+    ("time", libc::CLONE_NEWTIME),
+    ("mnt", libc::CLONE_NEWNS),
+];
+
+/// The way into a container.
+pub struct Namespaces {
+    /// Of its first process.
+    pidfd: OwnedFd,
+    /// Those of its namespaces that are not ours, as flags of setns(2).
+    others: i32,
+    /// Its root directory, where it has our mount namespace and is kept in by chroot(2) alone.
+    root: Option<OwnedFd>,
+}
+
+impl Held for Namespaces {
+    fn held(&self) -> Vec<i32> {
+        let mut all = vec![self.pidfd.as_raw_fd()];
+        all.extend(doors::numbers(&self.root));
+        all
+    }
+}
+
+impl Namespaces {
+    /// Those of this process, whose pid it is as long as it lives.
+    pub fn of(pid: i32, pidfd: OwnedFd) -> Result<Self> {
+        let others = compare(pid)?;
+        let root = if others & libc::CLONE_NEWNS == 0 { Some(open_root(pid)?) } else { None };
+        // It lived on while we looked, so all that was seen is its own, whatever becomes of its pid.
+        if sys::poll::wait_readable(pidfd.as_fd(), std::time::Duration::ZERO).context(|| "poll")? {
+            return Err(stopped());
+        }
+        Ok(Self { pidfd, others, root })
+    }
+
+    /// Whether only a child of the process that joins is inside.
+    pub fn need_child(&self) -> bool {
+        self.others & libc::CLONE_NEWPID != 0
+    }
+
+    /// Joins them all: in one go where the caller's privilege reaches that far.
+    pub(super) fn join(&self) -> Result<()> {
+        match self.enter(self.others) {
+            // One that the container's user namespace does not own has to be joined from outside of it.
+            Err(Errno::EPERM) if self.others & libc::CLONE_NEWUSER != 0 => self.join_one_by_one()?,
+            other => other.context(|| format!("setns({:#x})", self.others))?,
+        }
+        if self.others & libc::CLONE_NEWUSER != 0 {
+            become_root();
+        }
+        if let Some(root) = &self.root {
+            let what = || "chroot to the container's root".to_owned();
+            nix::unistd::fchdir(root.as_raw_fd()).context(what)?;
+            nix::unistd::chroot(".").context(what)?;
+        }
+        Ok(())
+    }
+
+    /// First what the caller's own privilege reaches, then the user namespace, which gives the privilege
+    /// over the rest and takes away the one over what is outside of it.
+    fn join_one_by_one(&self) -> Result<()> {
+        let mut refused = Vec::new();
+        for (name, flag) in KINDS.into_iter().filter(|(_, f)| self.others & f & !libc::CLONE_NEWUSER != 0) {
+            match self.enter(flag) {
+                Err(Errno::EPERM) => refused.push((name, flag)),
+                other => other.context(|| format!("setns({name})"))?,
+            }
+        }
+        self.enter(libc::CLONE_NEWUSER).context(|| "setns(user)").map_err(|e| {
+            e.remedy("only the user who made the container, and root, may join its user namespace")
+        })?;
+        for (name, flag) in refused {
+            self.enter(flag)
+                .context(|| format!("setns({name})"))
+                .map_err(|e| e.remedy("the caller has no privilege over the user namespace that owns it"))?;
+        }
+        Ok(())
+    }
+
+    /// setns(2) on a pidfd, Linux 5.8: all at once or none.
+    fn enter(&self, flags: i32) -> Result<(), Errno> {
+        if flags == 0 { Ok(()) } else { setns(self.pidfd.as_fd(), CloneFlags::from_bits_retain(flags)) }
+    }
+}
+
+/// Root of the joined user namespace, where it has one: otherwise files that belong to its users could
+/// not be reached.
+fn become_root() {
+    let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
+    let _ = setresgid(gid, gid, gid);
+    let _ = setresuid(uid, uid, uid);
+}
+
+/// The container has no first process any more.
+pub fn stopped() -> Error {
+    let text = "cannot exec in a stopped container: its first process has ended; delete it and run it again";
+    Error::new(ErrorKind::WrongState, text)
+}
+
+/// The namespaces of a process that are not ours.
+fn compare(pid: i32) -> Result<i32> {
+    let open = |path: &str| {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        nix::fcntl::open(path, flags, Mode::empty())
+            .map(sys::fds::adopt)
+            .context(|| format!("open({path:?})"))
+    };
+    let ours = open("/proc/self/ns")?;
+    let its = open(&format!("/proc/{pid}/ns"))?;
+    let identity = |dir: &OwnedFd, name: &str| {
+        fstatat(Some(dir.as_raw_fd()), name, AtFlags::empty()).map(|s| (s.st_dev, s.st_ino))
+    };
+    let mut others = 0;
+    for (name, flag) in KINDS {
+        match (identity(&ours, name), identity(&its, name)) {
+            // A kernel without this kind.
+            (Err(Errno::ENOENT), _) => {}
+            (Ok(a), Ok(b)) => others |= if a == b { 0 } else { flag },
+            // It has given its namespaces up, as the kernel does early in the end of a process.
+            (Ok(_), Err(Errno::ENOENT | Errno::ESRCH)) => return Err(stopped()),
+            (Err(errno), _) | (_, Err(errno)) => {
+                return Err(Error::from(errno).wrap(format!("/proc/{pid}/ns/{name}")).remedy(
+                    "a container that was created and not started lets only root look at it: start it first",
+                ));
+            }
+        }
+    }
+    Ok(others)
+}
+
+fn open_root(pid: i32) -> Result<OwnedFd> {
+    let path = format!("/proc/{pid}/root");
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    nix::fcntl::open(path.as_str(), flags, Mode::empty())
+        .map(sys::fds::adopt)
+        .context(|| format!("open({path:?})"))
+}

@@ -1,0 +1,176 @@
+//! The way of a launch through the rooms, and what the child has when it begins.
+
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::Mode;
+use rootling_rootless::host::Host as Machine;
+use rootling_sys as sys;
+use rootling_sys::mount::{MountAttr, clone_tree, set_attr};
+
+use super::sources::Sources;
+use super::{PrivateRoot, devices, hooked, namespaces, prepare};
+use crate::blueprint::Blueprint;
+use crate::building::Building;
+use crate::channel::{Channel, FromChild, ToChild};
+use crate::container::Ready;
+use crate::doors;
+use crate::error::{Context, Error, Result};
+use crate::log;
+
+/// What the child of a launch has.
+struct Host<'c> {
+    /// To the runtime.
+    channel: &'c Channel,
+    /// Where a created container waits for its start; none for one that is started at once.
+    accept: Option<OwnedFd>,
+    /// Where the terminal goes, if there is one.
+    console: Option<OwnedFd>,
+}
+
+/// Becomes the container, or reports why not and ends. Only for the child of a clone: it never returns, and closes
+/// whatever else is open. `accept`: where a created container waits for its start. `console`: where the terminal goes.
+/// `theirs`: descriptors of the runtime's that the child must not hold at all.
+pub fn run(
+    channel: Channel,
+    accept: Option<OwnedFd>,
+    console: Option<OwnedFd>,
+    theirs: &[RawFd],
+    blueprint: &Blueprint,
+) -> ! {
+    // Its lock would outlive it, the end of its channels would never be seen. What the caller has left open stays for
+    // now: sources of mounts may be named by it.
+    for fd in theirs {
+        let _ = nix::unistd::close(*fd);
+    }
+    log::without(|| {
+        let host = Host { channel: &channel, accept, console };
+        match become_container(host, blueprint) {
+            Ok(Some(ready)) => ready.run(channel),
+            // The runtime has ended, or knows why.
+            Ok(None) => {}
+            Err(error) => channel.send_failure(error),
+        }
+    });
+    sys::exec::exit_now(1)
+}
+
+fn become_container<'b>(host: Host<'_>, blueprint: &'b Blueprint) -> Result<Option<Ready<'b>>> {
+    namespaces::begin()?;
+    let channel = host.channel;
+    channel.send_debug("child process in init()");
+    let descriptors = raise_descriptors();
+    namespaces::make(&blueprint.namespaces)?;
+    let sources = Sources::new(blueprint, channel);
+    let Some(ToChild::Begin(pid)) = channel.receive()? else { return Ok(None) };
+    if blueprint.namespaces.user.is_set() {
+        namespaces::become_root()?;
+    }
+    namespaces::finish(&blueprint.namespaces)?;
+    namespaces::set_names(blueprint, channel)?;
+    let Some(building) = host.leave(blueprint, sources, pid)? else { return Ok(None) };
+    building.complete()?.prepare(pid, descriptors)
+}
+
+/// Each mount is a descriptor until it is in its place. The limit of before, for the program.
+fn raise_descriptors() -> Option<(u64, u64)> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).ok()?;
+    }
+    Some((soft, hard))
+}
+
+impl<'c> Host<'c> {
+    /// The door to Building: what is needed of the host is opened, then its file systems are left. `None` when the
+    /// runtime has ended.
+    fn leave<'b>(
+        self,
+        blueprint: &'b Blueprint,
+        sources: Sources<'_>,
+        pid: i32,
+    ) -> Result<Option<Building<'b, 'c>>> {
+        super::private_root::set_propagation(blueprint)?;
+        let image = open_image(blueprint)?;
+        let devices = devices::open_sources(blueprint)?;
+        let addresses = match blueprint.net_devices {
+            true => match self.devices_moved()? {
+                Some(addresses) => addresses,
+                None => return Ok(None),
+            },
+            false => std::collections::HashMap::new(),
+        };
+        let (image, content) = if blueprint.hooked {
+            let Some(image) = hooked::build(blueprint, self.channel, &sources, image, &devices, pid)? else {
+                return Ok(None);
+            };
+            (image, Vec::new())
+        } else {
+            let mounts = blueprint.mounts.iter().enumerate();
+            let content: Result<Vec<_>> =
+                mounts.map(|(index, mount)| prepare(blueprint, index, mount, &image, &sources)).collect();
+            (image, content?)
+        };
+        // What was opened as the caller, and not used, is of the host.
+        drop(sources);
+        let root = PrivateRoot::make(blueprint)?;
+        let content = content.into_iter().map(|mount| root.finish(mount)).collect::<Result<Vec<_>>>()?;
+        let place = root.enter(blueprint)?;
+        let building = Building {
+            blueprint,
+            accept: self.accept,
+            console: self.console,
+            image,
+            content,
+            devices,
+            addresses,
+            place,
+            channel: self.channel,
+        };
+        // From here on: whatever else was open, of the runtime or of its caller, is of the host.
+        doors::close_others(&building, blueprint.process.preserve_fds)?;
+        Ok(Some(building))
+    }
+
+    /// Has the runtime move the network devices; their addresses. `None` when it has ended.
+    fn devices_moved(&self) -> Result<Option<super::Addresses>> {
+        self.channel.send(&FromChild::NeedsDevices)?;
+        match self.channel.receive()? {
+            Some(ToChild::Devices(addresses)) => Ok(Some(addresses)),
+            Some(other) => Err(Error::system(format!("not the addresses of network devices: {other:?}"))),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The image's tree, detached: from here on it is reached by this descriptor alone.
+fn open_image(blueprint: &Blueprint) -> Result<OwnedFd> {
+    let rootfs = &blueprint.rootfs;
+    let what = || format!("root.path: {rootfs:?}");
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let closed = |error: Error| {
+        // As the container's root, which is whom the directories have to let pass.
+        let closed = Machine::probe().closed_parent(&rootfs.join("dev")).unwrap_or_else(|| rootfs.clone());
+        error.remedy(format!(
+            "{closed:?} does not let the container's root pass: run `chmod o+x` on it, map the caller to 0, or use \
+             another place"
+        ))
+    };
+    let there = match open(rootfs, flags, Mode::empty()) {
+        Err(errno @ Errno::EACCES) => return Err(closed(Error::from(errno).wrap(what()))),
+        other => sys::fds::adopt(other.context(what)?),
+    };
+    if let Err(errno @ Errno::EACCES) = sys::mount::open_in_root(there.as_fd(), std::path::Path::new("dev"), libc::O_PATH)
+    {
+        return Err(closed(Error::from(errno).wrap(what())));
+    }
+    let image = clone_tree(there.as_fd(), true).context(|| format!("bind the root file system {rootfs:?}"))?;
+    if blueprint.base_propagation == libc::MS_SHARED {
+        // What is mounted on a shared mount would show up on the host.
+        let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+        set_attr(image.as_fd(), false, &private).context(|| "make the mount of the root file system private")?;
+    }
+    Ok(image)
+}

@@ -1,0 +1,99 @@
+//! The host's devices, to be bound where the kernel does not let us make one.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
+use rootling_sys as sys;
+use rootling_sys::mount::clone_tree;
+
+use crate::blueprint::{Blueprint, Dev};
+use crate::error::{Context, Error, Result, chain};
+
+/// A device to make, and the host's.
+pub(crate) struct DeviceSource {
+    pub(crate) device: LinuxDevice,
+    pub(crate) host: Result<OwnedFd>,
+}
+
+/// The devices of runtime-spec, config-linux.md "Default Devices", that are character devices.
+const DEFAULTS: [(&str, i64, i64); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
+
+/// Opens what may have to be bound, in the order in which it is made.
+pub(super) fn open_sources(blueprint: &Blueprint) -> Result<Vec<DeviceSource>> {
+    let devices = &blueprint.devices;
+    let mut all = Vec::new();
+    if blueprint.dev == Dev::Bound {
+        // What is bound there is somebody's /dev, the host's perhaps: as in runc, nothing is made in it.
+        return Ok(Vec::new());
+    }
+    if matches!(blueprint.dev, Dev::Plain { .. }) {
+        for (path, major, minor) in
+            DEFAULTS.iter().filter(|d| !devices.iter().any(|o| o.path() == Path::new(d.0)))
+        {
+            let device = LinuxDeviceBuilder::default()
+                .path(*path)
+                .typ(LinuxDeviceType::C)
+                .major(*major)
+                .minor(*minor)
+                .file_mode(0o666u32)
+                .build()
+                .map_err(|e| Error::system(chain(&e)))?;
+            all.push(device);
+        }
+    }
+    // The multiplexer is a link to the one of the container's own devpts, whatever the list says.
+    all.extend(devices.iter().filter(|d| sys::path::clean(d.path()) != Path::new("/dev/ptmx")).cloned());
+    Ok(all.into_iter().map(|device| DeviceSource { host: open_host(&device), device }).collect())
+}
+
+/// A detached mount of the host's device of that path, if it is the very device that the spec names.
+fn open_host(device: &LinuxDevice) -> Result<OwnedFd> {
+    let path = device.path();
+    let what = || format!("linux.devices: {path:?} of the host");
+    let fd = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map(sys::fds::adopt);
+    let fd = fd
+        .context(what)
+        .map_err(|e| e.remedy("without root a device can only be bound from the host: remove it"))?;
+    let stat = fstat(fd.as_raw_fd()).context(what)?;
+    if stat.st_mode & libc::S_IFMT == kind(device).bits()
+        && (is_fifo(device) || stat.st_rdev == number(device))
+    {
+        return clone_tree(fd.as_fd(), false).context(|| format!("{}: open_tree", what()));
+    }
+    Err(Error::invalid(format!(
+        "{} is {}:{} and not {}:{}: without root a device can only be bound as it is; correct type, major and minor",
+        what(),
+        libc::major(stat.st_rdev),
+        libc::minor(stat.st_rdev),
+        device.major(),
+        device.minor()
+    )))
+}
+
+fn is_fifo(device: &LinuxDevice) -> bool {
+    device.typ() == LinuxDeviceType::P
+}
+
+/// The type of its node.
+pub(crate) fn kind(device: &LinuxDevice) -> SFlag {
+    match device.typ() {
+        LinuxDeviceType::B => SFlag::S_IFBLK,
+        LinuxDeviceType::P => SFlag::S_IFIFO,
+        _ => SFlag::S_IFCHR,
+    }
+}
+
+/// The number of its node.
+pub(crate) fn number(device: &LinuxDevice) -> u64 {
+    libc::makedev(device.major() as u32, device.minor() as u32)
+}

@@ -1,0 +1,67 @@
+//! New file systems, detached. Most are made in the host's view: an unprivileged proc or sysfs is allowed only where
+//! another is in sight (mount_namespaces(7)), and the directories of an overlay are the host's.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use rootling_sys::mount::{new_filesystem, set_attr};
+
+use crate::blueprint::MountPlan;
+use crate::building::{hints, mounts};
+use crate::error::Result;
+
+/// File systems whose files have SELinux labels of their own, or none.
+const UNLABELLED: [&str; 4] = ["proc", "sysfs", "cgroup2", "mqueue"];
+
+/// fsconfig(2) takes no longer value; the directories of an overlay may need one, and mount(2) takes them.
+const LONGEST: usize = 255;
+
+/// A new file system with the attributes of the mount; `None` where only mount(2) takes its options.
+pub(super) fn new(plan: &MountPlan, kind: &str, source: &str, label: Option<&str>) -> Result<Option<OwnedFd>> {
+    if source.len() > LONGEST || plan.options.data.iter().any(|o| o.len() > LONGEST) {
+        return Ok(None);
+    }
+    let attr = mounts::own_attr(&plan.options).set;
+    let tree = create(plan, kind, source, None, attr, label).map_err(|e| hints::filesystem(e, kind))?;
+    finish(plan, &tree)?;
+    Ok(Some(tree))
+}
+
+/// A tmpfs; `mode`: an option that is added to its own.
+pub(crate) fn tmpfs(plan: &MountPlan, mode: Option<String>, attr: u64, label: Option<&str>) -> Result<OwnedFd> {
+    let source = match &plan.kind {
+        crate::blueprint::MountKind::New { source, .. } => source,
+        _ => "tmpfs",
+    };
+    create(plan, "tmpfs", source, mode, attr, label).map_err(|e| hints::filesystem(e, "tmpfs"))
+}
+
+/// Attributes for the whole tree.
+pub(crate) fn finish(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
+    match mounts::recursive_attr(&plan.options) {
+        Some(attr) => set_attr(tree.as_fd(), true, &attr).map_err(|e| hints::attributes(e, attr)),
+        None => Ok(()),
+    }
+}
+
+fn create(
+    plan: &MountPlan,
+    kind: &str,
+    source: &str,
+    mode: Option<String>,
+    attr: u64,
+    label: Option<&str>,
+) -> Result<OwnedFd, Errno> {
+    // Of the file system and not of the mount, so fsconfig(2) takes them by name.
+    const NAMED: [(u64, &str); 4] = [
+        (libc::MS_SYNCHRONOUS, "sync"),
+        (libc::MS_DIRSYNC, "dirsync"),
+        (libc::MS_LAZYTIME, "lazytime"),
+        (libc::MS_MANDLOCK, "mand"),
+    ];
+    let set = plan.options.set;
+    let named = NAMED.iter().filter(|(flag, _)| set & flag != 0).map(|(_, name)| (*name).to_owned());
+    let label = label.filter(|_| !UNLABELLED.contains(&kind)).map(|l| format!("context={l}"));
+    let data: Vec<String> = plan.options.data.iter().cloned().chain(mode).chain(named).chain(label).collect();
+    new_filesystem(kind, source, &data, attr)
+}

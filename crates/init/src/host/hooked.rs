@@ -1,0 +1,54 @@
+//! A container with hooks that see its root before it is entered: prestart, createRuntime, createContainer.
+//!
+//! They look for the complete root at its path in the host's view, in the container's mount namespace. So it is built
+//! there, by the same hands that build it elsewhere, and taken from there when the hooks are done. While they run the
+//! host is in reach of this process, and what they do is the business of whoever wrote them: docs/security.md.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use rootling_sys as sys;
+use rootling_sys::mount::{attach, clone_tree};
+
+use super::DeviceSource;
+use super::prepare;
+use super::sources::Sources;
+use crate::blueprint::Blueprint;
+use crate::building::devices;
+use crate::building::mounts::{Image, attach_one};
+use crate::channel::{Channel, FromChild, ToChild};
+use crate::error::{Context, Result};
+use crate::hooks::{self, HookState, Setting};
+
+/// Builds the root, has the hooks run, and takes it. `None` when the runtime has ended.
+pub(super) fn build(
+    blueprint: &Blueprint,
+    channel: &Channel,
+    sources: &Sources<'_>,
+    image: OwnedFd,
+    devices: &[DeviceSource],
+    pid: i32,
+) -> Result<Option<OwnedFd>> {
+    let rootfs = &blueprint.rootfs;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let place = open(rootfs, flags, Mode::empty()).map(sys::fds::adopt).context(|| format!("open({rootfs:?})"))?;
+    attach(image.as_fd(), place.as_fd()).context(|| format!("bind the root file system {rootfs:?}"))?;
+    let mut root = Image::new(image)?;
+    for (index, mount) in blueprint.mounts.iter().enumerate() {
+        // One by one: a source may lie where a mount before has been made.
+        let prepared = prepare(blueprint, index, mount, root.directory(), sources)?;
+        attach_one(&mut root, blueprint, mount, prepared)?;
+    }
+    devices::make(&root, blueprint.dev, devices)?;
+    channel.send(&FromChild::AtHooks)?;
+    let Some(ToChild::RunHooks) = channel.receive()? else { return Ok(None) };
+    if !blueprint.create_hooks.is_empty() {
+        let state = HookState::new(&blueprint.identity, "creating", pid);
+        // As with runc, whose hooks use paths relative to the root file system.
+        let setting = Setting { dir: Some(rootfs), ..Setting::default() };
+        hooks::run("createContainer", &blueprint.create_hooks, &state, setting)?;
+    }
+    // With what the hooks have mounted on it.
+    clone_tree(root.directory().as_fd(), true).map(Some).context(|| "take the root file system")
+}

@@ -1,0 +1,185 @@
+//! Namespaces given by path, and those that only a child of the one who asks for them is in.
+//!
+//! They are joined in a process between the runtime and the container, so that the runtime itself
+//! never leaves its own.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns, unshare};
+use oci_spec::runtime::LinuxNamespaceType;
+use rootling_config::namespaces::{Namespace, NamespaceSet, clone_flag, name};
+use rootling_sys as sys;
+use rootling_sys::clone::{CloneOptions, Cloned};
+
+use super::namespaces::{begin, die_with_runtime};
+use crate::attributes::set_oom_score;
+use crate::blueprint::Blueprint;
+use crate::channel::{Channel, FromChild, ToChild};
+use crate::error::{Context, Error, Result};
+
+/// What to say when the kernel refuses a namespace.
+pub type Explain<'a> = &'a dyn Fn(Errno) -> Error;
+
+/// Whether a process in between is needed at all.
+pub fn needed(namespaces: &NamespaceSet) -> bool {
+    namespaces.time.is_new() || joined(namespaces).next().is_some()
+}
+
+/// All that are joined but the mount namespace, which comes last.
+fn joined(namespaces: &NamespaceSet) -> impl Iterator<Item = (LinuxNamespaceType, &Path)> {
+    namespaces.joined().filter(|(kind, _)| *kind != LinuxNamespaceType::Mount)
+}
+
+/// What has to be new at the very clone: a pid namespace is entered only by a child, and a user
+/// namespace comes first, since it owns the others. The child unshares the rest.
+pub fn own_flags(namespaces: &NamespaceSet) -> u64 {
+    let flag = |namespace: &Namespace, flag: i32| if namespace.is_new() { flag as u64 } else { 0 };
+    flag(&namespaces.user, libc::CLONE_NEWUSER) | flag(&namespaces.pid, libc::CLONE_NEWPID)
+}
+
+/// Whether the process in between makes the user namespace: a time namespace belongs to the one that its maker is in.
+pub fn makes_user_namespace(namespaces: &NamespaceSet) -> bool {
+    namespaces.time.is_new() && namespaces.user.is_new()
+}
+
+/// The process in between: joins, clones the container's first process as its own sibling, and ends. Only for the child
+/// of a clone, and never returns. The arguments are those of [`super::run`].
+pub fn run(
+    channel: Channel,
+    accept: Option<OwnedFd>,
+    console: Option<OwnedFd>,
+    theirs: &[RawFd],
+    blueprint: &Blueprint,
+    explain: Explain<'_>,
+) -> ! {
+    for fd in theirs {
+        let _ = nix::unistd::close(*fd);
+    }
+    match crate::log::without(|| join_and_clone(&channel, blueprint, explain)) {
+        Ok(true) => super::run(channel, accept, console, &[], blueprint),
+        Ok(false) => sys::exec::exit_now(0),
+        Err(error) => {
+            channel.send_failure(error);
+            sys::exec::exit_now(1)
+        }
+    }
+}
+
+/// Whether this is the container's first process.
+fn join_and_clone(channel: &Channel, blueprint: &Blueprint, explain: Explain<'_>) -> Result<bool> {
+    begin()?;
+    if blueprint.is_seen_by_others() {
+        if let Some(score) = blueprint.process.oom_score_adj {
+            // The runtime has no way to write it any more once this process is not dumpable.
+            set_oom_score("self", score)?;
+        }
+        // Before any process of a namespace that is joined can look at this one or its child.
+        sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
+    }
+    join_all(blueprint, channel, explain)?;
+    let namespaces = own_flags(&blueprint.namespaces);
+    let namespaces = if makes_user_namespace(&blueprint.namespaces) {
+        namespaces & !(libc::CLONE_NEWUSER as u64)
+    } else {
+        namespaces
+    };
+    if blueprint.is_seen_by_others() {
+        // The change of ids may have made it dumpable again: proc(5), /proc/sys/fs/suid_dumpable.
+        sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
+    }
+    die_with_runtime()?;
+    let options = CloneOptions { namespaces, sibling: true, ..CloneOptions::default() };
+    match sys::clone::clone(options).map_err(explain)? {
+        Cloned::Child => Ok(true),
+        Cloned::Parent { pid, .. } => channel.send(&FromChild::Cloned(pid)).map(|()| false),
+    }
+}
+
+fn join_all(blueprint: &Blueprint, channel: &Channel, explain: Explain<'_>) -> Result<()> {
+    let namespaces = &blueprint.namespaces;
+    let mut waiting = Vec::new();
+    for (kind, path) in joined(namespaces) {
+        // Before any is joined: a path may mean something else, or nothing, in the next one.
+        let file = File::open(path).context(|| format!("{} namespace {path:?}", name(kind)))?;
+        waiting.push((kind, path, file));
+    }
+    // What the caller's own privilege reaches is joined with it; a user namespace of the list may give
+    // the privilege for the others, and takes away the one over what is outside of it.
+    let mut refused = Vec::new();
+    for entry in waiting.iter().filter(|e| e.0 != LinuxNamespaceType::User) {
+        match enter(entry.0, &entry.2) {
+            Err(Errno::EPERM) => refused.push(entry),
+            other => other.context(|| describe(entry.0, entry.1))?,
+        }
+    }
+    if let Some((kind, path, file)) = waiting.iter().find(|e| e.0 == LinuxNamespaceType::User) {
+        enter(*kind, file).context(|| describe(*kind, path))?;
+        time_namespace(blueprint)?;
+        become_root();
+    }
+    for (kind, path, file) in refused {
+        enter(*kind, file).context(|| describe(*kind, path)).map_err(|e| {
+            e.remedy(
+                "the caller has no privilege over the user namespace that owns it; join that one as well",
+            )
+        })?;
+    }
+    if makes_user_namespace(namespaces) {
+        unshare(CloneFlags::CLONE_NEWUSER).map_err(explain)?;
+        channel.send(&FromChild::NeedsMaps)?;
+        let Some(ToChild::Begin(_)) = channel.receive()? else {
+            return Err(Error::system("the runtime has ended"));
+        };
+        time_namespace(blueprint)?;
+        become_root();
+    }
+    if !namespaces.user.is_set() {
+        time_namespace(blueprint)?;
+    }
+    Ok(())
+}
+
+fn describe(kind: LinuxNamespaceType, path: &Path) -> String {
+    format!("setns({path:?}, {})", name(kind))
+}
+
+fn enter(kind: LinuxNamespaceType, file: &File) -> Result<(), Errno> {
+    setns(file.as_fd(), CloneFlags::from_bits_retain(clone_flag(kind) as i32))
+}
+
+/// Root of the joined user namespace, where it has one: otherwise files that belong to its users
+/// could not be reached.
+fn become_root() {
+    let _ = nix::unistd::setgid(nix::unistd::Gid::from_raw(0));
+    let _ = nix::unistd::setuid(nix::unistd::Uid::from_raw(0));
+}
+
+/// A new time namespace, if it is asked for: in the user namespace that is to own it, and before the ids
+/// change, which takes from the process the right to its own files in /proc.
+fn time_namespace(blueprint: &Blueprint) -> Result<()> {
+    if blueprint.namespaces.time.is_new() { new_time_namespace(blueprint) } else { Ok(()) }
+}
+
+/// A time namespace with its offsets; they can be set only before the first process is in it,
+/// time_namespaces(7).
+fn new_time_namespace(blueprint: &Blueprint) -> Result<()> {
+    unshare(CloneFlags::from_bits_retain(libc::CLONE_NEWTIME)).context(|| "unshare(CLONE_NEWTIME)")?;
+    let Some(offsets) = blueprint.time_offsets.as_ref().filter(|o| !o.is_empty()) else { return Ok(()) };
+    let mut text = String::new();
+    for (clock, offset) in offsets {
+        let (secs, nanosecs) = (offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
+        let _ = writeln!(text, "{clock} {secs} {nanosecs}");
+    }
+    let path = "/proc/self/timens_offsets";
+    let write = || File::options().write(true).open(path)?.write_all(text.as_bytes());
+    write().context(|| format!("linux.timeOffsets: write({path:?}, {:?})", text.trim_end())).map_err(
+        |e: Error| {
+            e.remedy("offsets of a time namespace need CAP_SYS_TIME over the user namespace that owns it")
+        },
+    )
+}

@@ -1,0 +1,100 @@
+//! The namespaces of the child, and who it is in them.
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, setresgid, setresuid};
+use oci_spec::runtime::LinuxNamespaceType as Kind;
+use rootling_config::namespaces::{NamespaceSet, clone_flag};
+use rootling_rootless::host::{Host as Machine, Restriction};
+use rootling_sys as sys;
+
+use crate::blueprint::Blueprint;
+use crate::channel::{Channel, FromChild};
+use crate::error::{Context, Error, Result};
+
+/// Signals, umask and end of a process of ours, whatever the caller had.
+pub(crate) fn begin() -> Result<()> {
+    sys::signals::reset().context(|| "sigprocmask")?;
+    // Of what is made in the image: directories 0755, files 0644.
+    umask(Mode::from_bits_truncate(0o022));
+    die_with_runtime()
+}
+
+/// The runtime's end, until the container is recorded, is the child's as well. The kernel forgets it whenever the ids
+/// change.
+pub(crate) fn die_with_runtime() -> Result<()> {
+    sys::process::set_parent_death_signal(libc::SIGKILL).context(|| "prctl(PR_SET_PDEATHSIG)")
+}
+
+/// Root of the user namespace.
+pub(super) fn become_root() -> Result<()> {
+    let unmapped =
+        |e: Error| e.remedy("uid and gid 0 have to be among linux.uidMappings and linux.gidMappings");
+    setresgid(Gid::from_raw(0), Gid::from_raw(0), Gid::from_raw(0))
+        .context(|| "setresgid(0)")
+        .map_err(unmapped)?;
+    setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0))
+        .context(|| "setresuid(0)")
+        .map_err(unmapped)?;
+    die_with_runtime()
+}
+
+/// The namespaces that the mounts need, in one go; user, pid and joined ones are there already.
+///
+/// While the runtime writes the id maps: making them needs no mapped id.
+pub(super) fn make(namespaces: &NamespaceSet) -> Result<()> {
+    let flags: u64 = [Kind::Uts, Kind::Ipc, Kind::Network, Kind::Mount]
+        .into_iter()
+        .filter(|kind| namespaces.get(*kind).is_new())
+        .map(clone_flag)
+        .sum();
+    unshare(CloneFlags::from_bits_retain(flags as i32)).context(|| format!("unshare({flags:#x})"))
+}
+
+/// Those that have to wait until the process is in its cgroup, and root where it joins.
+pub(super) fn finish(namespaces: &NamespaceSet) -> Result<()> {
+    if namespaces.cgroup.is_new() {
+        // Its root is the cgroup that the process is in at this moment: cgroup_namespaces(7).
+        unshare(CloneFlags::CLONE_NEWCGROUP).context(|| "unshare(CLONE_NEWCGROUP)")?;
+    }
+    if let Some(path) = namespaces.mount.path() {
+        // Last, since the paths of all others are of the one before.
+        let what = || format!("mount namespace {path:?}");
+        let file = std::fs::File::open(path).context(what)?;
+        setns(file, CloneFlags::CLONE_NEWNS).context(what)?;
+    }
+    Ok(())
+}
+
+/// The names of the container. Outer containers' seccomp profiles forbid these calls to whoever has no
+/// CAP_SYS_ADMIN out there; the container can do without, if it is not to be strict.
+pub(super) fn set_names(blueprint: &Blueprint, channel: &Channel) -> Result<()> {
+    if !blueprint.namespaces.uts.is_set() {
+        return Ok(());
+    }
+    let (hostname, domainname) = &blueprint.names;
+    let names = [
+        ("hostname", hostname, (|name| nix::unistd::sethostname(name)) as fn(&str) -> nix::Result<()>),
+        ("domainname", domainname, sys::process::set_domainname),
+    ];
+    for (field, name, set) in names {
+        let Some(name) = name else { continue };
+        match set(name) {
+            Err(Errno::EPERM) if has_seccomp_filter() => {
+                let text =
+                    format!("{field} {name:?}: set{field}: EPERM: {}", Restriction::SeccompFilter.advice());
+                if blueprint.strict {
+                    return Err(Error::system(text));
+                }
+                channel.send(&FromChild::Warning(format!("{text}; the outer name stays")))?;
+            }
+            other => other.context(|| format!("{field} {name:?}: set{field}"))?,
+        }
+    }
+    Ok(())
+}
+
+fn has_seccomp_filter() -> bool {
+    Machine::probe().user_namespace_restrictions().contains(&Restriction::SeccompFilter)
+}

@@ -1,0 +1,188 @@
+//! A root of our own, on which nobody else can lay hands: a tmpfs that no other process has a descriptor of.
+//!
+//! The host is left for it before libcontainer works, by paths, in it. Below are:
+//!
+//! | path | what |
+//! |---|---|
+//! | `/proc`, `/dev` | the host's, for libcontainer: it reads mountinfo and binds the default devices |
+//! | `/c` | what libcontainer takes for the root file system, and enters |
+//! | `/c/dev` | the container's own /dev, or one to work in that nobody sees |
+//! | `/c/proc` | the host's, where libcontainer has something to write there |
+//! | `/c/image` | where the image's tree is attached when libcontainer is done |
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{chroot, fchdir, pivot_root};
+use rootling_sys as sys;
+use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, clone_tree_at, new_filesystem, set_attr};
+
+use super::Prepared;
+use super::unmasked_proc;
+use crate::blueprint::{Blueprint, MountPlan};
+use crate::building::hints;
+use crate::error::{Context, Error, Result};
+
+/// What libcontainer takes for the root file system.
+pub(crate) const ROOT: &str = "/c";
+/// Where the image's tree goes, in there.
+pub(crate) const IMAGE: &str = "image";
+/// Where mounts are made that only mount(2) can make.
+const WORKBENCH: &str = "workbench";
+
+/// How the container's root is entered in the end.
+pub(crate) enum Place {
+    /// By pivot_root(2); the private root goes with its mounts.
+    Mounted,
+    /// By chroot(2), in the caller's own mount namespace: the tree goes back to where the root file system is.
+    Shared {
+        /// The private root.
+        root: OwnedFd,
+        /// The directory of the root file system.
+        rootfs: OwnedFd,
+    },
+}
+
+/// The private root, while the host is still there.
+pub(crate) struct PrivateRoot {
+    tmpfs: OwnedFd,
+    /// The directory on which it lies.
+    below: OwnedFd,
+}
+
+/// While the mounts are made nothing of it reaches the host, but what the container asks for.
+pub(super) fn set_propagation(blueprint: &Blueprint) -> Result<()> {
+    if blueprint.no_pivot && blueprint.base_propagation == libc::MS_SHARED {
+        // The old root stays below, where its proc is covered: not on the host.
+        change_propagation(MsFlags::MS_SLAVE).context(|| "make / a slave")?;
+    }
+    let flags = MsFlags::from_bits_retain(blueprint.base_propagation);
+    change_propagation(flags).context(|| "change the propagation of /")
+}
+
+fn change_propagation(flags: MsFlags) -> Result<(), Errno> {
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | flags, None::<&str>)
+}
+
+impl PrivateRoot {
+    /// Makes it, over the root directory: there it hides nothing as long as this process has the host's root.
+    pub(super) fn make(blueprint: &Blueprint) -> Result<Self> {
+        let what = || "make a private root";
+        let tmpfs = new_filesystem("tmpfs", "rootling", &["mode=755".to_owned()], attr::NOSUID).context(what)?;
+        for path in ["proc", "dev", "c", "c/dev", "c/proc", "c/image", WORKBENCH] {
+            mkdirat(Some(tmpfs.as_raw_fd()), path, Mode::from_bits_truncate(0o755)).context(what)?;
+        }
+        let shared = !blueprint.namespaces.mount.is_set();
+        let path = if shared { blueprint.rootfs.as_path() } else { Path::new("/") };
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let below = open(path, flags, Mode::empty()).map(sys::fds::adopt).context(what)?;
+        if !shared && blueprint.base_propagation == libc::MS_SHARED {
+            // What lies on a shared mount shows up in its peers.
+            let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+            set_attr(below.as_fd(), false, &private).context(what)?;
+        }
+        let root = Self { tmpfs, below };
+        attach(root.tmpfs.as_fd(), root.below.as_fd()).context(what)?;
+        root.bind("/proc", "proc")?;
+        root.bind("/dev", "dev")?;
+        let linux = blueprint.spec.linux().as_ref();
+        let written = linux.is_some_and(|l| l.sysctl().as_ref().is_some_and(|s| !s.is_empty()))
+            || blueprint.spec.process().as_ref().is_some_and(|p| p.apparmor_profile().is_some());
+        if written {
+            root.bind("/proc", "c/proc")?;
+        }
+        Ok(root)
+    }
+
+    fn bind(&self, from: &str, to: &str) -> Result<()> {
+        let what = || format!("bind the host's {from} for libcontainer");
+        let tree = clone_tree_at(Path::new(from), true, true).context(what)?;
+        attach(tree.as_fd(), self.directory(to).context(what)?.as_fd()).context(what)
+    }
+
+    fn directory(&self, path: &str) -> Result<OwnedFd, Errno> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(Some(self.tmpfs.as_raw_fd()), path, flags, Mode::empty()).map(sys::fds::adopt)
+    }
+
+    /// Makes what only mount(2) can make, in the host's view still, since the directories of an overlay are the
+    /// host's: then it is as detached as the others.
+    pub(super) fn finish(&self, prepared: Prepared) -> Result<Prepared> {
+        match prepared {
+            Prepared::ByMount2(plan) => self.by_mount2(&plan).map(Prepared::Tree),
+            other => Ok(other),
+        }
+    }
+
+    fn by_mount2(&self, plan: &MountPlan) -> Result<OwnedFd> {
+        let crate::blueprint::MountKind::New { kind, source } = &plan.kind else {
+            return Err(Error::system("not a new file system"));
+        };
+        let what = || crate::building::mounts::describe(plan);
+        // By the working directory: the private root has no path in the host's view.
+        fchdir(self.tmpfs.as_raw_fd()).context(what)?;
+        let flags = MsFlags::from_bits_retain(plan.options.set);
+        let data = plan.options.data_string();
+        mount(Some(source.as_str()), WORKBENCH, Some(kind.as_str()), flags, data.as_deref())
+            .map_err(|errno| hints::filesystem(errno, kind).wrap(what()))?;
+        let tree = self.directory(WORKBENCH).and_then(|made| clone_tree(made.as_fd(), false)).context(what)?;
+        umount2(WORKBENCH, MntFlags::MNT_DETACH).context(what)?;
+        nix::unistd::chdir("/").context(what)?;
+        Ok(tree)
+    }
+
+    /// Leaves the host: its mounts go, and the private root is all that there is.
+    pub(super) fn enter(self, blueprint: &Blueprint) -> Result<Place> {
+        let Self { tmpfs, below } = self;
+        if !blueprint.namespaces.mount.is_set() {
+            change_root(&tmpfs)?;
+            return Ok(Place::Shared { root: tmpfs, rootfs: below });
+        }
+        if blueprint.no_pivot {
+            // The host's mounts stay below, out of reach; see the module.
+            let unmasked = unmasked_proc::find()?;
+            unmasked_proc::cover(&unmasked)?;
+            change_root(&tmpfs)?;
+            return Ok(Place::Mounted);
+        }
+        swap_roots(&tmpfs, blueprint.base_propagation == libc::MS_SHARED).map_err(|errno| {
+            let error = Error::from(errno).wrap("leave the host: pivot_root");
+            match errno {
+                Errno::EINVAL => {
+                    error.remedy("the host's root cannot be left where it is an initial ramdisk: use --no-pivot")
+                }
+                _ => error,
+            }
+        })?;
+        Ok(Place::Mounted)
+    }
+}
+
+/// Makes an attached mount the root, and detaches what was the root before. `shared`: the old root's mounts have peers
+/// on the host, which are not to be detached with them.
+pub(crate) fn swap_roots(new: &OwnedFd, shared: bool) -> Result<(), Errno> {
+    fchdir(new.as_raw_fd())?;
+    // Both names are one: the old root comes to lie on the new one, where the next call finds it as `.`
+    // (pivot_root(2), "pivot_root(".", ".")").
+    pivot_root(".", ".")?;
+    if shared {
+        mount(None::<&str>, ".", None::<&str>, MsFlags::MS_SLAVE | MsFlags::MS_REC, None::<&str>)?;
+    }
+    umount2(".", MntFlags::MNT_DETACH)?;
+    nix::unistd::chdir("/")
+}
+
+/// Makes an attached mount the root of this process alone.
+pub(crate) fn change_root(new: &OwnedFd) -> Result<()> {
+    fchdir(new.as_raw_fd()).and_then(|()| chroot(".")).context(|| "chroot")
+}
+
+/// Detaches a mount that has no path.
+pub(crate) fn detach(mount: &OwnedFd) -> Result<(), Errno> {
+    fchdir(mount.as_raw_fd())?;
+    umount2(".", MntFlags::MNT_DETACH)
+}

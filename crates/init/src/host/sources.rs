@@ -1,0 +1,139 @@
+//! Sources of bind mounts, as detached copies.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{Mode, fstat};
+use rootling_config::mounts::Bind;
+
+use rootling_sys as sys;
+use rootling_sys::mount::{clone_tree, clone_tree_at};
+
+use crate::blueprint::{Blueprint, MountKind, MountPlan};
+use crate::building::hints;
+use crate::channel::{Channel, FromChild, ToChild};
+use crate::error::{Context, Error, Result};
+use crate::idmap;
+
+/// Where the sources of this container come from.
+pub(crate) struct Sources<'a> {
+    plan: &'a Blueprint,
+    channel: &'a Channel,
+    /// Opened with the caller's rights, by number of the mount.
+    early: HashMap<usize, OwnedFd>,
+}
+
+impl<'a> Sources<'a> {
+    /// To be made as the caller, before it becomes root of the user namespace, and in the container's
+    /// mount namespace.
+    ///
+    /// Where the container's root is not the caller but an id of the ranges, directories that only the
+    /// caller may pass are closed to it later.
+    pub(super) fn new(plan: &'a Blueprint, channel: &'a Channel) -> Self {
+        let early = if plan.rootless && root_is_another(plan) { open_all(plan) } else { HashMap::new() };
+        Self { plan, channel, early }
+    }
+
+    /// The detached copy for this bind, with its ids mapped where it asks for that.
+    pub(super) fn tree(&self, index: usize, mount: &MountPlan) -> Result<OwnedFd> {
+        let privileged = !self.plan.rootless && self.plan.namespaces.user.is_set();
+        if privileged && mount.idmap.is_some() {
+            return self.ask(index);
+        }
+        let tree = if let Some(tree) = copy_at_once(mount) {
+            tree
+        } else {
+            match open_reference(mount) {
+                Ok(fd) => copy(&fd, mount)?,
+                Err(Errno::EACCES) if self.early.contains_key(&index) => copy(&self.early[&index], mount)?,
+                Err(Errno::EACCES) if privileged => return self.ask(index),
+                Err(errno) => return Err(refused(errno, mount)),
+            }
+        };
+        if let Some(map) = &mount.idmap {
+            let map = match &self.plan.maps {
+                Some(maps) => map.seen_inside(maps)?,
+                None => map.clone(),
+            };
+            let namespace = File::open("/proc/self/ns/user").context(|| "open(\"/proc/self/ns/user\")")?;
+            idmap::apply(tree.as_fd(), &map, &namespace)?;
+        }
+        Ok(tree)
+    }
+
+    /// Has the runtime open it.
+    fn ask(&self, index: usize) -> Result<OwnedFd> {
+        self.channel.send(&FromChild::NeedsSource(index))?;
+        match self.channel.receive_with()? {
+            Some((ToChild::Source, Some(fd))) => Ok(fd),
+            Some((ToChild::NoSource(error), _)) => Err(error),
+            None => Err(Error::system("the runtime has ended")),
+            Some((other, _)) => Err(Error::system(format!("not the source of a mount: {other:?}"))),
+        }
+    }
+}
+
+/// Whether the container's root is another id than the caller's.
+fn root_is_another(plan: &Blueprint) -> bool {
+    plan.maps.as_ref().is_some_and(|maps| {
+        !maps.uid.iter().any(|map| map.container_id() == 0 && map.host_id() == plan.caller)
+    })
+}
+
+/// For reference only. What cannot be opened is reported when its turn comes.
+fn open_all(plan: &Blueprint) -> HashMap<usize, OwnedFd> {
+    let mounts = plan.mounts.iter().enumerate();
+    mounts.filter_map(|(index, mount)| Some((index, open_reference(mount).ok()?))).collect()
+}
+
+/// A detached copy of what a bind mount names, in the mount namespace at hand.
+pub fn open_source(mount: &MountPlan) -> Result<OwnedFd> {
+    copy(&open_reference(mount).map_err(|errno| refused(errno, mount))?, mount)
+}
+
+fn source_of(mount: &MountPlan) -> Option<&Path> {
+    match &mount.kind {
+        MountKind::Bind(source) => Some(source),
+        _ => None,
+    }
+}
+
+fn refused(errno: Errno, mount: &MountPlan) -> Error {
+    hints::bind_source(errno, source_of(mount).unwrap_or(Path::new("")))
+}
+
+fn open_reference(mount: &MountPlan) -> Result<OwnedFd, Errno> {
+    let source = source_of(mount).ok_or(Errno::EINVAL)?;
+    let nofollow = if mount.options.src_nofollow { OFlag::O_NOFOLLOW } else { OFlag::empty() };
+    open(source, OFlag::O_PATH | OFlag::O_CLOEXEC | nofollow, Mode::empty()).map(sys::fds::adopt)
+}
+
+/// In one step, as nearly always succeeds; what fails goes the longer way, which knows why.
+fn copy_at_once(mount: &MountPlan) -> Option<OwnedFd> {
+    let recursive = mount.options.bind == Some(Bind::Recursive);
+    clone_tree_at(source_of(mount)?, recursive, !mount.options.src_nofollow).ok()
+}
+
+fn copy(from: &OwnedFd, mount: &MountPlan) -> Result<OwnedFd> {
+    let recursive = mount.options.bind == Some(Bind::Recursive);
+    match clone_tree(from.as_fd(), recursive) {
+        // What a descriptor of the caller's refers to is on a mount of the caller's namespace.
+        Err(Errno::EINVAL) => match here(from) {
+            Some(same) => clone_tree(same.as_fd(), recursive).map_err(hints::clone_tree),
+            None => Err(hints::clone_tree(Errno::EINVAL)),
+        },
+        other => other.map_err(hints::clone_tree),
+    }
+}
+
+/// The same file by its path in the mount namespace at hand.
+fn here(file: &OwnedFd) -> Option<OwnedFd> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+    let same = open(&path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map(sys::fds::adopt).ok()?;
+    let id = |fd: &OwnedFd| fstat(fd.as_raw_fd()).ok().map(|stat| (stat.st_dev, stat.st_ino));
+    (id(&same)? == id(file)?).then_some(same)
+}

@@ -1,0 +1,200 @@
+//! Id-mapped mounts: mount_setattr(2), `MOUNT_ATTR_IDMAP`, Linux 5.12.
+//!
+//! The kernel takes the map as a user namespace. Where the mount has a map of its own, one is made for
+//! it, by a process that lives no longer than it takes to open the namespace.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder};
+use rootling_config::idmap::IdKind;
+
+use rootling_config::idmap::render;
+use rootling_rootless::host::Host;
+use rootling_rootless::idmap::cut;
+use rootling_sys as sys;
+use rootling_sys::clone::{CloneOptions, Cloned};
+use rootling_sys::mount::{MountAttr, attr, set_attr};
+
+use crate::blueprint::IdMaps;
+use crate::error::{Context, Error, Result, chain};
+
+/// The map of a mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idmap {
+    /// `ridmap`: the mounts below it as well.
+    pub recursive: bool,
+    /// Uids in the file system to uids of the host; empty, like `gid`: the container's own map.
+    pub uid: Vec<LinuxIdMapping>,
+    pub gid: Vec<LinuxIdMapping>,
+}
+
+impl Idmap {
+    fn is_containers(&self) -> bool {
+        self.uid.is_empty() && self.gid.is_empty()
+    }
+
+    /// The map as a process in the container's user namespace has to write it: with the ids of the host
+    /// as that namespace knows them.
+    pub fn seen_inside(&self, container: &IdMaps) -> Result<Self> {
+        Ok(Self {
+            recursive: self.recursive,
+            uid: translate(&self.uid, &container.uid, IdKind::User)?,
+            gid: translate(&self.gid, &container.gid, IdKind::Group)?,
+        })
+    }
+}
+
+fn translate(
+    maps: &[LinuxIdMapping],
+    container: &[LinuxIdMapping],
+    kind: IdKind,
+) -> Result<Vec<LinuxIdMapping>> {
+    let one = |map: &LinuxIdMapping| {
+        let within = container.iter().find_map(|known| {
+            let offset = map.host_id().checked_sub(known.host_id())?;
+            (u64::from(offset) + u64::from(map.size()) <= u64::from(known.size()))
+                .then(|| known.container_id() + offset)
+        });
+        let host_id = within.ok_or_else(|| {
+            Error::invalid(format!(
+                "{}: the {} ids from {kind} {} on are not all in one range of the container's; an ordinary user can \
+                 map only to those, see linux.{}",
+                kind.field(),
+                map.size(),
+                map.host_id(),
+                kind.field()
+            ))
+        })?;
+        LinuxIdMappingBuilder::default()
+            .container_id(map.container_id())
+            .host_id(host_id)
+            .size(map.size())
+            .build()
+            .map_err(|e| Error::system(chain(&e)))
+    };
+    maps.iter().map(one).collect()
+}
+
+/// Id-maps a detached mount, with the map of `container`, a user namespace, where it has none of its own.
+pub fn apply(mount: BorrowedFd<'_>, idmap: &Idmap, container: &File) -> Result<()> {
+    let own = if idmap.is_containers() { None } else { Some(user_namespace(idmap)?) };
+    let namespace = own.as_ref().unwrap_or(container);
+    let attr =
+        MountAttr { set: attr::IDMAP, userns_fd: namespace.as_raw_fd() as u64, ..MountAttr::default() };
+    set_attr(mount, idmap.recursive, &attr).map_err(|errno| {
+        let error = Error::from(errno).wrap("mount_setattr(MOUNT_ATTR_IDMAP)");
+        match errno {
+            Errno::EPERM => error.remedy(
+                "only whoever has CAP_SYS_ADMIN where its file system was mounted may map the ids of a mount: for file \
+                 systems of the host that is root; remove idmap, ridmap, uidMappings and gidMappings from the mount",
+            ),
+            Errno::EINVAL => error.remedy(
+                "this file system has no id-mapped mounts in this kernel, or the mount has a map already; remove the \
+                 mapping from the mount",
+            ),
+            _ => error,
+        }
+    })
+}
+
+/// A user namespace with these maps. The process that holds it calls nothing but prctl(2) and pause(2), so that the
+/// caller may have threads.
+fn user_namespace(idmap: &Idmap) -> Result<File> {
+    let options = CloneOptions { namespaces: libc::CLONE_NEWUSER as u64, ..CloneOptions::default() };
+    let (pid, pidfd) =
+        match sys::clone::clone(options).context(|| "clone3(CLONE_NEWUSER) for the map of a mount")? {
+            Cloned::Child => {
+                let _ = sys::process::set_parent_death_signal(libc::SIGKILL);
+                loop {
+                    nix::unistd::pause();
+                }
+            }
+            Cloned::Parent { pid, pidfd } => (pid, pidfd),
+        };
+    let open = || {
+        // The /proc at hand may be that of another pid namespace than ours.
+        let pid = pid_in_proc(pidfd.as_fd()).context(|| "the pid in /proc")?;
+        write_maps(pid, &idmap.uid, &idmap.gid)?;
+        let path = format!("/proc/{pid}/ns/user");
+        File::open(&path).context(|| format!("open({path:?})"))
+    };
+    let namespace = open();
+    let _ = sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+    let _ = waitpid(Pid::from_raw(pid), None);
+    namespace
+}
+
+/// The pid of a process as the /proc at hand knows it, which may be that of another pid namespace than
+/// ours: `Pid` in `/proc/self/fdinfo/N` of its pidfd, proc_pid_fdinfo(5).
+fn pid_in_proc(pidfd: BorrowedFd<'_>) -> std::io::Result<i32> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    // 0 or -1: it is not in that namespace, or has ended.
+    pid.filter(|pid| *pid > 0).ok_or_else(|| Errno::ESRCH.into())
+}
+
+/// Writes maps of a user namespace of which the caller is privileged in the one around it.
+pub fn write_maps(pid: i32, uid: &[LinuxIdMapping], gid: &[LinuxIdMapping]) -> Result<()> {
+    write_map(pid, "uid_map", uid, Host::uid_map)?;
+    write_map(pid, "gid_map", gid, Host::gid_map)
+}
+
+/// Where the kernel refuses, with the caller's own map in mind: the common error of a configuration for a host,
+/// `0 0 65536`, within a namespace whose ids are in several rows is none then.
+fn write_map(
+    pid: i32,
+    name: &str,
+    rows: &[LinuxIdMapping],
+    own: fn(&Host) -> &[LinuxIdMapping],
+) -> Result<()> {
+    let path = format!("/proc/{pid}/{name}");
+    let refused = match write_rows(&path, rows) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => error,
+        other => return other.context(|| said(&path, &render(rows))),
+    };
+    match cut(rows, own(&Host::probe())) {
+        Ok(parts) if parts.len() > rows.len() => {
+            write_rows(&path, &parts).context(|| said(&path, &render(&parts)))
+        }
+        Ok(_) => Err(refused).context(|| said(&path, &render(rows))),
+        Err(id) => Err(refused).context(|| said(&path, &render(rows))).map_err(|error| {
+            error.remedy(format!("the caller's user namespace has no id {id}: map ids of /proc/self/{name}"))
+        }),
+    }
+}
+
+fn write_rows(path: &str, rows: &[LinuxIdMapping]) -> std::io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.write_all(render(rows).as_bytes())
+}
+
+/// A write to a file of /proc, in the words of errors.
+pub fn said(path: &str, text: &str) -> String {
+    format!("write({path:?}, {:?})", text.trim_end().replace('\n', ", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(container: u32, host: u32, size: u32) -> LinuxIdMapping {
+        LinuxIdMappingBuilder::default().container_id(container).host_id(host).size(size).build().unwrap()
+    }
+
+    #[test]
+    fn ids_of_the_host_are_found_in_the_containers_ranges() {
+        let container = [map(0, 1000, 1), map(1, 100_000, 65536)];
+        let seen = |m| translate(&[m], &container, IdKind::User);
+        assert_eq!(seen(map(7, 1000, 1)).unwrap(), [map(7, 0, 1)]);
+        assert_eq!(seen(map(7, 100_009, 10)).unwrap(), [map(7, 10, 10)]);
+        assert_eq!(seen(map(0, 100_000, 65536)).unwrap(), [map(0, 1, 65536)]);
+        for outside in [map(0, 1000, 2), map(0, 999, 1), map(0, 100_000, 65537), map(0, 165_536, 1)] {
+            let error = seen(outside).unwrap_err().to_string();
+            assert!(error.starts_with("uidMappings: the "), "{error}");
+        }
+    }
+}

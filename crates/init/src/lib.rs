@@ -1,0 +1,33 @@
+//! The child's side of a launch and of `exec`: from the clone to execve(2).
+//!
+//! The way leads through rooms, one folder or file each, in this order:
+//!
+//! | room | folder | what is in reach |
+//! |---|---|---|
+//! | Host | [`host`], [`exec`] | the caller's file systems; nothing of the image is looked up but below a descriptor |
+//! | Building | `building` | a private, empty root; the image's tree and all sources, by descriptor |
+//! | Container | `container` | the container's root; the channel, and what the program keeps |
+//! | Sealed | `sealed` | the arguments of execve(2), and where its failure is told |
+//!
+//! A room is a type, and what it may hold are its fields. A door consumes one and gives the next; what is not handed
+//! through is closed ([`doors`]). This crate knows neither the store of containers nor their cgroups: it cannot hold
+//! what a container has no business with. docs/security.md says which property each room has, and which test shows it.
+
+pub mod attributes;
+pub mod blueprint;
+mod building;
+pub mod channel;
+mod container;
+mod doors;
+pub mod error;
+pub mod exec;
+pub mod hooks;
+pub mod host;
+pub mod idmap;
+mod log;
+pub mod scheduling;
+mod sealed;
+
+pub use building::capture::errors_of;
+pub use doors::Held;
+pub use host::sources::open_source;

@@ -1,0 +1,38 @@
+//! The log of the child. It has no file of its own: what it has to say goes to the runtime over the channel, by
+//! [`crate::channel::Channel::send_debug`]. What libraries log is not passed on.
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Metadata, Subscriber, span};
+
+/// Runs `f` without the runtime's log, whose descriptor the child has closed.
+pub(crate) fn without<T>(f: impl FnOnce() -> T) -> T {
+    tracing::subscriber::with_default(Silent, f)
+}
+
+/// Whether the runtime logs details.
+pub(crate) fn is_detailed() -> bool {
+    LevelFilter::current() >= LevelFilter::DEBUG
+}
+
+struct Silent;
+
+impl Subscriber for Silent {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::OFF)
+    }
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}

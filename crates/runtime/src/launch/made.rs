@@ -1,0 +1,121 @@
+//! What has been made for a container so far. Dropped before it is kept, it undoes all of that.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::LinuxResources;
+use rootling_cgroup::Cgroup;
+use rootling_sys as sys;
+
+use crate::error::{Context, Error, Result, chain};
+use crate::lifecycle::hooks;
+use crate::plan::Plan;
+use crate::rdt::Groups;
+use crate::state::Record;
+use crate::store::Slot;
+
+/// A container that is being made or restored.
+pub(crate) struct Made {
+    pub(crate) slot: Slot,
+    pub(crate) record: Record,
+    /// Its first process.
+    process: Option<(i32, OwnedFd)>,
+    pid_file: Option<PathBuf>,
+    kept: bool,
+}
+
+impl Made {
+    /// A container of which there is a state directory.
+    pub(crate) fn new(slot: Slot, plan: &Plan) -> Self {
+        Self { slot, record: new_record(plan), process: None, pid_file: None, kept: false }
+    }
+
+    /// There is a first process, which ends with the container.
+    pub(crate) fn set_process(&mut self, pid: i32, pidfd: OwnedFd) {
+        self.process = Some((pid, pidfd));
+    }
+
+    /// Writes the pid file, if one is asked for.
+    pub(crate) fn write_pid_file(&mut self, path: Option<&Path>, pid: i32) -> Result<()> {
+        if let Some(path) = path {
+            write_pid_file(path, pid)?;
+            self.pid_file = Some(path.to_owned());
+        }
+        Ok(())
+    }
+
+    /// The container is complete: nothing is undone any more.
+    pub(crate) fn keep(mut self) -> Result<(Slot, Record)> {
+        let slot = self.slot.try_clone()?;
+        self.slot.unlock();
+        self.kept = true;
+        Ok((slot, self.record.clone()))
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        if let Some((pid, pidfd)) = self.process.take() {
+            let _ = sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+            if let Err(error) = super::reactor::reap(&super::reactor::Process { pid, pidfd }) {
+                tracing::warn!("{error}");
+            }
+        }
+        let _ = self.record.cgroup.kill_all(libc::SIGKILL);
+        if let Err(error) = self.record.cgroup.remove() {
+            tracing::warn!("{}", chain(&error));
+        }
+        if let Err(error) = self.record.rdt.remove(&self.record.id) {
+            tracing::warn!("{error}");
+        }
+        if let Some(path) = &self.pid_file {
+            let _ = std::fs::remove_file(path);
+        }
+        if self.record.init.is_some() {
+            // runtime-spec, runtime.md "Lifecycle": they run when creation fails as well.
+            hooks::run_poststop(&self.record);
+        }
+        if let Err(error) = self.slot.remove() {
+            tracing::warn!("{error}");
+        }
+    }
+}
+
+/// The limits without device rules, which no update changes.
+fn limits(plan: &Plan) -> Option<LinuxResources> {
+    let mut limits = plan.resources.clone()?;
+    limits.set_devices(None);
+    (limits != LinuxResources::default()).then_some(limits)
+}
+
+/// The record of a container that has no process yet.
+fn new_record(plan: &Plan) -> Record {
+    let later = plan.hooks.clone().filter(|h| h.poststart().is_some() || h.poststop().is_some());
+    let identity = &plan.blueprint.identity;
+    Record {
+        oci_version: identity.oci_version.clone(),
+        id: identity.id.to_string(),
+        bundle: identity.bundle.clone(),
+        rootfs: plan.blueprint.rootfs.clone(),
+        created: crate::now(),
+        annotations: identity.annotations.clone(),
+        init: None,
+        cgroup: Cgroup::none(),
+        rdt: Groups::default(),
+        resources: limits(plan),
+        own_pid_namespace: plan.blueprint.namespaces.pid.is_new(),
+        hooks: later,
+    }
+}
+
+/// Writes a pid file so that nobody ever reads half of it.
+pub(crate) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+    let what = || format!("--pid-file {path:?}");
+    let name = path.file_name().ok_or_else(|| Error::invalid(format!("{}: names no file", what())))?;
+    let new = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    std::fs::write(&new, pid.to_string()).context(what)?;
+    std::fs::rename(&new, path).inspect_err(|_| drop(std::fs::remove_file(&new))).context(what)
+}

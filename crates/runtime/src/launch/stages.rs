@@ -1,0 +1,272 @@
+//! The stages of a launch.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use oci_spec::runtime::LinuxResources;
+use rootling_init::attributes::{raise_rlimits, set_oom_score};
+use rootling_init::channel::{Channel, FromChild, ToChild, Warn};
+use rootling_init::hooks::{self, HookState, Setting};
+use rootling_sys as sys;
+use rootling_sys::signals::Signals;
+
+use super::clone::{ChildEnd, FIRST, clone_child};
+use super::made::Made;
+use super::reactor::{Event, Reactor, interrupted};
+use super::{cgroup, devices, maps, outer, sockets, sources, terminal};
+use crate::error::{Context, Error, Result, of_cgroup};
+use crate::foreground;
+use crate::plan::{CreateOptions, Plan};
+use crate::process::ProcessRef;
+use crate::rdt::Groups;
+use crate::state::{Record, Status};
+use crate::store::Slot;
+
+/// How a container is launched.
+#[derive(Clone, Copy)]
+pub(crate) struct LaunchMode {
+    /// Nobody stays with it.
+    pub(crate) detached: bool,
+    /// It waits for its start.
+    pub(crate) waits: bool,
+}
+
+/// A container with a child that gets ready.
+struct Begun {
+    made: Made,
+    plan: Plan,
+    reactor: Reactor,
+    terminal: Option<OwnedFd>,
+    mode: LaunchMode,
+}
+
+/// A container whose first process is ready to execute the program.
+pub(crate) struct Ready(Begun);
+
+/// A container that is complete.
+pub(crate) struct Launched {
+    pub(crate) slot: Slot,
+    pub(crate) record: Record,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) signals: Signals,
+    /// The master of the container's terminal, when it runs in the foreground with one.
+    pub(crate) terminal: Option<OwnedFd>,
+}
+
+/// Makes everything up to a first process that is ready to execute the program.
+pub(crate) fn launch(
+    plan: Plan,
+    slot: Slot,
+    options: &CreateOptions,
+    mode: LaunchMode,
+    signals: Signals,
+    warn: Warn<'_>,
+) -> Result<Ready> {
+    let begun = begin(plan, slot, options, mode, signals, warn).map_err(outer::explain)?;
+    let mut begun = begun.serve(warn).map_err(outer::explain)?;
+    let pid = begun.reactor.process().pid;
+    begun.made.write_pid_file(options.pid_file.as_deref(), pid)?;
+    if let Some(path) = &options.pidfd_socket {
+        let socket = sockets::connect(path, "--pidfd-socket")?;
+        sys::socket::send_fd(socket.as_fd(), b"pidfd", begun.reactor.process().pidfd.as_fd())
+            .context(|| format!("--pidfd-socket {path:?}: sendmsg(SCM_RIGHTS)"))?;
+    }
+    Ok(Ready(begun))
+}
+
+fn begin(
+    mut plan: Plan,
+    slot: Slot,
+    options: &CreateOptions,
+    mode: LaunchMode,
+    signals: Signals,
+    warn: Warn<'_>,
+) -> Result<Begun> {
+    let mut made = Made::new(slot, &plan);
+    let wants = plan.blueprint.process.terminal;
+    let terminal = terminal::path(options.console_socket.as_deref(), wants, mode.detached)?;
+    cgroup::make(&plan, options, &made.slot, &mut made.record)?;
+    let cgroup_owner = crate::cgroup_mount::owner(&plan);
+    let blueprint = &mut plan.blueprint;
+    let (namespaces, rootless) = (&blueprint.namespaces, blueprint.rootless);
+    crate::cgroup_mount::place(&mut blueprint.mounts, &made.record.cgroup, namespaces, rootless);
+    let (ours, childs) = Channel::pair()?;
+    let accept = if mode.waits { Some(made.slot.listen_for_start()?) } else { None };
+    let into = made.record.cgroup.clone_into();
+    let mut theirs = vec![made.slot.dir().as_raw_fd(), ours.as_raw_fd(), signals.as_fd().as_raw_fd()];
+    theirs.extend(into.iter().map(AsRawFd::as_raw_fd));
+    theirs.extend(terminal.ours.iter().map(AsRawFd::as_raw_fd));
+    let end = ChildEnd { channel: childs, accept, console: terminal.childs };
+    let (reactor, inside) = clone_child(&plan, into.as_ref(), end, &theirs, ours, signals)?;
+    let pid = reactor.process().pid;
+    let pidfd = sys::fds::duplicate(reactor.process().pidfd.as_fd()).context(|| "dup of the pidfd")?;
+    made.set_process(pid, pidfd);
+    let mut begun = Begun { made, plan, reactor, terminal: terminal.ours, mode };
+    if let Err(error) = begun.let_begin(inside, cgroup_owner, warn) {
+        // If the child has failed, that is why.
+        return Err(begun.reactor.childs_failure().unwrap_or(error));
+    }
+    // While the child works: from here on a killed runtime leaves all that `delete` needs.
+    begun.made.record.init = Some(ProcessRef::of(pid)?);
+    begun.made.slot.write(&begun.made.record)?;
+    begun.made.slot.write_process(&begun.plan.stored, begun.plan.blueprint.process.seccomp.as_ref())?;
+    Ok(begun)
+}
+
+/// Of a container without cgroup and without pid namespace of its own.
+const NO_WAY_TO_FIND_ALL: &str = "neither a cgroup nor a pid namespace holds the processes of this container together. \
+     Such configuration is strongly discouraged: kill and delete reach only its first process; add \
+     {\"type\": \"pid\"} to linux.namespaces";
+
+impl Begun {
+    /// Gives the child what only the runtime can, and lets it begin.
+    fn let_begin(&mut self, inside: bool, cgroup_owner: Option<u32>, warn: Warn<'_>) -> Result<()> {
+        let pid = self.reactor.process().pid;
+        if !rootling_init::host::join::makes_user_namespace(&self.plan.blueprint.namespaces) {
+            maps::write(&self.plan, &self.reactor)?;
+        }
+        self.enter_cgroup(pid, inside, cgroup_owner, warn)?;
+        if let Some(wanted) = &self.plan.rdt {
+            self.made.record.rdt = Groups::set_up(wanted, self.plan.id().as_str(), pid)?;
+        }
+        let blueprint = &self.plan.blueprint;
+        // The affinity of whoever called is no business of the container's; its cpuset still holds.
+        sys::process::allow_all_cpus(pid);
+        raise_rlimits(pid, &blueprint.process.rlimits)?;
+        if let Some(score) = blueprint.process.oom_score_adj.filter(|_| !blueprint.is_seen_by_others()) {
+            set_oom_score(&pid.to_string(), score)?;
+        }
+        self.reactor.send(&ToChild::Begin(pid))
+    }
+
+    /// Puts the child into its cgroup, unless it was cloned into it, and sets the limits.
+    fn enter_cgroup(&mut self, pid: i32, inside: bool, owner: Option<u32>, warn: Warn<'_>) -> Result<()> {
+        let record = &mut self.made.record;
+        if record.cgroup.is_none() {
+            if self.plan.blueprint.rootless && !self.plan.blueprint.namespaces.pid.is_new() {
+                warn(NO_WAY_TO_FIND_ALL.into());
+            }
+            return Ok(());
+        }
+        if !inside {
+            // On record before it exists, as in [`cgroup::make`].
+            if record.cgroup.locate().map_err(of_cgroup)? {
+                self.made.slot.write(record)?;
+            }
+            record.cgroup.attach(pid).map_err(of_cgroup)?;
+        }
+        let none = LinuxResources::default();
+        let resources = self.plan.resources.as_ref().unwrap_or(&none);
+        record.cgroup.apply(resources).map_err(of_cgroup)?.into_iter().for_each(warn);
+        match owner {
+            Some(uid) => record.cgroup.delegate_to(uid).map_err(of_cgroup),
+            None => Ok(()),
+        }
+    }
+
+    /// Answers the child until it is ready.
+    fn serve(mut self, warn: Warn<'_>) -> Result<Self> {
+        loop {
+            match self.reactor.next()? {
+                Event::Report(FromChild::Ready, _) => return Ok(self),
+                Event::Report(message, fd) => self.handle(message, fd, warn)?,
+                Event::ChildGone => return Err(self.reactor.early_end()),
+                Event::Signal(signal) => return Err(interrupted(signal, FIRST)),
+            }
+        }
+    }
+
+    /// What the child may say at any moment.
+    fn handle(&self, message: FromChild, fd: Option<OwnedFd>, warn: Warn<'_>) -> Result<()> {
+        let pid = self.reactor.process().pid;
+        match message {
+            FromChild::Failed(error) => Err(error),
+            FromChild::Warning(text) => {
+                warn(text);
+                Ok(())
+            }
+            FromChild::Debug(text) => {
+                tracing::debug!("{text}");
+                Ok(())
+            }
+            FromChild::SeccompListener => self.pass_listener(fd),
+            FromChild::NeedsSource(index) => match sources::open(&self.plan.blueprint, index, pid) {
+                Ok(tree) => self.reactor.send_with(&ToChild::Source, tree.as_fd()),
+                Err(error) => self.reactor.send(&ToChild::NoSource(error)),
+            },
+            FromChild::NeedsDevices => {
+                self.reactor.send(&ToChild::Devices(devices::move_into(&self.plan, pid)?))
+            }
+            FromChild::AtHooks => {
+                self.run_hooks()?;
+                self.reactor.send(&ToChild::RunHooks)
+            }
+            FromChild::Ready | FromChild::Cloned(_) | FromChild::NeedsMaps => Ok(()),
+        }
+    }
+
+    fn run_hooks(&self) -> Result<()> {
+        let identity = &self.plan.blueprint.identity;
+        let state = HookState::new(identity, Status::Creating.name(), self.reactor.process().pid);
+        let setting = Setting {
+            signals: Some(self.reactor.signals()),
+            // As with runc, which works in the bundle.
+            dir: Some(identity.bundle.as_path()),
+            process: Some(self.reactor.process().pidfd.as_fd()),
+            ..Setting::default()
+        };
+        for (kind, list) in self.plan.runtime_hooks() {
+            hooks::run(kind, list, &state, setting)?;
+        }
+        Ok(())
+    }
+
+    fn pass_listener(&self, fd: Option<OwnedFd>) -> Result<()> {
+        if let (Some(listener), Some(fd)) = (&self.plan.listener, fd) {
+            let pid = self.reactor.process().pid;
+            sockets::send_listener(&self.made.record, Status::Creating, listener, pid, fd.as_fd())?;
+        }
+        self.reactor.send(&ToChild::ListenerSent)
+    }
+}
+
+impl Ready {
+    /// The state directory.
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.0.made.slot
+    }
+
+    /// Makes the container independent of this launch: it waits for its start, or executes its program at once.
+    pub(crate) fn commit(self, warn: Warn<'_>) -> Result<Launched> {
+        let Self(mut begun) = self;
+        let start = !begun.mode.waits;
+        let terminal = match begun.terminal.take() {
+            // With its size before the program starts, which may ask for it at once.
+            Some(socket) if start => Some(foreground::receive_terminal(&socket)?),
+            other => other,
+        };
+        if begun.reactor.send(&ToChild::Commit).is_err() {
+            return Err(begun.reactor.childs_failure().unwrap_or_else(|| begun.reactor.early_end()));
+        }
+        // The end of the channel says that the program runs, or that the wait has begun.
+        loop {
+            match begun.reactor.next()? {
+                Event::ChildGone => break,
+                Event::Report(FromChild::Failed(error), _) => {
+                    // What it has said is on its terminal.
+                    terminal.iter().for_each(foreground::show);
+                    return Err(error);
+                }
+                Event::Report(message, fd) => begun.handle(message, fd, warn)?,
+                Event::Signal(signal) => return Err(interrupted(signal, FIRST)),
+            }
+        }
+        if !start && sys::poll::wait_readable(begun.reactor.process().pidfd.as_fd(), std::time::Duration::ZERO) == Ok(true)
+        {
+            return Err(begun.reactor.early_end());
+        }
+        let Begun { made, reactor, .. } = begun;
+        let (process, signals) = reactor.into_parts();
+        let (slot, record) = made.keep()?;
+        Ok(Launched { slot, record, pidfd: process.pidfd, signals, terminal })
+    }
+}

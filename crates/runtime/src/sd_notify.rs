@@ -1,0 +1,117 @@
+//! `NOTIFY_SOCKET`: a container that tells systemd when it is ready, as with runc; sd_notify(3).
+//!
+//! The program gets a socket of its own, in a directory that is bound to `/run/notify`. What it says there is passed on
+//! as far as it is that it is ready, by whoever waits: `run` while it is in the foreground, a detached `run` and `start`
+//! until that has come or the container has ended.
+
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{MountBuilder, Spec};
+use rootling_config::id::ContainerId;
+use rootling_sys as sys;
+
+use crate::error::{Context, Error, Result, chain};
+use crate::store::{Slot, Store};
+
+/// The variable, inside and outside.
+const VARIABLE: &str = "NOTIFY_SOCKET";
+/// Below the state directory, and its place in the container.
+pub(crate) const DIRECTORY: &str = "notify";
+pub(crate) const SOCKET: &str = "notify.sock";
+const INSIDE: &str = "/run/notify";
+
+/// The directory of a container to be, where the caller waits for word of it.
+pub(crate) fn directory(store: &Store, id: &ContainerId) -> Option<PathBuf> {
+    host_socket().map(|_| store.path_of(id).join(DIRECTORY))
+}
+
+fn host_socket() -> Option<std::ffi::OsString> {
+    std::env::var_os(VARIABLE).filter(|path| !path.is_empty())
+}
+
+/// Adds the directory and the variable to a spec.
+pub(crate) fn add_to(spec: &mut Spec, directory: &Path) -> Result<()> {
+    let options = ["bind", "nosuid", "noexec", "nodev", "ro"].map(str::to_owned).to_vec();
+    let mount = MountBuilder::default()
+        .destination(INSIDE)
+        .source(directory)
+        .options(options)
+        .build()
+        .map_err(|e| Error::system(chain(&e)))?;
+    spec.mounts_mut().get_or_insert_default().push(mount);
+    if let Some(process) = spec.process_mut() {
+        process.env_mut().get_or_insert_default().push(format!("{VARIABLE}={INSIDE}/{SOCKET}"));
+    }
+    Ok(())
+}
+
+/// Listens for a container.
+pub(crate) struct Notify {
+    socket: UnixDatagram,
+    host: SocketAddr,
+}
+
+impl Notify {
+    /// Where the caller waits for word and the container has a directory for it: listens there from now on.
+    pub(crate) fn of_environment(slot: &Slot) -> Result<Option<Self>> {
+        let Some(host) = host_socket() else { return Ok(None) };
+        let what = || format!("{VARIABLE}={}", host.display());
+        // A name in the abstract namespace begins with an @, sd_notify(3).
+        let host = match host.as_bytes().strip_prefix(b"@") {
+            Some(name) => SocketAddr::from_abstract_name(name),
+            None => SocketAddr::from_pathname(&host),
+        };
+        let host = host.context(what)?;
+        let path = slot.short_path(DIRECTORY).join(SOCKET);
+        let socket = match UnixDatagram::bind(&path) {
+            // It was created where nobody waited for word.
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.context(|| format!("bind({path:?})"))?,
+        };
+        // Whatever id the program has.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).context(what)?;
+        socket.set_nonblocking(true).context(what)?;
+        Ok(Some(Self { socket, host }))
+    }
+
+    /// Passes on what has come; `pid` is the process that systemd is to watch. Whether the container is ready.
+    pub(crate) fn pass_on(&self, pid: i32) -> bool {
+        let mut buffer = [0u8; 4096];
+        let mut ready = false;
+        while let Ok(length) = self.socket.recv(&mut buffer) {
+            let lines = buffer[..length].split(|byte| *byte == b'\n');
+            for line in lines.filter(|line| line.starts_with(b"READY=")) {
+                ready = true;
+                let text = [line, format!("\nMAINPID={pid}\n").as_bytes()].concat();
+                // systemd may have gone: the container goes on all the same.
+                if let Err(error) = UnixDatagram::unbound().and_then(|s| s.send_to_addr(&text, &self.host)) {
+                    tracing::warn!("{VARIABLE}: {error}");
+                }
+            }
+        }
+        ready
+    }
+
+    /// Waits until the container is ready or has ended.
+    pub(crate) fn wait_until_ready(&self, container: BorrowedFd<'_>, pid: i32) -> Result<()> {
+        loop {
+            let fds = [Some(self.socket.as_fd()), Some(container)];
+            let [_, ended] = sys::poll::readable(fds, None).context(|| "poll")?;
+            if self.pass_on(pid) || ended {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl AsFd for Notify {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,63 @@
+//! execve(2) with the environment in its given order, and the end of a child without destructors.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::errno::Errno;
+
+/// A program with its arguments and its environment, ready to be executed: nothing is allocated any more.
+pub struct Program {
+    path: CString,
+    // What the pointers point to.
+    _strings: Vec<CString>,
+    args: Vec<*const libc::c_char>,
+    env: Vec<*const libc::c_char>,
+}
+
+impl Program {
+    /// Takes all that execve(2) is handed.
+    pub fn new(path: CString, args: Vec<CString>, env: Vec<CString>) -> Self {
+        let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
+            list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+        };
+        let (arg_pointers, env_pointers) = (pointers(&args), pointers(&env));
+        let mut strings = args;
+        // A CString keeps its bytes where they are when it is moved.
+        strings.extend(env);
+        Self { path, _strings: strings, args: arg_pointers, env: env_pointers }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &CStr {
+        &self.path
+    }
+
+    /// Replaces the process; returns only on failure.
+    pub fn execute(&self) -> Errno {
+        // SAFETY: both arrays end in a null pointer; the strings that they point to are ours and outlive the call.
+        unsafe { libc::syscall(libc::SYS_execve, self.path.as_ptr(), self.args.as_ptr(), self.env.as_ptr()) };
+        Errno::last()
+    }
+
+    /// Executes an open file instead of the path, as fexecve(3) does but without /proc; returns only on failure.
+    pub fn execute_file(&self, fd: BorrowedFd<'_>) -> Errno {
+        // SAFETY: as above; the path is an empty C string.
+        unsafe {
+            libc::syscall(
+                libc::SYS_execveat,
+                fd.as_raw_fd(),
+                c"".as_ptr(),
+                self.args.as_ptr(),
+                self.env.as_ptr(),
+                libc::AT_EMPTY_PATH,
+            )
+        };
+        Errno::last()
+    }
+}
+
+/// Ends a cloned child at once: no destructor, no flush of buffers that belong to the parent.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit takes any number and does not return.
+    unsafe { libc::_exit(code) }
+}

@@ -1,0 +1,77 @@
+//! File descriptors: who holds them, and closing what must not be in reach any more.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+
+/// Takes ownership of a descriptor that a library has just opened and returned as a bare number.
+pub fn adopt(fd: RawFd) -> OwnedFd {
+    // SAFETY: only called on the fresh result of an opening call, which nobody else owns.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Runs `f` with a descriptor that is known by its number alone.
+pub fn with_borrowed<T>(fd: RawFd, f: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+    // SAFETY: looked at for the length of the call only; a number that is not open makes its calls fail with EBADF.
+    f(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// A close-on-exec duplicate with the lowest free number.
+pub fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let raw = fcntl(fd.as_raw_fd(), FcntlArg::F_DUPFD_CLOEXEC(0))?;
+    // SAFETY: fcntl returned a new descriptor which nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Clears close-on-exec on an inherited descriptor that the caller asked to keep.
+pub fn keep_on_exec(fd: RawFd) -> Result<(), Errno> {
+    fcntl(fd, FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).map(drop)
+}
+
+/// Makes `fd` the descriptor with the number `number` (0, 1 or 2).
+pub fn install(fd: impl AsFd, number: RawFd) -> Result<(), Errno> {
+    nix::unistd::dup2(fd.as_fd().as_raw_fd(), number).map(drop)
+}
+
+/// Closes every descriptor from 3 on that is not among `kept` (close_range(2), Linux 5.9; before that one by one).
+///
+/// Whatever else in this process believes to own a descriptor must not use it any more, nor be dropped: the number
+/// may be another's by then. Only for a process that ends without destructors, at a place from which on nothing but
+/// the kept ones is used.
+pub fn close_all_but(kept: &[RawFd]) -> Result<(), Errno> {
+    let mut kept: Vec<u32> = kept.iter().filter(|fd| **fd >= 3).map(|fd| *fd as u32).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept.into_iter().chain([u32::MAX]) {
+        if let Some(last) = fd.checked_sub(1).filter(|last| first <= *last) {
+            close_range(first, last)?;
+        }
+        first = fd.saturating_add(1);
+    }
+    Ok(())
+}
+
+fn close_range(first: u32, last: u32) -> Result<(), Errno> {
+    // SAFETY: takes three numbers; what the descriptors belonged to is not used any more, see above.
+    match super::check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }) {
+        Err(Errno::ENOSYS | Errno::EPERM) => {
+            for fd in first..=last.min(most()) {
+                let _ = nix::unistd::close(fd as RawFd);
+            }
+            Ok(())
+        }
+        other => other.map(drop),
+    }
+}
+
+/// The highest number that a descriptor of this process can have, as far as is worth looking.
+fn most() -> u32 {
+    let hard = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
+    hard.min(1 << 20) as u32
+}
+
+/// The numbers below `limit` that are open.
+pub fn open_below(limit: RawFd) -> Vec<RawFd> {
+    (0..limit).filter(|fd| fcntl(*fd, FcntlArg::F_GETFD).is_ok()).collect()
+}

@@ -1,0 +1,28 @@
+//! The system calls that no crate we use wraps safely, and what every other crate stands on: descriptors,
+//! signals, waits.
+//!
+//! This is the only crate of the workspace in which `unsafe` may appear; each block says why it is sound.
+
+pub mod bpf;
+pub mod clone;
+pub mod exec;
+pub mod fds;
+pub mod mount;
+pub mod namespace;
+pub mod net;
+pub mod path;
+pub mod poll;
+pub mod process;
+pub mod scheduling;
+pub mod seccomp;
+pub mod shared;
+pub mod signals;
+pub mod socket;
+pub mod terminal;
+
+use nix::errno::Errno;
+
+/// The usual convention of system calls: -1 means that `errno` says why.
+fn check(ret: libc::c_long) -> Result<libc::c_long, Errno> {
+    if ret < 0 { Err(Errno::last()) } else { Ok(ret) }
+}

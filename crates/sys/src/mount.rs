@@ -1,0 +1,168 @@
+//! The mount interface on descriptors: open_tree(2), mount_setattr(2), fsopen(2), move_mount(2).
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+
+/// mount_setattr(2) attributes, linux/mount.h.
+#[allow(missing_docs)] // Each is the kernel's MOUNT_ATTR_ of that name.
+pub mod attr {
+    pub const RDONLY: u64 = 0x1;
+    pub const NOSUID: u64 = 0x2;
+    pub const NODEV: u64 = 0x4;
+    pub const NOEXEC: u64 = 0x8;
+    pub const ATIME: u64 = 0x70;
+    pub const NOATIME: u64 = 0x10;
+    pub const STRICTATIME: u64 = 0x20;
+    pub const NODIRATIME: u64 = 0x80;
+    pub const IDMAP: u64 = 0x0010_0000;
+    pub const NOSYMFOLLOW: u64 = 0x0020_0000;
+}
+
+/// `struct mount_attr`, linux/mount.h.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MountAttr {
+    /// Attributes to set.
+    pub set: u64,
+    /// Attributes to clear.
+    pub clear: u64,
+    /// `MS_SHARED` and its kin; 0 for none.
+    pub propagation: u64,
+    /// The user namespace of an id-mapped mount.
+    pub userns_fd: u64,
+}
+
+fn c_path(path: &Path) -> Result<CString, Errno> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)
+}
+
+/// A detached copy of the mount (with `recursive`: of the tree) at an open file.
+pub fn clone_tree(fd: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd, Errno> {
+    open_tree(fd.as_raw_fd(), c"", recursive, libc::AT_EMPTY_PATH)
+}
+
+/// The same at a path, without an automount on it being triggered.
+pub fn clone_tree_at(path: &Path, recursive: bool, follow: bool) -> Result<OwnedFd, Errno> {
+    let nofollow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    open_tree(libc::AT_FDCWD, &c_path(path)?, recursive, libc::AT_NO_AUTOMOUNT | nofollow)
+}
+
+fn open_tree(dir: RawFd, path: &CStr, recursive: bool, at: i32) -> Result<OwnedFd, Errno> {
+    let mut flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | at as u32;
+    if recursive {
+        flags |= libc::AT_RECURSIVE as u32;
+    }
+    // SAFETY: the path is a C string that outlives the call.
+    let ret = unsafe { libc::syscall(libc::SYS_open_tree, dir, path.as_ptr(), flags) };
+    own(ret)
+}
+
+/// Changes flags, propagation or id map of the mount (with `recursive`: of the tree) at an open file.
+pub fn set_attr(fd: BorrowedFd<'_>, recursive: bool, attr: &MountAttr) -> Result<(), Errno> {
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: attr has the layout and the size that are handed over and outlives the call.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            std::ptr::from_ref(attr),
+            size_of::<MountAttr>(),
+        )
+    };
+    super::check(ret).map(drop)
+}
+
+/// Attaches a detached mount at an open file or directory.
+pub fn attach(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Errno> {
+    // linux/mount.h: MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+    let flags = 0x4 | 0x40;
+    // SAFETY: both paths are constant C strings, both descriptors are borrowed for the call.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            at.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+        )
+    };
+    super::check(ret).map(drop)
+}
+
+/// A new, detached mount of a file system, configured by its data options.
+pub fn new_filesystem(kind: &str, source: &str, data: &[String], attr: u64) -> Result<OwnedFd, Errno> {
+    let name = CString::new(kind).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the name is a C string that outlives the call.
+    let context = own(unsafe { libc::syscall(libc::SYS_fsopen, name.as_ptr(), 1) })?;
+    configure(&context, FSCONFIG_SET_STRING, Some("source"), Some(source))?;
+    for option in data {
+        match option.split_once('=') {
+            Some((key, value)) => configure(&context, FSCONFIG_SET_STRING, Some(key), Some(value))?,
+            None => configure(&context, FSCONFIG_SET_FLAG, Some(option), None)?,
+        }
+    }
+    configure(&context, FSCONFIG_CMD_CREATE, None, None)?;
+    // SAFETY: takes numbers only; FSMOUNT_CLOEXEC is 1.
+    own(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), 1, attr) })
+}
+
+const FSCONFIG_SET_FLAG: u32 = 0;
+const FSCONFIG_SET_STRING: u32 = 1;
+const FSCONFIG_CMD_CREATE: u32 = 6;
+
+fn configure(context: &OwnedFd, command: u32, key: Option<&str>, value: Option<&str>) -> Result<(), Errno> {
+    let c = |s: Option<&str>| s.map(CString::new).transpose().map_err(|_| Errno::EINVAL);
+    let (key, value) = (c(key)?, c(value)?);
+    let pointer = |s: &Option<CString>| s.as_ref().map_or(std::ptr::null(), |s| s.as_ptr());
+    // SAFETY: key and value are C strings that outlive the call, or null where the command takes none.
+    let ret = unsafe {
+        libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, pointer(&key), pointer(&value), 0)
+    };
+    super::check(ret).map(drop)
+}
+
+/// Opens a path for reference only (`O_PATH`), below `root` and never out of it: symbolic links and
+/// `..` are resolved as if `root` were `/` (openat2(2), Linux 5.6).
+pub fn open_in_root(root: BorrowedFd<'_>, path: &Path, flags: i32) -> Result<OwnedFd, Errno> {
+    openat2(root, path, flags, libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS)
+}
+
+/// openat2(2).
+pub fn openat2(at: BorrowedFd<'_>, path: &Path, flags: i32, resolve: u64) -> Result<OwnedFd, Errno> {
+    let path = c_path(path)?;
+    // SAFETY: open_how is plain data for which all zeroes is valid.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (flags | libc::O_CLOEXEC) as u64;
+    how.resolve = resolve;
+    // A rename or mount during the walk makes the kernel give up with EAGAIN; trying again is its advice.
+    for _ in 0..64 {
+        // SAFETY: path and how outlive the call, how has the size that is handed over.
+        let ret = unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                at.as_raw_fd(),
+                path.as_ptr(),
+                &raw const how,
+                size_of::<libc::open_how>(),
+            )
+        };
+        match own(ret) {
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            other => return other,
+        }
+    }
+    Err(Errno::EAGAIN)
+}
+
+fn own(ret: libc::c_long) -> Result<OwnedFd, Errno> {
+    let fd = super::check(ret)?;
+    // SAFETY: the kernel returned a new descriptor which nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}

@@ -1,0 +1,84 @@
+//! Paths of a container: what they are below its root, and which mount an open file lies on.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+
+/// A path of the container, relative to its root.
+pub fn relative(path: &Path) -> PathBuf {
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    if relative.as_os_str().is_empty() { PathBuf::from(".") } else { relative.to_owned() }
+}
+
+/// A path without `.`, `..` and doubled slashes, read as if nothing in it were a link.
+pub fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => drop(clean.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    clean
+}
+
+/// What an open file is: the mount that it lies on, the device and the inode. Two descriptors with the same
+/// identity lead to one place (statx(2), `STATX_MNT_ID`, Linux 5.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    mount: u64,
+    device: (u32, u32),
+    inode: u64,
+}
+
+/// The identity of an open file.
+pub fn identity(fd: BorrowedFd<'_>) -> Result<Identity, Errno> {
+    // SAFETY: statx is plain data for which all zeroes is valid.
+    let mut stat: libc::statx = unsafe { std::mem::zeroed() };
+    let mask = libc::STATX_INO | libc::STATX_MNT_ID;
+    // SAFETY: the path is an empty C string, and the structure for the answer outlives the call.
+    let ret = unsafe {
+        libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, mask, &raw mut stat)
+    };
+    super::check(ret.into())?;
+    Ok(Identity { mount: stat.stx_mnt_id, device: (stat.stx_dev_major, stat.stx_dev_minor), inode: stat.stx_ino })
+}
+
+/// Changes the mode of a file that is open for reference only, and never that of something else which has its name by
+/// now: fchmodat2(2), Linux 6.6; before that by way of /proc.
+pub fn change_mode(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
+    // linux/unistd.h: the same number on every architecture; the libc crate has no name for it.
+    const SYS_FCHMODAT2: libc::c_long = 452;
+    // SAFETY: the path is an empty C string.
+    let ret = unsafe {
+        libc::syscall(SYS_FCHMODAT2, fd.as_raw_fd(), c"".as_ptr(), mode, libc::AT_EMPTY_PATH)
+    };
+    match super::check(ret) {
+        Err(Errno::ENOSYS | Errno::EPERM) => {
+            let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            let mode = nix::sys::stat::Mode::from_bits_truncate(mode);
+            nix::sys::stat::fchmodat(None, path.as_str(), mode, nix::sys::stat::FchmodatFlags::FollowSymlink)
+        }
+        other => other.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clean_path_has_no_detours() {
+        for (path, wanted) in [("/a/./b//c", "/a/b/c"), ("/a/../../b", "/b"), ("", "/"), ("a", "/a"), ("/..", "/")] {
+            assert_eq!(clean(Path::new(path)), Path::new(wanted), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_relative_path_names_the_root_by_a_dot() {
+        assert_eq!(relative(Path::new("/")), Path::new("."));
+        assert_eq!(relative(Path::new("/a/b")), Path::new("a/b"));
+    }
+}

@@ -1,0 +1,211 @@
+//! Credentials, signals and attributes of the calling process.
+
+use nix::errno::Errno;
+
+fn prctl(option: libc::c_int, a: u64, b: u64) -> Result<libc::c_long, Errno> {
+    // SAFETY: only called with options whose arguments are numbers, never pointers.
+    super::check(unsafe { libc::syscall(libc::SYS_prctl, option, a, b, 0, 0) })
+}
+
+/// The signal that this process gets when its parent ends; 0 for none (prctl(2)).
+///
+/// The kernel forgets it whenever the credentials change.
+pub fn set_parent_death_signal(signal: i32) -> Result<(), Errno> {
+    prctl(libc::PR_SET_PDEATHSIG, signal as u64, 0).map(drop)
+}
+
+/// Whether other processes of the same user may trace this one or look at its files (prctl(2)).
+pub fn set_dumpable(dumpable: bool) -> Result<(), Errno> {
+    prctl(libc::PR_SET_DUMPABLE, u64::from(dumpable), 0).map(drop)
+}
+
+/// Adopts the orphans among the descendants (`PR_SET_CHILD_SUBREAPER`).
+pub fn set_subreaper() -> Result<(), Errno> {
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
+}
+
+/// `PR_SET_NO_NEW_PRIVS`.
+pub fn set_no_new_privileges() -> Result<(), Errno> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+}
+
+/// Removes a capability from the bounding set (`PR_CAPBSET_DROP`).
+pub fn drop_bounding(capability: u8) -> Result<(), Errno> {
+    prctl(libc::PR_CAPBSET_DROP, u64::from(capability), 0).map(drop)
+}
+
+/// Whether the bounding set has a capability; `EINVAL` when the kernel does not know it.
+pub fn has_bounding(capability: u8) -> Result<bool, Errno> {
+    prctl(libc::PR_CAPBSET_READ, u64::from(capability), 0).map(|r| r == 1)
+}
+
+/// Joins a new session keyring of this name, and lets its possessor search it (keyctl(2)).
+pub fn join_session_keyring(name: &std::ffi::CStr) -> Result<i32, Errno> {
+    // SAFETY: the name is a C string that outlives the call.
+    let ret = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) };
+    super::check(ret).map(|serial| serial as i32)
+}
+
+/// Adds rights of the owner to those of a keyring (`KEYCTL_SETPERM`); see keyrings(7).
+pub fn set_keyring_permissions(serial: i32, permissions: u32) -> Result<(), Errno> {
+    // SAFETY: takes numbers only.
+    let ret = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_SETPERM, serial, permissions) };
+    super::check(ret).map(drop)
+}
+
+/// setdomainname(2), which nix does not have.
+pub fn set_domainname(name: &str) -> Result<(), Errno> {
+    // SAFETY: pointer and length are those of a slice that outlives the call.
+    super::check(unsafe { libc::syscall(libc::SYS_setdomainname, name.as_ptr(), name.len()) }).map(drop)
+}
+
+/// personality(2): the execution domain, with its flags.
+pub fn set_personality(persona: u64) -> Result<(), Errno> {
+    // SAFETY: takes a number only.
+    super::check(unsafe { libc::syscall(libc::SYS_personality, persona) }).map(drop)
+}
+
+/// prlimit(2) by number, so that limits newer than any library's list work as well.
+pub fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: the structure outlives the call; the old value is not asked for.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_prlimit64,
+            pid,
+            resource,
+            &raw const limit,
+            std::ptr::null_mut::<libc::rlimit64>(),
+        )
+    };
+    super::check(ret).map(drop)
+}
+
+/// Soft and hard limit of a process, by number.
+pub fn rlimit(pid: i32, resource: u32) -> Result<(u64, u64), Errno> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: nothing is set; the structure for the answer outlives the call.
+    let ret = unsafe {
+        libc::syscall(libc::SYS_prlimit64, pid, resource, std::ptr::null::<libc::rlimit64>(), &raw mut limit)
+    };
+    super::check(ret).map(|_| (limit.rlim_cur, limit.rlim_max))
+}
+
+/// Lets a process run on every CPU that its cpuset has (sched_setaffinity(2)); best effort.
+pub fn allow_all_cpus(pid: i32) {
+    let all = [u8::MAX; 1024];
+    // SAFETY: the mask outlives the call and has the length that is handed over.
+    unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, all.len(), all.as_ptr()) };
+}
+
+/// Lets the signals by which somebody asks a process to end do that to the first process of a pid
+/// namespace as well: without an action of its own it would never notice them, pid_namespaces(7).
+/// execve(2) puts the default back.
+pub fn end_on_signals() {
+    extern "C" fn end(signal: libc::c_int) {
+        // SAFETY: _exit is async-signal-safe and does not return.
+        unsafe { libc::_exit(128 + signal) }
+    }
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        // SAFETY: the handler calls nothing but _exit.
+        unsafe { libc::signal(signal, end as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    }
+}
+
+/// Gives every signal its default action, whatever the caller had: execve(2) keeps what is ignored, and the Rust
+/// runtime ignores SIGPIPE.
+pub fn reset_signal_actions() {
+    // SIGKILL and SIGSTOP have no other action; real-time signals end at 64 on Linux.
+    for signal in (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        // SAFETY: SIG_DFL installs no handler; the two signals that glibc keeps for itself are refused.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Gives SIGCHLD its default action: a caller that ignores it would have the kernel reap our children, and their
+/// exit codes with them (wait(2)).
+pub fn default_sigchld() {
+    // SAFETY: SIG_DFL installs no handler.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// Makes writing to a pipe that nobody reads fail with EPIPE instead of ending the process; what
+/// [`restore_broken_pipes`] takes.
+pub fn ignore_broken_pipes() -> libc::sighandler_t {
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) }
+}
+
+/// Puts back what [`ignore_broken_pipes`] has found.
+pub fn restore_broken_pipes(before: libc::sighandler_t) {
+    if before != libc::SIG_ERR {
+        // SAFETY: an action that was in force in this very process.
+        unsafe { libc::signal(libc::SIGPIPE, before) };
+    }
+}
+
+/// `pidfd_open(2)`, Linux 5.3.
+pub fn pidfd_open(pid: i32) -> Result<std::os::fd::OwnedFd, Errno> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: takes numbers only.
+    let fd = super::check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: the kernel returned a new descriptor which nobody else owns.
+    Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// `pidfd_send_signal(2)`, Linux 5.1: signals the very process, never one that reuses its pid.
+pub fn pidfd_send_signal(pidfd: std::os::fd::BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
+    use std::os::fd::AsRawFd;
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo makes the kernel fill it in as kill(2) does.
+    let ret = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) };
+    super::check(ret).map(drop)
+}
+
+/// `pidfd_getfd(2)`, Linux 5.6: a duplicate of another process's descriptor.
+pub fn pidfd_getfd(
+    pidfd: std::os::fd::BorrowedFd<'_>,
+    number: i32,
+) -> Result<std::os::fd::OwnedFd, Errno> {
+    use std::os::fd::{AsRawFd, FromRawFd};
+    // SAFETY: takes numbers only.
+    let fd = super::check(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) })?;
+    // SAFETY: the kernel returned a new descriptor which nobody else owns.
+    Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// kill(2). By number, since the real-time signals have no name in nix.
+pub fn kill(pid: i32, signal: i32) -> std::io::Result<()> {
+    // SAFETY: kill takes two integers and touches no memory of ours.
+    match unsafe { libc::kill(pid, signal) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Final capability sets in one call, as bit sets (capset(2)).
+pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Result<(), Errno> {
+    // linux/capability.h: _LINUX_CAPABILITY_VERSION_3, two words of 32 capabilities each.
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Word {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    let word = |shift: u32| Word {
+        effective: (effective >> shift) as u32,
+        permitted: (permitted >> shift) as u32,
+        inheritable: (inheritable >> shift) as u32,
+    };
+    let header = Header { version: 0x2008_0522, pid: 0 };
+    let words = [word(0), word(32)];
+    // SAFETY: header and both words have the layout of version 3 and outlive the call, which only reads them.
+    let ret = unsafe { libc::syscall(libc::SYS_capset, &raw const header, words.as_ptr()) };
+    super::check(ret).map(drop)
+}

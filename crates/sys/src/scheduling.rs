@@ -1,0 +1,46 @@
+//! Scheduling of CPU time, I/O and memory of the calling process.
+
+use nix::errno::Errno;
+
+/// sched_setattr(2) for the calling process. The structure's own size is filled in.
+pub fn set_scheduler(attr: libc::sched_attr) -> Result<(), Errno> {
+    let raw = libc::sched_attr { size: size_of::<libc::sched_attr>() as u32, ..attr };
+    // SAFETY: the structure has the size that it names and outlives the call.
+    super::check(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const raw, 0) }).map(drop)
+}
+
+/// ioprio_set(2) for the calling process: class and priority in one number.
+pub fn set_io_priority(priority: i32) -> Result<(), Errno> {
+    // linux/ioprio.h: IOPRIO_WHO_PROCESS
+    const WHO_PROCESS: libc::c_int = 1;
+    // SAFETY: takes numbers only.
+    super::check(unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, priority) }).map(drop)
+}
+
+/// set_mempolicy(2): mode with its flags, and the nodes as a mask.
+pub fn set_memory_policy(mode: u32, nodes: &[u64]) -> Result<(), Errno> {
+    // The kernel takes the number of bits, and one less than told: mempolicy.c, get_nodes().
+    let bits = if nodes.is_empty() { 0 } else { nodes.len() * 64 + 1 };
+    let mask = if nodes.is_empty() { std::ptr::null() } else { nodes.as_ptr() };
+    // SAFETY: the mask has as many bits as told (the last is not read), or is null with none.
+    super::check(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, mask, bits) }).map(drop)
+}
+
+/// sched_setaffinity(2) of a process, 0 for the calling one, by a mask of any length.
+pub fn set_affinity(pid: i32, mask: &[u64]) -> Result<(), Errno> {
+    // SAFETY: pointer and length in bytes are those of a slice that outlives the call.
+    let ret = unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, size_of_val(mask), mask.as_ptr()) };
+    super::check(ret).map(drop)
+}
+
+/// sched_getaffinity(2) of the calling process.
+pub fn affinity() -> Result<Vec<u64>, Errno> {
+    // As many as the kernel's largest mask has (CONFIG_MAXSMP).
+    let mut mask = vec![0u64; 8192 / 64];
+    // SAFETY: pointer and length in bytes are those of a vector that outlives the call.
+    let ret = unsafe {
+        libc::syscall(libc::SYS_sched_getaffinity, 0, size_of_val(mask.as_slice()), mask.as_mut_ptr())
+    };
+    mask.truncate(super::check(ret)? as usize / 8);
+    Ok(mask)
+}
