@@ -12,6 +12,7 @@ mod bundle;
 pub mod cgroups;
 mod command;
 mod fixture;
+pub mod hunt;
 pub mod leaks;
 pub mod mountinfo;
 mod skip;
@@ -29,7 +30,7 @@ pub use fixture::{Test, with};
 pub use skip::skip;
 pub use socket::Socket;
 pub use variation::Variation;
-pub use wait::{LIMIT, eventually};
+pub use wait::{LIMIT, attempts, eventually};
 
 /// Runs each of the functions as the ordinary user and, where root started the tests, as root.
 #[macro_export]

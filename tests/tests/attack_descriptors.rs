@@ -1,0 +1,411 @@
+//! An image that leads out by a descriptor: what the runtime has open while it looks up a path of the image
+//! must not be on the way to anything of the host. A path such as /proc/self/fd/14/../../../usr needs nothing but
+//! an open directory, so every number that a descriptor could have is tried. (CVE-2024-21626 and its kin.)
+
+use std::fs::{self, File};
+use std::ops::RangeInclusive;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{lchown, symlink};
+use std::path::Path;
+
+use rootling_tests::{Bundle, Cmd, Output, Test, Variation, both, eventually, leaks, skip};
+use serde_json::json;
+
+both!(
+    program_of_the_host_is_not_executed_by_run,
+    program_of_the_host_is_not_executed_by_create_and_start,
+    program_of_the_host_is_not_executed_by_exec,
+    program_of_the_host_is_not_executed_by_exec_in_a_created_container,
+    program_of_the_host_is_not_found_in_path,
+    program_of_the_host_is_not_overwritten,
+    working_directory_is_not_made_on_the_host,
+    working_directory_of_exec_is_not_the_hosts,
+    home_is_not_read_from_a_file_of_the_host,
+    descriptor_that_the_caller_leaks_leads_nowhere,
+);
+
+/// The numbers that are tried.
+const DESCRIPTORS: RangeInclusive<i32> = 3..=63;
+
+/// A path of the host by way of a descriptor, of however deep a directory.
+fn through(descriptor: i32, path: &Path) -> String {
+    format!("/proc/self/fd/{descriptor}{}{}", "/..".repeat(20), path.display())
+}
+
+/// What is open depends on the host: on cgroup v2 the container's cgroup is a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Host {
+    AsItIs,
+    /// Cgroup v2 alone, with a cgroup that is the account's.
+    CgroupV2,
+}
+
+impl Host {
+    /// Those that there can be here.
+    fn all(t: &Test) -> Vec<Self> {
+        let v2 = Variation::of(t).map(|_| Self::CgroupV2);
+        [Self::AsItIs].into_iter().chain(v2).collect()
+    }
+
+    fn rootling(self, t: &Test, args: &[&str]) -> Cmd {
+        match self {
+            Self::AsItIs => t.rootling(args),
+            Self::CgroupV2 => {
+                let host = Variation::of(t).expect("root has started the tests");
+                host.delegated_cgroup().run(t.rootling_without_flags(args))
+            }
+        }
+    }
+}
+
+/// By which commands a program of the container is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Run,
+    CreateAndStart,
+    Exec,
+    /// Exec in a container that is created and not started.
+    ExecInCreated,
+}
+
+const WAYS: [Way; 4] = [Way::Run, Way::CreateAndStart, Way::Exec, Way::ExecInCreated];
+
+/// What differs from one launch to the next.
+#[derive(Clone, Copy, Default)]
+struct Launch<'a> {
+    args: &'a [&'a str],
+    cwd: Option<&'a str>,
+    path: Option<&'a str>,
+    /// A command that starts rootling.
+    under: &'a [&'a str],
+}
+
+/// A hostile image, and the way in which a program of it is executed.
+struct Attack<'a> {
+    t: &'a Test,
+    host: Host,
+    way: Way,
+    bundle: Bundle,
+}
+
+impl<'a> Attack<'a> {
+    /// With the container that exec needs.
+    fn new(t: &'a Test, host: Host, way: Way, bundle: Bundle) -> Self {
+        let mut attack = Self { t, host, way, bundle };
+        attack.bundle.set("/process/args", json!(["/bin/sleep", "1000"])).write();
+        match way {
+            Way::Run | Way::CreateAndStart => {}
+            Way::Exec => drop(attack.command(&["run", "-d"]).output().ok()),
+            Way::ExecInCreated => drop(attack.command(&["create"]).output().ok()),
+        }
+        if way == Way::Exec && host == Host::CgroupV2 {
+            // Else nothing would be different there.
+            let pid = t.state("c")["pid"].to_string();
+            let cgroups =
+                fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("cgroups of the container");
+            let unified = cgroups.lines().find(|line| line.starts_with("0::")).expect("a cgroup of v2");
+            assert!(unified.contains(t.marker()) && !unified.ends_with("/session"), "{cgroups}");
+        }
+        attack
+    }
+
+    /// `COMMAND --bundle BUNDLE ID`
+    fn command(&self, command: &[&str]) -> Cmd {
+        self.host.rootling(self.t, command).arg("-b").arg(self.bundle.dir()).arg(self.t.id("c"))
+    }
+
+    /// The output of the command that fails, or of the last one.
+    fn launch(&mut self, launch: Launch<'_>) -> Output {
+        let Launch { args, cwd, path, under } = launch;
+        let id = self.t.id("c");
+        if [Way::Exec, Way::ExecInCreated].contains(&self.way) {
+            let path = path.map(|path| format!("PATH={path}"));
+            let mut flags = vec!["exec"];
+            flags.extend(cwd.iter().flat_map(|cwd| ["--cwd", cwd]));
+            flags.extend(path.iter().flat_map(|path| ["--env", path]));
+            return self.host.rootling(self.t, &flags).arg(id).args(args).under(under).output();
+        }
+        self.bundle.set("/process/args", args.into()).set("/process/cwd", cwd.unwrap_or("/").into());
+        let path = format!("PATH={}", path.unwrap_or("/bin"));
+        self.bundle.set("/process/env/0", path.into()).write();
+        if self.way == Way::Run {
+            return self.command(&["run"]).under(under).output();
+        }
+        let created = self.command(&["create"]).under(under).output();
+        if created.exit() != 0 {
+            return created;
+        }
+        let started = self.host.rootling(self.t, &["start", &id]).output();
+        eventually("the program has ended", || self.t.status("c") == "stopped");
+        self.host.rootling(self.t, &["delete", &id]).output().ok();
+        started
+    }
+
+    /// Asserts that it is an error with the usual message; exec in a container that goes on tells the codes apart
+    /// no better than create.
+    fn assert_refused(&self, output: &Output, parts: &[&str]) {
+        output.fails_with(parts);
+        let codes = match self.way {
+            Way::Run => 126..=127,
+            Way::CreateAndStart => 1..=1,
+            Way::Exec | Way::ExecInCreated => 255..=255,
+        };
+        assert!(codes.contains(&output.exit()), "{:?} on {:?}: {output}", self.way, self.host);
+    }
+
+    fn end(self) {
+        if [Way::Exec, Way::ExecInCreated].contains(&self.way) {
+            self.host.rootling(self.t, &["delete", "-f", &self.t.id("c")]).output().ok();
+        }
+        leaks::remove_cgroups(self.t.marker());
+    }
+
+    /// What has happened is said with where.
+    fn context(&self, descriptor: i32) -> String {
+        format!("through descriptor {descriptor}, {:?} on {:?}", self.way, self.host)
+    }
+}
+
+/// A link of the image to what no image should reach.
+fn link(t: &Test, bundle: &Bundle, inside: &str, target: &str) {
+    let link = bundle.rootfs(inside);
+    let _ = fs::remove_file(&link);
+    symlink(target, &link).expect("make the link");
+    lchown(&link, Some(t.account().uid), Some(t.account().gid)).expect("chown of the link");
+}
+
+/// The path by which the attacks go leads there, from a descriptor of the test's own.
+fn assert_leads_there(t: &Test, path: &Path) {
+    let dir = File::open(t.path("")).expect("open a directory of the host");
+    assert!(fs::exists(through(dir.as_raw_fd(), path)).expect("look it up"), "{}", path.display());
+}
+
+const MAKE_MARK: [&str; 2] = ["make", "/tmp/executed"];
+
+fn program_is_not_executed(t: &Test, way: Way) {
+    let program = t.probe_on_host("program");
+    assert_leads_there(t, &program);
+    for host in Host::all(t) {
+        let bundle = t.bundle(&["true"]);
+        t.with_probe(&bundle);
+        let mark = bundle.rootfs("tmp/executed");
+        for descriptor in DESCRIPTORS {
+            link(t, &bundle, &format!("entry{descriptor}"), &through(descriptor, &program));
+        }
+        let mut attack = Attack::new(t, host, way, bundle);
+        let mut executed = Vec::new();
+        for descriptor in DESCRIPTORS {
+            let entry = format!("/entry{descriptor}");
+            let args = [entry.as_str(), MAKE_MARK[0], MAKE_MARK[1]];
+            let output = attack.launch(Launch { args: &args, ..Launch::default() });
+            if fs::remove_file(&mark).is_ok() {
+                executed.push(attack.context(descriptor));
+            } else {
+                attack.assert_refused(&output, &["process.args", &entry]);
+            }
+        }
+        assert!(executed.is_empty(), "executed {executed:?}");
+        // The same program does leave the mark where the image has it.
+        attack.launch(Launch { args: &["/bin/probe", MAKE_MARK[0], MAKE_MARK[1]], ..Launch::default() }).ok();
+        assert!(mark.exists(), "{way:?} on {host:?}: no mark of a program of the image's own");
+        attack.end();
+    }
+}
+
+fn program_of_the_host_is_not_executed_by_run(t: &Test) {
+    program_is_not_executed(t, Way::Run);
+}
+
+fn program_of_the_host_is_not_executed_by_create_and_start(t: &Test) {
+    program_is_not_executed(t, Way::CreateAndStart);
+}
+
+fn program_of_the_host_is_not_executed_by_exec(t: &Test) {
+    program_is_not_executed(t, Way::Exec);
+}
+
+fn program_of_the_host_is_not_executed_by_exec_in_a_created_container(t: &Test) {
+    program_is_not_executed(t, Way::ExecInCreated);
+}
+
+/// The directories of PATH are looked through by other calls than args[0], and all of them at one moment.
+fn program_of_the_host_is_not_found_in_path(t: &Test) {
+    let program = t.probe_on_host("program-of-the-host");
+    let dirs: Vec<String> = DESCRIPTORS.map(|descriptor| format!("/path{descriptor}")).collect();
+    for (host, way) in Host::all(t).into_iter().flat_map(|host| WAYS.map(|way| (host, way))) {
+        let bundle = t.bundle(&["true"]);
+        for (descriptor, dir) in DESCRIPTORS.zip(&dirs) {
+            link(t, &bundle, dir, &through(descriptor, &t.path("")));
+        }
+        let mark = bundle.rootfs("tmp/executed");
+        let mut attack = Attack::new(t, host, way, bundle);
+        let args = ["program-of-the-host", MAKE_MARK[0], MAKE_MARK[1]];
+        for path in
+            [dirs.join(":"), DESCRIPTORS.map(|n| through(n, &t.path(""))).collect::<Vec<_>>().join(":")]
+        {
+            let output = attack.launch(Launch { args: &args, path: Some(&path), ..Launch::default() });
+            assert!(!mark.exists(), "executed, {way:?} on {host:?}: {output}");
+            attack.assert_refused(&output, &["program-of-the-host", "not found in $PATH"]);
+        }
+        assert!(program.exists());
+        attack.end();
+    }
+}
+
+/// A copy of the host's shell in the test's directory, with what its image needs to load it. None, with the reason
+/// said, where it is not a dynamic program.
+fn dynamic_program(t: &Test, bundle: &Bundle) -> Option<(std::path::PathBuf, Vec<u8>)> {
+    let listed = t.command("ldd").args(&["/bin/sh"]).output();
+    let libraries: Vec<&str> =
+        listed.stdout.split_whitespace().filter(|word| word.starts_with('/')).collect();
+    if listed.exit() != 0 || libraries.is_empty() {
+        skip("the host's shell is no dynamic program, or there is no ldd");
+        return None;
+    }
+    for library in libraries {
+        let copy = bundle.rootfs(library);
+        fs::create_dir_all(copy.parent().expect("a directory")).expect("make the directory");
+        fs::copy(library, copy).expect("copy the library");
+    }
+    let program = t.path("victim");
+    t.command("install").args(&["-m", "0755", "/bin/sh"]).arg(&program).output().ok();
+    let bytes = fs::read(&program).expect("read the program");
+    Some((program, bytes))
+}
+
+/// The image is what loads a dynamic program of the host, so that what runs then is the image's and /proc/self/exe the
+/// host's: it is kept open, and written to when nothing executes it any more. (CVE-2019-5736.)
+fn program_of_the_host_is_not_overwritten(t: &Test) {
+    const OVERWRITE: &str =
+        "exec 9</proc/self/exe; exec /bin/busybox sh -c 'echo overwritten >/proc/self/fd/9'";
+    for (host, way) in Host::all(t).into_iter().flat_map(|host| WAYS.map(|way| (host, way))) {
+        let bundle = t.bundle(&["true"]);
+        let Some((victim, bytes)) = dynamic_program(t, &bundle) else { return };
+        let inside = bundle.rootfs("victim");
+        fs::copy(&victim, &inside).expect("copy the program");
+        bundle.own_all();
+        assert_leads_there(t, &victim);
+        let mut attack = Attack::new(t, host, way, bundle);
+        for descriptor in DESCRIPTORS {
+            link(t, &attack.bundle, "entry", &through(descriptor, &victim));
+            let output = attack.launch(Launch { args: &["/entry", "-c", OVERWRITE], ..Launch::default() });
+            let unchanged = fs::read(&victim).expect("read the program") == bytes;
+            assert!(unchanged, "overwritten {}: {output}", attack.context(descriptor));
+            attack.assert_refused(&output, &["process.args", "/entry"]);
+        }
+        // The same is done to a program of the image.
+        attack.launch(Launch { args: &["/victim", "-c", OVERWRITE], ..Launch::default() }).ok();
+        assert_eq!(fs::read(&inside).expect("read the program"), b"overwritten\n", "{way:?} on {host:?}");
+        attack.end();
+    }
+}
+
+/// A working directory that the image lacks is made, in the image only.
+fn working_directory_is_not_made_on_the_host(t: &Test) {
+    let outside = t.open_directory("host");
+    assert_leads_there(t, &outside);
+    for (host, way) in
+        Host::all(t).into_iter().flat_map(|host| [Way::Run, Way::CreateAndStart].map(|way| (host, way)))
+    {
+        let mut attack = Attack::new(t, host, way, t.bundle(&["true"]));
+        for descriptor in DESCRIPTORS {
+            let target = through(descriptor, &outside);
+            link(t, &attack.bundle, "link", &target);
+            for cwd in [format!("{target}/made"), "/link/made".to_owned()] {
+                let launch = Launch { args: &["/bin/true"], cwd: Some(&cwd), ..Launch::default() };
+                let output = attack.launch(launch);
+                let made = outside.join("made").exists();
+                assert!(!made, "made on the host {}: {output}", attack.context(descriptor));
+                output.fails_with(&["process.cwd"]);
+            }
+        }
+        let launch = Launch { args: &["/bin/true"], cwd: Some("/made/inside"), ..Launch::default() };
+        attack.launch(launch).ok();
+        assert!(attack.bundle.rootfs("made/inside").is_dir(), "no working directory is made at all");
+        attack.end();
+    }
+}
+
+fn working_directory_of_exec_is_not_the_hosts(t: &Test) {
+    let outside = t.open_directory("host");
+    let script = "echo here; echo mark >mark";
+    for (host, way) in
+        Host::all(t).into_iter().flat_map(|host| [Way::Exec, Way::ExecInCreated].map(|way| (host, way)))
+    {
+        let mut attack = Attack::new(t, host, way, t.bundle(&["true"]));
+        for descriptor in DESCRIPTORS {
+            let target = through(descriptor, &outside);
+            link(t, &attack.bundle, "link", &target);
+            for cwd in [target.as_str(), "/link"] {
+                let args = ["/bin/sh", "-c", script];
+                let output = attack.launch(Launch { args: &args, cwd: Some(cwd), ..Launch::default() });
+                let mark = outside.join("mark").exists();
+                assert!(!mark, "on the host {}: {output}", attack.context(descriptor));
+                output.fails_with(&["process.cwd"]);
+            }
+        }
+        attack.end();
+    }
+}
+
+fn home_is_not_read_from_a_file_of_the_host(t: &Test) {
+    let passwd = t.path("passwd");
+    fs::write(&passwd, "root:x:0:0::/of-the-host:/bin/sh\n").expect("write a file of the host");
+    assert_leads_there(t, &passwd);
+    for (host, way) in Host::all(t).into_iter().flat_map(|host| WAYS.map(|way| (host, way))) {
+        let mut attack = Attack::new(t, host, way, t.bundle(&["true"]));
+        let said = attack.bundle.rootfs("tmp/home");
+        let home = |attack: &mut Attack| {
+            attack
+                .launch(Launch { args: &["/bin/sh", "-c", "echo $HOME >/tmp/home"], ..Launch::default() })
+                .ok();
+            fs::read_to_string(&said).expect("what the program says of its home")
+        };
+        assert_eq!(home(&mut attack), "/root\n", "as the image has it");
+        let mut read = Vec::new();
+        for descriptor in DESCRIPTORS {
+            link(t, &attack.bundle, "etc/passwd", &through(descriptor, &passwd));
+            match home(&mut attack).as_str() {
+                "/\n" => {}
+                other => read.push(format!("{other:?} {}", attack.context(descriptor))),
+            }
+        }
+        assert!(read.is_empty(), "HOME is {read:?}");
+        attack.end();
+    }
+}
+
+/// Leaves descriptor 17 open, of the host's root, for the runtime to inherit.
+const LEAKY_CALLER: [&str; 3] = ["bash", "-c", r#"exec 17</; exec "$0" "$@""#];
+
+/// Numbers above the standard streams are the caller's mistake, which is not to become the container's gain.
+fn descriptor_that_the_caller_leaks_leads_nowhere(t: &Test) {
+    let outside = t.open_directory("host");
+    let program = t.probe_on_host("host/program");
+    let listed = t.command("ls").arg(through(17, &outside)).under(&LEAKY_CALLER).output().ok();
+    assert_eq!(listed.text(), "program");
+    for (host, way) in Host::all(t).into_iter().flat_map(|host| WAYS.map(|way| (host, way))) {
+        let mut attack = Attack::new(t, host, way, t.bundle(&["true"]));
+        let mark = attack.bundle.rootfs("tmp/executed");
+        link(t, &attack.bundle, "entry", &format!("/proc/self/fd/17{}", program.display()));
+        let straight = format!("/proc/self/fd/17{}", outside.display());
+        let (args, path) = (format!("{straight}/program"), Some(straight.as_str()));
+        for (arg, path) in [("/entry", None), (args.as_str(), None), ("program", path)] {
+            let args = [arg, MAKE_MARK[0], MAKE_MARK[1]];
+            let output =
+                attack.launch(Launch { args: &args, path, under: &LEAKY_CALLER, ..Launch::default() });
+            assert!(!mark.exists(), "executed by {arg:?}, {way:?} on {host:?}: {output}");
+            attack.assert_refused(&output, &["process.args", arg]);
+        }
+        let made = format!("{straight}/made");
+        for cwd in [straight.as_str(), &made] {
+            let args = ["/bin/sh", "-c", "echo mark >mark"];
+            let launch = Launch { args: &args, cwd: Some(cwd), under: &LEAKY_CALLER, ..Launch::default() };
+            let output = attack.launch(launch);
+            let found = ["made", "mark"].map(|name| outside.join(name).exists());
+            assert_eq!(found, [false, false], "cwd {cwd:?}, {way:?} on {host:?}: {output}");
+            output.fails_with(&["process.cwd"]);
+        }
+        attack.end();
+    }
+}
