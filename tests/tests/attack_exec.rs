@@ -24,31 +24,28 @@ fn allow_tracing(bundle: &mut Bundle) {
 /// To fetch the listener of SCMP_ACT_NOTIFY, the runtime needs access to the process that has loaded the filter; no
 /// process of the container may get it with that, although it has no capability for it.
 fn joining_process_has_nothing_to_steal_while_an_agent_gets_its_listener(t: &Test) {
-    let mut bundle = t.bundle(&["true"]);
-    let rule = json!({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"});
-    bundle.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}));
-    bundle.set("/linux/seccomp/listenerPath", t.path("agent").to_string_lossy().as_ref().into());
     let agent = Socket::listen(t, "agent");
-    for no_new_privileges in [true, false] {
+    let rule = json!({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"});
+    let profile =
+        json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule], "listenerPath": agent.path()});
+    for (name, no_new_privileges) in [("with", true), ("without", false)] {
+        let mut bundle = t.bundle(&["true"]);
+        bundle.set("/linux/seccomp", profile.clone());
         bundle.set("/process/noNewPrivileges", no_new_privileges.into());
-        let hunt = Hunt::start(t, &mut bundle, "c", "true");
+        let hunt = Hunt::start(t, &mut bundle, name, "true");
         drop(agent.receive());
-        for _ in 0..attempts(EXECS) {
-            t.exec(&[""; 0], "c", &["true"]).output().ok();
+        hunt.in_vain(attempts(EXECS), || {
+            t.exec(&[""; 0], name, &["true"]).output().ok();
             drop(agent.receive());
-        }
-        hunt.assert_in_vain();
-        t.delete_force("c").ok();
+        });
+        t.delete_force(name).ok();
     }
 }
 
 fn hunted_by_a_tracer(t: &Test, mut bundle: Bundle) {
     allow_tracing(&mut bundle);
     let hunt = Hunt::start(t, &mut bundle, "c", "true");
-    for _ in 0..attempts(EXECS) {
-        t.exec(&[""; 0], "c", &["true"]).output().ok();
-    }
-    hunt.assert_in_vain();
+    hunt.in_vain(attempts(EXECS), || drop(t.exec(&[""; 0], "c", &["true"]).output().ok()));
     hunt.assert_able(t, "c");
     t.delete_force("c").ok();
 }
