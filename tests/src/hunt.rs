@@ -19,8 +19,8 @@ use crate::{Bundle, Test, Who, eventually, sys};
 /// How many descriptors of a process are tried.
 const DESCRIPTORS: i32 = 64;
 
-/// Hunts for ever. `mark` is the path of a file on the host that does not exist, in a directory that the hunter may
-/// write to. `log` gets a line for each process that is seen before it has become `program`, and one for
+/// Hunts for ever. `mark` is the path of a file on the host that does not exist, in a directory that the hunter
+/// may write to. `log` gets a line for each process that is seen before it has become `program`, and one for
 /// each way that leads to the host.
 pub fn hunt(mark: &Path, log: &Path, program: &str) -> ! {
     let log = File::create(log).expect("make the log");
@@ -151,8 +151,8 @@ impl Hunt {
         hunt
     }
 
-    /// Launches `count` programs for the hunter, and up to ten times as many until it has seen that many of them before
-    /// they have become what they are to be. Then asserts that it has found no way to the host.
+    /// Launches `count` programs for the hunter, and up to ten times as many until it has seen `count` of them
+    /// before they became its program. Then asserts that it did, and has found no way to the host.
     pub fn in_vain(&self, count: usize, mut launch: impl FnMut()) {
         let seen = || self.lines("joins").len();
         for number in 0..10 * count {

@@ -259,40 +259,44 @@ fn program_of_the_host_is_not_found_in_path(t: &Test) {
     assert!(found.is_empty(), "found {found:?}");
 }
 
-/// A copy of the host's shell in the test's directory, with what its image needs to load it. None, with the reason
-/// said, where it is not a dynamic program.
-fn dynamic_program(t: &Test, bundle: &Bundle) -> Option<(PathBuf, Vec<u8>)> {
-    let listed = t.command("ldd").args(&["/bin/sh"]).output();
-    let libraries: Vec<&str> =
-        listed.stdout.split_whitespace().filter(|word| word.starts_with('/')).collect();
-    if listed.exit() != 0 || libraries.is_empty() {
-        skip("the host's shell is no dynamic program, or there is no ldd");
-        return None;
-    }
-    for library in libraries {
-        let copy = bundle.rootfs(library);
-        fs::create_dir_all(copy.parent().expect("a directory")).expect("make the directory");
-        fs::copy(library, copy).expect("copy the library");
-    }
-    let program = t.path("victim");
-    t.command("install").args(&["-m", "0755", "/bin/sh"]).arg(&program).output().ok();
-    let bytes = fs::read(&program).expect("read the program");
-    Some((program, bytes))
+/// Copies a program by another program: a descriptor of ours that is open for writing could get into a child that
+/// another test forks meanwhile, and the copy could not be executed (ETXTBSY).
+fn copy_program(t: &Test, program: &str, copy: &Path) {
+    t.command("install").args(&["-D", "-m", "0755", program]).arg(copy).output().ok();
 }
 
-/// The image is what loads a dynamic program of the host, so that what runs then is the image's and /proc/self/exe the
-/// host's: it is kept open, and written to when nothing executes it any more. (CVE-2019-5736.)
+/// Lets the image load the host's shell. False, with the reason said, where that is no dynamic program.
+fn with_loader_of_the_shell(t: &Test, bundle: &Bundle) -> bool {
+    let listed = t.command("sh").args(&["-c", "ldd /bin/sh"]).output();
+    let words = listed.stdout.split_whitespace().filter(|word| word.starts_with('/'));
+    let libraries: Vec<&str> = words.collect();
+    if listed.exit() != 0 || libraries.is_empty() {
+        skip("the host's shell is no dynamic program, or there is no ldd");
+        return false;
+    }
+    for library in libraries {
+        copy_program(t, library, &bundle.rootfs(library));
+    }
+    true
+}
+
+/// A dynamic program is loaded by what the image has in the place of the loader, and /proc/self/exe is the host's
+/// file then: it is kept open, and written to when nothing executes it any more. (CVE-2019-5736.)
 fn program_of_the_host_is_not_overwritten(t: &Test) {
     const OVERWRITE: &str =
         "exec 9</proc/self/exe; exec /bin/busybox sh -c 'echo overwritten >/proc/self/fd/9'";
+    let victim = t.path("victim");
+    copy_program(t, "/bin/sh", &victim);
+    assert_leads_there(t, &victim);
+    let bytes = fs::read(&victim).expect("read the program");
     let mut overwritten = Vec::new();
     for (host, way) in Host::all(t).into_iter().flat_map(|host| WAYS.map(|way| (host, way))) {
         let bundle = t.bundle(&["true"]);
-        let Some((victim, bytes)) = dynamic_program(t, &bundle) else { return };
+        if !with_loader_of_the_shell(t, &bundle) {
+            return;
+        }
         let inside = bundle.rootfs("victim");
-        fs::copy(&victim, &inside).expect("copy the program");
-        bundle.own_all();
-        assert_leads_there(t, &victim);
+        copy_program(t, "/bin/sh", &inside);
         let mut attack = Attack::new(t, host, way, bundle);
         for descriptor in DESCRIPTORS {
             link(t, &attack.bundle, "entry", &through(descriptor, &victim));
