@@ -80,13 +80,12 @@ impl Exchange {
         let mut names = lock(&self.shared);
         names.restore();
         assert_eq!(names.failed, None, "an exchange failed");
-        Held { shared: &self.shared, _names: names }
+        Held { shared: &self.shared, names }
     }
 
     /// How often the names were exchanged so far.
     pub fn count(&self) -> u64 {
-        let held = self.hold();
-        held._names.count
+        self.hold().names.count
     }
 }
 
@@ -104,7 +103,7 @@ impl Drop for Exchange {
 #[derive(Debug)]
 pub struct Held<'a> {
     shared: &'a Shared,
-    _names: MutexGuard<'a, Names>,
+    names: MutexGuard<'a, Names>,
 }
 
 impl Drop for Held<'_> {

@@ -1,28 +1,33 @@
 //! A directory that no container has: what a hostile image would like to get changed.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::{chown, lchown, symlink};
+use std::os::unix::fs::{lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::snapshot::{self, Snapshot};
 use crate::{Account, Test};
 
-/// A directory of the account beside the bundles, with names that a runtime touches in a root file system.
+/// A directory of the account beside the bundles.
 #[derive(Debug)]
 pub struct Outside {
     dir: PathBuf,
     account: Account,
+    directories: Vec<String>,
+    files: BTreeMap<String, String>,
+    links: BTreeMap<String, PathBuf>,
     before: Snapshot,
 }
 
 impl Outside {
-    /// Makes it. It holds a `ptmx`, which libcontainer would replace by a link, and has no other name in the
+    /// Makes it. It holds a `ptmx`, which libcontainer would replace by a link, and no other name is in the
     /// way of what is made in a `/dev`.
     pub fn like_dev(test: &Test) -> Self {
         Self::with(test, &["pts", "shm"], &["ptmx", "kept"])
     }
 
-    /// Makes it with nearly every name that is mounted on, covered or read.
+    /// Makes it with nearly every name that is mounted on, covered or read in a root file system.
     pub fn full(test: &Test) -> Self {
         let directories = ["pts", "shm", "mqueue", "fs/cgroup", "sys/kernel", "self", "work", "firmware"];
         let files = ["null", "ptmx", "console", "passwd", "group", "kcore", "timer_list", "file"];
@@ -31,19 +36,60 @@ impl Outside {
 
     /// Makes it with these directories and files.
     pub fn with(test: &Test, directories: &[&str], files: &[&str]) -> Self {
-        let dir = test.path(&format!("outside{}", test.next_serial()));
-        for name in directories {
-            fs::create_dir_all(dir.join(name)).expect("make a directory outside");
+        let text = |name: &&str| ((*name).to_owned(), format!("{name} of outside\n"));
+        let mut outside = Self {
+            dir: test.path(&format!("outside{}", test.next_serial())),
+            account: test.account().clone(),
+            directories: directories.iter().map(|&name| name.to_owned()).collect(),
+            files: files.iter().map(text).collect(),
+            links: BTreeMap::new(),
+            before: Snapshot::new(),
+        };
+        outside.make();
+        outside
+    }
+
+    /// Replaces the text of a file in it.
+    #[must_use]
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.insert(name.to_owned(), text.to_owned());
+        self.remake();
+        self
+    }
+
+    /// Makes a link in it.
+    #[must_use]
+    pub fn link(mut self, name: &str, target: &Path) -> Self {
+        self.links.insert(name.to_owned(), target.to_owned());
+        self.remake();
+        self
+    }
+
+    fn remake(&mut self) {
+        fs::remove_dir_all(&self.dir).expect("remove what lies outside");
+        self.make();
+    }
+
+    fn make(&mut self) {
+        fs::create_dir(&self.dir).expect("make a directory outside");
+        for name in &self.directories {
+            fs::create_dir_all(self.dir.join(name)).expect("make a directory outside");
         }
-        for name in files {
-            fs::write(dir.join(name), format!("{name} of outside\n")).expect("make a file outside");
+        for (name, text) in &self.files {
+            fs::write(self.dir.join(name), text).expect("make a file outside");
         }
-        let account = test.account().clone();
-        for path in snapshot::take(&dir).keys() {
-            chown(path, Some(account.uid), Some(account.gid)).expect("chown outside");
+        for (name, target) in &self.links {
+            symlink(target, self.dir.join(name)).expect("make a link outside");
         }
-        let before = snapshot::take(&dir);
-        Self { dir, account, before }
+        for path in snapshot::take(&self.dir).keys() {
+            lchown(path, Some(self.account.uid), Some(self.account.gid)).expect("chown outside");
+        }
+        self.before = snapshot::take(&self.dir);
+    }
+
+    /// Its name, which no other file of the test has.
+    pub fn name(&self) -> &OsStr {
+        self.dir.file_name().expect("it has a name")
     }
 
     /// Where it is.
@@ -56,40 +102,18 @@ impl Outside {
         self.dir.to_str().expect("a path in UTF-8")
     }
 
-    /// A link to it that goes up from a directory of the root file system of a bundle, as far as there is
-    /// something above.
+    /// A link to it from a root file system that goes up as far as there is something above.
     pub fn relative(&self) -> String {
         format!("{}{}", "../".repeat(16), self.text().trim_start_matches('/'))
     }
 
-    /// Replaces the text of a file in it.
-    #[must_use]
-    pub fn file(mut self, name: &str, text: &str) -> Self {
-        let path = self.dir.join(name);
-        fs::write(&path, text).expect("write a file outside");
-        self.own(&path);
-        self
-    }
-
-    /// Makes a link in it.
-    #[must_use]
-    pub fn link(mut self, name: &str, target: &Path) -> Self {
-        let path = self.dir.join(name);
-        symlink(target, &path).expect("make a link outside");
-        self.own(&path);
-        self
-    }
-
-    fn own(&mut self, path: &Path) {
-        lchown(path, Some(self.account.uid), Some(self.account.gid)).expect("chown outside");
-        self.before = snapshot::take(&self.dir);
-    }
-
-    /// What differs from when it was made, or from when this was called the last time.
-    pub fn changes(&mut self) -> Vec<String> {
-        let changes = snapshot::changes(&self.dir, &self.before);
-        self.before = snapshot::take(&self.dir);
-        changes
+    /// Whether anything in it differs from when it was made. Then it is made anew.
+    pub fn was_changed(&mut self) -> bool {
+        let changed = !snapshot::changes(&self.dir, &self.before).is_empty();
+        if changed {
+            self.remake();
+        }
+        changed
     }
 
     /// Asserts that it is as it was made; `context` says what ran in between.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rootling_tests::mountinfo::Mounts;
 use rootling_tests::terminal::read_until;
-use rootling_tests::{Bundle, Outside, Output, Socket, Test, both, eventually, root};
+use rootling_tests::{Bundle, Output, Outside, Socket, Test, both, eventually, root};
 use serde_json::{Value, json};
 
 both!(
@@ -277,7 +277,9 @@ fn terminal_with_links_in_the_dev_of_an_image_stays_inside(t: &Test) {
     let outside = Outside::full(t);
     for names in [&["console"][..], &["ptmx"], &["pts"], &["console", "ptmx", "pts", "null"]] {
         for target in [outside.text(), &outside.relative(), "/tmp"] {
-            let mut bundle = t.shell("test -t 0 && test -t 1 && test -t 2 && echo all; stat -L -c '%F' /dev/console; echo the end");
+            let mut bundle = t.shell(
+                "test -t 0 && test -t 1 && test -t 2 && echo all; stat -L -c '%F' /dev/console; echo the end",
+            );
             bundle.set("/process/terminal", true.into());
             without_dev(&mut bundle);
             link_names_in_dev(&bundle, names, target);
