@@ -129,7 +129,7 @@ fn exchange_until_the_end(shared: &Shared) {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        for _ in 0..1_u64 << (random >> 32) % 16 {
+        for _ in 0..1_u64 << ((random >> 32) % 16) {
             spin_loop();
         }
     }

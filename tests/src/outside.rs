@@ -36,12 +36,12 @@ impl Outside {
 
     /// Makes it with these directories and files.
     pub fn with(test: &Test, directories: &[&str], files: &[&str]) -> Self {
-        let text = |name: &&str| ((*name).to_owned(), format!("{name} of outside\n"));
+        let content = |name: &&str| ((*name).to_owned(), format!("{name} of outside\n"));
         let mut outside = Self {
             dir: test.path(&format!("outside{}", test.next_serial())),
             account: test.account().clone(),
             directories: directories.iter().map(|&name| name.to_owned()).collect(),
-            files: files.iter().map(text).collect(),
+            files: files.iter().map(content).collect(),
             links: BTreeMap::new(),
             before: Snapshot::new(),
         };

@@ -22,6 +22,7 @@ both!(
     dev_that_is_a_link_leads_nowhere_outside,
     dev_that_is_a_file_is_an_error,
     links_in_the_dev_of_an_image_lead_nowhere_outside,
+    devices_behind_a_link_are_made_inside,
     terminal_with_links_in_the_dev_of_an_image_stays_inside,
     null_device_that_is_a_link_masks_or_is_an_error,
 );
@@ -209,15 +210,16 @@ fn mounts_are_inside_or_dev_is_named(bundle: &Bundle, output: &Output, case: &dy
 fn dev_that_is_a_link_leads_nowhere_outside(t: &Test) {
     for outside in [Outside::like_dev(t), Outside::full(t)] {
         for target in [outside.text(), &outside.relative(), "/tmp", "tmp", "/", "."] {
-            for mounted in [true, false] {
-                let mut bundle = with_link(t, USE_DEV, "dev", target);
-                if !mounted {
-                    without_dev(&mut bundle);
+            let mounted = with_link(t, USE_DEV, "dev", target);
+            let mut of_the_image = mounted.clone();
+            without_dev(&mut of_the_image);
+            for bundle in [mounted, of_the_image] {
+                for flags in [&[][..], &["--no-pivot"]] {
+                    let case = format!("/dev -> {target}, {flags:?}, {}", bundle.config["mounts"][1]);
+                    let output = t.run_command(bundle.write()).args(flags).output();
+                    outside.assert_unchanged(&format!("{case}: {output}"));
+                    mounts_are_inside_or_dev_is_named(&bundle, &output, &case);
                 }
-                let case = format!("/dev -> {target}, mounted: {mounted}");
-                let output = t.run(bundle.write());
-                outside.assert_unchanged(&format!("{case}: {output}"));
-                mounts_are_inside_or_dev_is_named(&bundle, &output, &case);
             }
         }
     }
@@ -268,6 +270,25 @@ fn links_in_the_dev_of_an_image_lead_nowhere_outside(t: &Test) {
             let output = t.run(bundle.write());
             outside.assert_unchanged(&format!("{case}: {output}"));
             mounts_are_inside_or_dev_is_named(&bundle, &output, &case);
+        }
+    }
+}
+
+/// Devices of the configuration, one of them with a directory to be made.
+fn devices_behind_a_link_are_made_inside(t: &Test) {
+    let outside = Outside::full(t);
+    for target in [outside.text(), &outside.relative(), "/", "/dev/shm"] {
+        let mut bundle = with_link(t, "ls /link/", "link", target);
+        let device = |path: &str, minor: u32| json!({"path": path, "type": "c", "major": 1, "minor": minor});
+        let devices = [device("/link/zero", 5), device("/link/made/full", 7)];
+        bundle.set("/linux/devices", json!(devices));
+        let output = t.run(bundle.write());
+        outside.assert_unchanged(&format!("/link -> {target}: {output}"));
+        if output.exit() == 0 {
+            let names: Vec<&str> = output.stdout.lines().collect();
+            assert!(names.contains(&"zero") && names.contains(&"made"), "/link -> {target}: {output}");
+        } else {
+            output.fails_with(&["/link/"]);
         }
     }
 }

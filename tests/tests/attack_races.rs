@@ -24,6 +24,7 @@ both!(
     dev_of_the_image_leads_nowhere_outside,
     covered_paths_lead_nowhere_outside,
     working_directory_is_inside,
+    working_directory_and_home_of_exec_are_inside,
     home_is_of_the_image,
     null_device_of_the_image_masks_or_it_is_an_error,
     console_of_the_image_leads_nowhere_outside,
@@ -247,24 +248,58 @@ fn covered_paths_lead_nowhere_outside(t: &Test) {
     });
 }
 
+/// What the working directory of a program is: one line of where it is, one of what it holds.
+const AT: &str = "pwd -P; cat of 2>/dev/null || echo nothing";
+
+/// A bundle's working directory of its own, exchanged with a link to `target`, in which the same is outside.
+fn with_working_directory(mut bundle: Bundle, target: &str) -> Bundle {
+    fs::create_dir_all(bundle.rootfs("work/deep")).expect("make the working directory");
+    fs::write(bundle.rootfs("work/deep/of"), "inside\n").expect("make a file in it");
+    link(&bundle, "link", target);
+    bundle.set("/process/cwd", "/work/deep".into());
+    bundle
+}
+
+/// The lines of [`AT`].
+fn is_inside(lines: &[&str]) -> Verdict {
+    match lines {
+        [] => Ok(()),
+        [at, "inside" | "nothing"] => expect(at.starts_with('/'), at),
+        _ => Err(format!("{lines:?}")),
+    }
+}
+
 fn working_directory_is_inside(t: &Test) {
     let mut outside = Outside::with(t, &["deep"], &["deep/of"]);
     for target in [outside.text().to_owned(), outside.relative()] {
-        let mut bundle = looking(t, "pwd -P; cat of 2>/dev/null || echo nothing");
-        fs::create_dir_all(bundle.rootfs("work/deep")).expect("make the working directory");
-        fs::write(bundle.rootfs("work/deep/of"), "inside\n").expect("make a file in it");
-        link(&bundle, "link", &target);
-        bundle.set("/process/cwd", "/work/deep".into());
+        let bundle = with_working_directory(looking(t, AT), &target);
         race(t, &bundle, ["work", "link"], "/work/deep", &mut |output| {
             expect(!outside.was_changed(), "what lies outside is changed")?;
-            let shown: Vec<&str> = output.stdout.lines().collect();
-            match shown[..] {
-                [] => Ok(()),
-                [at, "inside" | "nothing"] => expect(at.starts_with('/'), at),
-                _ => Err(output.stdout.clone()),
-            }
+            is_inside(&output.stdout.lines().collect::<Vec<_>>())
         });
     }
+}
+
+fn working_directory_and_home_of_exec_are_inside(t: &Test) {
+    let home = Outside::full(t).file("passwd", "root:x:0:0:root:/outside:/bin/sh\n");
+    let mut outside = Outside::with(t, &["deep"], &["deep/of"]);
+    let bundle = with_working_directory(t.bundle(&["sleep", "1000"]), outside.text());
+    link(&bundle, "etc/link", &format!("{}/passwd", home.text()));
+    bundle.own_all();
+    t.run_detached(bundle.write(), "c").ok();
+    let _passwd = Exchange::of(&bundle.rootfs("etc/passwd"), &bundle.rootfs("etc/link"));
+    let exchange = Exchange::of(&bundle.rootfs("work"), &bundle.rootfs("link"));
+    let mut check = |output: &Output| {
+        expect(!outside.was_changed(), "what lies outside is changed")?;
+        let lines: Vec<&str> = output.stdout.lines().collect();
+        is_inside(&lines[..lines.len().min(2)])?;
+        expect(lines.get(2).is_none_or(|home| ["/root", "/"].contains(home)), "HOME is of outside")
+    };
+    let script = format!("{AT}; echo $HOME");
+    let exec = || t.exec(&["--cwd", "/work/deep"], "c", &["sh", "-c", &script]).output();
+    race_of(&exchange, "/work/deep", &mut check, &mut || exec());
+    drop(exchange);
+    t.delete_force("c").ok();
 }
 
 fn home_is_of_the_image(t: &Test) {
