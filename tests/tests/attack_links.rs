@@ -34,13 +34,26 @@ const ON_THE_ROOT: &str = "container's root";
 /// Links of an image that lead to its root.
 const TO_THE_ROOT: [&str; 5] = ["/", ".", "..", "/.", "/bin/.."];
 
-/// Where a mount is in the list: first, after /proc and /dev, last.
-const PLACES: [usize; 3] = [0, 2, usize::MAX];
+/// Where a mount is in the list.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    First,
+    /// After /proc and /dev.
+    Third,
+    Last,
+}
+
+const PLACES: [Place; 3] = [Place::First, Place::Third, Place::Last];
 
 /// Puts a mount into the list.
-fn insert_mount(bundle: &mut Bundle, place: usize, mount: Value) {
+fn insert_mount(bundle: &mut Bundle, place: Place, mount: Value) {
     let mounts = bundle.config["mounts"].as_array_mut().expect("mounts are a list");
-    mounts.insert(place.min(mounts.len()), mount);
+    let index = match place {
+        Place::First => 0,
+        Place::Third => 2,
+        Place::Last => mounts.len(),
+    };
+    mounts.insert(index, mount);
 }
 
 fn volume_at(destination: &str, volume: &Outside) -> Value {
@@ -84,7 +97,7 @@ fn volume_on_a_link_to_the_root_is_an_error(t: &Test) {
         for place in PLACES {
             let mut bundle = bundle.clone();
             insert_mount(&mut bundle, place, volume_at("/data", &volume));
-            let case = format!("/data -> {target}, mount {place}");
+            let case = format!("/data -> {target}, {place:?}");
             is_refused(t, &bundle, &[&outside, &volume], &["/data", ON_THE_ROOT], &case);
         }
     }
@@ -98,7 +111,7 @@ fn volume_on_a_link_to_the_root_is_an_error_with_a_hook(t: &Test) {
         for target in ["/", "."] {
             let mut bundle = with_link(t, "true", "data", target);
             bundle.set(&format!("/hooks/{kind}"), json!([{"path": "/bin/true"}]));
-            insert_mount(&mut bundle, usize::MAX, volume_at("/data", &volume));
+            insert_mount(&mut bundle, Place::Last, volume_at("/data", &volume));
             let case = format!("/data -> {target}, {kind}");
             is_refused(t, &bundle, &[&outside, &volume], &["/data", ON_THE_ROOT], &case);
         }
@@ -107,13 +120,18 @@ fn volume_on_a_link_to_the_root_is_an_error_with_a_hook(t: &Test) {
 
 /// A file system of its own would hide the image and all that was mounted before.
 fn file_system_on_a_link_to_the_root_is_an_error(t: &Test) {
-    for target in TO_THE_ROOT {
-        for place in PLACES {
-            let mut bundle = with_link(t, "true", "data", target);
-            let mount = json!({"destination": "/data", "source": "tmpfs", "type": "tmpfs"});
-            insert_mount(&mut bundle, place, mount);
-            let case = format!("/data -> {target}, mount {place}");
-            is_refused(t, &bundle, &[], &["/data", ON_THE_ROOT], &case);
+    for kind in ["tmpfs", "mqueue", "cgroup"] {
+        for target in TO_THE_ROOT {
+            for place in PLACES {
+                let mut bundle = with_link(t, "true", "data", target);
+                insert_mount(
+                    &mut bundle,
+                    place,
+                    json!({"destination": "/data", "source": kind, "type": kind}),
+                );
+                let case = format!("{kind} on /data -> {target}, {place:?}");
+                is_refused(t, &bundle, &[], &["/data", ON_THE_ROOT], &case);
+            }
         }
     }
 }
@@ -128,7 +146,7 @@ fn mount_on_the_root_is_an_error(t: &Test) {
                 volume_at(destination, &volume),
                 json!({"destination": destination, "source": "tmpfs", "type": "tmpfs"}),
             ] {
-                let case = format!("{mount}, mount {place}");
+                let case = format!("{mount}, {place:?}");
                 let mut bundle = t.bundle(&["true"]);
                 insert_mount(&mut bundle, place, mount);
                 is_refused(t, &bundle, &[&outside, &volume], &[ON_THE_ROOT], &case);
@@ -152,7 +170,7 @@ fn volume_on_a_link_to_proc_or_sys_is_an_error(t: &Test) {
         for place in PLACES {
             let mut bundle = with_link(t, "true", "data", target);
             insert_mount(&mut bundle, place, volume_at("/data", &volume));
-            let case = format!("/data -> {target}, mount {place}");
+            let case = format!("/data -> {target}, {place:?}");
             is_refused(t, &bundle, &[&volume], &["/data", file_system], &case);
         }
     }
@@ -163,7 +181,7 @@ fn file_system_on_a_link_to_proc_is_an_error(t: &Test) {
         for kind in ["tmpfs", "mqueue"] {
             let mut bundle = with_link(t, "true", "data", target);
             let mount = json!({"destination": "/data", "source": kind, "type": kind});
-            insert_mount(&mut bundle, usize::MAX, mount);
+            insert_mount(&mut bundle, Place::Last, mount);
             is_refused(t, &bundle, &[], &["/data", "/proc"], &format!("/data -> {target}, {kind}"));
         }
     }
