@@ -1,7 +1,7 @@
 //! Bundles: a busybox rootfs and a config.json that tests edit.
 
 use std::fs;
-use std::os::unix::fs::lchown;
+use std::os::unix::fs::{PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -160,6 +160,22 @@ impl Bundle {
             skip("the user has no range in /etc/subuid and /etc/subgid");
         }
         ranges.is_some()
+    }
+
+    /// Gives the container a user namespace in which root is nobody of the host's: an ordinary user's has one
+    /// already, root's gets ids that are nobody's.
+    pub fn mapped(&mut self) -> &mut Self {
+        if self.account.uid != 0 {
+            return self;
+        }
+        let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        self.set("/linux/namespaces/-", json!({"type": "user"}));
+        self.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+        for dir in [&self.dir, &self.rootfs("tmp")] {
+            let mode = if dir.ends_with("tmp") { 0o1777 } else { 0o755 };
+            fs::set_permissions(dir, fs::Permissions::from_mode(mode)).expect("chmod in the bundle");
+        }
+        self
     }
 
     /// Leaves out a namespace.

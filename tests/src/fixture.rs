@@ -127,6 +127,19 @@ impl Test {
         bundle.own(&install(&probe(), &bundle.rootfs("bin/probe"), self.account.uid));
     }
 
+    /// Puts the same program into the test's directory, as a program of the host that belongs to the account.
+    pub fn probe_on_host(&self, name: &str) -> PathBuf {
+        install(&probe(), &self.path(name), self.account.uid)
+    }
+
+    /// A directory of the host that every id may write to; whoever finds the way there leaves a mark in it.
+    pub fn open_directory(&self, name: &str) -> PathBuf {
+        let dir = self.path(name);
+        fs::create_dir(&dir).expect("make the directory");
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).expect("chmod of the directory");
+        dir
+    }
+
     /// A command of the account, not necessarily rootling.
     pub fn command<S: AsRef<OsStr>>(&self, program: S) -> Cmd {
         Cmd::new(self, program.as_ref())

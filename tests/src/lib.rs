@@ -11,9 +11,12 @@ mod account;
 mod bundle;
 pub mod cgroups;
 mod command;
+mod exchange;
 mod fixture;
+pub mod hunt;
 pub mod leaks;
 pub mod mountinfo;
+mod outside;
 mod skip;
 pub mod snapshot;
 mod socket;
@@ -25,11 +28,13 @@ mod wait;
 pub use account::{Account, Who, source};
 pub use bundle::{Bundle, Ids};
 pub use command::{Cmd, Output, Running};
+pub use exchange::{Exchange, Held};
 pub use fixture::{Test, with};
+pub use outside::Outside;
 pub use skip::skip;
 pub use socket::Socket;
 pub use variation::Variation;
-pub use wait::{LIMIT, eventually};
+pub use wait::{LIMIT, attempts, eventually};
 
 /// Runs each of the functions as the ordinary user and, where root started the tests, as root.
 #[macro_export]

@@ -5,6 +5,10 @@ use std::collections::BTreeSet;
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// Its number, by which others name it.
+    pub id: u32,
+    /// The number of the mount on which it is.
+    pub parent: u32,
     /// What of the file system is mounted.
     pub root: String,
     /// Where it is mounted.
@@ -46,6 +50,18 @@ impl Mounts {
         self.0.iter().filter(|mount| mount.point == point).count()
     }
 
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Mount> {
+        self.0.iter()
+    }
+
+    /// Those that are on another: what covers parts of it. Wherever somebody has moved its mount point to,
+    /// they are there too.
+    pub fn on<'a>(&'a self, mount: &Mount) -> impl Iterator<Item = &'a Mount> {
+        let id = mount.id;
+        self.0.iter().filter(move |other| other.parent == id && other.id != id)
+    }
+
     /// The points at and below `dir`, in their order.
     pub fn points_below(&self, dir: &str) -> Vec<&str> {
         let points = self.0.iter().map(|mount| mount.point.as_str());
@@ -69,7 +85,10 @@ fn parse(line: &str) -> Mount {
     let (mount, filesystem) = line.split_once(" - ").unwrap_or_else(|| panic!("not of mountinfo: {line:?}"));
     let mount: Vec<&str> = mount.split(' ').collect();
     let filesystem: Vec<&str> = filesystem.split(' ').collect();
+    let number = |field: &str| field.parse().unwrap_or_else(|_| panic!("not of mountinfo: {line:?}"));
     Mount {
+        id: number(mount[0]),
+        parent: number(mount[1]),
         root: mount[3].to_owned(),
         point: mount[4].to_owned(),
         options: words(mount[5]),

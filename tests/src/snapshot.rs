@@ -35,15 +35,19 @@ pub fn take(dir: &Path) -> Snapshot {
     snapshot
 }
 
-/// Asserts that the tree at `dir` is as `before`; `context` says what ran in between.
-pub fn assert_unchanged(dir: &Path, before: &Snapshot, context: &dyn std::fmt::Display) {
+/// The paths of the tree at `dir` that differ from `before`, each with what it was and what it is.
+pub fn changes(dir: &Path, before: &Snapshot) -> Vec<String> {
     let after = take(dir);
     let paths: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let changed = paths.into_iter().filter(|path| before.get(*path) != after.get(*path));
-    let changed: Vec<_> = changed
-        .map(|path| {
-            format!("{}\n  before: {:?}\n  after: {:?}", path.display(), before.get(path), after.get(path))
-        })
-        .collect();
+    let describe = |path: &PathBuf| {
+        format!("{}\n  before: {:?}\n  after: {:?}", path.display(), before.get(path), after.get(path))
+    };
+    changed.map(describe).collect()
+}
+
+/// Asserts that the tree at `dir` is as `before`; `context` says what ran in between.
+pub fn assert_unchanged(dir: &Path, before: &Snapshot, context: &dyn std::fmt::Display) {
+    let changed = changes(dir, before);
     assert!(changed.is_empty(), "changed:\n{}\nby: {context}", changed.join("\n"));
 }

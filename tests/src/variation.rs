@@ -43,6 +43,21 @@ impl<'a> Variation<'a> {
         self.line("umount -l /sys/fs/cgroup").line("mount -t cgroup2 cgroup2 /sys/fs/cgroup")
     }
 
+    /// Only cgroup v2 is there, and the account owns a cgroup, as systemd would delegate one: the command in one
+    /// leaf, room for its containers beside it. The cgroup carries the test's marker; what makes it has to
+    /// remove it by [`crate::leaks::remove_cgroups`].
+    #[must_use]
+    pub fn delegated_cgroup(self) -> Self {
+        let (account, cgroup) = (self.test.account(), format!("{}/{}", cgroups::MOUNT, self.test.marker()));
+        let (uid, gid) = (account.uid, account.gid);
+        self.cgroup_v2()
+            .line(&format!("mkdir -p {cgroup}/session"))
+            .line(&format!(
+                "chown {uid}:{gid} {cgroup} {cgroup}/session {cgroup}/*.procs {cgroup}/session/*.procs"
+            ))
+            .line(&format!("echo $$ >{cgroup}/session/cgroup.procs"))
+    }
+
     /// `path` has this text. The file has to exist.
     #[must_use]
     pub fn file(self, path: &str, text: &str) -> Self {

@@ -27,3 +27,9 @@ pub(crate) fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool)
         pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
+
+/// How often a race is tried: `count` times, and ten times as often where `ROOTLING_STRESS` is set, as
+/// `make stress` sets it.
+pub fn attempts(count: usize) -> usize {
+    if std::env::var_os("ROOTLING_STRESS").is_some() { 10 * count } else { count }
+}

@@ -1,12 +1,13 @@
 //! What busybox cannot do: bare system calls, for the tests that look from inside a container.
 //!
 //! `probe call NUMBER[,ARGUMENT...]...` makes each call and prints a line with its result; `probe keyring` prints the
-//! description of the session keyring (`KEYCTL_DESCRIBE` in keyctl(2)); `probe make FILE` makes an empty file.
+//! description of the session keyring (`KEYCTL_DESCRIBE` in keyctl(2)); `probe make FILE` makes an empty file;
+//! `probe hunt MARK LOG PROGRAM` is the hostile process of [`rootling_tests::hunt`].
 
 use std::fs::File;
 use std::process::ExitCode;
 
-use rootling_tests::sys;
+use rootling_tests::{hunt, sys};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
             Err(error) => println!("{error}"),
         },
         ("make", [file]) => drop(File::create(file).expect("make the file")),
+        ("hunt", [mark, log, program]) => hunt::hunt(mark.as_ref(), log.as_ref(), program),
         _ => return ExitCode::from(2),
     }
     ExitCode::SUCCESS

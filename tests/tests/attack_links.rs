@@ -1,0 +1,386 @@
+//! Images whose links lead a mount, a device or a mask to where it must not be: no race, only links. Each is
+//! an error that names what was asked for, or a container in which the link has led to nowhere but inside.
+
+use std::fmt::Display;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use rootling_tests::mountinfo::Mounts;
+use rootling_tests::terminal::read_until;
+use rootling_tests::{Bundle, Output, Outside, Socket, Test, both, eventually, root};
+use serde_json::{Value, json};
+
+both!(
+    volume_on_a_link_to_the_root_is_an_error,
+    volume_on_a_link_to_the_root_is_an_error_with_a_hook,
+    file_system_on_a_link_to_the_root_is_an_error,
+    mount_on_the_root_is_an_error,
+    volume_on_a_link_to_proc_or_sys_is_an_error,
+    file_system_on_a_link_to_proc_is_an_error,
+    proc_and_sys_that_are_links_are_errors,
+    dev_that_is_a_link_leads_nowhere_outside,
+    dev_that_is_a_file_is_an_error,
+    links_in_the_dev_of_an_image_lead_nowhere_outside,
+    devices_behind_a_link_are_made_inside,
+    terminal_with_links_in_the_dev_of_an_image_stays_inside,
+    null_device_that_is_a_link_masks_or_is_an_error,
+);
+root!(null_device_that_is_another_one_is_an_error);
+
+/// What an error says of a mount that would cover the whole container.
+const ON_THE_ROOT: &str = "container's root";
+
+/// Links of an image that lead to its root.
+const TO_THE_ROOT: [&str; 5] = ["/", ".", "..", "/.", "/bin/.."];
+
+/// Where a mount is in the list.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    First,
+    /// After /proc and /dev.
+    Third,
+    Last,
+}
+
+const PLACES: [Place; 3] = [Place::First, Place::Third, Place::Last];
+
+/// Puts a mount into the list.
+fn insert_mount(bundle: &mut Bundle, place: Place, mount: Value) {
+    let mounts = bundle.config["mounts"].as_array_mut().expect("mounts are a list");
+    let index = match place {
+        Place::First => 0,
+        Place::Third => 2,
+        Place::Last => mounts.len(),
+    };
+    mounts.insert(index, mount);
+}
+
+fn volume_at(destination: &str, volume: &Outside) -> Value {
+    json!({"destination": destination, "source": volume.text(), "type": "bind", "options": ["rbind", "rw"]})
+}
+
+/// A bundle that runs `script`, with a link in the image.
+fn with_link(t: &Test, script: &str, name: &str, target: &str) -> Bundle {
+    let bundle = t.shell(script);
+    let path = bundle.rootfs(name);
+    if path.exists() {
+        fs::remove_dir_all(&path).expect("remove the directory");
+    }
+    symlink(target, path).expect("make the link");
+    bundle.own_all();
+    bundle
+}
+
+/// A volume that has devices made in `outside` where it is taken for a root file system.
+fn volume_with_dev(t: &Test, outside: &Outside) -> Outside {
+    Outside::with(t, &["proc", "sys", "bin", "etc", "tmp"], &[]).link("dev", outside.dir())
+}
+
+/// Runs the bundle: an error with these words, and the directories are as before.
+fn is_refused(t: &Test, bundle: &Bundle, directories: &[&Outside], words: &[&str], case: &dyn Display) {
+    println!("{case}");
+    let output = t.run(bundle.write());
+    for directory in directories {
+        directory.assert_unchanged(&format!("{case}: {output}"));
+    }
+    assert!(output.exit() != 0, "{case}: not refused: {output}");
+    output.fails_with(words);
+}
+
+/// libcontainer would make its devices in the volume then, and by its link outside.
+fn volume_on_a_link_to_the_root_is_an_error(t: &Test) {
+    let outside = Outside::like_dev(t);
+    let volume = volume_with_dev(t, &outside);
+    for target in TO_THE_ROOT {
+        let bundle = with_link(t, "true", "data", target);
+        for place in PLACES {
+            let mut bundle = bundle.clone();
+            insert_mount(&mut bundle, place, volume_at("/data", &volume));
+            let case = format!("/data -> {target}, {place:?}");
+            is_refused(t, &bundle, &[&outside, &volume], &["/data", ON_THE_ROOT], &case);
+        }
+    }
+}
+
+/// With a hook no mount is left for after libcontainer's part, not even the last.
+fn volume_on_a_link_to_the_root_is_an_error_with_a_hook(t: &Test) {
+    let outside = Outside::like_dev(t);
+    let volume = volume_with_dev(t, &outside);
+    for kind in ["createRuntime", "createContainer", "prestart"] {
+        for target in ["/", "."] {
+            let mut bundle = with_link(t, "true", "data", target);
+            bundle.set(&format!("/hooks/{kind}"), json!([{"path": "/bin/true"}]));
+            insert_mount(&mut bundle, Place::Last, volume_at("/data", &volume));
+            let case = format!("/data -> {target}, {kind}");
+            is_refused(t, &bundle, &[&outside, &volume], &["/data", ON_THE_ROOT], &case);
+        }
+    }
+}
+
+/// A file system of its own would hide the image and all that was mounted before.
+fn file_system_on_a_link_to_the_root_is_an_error(t: &Test) {
+    for kind in ["tmpfs", "mqueue", "cgroup"] {
+        for target in TO_THE_ROOT {
+            for place in PLACES {
+                let mut bundle = with_link(t, "true", "data", target);
+                insert_mount(
+                    &mut bundle,
+                    place,
+                    json!({"destination": "/data", "source": kind, "type": kind}),
+                );
+                let case = format!("{kind} on /data -> {target}, {place:?}");
+                is_refused(t, &bundle, &[], &["/data", ON_THE_ROOT], &case);
+            }
+        }
+    }
+}
+
+/// However it is written.
+fn mount_on_the_root_is_an_error(t: &Test) {
+    let outside = Outside::like_dev(t);
+    let volume = volume_with_dev(t, &outside);
+    for destination in ["/", "/.", "/bin/..", "/../.."] {
+        for place in PLACES {
+            for mount in [
+                volume_at(destination, &volume),
+                json!({"destination": destination, "source": "tmpfs", "type": "tmpfs"}),
+            ] {
+                let case = format!("{mount}, {place:?}");
+                let mut bundle = t.bundle(&["true"]);
+                insert_mount(&mut bundle, place, mount);
+                is_refused(t, &bundle, &[&outside, &volume], &[ON_THE_ROOT], &case);
+            }
+        }
+    }
+}
+
+/// What stands in for proc or sysfs would tell the program, and whoever writes settings there, what it likes.
+fn volume_on_a_link_to_proc_or_sys_is_an_error(t: &Test) {
+    let volume = Outside::with(t, &["self", "sys/kernel"], &["kcore", "sysrq-trigger"]);
+    let cases = [
+        ("/proc", "/proc"),
+        ("/proc/.", "/proc"),
+        ("bin/../proc", "/proc"),
+        ("/proc/sys", "/proc"),
+        ("/sys", "/sys"),
+        ("sys/.", "/sys"),
+    ];
+    for (target, file_system) in cases {
+        for place in PLACES {
+            let mut bundle = with_link(t, "true", "data", target);
+            insert_mount(&mut bundle, place, volume_at("/data", &volume));
+            let case = format!("/data -> {target}, {place:?}");
+            is_refused(t, &bundle, &[&volume], &["/data", file_system], &case);
+        }
+    }
+}
+
+fn file_system_on_a_link_to_proc_is_an_error(t: &Test) {
+    for target in ["/proc", "proc/.", "/proc/sys"] {
+        for kind in ["tmpfs", "mqueue"] {
+            let mut bundle = with_link(t, "true", "data", target);
+            let mount = json!({"destination": "/data", "source": kind, "type": kind});
+            insert_mount(&mut bundle, Place::Last, mount);
+            is_refused(t, &bundle, &[], &["/data", "/proc"], &format!("/data -> {target}, {kind}"));
+        }
+    }
+}
+
+/// Masks and read-only paths are meant for what is mounted there.
+fn proc_and_sys_that_are_links_are_errors(t: &Test) {
+    let outside = Outside::full(t);
+    for name in ["proc", "sys"] {
+        for target in ["/tmp", "tmp", "/", outside.text(), &outside.relative()] {
+            let bundle = with_link(t, "true", name, target);
+            let case = format!("/{name} -> {target}");
+            is_refused(t, &bundle, &[&outside], &[&format!("/{name}")], &case);
+        }
+    }
+}
+
+/// What a program needs of a /dev that is mounted, and what is mounted where.
+const USE_DEV: &str = "set -e; echo x >/dev/null; test -c /dev/null; test -e /dev/fd/0; test -c /dev/ptmx; \
+                       head -c 4 /dev/zero | wc -c; cat /proc/self/mountinfo";
+
+/// Each of the mounts that were asked for is there once, those that no link of the image concerns at their
+/// places; or it is an error that names /dev.
+fn mounts_are_inside_or_dev_is_named(bundle: &Bundle, output: &Output, case: &dyn Display) {
+    if output.exit() != 0 {
+        println!("{case}");
+        return output.fails_with(&["/dev"]);
+    }
+    let (_, mountinfo) = output.stdout.split_once("4\n").expect("what /dev/zero gave, and the mounts");
+    let mounts = Mounts::parse(mountinfo);
+    for mount in bundle.config["mounts"].as_array().expect("mounts are a list") {
+        let (destination, kind) = (mount["destination"].as_str(), mount["type"].as_str());
+        let (destination, kind) = (destination.expect("a destination"), kind.expect("a type"));
+        if !destination.starts_with("/dev") {
+            assert_eq!(mounts.at(destination).kind, kind, "{case}: {mounts:#?}");
+        } else if kind != "tmpfs" {
+            let count = mounts.iter().filter(|mount| mount.kind == kind).count();
+            assert_eq!(count, 1, "{case}: {kind} is mounted elsewhere: {mounts:#?}");
+        }
+    }
+}
+
+/// With and without a mount on it: in its place are devices that are made by path.
+fn dev_that_is_a_link_leads_nowhere_outside(t: &Test) {
+    for outside in [Outside::like_dev(t), Outside::full(t)] {
+        for target in [outside.text(), &outside.relative(), "/tmp", "tmp", "/", "."] {
+            let mounted = with_link(t, USE_DEV, "dev", target);
+            let mut of_the_image = mounted.clone();
+            without_dev(&mut of_the_image);
+            for bundle in [mounted, of_the_image] {
+                for flags in [&[][..], &["--no-pivot"]] {
+                    let case = format!("/dev -> {target}, {flags:?}, {}", bundle.config["mounts"][1]);
+                    let output = t.run_command(bundle.write()).args(flags).output();
+                    outside.assert_unchanged(&format!("{case}: {output}"));
+                    mounts_are_inside_or_dev_is_named(&bundle, &output, &case);
+                }
+            }
+        }
+    }
+}
+
+/// The container has the /dev of the image.
+fn without_dev(bundle: &mut Bundle) {
+    let mounts = bundle.config["mounts"].as_array_mut().expect("mounts are a list");
+    mounts.retain(|mount| mount["destination"] != "/dev");
+}
+
+fn dev_that_is_a_file_is_an_error(t: &Test) {
+    for mounted in [true, false] {
+        let mut bundle = t.bundle(&["true"]);
+        fs::remove_dir(bundle.rootfs("dev")).expect("remove the directory");
+        fs::write(bundle.rootfs("dev"), "").expect("make the file");
+        bundle.own_all();
+        if !mounted {
+            without_dev(&mut bundle);
+        }
+        is_refused(t, &bundle, &[], &["/dev"], &format!("mounted: {mounted}"));
+    }
+}
+
+/// Names in the /dev of an image that lead outside, to what has such a name there.
+const NAMES_IN_DEV: [&str; 10] =
+    ["null", "zero", "ptmx", "console", "pts", "shm", "mqueue", "fd", "stdin", "core"];
+
+/// A /dev in the image in which each of `names` is a link to `target` with that name below it.
+fn link_names_in_dev(bundle: &Bundle, names: &[&str], target: &str) {
+    for name in names {
+        symlink(Path::new(target).join(name), bundle.rootfs("dev").join(name)).expect("make the link");
+    }
+    bundle.own_all();
+}
+
+/// Where the image's /dev stays, each name of its own and all at a time.
+fn links_in_the_dev_of_an_image_lead_nowhere_outside(t: &Test) {
+    let outside = Outside::full(t);
+    let each = NAMES_IN_DEV.iter().map(std::slice::from_ref);
+    for names in each.chain([&NAMES_IN_DEV[..]]) {
+        for target in [outside.text(), &outside.relative()] {
+            // What the image has linked may be of no use to the program.
+            let mut bundle = t.shell("echo 4; cat /proc/self/mountinfo");
+            without_dev(&mut bundle);
+            link_names_in_dev(&bundle, names, target);
+            let case = format!("{names:?} -> {target}");
+            let output = t.run(bundle.write());
+            outside.assert_unchanged(&format!("{case}: {output}"));
+            mounts_are_inside_or_dev_is_named(&bundle, &output, &case);
+        }
+    }
+}
+
+/// Devices of the configuration, one of them with a directory to be made.
+fn devices_behind_a_link_are_made_inside(t: &Test) {
+    let outside = Outside::full(t);
+    for target in [outside.text(), &outside.relative(), "/", "/dev/shm"] {
+        let mut bundle = with_link(t, "ls /link/", "link", target);
+        let device = |path: &str, minor: u32| json!({"path": path, "type": "c", "major": 1, "minor": minor});
+        let devices = [device("/link/zero", 5), device("/link/made/full", 7)];
+        bundle.set("/linux/devices", json!(devices));
+        let output = t.run(bundle.write());
+        outside.assert_unchanged(&format!("/link -> {target}: {output}"));
+        if output.exit() == 0 {
+            let names: Vec<&str> = output.stdout.lines().collect();
+            assert!(names.contains(&"zero") && names.contains(&"made"), "/link -> {target}: {output}");
+        } else {
+            output.fails_with(&["/link/"]);
+        }
+    }
+}
+
+/// CVE-2025-52565: the terminal goes onto /dev/console.
+fn terminal_with_links_in_the_dev_of_an_image_stays_inside(t: &Test) {
+    let outside = Outside::full(t);
+    for names in [&["console"][..], &["ptmx"], &["pts"], &["console", "ptmx", "pts", "null"]] {
+        for target in [outside.text(), &outside.relative(), "/tmp"] {
+            let mut bundle = t.shell(
+                "test -t 0 && test -t 1 && test -t 2 && echo all; stat -L -c '%F' /dev/console; echo the end",
+            );
+            bundle.set("/process/terminal", true.into());
+            without_dev(&mut bundle);
+            link_names_in_dev(&bundle, names, target);
+            let case = format!("{names:?} -> {target}");
+            let shown = created_with_terminal(t, &bundle, &case);
+            outside.assert_unchanged(&case);
+            if let Some(shown) = shown {
+                assert!(shown.starts_with("all\r\ncharacter special file\r\n"), "{case}: {shown}");
+            }
+        }
+    }
+}
+
+/// Creates and starts the container. What its program prints to its terminal, unless it is an error that
+/// names /dev.
+fn created_with_terminal(t: &Test, bundle: &Bundle, case: &dyn Display) -> Option<String> {
+    let name = bundle.dir().file_name().expect("a bundle has a name").to_string_lossy();
+    let socket = Socket::listen(t, &format!("{name}.sock"));
+    let create = t.rootling(&["create", "--console-socket"]).arg(socket.path()).arg("-b");
+    let create = create.arg(bundle.write().dir()).arg(t.id("c")).output();
+    if create.exit() != 0 {
+        println!("{case}");
+        create.fails_with(&["/dev"]);
+        return None;
+    }
+    let master = socket.receive();
+    t.start("c").ok();
+    let shown = read_until(&master, "the end");
+    eventually("the container has stopped", || t.status("c") == "stopped");
+    t.rootling(&["delete", &t.id("c")]).output().ok();
+    Some(shown)
+}
+
+/// CVE-2025-31133: what covers a masked file is the null device and nothing that the image has put there.
+fn null_device_that_is_a_link_masks_or_is_an_error(t: &Test) {
+    for target in ["/etc/passwd", "../proc/sys/kernel/core_pattern", "/proc/self/exe", "zero"] {
+        let mut bundle = t.shell("stat -c %t:%T /proc/version /proc/uptime; wc -c </secret");
+        without_dev(&mut bundle);
+        symlink(target, bundle.rootfs("dev/null")).expect("make the link");
+        fs::write(bundle.rootfs("secret"), "secret").expect("make the file");
+        bundle.own_all();
+        bundle.set("/linux/maskedPaths", json!(["/proc/version", "/proc/uptime", "/secret"]));
+        let output = t.run(bundle.write());
+        if output.exit() == 0 {
+            assert_eq!(output.stdout, "1:3\n1:3\n0\n", "/dev/null -> {target}: {output}");
+        } else {
+            output.fails_with(&["/dev/null"]);
+        }
+    }
+}
+
+/// A null device of the image that is none.
+fn null_device_that_is_another_one_is_an_error(t: &Test) {
+    let mut bundle = t.shell("stat -c %t:%T /proc/version");
+    without_dev(&mut bundle);
+    bundle.set("/linux/maskedPaths", json!(["/proc/version"]));
+    let device = bundle.rootfs("dev/null");
+    t.command("mknod").args(&["-m", "0666"]).arg(&device).args(&["c", "1", "5"]).output().ok();
+    let output = t.run(bundle.write());
+    if output.exit() == 0 {
+        assert_eq!(output.stdout, "1:3\n", "{output}");
+    } else {
+        output.fails_with(&["/dev/null"]);
+    }
+}
