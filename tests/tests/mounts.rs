@@ -217,7 +217,7 @@ fn file_and_directory_destinations_are_made_inside(t: &Test) {
     }
     let made = fs::metadata(bundle.rootfs("new/dir/file")).expect("the file made");
     assert!(made.is_file() && made.len() == 0);
-    assert_eq!(made.permissions().mode() & 0o777, 0o755);
+    assert_eq!(made.permissions().mode() & 0o777, 0o644);
     assert_eq!(
         fs::metadata(bundle.rootfs("new/dir")).expect("the directory made").permissions().mode() & 0o7777,
         0o755

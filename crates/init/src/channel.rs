@@ -35,6 +35,8 @@ pub enum FromChild {
     NeedsDevices,
     /// The bind mount of this number needs a source that only the runtime can open or map.
     NeedsSource(usize),
+    /// Comes with a detached mount, that of the bind of this number, whose ids only the runtime can map.
+    NeedsMap(usize),
     /// Everything is prepared; only the wait for the start is left.
     Ready,
     /// Comes with the seccomp listener.
@@ -62,6 +64,8 @@ pub enum ToChild {
     Source,
     /// It cannot be had.
     NoSource(Error),
+    /// The ids of the mount are mapped.
+    Mapped,
     /// The container is recorded: the child may outlive the runtime.
     Commit,
     /// The seccomp listener has been handed to its agent.

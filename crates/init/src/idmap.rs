@@ -83,10 +83,19 @@ fn translate(
 /// Id-maps a detached mount, with the map of `container`, a user namespace, where it has none of its own.
 pub fn apply(mount: BorrowedFd<'_>, idmap: &Idmap, container: &File) -> Result<()> {
     let own = if idmap.is_containers() { None } else { Some(user_namespace(idmap)?) };
-    let namespace = own.as_ref().unwrap_or(container);
+    apply_namespace(mount, idmap.recursive, own.as_ref().unwrap_or(container))
+}
+
+/// The map as a user namespace, for [`apply_namespace`]: where /proc is in reach. `container`: that of the container.
+pub(crate) fn namespace(idmap: &Idmap, container: File) -> Result<File> {
+    if idmap.is_containers() { Ok(container) } else { user_namespace(idmap) }
+}
+
+/// Id-maps a detached mount by a user namespace.
+pub(crate) fn apply_namespace(mount: BorrowedFd<'_>, recursive: bool, namespace: &File) -> Result<()> {
     let attr =
         MountAttr { set: attr::IDMAP, userns_fd: namespace.as_raw_fd() as u64, ..MountAttr::default() };
-    set_attr(mount, idmap.recursive, &attr).map_err(|errno| {
+    set_attr(mount, recursive, &attr).map_err(|errno| {
         let error = Error::from(errno).wrap("mount_setattr(MOUNT_ATTR_IDMAP)");
         match errno {
             Errno::EPERM => error.remedy(

@@ -18,8 +18,8 @@ fn lowered(change: impl FnOnce(&mut Value)) -> Result<Lowered> {
     change(&mut spec);
     let spec: Spec = serde_json::from_value(spec).unwrap();
     let namespaces = namespaces::set(&spec).unwrap();
-    let hooks = spec.hooks().clone();
-    lower(spec, &namespaces, hooks.as_ref(), Path::new("/bundle"), Path::new("/bundle/rootfs"))
+    let hooked = sees_the_root(spec.hooks().as_ref());
+    lower(spec, &namespaces, hooked, Path::new("/bundle"), Path::new("/bundle/rootfs"))
 }
 
 #[test]
@@ -41,10 +41,17 @@ fn libcontainer_gets_nothing_of_the_program_and_namespaces_that_are_entered() {
 
 #[test]
 fn dev_decides_who_fills_it() {
-    assert_eq!(lowered(|_| ()).unwrap().dev, Dev::Plain);
+    assert_eq!(lowered(|_| ()).unwrap().dev, Dev::Plain { readonly: false });
     let with = |mount: Value| lowered(|s| s["mounts"] = json!([mount])).unwrap().dev;
     let tmpfs = json!({"destination": "/dev/", "type": "tmpfs", "source": "tmpfs", "options": ["ro"]});
     assert_eq!(with(tmpfs), Dev::Fresh { readonly: true });
+    let filled = json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]});
+    assert_eq!(with(filled), Dev::Plain { readonly: false });
+    let hooked = lowered(|s| {
+        s["mounts"] = json!([{"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}]);
+        s["hooks"] = json!({"createContainer": [{"path": "/bin/true"}]});
+    });
+    assert_eq!(hooked.unwrap().dev, Dev::Plain { readonly: false });
     let bind = json!({"destination": "//dev/.", "type": "bind", "source": "/dev", "options": ["rbind"]});
     assert_eq!(with(bind), Dev::Bound);
 }
@@ -78,15 +85,30 @@ fn without_a_mount_namespace_libcontainer_enters_none() {
 #[test]
 fn hooks_are_not_libcontainers() {
     let hook = json!([{"path": "/bin/true"}]);
-    let late = lowered(|s| s["hooks"] = json!({"poststop": hook, "startContainer": hook})).unwrap();
-    assert!(late.spec.hooks().is_none());
-    let early = lowered(|s| s["hooks"] = json!({"createRuntime": hook, "createContainer": hook})).unwrap();
-    let early = early.spec.hooks().as_ref();
-    assert_eq!(
-        early,
-        Some(&Hooks::default()),
-        "its hook of that moment is asked for, and none is left to it"
-    );
+    for moment in ["prestart", "createRuntime", "createContainer", "startContainer", "poststop"] {
+        let lowered = lowered(|s| s["hooks"] = json!({moment: hook})).unwrap();
+        assert!(lowered.spec.hooks().is_none(), "{moment}");
+    }
+}
+
+#[test]
+fn hooks_before_the_root_is_entered_see_it() {
+    let sees = |moment: &str| {
+        let hooks: oci_spec::runtime::Hooks =
+            serde_json::from_value(json!({moment: [{"path": "/bin/true"}]})).unwrap();
+        sees_the_root(Some(&hooks))
+    };
+    assert!(sees("prestart") && sees("createRuntime") && sees("createContainer"));
+    assert!(!sees("startContainer") && !sees("poststart") && !sees("poststop") && !sees_the_root(None));
+}
+
+#[test]
+fn nothing_is_mounted_on_the_root() {
+    for destination in ["/", "//", "/.", "/bin/..", "/bundle/rootfs"] {
+        let mount = json!({"destination": destination, "type": "tmpfs", "source": "tmpfs"});
+        let error = lowered(|s| s["mounts"] = json!([mount])).err().unwrap().to_string();
+        assert!(error.contains("container's root"), "{destination}: {error}");
+    }
 }
 
 #[test]

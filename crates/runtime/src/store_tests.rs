@@ -66,13 +66,13 @@ fn status_follows_the_lock_the_socket_and_the_process() {
     // A lock belongs to the open file: ask through another one, as another process does.
     let other = store.open(&id).unwrap();
     assert_eq!(other.status(&record), Status::Creating);
-    fs::write(slot.path().join(NOTIFY), "").unwrap();
+    fs::write(slot.path().join(START), "").unwrap();
     record.init = Some(crate::process::ProcessRef::of(std::process::id() as i32).unwrap());
     assert_eq!(other.status(&record), Status::Creating);
     // `run` lets the program go.
     slot.end_wait();
     assert_eq!(other.status(&record), Status::Running);
-    fs::write(slot.path().join(NOTIFY), "").unwrap();
+    fs::write(slot.path().join(START), "").unwrap();
     slot.unlock();
     assert_eq!(other.status(&record), Status::Created);
     slot.end_wait();

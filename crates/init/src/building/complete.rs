@@ -16,6 +16,7 @@ use crate::container::Container;
 use crate::doors::{self, Held};
 use crate::error::{Context, Result};
 use crate::host::private_root::{self, IMAGE, ROOT};
+use crate::host::sources::MapBy;
 use crate::host::{Addresses, DeviceSource, Place, Prepared};
 
 /// What there is to build with.
@@ -48,6 +49,7 @@ impl Held for Building<'_, '_> {
             match prepared {
                 Prepared::Tree(fd) | Prepared::FreshDev(fd) => all.push(fd.as_raw_fd()),
                 Prepared::Hierarchies(fds) => all.extend(doors::numbers(fds)),
+                Prepared::InImage(_, Some(MapBy::Namespace(namespace, _))) => all.push(namespace.as_raw_fd()),
                 _ => {}
             }
         }
@@ -72,7 +74,7 @@ impl<'b, 'c> Building<'b, 'c> {
         let mut root = Image::new(image)?;
         if !blueprint.hooked {
             for (mount, prepared) in blueprint.mounts.iter().zip(content) {
-                attach_one(&mut root, blueprint, mount, prepared)?;
+                attach_one(&mut root, blueprint, channel, mount, prepared)?;
             }
             devices::make(&root, blueprint.dev, &devices)?;
         }

@@ -17,7 +17,9 @@ use rootling_sys::path::{Identity, identity, relative};
 use super::copy::copy_tree;
 use super::{hints, resolve};
 use crate::blueprint::{Blueprint, MountKind, MountPlan};
+use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
+use crate::host::sources::MapBy;
 use crate::host::{Prepared, filesystems, hierarchy};
 
 /// The container's root: the image's tree, attached.
@@ -90,21 +92,23 @@ pub(crate) fn describe(plan: &MountPlan) -> String {
 pub(crate) fn attach_one(
     root: &mut Image,
     blueprint: &Blueprint,
+    channel: &Channel,
     plan: &MountPlan,
     prepared: Prepared,
 ) -> Result<()> {
-    attach_prepared(root, blueprint, plan, prepared).map_err(|e| e.wrap(describe(plan)))
+    attach_prepared(root, blueprint, channel, plan, prepared).map_err(|e| e.wrap(describe(plan)))
 }
 
 fn attach_prepared(
     root: &mut Image,
     blueprint: &Blueprint,
+    channel: &Channel,
     plan: &MountPlan,
     prepared: Prepared,
 ) -> Result<()> {
     let tree = match prepared {
         Prepared::Tree(tree) | Prepared::FreshDev(tree) => tree,
-        Prepared::InImage(source) => source_in_image(root, plan, &source)?,
+        Prepared::InImage(source, map) => source_in_image(root, channel, plan, &source, map)?,
         Prepared::Tmpfs => tmpfs(root, plan, blueprint.mount_label.as_deref())?,
         Prepared::Link(link) => return make_link(root, plan, &link),
         Prepared::Hierarchies(trees) => return legacy_cgroup(root, plan, trees),
@@ -196,12 +200,32 @@ pub(crate) fn recursive_attr(options: &MountOptions) -> Option<MountAttr> {
 }
 
 /// A bind of something that the root file system itself has, as the mounts before have left it.
-fn source_in_image(root: &Image, plan: &MountPlan, source: &Path) -> Result<OwnedFd> {
+fn source_in_image(
+    root: &Image,
+    channel: &Channel,
+    plan: &MountPlan,
+    source: &Path,
+    map: Option<MapBy>,
+) -> Result<OwnedFd> {
     let nofollow = if plan.options.src_nofollow { libc::O_NOFOLLOW } else { 0 };
     let found = open_in_root(root.directory.as_fd(), source, libc::O_PATH | nofollow)
         .map_err(|errno| hints::bind_source(errno, Path::new("/").join(source).as_path()))?;
     let recursive = plan.options.bind == Some(rootling_config::mounts::Bind::Recursive);
     let tree = clone_tree(found.as_fd(), recursive).map_err(hints::clone_tree)?;
+    match map {
+        Some(MapBy::Namespace(namespace, recursive)) => {
+            crate::idmap::apply_namespace(tree.as_fd(), recursive, &namespace)?;
+        }
+        Some(MapBy::Runtime(index)) => {
+            channel.send_with(&FromChild::NeedsMap(index), tree.as_fd())?;
+            match channel.receive()? {
+                Some(ToChild::Mapped) => {}
+                Some(ToChild::NoSource(error)) => return Err(error),
+                _ => return Err(Error::system("the runtime has ended")),
+            }
+        }
+        None => {}
+    }
     crate::host::attributes(plan, &tree)?;
     Ok(tree)
 }
@@ -237,8 +261,7 @@ pub(crate) fn inherited_mode(root: &OwnedFd, plan: &MountPlan) -> Result<Option<
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     let mode = match open_in_root(root.as_fd(), &relative(&plan.destination), flags) {
         Ok(covered) => fstat(covered.as_raw_fd()).context(|| "stat of the destination")?.st_mode & 0o7777,
-        // It is made, with that mode.
-        Err(Errno::ENOENT) => 0o755,
+        Err(Errno::ENOENT) => return Ok(None),
         Err(errno) => return Err(errno).context(|| "open the destination"),
     };
     Ok(Some(format!("mode={mode:o}")))

@@ -38,7 +38,7 @@ pub(super) fn build(
     for (index, mount) in blueprint.mounts.iter().enumerate() {
         // One by one: a source may lie where a mount before has been made.
         let prepared = prepare(blueprint, index, mount, root.directory(), sources)?;
-        attach_one(&mut root, blueprint, mount, prepared)?;
+        attach_one(&mut root, blueprint, channel, mount, prepared)?;
     }
     devices::make(&root, blueprint.dev, devices)?;
     channel.send(&FromChild::AtHooks)?;

@@ -9,7 +9,7 @@ use rootling_config::mounts::{Bind, MountOptions};
 use rootling_sys::mount::{attr, set_attr};
 
 use super::filesystems;
-use super::sources::{Sources, open_source};
+use super::sources::{MapBy, Sources, open_source};
 use crate::blueprint::{Blueprint, Dev, MountKind, MountPlan};
 use crate::building::{bind_flags, hints, mounts};
 use crate::error::{Context, Error, Result};
@@ -27,7 +27,7 @@ pub(crate) enum Prepared {
     /// A tmpfs: its mode may be that of the directory which it covers.
     Tmpfs,
     /// A bind of something in the root file system itself, as the mounts before have left it.
-    InImage(PathBuf),
+    InImage(PathBuf, Option<MapBy>),
     /// Other flags for what is there.
     Remount,
     /// What mount(2) has to make in the host's view.
@@ -95,7 +95,8 @@ fn bind(
     }
     // The image decides what lies on the way there, so it is looked up below the image's own descriptor.
     if let Ok(inside) = rootling_sys::path::clean(source).strip_prefix(&blueprint.rootfs) {
-        return Ok(Prepared::InImage(rootling_sys::path::relative(inside)));
+        let map = sources.map(index, plan)?;
+        return Ok(Prepared::InImage(rootling_sys::path::relative(inside), map));
     }
     let tree = sources.tree(index, plan)?;
     attributes(plan, &tree)?;

@@ -19,6 +19,14 @@ use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
 use crate::idmap;
 
+/// Who maps the ids of a mount.
+pub(crate) enum MapBy {
+    /// The container's root, with this user namespace; `true`: the mounts below it as well.
+    Namespace(File, bool),
+    /// The runtime, which has the privilege over the host's file systems. The number of the mount.
+    Runtime(usize),
+}
+
 /// Where the sources of this container come from.
 pub(crate) struct Sources<'a> {
     plan: &'a Blueprint,
@@ -54,15 +62,27 @@ impl<'a> Sources<'a> {
                 Err(errno) => return Err(refused(errno, mount)),
             }
         };
-        if let Some(map) = &mount.idmap {
-            let map = match &self.plan.maps {
-                Some(maps) => map.seen_inside(maps)?,
-                None => map.clone(),
-            };
-            let namespace = File::open("/proc/self/ns/user").context(|| "open(\"/proc/self/ns/user\")")?;
-            idmap::apply(tree.as_fd(), &map, &namespace)?;
+        match self.map(index, mount)? {
+            Some(MapBy::Namespace(namespace, recursive)) => {
+                idmap::apply_namespace(tree.as_fd(), recursive, &namespace)?;
+            }
+            Some(MapBy::Runtime(_)) | None => {}
         }
         Ok(tree)
+    }
+
+    /// How the ids of a bind are mapped, if they are.
+    pub(super) fn map(&self, index: usize, mount: &MountPlan) -> Result<Option<MapBy>> {
+        let Some(map) = &mount.idmap else { return Ok(None) };
+        if !self.plan.rootless && self.plan.namespaces.user.is_set() {
+            return Ok(Some(MapBy::Runtime(index)));
+        }
+        let map = match &self.plan.maps {
+            Some(maps) => map.seen_inside(maps)?,
+            None => map.clone(),
+        };
+        let own = File::open("/proc/self/ns/user").context(|| "open(\"/proc/self/ns/user\")")?;
+        Ok(Some(MapBy::Namespace(idmap::namespace(&map, own)?, map.recursive)))
     }
 
     /// Has the runtime open it.

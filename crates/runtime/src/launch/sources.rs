@@ -6,7 +6,7 @@
 //! threads by now, and what is cloned beside threads may execute a program but not allocate memory (fork(2)).
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use rootling_init::blueprint::{Blueprint, MountPlan};
@@ -31,13 +31,22 @@ pub(super) fn open(blueprint: &Blueprint, index: usize, pid: i32) -> Result<Owne
     })
 }
 
+/// Maps the ids of a detached mount that the child has, that of this bind of the plan.
+pub(super) fn map(blueprint: &Blueprint, index: usize, pid: i32, tree: &OwnedFd) -> Result<()> {
+    let map = blueprint.mounts.get(index).and_then(|mount| mount.idmap.as_ref());
+    let map = map.ok_or_else(|| Error::system(format!("no mount number {index} with a map")))?;
+    let path = format!("/proc/{pid}/ns/user");
+    let users = File::open(&path).context(|| format!("open({path:?})"))?;
+    idmap::apply(tree.as_fd(), map, &users)
+}
+
 fn source(mount: &MountPlan, mounts: &File, users: &File) -> Result<OwnedFd> {
     // The working directory and the root become this thread's own, as setns(2) wants it.
     unshare(CloneFlags::CLONE_FS).context(|| "unshare(CLONE_FS)")?;
     setns(mounts, CloneFlags::CLONE_NEWNS).context(|| "setns to the container's mount namespace")?;
     let tree = open_source(mount)?;
     if let Some(idmap) = &mount.idmap {
-        idmap::apply(std::os::fd::AsFd::as_fd(&tree), idmap, users)?;
+        idmap::apply(tree.as_fd(), idmap, users)?;
     }
     Ok(tree)
 }

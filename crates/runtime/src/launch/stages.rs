@@ -193,6 +193,12 @@ impl Begun {
                 Ok(tree) => self.reactor.send_with(&ToChild::Source, tree.as_fd()),
                 Err(error) => self.reactor.send(&ToChild::NoSource(error)),
             },
+            FromChild::NeedsMap(index) => {
+                let mapped = fd
+                    .ok_or_else(|| Error::system("no mount to map"))
+                    .and_then(|tree| sources::map(&self.plan.blueprint, index, pid, &tree));
+                self.reactor.send(&mapped.map_or_else(ToChild::NoSource, |()| ToChild::Mapped))
+            }
             FromChild::NeedsDevices => {
                 self.reactor.send(&ToChild::Devices(devices::move_into(&self.plan, pid)?))
             }
