@@ -1,9 +1,11 @@
 //! What busybox cannot do: bare system calls, for the tests that look from inside a container.
 //!
 //! `probe call NUMBER[,ARGUMENT...]...` makes each call and prints a line with its result; `probe keyring` prints the
-//! description of the session keyring (`KEYCTL_DESCRIBE` in keyctl(2)); `probe make FILE` makes an empty file.
+//! description of the session keyring (`KEYCTL_DESCRIBE` in keyctl(2)); `probe make FILE` makes an empty file;
+//! `probe notify TEXT...` sends each text to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
 
 use std::fs::File;
+use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 
 use rootling_tests::sys;
@@ -22,9 +24,21 @@ fn main() -> ExitCode {
             Err(error) => println!("{error}"),
         },
         ("make", [file]) => drop(File::create(file).expect("make the file")),
+        ("notify", texts) => notify(texts),
         _ => return ExitCode::from(2),
     }
     ExitCode::SUCCESS
+}
+
+/// One datagram for each text.
+fn notify(texts: &[String]) {
+    let socket = UnixDatagram::unbound().expect("make a socket");
+    socket
+        .connect(std::env::var_os("NOTIFY_SOCKET").expect("NOTIFY_SOCKET"))
+        .expect("connect to NOTIFY_SOCKET");
+    for text in texts {
+        socket.send(text.as_bytes()).expect("send to NOTIFY_SOCKET");
+    }
 }
 
 /// Makes a call, given as its number and arguments. The name of the errno, or the value.
