@@ -164,14 +164,14 @@ fn inject(
     subject: Subject,
     whose: &[&str],
     faults: &[&str],
-    depth: usize,
+    depth: &dyn Fn(&str) -> usize,
     only: &dyn Fn(&str) -> bool,
     judge: &dyn Fn(&Output),
 ) {
     let calls = subject.calls(whose);
     let mut attempt = 1;
     for (name, most) in calls.iter().filter(|(name, _)| only(name)) {
-        for time in 1..=depth.min(*most) {
+        for time in 1..=depth(name).min(*most) {
             // close(2) releases the descriptor even when it fails, which strace cannot imitate.
             for fault in faults.iter().filter(|fault| name != "close" || !fault.starts_with("error")) {
                 let (trace, inject) = (format!("trace={name}"), format!("inject={name}:{fault}:when={time}"));
@@ -209,7 +209,7 @@ fn goes_on_after_an_interrupted_call(t: &Test, launch: Launch) {
     if let Some(subject) = Subject::new(t, launch) {
         let may_wait = |name: &str| MAY_WAIT.contains(&name);
         let succeeds = |output: &Output| assert_eq!(output.exit(), 0, "{output}");
-        inject(subject, &RUNTIME, &["error=EINTR"], times(6), &may_wait, &succeeds);
+        inject(subject, &RUNTIME, &["error=EINTR"], &|_| times(6), &may_wait, &succeeds);
     }
 }
 
@@ -228,9 +228,9 @@ fn exec_goes_on_after_an_interrupted_call(t: &Test) {
 /// The runtime alone fails, and has to end what it has started.
 fn ends_whatever_call_of_the_runtime_fails(t: &Test, launch: Launch) {
     if let Some(subject) = Subject::new(t, launch) {
-        // exec makes few calls, but as root many for cgroups before it says anything to the others.
-        let depth = if launch == Launch::Exec { 20 } else { 2 };
-        inject(subject, &RUNTIME, &["error=EPERM", "error=ENOSPC"], times(depth), &|_| true, &|_| {});
+        // What the processes say to each other comes after much else that is read and written.
+        let depth = |name: &str| times(if MAY_WAIT.contains(&name) { 60 } else { 2 });
+        inject(subject, &RUNTIME, &["error=EPERM", "error=ENOSPC"], &depth, &|_| true, &|_| {});
     }
 }
 
@@ -249,7 +249,7 @@ fn exec_ends_whatever_call_of_the_runtime_fails(t: &Test) {
 /// Any of the processes fails or is killed, and the others have to see it.
 fn ends_whatever_call_of_any_process_fails(t: &Test, launch: Launch) {
     if let Some(subject) = Subject::new(t, launch) {
-        inject(subject, &EVERYBODY, &["error=EPERM", "signal=KILL"], times(2), &|_| true, &|_| {});
+        inject(subject, &EVERYBODY, &["error=EPERM", "signal=KILL"], &|_| times(2), &|_| true, &|_| {});
     }
 }
 
