@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::fs::fchown;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -246,13 +246,18 @@ impl Running {
         let (stdout, stderr) = self.so_far();
         assert!(ended, "not ended within {limit:?}: {}\nstdout: {stdout}\nstderr: {stderr}", self.shown);
         let status = status.expect("ended");
-        Output { status, stdout, stderr, command: self.shown.clone() }
+        Output { status, stdout, stderr, command: self.shown.clone(), kept: self.output.clone() }
     }
 
     fn read(&self, extension: &str) -> String {
-        let bytes = fs::read(self.output.with_extension(extension)).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        read(&self.output, extension)
     }
+}
+
+/// The kept output of a command, as far as it has come.
+fn read(kept: &Path, extension: &str) -> String {
+    let bytes = fs::read(kept.with_extension(extension)).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Drop for Running {
@@ -273,6 +278,7 @@ pub struct Output {
     /// Standard error, where it was kept.
     pub stderr: String,
     command: String,
+    kept: PathBuf,
 }
 
 impl Output {
@@ -307,6 +313,15 @@ impl Output {
         }
     }
 
+    /// With what a process that got the command's streams, as the program of a container does from `create`,
+    /// has written since.
+    #[must_use]
+    pub fn read_again(mut self) -> Self {
+        self.stdout = read(&self.kept, "stdout");
+        self.stderr = read(&self.kept, "stderr");
+        self
+    }
+
     /// Standard output without the line end.
     pub fn text(&self) -> &str {
         self.stdout.trim_end()
@@ -320,7 +335,7 @@ impl Output {
 
 impl std::fmt::Display for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { status, stdout, stderr, command } = self;
+        let Self { status, stdout, stderr, command, .. } = self;
         write!(f, "{command}\n{status}\nstdout: {stdout}\nstderr: {stderr}")
     }
 }

@@ -61,6 +61,10 @@ impl<'a> Sealed<'a> {
             identity::set_capabilities(self.attributes)?;
         }
         if let (false, Some((container, pid))) = (self.ready.hooks.is_empty(), self.ready.identity) {
+            if self.courier.is_some() {
+                // The ends of hooks are waited for again.
+                sys::process::default_sigchld();
+            }
             let state = hooks::HookState::new(container, "created", pid);
             let setting =
                 hooks::Setting { default_env: Some(&self.ready.env), ..hooks::Setting::default() };

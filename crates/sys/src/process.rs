@@ -115,10 +115,15 @@ pub fn end_on_signals() {
 /// Gives every signal its default action, whatever the caller had: execve(2) keeps what is ignored, and the Rust
 /// runtime ignores SIGPIPE.
 pub fn reset_signal_actions() {
-    // SIGKILL and SIGSTOP have no other action; real-time signals end at 64 on Linux.
+    // SIGKILL and SIGSTOP have no other action; real-time signals end at 64 on Linux. By the system call itself, since
+    // the C library keeps two signals from its callers.
+    let default = [0u64; 4];
     for signal in (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
-        // SAFETY: SIG_DFL installs no handler; the two signals that glibc keeps for itself are refused.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: all zeroes is SIG_DFL with no flags and an empty mask, whatever the order of the fields in the
+        // kernel's structure of at most 32 bytes; a mask has 8 bytes. No handler is installed.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null_mut::<u64>(), 8usize)
+        };
     }
 }
 
@@ -127,6 +132,15 @@ pub fn reset_signal_actions() {
 pub fn default_sigchld() {
     // SAFETY: SIG_DFL installs no handler.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// Has the kernel forget children that end (`SA_NOCLDWAIT`, sigaction(2)), until execve(2) or [`default_sigchld`].
+pub fn discard_children() -> Result<(), Errno> {
+    // SAFETY: sigaction is plain data for which all zeroes is valid: the default action, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_flags = libc::SA_NOCLDWAIT;
+    // SAFETY: the structure outlives the call, no handler is installed, and the old action is not asked for.
+    super::check(unsafe { libc::sigaction(libc::SIGCHLD, &raw const action, std::ptr::null_mut()) }.into()).map(drop)
 }
 
 /// Makes writing to a pipe that nobody reads fail with EPIPE instead of ending the process; what

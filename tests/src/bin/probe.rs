@@ -3,8 +3,10 @@
 //! `probe call NUMBER[,ARGUMENT...]...` makes each call and prints a line with its result; `probe keyring` prints the
 //! description of the session keyring (`KEYCTL_DESCRIBE` in keyctl(2)); `probe make FILE` makes an empty file;
 //! `probe hunt MARK LOG PROGRAM` is the hostile process of [`rootling_tests::hunt`].
+//! `probe notify TEXT...` sends each text to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
 
 use std::fs::File;
+use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 
 use rootling_tests::{hunt, sys};
@@ -24,9 +26,21 @@ fn main() -> ExitCode {
         },
         ("make", [file]) => drop(File::create(file).expect("make the file")),
         ("hunt", [mark, log, program]) => hunt::hunt(mark.as_ref(), log.as_ref(), program),
+        ("notify", texts) => notify(texts),
         _ => return ExitCode::from(2),
     }
     ExitCode::SUCCESS
+}
+
+/// One datagram for each text.
+fn notify(texts: &[String]) {
+    let socket = UnixDatagram::unbound().expect("make a socket");
+    socket
+        .connect(std::env::var_os("NOTIFY_SOCKET").expect("NOTIFY_SOCKET"))
+        .expect("connect to NOTIFY_SOCKET");
+    for text in texts {
+        socket.send(text.as_bytes()).expect("send to NOTIFY_SOCKET");
+    }
 }
 
 /// Makes a call, given as its number and arguments. The name of the errno, or the value.

@@ -78,6 +78,9 @@ impl<'b, 'c> Building<'b, 'c> {
             }
             devices::make(&root, blueprint.dev, &devices)?;
         }
+        if blueprint.hooked {
+            root.find_kernels_own(&blueprint.mounts)?;
+        }
         resolve::working_directory(&root, &blueprint.process.cwd)?;
         enter(&place, &root)?;
         if !matches!(blueprint.dev, Dev::Fresh { .. }) {

@@ -5,7 +5,7 @@
 //! system only (openat2(2), `RESOLVE_IN_ROOT`), whatever links the image has.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, fstat, mkdirat};
@@ -29,20 +29,23 @@ pub(crate) struct Image {
     /// The mounts on /proc and /sys, whatever their names lead to later.
     proc: Option<OwnedFd>,
     sys: Option<OwnedFd>,
-    /// What was mounted below /proc.
-    stand_ins: Vec<PathBuf>,
 }
 
 impl Image {
     /// An attached tree.
     pub(crate) fn new(directory: OwnedFd) -> Result<Self> {
         let identity = identity(directory.as_fd()).context(|| "statx of the root file system")?;
-        Ok(Self { directory, identity, proc: None, sys: None, stand_ins: Vec::new() })
+        Ok(Self { directory, identity, proc: None, sys: None })
     }
 
     /// Its root directory.
     pub(crate) fn directory(&self) -> &OwnedFd {
         &self.directory
+    }
+
+    /// What its root directory is.
+    pub(super) fn identity(&self) -> Identity {
+        self.identity
     }
 
     /// Opens a path of the container below the mount that it is about: /proc and /sys are those that were mounted, and
@@ -56,14 +59,26 @@ impl Image {
         open_in_root(self.directory.as_fd(), &relative(path), flags)
     }
 
-    /// Whether a proc was mounted.
-    pub(crate) fn has_proc(&self) -> bool {
-        self.proc.is_some()
+    /// Whether the kernel's own file system of this place is mounted.
+    fn is_mounted(&self, name: &str) -> bool {
+        if name == "/proc" { self.proc.is_some() } else { self.sys.is_some() }
     }
 
-    /// Whether a mount of the plan's own lies there, such as a file that stands in for /proc/cpuinfo.
-    pub(crate) fn is_covered(&self, path: &Path) -> bool {
-        self.stand_ins.iter().any(|covered| covered == path)
+    /// Finds the mounts of the kernel's own file systems in a tree that is complete.
+    pub(crate) fn find_kernels_own(&mut self, mounts: &[MountPlan]) -> Result<()> {
+        for (destination, magic) in [("/proc", PROC_SUPER_MAGIC), ("/sys", SYSFS_MAGIC)] {
+            let path = Path::new(destination);
+            if !mounts.iter().any(|mount| mount.destination == path) {
+                continue;
+            }
+            let found = resolve::ordinary_directory(self, path, "proc or sysfs")?;
+            if fstatfs(&found).context(|| format!("fstatfs({destination:?})"))?.filesystem_type() == magic {
+                self.note(path, found);
+            } else if magic == PROC_SUPER_MAGIC {
+                return Err(Error::invalid("/proc is not on a proc file system any more"));
+            }
+        }
+        Ok(())
     }
 
     /// Remembers the mounts of the kernel's own file systems.
@@ -71,7 +86,6 @@ impl Image {
         match destination.to_str() {
             Some("/proc") => self.proc = Some(mount),
             Some("/sys") => self.sys = Some(mount),
-            _ if destination.starts_with("/proc") => self.stand_ins.push(destination.to_owned()),
             _ => {}
         }
     }
@@ -153,7 +167,12 @@ fn place(root: &Image, plan: &MountPlan, is_dir: bool) -> Result<OwnedFd> {
     }
     let found = fstatfs(&target).context(|| "fstatfs of the destination")?.filesystem_type();
     for (magic, name) in [(PROC_SUPER_MAGIC, "/proc"), (SYSFS_MAGIC, "/sys")] {
-        if found == magic && !path.starts_with(name) {
+        // Before it is mounted there is no telling by the file system.
+        let inside = || match root.is_mounted(name) {
+            true => Ok(false),
+            false => resolve::lies_in(root, path, &target, is_dir, name),
+        };
+        if !path.starts_with(name) && (found == magic || inside()?) {
             return Err(Error::invalid(format!(
                 "{path:?} cannot be mounted because a link of the image leads inside {name}: name the path that is meant"
             )));

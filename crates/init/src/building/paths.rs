@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, new_filesystem, open_in_root, set_attr};
 use rootling_sys::path::clean;
 
@@ -35,20 +34,14 @@ pub(super) fn set_root_propagation(root: &Image, flags: u64, recursive: bool) ->
 }
 
 /// Opens what a path leads to and is to be covered; `None` when the image does not have it. A link is followed inside
-/// the root, as runc and crun do: what it leads to is covered.
+/// the root, as runc and crun do: what it leads to is covered. Below /proc and /sys it is looked up in the very mounts
+/// that were made there.
 fn open_target(root: &Image, path: &Path, field: &str) -> Result<Option<(OwnedFd, bool)>> {
     let what = || format!("{field}: {path:?}");
     let fd = match root.open(path, libc::O_PATH) {
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
         other => other.context(what)?,
     };
-    if path.starts_with("/proc") && root.has_proc() {
-        // What has its own name there and is somewhere else would leave the kernel's file uncovered.
-        let found = fstatfs(&fd).context(what)?.filesystem_type();
-        if found != PROC_SUPER_MAGIC && !root.is_covered(path) {
-            return Err(Error::invalid(format!("{} is not on a proc file system", what())));
-        }
-    }
     let mode = fstat(fd.as_raw_fd()).context(what)?.st_mode & libc::S_IFMT;
     Ok(Some((fd, mode == libc::S_IFDIR)))
 }

@@ -16,7 +16,7 @@ use nix::sys::stat::{Mode, mkdirat};
 
 use rootling_sys as sys;
 use rootling_sys::mount::{open_in_root, openat2};
-use rootling_sys::path::relative;
+use rootling_sys::path::{identity, relative};
 
 use super::hints;
 use super::mounts::Image;
@@ -24,6 +24,9 @@ use crate::error::{Context, Error, Result};
 
 /// As many links as the kernel follows in one path; path_resolution(7).
 const MAX_LINKS: usize = 40;
+
+/// Deeper than any path is long (PATH_MAX, limits.h).
+const MOST_LEVELS: usize = 4096;
 
 /// What is made where nothing is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,6 +77,34 @@ pub(super) fn ordinary_directory(root: &Image, path: &Path, kind: &str) -> Resul
         }
         other => other.map_err(link),
     }
+}
+
+/// Whether what was found lies in this directory of the root file system, as `/proc` before a proc is mounted there.
+/// `path` is where it was looked for.
+pub(super) fn lies_in(root: &Image, path: &Path, found: &OwnedFd, is_dir: bool, name: &str) -> Result<bool> {
+    let what = || format!("look for {path:?} below {name:?}");
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let Ok(place) = open_in_root(root.directory().as_fd(), &relative(Path::new(name)), flags) else {
+        return Ok(false);
+    };
+    let place = identity(place.as_fd()).context(what)?;
+    let mut at = if is_dir {
+        sys::fds::duplicate(found.as_fd()).context(what)?
+    } else {
+        // Files have no way up; their directory has.
+        directory(root, path.parent().unwrap_or(path))?
+    };
+    for _ in 0..MOST_LEVELS {
+        let here = identity(at.as_fd()).context(what)?;
+        if here == place {
+            return Ok(true);
+        }
+        if here == root.identity() {
+            return Ok(false);
+        }
+        at = openat2(at.as_fd(), Path::new(".."), libc::O_PATH | libc::O_DIRECTORY, 0).context(what)?;
+    }
+    Err(Error::invalid(format!("{path:?} leads too deep")))
 }
 
 /// Makes the working directory where the image lacks it, as runc does. What cannot be looked up is reported when it is

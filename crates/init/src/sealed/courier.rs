@@ -28,7 +28,9 @@ impl Courier {
     /// Makes it. It ends with this process.
     pub(super) fn start(report: &Channel) -> Result<Self> {
         let word = Shared::new().context(|| "mmap")?;
-        let options = CloneOptions { share_files: true, sibling: true, ..CloneOptions::default() };
+        // Nobody is there to wait for it once the filter is loaded.
+        sys::process::discard_children().context(|| "sigaction(SIGCHLD)")?;
+        let options = CloneOptions { share_files: true, ..CloneOptions::default() };
         let parent = nix::unistd::getpid();
         match sys::clone::clone(options).context(|| "clone3 for the seccomp listener")? {
             Cloned::Parent { pidfd, .. } => {
@@ -54,6 +56,7 @@ impl Courier {
 
 /// The process beside: waits for the listener, sends it, and closes it, which is for both.
 fn carry(word: Shared, report: &Channel, filtered: nix::unistd::Pid) -> ! {
+    let _ = sys::process::set_parent_death_signal(libc::SIGKILL);
     let number = loop {
         match word.get() {
             NOTHING if !is_there(filtered) => sys::exec::exit_now(1),

@@ -1,0 +1,255 @@
+//! Whoever calls: where it stands, what it ignores and how little it has is the caller's affair. The container
+//! works all the same, and the program does not inherit it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rootling_tests::{Bundle, Cmd, Test, Variation, both, eventually, user};
+use serde_json::json;
+
+both!(
+    caller_may_stand_in_a_deleted_directory,
+    caller_may_ignore_its_children,
+    caller_that_ignores_its_children_hears_of_hooks,
+    caller_may_ignore_and_block_any_signal,
+    ignored_signals_reach_the_program_with_their_default_action,
+    blocked_signals_reach_the_program,
+    signal_that_the_caller_ignores_ends_what_exec_runs,
+    caller_may_have_a_small_stack,
+    caller_may_have_few_descriptors,
+    caller_may_have_any_umask,
+    mount_points_have_their_modes_whatever_the_umask,
+);
+
+user!(
+    caller_may_stand_where_only_root_may,
+    caller_may_stand_where_nobody_may,
+    caller_may_ignore_the_child_that_maps_the_ids,
+);
+
+/// `rootling ARGS...` of a caller that PREFIX makes.
+fn called<S: AsRef<str>>(t: &Test, prefix: &[S], args: &[&str]) -> Cmd {
+    let prefix: Vec<_> = prefix.iter().map(AsRef::as_ref).collect();
+    t.rootling(args).under(&prefix)
+}
+
+/// A caller that a line of shell script makes.
+fn shell(line: &str) -> [String; 4] {
+    ["sh".to_owned(), "-c".to_owned(), format!("{line}; exec \"$@\""), "sh".to_owned()]
+}
+
+/// Every command of a container's life, by the same caller: `call` makes the command.
+fn lives(t: &Test, call: &dyn Fn(&[&str]) -> Cmd) {
+    lives_with(t, call, &|_| {});
+}
+
+/// The same, with changes to the configuration.
+fn lives_with(t: &Test, call: &dyn Fn(&[&str]) -> Cmd, change: &dyn Fn(&mut Bundle)) {
+    let mut bundle = t.shell("echo works; exit 7");
+    change(&mut bundle);
+    let mut stays = bundle.sibling(t, &["sleep", "1000000"]);
+    change(&mut stays);
+    let path = |bundle: &Bundle| bundle.write().dir().to_string_lossy().into_owned();
+    let (bundle, stays) = (path(&bundle), path(&stays));
+    let (run, id) = (t.id("run"), t.id("c"));
+
+    let output = call(&["run", "-b", &bundle, &run]).output().code(7);
+    assert_eq!((output.text(), output.stderr.as_str()), ("works", ""), "{output}");
+
+    call(&["create", "-b", &stays, &id]).output().ok();
+    call(&["start", &id]).output().ok();
+    let status = || call(&["state", &id]).output().ok().json()["status"].clone();
+    assert_eq!(status(), "running");
+    let output = call(&["exec", &id, "sh", "-c", "echo inside; exit 9"]).output().code(9);
+    assert_eq!((output.text(), output.stderr.as_str()), ("inside", ""), "{output}");
+    call(&["kill", &id, "KILL"]).output().ok();
+    eventually("the container has stopped", || status() == "stopped");
+    call(&["delete", &id]).output().ok();
+
+    let gone = call(&["run", "-d", "-b", &stays, &id]).output().ok();
+    assert_eq!(gone.stderr, "", "{gone}");
+    call(&["delete", "-f", &id]).output().ok();
+}
+
+fn caller_may_stand_in_a_deleted_directory(t: &Test) {
+    let caller = shell("mkdir -p gone && cd gone && rmdir ../gone");
+    lives(t, &|args| called(t, &caller, args));
+}
+
+/// As with `sudo -u` and `runuser` from root's own directory.
+fn caller_may_stand_where_only_root_may(t: &Test) {
+    let private = t.path("of-root");
+    fs::create_dir(&private).expect("make a directory");
+    fs::set_permissions(&private, fs::Permissions::from_mode(0o700)).expect("chmod of the directory");
+    if Variation::of(t).is_some() {
+        lives(t, &|args| {
+            let host = Variation::of(t).expect("root started the tests");
+            host.run(t.rootling(args).dir(private.join(".")))
+        });
+    }
+}
+
+fn caller_may_stand_where_nobody_may(t: &Test) {
+    let caller = shell("mkdir -p shut && chmod 0700 shut && cd shut && chmod 0 .");
+    lives(t, &|args| called(t, &caller, args));
+}
+
+const IGNORED_CHILDREN: [&str; 2] = ["env", "--ignore-signal=CHLD"];
+
+/// The kernel reaps the children of a process that ignores SIGCHLD: there is nothing to wait for.
+fn caller_may_ignore_its_children(t: &Test) {
+    lives(t, &|args| called(t, &IGNORED_CHILDREN, args));
+}
+
+fn caller_that_ignores_its_children_hears_of_hooks(t: &Test) {
+    let mut bundle = t.shell("exit 7");
+    let hook = |script: &str| json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]);
+    let kinds = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+    for kind in kinds {
+        bundle.set(&format!("/hooks/{kind}"), hook("exit 0"));
+    }
+    let run = |bundle: &Bundle| {
+        let dir = bundle.write().dir().to_string_lossy().into_owned();
+        called(t, &IGNORED_CHILDREN, &["run", "-b", &dir, &t.id("c")]).output()
+    };
+    let output = run(&bundle).code(7);
+    assert_eq!(output.stderr, "", "{output}");
+    for kind in &kinds[..3] {
+        let mut failing = bundle.clone();
+        failing.set(&format!("/hooks/{kind}"), hook("exit 9"));
+        run(&failing).fails_with(&[kind, "9"]);
+    }
+}
+
+/// newuidmap and newgidmap are children too.
+fn caller_may_ignore_the_child_that_maps_the_ids(t: &Test) {
+    if t.bundle(&["true"]).many_ids() {
+        lives_with(t, &|args| called(t, &IGNORED_CHILDREN, args), &|bundle| assert!(bundle.many_ids()));
+    }
+}
+
+/// What `nohup`, the background jobs of a script and init systems ignore, and then all that can be.
+const IGNORED: [&str; 3] = [
+    "--ignore-signal=HUP,INT,QUIT",
+    "--ignore-signal=INT,HUP,TERM,QUIT,USR1,USR2,PIPE,ALRM,TSTP,TTIN,TTOU,WINCH,XFSZ,RTMIN",
+    "--ignore-signal",
+];
+
+const BLOCKED: [&str; 2] = ["--block-signal=INT,TERM,CHLD,USR1", "--block-signal"];
+
+fn caller_may_ignore_and_block_any_signal(t: &Test) {
+    for option in IGNORED.iter().chain(&BLOCKED) {
+        lives(t, &|args| called(t, &["env", option], args));
+    }
+}
+
+fn ignored_signals_reach_the_program_with_their_default_action(t: &Test) {
+    for option in IGNORED {
+        program_has_no_trace_of(t, option);
+    }
+}
+
+fn blocked_signals_reach_the_program(t: &Test) {
+    for option in BLOCKED {
+        program_has_no_trace_of(t, option);
+    }
+}
+
+/// Asserts that programs of containers whose caller is `env OPTION` have every signal at its default.
+fn program_has_no_trace_of(t: &Test, option: &str) {
+    let caller = ["env", option];
+    let look = ["grep", "-E", "^Sig(Blk|Ign|Cgt):", "/proc/self/status"];
+    let none = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nSigCgt:\t0000000000000000\n";
+    let bundle = t.bundle(&look);
+    let dir = bundle.write().dir().to_string_lossy().into_owned();
+    let id = t.id("c");
+    let output = called(t, &caller, &["run", "-b", &dir, &id]).output();
+    assert_eq!(output.stdout, none, "run under {option}: {output}");
+
+    let created = called(t, &caller, &["create", "-b", &dir, &id]).output().ok();
+    called(t, &caller, &["start", &id]).output().ok();
+    eventually("the program has ended", || t.status("c") == "stopped");
+    let output = created.read_again();
+    assert_eq!(output.stdout, none, "create and start under {option}: {output}");
+    t.delete_force("c").ok();
+
+    let stays = bundle.sibling(t, &["sleep", "1000000"]);
+    t.run_detached(stays.write(), "c").ok();
+    let command = [&["exec", id.as_str()][..], &look].concat();
+    let output = called(t, &caller, &command).output();
+    assert_eq!(output.stdout, none, "exec under {option}: {output}");
+    t.delete_force("c").ok();
+}
+
+/// The first process of a pid namespace has no default actions, so it is a program of exec that shows them.
+fn signal_that_the_caller_ignores_ends_what_exec_runs(t: &Test) {
+    t.run_detached(t.bundle(&["sleep", "1000000"]).write(), "c").ok();
+    for (signal, number) in [("HUP", 1), ("INT", 2), ("QUIT", 3), ("USR1", 10), ("PIPE", 13), ("TERM", 15)] {
+        let script = format!("ulimit -c 0; kill -{signal} $$; echo survived");
+        let caller = ["env".to_owned(), format!("--ignore-signal={signal}")];
+        let output = called(t, &caller, &["exec", &t.id("c"), "sh", "-c", &script]).output();
+        let output = output.code(128 + number);
+        assert_eq!(output.stdout, "", "{signal}: {output}");
+    }
+    t.delete_force("c").ok();
+}
+
+fn caller_may_have_a_small_stack(t: &Test) {
+    // In KiB.
+    let caller = shell("ulimit -s 64");
+    let version = called(t, &caller, &["--version"]).output().ok();
+    assert!(version.stdout.starts_with("rootling"), "{version}");
+    lives(t, &|args| called(t, &caller, args));
+}
+
+/// runc needs a few more.
+fn caller_may_have_few_descriptors(t: &Test) {
+    let caller = shell("ulimit -n 20");
+    // The usual limit of the program is above the caller's, where only root may raise it.
+    lives_with(t, &|args| called(t, &caller, args), &|bundle| {
+        bundle.set("/process/rlimits", json!([]));
+    });
+}
+
+const UMASKS: [&str; 5] = ["0777", "0700", "0277", "0077", "0000"];
+
+/// What is made for the state has its mode whatever the umask, or its owner could not even remove it.
+fn caller_may_have_any_umask(t: &Test) {
+    for umask in UMASKS {
+        let caller = shell(&format!("umask {umask}"));
+        lives(t, &|args| called(t, &caller, args));
+        // The next one begins without it.
+        fs::remove_dir_all(t.state_root()).expect("remove the state's directory");
+    }
+}
+
+fn mount_points_have_their_modes_whatever_the_umask(t: &Test) {
+    fs::write(t.path("file"), "of the host\n").expect("write a file");
+    fs::create_dir(t.path("dir")).expect("make a directory");
+    let (file, dir) = (t.path("file").display().to_string(), t.path("dir").display().to_string());
+    for umask in UMASKS {
+        let mut bundle = t.bundle(&["cat", "/made/of/file"]);
+        bundle
+            .mount("/made/of/file", "bind", &file, &["bind", "ro"])
+            .mount("/made/of/dir", "bind", &dir, &["bind", "ro"])
+            .mount("/scratch", "tmpfs", "tmpfs", &["nosuid"]);
+        let path = bundle.write().dir().to_string_lossy().into_owned();
+        let output = called(t, &shell(&format!("umask {umask}")), &["run", "-b", &path, &t.id("c")]).output();
+        assert_eq!(output.ok().text(), "of the host", "umask {umask}");
+        for (made, expected) in [
+            ("made", 0o755),
+            ("made/of", 0o755),
+            ("made/of/dir", 0o755),
+            ("scratch", 0o755),
+            ("made/of/file", 0o644),
+        ] {
+            assert_eq!(mode(&bundle.rootfs(made)), expected, "/{made} with umask {umask}");
+        }
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    let facts = path.symlink_metadata();
+    facts.unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode() & 0o7777
+}
