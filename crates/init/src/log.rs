@@ -1,11 +1,26 @@
 //! The log of the child. It has no file of its own: what it has to say goes to the runtime over the channel, by
 //! [`crate::channel::Channel::send_debug`]. What libraries log is not passed on.
 
+use std::os::fd::RawFd;
+
+use rootling_sys as sys;
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Metadata, Subscriber, span};
 
-/// Runs `f` without the runtime's log, whose descriptor the child has closed.
-pub(crate) fn without<T>(f: impl FnOnce() -> T) -> T {
+use crate::channel::FromChild;
+use crate::error::Error;
+
+/// Runs `f` without the runtime's log, whose descriptor the child has closed. A defect, of a library perhaps, is told
+/// over the channel, which has this number, and ends the process: the first process of a pid namespace would survive abort(3), and its words on
+/// standard error might be on nobody's terminal.
+pub(crate) fn without<T>(number: RawFd, f: impl FnOnce() -> T) -> T {
+    std::panic::set_hook(Box::new(move |defect| {
+        let text = format!("defect, please report it: {defect}");
+        if let Ok(message) = serde_json::to_vec(&FromChild::Failed(Error::system(text))) {
+            let _ = sys::fds::with_borrowed(number, |fd| nix::unistd::write(fd, &message));
+        }
+        sys::exec::exit_now(1)
+    }));
     tracing::subscriber::with_default(Silent, f)
 }
 

@@ -215,11 +215,14 @@ fn forward_signals(program: &mut Program<'_>, relay: Option<&Relay>) -> Result<(
 /// Reaps orphans of the container that we have adopted, but not its first process.
 fn reap_others(init: BorrowedFd<'_>) {
     loop {
-        let next = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT);
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let next = sys::retry(|| waitid(Id::All, look));
         let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)) = next else { return };
-        let first =
-            waitid(Id::PIDFd(init), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT);
-        if matches!(first, Ok(WaitStatus::Exited(p, _) | WaitStatus::Signaled(p, _, _)) if p == pid) {
+        let first = sys::retry(|| waitid(Id::PIDFd(init), look));
+        // Nor where that cannot be told: its exit code would be lost.
+        if first.is_err()
+            || matches!(first, Ok(WaitStatus::Exited(p, _) | WaitStatus::Signaled(p, _, _)) if p == pid)
+        {
             return;
         }
         let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
@@ -228,7 +231,7 @@ fn reap_others(init: BorrowedFd<'_>) {
 
 /// The exit code by the shell's convention: 128+n when signal n ended it.
 pub(crate) fn exit_code(pidfd: BorrowedFd<'_>) -> Result<i32> {
-    match waitid(Id::PIDFd(pidfd), WaitPidFlag::WEXITED).context(|| "waitid(P_PIDFD)")? {
+    match sys::retry(|| waitid(Id::PIDFd(pidfd), WaitPidFlag::WEXITED)).context(|| "waitid(P_PIDFD)")? {
         WaitStatus::Exited(_, code) => Ok(code),
         WaitStatus::Signaled(_, signal, _) => Ok(128 + signal as i32),
         other => Err(Error::system(format!("unexpected wait status {other:?}"))),

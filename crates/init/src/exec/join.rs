@@ -60,7 +60,7 @@ impl Held for Inside<'_> {
 /// Joins the container and becomes the program, or reports why not and ends. Only for the child of a clone: it never
 /// returns, and closes whatever else is open. `apparmor`: the profile, where there is one.
 pub fn run(channel: Channel, joiner: Joiner, attributes: &Attributes, apparmor: Option<&str>) -> ! {
-    log::without(|| match become_program(&channel, joiner, attributes, apparmor) {
+    log::without(channel.as_raw_fd(), || match become_program(&channel, joiner, attributes, apparmor) {
         Ok(Some(ready)) => ready.run(channel),
         Ok(None) => {}
         Err(error) => channel.send_failure(error),

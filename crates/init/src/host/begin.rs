@@ -1,6 +1,6 @@
 //! The way of a launch through the rooms, and what the child has when it begins.
 
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -45,7 +45,7 @@ pub fn run(
     for fd in theirs {
         let _ = nix::unistd::close(*fd);
     }
-    log::without(|| {
+    log::without(channel.as_raw_fd(), || {
         let host = Host { channel: &channel, accept, console };
         match become_container(host, blueprint) {
             Ok(Some(ready)) => ready.run(channel),

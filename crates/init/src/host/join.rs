@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -60,7 +60,7 @@ pub fn run(
     for fd in theirs {
         let _ = nix::unistd::close(*fd);
     }
-    match crate::log::without(|| join_and_clone(&channel, blueprint, explain)) {
+    match crate::log::without(channel.as_raw_fd(), || join_and_clone(&channel, blueprint, explain)) {
         Ok(true) => super::run(channel, accept, console, &[], blueprint),
         Ok(false) => sys::exec::exit_now(0),
         Err(error) => {

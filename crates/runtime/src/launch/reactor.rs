@@ -58,6 +58,11 @@ impl Reactor {
         &self.process
     }
 
+    /// Calls the process something else in errors, from now on.
+    pub(crate) fn set_who(&mut self, who: &'static str) {
+        self.who = who;
+    }
+
     /// Signals that were blocked.
     pub(crate) fn signals(&self) -> &Signals {
         &self.signals
@@ -175,12 +180,12 @@ impl Reactor {
             return Error::system(format!("{who} has lost the runtime"));
         }
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
-        match waitid(Id::PIDFd(self.process.pidfd.as_fd()), look) {
+        match sys::retry(|| waitid(Id::PIDFd(self.process.pidfd.as_fd()), look)) {
             Ok(WaitStatus::Signaled(_, signal, _)) => {
                 let error = Error::system(format!("{who} was killed by {signal}"));
                 match signal {
                     Signal::SIGKILL => {
-                        error.remedy("a memory limit that is too small for it to start is the usual reason")
+                        error.remedy("somebody has killed it, or its memory limit is too small for it to start")
                     }
                     Signal::SIGSYS => error.remedy("linux.seccomp kills a system call that the start needs"),
                     _ => error,
@@ -224,7 +229,7 @@ pub(crate) fn reap(process: &Process) -> Result<()> {
     if !sys::poll::wait_readable(process.pidfd.as_fd(), END).context(|| "poll")? {
         return Err(Error::system(format!("process {} has not ended within {} s", process.pid, END.as_secs())));
     }
-    match waitpid(Pid::from_raw(process.pid), Some(WaitPidFlag::WNOHANG)) {
+    match sys::retry(|| waitpid(Pid::from_raw(process.pid), Some(WaitPidFlag::WNOHANG))) {
         // Somebody else's, or taken already.
         Ok(_) | Err(Errno::ECHILD) => Ok(()),
         Err(errno) => Err(errno).context(|| format!("waitpid({})", process.pid)),

@@ -167,7 +167,10 @@ impl Begun {
     fn serve(mut self, warn: Warn<'_>) -> Result<Self> {
         loop {
             match self.reactor.next()? {
-                Event::Report(FromChild::Ready, _) => return Ok(self),
+                Event::Report(FromChild::Ready, _) => {
+                    self.reactor.set_who(FIRST);
+                    return Ok(self);
+                }
                 Event::Report(message, fd) => self.handle(message, fd, warn)?,
                 Event::ChildGone => return Err(self.reactor.early_end()),
                 Event::Signal(signal) => return Err(interrupted(signal, FIRST)),
@@ -176,7 +179,7 @@ impl Begun {
     }
 
     /// What the child may say at any moment.
-    fn handle(&self, message: FromChild, fd: Option<OwnedFd>, warn: Warn<'_>) -> Result<()> {
+    fn handle(&mut self, message: FromChild, fd: Option<OwnedFd>, warn: Warn<'_>) -> Result<()> {
         let pid = self.reactor.process().pid;
         match message {
             FromChild::Failed(error) => Err(error),
@@ -204,6 +207,9 @@ impl Begun {
             }
             FromChild::AtHooks => {
                 self.run_hooks()?;
+                if !self.plan.blueprint.create_hooks.is_empty() {
+                    self.reactor.set_who("the process that runs the createContainer hooks");
+                }
                 self.reactor.send(&ToChild::RunHooks)
             }
             FromChild::Ready | FromChild::Cloned(_) | FromChild::NeedsMaps => Ok(()),
