@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{CgroupError, file, };
+use crate::{CgroupError, file};
 
 /// The cgroups directly below `dir`. One that went away has none.
 pub(crate) fn children(dir: &Path) -> io::Result<Vec<PathBuf>> {

@@ -16,29 +16,49 @@ use crate::scheduling::Scheduling;
 
 /// The attributes that are set between the clone and execve(2); `container` sets them.
 pub struct Attributes {
+    /// `process.args`.
     pub args: Vec<CString>,
+    /// `process.env`, each name once.
     pub env: Vec<CString>,
+    /// There is no HOME in it: the one of the image's etc/passwd is taken.
     pub home_missing: bool,
+    /// `process.cwd`.
     pub cwd: PathBuf,
+    /// `process.user.uid`.
     pub uid: u32,
+    /// `process.user.gid`.
     pub gid: u32,
+    /// `process.user.additionalGids`.
     pub groups: Option<Vec<u32>>,
     /// The caller's supplementary groups stay (`run.oci.keep_original_groups`, as crun has it).
     pub keep_groups: bool,
+    /// `process.user.umask`; 022 where there is none.
     pub umask: u32,
+    /// `process.capabilities`, as bit sets.
     pub capabilities: CapSets,
+    /// The highest capability that this kernel knows.
     pub last_capability: u8,
+    /// `process.noNewPrivileges`.
     pub no_new_privileges: bool,
+    /// `linux.seccomp`, compiled.
     pub seccomp: Option<seccomp::Program>,
+    /// `process.rlimits`: number, soft and hard limit of each.
     pub rlimits: Vec<(u32, u64, u64)>,
+    /// `process.scheduler`, `process.ioPriority` and `linux.memoryPolicy`.
     pub scheduling: Scheduling,
+    /// `process.oomScoreAdj`.
     pub oom_score_adj: Option<i32>,
+    /// `linux.personality`, as the argument of personality(2).
     pub personality: Option<u64>,
+    /// Name of the session keyring that is joined.
     pub keyring: Option<CString>,
+    /// How many descriptors after the standard streams it keeps.
     pub preserve_fds: u32,
+    /// `process.terminal`.
     pub terminal: bool,
     /// Rows and columns.
     pub console_size: Option<(u16, u16)>,
+    /// `process.selinuxLabel`.
     pub selinux_label: Option<String>,
 }
 
@@ -46,22 +66,23 @@ pub struct Attributes {
 pub struct Surroundings {
     /// Added to `process.env`.
     pub env: Vec<String>,
+    /// The caller's supplementary groups stay.
     pub keep_groups: bool,
+    /// `linux.seccomp`, compiled.
     pub seccomp: Option<seccomp::Program>,
+    /// `linux.personality`, as the argument of personality(2).
     pub personality: Option<u64>,
+    /// `linux.memoryPolicy`.
     pub memory_policy: Option<LinuxMemoryPolicy>,
     /// Name of the session keyring that is joined.
     pub keyring: Option<String>,
+    /// How many descriptors after the standard streams it keeps.
     pub preserve_fds: u32,
 }
 
 impl Attributes {
     /// The attributes that a validated `process` asks for; warnings go to `warn`.
-    pub fn new(
-        process: &Process,
-        surroundings: Surroundings,
-        warn: &mut dyn FnMut(String),
-    ) -> Result<Self> {
+    pub fn new(process: &Process, surroundings: Surroundings, warn: &mut dyn FnMut(String)) -> Result<Self> {
         let last_capability = last_capability();
         let (capabilities, warnings) = capabilities::sets(process.capabilities().as_ref(), last_capability);
         warnings.into_iter().for_each(warn);

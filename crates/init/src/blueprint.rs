@@ -151,7 +151,8 @@ pub enum MountKind {
 impl MountPlan {
     /// Whether a new file system of this type goes exactly here.
     pub fn is_new(&self, wanted: &str, destination: &str) -> bool {
-        matches!(&self.kind, MountKind::New { kind, .. } if kind == wanted) && self.destination == Path::new(destination)
+        matches!(&self.kind, MountKind::New { kind, .. } if kind == wanted)
+            && self.destination == Path::new(destination)
     }
 }
 

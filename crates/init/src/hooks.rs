@@ -122,7 +122,10 @@ fn converse(
             talk.listen();
             return Ok((status, talk.text()));
         }
-        if setting.process.is_some_and(|process| sys::poll::wait_readable(process, Duration::ZERO) == Ok(true)) {
+        if setting
+            .process
+            .is_some_and(|process| sys::poll::wait_readable(process, Duration::ZERO) == Ok(true))
+        {
             return Err(Error::system("the container's first process has ended while the hook ran"));
         }
         if let Some(signal) = signal {

@@ -30,6 +30,7 @@ pub struct Idmap {
     pub recursive: bool,
     /// Uids in the file system to uids of the host; empty, like `gid`: the container's own map.
     pub uid: Vec<LinuxIdMapping>,
+    /// The same for gids.
     pub gid: Vec<LinuxIdMapping>,
 }
 

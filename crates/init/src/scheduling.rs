@@ -18,6 +18,7 @@ pub struct Scheduling {
 }
 
 impl Scheduling {
+    /// What a validated `process` asks for.
     pub fn new(process: &Process, policy: Option<&LinuxMemoryPolicy>) -> Result<Self> {
         let invalid = |e: &dyn std::error::Error| Error::invalid(chain(e));
         let scheduler = process.scheduler().as_ref().map(scheduling::attributes).transpose();

@@ -38,8 +38,7 @@ impl<'a> Sealed<'a> {
             Some(filter) if filter.notify => Some(Courier::start(report)?),
             _ => None,
         };
-        let program =
-            sys::exec::Program::new(ready.path.clone(), attributes.args.clone(), ready.env.clone());
+        let program = sys::exec::Program::new(ready.path.clone(), attributes.args.clone(), ready.env.clone());
         if let Some(filter) = &attributes.seccomp {
             report.send_debug(&format!("seccomp filter flags: {}", flags(filter.flags, filter.notify)));
         }
@@ -66,8 +65,7 @@ impl<'a> Sealed<'a> {
                 sys::process::default_sigchld();
             }
             let state = hooks::HookState::new(container, "created", pid);
-            let setting =
-                hooks::Setting { default_env: Some(&self.ready.env), ..hooks::Setting::default() };
+            let setting = hooks::Setting { default_env: Some(&self.ready.env), ..hooks::Setting::default() };
             hooks::run("startContainer", self.ready.hooks, &state, setting)?;
         }
         let errno = self.program.execute();

@@ -1,9 +1,10 @@
 //! The error of this crate, which is the child's too: what happens there is told here.
 
-pub use rootling_init::error::{Error, ErrorKind, Result};
 pub(crate) use rootling_init::error::{Context, chain, one_line};
+pub use rootling_init::error::{Error, ErrorKind, Result};
 
 /// What a cgroup's error is here.
+#[allow(clippy::needless_pass_by_value)] // For map_err.
 pub(crate) fn of_cgroup(error: rootling_cgroup::CgroupError) -> Error {
     Error::system(chain(&error))
 }

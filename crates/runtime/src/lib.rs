@@ -28,8 +28,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use exec::{ExecOptions, exec};
 pub use lifecycle::{
     Event, Rules, RunOptions, Sample, adapt, cgroup_manager, checkpoint, cpus, create, delete, events, kill,
-    load_bundle, memory_nodes, parse_signal, pause, processes, resources, restore, resume, run, sample, start, stats,
-    update,
+    load_bundle, memory_nodes, parse_signal, pause, processes, resources, restore, resume, run, sample,
+    start, stats, update,
 };
 pub use plan::{CreateOptions, listen_fds};
 pub use process::ProcessRef;

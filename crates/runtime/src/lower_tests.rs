@@ -94,8 +94,7 @@ fn hooks_are_not_libcontainers() {
 #[test]
 fn hooks_before_the_root_is_entered_see_it() {
     let sees = |moment: &str| {
-        let hooks: oci_spec::runtime::Hooks =
-            serde_json::from_value(json!({moment: [{"path": "/bin/true"}]})).unwrap();
+        let hooks: Hooks = serde_json::from_value(json!({moment: [{"path": "/bin/true"}]})).unwrap();
         sees_the_root(Some(&hooks))
     };
     assert!(sees("prestart") && sees("createRuntime") && sees("createContainer"));

@@ -107,7 +107,8 @@ impl Plan {
         let resources = linux.resources_mut().take();
         let cgroup_path = linux.cgroups_path_mut().take().map(|p| p.to_string_lossy().into_owned());
         let rdt = linux.intel_rdt_mut().take();
-        let blueprint = blueprint(spec, Known { namespaces, rootfs, maps, process }, hooks.as_ref(), host, options)?;
+        let blueprint =
+            blueprint(spec, Known { namespaces, rootfs, maps, process }, hooks.as_ref(), host, options)?;
         Ok(Self { blueprint, writer, stored, hooks, listener, cgroup_path, resources, rdt })
     }
 
@@ -190,9 +191,7 @@ fn blueprint(
         no_pivot: options.no_pivot,
         strict: options.strict,
         caller: host.euid(),
-        rootless: options
-            .rootless
-            .unwrap_or_else(|| host.needs_user_namespace() || host.in_user_namespace()),
+        rootless: options.rootless.unwrap_or_else(|| host.needs_user_namespace() || host.in_user_namespace()),
     })
 }
 
@@ -240,11 +239,7 @@ fn rootfs(spec: &Spec, bundle: &Path) -> Result<PathBuf> {
     }
 }
 
-fn maps(
-    spec: &Spec,
-    namespaces: &NamespaceSet,
-    host: &Host,
-) -> Result<(Option<IdMaps>, Option<MapsWriter>)> {
+fn maps(spec: &Spec, namespaces: &NamespaceSet, host: &Host) -> Result<(Option<IdMaps>, Option<MapsWriter>)> {
     if !namespaces.user.is_new() {
         return Ok((None, None));
     }

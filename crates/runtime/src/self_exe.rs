@@ -27,7 +27,6 @@ use rootling_sys as sys;
 use rootling_sys::fds::adopt;
 use rootling_sys::mount::{attr, new_filesystem, openat2};
 
-
 const NAME: &CStr = c"rootling";
 /// What stat(2) shows of an owner without an id here, unless /proc/sys/kernel/overflowuid says otherwise; then the
 /// program is copied without need.
@@ -53,7 +52,8 @@ pub(crate) fn protect(maps: Option<(&[LinuxIdMapping], &[LinuxIdMapping])>) -> R
             CString::new(name.into_vec()).ok()
         })
         .collect();
-    Err(sys::exec::Program::new(CString::default(), args, env).execute_file(again.as_fd())).context(|| "execute the runtime sealed")
+    Err(sys::exec::Program::new(CString::default(), args, env).execute_file(again.as_fd()))
+        .context(|| "execute the runtime sealed")
 }
 
 /// Whether this is the copy or the view already. A program on a host's read-only overlay is none, but as safe.

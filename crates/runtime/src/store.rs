@@ -17,9 +17,9 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use rootling_config::id::ContainerId;
 
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::sd_notify;
 use crate::state::{Record, Status};
 use crate::stored::{FILTER, PROCESS};
-use crate::sd_notify;
 use rootling_sys as sys;
 use rootling_sys::mount::openat2;
 
@@ -175,6 +175,7 @@ impl Slot {
     }
 
     /// The directory's path.
+    #[cfg(test)]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -191,7 +192,8 @@ impl Slot {
 
     /// The socket on which a created container waits for its start.
     pub(crate) fn listen_for_start(&self) -> Result<OwnedFd> {
-        sys::socket::listen_at(&self.short_path(START)).context(|| format!("bind({:?})", self.path.join(START)))
+        sys::socket::listen_at(&self.short_path(START))
+            .context(|| format!("bind({:?})", self.path.join(START)))
     }
 
     /// Connects to it; `None` where nobody waits any more.

@@ -1,10 +1,7 @@
 //! bpf(2), as far as device programs of cgroups need it.
 
-
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-
-
 
 // Commands and constants of bpf(2), from linux/bpf.h.
 const BPF_PROG_LOAD: libc::c_int = 5;

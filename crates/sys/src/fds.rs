@@ -67,7 +67,8 @@ fn close_range(first: u32, last: u32) -> Result<(), Errno> {
 
 /// The highest number that a descriptor of this process can have, as far as is worth looking.
 fn most() -> u32 {
-    let hard = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).map_or(1024, |(_, hard)| hard);
+    let hard = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
+        .map_or(1024, |(_, hard)| hard);
     hard.min(1 << 20) as u32
 }
 

@@ -1,6 +1,5 @@
 //! What namespaces say of themselves.
 
-
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};

@@ -39,11 +39,13 @@ pub fn identity(fd: BorrowedFd<'_>) -> Result<Identity, Errno> {
     let mut stat: libc::statx = unsafe { std::mem::zeroed() };
     let mask = libc::STATX_INO | libc::STATX_MNT_ID;
     // SAFETY: the path is an empty C string, and the structure for the answer outlives the call.
-    let ret = unsafe {
-        libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, mask, &raw mut stat)
-    };
+    let ret = unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, mask, &raw mut stat) };
     super::check(ret.into())?;
-    Ok(Identity { mount: stat.stx_mnt_id, device: (stat.stx_dev_major, stat.stx_dev_minor), inode: stat.stx_ino })
+    Ok(Identity {
+        mount: stat.stx_mnt_id,
+        device: (stat.stx_dev_major, stat.stx_dev_minor),
+        inode: stat.stx_ino,
+    })
 }
 
 /// Changes the mode of a file that is open for reference only, and never that of something else which has its name by
@@ -52,9 +54,8 @@ pub fn change_mode(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
     // linux/unistd.h: the same number on every architecture; the libc crate has no name for it.
     const SYS_FCHMODAT2: libc::c_long = 452;
     // SAFETY: the path is an empty C string.
-    let ret = unsafe {
-        libc::syscall(SYS_FCHMODAT2, fd.as_raw_fd(), c"".as_ptr(), mode, libc::AT_EMPTY_PATH)
-    };
+    let ret =
+        unsafe { libc::syscall(SYS_FCHMODAT2, fd.as_raw_fd(), c"".as_ptr(), mode, libc::AT_EMPTY_PATH) };
     match super::check(ret) {
         Err(Errno::ENOSYS | Errno::EPERM) => {
             let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
@@ -71,7 +72,9 @@ mod tests {
 
     #[test]
     fn a_clean_path_has_no_detours() {
-        for (path, wanted) in [("/a/./b//c", "/a/b/c"), ("/a/../../b", "/b"), ("", "/"), ("a", "/a"), ("/..", "/")] {
+        for (path, wanted) in
+            [("/a/./b//c", "/a/b/c"), ("/a/../../b", "/b"), ("", "/"), ("a", "/a"), ("/..", "/")]
+        {
             assert_eq!(clean(Path::new(path)), Path::new(wanted), "{path:?}");
         }
     }

@@ -122,7 +122,13 @@ pub fn reset_signal_actions() {
         // SAFETY: all zeroes is SIG_DFL with no flags and an empty mask, whatever the order of the fields in the
         // kernel's structure of at most 32 bytes; a mask has 8 bytes. No handler is installed.
         unsafe {
-            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null_mut::<u64>(), 8usize)
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                8usize,
+            )
         };
     }
 }
@@ -140,7 +146,8 @@ pub fn discard_children() -> Result<(), Errno> {
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_flags = libc::SA_NOCLDWAIT;
     // SAFETY: the structure outlives the call, no handler is installed, and the old action is not asked for.
-    super::check(unsafe { libc::sigaction(libc::SIGCHLD, &raw const action, std::ptr::null_mut()) }.into()).map(drop)
+    super::check(unsafe { libc::sigaction(libc::SIGCHLD, &raw const action, std::ptr::null_mut()) }.into())
+        .map(drop)
 }
 
 /// Makes writing to a pipe that nobody reads fail with EPIPE instead of ending the process; what
@@ -177,10 +184,7 @@ pub fn pidfd_send_signal(pidfd: std::os::fd::BorrowedFd<'_>, signal: i32) -> Res
 }
 
 /// `pidfd_getfd(2)`, Linux 5.6: a duplicate of another process's descriptor.
-pub fn pidfd_getfd(
-    pidfd: std::os::fd::BorrowedFd<'_>,
-    number: i32,
-) -> Result<std::os::fd::OwnedFd, Errno> {
+pub fn pidfd_getfd(pidfd: std::os::fd::BorrowedFd<'_>, number: i32) -> Result<std::os::fd::OwnedFd, Errno> {
     use std::os::fd::{AsRawFd, FromRawFd};
     // SAFETY: takes numbers only.
     let fd = super::check(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) })?;

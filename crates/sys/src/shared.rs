@@ -12,9 +12,11 @@ pub struct Shared(&'static AtomicU32);
 impl Shared {
     /// A number that is 0.
     pub fn new() -> Result<Self, Errno> {
-        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        let (protection, flags) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
         // SAFETY: a new anonymous mapping, which nothing else refers to.
-        let memory = unsafe { libc::mmap(std::ptr::null_mut(), size_of::<AtomicU32>(), protection, flags, -1, 0) };
+        let memory =
+            unsafe { libc::mmap(std::ptr::null_mut(), size_of::<AtomicU32>(), protection, flags, -1, 0) };
         if memory == libc::MAP_FAILED {
             return Err(Errno::last());
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 use super::{Ruleset, program};
-use crate::{CgroupError, };
+use crate::CgroupError;
 
 /// Makes `rules` the only device program on the cgroup `dir`.
 ///
@@ -23,8 +23,8 @@ pub(crate) fn install(dir: &Path, rules: &Ruleset) -> Result<(), CgroupError> {
     let new = load(&program::compile(rules)).map_err(error)?;
     rootling_sys::bpf::attach_device_program(cgroup.as_fd(), new.as_fd()).map_err(error)?;
     for id in old {
-        let removed =
-            rootling_sys::bpf::program_by_id(id).and_then(|old| rootling_sys::bpf::detach_device_program(cgroup.as_fd(), old.as_fd()));
+        let removed = rootling_sys::bpf::program_by_id(id)
+            .and_then(|old| rootling_sys::bpf::detach_device_program(cgroup.as_fd(), old.as_fd()));
         if let Err(e) = removed {
             // It only restricts further, and may be another's that a security module guards.
             tracing::debug!(id, "device program stays on {}: {e}", dir.display());

@@ -164,5 +164,7 @@ fn seal(blueprint: &Blueprint, root: &Image) -> Result<()> {
 /// A directory of the private root.
 fn directory(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    open(path, flags, Mode::empty()).map(sys::fds::adopt).context(|| format!("open({path:?}) in the private root"))
+    open(path, flags, Mode::empty())
+        .map(sys::fds::adopt)
+        .context(|| format!("open({path:?}) in the private root"))
 }

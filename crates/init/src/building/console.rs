@@ -50,7 +50,8 @@ pub(crate) fn set_up(
     if console == DevConsole::Cover {
         cover_console(root, &slave)?;
     }
-    send_fd(socket.as_fd(), b"/dev/ptmx", master.as_fd()).context(|| "process.terminal: send the terminal")?;
+    send_fd(socket.as_fd(), b"/dev/ptmx", master.as_fd())
+        .context(|| "process.terminal: send the terminal")?;
     sys::terminal::make_controlling(slave.as_fd()).context(|| "process.terminal: ioctl(TIOCSCTTY)")?;
     for fd in 0..3 {
         sys::fds::install(&slave, fd).context(|| "process.terminal: dup2")?;

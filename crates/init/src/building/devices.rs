@@ -96,9 +96,9 @@ fn make_one(root: &Image, source: &DeviceSource) -> Result<()> {
 fn make_node(parent: &OwnedFd, name: &OsStr, device: &LinuxDevice, mode: u32) -> Result<(), Errno> {
     let before = umask(Mode::empty());
     let mode = Mode::from_bits_truncate(mode);
-    let made = mknodat(Some(parent.as_raw_fd()), name, kind(device), mode, number(device));
+    let result = mknodat(Some(parent.as_raw_fd()), name, kind(device), mode, number(device));
     umask(before);
-    made
+    result
 }
 
 fn own(parent: &OwnedFd, name: &OsStr, device: &LinuxDevice) -> Result<()> {
@@ -118,9 +118,8 @@ fn open_node(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd> {
 pub(super) fn reopen_null(root: &Image) -> Result<()> {
     let streams: Vec<i32> = (0..3)
         .filter(|fd| {
-            fstat(*fd).is_ok_and(|s| {
-                s.st_mode & libc::S_IFMT == libc::S_IFCHR && s.st_rdev == libc::makedev(1, 3)
-            })
+            fstat(*fd)
+                .is_ok_and(|s| s.st_mode & libc::S_IFMT == libc::S_IFCHR && s.st_rdev == libc::makedev(1, 3))
         })
         .collect();
     if streams.is_empty() {

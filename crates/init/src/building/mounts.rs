@@ -168,9 +168,11 @@ fn place(root: &Image, plan: &MountPlan, is_dir: bool) -> Result<OwnedFd> {
     let found = fstatfs(&target).context(|| "fstatfs of the destination")?.filesystem_type();
     for (magic, name) in [(PROC_SUPER_MAGIC, "/proc"), (SYSFS_MAGIC, "/sys")] {
         // Before it is mounted there is no telling by the file system.
-        let inside = || match root.is_mounted(name) {
-            true => Ok(false),
-            false => resolve::lies_in(root, path, &target, is_dir, name),
+        let inside = || {
+            if root.is_mounted(name) {
+                return Ok(false);
+            }
+            resolve::lies_in(root, path, &target, is_dir, name)
         };
         if !path.starts_with(name) && (found == magic || inside()?) {
             return Err(Error::invalid(format!(
@@ -336,9 +338,11 @@ fn legacy_cgroup(root: &Image, plan: &MountPlan, trees: Vec<OwnedFd>) -> Result<
         // Below the tmpfs itself, which nobody else has in hand.
         let place = open_in_root(tmpfs.as_fd(), Path::new(name), libc::O_PATH | libc::O_DIRECTORY)
             .context(|| format!("open {name:?}"))?;
-        attach(tree.as_fd(), place.as_fd())
-            .map_err(|errno| hints::attach(errno, true, &place).wrap(describe(&hierarchy(plan, name, source))))?;
+        attach(tree.as_fd(), place.as_fd()).map_err(|errno| {
+            hints::attach(errno, true, &place).wrap(describe(&hierarchy(plan, name, source)))
+        })?;
     }
     let readonly = own_attr(&plan.options).set & attr::RDONLY;
-    set_attr(tmpfs.as_fd(), false, &MountAttr { set: readonly, ..MountAttr::default() }).context(|| "read-only")
+    set_attr(tmpfs.as_fd(), false, &MountAttr { set: readonly, ..MountAttr::default() })
+        .context(|| "read-only")
 }

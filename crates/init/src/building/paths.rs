@@ -108,8 +108,8 @@ pub(crate) fn new_empty() -> Result<OwnedFd, Errno> {
 /// The container's /dev/null, verified to be the null device and not something that the image put there.
 pub(super) fn open_null(root: &Image) -> Result<OwnedFd> {
     let what = || "the container's /dev/null".to_owned();
-    let fd =
-        open_in_root(root.directory().as_fd(), Path::new("dev/null"), libc::O_PATH | libc::O_NOFOLLOW).context(what)?;
+    let fd = open_in_root(root.directory().as_fd(), Path::new("dev/null"), libc::O_PATH | libc::O_NOFOLLOW)
+        .context(what)?;
     let stat = fstat(fd.as_raw_fd()).context(what)?;
     if stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3) {
         Ok(fd)

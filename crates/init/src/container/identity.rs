@@ -113,9 +113,12 @@ pub(crate) fn set_capabilities(process: &Attributes) -> Result<()> {
     let wanted = &process.capabilities;
     sys::process::set_capabilities(wanted.effective, wanted.permitted, wanted.inheritable)
         .context(|| "process.capabilities: capset")
-        .map_err(|e| match e.is(Errno::EPERM) {
-            true => e.remedy("the caller has not all of them, or the seccomp profile does not allow capset"),
-            false => e,
+        .map_err(|e| {
+            if e.is(Errno::EPERM) {
+                e.remedy("the caller has not all of them, or the seccomp profile does not allow capset")
+            } else {
+                e
+            }
         })
 }
 

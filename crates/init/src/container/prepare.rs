@@ -168,11 +168,8 @@ impl Ready<'_> {
 
     /// Waits for the start, if it is to, and executes the program. Returns when that failed, and the failure is told.
     pub(crate) fn run(self, channel: Channel) {
-        let (report, ready) = match super::wait::for_start(self, channel) {
-            Ok(started) => started,
-            // Nobody listens any more.
-            Err(_) => return,
-        };
+        // Without a start there is nobody to listen any more.
+        let Ok((report, ready)) = super::wait::for_start(self, channel) else { return };
         match Sealed::new(ready, &report).and_then(Sealed::execute) {
             Ok(never) => match never {},
             Err(error) => report.send_failure(error),

@@ -2,11 +2,9 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
-use caps::Capability;
 use rootling_sys as sys;
 
 use super::Ready;
-use super::identity;
 use crate::channel::Channel;
 use crate::doors::{self, Held};
 use crate::error::{Context, Result};
@@ -23,7 +21,7 @@ impl Held for Waiting<'_> {
 }
 
 /// Waits, unless it is to be started at once. Where its failure is to be told from then on.
-pub(super) fn for_start<'a>(mut ready: Ready<'a>, channel: Channel) -> Result<(Channel, Ready<'a>)> {
+pub(super) fn for_start(mut ready: Ready<'_>, channel: Channel) -> Result<(Channel, Ready<'_>)> {
     let Some(accept) = ready.accept.take() else { return Ok((channel, ready)) };
     // Its end tells the runtime that the wait has begun. Whoever made the container may wait for the end of a pipe that
     // this process has no use for.
@@ -40,11 +38,9 @@ pub(super) fn for_start<'a>(mut ready: Ready<'a>, channel: Channel) -> Result<(C
     Ok((Channel::of(connection), ready))
 }
 
-/// Whether it is harmless that processes of the same user, and of the container, may trace it. It is not where one with
-/// CAP_SYS_PTRACE could have it execute something before its filter is loaded, or where processes of another container
-/// see it.
+/// Whether it is harmless that processes of the same user may trace it. It is not where a filter is still to be loaded:
+/// a process of `exec`, which has the filter, could have this one do what the filter is against. Nor where processes of
+/// another container see it.
 fn may_be_looked_at(ready: &Ready<'_>) -> bool {
-    let may_trace = ready.attributes.capabilities.bounding & Capability::CAP_SYS_PTRACE.bitmask() != 0;
-    let unfiltered = ready.attributes.seccomp.is_some() && identity::waits_for_filter(ready.attributes);
-    !ready.watched && !(unfiltered && may_trace)
+    !ready.watched && ready.attributes.seccomp.is_none()
 }

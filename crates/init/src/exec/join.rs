@@ -93,10 +93,10 @@ fn become_program<'a>(
         libcontainer::apparmor::apply_profile(profile)
             .map_err(|e| Error::system(chain(&e)).wrap(format!("process.apparmorProfile: {profile:?}")))?;
     }
-    let joined = Joined { channel };
+    let room = Joined { channel };
     drop(inside);
-    doors::close_others(&joined, attributes.preserve_fds)?;
-    joined.prepare(attributes)
+    doors::close_others(&room, attributes.preserve_fds)?;
+    room.prepare(attributes)
 }
 
 /// What takes the caller's own privilege, or the host's /proc.

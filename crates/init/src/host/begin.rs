@@ -95,13 +95,11 @@ impl<'c> Host<'c> {
         super::private_root::set_propagation(blueprint)?;
         let image = open_image(blueprint)?;
         let devices = devices::open_sources(blueprint)?;
-        let addresses = match blueprint.net_devices {
-            true => match self.devices_moved()? {
-                Some(addresses) => addresses,
-                None => return Ok(None),
-            },
-            false => std::collections::HashMap::new(),
-        };
+        let mut addresses = super::Addresses::new();
+        if blueprint.net_devices {
+            let Some(moved) = self.devices_moved()? else { return Ok(None) };
+            addresses = moved;
+        }
         let (image, content) = if blueprint.hooked {
             let Some(image) = hooked::build(blueprint, self.channel, &sources, image, &devices, pid)? else {
                 return Ok(None);
@@ -162,15 +160,18 @@ fn open_image(blueprint: &Blueprint) -> Result<OwnedFd> {
         Err(errno @ Errno::EACCES) => return Err(closed(Error::from(errno).wrap(what()))),
         other => sys::fds::adopt(other.context(what)?),
     };
-    if let Err(errno @ Errno::EACCES) = sys::mount::open_in_root(there.as_fd(), std::path::Path::new("dev"), libc::O_PATH)
+    if let Err(errno @ Errno::EACCES) =
+        sys::mount::open_in_root(there.as_fd(), std::path::Path::new("dev"), libc::O_PATH)
     {
         return Err(closed(Error::from(errno).wrap(what())));
     }
-    let image = clone_tree(there.as_fd(), true).context(|| format!("bind the root file system {rootfs:?}"))?;
+    let image =
+        clone_tree(there.as_fd(), true).context(|| format!("bind the root file system {rootfs:?}"))?;
     if blueprint.base_propagation == libc::MS_SHARED {
         // What is mounted on a shared mount would show up on the host.
         let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
-        set_attr(image.as_fd(), false, &private).context(|| "make the mount of the root file system private")?;
+        set_attr(image.as_fd(), false, &private)
+            .context(|| "make the mount of the root file system private")?;
     }
     Ok(image)
 }

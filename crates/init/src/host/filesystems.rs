@@ -17,7 +17,12 @@ const UNLABELLED: [&str; 4] = ["proc", "sysfs", "cgroup2", "mqueue"];
 const LONGEST: usize = 255;
 
 /// A new file system with the attributes of the mount; `None` where only mount(2) takes its options.
-pub(super) fn new(plan: &MountPlan, kind: &str, source: &str, label: Option<&str>) -> Result<Option<OwnedFd>> {
+pub(super) fn new(
+    plan: &MountPlan,
+    kind: &str,
+    source: &str,
+    label: Option<&str>,
+) -> Result<Option<OwnedFd>> {
     if source.len() > LONGEST || plan.options.data.iter().any(|o| o.len() > LONGEST) {
         return Ok(None);
     }
@@ -28,7 +33,12 @@ pub(super) fn new(plan: &MountPlan, kind: &str, source: &str, label: Option<&str
 }
 
 /// A tmpfs; `mode`: an option that is added to its own.
-pub(crate) fn tmpfs(plan: &MountPlan, mode: Option<String>, attr: u64, label: Option<&str>) -> Result<OwnedFd> {
+pub(crate) fn tmpfs(
+    plan: &MountPlan,
+    mode: Option<String>,
+    attr: u64,
+    label: Option<&str>,
+) -> Result<OwnedFd> {
     let source = match &plan.kind {
         crate::blueprint::MountKind::New { source, .. } => source,
         _ => "tmpfs",

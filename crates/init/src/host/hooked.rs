@@ -32,7 +32,8 @@ pub(super) fn build(
 ) -> Result<Option<OwnedFd>> {
     let rootfs = &blueprint.rootfs;
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let place = open(rootfs, flags, Mode::empty()).map(sys::fds::adopt).context(|| format!("open({rootfs:?})"))?;
+    let place =
+        open(rootfs, flags, Mode::empty()).map(sys::fds::adopt).context(|| format!("open({rootfs:?})"))?;
     attach(image.as_fd(), place.as_fd()).context(|| format!("bind the root file system {rootfs:?}"))?;
     let mut root = Image::new(image)?;
     for (index, mount) in blueprint.mounts.iter().enumerate() {

@@ -18,7 +18,7 @@ pub(crate) type Addresses = std::collections::HashMap<String, Vec<libcontainer::
 
 pub use begin::run;
 pub(crate) use devices::{DeviceSource, kind, number};
-pub(crate) use prepared::{Prepared, attributes, hierarchy};
 use prepared::prepare;
+pub(crate) use prepared::{Prepared, attributes, hierarchy};
 pub(crate) use private_root::Place;
 use private_root::PrivateRoot;

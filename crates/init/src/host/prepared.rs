@@ -54,7 +54,9 @@ fn prepare_one(
 ) -> Result<Prepared> {
     match &plan.kind {
         MountKind::Bind(source) => bind(blueprint, index, plan, source, sources),
-        MountKind::New { .. } if matches!(blueprint.dev, Dev::Fresh { .. }) && plan.is_new("tmpfs", "/dev") => {
+        MountKind::New { .. }
+            if matches!(blueprint.dev, Dev::Fresh { .. }) && plan.is_new("tmpfs", "/dev") =>
+        {
             // Read-only when it is filled.
             let attr = mounts::own_attr(&plan.options).set & !attr::RDONLY;
             let data = mounts::inherited_mode(image, plan)?;
@@ -139,4 +141,3 @@ fn is_link(tree: &OwnedFd) -> Result<bool> {
     let mode = fstat(tree.as_raw_fd()).context(|| "stat of the source")?.st_mode;
     Ok(mode & libc::S_IFMT == libc::S_IFLNK)
 }
-

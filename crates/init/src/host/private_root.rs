@@ -72,7 +72,8 @@ impl PrivateRoot {
     /// Makes it, over the root directory: there it hides nothing as long as this process has the host's root.
     pub(super) fn make(blueprint: &Blueprint) -> Result<Self> {
         let what = || "make a private root";
-        let tmpfs = new_filesystem("tmpfs", "rootling", &["mode=755".to_owned()], attr::NOSUID).context(what)?;
+        let tmpfs =
+            new_filesystem("tmpfs", "rootling", &["mode=755".to_owned()], attr::NOSUID).context(what)?;
         for path in ["proc", "dev", "c", "c/dev", "c/proc", "c/image", WORKBENCH] {
             mkdirat(Some(tmpfs.as_raw_fd()), path, Mode::from_bits_truncate(0o755)).context(what)?;
         }
@@ -129,7 +130,8 @@ impl PrivateRoot {
         let data = plan.options.data_string();
         mount(Some(source.as_str()), WORKBENCH, Some(kind.as_str()), flags, data.as_deref())
             .map_err(|errno| hints::filesystem(errno, kind).wrap(what()))?;
-        let tree = self.directory(WORKBENCH).and_then(|made| clone_tree(made.as_fd(), false)).context(what)?;
+        let tree =
+            self.directory(WORKBENCH).and_then(|made| clone_tree(made.as_fd(), false)).context(what)?;
         umount2(WORKBENCH, MntFlags::MNT_DETACH).context(what)?;
         nix::unistd::chdir("/").context(what)?;
         Ok(tree)
@@ -152,9 +154,8 @@ impl PrivateRoot {
         swap_roots(&tmpfs, blueprint.base_propagation == libc::MS_SHARED).map_err(|errno| {
             let error = Error::from(errno).wrap("leave the host: pivot_root");
             match errno {
-                Errno::EINVAL => {
-                    error.remedy("the host's root cannot be left where it is an initial ramdisk: use --no-pivot")
-                }
+                Errno::EINVAL => error
+                    .remedy("the host's root cannot be left where it is an initial ramdisk: use --no-pivot"),
                 _ => error,
             }
         })?;

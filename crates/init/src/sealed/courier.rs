@@ -71,8 +71,10 @@ fn carry(word: Shared, report: &Channel, filtered: nix::unistd::Pid) -> ! {
 }
 
 fn deliver(number: i32, report: &Channel) -> bool {
-    sys::fds::with_borrowed(number, |listener: BorrowedFd<'_>| report.send_with(&FromChild::SeccompListener, listener))
-        .is_ok()
+    sys::fds::with_borrowed(number, |listener: BorrowedFd<'_>| {
+        report.send_with(&FromChild::SeccompListener, listener)
+    })
+    .is_ok()
         && matches!(report.receive(), Ok(Some(ToChild::ListenerSent)))
 }
 

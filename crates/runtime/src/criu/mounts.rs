@@ -11,8 +11,8 @@ use pathrs::{InodeType, Root};
 use rootling_cgroup::Cgroup;
 
 use crate::error::{Context, Error, Result, chain};
-use rootling_init::blueprint::{MountKind, MountPlan};
 use crate::plan::Plan;
+use rootling_init::blueprint::{MountKind, MountPlan};
 
 /// What covers a file: on every host the same.
 const NULL: &str = "/dev/null";

@@ -18,9 +18,9 @@ use rust_criu::rust_criu_protobuf::rpc::{Criu_features, Criu_opts, Criu_req, Cri
 
 use super::Progress;
 use crate::error::{Context, Error, ErrorKind, Result};
-use rootling_sys::signals::Signals;
-use rootling_sys::poll::wait_readable;
 use rootling_sys as sys;
+use rootling_sys::poll::wait_readable;
+use rootling_sys::signals::Signals;
 
 /// The oldest release that knows external pid namespaces and sends all that we wait for.
 const OLDEST: (i32, i32) = (3, 15);
@@ -317,7 +317,7 @@ mod tests {
         std::fs::write(&program, "#!/bin/sh\nexec sleep 1000\n").unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let mut session = Session::start(&program, false).unwrap();
-        session.watch(Some(Progress::within(std::time::Duration::from_millis(100), [])));
+        session.watch(Some(Progress::within(Duration::from_millis(100), [])));
         let (pid, mut options) = (session.pid(), Criu_opts::default());
         options.set_images_dir_fd(0);
         let error = session.perform(Criu_req_type::DUMP, options, None, &mut |_| Ok(())).unwrap_err();

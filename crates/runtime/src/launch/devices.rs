@@ -16,9 +16,9 @@ pub(super) fn move_into(plan: &Plan, pid: i32) -> Result<HashMap<String, Vec<Cid
     let devices = plan.blueprint.spec.linux().as_ref().and_then(|l| l.net_devices().as_ref());
     let moved = devices.into_iter().flatten().map(|(name, device)| {
         let addresses = dev_change_net_namespace(name, namespace.as_raw_fd(), device).map_err(|e| {
-            Error::system(chain(&e))
-                .wrap(format!("linux.netDevices: {name:?}"))
-                .remedy("moving a device takes CAP_NET_ADMIN in its namespace: only root of the host has it there")
+            Error::system(chain(&e)).wrap(format!("linux.netDevices: {name:?}")).remedy(
+                "moving a device takes CAP_NET_ADMIN in its namespace: only root of the host has it there",
+            )
         })?;
         Ok((name.clone(), addresses))
     });

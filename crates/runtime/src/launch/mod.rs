@@ -1,6 +1,6 @@
 //! From a plan to a container that waits for its start: the runtime's side.
 //!
-//! A stage is a type: [`Begun`](stages::Begun) has a child, in [`Ready`] that has reported that all is prepared, and
+//! A stage is a type: `Begun` has a child, `Ready` one that has reported that all is prepared, and
 //! [`Launched`] is recorded and independent of the launch. What has been made so far is in one guard
 //! ([`made`]), which undoes it. Everything that is waited for is in one place ([`reactor`]).
 pub(crate) mod cgroup;
@@ -15,4 +15,4 @@ mod sources;
 mod stages;
 pub(crate) mod terminal;
 
-pub(crate) use stages::{LaunchMode, Launched, Ready, launch};
+pub(crate) use stages::{LaunchMode, Launched, launch};

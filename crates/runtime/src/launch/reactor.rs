@@ -184,9 +184,8 @@ impl Reactor {
             Ok(WaitStatus::Signaled(_, signal, _)) => {
                 let error = Error::system(format!("{who} was killed by {signal}"));
                 match signal {
-                    Signal::SIGKILL => {
-                        error.remedy("somebody has killed it, or its memory limit is too small for it to start")
-                    }
+                    Signal::SIGKILL => error
+                        .remedy("somebody has killed it, or its memory limit is too small for it to start"),
                     Signal::SIGSYS => error.remedy("linux.seccomp kills a system call that the start needs"),
                     _ => error,
                 }
@@ -227,7 +226,11 @@ pub(crate) fn interrupted(signal: i32, what: &str) -> Error {
 /// Waits for a process that ends by itself at once, or was killed.
 pub(crate) fn reap(process: &Process) -> Result<()> {
     if !sys::poll::wait_readable(process.pidfd.as_fd(), END).context(|| "poll")? {
-        return Err(Error::system(format!("process {} has not ended within {} s", process.pid, END.as_secs())));
+        return Err(Error::system(format!(
+            "process {} has not ended within {} s",
+            process.pid,
+            END.as_secs()
+        )));
     }
     match sys::retry(|| waitpid(Pid::from_raw(process.pid), Some(WaitPidFlag::WNOHANG))) {
         // Somebody else's, or taken already.

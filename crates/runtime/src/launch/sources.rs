@@ -27,7 +27,9 @@ pub(super) fn open(blueprint: &Blueprint, index: usize, pid: i32) -> Result<Owne
         let worker = std::thread::Builder::new()
             .spawn_scoped(scope, || source(mount, &mounts, &users))
             .context(|| "a thread for the source of a mount")?;
-        worker.join().unwrap_or_else(|_| Err(Error::system("the thread for the source of a mount ended early")))
+        worker
+            .join()
+            .unwrap_or_else(|_| Err(Error::system("the thread for the source of a mount ended early")))
     })
 }
 

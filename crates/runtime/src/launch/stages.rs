@@ -81,26 +81,26 @@ fn begin(
     signals: Signals,
     warn: Warn<'_>,
 ) -> Result<Begun> {
-    let mut made = Made::new(slot, &plan);
+    let mut making = Made::new(slot, &plan);
     let wants = plan.blueprint.process.terminal;
     let terminal = terminal::path(options.console_socket.as_deref(), wants, mode.detached)?;
-    cgroup::make(&plan, options, &made.slot, &mut made.record)?;
+    cgroup::make(&plan, options, &making.slot, &mut making.record)?;
     let cgroup_owner = crate::cgroup_mount::owner(&plan);
     let blueprint = &mut plan.blueprint;
     let (namespaces, rootless) = (&blueprint.namespaces, blueprint.rootless);
-    crate::cgroup_mount::place(&mut blueprint.mounts, &made.record.cgroup, namespaces, rootless);
+    crate::cgroup_mount::place(&mut blueprint.mounts, &making.record.cgroup, namespaces, rootless);
     let (ours, childs) = Channel::pair()?;
-    let accept = if mode.waits { Some(made.slot.listen_for_start()?) } else { None };
-    let into = made.record.cgroup.clone_into();
-    let mut theirs = vec![made.slot.dir().as_raw_fd(), ours.as_raw_fd(), signals.as_fd().as_raw_fd()];
+    let accept = if mode.waits { Some(making.slot.listen_for_start()?) } else { None };
+    let into = making.record.cgroup.clone_into();
+    let mut theirs = vec![making.slot.dir().as_raw_fd(), ours.as_raw_fd(), signals.as_fd().as_raw_fd()];
     theirs.extend(into.iter().map(AsRawFd::as_raw_fd));
     theirs.extend(terminal.ours.iter().map(AsRawFd::as_raw_fd));
     let end = ChildEnd { channel: childs, accept, console: terminal.childs };
     let (reactor, inside) = clone_child(&plan, into.as_ref(), end, &theirs, ours, signals)?;
     let pid = reactor.process().pid;
     let pidfd = sys::fds::duplicate(reactor.process().pidfd.as_fd()).context(|| "dup of the pidfd")?;
-    made.set_process(pid, pidfd);
-    let mut begun = Begun { made, plan, reactor, terminal: terminal.ours, mode };
+    making.set_process(pid, pidfd);
+    let mut begun = Begun { made: making, plan, reactor, terminal: terminal.ours, mode };
     if let Err(error) = begun.let_begin(inside, cgroup_owner, warn) {
         // If the child has failed, that is why.
         return Err(begun.reactor.childs_failure().unwrap_or(error));
@@ -272,7 +272,9 @@ impl Ready {
                 Event::Signal(signal) => return Err(interrupted(signal, FIRST)),
             }
         }
-        if !start && sys::poll::wait_readable(begun.reactor.process().pidfd.as_fd(), std::time::Duration::ZERO) == Ok(true)
+        if !start
+            && sys::poll::wait_readable(begun.reactor.process().pidfd.as_fd(), std::time::Duration::ZERO)
+                == Ok(true)
         {
             return Err(begun.reactor.early_end());
         }

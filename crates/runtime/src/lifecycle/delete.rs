@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rootling_config::id::ContainerId;
 
-use crate::error::{Error, ErrorKind, Result, of_cgroup};
 use super::hooks;
+use crate::error::{Error, ErrorKind, Result, of_cgroup};
 use crate::state::{Record, Status};
 use crate::store::{Slot, Store};
 

@@ -12,8 +12,8 @@ use rootling_rootless::host::Host;
 use rootling_init::channel::Warn;
 
 use crate::error::{Error, Result, chain, one_line};
-use crate::sd_notify;
 use crate::plan::{CreateOptions, Plan};
+use crate::sd_notify;
 use crate::self_exe;
 
 /// Reads the config.json of a bundle.

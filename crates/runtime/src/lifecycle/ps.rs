@@ -2,7 +2,7 @@
 
 use rootling_config::id::ContainerId;
 
-use crate::error::{Error, Result, of_cgroup};
+use crate::error::{Result, of_cgroup};
 use crate::state::{Record, Status};
 use crate::store::Store;
 use crate::{members, process::ProcessRef};

@@ -23,8 +23,8 @@ use super::prepare::plan_without_copy;
 use crate::criu::{self, Notice, RestoreOptions, Session};
 use crate::error::{Context, Error, Result, of_cgroup};
 use crate::foreground;
-use crate::launch::terminal::{self, TerminalPath};
 use crate::launch::made::Made;
+use crate::launch::terminal::{self, TerminalPath};
 use crate::launch::{Launched, cgroup};
 use crate::plan::{CreateOptions, Plan};
 use crate::process::ProcessRef;
@@ -168,7 +168,13 @@ fn start(
     let none = None::<&str>;
     let started = mount(none, "/", none, MsFlags::MS_SLAVE | MsFlags::MS_REC, none)
         .and_then(|()| {
-            mount(Some(&plan.blueprint.rootfs), &plan.blueprint.rootfs, none, MsFlags::MS_BIND | MsFlags::MS_REC, none)
+            mount(
+                Some(&plan.blueprint.rootfs),
+                &plan.blueprint.rootfs,
+                none,
+                MsFlags::MS_BIND | MsFlags::MS_REC,
+                none,
+            )
         })
         .context(|| format!("bind {:?}", plan.blueprint.rootfs))
         .and_then(|()| {
@@ -256,7 +262,8 @@ impl Restoring<'_> {
                 let pid = notice.pid;
                 self.made.record.init = Some(ProcessRef::of(pid)?);
                 let pidfd = sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?;
-                self.made.set_process(pid, sys::fds::duplicate(pidfd.as_fd()).context(|| "dup of the pidfd")?);
+                self.made
+                    .set_process(pid, sys::fds::duplicate(pidfd.as_fd()).context(|| "dup of the pidfd")?);
                 self.pidfd = Some(pidfd);
                 self.made.slot.write(&self.made.record)?;
                 self.made.slot.write_process(&self.plan.stored, self.plan.blueprint.process.seccomp.as_ref())

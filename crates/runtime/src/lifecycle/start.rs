@@ -18,14 +18,15 @@ use crate::store::{Slot, Store};
 pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
-    let init = startable(slot.status(&record), id).and_then(|()| record.init.ok_or_else(|| being_created(id)))?;
+    let init =
+        startable(slot.status(&record), id).and_then(|()| record.init.ok_or_else(|| being_created(id)))?;
     let notify = Notify::of_environment(&slot)?;
     let (Some(pidfd), Some(socket)) = (init.open()?, slot.connect_for_start()?) else {
         // Another start was faster, or its first process has ended since.
         return Err(running(id));
     };
     slot.end_wait();
-    wait_for_program(&slot, &record, init, &pidfd, Channel::of(socket))?;
+    wait_for_program(&slot, &record, init, &pidfd, &Channel::of(socket))?;
     if let Err(error) = hooks::run_poststart(&record) {
         // runtime-spec, runtime.md "Lifecycle" 9: the container is stopped then.
         let _ = init.signal(libc::SIGKILL);
@@ -40,11 +41,9 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
 fn startable(status: Status, id: &ContainerId) -> Result<()> {
     match status {
         Status::Created => Ok(()),
-        Status::Stopped => Err(wrong_state(
-            "cannot start a container that has stopped",
-            id,
-            "delete it and create it again",
-        )),
+        Status::Stopped => {
+            Err(wrong_state("cannot start a container that has stopped", id, "delete it and create it again"))
+        }
         Status::Creating => Err(being_created(id)),
         Status::Paused => Err(wrong_state(
             "cannot start a container that is paused",
@@ -61,7 +60,7 @@ fn wait_for_program(
     record: &Record,
     init: ProcessRef,
     pidfd: &OwnedFd,
-    channel: Channel,
+    channel: &Channel,
 ) -> Result<()> {
     loop {
         let fds = [Some(channel.as_fd()), Some(pidfd.as_fd())];
@@ -82,7 +81,9 @@ fn wait_for_program(
             }
             Some((FromChild::Debug(text), _)) => tracing::debug!("{text}"),
             Some((FromChild::Warning(text), _)) => tracing::warn!("{text}"),
-            Some((other, _)) => return Err(Error::system(format!("the container's first process says {other:?}"))),
+            Some((other, _)) => {
+                return Err(Error::system(format!("the container's first process says {other:?}")));
+            }
         }
     }
 }
