@@ -121,6 +121,13 @@ impl Attributes {
     }
 }
 
+impl Attributes {
+    /// Whether the capabilities go only when the filter is loaded: without no_new_privs that is privileged.
+    pub(crate) fn waits_for_filter(&self) -> bool {
+        self.seccomp.is_some() && !self.no_new_privileges
+    }
+}
+
 fn rlimits(process: &Process) -> Vec<(u32, u64, u64)> {
     process.rlimits().iter().flatten().map(|l| (rlimit::number(l.typ()), l.soft(), l.hard())).collect()
 }

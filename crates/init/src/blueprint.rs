@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use oci_spec::runtime::{Hook, LinuxDevice, LinuxIdMapping, LinuxTimeOffset, Spec};
+use oci_spec::runtime::{Hook, LinuxDevice, LinuxTimeOffset, Spec};
 use rootling_config::id::ContainerId;
 use rootling_config::mounts::MountOptions;
 use rootling_config::namespaces::{Namespace, NamespaceSet};
 
 use crate::attributes::Attributes;
-use crate::idmap::Idmap;
+use crate::idmap::{IdMaps, Idmap};
 
 /// The container to be.
 pub struct Blueprint {
@@ -83,15 +83,6 @@ pub struct Identity {
     pub annotations: HashMap<String, String>,
 }
 
-/// The id maps of a user namespace, as seen by the caller.
-#[derive(Clone, Debug)]
-pub struct IdMaps {
-    /// `linux.uidMappings`.
-    pub uid: Vec<LinuxIdMapping>,
-    /// `linux.gidMappings`.
-    pub gid: Vec<LinuxIdMapping>,
-}
-
 /// How `/dev` comes about, which decides who fills it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dev {
@@ -149,6 +140,17 @@ pub enum MountKind {
 }
 
 impl MountPlan {
+    /// The mount, for the head of an error.
+    pub(crate) fn describe(&self) -> String {
+        let destination = self.destination.display();
+        match &self.kind {
+            MountKind::Bind(source) => format!("mount {} on {destination}", source.display()),
+            MountKind::New { kind, .. } => format!("mount {kind} on {destination}"),
+            MountKind::Remount => format!("remount {destination}"),
+            MountKind::Cgroup | MountKind::CgroupV1 { .. } => format!("mount cgroup on {destination}"),
+        }
+    }
+
     /// Whether a new file system of this type goes exactly here.
     pub fn is_new(&self, wanted: &str, destination: &str) -> bool {
         matches!(&self.kind, MountKind::New { kind, .. } if kind == wanted)

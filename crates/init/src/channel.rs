@@ -12,15 +12,18 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use rootling_sys as sys;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tracing::level_filters::LevelFilter;
 
 use crate::error::{Context, Error, Result};
-use crate::log;
 
 /// Longest message; an error text is cut to fit.
 const LIMIT: usize = 16 * 1024;
 
 /// Takes what the user should know and is no failure, a line each.
 pub type Warn<'a> = &'a mut dyn FnMut(String);
+
+/// Addresses of network devices that were moved, by their names.
+pub type Addresses = HashMap<String, Vec<CidrAddress>>;
 
 /// What the child tells the runtime.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,7 +62,7 @@ pub enum ToChild {
     /// The hooks of the runtime's namespaces have run: it is the turn of createContainer.
     RunHooks,
     /// The network devices are there; their addresses, to be set again.
-    Devices(HashMap<String, Vec<CidrAddress>>),
+    Devices(Addresses),
     /// Comes with the detached mount that was asked for.
     Source,
     /// It cannot be had.
@@ -85,7 +88,8 @@ impl Channel {
         let flags = SockFlag::SOCK_CLOEXEC;
         let (a, b) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
             .context(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
-        let detailed = log::is_detailed();
+        // Asked before the child gives up the log.
+        let detailed = LevelFilter::current() >= LevelFilter::DEBUG;
         Ok((Self { socket: a, detailed }, Self { socket: b, detailed }))
     }
 

@@ -20,8 +20,16 @@ use rootling_sys as sys;
 use rootling_sys::clone::{CloneOptions, Cloned};
 use rootling_sys::mount::{MountAttr, attr, set_attr};
 
-use crate::blueprint::IdMaps;
 use crate::error::{Context, Error, Result, chain};
+
+/// The id maps of a user namespace, as seen by the caller.
+#[derive(Clone, Debug)]
+pub struct IdMaps {
+    /// `linux.uidMappings`.
+    pub uid: Vec<LinuxIdMapping>,
+    /// `linux.gidMappings`.
+    pub gid: Vec<LinuxIdMapping>,
+}
 
 /// The map of a mount.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 //! | Container | `container` | the container's root; the channel, and what the program keeps |
 //! | Sealed | `sealed` | the arguments of execve(2), and where its failure is told |
 //!
+//! `mounting` is what two of them use to mount.
 //! A room is a type, and what it may hold are its fields. A door consumes one and gives the next; what is not handed
 //! through is closed ([`doors`]). This crate knows neither the store of containers nor their cgroups: it cannot hold
 //! what a container has no business with. docs/security.md says which property each room has, and which test shows it.
@@ -25,6 +26,9 @@ pub mod hooks;
 pub mod host;
 pub mod idmap;
 mod log;
+mod mounting;
+mod ordinary;
+mod roots;
 pub mod scheduling;
 mod sealed;
 

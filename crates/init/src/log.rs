@@ -24,11 +24,6 @@ pub(crate) fn without<T>(number: RawFd, f: impl FnOnce() -> T) -> T {
     tracing::subscriber::with_default(Silent, f)
 }
 
-/// Whether the runtime logs details.
-pub(crate) fn is_detailed() -> bool {
-    LevelFilter::current() >= LevelFilter::DEBUG
-}
-
 struct Silent;
 
 impl Subscriber for Silent {

@@ -13,13 +13,23 @@ use rootling_sys as sys;
 
 use crate::attributes::Attributes;
 use crate::channel::Channel;
-use crate::container::{Ready, identity};
+use crate::container::{Ready, for_start, identity};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::hooks;
 use courier::Courier;
 
+/// Waits for the start, if it is to, and executes the program. Returns when that failed, and the failure is told.
+pub(crate) fn run(ready: Ready<'_>, channel: Channel) {
+    // Without a start there is nobody to listen any more.
+    let Ok((report, ready)) = for_start(ready, channel) else { return };
+    match Sealed::new(ready, &report).and_then(Sealed::execute) {
+        Ok(never) => match never {},
+        Err(error) => report.send_failure(error),
+    }
+}
+
 /// The arguments of execve(2), and what must come between the filter and it.
-pub(crate) struct Sealed<'a> {
+struct Sealed<'a> {
     attributes: &'a Attributes,
     program: sys::exec::Program,
     ready: Ready<'a>,
@@ -29,7 +39,7 @@ pub(crate) struct Sealed<'a> {
 
 impl<'a> Sealed<'a> {
     /// Everything is made that needs a system call or memory.
-    pub(crate) fn new(ready: Ready<'a>, report: &Channel) -> Result<Self> {
+    fn new(ready: Ready<'a>, report: &Channel) -> Result<Self> {
         let attributes = ready.attributes;
         for fd in 3..3 + attributes.preserve_fds as RawFd {
             let _ = sys::fds::keep_on_exec(fd);
@@ -46,7 +56,7 @@ impl<'a> Sealed<'a> {
     }
 
     /// Loads the filter and executes the program.
-    pub(crate) fn execute(self) -> Result<Infallible> {
+    fn execute(self) -> Result<Infallible> {
         if let Some(filter) = &self.attributes.seccomp {
             let flags = flags(filter.flags, filter.notify);
             let listener = sys::seccomp::load(&filter.bpf, flags)
@@ -55,7 +65,7 @@ impl<'a> Sealed<'a> {
                 courier.hand_over(listener)?;
             }
         }
-        if identity::waits_for_filter(self.attributes) {
+        if self.attributes.waits_for_filter() {
             // Without no_new_privs the loading was privileged (seccomp(2)): the privilege goes now.
             identity::set_capabilities(self.attributes)?;
         }

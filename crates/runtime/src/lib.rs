@@ -10,6 +10,7 @@ mod error;
 mod exec;
 mod foreground;
 mod labels;
+mod late_hooks;
 mod launch;
 mod lifecycle;
 mod lower;

@@ -11,15 +11,15 @@ use rootling_config::namespaces::{self, NamespaceSet};
 use rootling_config::seccomp;
 use rootling_rootless::host::Host;
 use rootling_rootless::idmap::{MapOwner, MapWriter, must_deny_setgroups};
-use serde::{Deserialize, Serialize};
 
 use rootling_init::attributes::{Attributes, Surroundings};
-use rootling_init::blueprint::{Blueprint, IdMaps, Identity};
+use rootling_init::blueprint::{Blueprint, Identity};
+use rootling_init::idmap::IdMaps;
 
 use crate::error::{Error, Result, chain};
 use crate::labels;
 use crate::lower;
-use crate::stored::{StoredFilter, StoredProcess};
+use crate::stored::{Listener, StoredFilter, StoredProcess};
 
 /// What `create` and `run` are asked for.
 #[derive(Clone, Debug)]
@@ -62,13 +62,6 @@ pub struct CreateOptions {
 pub(crate) struct MapsWriter {
     pub(crate) by: MapWriter,
     pub(crate) deny_setgroups: bool,
-}
-
-/// Where a seccomp listener goes.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Listener {
-    pub(crate) path: PathBuf,
-    pub(crate) metadata: String,
 }
 
 /// The whole plan: what the child is to make, and what the runtime has to do for it.

@@ -17,18 +17,16 @@ use rootling_config::id::ContainerId;
 use rootling_sys as sys;
 
 use crate::error::{Context, Error, Result, chain};
-use crate::store::{Slot, Store};
+use crate::store::{NOTIFY, NOTIFY_SOCKET, Slot, Store};
 
 /// The variable, inside and outside.
 const VARIABLE: &str = "NOTIFY_SOCKET";
-/// Below the state directory, and its place in the container.
-pub(crate) const DIRECTORY: &str = "notify";
-pub(crate) const SOCKET: &str = "notify.sock";
+/// The place of the directory in the container.
 const INSIDE: &str = "/run/notify";
 
 /// The directory of a container to be, where the caller waits for word of it.
 pub(crate) fn directory(store: &Store, id: &ContainerId) -> Option<PathBuf> {
-    host_socket().map(|_| store.path_of(id).join(DIRECTORY))
+    host_socket().map(|_| store.path_of(id).join(NOTIFY))
 }
 
 fn host_socket() -> Option<std::ffi::OsString> {
@@ -46,7 +44,7 @@ pub(crate) fn add_to(spec: &mut Spec, directory: &Path) -> Result<()> {
         .map_err(|e| Error::system(chain(&e)))?;
     spec.mounts_mut().get_or_insert_default().push(mount);
     if let Some(process) = spec.process_mut() {
-        process.env_mut().get_or_insert_default().push(format!("{VARIABLE}={INSIDE}/{SOCKET}"));
+        process.env_mut().get_or_insert_default().push(format!("{VARIABLE}={INSIDE}/{NOTIFY_SOCKET}"));
     }
     Ok(())
 }
@@ -68,7 +66,7 @@ impl Notify {
             None => SocketAddr::from_pathname(&host),
         };
         let host = host.context(what)?;
-        let path = slot.short_path(DIRECTORY).join(SOCKET);
+        let path = slot.short_path(NOTIFY).join(NOTIFY_SOCKET);
         let socket = match UnixDatagram::bind(&path) {
             // It was created where nobody waited for word.
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),

@@ -17,12 +17,17 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use rootling_config::id::ContainerId;
 
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::sd_notify;
 use crate::state::{Record, Status};
-use crate::stored::{FILTER, PROCESS};
 use rootling_sys as sys;
 use rootling_sys::mount::openat2;
 
+/// What `exec` needs of the container.
+pub(crate) const PROCESS: &str = "process.json";
+/// Its compiled filter, as seccomp(2) takes it.
+pub(crate) const FILTER: &str = "seccomp.bpf";
+/// Where the container tells that it is ready, and the socket in there.
+pub(crate) const NOTIFY: &str = "notify";
+pub(crate) const NOTIFY_SOCKET: &str = "notify.sock";
 const RECORD: &str = "state.json";
 const RECORD_NEW: &str = "state.json.new";
 /// The socket on which a created container waits for its start.
@@ -207,8 +212,8 @@ impl Slot {
 
     /// Makes the directory in which the container tells that it is ready.
     pub(crate) fn make_notify_directory(&self) -> Result<()> {
-        mkdirat(Some(self.dir.as_raw_fd()), sd_notify::DIRECTORY, Mode::from_bits_truncate(0o755))
-            .context(|| format!("mkdir({:?})", self.path.join(sd_notify::DIRECTORY)))
+        mkdirat(Some(self.dir.as_raw_fd()), NOTIFY, Mode::from_bits_truncate(0o755))
+            .context(|| format!("mkdir({:?})", self.path.join(NOTIFY)))
     }
 
     /// Whether the container waits for its start.
@@ -329,9 +334,9 @@ impl Slot {
         for name in [RECORD, RECORD_NEW, START, PROCESS, FILTER] {
             let _ = unlinkat(at, name, UnlinkatFlags::NoRemoveDir);
         }
-        let socket = Path::new(sd_notify::DIRECTORY).join(sd_notify::SOCKET);
+        let socket = Path::new(NOTIFY).join(NOTIFY_SOCKET);
         let _ = unlinkat(at, &socket, UnlinkatFlags::NoRemoveDir);
-        let _ = unlinkat(at, sd_notify::DIRECTORY, UnlinkatFlags::RemoveDir);
+        let _ = unlinkat(at, NOTIFY, UnlinkatFlags::RemoveDir);
         match unlinkat(None, &self.path, UnlinkatFlags::RemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             // Something that is not ours lies in it.

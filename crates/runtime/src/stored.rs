@@ -2,16 +2,19 @@
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxMemoryPolicy, Process};
 use rootling_config::seccomp;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::plan::Listener;
-use crate::store::Slot;
+use crate::store::{FILTER, PROCESS, Slot};
 
-/// `process.json` in the state directory.
-pub(crate) const PROCESS: &str = "process.json";
-/// The compiled filter, as seccomp(2) takes it, in the state directory.
-pub(crate) const FILTER: &str = "seccomp.bpf";
+/// Where a seccomp listener goes.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Listener {
+    pub(crate) path: PathBuf,
+    pub(crate) metadata: String,
+}
 
 /// The container's process as it was adapted and validated, and what else its processes have.
 #[derive(Serialize, Deserialize)]

@@ -8,16 +8,18 @@ use nix::sys::stat::Mode;
 use rootling_sys as sys;
 use rootling_sys::mount::{attach, clone_tree};
 
-use super::mounts::{Image, attach_one};
-use super::{console, devices, libcontainer, mounts, paths, resolve};
+use super::{console, libcontainer, paths};
 use crate::blueprint::{Blueprint, Dev};
-use crate::channel::Channel;
+use crate::channel::{Addresses, Channel};
 use crate::container::Container;
 use crate::doors::{self, Held};
 use crate::error::{Context, Result};
-use crate::host::private_root::{self, IMAGE, ROOT};
-use crate::host::sources::MapBy;
-use crate::host::{Addresses, DeviceSource, Place, Prepared};
+use crate::mounting::devices::{self, DeviceSource};
+use crate::mounting::image::Image;
+use crate::mounting::mounts::{self, attach_one};
+use crate::mounting::prepared::{MapBy, Prepared};
+use crate::mounting::resolve;
+use crate::roots::{self, IMAGE, Place, ROOT};
 
 /// What there is to build with.
 pub(crate) struct Building<'b, 'c> {
@@ -79,7 +81,7 @@ impl<'b, 'c> Building<'b, 'c> {
             devices::make(&root, blueprint.dev, &devices)?;
         }
         if blueprint.hooked {
-            root.find_kernels_own(&blueprint.mounts)?;
+            mounts::find_kernels_own(&mut root, &blueprint.mounts)?;
         }
         resolve::working_directory(&root, &blueprint.process.cwd)?;
         enter(&place, &root)?;
@@ -128,7 +130,7 @@ fn attach_image(place: &Place, image: &OwnedFd, mut content: Vec<Prepared>) -> R
             attach(image.as_fd(), place.as_fd()).context(what)?;
         }
         Place::Shared { root, rootfs } => {
-            private_root::detach(root).context(what)?;
+            roots::detach(root).context(what)?;
             attach(image.as_fd(), rootfs.as_fd()).context(what)?;
         }
     }
@@ -137,9 +139,10 @@ fn attach_image(place: &Place, image: &OwnedFd, mut content: Vec<Prepared>) -> R
 
 fn enter(place: &Place, root: &Image) -> Result<()> {
     match place {
-        Place::Mounted => private_root::swap_roots(root.directory(), false)
-            .context(|| "pivot_root into the root file system"),
-        Place::Shared { .. } => private_root::change_root(root.directory()),
+        Place::Mounted => {
+            roots::swap_roots(root.directory(), false).context(|| "pivot_root into the root file system")
+        }
+        Place::Shared { .. } => roots::change_root(root.directory()),
     }
 }
 

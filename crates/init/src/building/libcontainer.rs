@@ -16,9 +16,9 @@ use oci_spec::runtime::Spec;
 
 use super::capture;
 use crate::blueprint::Blueprint;
+use crate::channel::Addresses;
 use crate::error::{Error, Result, chain};
-use crate::host::Addresses;
-use crate::host::private_root::ROOT;
+use crate::roots::ROOT;
 
 /// Runs it up to where it would look at the program. Then its root is this process's.
 pub(super) fn init(blueprint: &Blueprint, addresses: Addresses) -> Result<()> {

@@ -2,17 +2,11 @@
 //! reached by one descriptor. libcontainer's init works first; then the mounts, devices and masks are made, each by
 //! descriptor, each path of the image looked up once.
 
-pub(crate) mod bind_flags;
 pub(crate) mod capture;
 mod complete;
 mod console;
-mod copy;
-pub(crate) mod devices;
-pub(crate) mod hints;
 mod libcontainer;
-pub(crate) mod mounts;
-pub(crate) mod paths;
-mod resolve;
+mod paths;
 
 pub(crate) use complete::Building;
 pub(crate) use console::{DevConsole, set_up as set_up_console};

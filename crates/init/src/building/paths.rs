@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
-use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, new_filesystem, open_in_root, set_attr};
+use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, set_attr};
 use rootling_sys::path::clean;
 
-use super::mounts::Image;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
+use crate::mounting::devices::open_null;
+use crate::mounting::filesystems::new_empty;
+use crate::mounting::image::Image;
 
 /// Makes the root file system read-only, with the flags that it has.
 pub(super) fn readonly_root(root: &Image) -> Result<()> {
@@ -96,24 +98,4 @@ pub(super) fn mask(root: &Image, paths: &[String]) -> Result<()> {
 fn once(paths: &[String]) -> impl Iterator<Item = PathBuf> {
     let mut seen = BTreeSet::new();
     paths.iter().map(|path| clean(Path::new(path))).filter(move |path| seen.insert(path.clone()))
-}
-
-/// An empty, read-only file system, detached.
-pub(crate) fn new_empty() -> Result<OwnedFd, Errno> {
-    let options = ["nr_blocks=1", "nr_inodes=1"].map(str::to_owned);
-    let flags = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
-    new_filesystem("tmpfs", "tmpfs", &options, flags)
-}
-
-/// The container's /dev/null, verified to be the null device and not something that the image put there.
-pub(super) fn open_null(root: &Image) -> Result<OwnedFd> {
-    let what = || "the container's /dev/null".to_owned();
-    let fd = open_in_root(root.directory().as_fd(), Path::new("dev/null"), libc::O_PATH | libc::O_NOFOLLOW)
-        .context(what)?;
-    let stat = fstat(fd.as_raw_fd()).context(what)?;
-    if stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3) {
-        Ok(fd)
-    } else {
-        Err(Error::invalid(format!("{} is not the null device (1:3)", what())))
-    }
 }

@@ -78,11 +78,6 @@ fn set_groups(process: &Attributes) -> Result<()> {
     })
 }
 
-/// Whether the capabilities go only when the filter is loaded: without no_new_privs that is privileged.
-pub(crate) fn waits_for_filter(process: &Attributes) -> bool {
-    process.seccomp.is_some() && !process.no_new_privileges
-}
-
 /// Inheritable and ambient capabilities, which what follows only takes away from.
 pub(crate) fn set_ambient(process: &Attributes, channel: &Channel) -> Result<()> {
     let wanted = &process.capabilities;

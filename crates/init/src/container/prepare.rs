@@ -6,16 +6,15 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use oci_spec::runtime::Hook;
 use rootling_sys as sys;
 
+use super::ready::Ready;
 use super::{identity, program};
 use crate::attributes::Attributes;
-use crate::blueprint::{Blueprint, Identity};
-use crate::channel::{Channel, FromChild, ToChild};
+use crate::blueprint::Blueprint;
+use crate::channel::Channel;
 use crate::doors::{self, Held};
 use crate::error::{Context, Error, Result};
-use crate::sealed::Sealed;
 
 /// The first process of a container, in its root.
 pub(crate) struct Container<'b, 'c> {
@@ -44,20 +43,6 @@ impl Held for Joined<'_> {
     fn held(&self) -> Vec<RawFd> {
         vec![self.channel.as_raw_fd()]
     }
-}
-
-/// What is ready to be executed when the runtime has it recorded.
-pub(crate) struct Ready<'a> {
-    pub(crate) attributes: &'a Attributes,
-    pub(crate) path: CString,
-    pub(crate) env: Vec<CString>,
-    pub(crate) hooks: &'a [Hook],
-    /// What hooks are told, and the pid that they are told.
-    pub(crate) identity: Option<(&'a Identity, i32)>,
-    /// Where a created container waits for its start.
-    pub(crate) accept: Option<OwnedFd>,
-    /// Whether processes of others may look at this one while it waits.
-    pub(crate) watched: bool,
 }
 
 impl<'b> Container<'b, '_> {
@@ -115,7 +100,7 @@ fn become_user(attributes: &Attributes, channel: &Channel, waits: bool) -> Resul
     identity::drop_bounding(attributes)?;
     identity::change_ids(attributes)?;
     identity::set_ambient(attributes, channel)?;
-    if !identity::waits_for_filter(attributes) {
+    if !attributes.waits_for_filter() {
         identity::set_capabilities(attributes)?;
     }
     if entered.is_err() {
@@ -155,24 +140,4 @@ fn set_rlimits(process: &Attributes) -> Result<()> {
             .context(|| format!("process.rlimits: prlimit(resource {resource}, soft {soft}, hard {hard})"))?;
     }
     Ok(())
-}
-
-impl Ready<'_> {
-    /// Says so, and waits until the container is recorded: from then on it may outlive the runtime.
-    fn report(self, channel: &Channel) -> Result<Option<Self>> {
-        channel.send(&FromChild::Ready)?;
-        let Some(ToChild::Commit) = channel.receive()? else { return Ok(None) };
-        sys::process::set_parent_death_signal(0).context(|| "prctl(PR_SET_PDEATHSIG)")?;
-        Ok(Some(self))
-    }
-
-    /// Waits for the start, if it is to, and executes the program. Returns when that failed, and the failure is told.
-    pub(crate) fn run(self, channel: Channel) {
-        // Without a start there is nobody to listen any more.
-        let Ok((report, ready)) = super::wait::for_start(self, channel) else { return };
-        match Sealed::new(ready, &report).and_then(Sealed::execute) {
-            Ok(never) => match never {},
-            Err(error) => report.send_failure(error),
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rootling_sys as sys;
 
-use super::Ready;
+use super::ready::Ready;
 use crate::channel::Channel;
 use crate::doors::{self, Held};
 use crate::error::{Context, Result};
@@ -21,7 +21,7 @@ impl Held for Waiting<'_> {
 }
 
 /// Waits, unless it is to be started at once. Where its failure is to be told from then on.
-pub(super) fn for_start(mut ready: Ready<'_>, channel: Channel) -> Result<(Channel, Ready<'_>)> {
+pub(crate) fn for_start(mut ready: Ready<'_>, channel: Channel) -> Result<(Channel, Ready<'_>)> {
     let Some(accept) = ready.accept.take() else { return Ok((channel, ready)) };
     // Its end tells the runtime that the wait has begun. Whoever made the container may wait for the end of a pipe that
     // this process has no use for.

@@ -15,8 +15,9 @@ use crate::channel::{Channel, FromChild, ToChild};
 use crate::container::{Joined, Ready};
 use crate::doors::{self, Held};
 use crate::error::{Context, Error, Result, chain};
-use crate::host::namespaces::{begin, die_with_runtime};
 use crate::log;
+use crate::ordinary::{begin, die_with_runtime};
+use crate::sealed;
 
 /// What the child of `exec` has.
 pub struct Joiner {
@@ -61,7 +62,7 @@ impl Held for Inside<'_> {
 /// returns, and closes whatever else is open. `apparmor`: the profile, where there is one.
 pub fn run(channel: Channel, joiner: Joiner, attributes: &Attributes, apparmor: Option<&str>) -> ! {
     log::without(channel.as_raw_fd(), || match become_program(&channel, joiner, attributes, apparmor) {
-        Ok(Some(ready)) => ready.run(channel),
+        Ok(Some(ready)) => sealed::run(ready, channel),
         Ok(None) => {}
         Err(error) => channel.send_failure(error),
     });

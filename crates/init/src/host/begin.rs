@@ -10,15 +10,19 @@ use rootling_rootless::host::Host as Machine;
 use rootling_sys as sys;
 use rootling_sys::mount::{MountAttr, clone_tree, set_attr};
 
+use super::prepare::prepare;
+use super::private_root::{self, PrivateRoot};
 use super::sources::Sources;
-use super::{PrivateRoot, devices, hooked, namespaces, prepare};
+use super::{devices, hooked, namespaces};
 use crate::blueprint::Blueprint;
 use crate::building::Building;
-use crate::channel::{Channel, FromChild, ToChild};
+use crate::channel::{Addresses, Channel, FromChild, ToChild};
 use crate::container::Ready;
 use crate::doors;
 use crate::error::{Context, Error, Result};
 use crate::log;
+use crate::ordinary::begin;
+use crate::sealed;
 
 /// What the child of a launch has.
 struct Host<'c> {
@@ -48,7 +52,7 @@ pub fn run(
     log::without(channel.as_raw_fd(), || {
         let host = Host { channel: &channel, accept, console };
         match become_container(host, blueprint) {
-            Ok(Some(ready)) => ready.run(channel),
+            Ok(Some(ready)) => sealed::run(ready, channel),
             // The runtime has ended, or knows why.
             Ok(None) => {}
             Err(error) => channel.send_failure(error),
@@ -58,7 +62,7 @@ pub fn run(
 }
 
 fn become_container<'b>(host: Host<'_>, blueprint: &'b Blueprint) -> Result<Option<Ready<'b>>> {
-    namespaces::begin()?;
+    begin()?;
     let channel = host.channel;
     channel.send_debug("child process in init()");
     let descriptors = raise_descriptors();
@@ -92,10 +96,10 @@ impl<'c> Host<'c> {
         sources: Sources<'_>,
         pid: i32,
     ) -> Result<Option<Building<'b, 'c>>> {
-        super::private_root::set_propagation(blueprint)?;
+        private_root::set_propagation(blueprint)?;
         let image = open_image(blueprint)?;
         let devices = devices::open_sources(blueprint)?;
-        let mut addresses = super::Addresses::new();
+        let mut addresses = Addresses::new();
         if blueprint.net_devices {
             let Some(moved) = self.devices_moved()? else { return Ok(None) };
             addresses = moved;
@@ -133,7 +137,7 @@ impl<'c> Host<'c> {
     }
 
     /// Has the runtime move the network devices; their addresses. `None` when it has ended.
-    fn devices_moved(&self) -> Result<Option<super::Addresses>> {
+    fn devices_moved(&self) -> Result<Option<Addresses>> {
         self.channel.send(&FromChild::NeedsDevices)?;
         match self.channel.receive()? {
             Some(ToChild::Devices(addresses)) => Ok(Some(addresses)),

@@ -4,19 +4,14 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::sys::stat::{Mode, fstat};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
 use rootling_sys as sys;
 use rootling_sys::mount::clone_tree;
 
 use crate::blueprint::{Blueprint, Dev};
 use crate::error::{Context, Error, Result, chain};
-
-/// A device to make, and the host's.
-pub(crate) struct DeviceSource {
-    pub(crate) device: LinuxDevice,
-    pub(crate) host: Result<OwnedFd>,
-}
+use crate::mounting::devices::{DeviceSource, is_fifo, kind, number};
 
 /// The devices of runtime-spec, config-linux.md "Default Devices", that are character devices.
 const DEFAULTS: [(&str, i64, i64); 6] = [
@@ -78,22 +73,4 @@ fn open_host(device: &LinuxDevice) -> Result<OwnedFd> {
         device.major(),
         device.minor()
     )))
-}
-
-fn is_fifo(device: &LinuxDevice) -> bool {
-    device.typ() == LinuxDeviceType::P
-}
-
-/// The type of its node.
-pub(crate) fn kind(device: &LinuxDevice) -> SFlag {
-    match device.typ() {
-        LinuxDeviceType::B => SFlag::S_IFBLK,
-        LinuxDeviceType::P => SFlag::S_IFIFO,
-        _ => SFlag::S_IFCHR,
-    }
-}
-
-/// The number of its node.
-pub(crate) fn number(device: &LinuxDevice) -> u64 {
-    libc::makedev(device.major() as u32, device.minor() as u32)
 }

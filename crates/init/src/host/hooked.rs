@@ -11,15 +11,15 @@ use nix::sys::stat::Mode;
 use rootling_sys as sys;
 use rootling_sys::mount::{attach, clone_tree};
 
-use super::DeviceSource;
-use super::prepare;
+use super::prepare::prepare;
 use super::sources::Sources;
 use crate::blueprint::Blueprint;
-use crate::building::devices;
-use crate::building::mounts::{Image, attach_one};
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Result};
 use crate::hooks::{self, HookState, Setting};
+use crate::mounting::devices::{self, DeviceSource};
+use crate::mounting::image::Image;
+use crate::mounting::mounts::attach_one;
 
 /// Builds the root, has the hooks run, and takes it. `None` when the runtime has ended.
 pub(super) fn build(

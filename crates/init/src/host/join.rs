@@ -16,11 +16,11 @@ use rootling_config::namespaces::{Namespace, NamespaceSet, clone_flag, name};
 use rootling_sys as sys;
 use rootling_sys::clone::{CloneOptions, Cloned};
 
-use super::namespaces::{begin, die_with_runtime};
 use crate::attributes::set_oom_score;
 use crate::blueprint::Blueprint;
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
+use crate::ordinary::{begin, die_with_runtime};
 
 /// What to say when the kernel refuses a namespace.
 pub type Explain<'a> = &'a dyn Fn(Errno) -> Error;

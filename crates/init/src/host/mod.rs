@@ -4,21 +4,12 @@
 
 mod begin;
 mod devices;
-pub(crate) mod filesystems;
 mod hooked;
 pub mod join;
-pub(crate) mod namespaces;
-mod prepared;
-pub(crate) mod private_root;
+mod namespaces;
+mod prepare;
+mod private_root;
 pub(crate) mod sources;
 mod unmasked_proc;
 
-/// Addresses of network devices that were moved, by their names.
-pub(crate) type Addresses = std::collections::HashMap<String, Vec<libcontainer::network::cidr::CidrAddress>>;
-
 pub use begin::run;
-pub(crate) use devices::{DeviceSource, kind, number};
-use prepared::prepare;
-pub(crate) use prepared::{Prepared, attributes, hierarchy};
-pub(crate) use private_root::Place;
-use private_root::PrivateRoot;

@@ -2,7 +2,6 @@
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 use rootling_config::namespaces::{NamespaceSet, clone_flag};
@@ -12,20 +11,7 @@ use rootling_sys as sys;
 use crate::blueprint::Blueprint;
 use crate::channel::{Channel, FromChild};
 use crate::error::{Context, Error, Result};
-
-/// Signals, umask and end of a process of ours, whatever the caller had.
-pub(crate) fn begin() -> Result<()> {
-    sys::signals::reset().context(|| "sigprocmask")?;
-    // Of what is made in the image: directories 0755, files 0644.
-    umask(Mode::from_bits_truncate(0o022));
-    die_with_runtime()
-}
-
-/// The runtime's end, until the container is recorded, is the child's as well. The kernel forgets it whenever the ids
-/// change.
-pub(crate) fn die_with_runtime() -> Result<()> {
-    sys::process::set_parent_death_signal(libc::SIGKILL).context(|| "prctl(PR_SET_PDEATHSIG)")
-}
+use crate::ordinary::die_with_runtime;
 
 /// Root of the user namespace.
 pub(super) fn become_root() -> Result<()> {

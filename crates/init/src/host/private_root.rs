@@ -17,35 +17,19 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{chroot, fchdir, pivot_root};
+use nix::unistd::fchdir;
 use rootling_sys as sys;
 use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, clone_tree_at, new_filesystem, set_attr};
 
-use super::Prepared;
 use super::unmasked_proc;
-use crate::blueprint::{Blueprint, MountPlan};
-use crate::building::hints;
+use crate::blueprint::{Blueprint, MountKind, MountPlan};
 use crate::error::{Context, Error, Result};
+use crate::mounting::hints;
+use crate::mounting::prepared::Prepared;
+use crate::roots::{Place, change_root, swap_roots};
 
-/// What libcontainer takes for the root file system.
-pub(crate) const ROOT: &str = "/c";
-/// Where the image's tree goes, in there.
-pub(crate) const IMAGE: &str = "image";
 /// Where mounts are made that only mount(2) can make.
 const WORKBENCH: &str = "workbench";
-
-/// How the container's root is entered in the end.
-pub(crate) enum Place {
-    /// By pivot_root(2); the private root goes with its mounts.
-    Mounted,
-    /// By chroot(2), in the caller's own mount namespace: the tree goes back to where the root file system is.
-    Shared {
-        /// The private root.
-        root: OwnedFd,
-        /// The directory of the root file system.
-        rootfs: OwnedFd,
-    },
-}
 
 /// The private root, while the host is still there.
 pub(crate) struct PrivateRoot {
@@ -120,10 +104,10 @@ impl PrivateRoot {
     }
 
     fn by_mount2(&self, plan: &MountPlan) -> Result<OwnedFd> {
-        let crate::blueprint::MountKind::New { kind, source } = &plan.kind else {
+        let MountKind::New { kind, source } = &plan.kind else {
             return Err(Error::system("not a new file system"));
         };
-        let what = || crate::building::mounts::describe(plan);
+        let what = || plan.describe();
         // By the working directory: the private root has no path in the host's view.
         fchdir(self.tmpfs.as_raw_fd()).context(what)?;
         let flags = MsFlags::from_bits_retain(plan.options.set);
@@ -161,29 +145,4 @@ impl PrivateRoot {
         })?;
         Ok(Place::Mounted)
     }
-}
-
-/// Makes an attached mount the root, and detaches what was the root before. `shared`: the old root's mounts have peers
-/// on the host, which are not to be detached with them.
-pub(crate) fn swap_roots(new: &OwnedFd, shared: bool) -> Result<(), Errno> {
-    fchdir(new.as_raw_fd())?;
-    // Both names are one: the old root comes to lie on the new one, where the next call finds it as `.`
-    // (pivot_root(2), "pivot_root(".", ".")").
-    pivot_root(".", ".")?;
-    if shared {
-        mount(None::<&str>, ".", None::<&str>, MsFlags::MS_SLAVE | MsFlags::MS_REC, None::<&str>)?;
-    }
-    umount2(".", MntFlags::MNT_DETACH)?;
-    nix::unistd::chdir("/")
-}
-
-/// Makes an attached mount the root of this process alone.
-pub(crate) fn change_root(new: &OwnedFd) -> Result<()> {
-    fchdir(new.as_raw_fd()).and_then(|()| chroot(".")).context(|| "chroot")
-}
-
-/// Detaches a mount that has no path.
-pub(crate) fn detach(mount: &OwnedFd) -> Result<(), Errno> {
-    fchdir(mount.as_raw_fd())?;
-    umount2(".", MntFlags::MNT_DETACH)
 }

@@ -14,18 +14,12 @@ use rootling_sys as sys;
 use rootling_sys::mount::{clone_tree, clone_tree_at};
 
 use crate::blueprint::{Blueprint, MountKind, MountPlan};
-use crate::building::hints;
+
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
 use crate::idmap;
-
-/// Who maps the ids of a mount.
-pub(crate) enum MapBy {
-    /// The container's root, with this user namespace; `true`: the mounts below it as well.
-    Namespace(File, bool),
-    /// The runtime, which has the privilege over the host's file systems. The number of the mount.
-    Runtime(usize),
-}
+use crate::mounting::hints;
+use crate::mounting::prepared::MapBy;
 
 /// Where the sources of this container come from.
 pub(crate) struct Sources<'a> {

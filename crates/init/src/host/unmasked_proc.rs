@@ -15,8 +15,8 @@ use rootling_sys as sys;
 use rootling_sys::mount::{MountAttr, attach, open_in_root, set_attr};
 use rootling_sys::path::relative;
 
-use crate::building::paths::new_empty;
 use crate::error::{Context, Result};
+use crate::mounting::filesystems::new_empty;
 
 /// The old root, and where it has proc and sysfs.
 pub(super) struct Unmasked {

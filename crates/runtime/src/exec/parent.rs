@@ -19,10 +19,10 @@ use crate::foreground;
 use crate::launch::made::write_pid_file;
 use crate::launch::reactor::{Event, Process, Reactor, interrupted, reap};
 use crate::launch::{sockets, terminal};
-use crate::plan::Listener;
 use crate::self_exe;
 use crate::state::{Record, Status};
 use crate::store::Store;
+use crate::stored::Listener;
 
 /// What the process is called in errors.
 const WHO: &str = "the process";

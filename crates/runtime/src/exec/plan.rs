@@ -11,7 +11,8 @@ use rootling_init::channel::Warn;
 
 use crate::error::{Error, Result, chain};
 use crate::labels;
-use crate::plan::{Listener, keyring_name};
+use crate::plan::keyring_name;
+use crate::stored::Listener;
 use crate::stored::StoredProcess;
 
 /// What the process is made with.

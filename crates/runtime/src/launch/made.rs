@@ -8,7 +8,7 @@ use rootling_cgroup::Cgroup;
 use rootling_sys as sys;
 
 use crate::error::{Context, Error, Result, chain};
-use crate::lifecycle::hooks;
+use crate::late_hooks;
 use crate::plan::Plan;
 use crate::rdt::Groups;
 use crate::state::Record;
@@ -76,7 +76,7 @@ impl Drop for Made {
         }
         if self.record.init.is_some() {
             // runtime-spec, runtime.md "Lifecycle": they run when creation fails as well.
-            hooks::run_poststop(&self.record);
+            late_hooks::run_poststop(&self.record);
         }
         if let Err(error) = self.slot.remove() {
             tracing::warn!("{error}");

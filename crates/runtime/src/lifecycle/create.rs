@@ -6,10 +6,10 @@ use rootling_init::channel::Warn;
 use rootling_sys as sys;
 use rootling_sys::signals::Signals;
 
-use super::hooks;
 use super::prepare::plan;
 use crate::error::{Context, Result, chain};
 use crate::foreground;
+use crate::late_hooks;
 use crate::launch::{LaunchMode, Launched, launch};
 use crate::plan::CreateOptions;
 use crate::sd_notify::{self, Notify};
@@ -57,7 +57,7 @@ pub fn run(store: &Store, options: &CreateOptions, run: RunOptions, warn: Warn<'
     let ready = launch(plan, slot, options, mode, signals, warn)?;
     let notify = Notify::of_environment(ready.slot())?;
     let mut launched = ready.commit(warn).map_err(|e| if run.detach { e.unsaid() } else { e })?;
-    if let Err(error) = hooks::run_poststart(&launched.record) {
+    if let Err(error) = late_hooks::run_poststart(&launched.record) {
         let _ = sys::process::pidfd_send_signal(launched.pidfd.as_fd(), libc::SIGKILL);
         let _ = foreground::exit_code(launched.pidfd.as_fd());
         clean_up(&launched);

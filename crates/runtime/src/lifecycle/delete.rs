@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rootling_config::id::ContainerId;
 
-use super::hooks;
 use crate::error::{Error, ErrorKind, Result, of_cgroup};
+use crate::late_hooks;
 use crate::state::{Record, Status};
 use crate::store::{Slot, Store};
 
@@ -79,6 +79,6 @@ pub(super) fn remove_ended(slot: &Slot, record: &Record) -> Result<()> {
     record.cgroup.remove().map_err(of_cgroup)?;
     record.rdt.remove(&record.id)?;
     slot.remove()?;
-    hooks::run_poststop(record);
+    late_hooks::run_poststop(record);
     Ok(())
 }

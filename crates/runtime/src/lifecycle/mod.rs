@@ -4,7 +4,6 @@ mod checkpoint;
 mod create;
 mod delete;
 mod events;
-pub(crate) mod hooks;
 mod kill;
 mod pause;
 mod prepare;

@@ -6,8 +6,8 @@ use rootling_config::id::ContainerId;
 use rootling_init::channel::{Channel, FromChild, ToChild};
 use rootling_sys as sys;
 
-use super::hooks;
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::late_hooks;
 use crate::launch::sockets;
 use crate::process::ProcessRef;
 use crate::sd_notify::Notify;
@@ -27,7 +27,7 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
     };
     slot.end_wait();
     wait_for_program(&slot, &record, init, &pidfd, &Channel::of(socket))?;
-    if let Err(error) = hooks::run_poststart(&record) {
+    if let Err(error) = late_hooks::run_poststart(&record) {
         // runtime-spec, runtime.md "Lifecycle" 9: the container is stopped then.
         let _ = init.signal(libc::SIGKILL);
         return Err(error);

@@ -6,18 +6,22 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, fstat, mknodat, umask};
+use nix::sys::stat::{Mode, SFlag, fstat, mknodat, umask};
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
-use oci_spec::runtime::LinuxDevice;
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use rootling_sys as sys;
 use rootling_sys::mount::{attach, open_in_root};
 
-use super::mounts::Image;
-use super::paths::open_null;
+use super::image::Image;
 use super::resolve::directory;
 use crate::blueprint::Dev;
 use crate::error::{Context, Error, Result};
-use crate::host::{DeviceSource, kind, number};
+
+/// A device to make, and the host's.
+pub(crate) struct DeviceSource {
+    pub(crate) device: LinuxDevice,
+    pub(crate) host: Result<OwnedFd>,
+}
 
 const LINKS: [(&str, &str); 5] = [
     ("fd", "/proc/self/fd"),
@@ -115,7 +119,7 @@ fn open_node(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd> {
 
 /// Standard streams that are the host's null device become the container's: of the same number, but with a path that
 /// leads nowhere else.
-pub(super) fn reopen_null(root: &Image) -> Result<()> {
+pub(crate) fn reopen_null(root: &Image) -> Result<()> {
     let streams: Vec<i32> = (0..3)
         .filter(|fd| {
             fstat(*fd)
@@ -151,4 +155,36 @@ fn bind(parent: &OwnedFd, name: &OsStr, host: &OwnedFd) -> Result<()> {
     }
     let target = open_node(parent, name)?;
     attach(host.as_fd(), target.as_fd()).context(|| "bind the host's")
+}
+
+/// Whether it is a FIFO, which has no number.
+pub(crate) fn is_fifo(device: &LinuxDevice) -> bool {
+    device.typ() == LinuxDeviceType::P
+}
+
+/// The type of its node.
+pub(crate) fn kind(device: &LinuxDevice) -> SFlag {
+    match device.typ() {
+        LinuxDeviceType::B => SFlag::S_IFBLK,
+        LinuxDeviceType::P => SFlag::S_IFIFO,
+        _ => SFlag::S_IFCHR,
+    }
+}
+
+/// The number of its node.
+pub(crate) fn number(device: &LinuxDevice) -> u64 {
+    libc::makedev(device.major() as u32, device.minor() as u32)
+}
+
+/// The container's /dev/null, verified to be the null device and not something that the image put there.
+pub(crate) fn open_null(root: &Image) -> Result<OwnedFd> {
+    let what = || "the container's /dev/null".to_owned();
+    let fd = open_in_root(root.directory().as_fd(), Path::new("dev/null"), libc::O_PATH | libc::O_NOFOLLOW)
+        .context(what)?;
+    let stat = fstat(fd.as_raw_fd()).context(what)?;
+    if stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3) {
+        Ok(fd)
+    } else {
+        Err(Error::invalid(format!("{} is not the null device (1:3)", what())))
+    }
 }

@@ -10,97 +10,17 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs};
-use rootling_config::mounts::MountOptions;
 use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, new_filesystem, open_in_root, set_attr};
-use rootling_sys::path::{Identity, identity, relative};
+use rootling_sys::path::identity;
 
 use super::copy::copy_tree;
-use super::{hints, resolve};
+use super::flags::own_attr;
+use super::image::Image;
+use super::prepared::{MapBy, Prepared, attributes, hierarchy};
+use super::{filesystems, hints, resolve};
 use crate::blueprint::{Blueprint, MountKind, MountPlan};
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
-use crate::host::sources::MapBy;
-use crate::host::{Prepared, filesystems, hierarchy};
-
-/// The container's root: the image's tree, attached.
-pub(crate) struct Image {
-    directory: OwnedFd,
-    identity: Identity,
-    /// The mounts on /proc and /sys, whatever their names lead to later.
-    proc: Option<OwnedFd>,
-    sys: Option<OwnedFd>,
-}
-
-impl Image {
-    /// An attached tree.
-    pub(crate) fn new(directory: OwnedFd) -> Result<Self> {
-        let identity = identity(directory.as_fd()).context(|| "statx of the root file system")?;
-        Ok(Self { directory, identity, proc: None, sys: None })
-    }
-
-    /// Its root directory.
-    pub(crate) fn directory(&self) -> &OwnedFd {
-        &self.directory
-    }
-
-    /// What its root directory is.
-    pub(super) fn identity(&self) -> Identity {
-        self.identity
-    }
-
-    /// Opens a path of the container below the mount that it is about: /proc and /sys are those that were mounted, and
-    /// not what their names lead to by now. `flags` without `O_NOFOLLOW`: a last link is followed inside.
-    pub(crate) fn open(&self, path: &Path, flags: i32) -> Result<OwnedFd, Errno> {
-        for (mount, name) in [(&self.proc, "/proc"), (&self.sys, "/sys")] {
-            if let (Some(mount), Ok(below)) = (mount, path.strip_prefix(name)) {
-                return open_in_root(mount.as_fd(), &relative(below), flags);
-            }
-        }
-        open_in_root(self.directory.as_fd(), &relative(path), flags)
-    }
-
-    /// Whether the kernel's own file system of this place is mounted.
-    fn is_mounted(&self, name: &str) -> bool {
-        if name == "/proc" { self.proc.is_some() } else { self.sys.is_some() }
-    }
-
-    /// Finds the mounts of the kernel's own file systems in a tree that is complete.
-    pub(crate) fn find_kernels_own(&mut self, mounts: &[MountPlan]) -> Result<()> {
-        for (destination, magic) in [("/proc", PROC_SUPER_MAGIC), ("/sys", SYSFS_MAGIC)] {
-            let path = Path::new(destination);
-            if !mounts.iter().any(|mount| mount.destination == path) {
-                continue;
-            }
-            let found = resolve::ordinary_directory(self, path, "proc or sysfs")?;
-            if fstatfs(&found).context(|| format!("fstatfs({destination:?})"))?.filesystem_type() == magic {
-                self.note(path, found);
-            } else if magic == PROC_SUPER_MAGIC {
-                return Err(Error::invalid("/proc is not on a proc file system any more"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Remembers the mounts of the kernel's own file systems.
-    fn note(&mut self, destination: &Path, mount: OwnedFd) {
-        match destination.to_str() {
-            Some("/proc") => self.proc = Some(mount),
-            Some("/sys") => self.sys = Some(mount),
-            _ => {}
-        }
-    }
-}
-
-/// The mount, for the head of an error.
-pub(crate) fn describe(plan: &MountPlan) -> String {
-    let destination = plan.destination.display();
-    match &plan.kind {
-        MountKind::Bind(source) => format!("mount {} on {destination}", source.display()),
-        MountKind::New { kind, .. } => format!("mount {kind} on {destination}"),
-        MountKind::Remount => format!("remount {destination}"),
-        MountKind::Cgroup | MountKind::CgroupV1 { .. } => format!("mount cgroup on {destination}"),
-    }
-}
 
 /// Puts a mount to its place, in the order of the plan.
 pub(crate) fn attach_one(
@@ -110,7 +30,7 @@ pub(crate) fn attach_one(
     plan: &MountPlan,
     prepared: Prepared,
 ) -> Result<()> {
-    attach_prepared(root, blueprint, channel, plan, prepared).map_err(|e| e.wrap(describe(plan)))
+    attach_prepared(root, blueprint, channel, plan, prepared).map_err(|e| e.wrap(plan.describe()))
 }
 
 fn attach_prepared(
@@ -160,7 +80,7 @@ fn place(root: &Image, plan: &MountPlan, is_dir: bool) -> Result<OwnedFd> {
     } else {
         resolve::file(root, path)?
     };
-    if identity(target.as_fd()).context(|| "statx of the destination")? == root.identity {
+    if identity(target.as_fd()).context(|| "statx of the destination")? == root.identity() {
         return Err(Error::invalid(format!(
             "{path:?} is the container's root, which nothing can be mounted on: name a directory below it"
         )));
@@ -183,43 +103,6 @@ fn place(root: &Image, plan: &MountPlan, is_dir: bool) -> Result<OwnedFd> {
     Ok(target)
 }
 
-/// Flags of mount(2) as attributes of mount_setattr(2).
-pub(crate) fn own_attr(options: &MountOptions) -> MountAttr {
-    const FLAGS: [(u64, u64); 6] = [
-        (libc::MS_RDONLY, attr::RDONLY),
-        (libc::MS_NOSUID, attr::NOSUID),
-        (libc::MS_NODEV, attr::NODEV),
-        (libc::MS_NOEXEC, attr::NOEXEC),
-        (libc::MS_NODIRATIME, attr::NODIRATIME),
-        (libc::MS_NOSYMFOLLOW, attr::NOSYMFOLLOW),
-    ];
-    let of = |flags: u64| FLAGS.iter().filter(|(ms, _)| flags & ms != 0).map(|(_, attr)| attr).sum::<u64>();
-    let mut attr = MountAttr { set: of(options.set), clear: of(options.clear), ..MountAttr::default() };
-    // The access time setting is one number, which has to be cleared to be set; 0 is relatime.
-    let time = if options.set & libc::MS_STRICTATIME != 0 {
-        Some(attr::STRICTATIME)
-    } else if options.set & libc::MS_NOATIME != 0 {
-        Some(attr::NOATIME)
-    } else if (options.set | options.clear) & (libc::MS_RELATIME | libc::MS_NOATIME | libc::MS_STRICTATIME)
-        != 0
-    {
-        Some(0)
-    } else {
-        None
-    };
-    if let Some(time) = time {
-        attr.set |= time;
-        attr.clear |= attr::ATIME;
-    }
-    attr
-}
-
-/// Flags that apply to the whole tree, if any.
-pub(crate) fn recursive_attr(options: &MountOptions) -> Option<MountAttr> {
-    let attr = MountAttr { set: options.rec_set, clear: options.rec_clear, ..MountAttr::default() };
-    (attr != MountAttr::default()).then_some(attr)
-}
-
 /// A bind of something that the root file system itself has, as the mounts before have left it.
 fn source_in_image(
     root: &Image,
@@ -229,7 +112,7 @@ fn source_in_image(
     map: Option<MapBy>,
 ) -> Result<OwnedFd> {
     let nofollow = if plan.options.src_nofollow { libc::O_NOFOLLOW } else { 0 };
-    let found = open_in_root(root.directory.as_fd(), source, libc::O_PATH | nofollow)
+    let found = open_in_root(root.directory().as_fd(), source, libc::O_PATH | nofollow)
         .map_err(|errno| hints::bind_source(errno, Path::new("/").join(source).as_path()))?;
     let recursive = plan.options.bind == Some(rootling_config::mounts::Bind::Recursive);
     let tree = clone_tree(found.as_fd(), recursive).map_err(hints::clone_tree)?;
@@ -247,7 +130,7 @@ fn source_in_image(
         }
         None => {}
     }
-    crate::host::attributes(plan, &tree)?;
+    attributes(plan, &tree)?;
     Ok(tree)
 }
 
@@ -260,7 +143,7 @@ fn tmpfs(root: &Image, plan: &MountPlan, label: Option<&str>) -> Result<OwnedFd>
     if plan.options.tmpcopyup || filled_later {
         attr &= !attr::RDONLY;
     }
-    let mount = filesystems::tmpfs(plan, inherited_mode(&root.directory, plan)?, attr, label)?;
+    let mount = filesystems::tmpfs(plan, filesystems::inherited_mode(root.directory(), plan)?, attr, label)?;
     if plan.options.tmpcopyup {
         if let Ok(image) = root.open(&plan.destination, libc::O_RDONLY | libc::O_DIRECTORY) {
             copy_tree(&image, &mount).map_err(|e| e.wrap("tmpcopyup"))?;
@@ -274,22 +157,8 @@ fn tmpfs(root: &Image, plan: &MountPlan, label: Option<&str>) -> Result<OwnedFd>
     Ok(mount)
 }
 
-/// A tmpfs without a mode of its own gets that of the directory it covers, as in runc.
-pub(crate) fn inherited_mode(root: &OwnedFd, plan: &MountPlan) -> Result<Option<String>> {
-    if plan.options.data_value("mode").is_some() {
-        return Ok(None);
-    }
-    let flags = libc::O_PATH | libc::O_DIRECTORY;
-    let mode = match open_in_root(root.as_fd(), &relative(&plan.destination), flags) {
-        Ok(covered) => fstat(covered.as_raw_fd()).context(|| "stat of the destination")?.st_mode & 0o7777,
-        Err(Errno::ENOENT) => return Ok(None),
-        Err(errno) => return Err(errno).context(|| "open the destination"),
-    };
-    Ok(Some(format!("mode={mode:o}")))
-}
-
 /// Changes the propagation of those mounts that ask for it, in the order given, when all are in their places.
-pub(super) fn set_propagation(root: &Image, mounts: &[MountPlan]) -> Result<()> {
+pub(crate) fn set_propagation(root: &Image, mounts: &[MountPlan]) -> Result<()> {
     for (index, plan) in mounts.iter().enumerate().filter(|(_, m)| !m.options.propagation.is_empty()) {
         // What a later mount covers cannot be seen any more, nor where it was in what has moved with it.
         let covered = |later: &MountPlan| plan.destination.starts_with(&later.destination);
@@ -339,10 +208,27 @@ fn legacy_cgroup(root: &Image, plan: &MountPlan, trees: Vec<OwnedFd>) -> Result<
         let place = open_in_root(tmpfs.as_fd(), Path::new(name), libc::O_PATH | libc::O_DIRECTORY)
             .context(|| format!("open {name:?}"))?;
         attach(tree.as_fd(), place.as_fd()).map_err(|errno| {
-            hints::attach(errno, true, &place).wrap(describe(&hierarchy(plan, name, source)))
+            hints::attach(errno, true, &place).wrap(hierarchy(plan, name, source).describe())
         })?;
     }
     let readonly = own_attr(&plan.options).set & attr::RDONLY;
     set_attr(tmpfs.as_fd(), false, &MountAttr { set: readonly, ..MountAttr::default() })
         .context(|| "read-only")
+}
+
+/// Finds the mounts of the kernel's own file systems in a tree that is complete.
+pub(crate) fn find_kernels_own(root: &mut Image, mounts: &[MountPlan]) -> Result<()> {
+    for (destination, magic) in [("/proc", PROC_SUPER_MAGIC), ("/sys", SYSFS_MAGIC)] {
+        let path = Path::new(destination);
+        if !mounts.iter().any(|mount| mount.destination == path) {
+            continue;
+        }
+        let found = resolve::ordinary_directory(root, path, "proc or sysfs")?;
+        if fstatfs(&found).context(|| format!("fstatfs({destination:?})"))?.filesystem_type() == magic {
+            root.note(path, found);
+        } else if magic == PROC_SUPER_MAGIC {
+            return Err(Error::invalid("/proc is not on a proc file system any more"));
+        }
+    }
+    Ok(())
 }

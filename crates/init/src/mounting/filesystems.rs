@@ -1,14 +1,17 @@
 //! New file systems, detached. Most are made in the host's view: an unprivileged proc or sysfs is allowed only where
 //! another is in sight (mount_namespaces(7)), and the directories of an overlay are the host's.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use rootling_sys::mount::{new_filesystem, set_attr};
+use nix::sys::stat::fstat;
+use rootling_sys::mount::{attr, new_filesystem, open_in_root, set_attr};
+use rootling_sys::path::relative;
 
-use crate::blueprint::MountPlan;
-use crate::building::{hints, mounts};
-use crate::error::Result;
+use super::flags::{own_attr, recursive_attr};
+use super::hints;
+use crate::blueprint::{MountKind, MountPlan};
+use crate::error::{Context, Result};
 
 /// File systems whose files have SELinux labels of their own, or none.
 const UNLABELLED: [&str; 4] = ["proc", "sysfs", "cgroup2", "mqueue"];
@@ -17,7 +20,7 @@ const UNLABELLED: [&str; 4] = ["proc", "sysfs", "cgroup2", "mqueue"];
 const LONGEST: usize = 255;
 
 /// A new file system with the attributes of the mount; `None` where only mount(2) takes its options.
-pub(super) fn new(
+pub(crate) fn new(
     plan: &MountPlan,
     kind: &str,
     source: &str,
@@ -26,7 +29,7 @@ pub(super) fn new(
     if source.len() > LONGEST || plan.options.data.iter().any(|o| o.len() > LONGEST) {
         return Ok(None);
     }
-    let attr = mounts::own_attr(&plan.options).set;
+    let attr = own_attr(&plan.options).set;
     let tree = create(plan, kind, source, None, attr, label).map_err(|e| hints::filesystem(e, kind))?;
     finish(plan, &tree)?;
     Ok(Some(tree))
@@ -40,7 +43,7 @@ pub(crate) fn tmpfs(
     label: Option<&str>,
 ) -> Result<OwnedFd> {
     let source = match &plan.kind {
-        crate::blueprint::MountKind::New { source, .. } => source,
+        MountKind::New { source, .. } => source,
         _ => "tmpfs",
     };
     create(plan, "tmpfs", source, mode, attr, label).map_err(|e| hints::filesystem(e, "tmpfs"))
@@ -48,7 +51,7 @@ pub(crate) fn tmpfs(
 
 /// Attributes for the whole tree.
 pub(crate) fn finish(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
-    match mounts::recursive_attr(&plan.options) {
+    match recursive_attr(&plan.options) {
         Some(attr) => set_attr(tree.as_fd(), true, &attr).map_err(|e| hints::attributes(e, attr)),
         None => Ok(()),
     }
@@ -74,4 +77,25 @@ fn create(
     let label = label.filter(|_| !UNLABELLED.contains(&kind)).map(|l| format!("context={l}"));
     let data: Vec<String> = plan.options.data.iter().cloned().chain(mode).chain(named).chain(label).collect();
     new_filesystem(kind, source, &data, attr)
+}
+
+/// A tmpfs without a mode of its own gets that of the directory it covers, as in runc.
+pub(crate) fn inherited_mode(root: &OwnedFd, plan: &MountPlan) -> Result<Option<String>> {
+    if plan.options.data_value("mode").is_some() {
+        return Ok(None);
+    }
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let mode = match open_in_root(root.as_fd(), &relative(&plan.destination), flags) {
+        Ok(covered) => fstat(covered.as_raw_fd()).context(|| "stat of the destination")?.st_mode & 0o7777,
+        Err(Errno::ENOENT) => return Ok(None),
+        Err(errno) => return Err(errno).context(|| "open the destination"),
+    };
+    Ok(Some(format!("mode={mode:o}")))
+}
+
+/// An empty, read-only file system, detached.
+pub(crate) fn new_empty() -> Result<OwnedFd, Errno> {
+    let options = ["nr_blocks=1", "nr_inodes=1"].map(str::to_owned);
+    let flags = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
+    new_filesystem("tmpfs", "tmpfs", &options, flags)
 }

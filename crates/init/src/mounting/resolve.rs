@@ -19,7 +19,7 @@ use rootling_sys::mount::{open_in_root, openat2};
 use rootling_sys::path::{identity, relative};
 
 use super::hints;
-use super::mounts::Image;
+use super::image::Image;
 use crate::error::{Context, Error, Result};
 
 /// As many links as the kernel follows in one path; path_resolution(7).
@@ -109,7 +109,7 @@ pub(super) fn lies_in(root: &Image, path: &Path, found: &OwnedFd, is_dir: bool, 
 
 /// Makes the working directory where the image lacks it, as runc does. What cannot be looked up is reported when it is
 /// entered.
-pub(super) fn working_directory(root: &Image, path: &Path) -> Result<()> {
+pub(crate) fn working_directory(root: &Image, path: &Path) -> Result<()> {
     let what = |e: Error| e.wrap(format!("process.cwd: mkdir({path:?})")).remedy("create it in the image");
     match open_in_root(root.directory().as_fd(), &relative(path), libc::O_PATH) {
         Err(Errno::ENOENT) => make(root.directory(), path, Missing::Directory).map(drop).map_err(what),

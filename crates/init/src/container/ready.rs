@@ -1,0 +1,36 @@
+//! A program that is ready to be executed.
+
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+
+use oci_spec::runtime::Hook;
+use rootling_sys as sys;
+
+use crate::attributes::Attributes;
+use crate::blueprint::Identity;
+use crate::channel::{Channel, FromChild, ToChild};
+use crate::error::{Context, Result};
+
+/// What is ready to be executed when the runtime has it recorded.
+pub(crate) struct Ready<'a> {
+    pub(crate) attributes: &'a Attributes,
+    pub(crate) path: CString,
+    pub(crate) env: Vec<CString>,
+    pub(crate) hooks: &'a [Hook],
+    /// What hooks are told, and the pid that they are told.
+    pub(crate) identity: Option<(&'a Identity, i32)>,
+    /// Where a created container waits for its start.
+    pub(crate) accept: Option<OwnedFd>,
+    /// Whether processes of others may look at this one while it waits.
+    pub(crate) watched: bool,
+}
+
+impl Ready<'_> {
+    /// Says so, and waits until the container is recorded: from then on it may outlive the runtime.
+    pub(super) fn report(self, channel: &Channel) -> Result<Option<Self>> {
+        channel.send(&FromChild::Ready)?;
+        let Some(ToChild::Commit) = channel.receive()? else { return Ok(None) };
+        sys::process::set_parent_death_signal(0).context(|| "prctl(PR_SET_PDEATHSIG)")?;
+        Ok(Some(self))
+    }
+}

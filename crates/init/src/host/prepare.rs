@@ -1,0 +1,85 @@
+//! What can be made of a mount in the host's view.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rootling_sys::mount::attr;
+use rootling_sys::path::{clean, relative};
+
+use super::sources::{Sources, open_source};
+use crate::blueprint::{Blueprint, Dev, MountKind, MountPlan};
+use crate::error::{Error, Result};
+use crate::mounting::filesystems;
+use crate::mounting::flags::own_attr;
+use crate::mounting::prepared::{Prepared, attributes, hierarchy};
+
+/// Prepares a mount.
+pub(crate) fn prepare(
+    blueprint: &Blueprint,
+    index: usize,
+    plan: &MountPlan,
+    image: &OwnedFd,
+    sources: &Sources<'_>,
+) -> Result<Prepared> {
+    prepare_one(blueprint, index, plan, image, sources).map_err(|e| e.wrap(plan.describe()))
+}
+
+fn prepare_one(
+    blueprint: &Blueprint,
+    index: usize,
+    plan: &MountPlan,
+    image: &OwnedFd,
+    sources: &Sources<'_>,
+) -> Result<Prepared> {
+    match &plan.kind {
+        MountKind::Bind(source) => bind(blueprint, index, plan, source, sources),
+        MountKind::New { .. }
+            if matches!(blueprint.dev, Dev::Fresh { .. }) && plan.is_new("tmpfs", "/dev") =>
+        {
+            // Read-only when it is filled.
+            let attr = own_attr(&plan.options).set & !attr::RDONLY;
+            let data = filesystems::inherited_mode(image, plan)?;
+            filesystems::tmpfs(plan, data, attr, blueprint.mount_label.as_deref()).map(Prepared::FreshDev)
+        }
+        MountKind::New { kind, .. } if kind == "tmpfs" => Ok(Prepared::Tmpfs),
+        MountKind::New { kind, source } => {
+            let label = blueprint.mount_label.as_deref();
+            Ok(match filesystems::new(plan, kind, source, label)? {
+                Some(tree) => Prepared::Tree(tree),
+                None => Prepared::ByMount2(plan.clone()),
+            })
+        }
+        MountKind::Remount => Ok(Prepared::Remount),
+        MountKind::CgroupV1 { hierarchies, .. } => {
+            let trees = hierarchies.iter().map(|(name, source)| {
+                let hierarchy = hierarchy(plan, name, source);
+                let tree = open_source(&hierarchy).map_err(|e| e.wrap(name))?;
+                attributes(&hierarchy, &tree).map_err(|e| e.wrap(name)).map(|()| tree)
+            });
+            trees.collect::<Result<Vec<_>>>().map(Prepared::Hierarchies)
+        }
+        MountKind::Cgroup => Err(Error::system("the cgroup is not placed")),
+    }
+}
+
+fn bind(
+    blueprint: &Blueprint,
+    index: usize,
+    plan: &MountPlan,
+    source: &Path,
+    sources: &Sources<'_>,
+) -> Result<Prepared> {
+    if plan.options.copy_symlink
+        && let Ok(link) = std::fs::read_link(source)
+    {
+        return Ok(Prepared::Link(link));
+    }
+    // The image decides what lies on the way there, so it is looked up below the image's own descriptor.
+    if let Ok(inside) = clean(source).strip_prefix(&blueprint.rootfs) {
+        let map = sources.map(index, plan)?;
+        return Ok(Prepared::InImage(relative(inside), map));
+    }
+    let tree = sources.tree(index, plan)?;
+    attributes(plan, &tree)?;
+    Ok(Prepared::Tree(tree))
+}

@@ -1,0 +1,41 @@
+//! Options of mounts as attributes of mount_setattr(2).
+
+use rootling_config::mounts::MountOptions;
+use rootling_sys::mount::{MountAttr, attr};
+
+/// Flags of mount(2) as attributes of mount_setattr(2).
+pub(crate) fn own_attr(options: &MountOptions) -> MountAttr {
+    const FLAGS: [(u64, u64); 6] = [
+        (libc::MS_RDONLY, attr::RDONLY),
+        (libc::MS_NOSUID, attr::NOSUID),
+        (libc::MS_NODEV, attr::NODEV),
+        (libc::MS_NOEXEC, attr::NOEXEC),
+        (libc::MS_NODIRATIME, attr::NODIRATIME),
+        (libc::MS_NOSYMFOLLOW, attr::NOSYMFOLLOW),
+    ];
+    let of = |flags: u64| FLAGS.iter().filter(|(ms, _)| flags & ms != 0).map(|(_, attr)| attr).sum::<u64>();
+    let mut attr = MountAttr { set: of(options.set), clear: of(options.clear), ..MountAttr::default() };
+    // The access time setting is one number, which has to be cleared to be set; 0 is relatime.
+    let time = if options.set & libc::MS_STRICTATIME != 0 {
+        Some(attr::STRICTATIME)
+    } else if options.set & libc::MS_NOATIME != 0 {
+        Some(attr::NOATIME)
+    } else if (options.set | options.clear) & (libc::MS_RELATIME | libc::MS_NOATIME | libc::MS_STRICTATIME)
+        != 0
+    {
+        Some(0)
+    } else {
+        None
+    };
+    if let Some(time) = time {
+        attr.set |= time;
+        attr.clear |= attr::ATIME;
+    }
+    attr
+}
+
+/// Flags that apply to the whole tree, if any.
+pub(crate) fn recursive_attr(options: &MountOptions) -> Option<MountAttr> {
+    let attr = MountAttr { set: options.rec_set, clear: options.rec_clear, ..MountAttr::default() };
+    (attr != MountAttr::default()).then_some(attr)
+}

@@ -1,0 +1,79 @@
+//! Mounts that are complete but for their place.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::fstat;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use rootling_config::mounts::{Bind, MountOptions};
+use rootling_sys::mount::set_attr;
+
+use super::flags::recursive_attr;
+use super::{bind_flags, hints};
+use crate::blueprint::{MountKind, MountPlan};
+use crate::error::{Context, Error, Result};
+
+/// A mount of the plan, as far as it can be made in the host's view.
+pub(crate) enum Prepared {
+    /// Detached, with its attributes.
+    Tree(OwnedFd),
+    /// `/dev`, which libcontainer fills.
+    FreshDev(OwnedFd),
+    /// The hierarchies of cgroup v1, in their order.
+    Hierarchies(Vec<OwnedFd>),
+    /// A link that is made anew.
+    Link(PathBuf),
+    /// A tmpfs: its mode may be that of the directory which it covers.
+    Tmpfs,
+    /// A bind of something in the root file system itself, as the mounts before have left it.
+    InImage(PathBuf, Option<MapBy>),
+    /// Other flags for what is there.
+    Remount,
+    /// What mount(2) has to make in the host's view.
+    ByMount2(MountPlan),
+}
+
+/// Who maps the ids of a mount.
+pub(crate) enum MapBy {
+    /// The container's root, with this user namespace; `true`: the mounts below it as well.
+    Namespace(File, bool),
+    /// The runtime, which has the privilege over the host's file systems. The number of the mount.
+    Runtime(usize),
+}
+
+/// The bind mount of one hierarchy of cgroup v1.
+pub(crate) fn hierarchy(plan: &MountPlan, name: &str, source: &Path) -> MountPlan {
+    MountPlan {
+        destination: plan.destination.join(name),
+        kind: MountKind::Bind(source.to_owned()),
+        options: MountOptions { bind: Some(Bind::Recursive), ..plan.options.clone() },
+        idmap: None,
+    }
+}
+
+/// Gives the copy of a bind's source the attributes of the mount.
+pub(crate) fn attributes(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
+    let stat = || "stat of the source";
+    if plan.destination == Path::new("/proc")
+        && fstatfs(tree).context(stat)?.filesystem_type() != PROC_SUPER_MAGIC
+    {
+        return Err(Error::invalid(
+            "/proc has to be a proc file system; bind the host's, or mount a new one",
+        ));
+    }
+    if is_link(tree)? {
+        // Flags are of mounts, and a link that is bound is none to look through.
+        return Ok(());
+    }
+    bind_flags::apply(tree, &plan.options)?;
+    if let Some(attr) = recursive_attr(&plan.options) {
+        set_attr(tree.as_fd(), true, &attr).map_err(|e| hints::attributes(e, attr))?;
+    }
+    Ok(())
+}
+
+fn is_link(tree: &OwnedFd) -> Result<bool> {
+    let mode = fstat(tree.as_raw_fd()).context(|| "stat of the source")?.st_mode;
+    Ok(mode & libc::S_IFMT == libc::S_IFLNK)
+}
