@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Rules that no compiler lint has: `unsafe` only in sys modules, no Rust file over 650 lines.
+# Rules that no compiler lint has: `unsafe` only in crates/sys, no Rust file over 650 lines.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -12,10 +12,11 @@ while IFS= read -r -d '' file; do
         echo "$file: $lines lines, at most $max_lines are allowed: split it by subject" >&2
         status=1
     fi
-    [[ $file == */sys.rs || $file == */sys/* ]] && continue
+    # The tests have a module of their own: they are no part of the program.
+    [[ $file == crates/sys/* || $file == tests/src/sys.rs ]] && continue
     # A comment may talk about it; code may not contain it.
     if grep -nHE '(^|[^_[:alnum:]"])unsafe([^_[:alnum:]"]|$)' "$file" | grep -vE '^[^:]*:[0-9]+: *//'; then
-        echo "$file: unsafe code belongs into a sys module" >&2
+        echo "$file: unsafe code belongs into crates/sys" >&2
         status=1
     fi
 done < <(find crates cmd tests -name '*.rs' -not -path '*/target/*' -print0)

@@ -25,6 +25,7 @@ need libseccomp-dev has_static_libseccomp
 need uidmap has newuidmap
 need busybox-static has_static_busybox
 need jq has jq
+need strace has strace
 need util-linux has setpriv
 need passwd has useradd
 need shellcheck has shellcheck

@@ -2,10 +2,11 @@
 //! program, and must have nothing that leads to the host. (CVE-2016-9962 and its kin.)
 
 use rootling_tests::hunt::Hunt;
-use rootling_tests::{Bundle, Socket, Test, attempts, both, root};
+use rootling_tests::{Bundle, Socket, Test, Who, attempts, both, root};
 use serde_json::json;
 
 both!(
+    created_container_is_not_traced_before_its_filter,
     joining_process_has_nothing_to_steal_while_an_agent_gets_its_listener,
     joining_process_has_nothing_to_steal_for_a_tracer_of_its_user_namespace,
 );
@@ -60,4 +61,37 @@ fn joining_process_has_nothing_to_steal_for_a_tracer_of_its_user_namespace(t: &T
 /// There CAP_SYS_PTRACE is for every process that is in sight, dumpable or not.
 fn joining_process_has_nothing_to_steal_for_a_tracer_of_the_hosts_user_namespace(t: &Test) {
     hunted_by_a_tracer(t, t.bundle(&["true"]));
+}
+
+/// What waits for its start has no filter yet. A process of `exec`, which has it, could have the one that waits do what
+/// the filter is against, if it were let near it.
+fn created_container_is_not_traced_before_its_filter(t: &Test) {
+    let look = |t: &Test| t.exec(&[""; 0], "c", &["readlink", "/proc/1/cwd"]).output();
+    let mut bundle = t.bundle(&["sleep", "1000000"]);
+    // Without a filter that is still to come, the owner may look at it, and with that what it executes in there.
+    t.create(bundle.remove("/linux/seccomp").write(), "c").ok();
+    assert_eq!(look(t).ok().stdout, "/\n");
+    t.delete_force("c").ok();
+    for no_new_privileges in [true, false] {
+        bundle.set("/process/noNewPrivileges", no_new_privileges.into());
+        bundle.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}));
+        bundle.set(
+            "/linux/seccomp/syscalls",
+            json!([{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]),
+        );
+        t.create(bundle.write(), "c").ok();
+        match t.who() {
+            // Root joins it all the same; what it executes may not look.
+            Who::Root => {
+                let output = look(t);
+                assert!(output.exit() != 0 && output.stdout.is_empty(), "{output}");
+            }
+            Who::User => {
+                look(t).fails_with(&["start it first"]);
+            }
+        }
+        t.start("c").ok();
+        assert_eq!(look(t).ok().stdout, "/\n");
+        t.delete_force("c").ok();
+    }
 }
