@@ -37,7 +37,7 @@ test-engines: build ## Run podman, buildah, Docker and containerd with rootling 
 	@hack/engines/test.sh
 
 stress: build ## Run 3000 containers one by one, 2000 at 64 a time, 10000 execs at 200 a time, and each race and fault ten times as often
-	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 hack/test.sh stress attack_races attack_exec attack_namespaces waits
+	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 ROOTLING_ATTEMPTS=10 hack/test.sh stress attack_races attack_exec attack_namespaces waits
 
 bench: build ## Compare with those of crun, runc and youki that are installed
 	@$(LIBSECCOMP) hack/bench.sh

@@ -28,8 +28,9 @@ pub(crate) fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool)
     }
 }
 
-/// How often a race is tried: `count` times, and ten times as often where `ROOTLING_STRESS` is set, as
-/// `make stress` sets it.
+/// How often a race is tried: `count` times, or as many times as often as `ROOTLING_ATTEMPTS` says, which `make stress`
+/// has at 10.
 pub fn attempts(count: usize) -> usize {
-    if std::env::var_os("ROOTLING_STRESS").is_some() { 10 * count } else { count }
+    let factor = std::env::var("ROOTLING_ATTEMPTS").map_or(Ok(1), |text| text.parse::<usize>());
+    count * factor.expect("ROOTLING_ATTEMPTS is a number")
 }

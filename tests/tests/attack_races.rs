@@ -2,7 +2,7 @@
 //! containers start. A start may fail, if it says of what; what starts has all its mounts and masks, and
 //! nothing outside is changed.
 //!
-//! Each race is a number of starts while a thread exchanges two names; `ROOTLING_STRESS` makes it ten times
+//! Each race is a number of starts while a thread exchanges two names; `ROOTLING_ATTEMPTS` says how many times
 //! as many. What the program looks at, it looks at while both names are what they were at first.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use rootling_tests::mountinfo::{Mount, Mounts};
-use rootling_tests::{Bundle, Exchange, Output, Outside, Socket, Test, both, eventually};
+use rootling_tests::{Bundle, Exchange, Output, Outside, Socket, Test, attempts, both, eventually};
 use serde_json::{Value, json};
 
 both!(
@@ -34,7 +34,7 @@ both!(
 
 /// How often a container starts in each race.
 fn starts() -> usize {
-    if std::env::var_os("ROOTLING_STRESS").is_some() { 600 } else { 60 }
+    attempts(60)
 }
 
 /// What went wrong in a start, if anything.

@@ -2,7 +2,7 @@
 //!
 //! A failure is injected by strace(1): the N-th time that a process makes a system call, the call fails without
 //! having been made, or the process is killed. A command that hangs reaches the limit of the harness, which shows
-//! the injection. `ROOTLING_STRESS` set means ten times as many.
+//! the injection. `ROOTLING_ATTEMPTS` says how many times as many.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -10,7 +10,9 @@ use std::fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rootling_tests::cgroups::Way;
-use rootling_tests::{Bundle, Cmd, Output, Running, Test, Variation, both, eventually, leaks, root, skip};
+use rootling_tests::{
+    Bundle, Cmd, Output, Running, Test, Variation, attempts, both, eventually, leaks, root, skip,
+};
 use serde_json::json;
 
 both!(
@@ -151,7 +153,7 @@ impl<'a> Subject<'a> {
 
 /// How much of something that is done `usual` times.
 fn times(usual: usize) -> usize {
-    if std::env::var_os("ROOTLING_STRESS").is_some() { usual * 10 } else { usual }
+    attempts(usual)
 }
 
 /// Whose calls fail.

@@ -56,6 +56,8 @@ pub struct Setting<'a> {
     pub signals: Option<&'a Signals>,
     /// Its working directory; the runtime's own otherwise.
     pub dir: Option<&'a Path>,
+    /// It ends with the process that runs it, however that ends. What it leaves in the background does not.
+    pub dies_with_us: bool,
     /// The process without which the hook is of no use any more: its end ends the hook.
     pub process: Option<BorrowedFd<'a>>,
 }
@@ -264,6 +266,9 @@ fn spawn(hook: &Hook, setting: Setting<'_>) -> Result<Child> {
     }
     // A hook's words are for the error where it fails; of one that succeeds nobody hears, as in runc.
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    if setting.dies_with_us {
+        sys::process::die_with_parent(&mut command);
+    }
     command.spawn().map_err(|e| match e.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOENT) => Error::system("no such file; its path is of the namespace it runs in"),
         Some(Errno::EACCES) => Error::system("EACCES: it has to be executable by the caller"),

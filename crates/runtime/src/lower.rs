@@ -149,7 +149,7 @@ const BELOW_PROC: [&str; 10] = [
     "sys/crypto/fips_enabled",
 ];
 
-/// /proc itself can be a proc or a bind, of which [`crate::child`] checks that it is one; whatever else
+/// /proc itself can be a proc or a bind, of which `rootling_init` checks that it is one; whatever else
 /// is put there or below could stand in for files that security depends on (CVE-2025-52881).
 fn check_proc(destination: &Path, kind: &MountKind) -> Result<()> {
     let Ok(below) = destination.strip_prefix("/proc") else { return Ok(()) };

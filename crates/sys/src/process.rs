@@ -14,6 +14,13 @@ pub fn set_parent_death_signal(signal: i32) -> Result<(), Errno> {
     prctl(libc::PR_SET_PDEATHSIG, signal as u64, 0).map(drop)
 }
 
+/// Has a command end when the process that starts it does, however that ends.
+pub fn die_with_parent(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: what runs between fork and execve is one system call; it allocates nothing and takes no lock.
+    unsafe { command.pre_exec(|| set_parent_death_signal(libc::SIGKILL).map_err(std::io::Error::from)) };
+}
+
 /// Whether other processes of the same user may trace this one or look at its files (prctl(2)).
 pub fn set_dumpable(dumpable: bool) -> Result<(), Errno> {
     prctl(libc::PR_SET_DUMPABLE, u64::from(dumpable), 0).map(drop)

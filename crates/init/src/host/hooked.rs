@@ -47,7 +47,7 @@ pub(super) fn build(
     if !blueprint.create_hooks.is_empty() {
         let state = HookState::new(&blueprint.identity, "creating", pid);
         // As with runc, whose hooks use paths relative to the root file system.
-        let setting = Setting { dir: Some(rootfs), ..Setting::default() };
+        let setting = Setting { dir: Some(rootfs), dies_with_us: true, ..Setting::default() };
         hooks::run("createContainer", &blueprint.create_hooks, &state, setting)?;
     }
     // With what the hooks have mounted on it.
