@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-vm test-engines stress bench order lint install uninstall deb dist clean
+.PHONY: help deps build demo test test-doors test-vm test-engines stress bench order lint install uninstall deb dist clean
 
 PREFIX ?= /usr/local
 # rustup's default place, for shells that were opened before it was installed.
@@ -29,6 +29,11 @@ demo: build ## Run containers as an ordinary user, and show what happens
 
 test: build ## Run the unit tests, and real containers as an ordinary user (and as root, if you are)
 	@$(LIBSECCOMP) hack/test.sh
+
+test-doors: deps ## Run launches with a debug build, which looks at each door between two rooms what is open
+	@$(LIBSECCOMP) cargo build --locked
+	@$(LIBSECCOMP) ROOTLING_BIN="$$(hack/binary.sh debug)" hack/test.sh run lifecycle exec hooks mounts namespaces seccomp \
+		terminal devices idmap_mounts
 
 test-vm: build ## Run real containers in a virtual machine with cgroup v2 and systemd
 	@$(LIBSECCOMP) hack/vm/test.sh
