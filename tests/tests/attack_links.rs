@@ -16,6 +16,7 @@ both!(
     volume_on_a_link_to_the_root_is_an_error_with_a_hook,
     file_system_on_a_link_to_the_root_is_an_error,
     mount_on_the_root_is_an_error,
+    source_in_the_image_shows_no_second_proc,
     volume_on_a_link_to_proc_or_sys_is_an_error,
     file_system_on_a_link_to_proc_is_an_error,
     proc_and_sys_that_are_links_are_errors,
@@ -383,4 +384,31 @@ fn null_device_that_is_another_one_is_an_error(t: &Test) {
     } else {
         output.fails_with(&["/dev/null"]);
     }
+}
+
+/// A source in the root file system itself, which the image can have lead to the container's own /proc or /sys, or have
+/// them in it: there they would have neither masks nor read-only paths.
+fn source_in_the_image_shows_no_second_proc(t: &Test) {
+    for (link, source, kind, name) in [
+        (Some("/proc"), "volume", "bind", "/proc"),
+        (Some("proc"), "volume", "rbind", "/proc"),
+        (Some("/proc/sys"), "volume", "bind", "/proc"),
+        (Some("/"), "volume", "rbind", "/proc"),
+        (Some("/sys"), "volume", "bind", "/sys"),
+        (None, "", "rbind", "/proc"),
+        (None, "proc", "bind", "/proc"),
+    ] {
+        let mut bundle = t.bundle(&["true"]);
+        if let Some(to) = link {
+            symlink(to, bundle.rootfs("volume")).expect("make a link");
+        }
+        bundle.mount("/seen", "bind", &bundle.rootfs(source).to_string_lossy(), &[kind]);
+        t.run(bundle.write()).fails_with(&["/seen", &format!("leads to the container's {name}")]);
+    }
+    // What it may be is seen as the mounts before have left it.
+    let mut bundle = t.shell("cat /seen/file");
+    bundle.mount("/volume", "tmpfs", "tmpfs", &[]);
+    bundle.mount("/seen", "bind", &bundle.rootfs("etc").to_string_lossy(), &["bind"]);
+    fs::write(bundle.rootfs("etc/file"), "inside\n").expect("write a file");
+    assert_eq!(t.run(bundle.write()).ok().stdout, "inside\n");
 }

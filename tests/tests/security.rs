@@ -11,6 +11,7 @@ both!(
     working_directory_in_a_descriptor_of_the_host_is_refused,
     state_is_only_for_its_owner,
     null_input_is_at_its_end,
+    null_output_takes_what_is_written,
     no_new_privileges_is_as_configured,
     capabilities_are_the_configured_ones,
     no_capabilities_object_means_none,
@@ -68,6 +69,21 @@ fn state_is_only_for_its_owner(t: &Test) {
 fn null_input_is_at_its_end(t: &Test) {
     let bundle = t.shell("cat; echo end");
     assert_eq!(t.run(bundle.write()).ok().stdout, "end\n");
+}
+
+/// As a null device of the container's own, for reading and writing, whoever fills /dev.
+fn null_output_takes_what_is_written(t: &Test) {
+    let into_null =
+        |command: rootling_tests::Cmd| command.under(&["sh", "-c", "exec \"$@\" >/dev/null 2>&1", "sh"]);
+    for own_dev in [true, false] {
+        let mut bundle = t.shell("echo out && echo err >&2 && null=$(readlink /proc/$$/fd/1) && echo $null >/tmp/null");
+        if !own_dev {
+            bundle.set("/mounts", json!([{"destination": "/proc", "type": "proc", "source": "proc"}]));
+        }
+        into_null(t.run_command(bundle.write())).output().ok();
+        let null = fs::read_to_string(bundle.rootfs("tmp/null")).expect("the path of the stream");
+        assert_eq!(null, "/dev/null\n", "with a /dev of its own: {own_dev}");
+    }
 }
 
 fn no_new_privileges_is_as_configured(t: &Test) {

@@ -98,6 +98,11 @@ impl Channel {
         Self { socket, detailed: false }
     }
 
+    /// Leaves the descriptor open, for another process that shares it and closes it for both.
+    pub(crate) fn leave_open(self) {
+        let _ = std::os::fd::IntoRawFd::into_raw_fd(self.socket);
+    }
+
     /// Sends a message; `EPIPE` when the other end is gone.
     pub fn send(&self, message: &impl Serialize) -> Result<()> {
         let bytes = serde_json::to_vec(message).map_err(|e| Error::system(e.to_string()))?;

@@ -72,6 +72,11 @@ impl Error {
         self.kind
     }
 
+    /// The reason that the system gave, if it was the system.
+    pub fn errno(&self) -> Option<i32> {
+        self.errno
+    }
+
     /// Whether the system gave this reason.
     pub fn is(&self, errno: Errno) -> bool {
         self.errno == Some(errno as i32)

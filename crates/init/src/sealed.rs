@@ -1,4 +1,5 @@
-//! Room 4, Sealed: the filter is loaded. What is left is execve(2), and one message if that fails.
+//! Room 4, Sealed: the filter is loaded. What is left is execve(2), and one message if that fails; in a created
+//! container the wait for its start comes before.
 //!
 //! What is called from the filter on is listed in docs/security.md. Each call there is one that a profile has to allow
 //! for containers to start, so there are no others: all that can be done before is done before.
@@ -6,25 +7,101 @@
 mod courier;
 
 use std::convert::Infallible;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use rootling_sys as sys;
 
 use crate::attributes::Attributes;
 use crate::channel::Channel;
-use crate::container::{Ready, for_start, identity};
+use crate::container::{Ready, identity};
+use crate::doors::{self, Held};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::hooks;
-use courier::Courier;
+use courier::{AtTheEnd, Courier};
 
-/// Waits for the start, if it is to, and executes the program. Returns when that failed, and the failure is told.
-pub(crate) fn run(ready: Ready<'_>, channel: Channel) {
-    // Without a start there is nobody to listen any more.
-    let Ok((report, ready)) = for_start(ready, channel) else { return };
-    match Sealed::new(ready, &report).and_then(Sealed::execute) {
-        Ok(never) => match never {},
-        Err(error) => report.send_failure(error),
+/// Loads the filter, waits for the start if it is to, and executes the program. Returns when that failed, and the
+/// failure is told.
+pub(crate) fn run(mut ready: Ready<'_>, channel: Channel) {
+    if let Some(accept) = ready.accept.take() {
+        return wait_and_run(ready, channel, &accept);
+    }
+    let sealed = Sealed::new(ready, &channel);
+    let execute = || {
+        let courier =
+            if sealed.notifies() { Some(Courier::start(&channel, AtTheEnd::LeaveChannel)?) } else { None };
+        let listener = sealed.load()?;
+        courier.map_or(Ok(()), |courier| courier.hand_over(listener))?;
+        sealed.give_up_privileges()?;
+        sealed.execute(courier.is_some())
+    };
+    let Err(error) = execute();
+    channel.send_failure(error);
+}
+
+/// A created container: it has its filter and its final capabilities before it waits. Another process of the container,
+/// or of a pid namespace that it shares, may trace what waits; it is to gain nothing by that.
+fn wait_and_run(ready: Ready<'_>, channel: Channel, accept: &OwnedFd) {
+    match wait(ready, channel, accept) {
+        Ok((sealed, started, connection)) => {
+            let Err(error) = sealed.execute(started);
+            connection.send_failure(error);
+        }
+        Err(Some((channel, error))) => channel.send_failure(error),
+        // The courier has told why, or nobody starts it any more.
+        Err(None) => {}
+    }
+}
+
+/// What is ready, whether a courier was used, and where the failure of execve(2) is told.
+type Started<'a> = (Sealed<'a>, bool, Channel);
+
+fn wait<'a>(
+    ready: Ready<'a>,
+    channel: Channel,
+    accept: &OwnedFd,
+) -> Result<Started<'a>, Option<(Channel, Error)>> {
+    if let Err(error) = prepare_wait(&ready, &channel, accept) {
+        return Err(Some((channel, error)));
+    }
+    let sealed = Sealed::new(ready, &channel);
+    let has_filter = sealed.attributes.seccomp.is_some();
+    if has_filter {
+        let courier = match Courier::start(&channel, AtTheEnd::CloseChannel) {
+            Ok(courier) => courier,
+            Err(error) => return Err(Some((channel, error))),
+        };
+        // Its end, which tells the runtime that the wait has begun, is the courier's: it may be denied here.
+        channel.leave_open();
+        let result = sealed.load().and_then(|listener| sealed.give_up_privileges().map(|()| listener));
+        courier.tell(&result);
+        result.map_err(|_| None)?;
+    } else {
+        drop(channel);
+    }
+    let connection = sys::socket::accept_anyhow(accept.as_fd()).map_err(|_| None)?;
+    Ok((sealed, has_filter, Channel::of(connection)))
+}
+
+/// The door to the wait: whoever made the container may wait for the end of a pipe that this process has no use for.
+fn prepare_wait(ready: &Ready<'_>, channel: &Channel, accept: &OwnedFd) -> Result<()> {
+    doors::close_others(&Waiting { channel, accept }, ready.attributes.preserve_fds)?;
+    if !ready.watched {
+        // So the owner may look at it: `exec` joins its namespaces, which takes that much (setns(2)).
+        sys::process::set_dumpable(true).context(|| "prctl(PR_SET_DUMPABLE)")?;
+    }
+    Ok(())
+}
+
+/// What a created container holds while it waits: where `start` connects, and the channel until the wait has begun.
+struct Waiting<'a> {
+    channel: &'a Channel,
+    accept: &'a OwnedFd,
+}
+
+impl Held for Waiting<'_> {
+    fn held(&self) -> Vec<RawFd> {
+        vec![self.channel.as_raw_fd(), self.accept.as_raw_fd()]
     }
 }
 
@@ -33,49 +110,54 @@ struct Sealed<'a> {
     attributes: &'a Attributes,
     program: sys::exec::Program,
     ready: Ready<'a>,
-    /// Hands the seccomp listener over.
-    courier: Option<Courier>,
 }
 
 impl<'a> Sealed<'a> {
     /// Everything is made that needs a system call or memory.
-    fn new(ready: Ready<'a>, report: &Channel) -> Result<Self> {
+    fn new(ready: Ready<'a>, report: &Channel) -> Self {
         let attributes = ready.attributes;
         for fd in 3..3 + attributes.preserve_fds as RawFd {
             let _ = sys::fds::keep_on_exec(fd);
         }
-        let courier = match &attributes.seccomp {
-            Some(filter) if filter.notify => Some(Courier::start(report)?),
-            _ => None,
-        };
         let program = sys::exec::Program::new(ready.path.clone(), attributes.args.clone(), ready.env.clone());
         if let Some(filter) = &attributes.seccomp {
             report.send_debug(&format!("seccomp filter flags: {}", flags(filter.flags, filter.notify)));
         }
-        Ok(Self { attributes, program, ready, courier })
+        Self { attributes, program, ready }
     }
 
-    /// Loads the filter and executes the program.
-    fn execute(self) -> Result<Infallible> {
-        if let Some(filter) = &self.attributes.seccomp {
-            let flags = flags(filter.flags, filter.notify);
-            let listener = sys::seccomp::load(&filter.bpf, flags)
-                .context(|| format!("linux.seccomp: seccomp(SECCOMP_SET_MODE_FILTER, {flags:#x})"))?;
-            if let Some(courier) = &self.courier {
-                courier.hand_over(listener)?;
-            }
-        }
-        if self.attributes.waits_for_filter() {
-            // Without no_new_privs the loading was privileged (seccomp(2)): the privilege goes now.
-            identity::set_capabilities(self.attributes)?;
-        }
+    /// Whether an agent gets a listener.
+    fn notifies(&self) -> bool {
+        self.attributes.seccomp.as_ref().is_some_and(|filter| filter.notify)
+    }
+
+    /// Loads the filter; the number of its listener, if it has one.
+    fn load(&self) -> Result<Option<RawFd>> {
+        let Some(filter) = &self.attributes.seccomp else { return Ok(None) };
+        let flags = flags(filter.flags, filter.notify);
+        let listener = sys::seccomp::load(&filter.bpf, flags)
+            .context(|| format!("linux.seccomp: seccomp(SECCOMP_SET_MODE_FILTER, {flags:#x})"))?;
+        Ok(filter.notify.then_some(listener))
+    }
+
+    /// Without no_new_privs the loading was privileged (seccomp(2)): the privilege goes now.
+    fn give_up_privileges(&self) -> Result<()> {
+        if self.attributes.waits_for_filter() { identity::set_capabilities(self.attributes) } else { Ok(()) }
+    }
+
+    /// Executes the program. `courier`: one was used, and its end left to the kernel.
+    fn execute(&self, courier: bool) -> Result<Infallible> {
         if let (false, Some((container, pid))) = (self.ready.hooks.is_empty(), self.ready.identity) {
-            if self.courier.is_some() {
+            if courier {
                 // The ends of hooks are waited for again.
                 sys::process::default_sigchld();
             }
             let state = hooks::HookState::new(container, "created", pid);
-            let setting = hooks::Setting { default_env: Some(&self.ready.env), ..hooks::Setting::default() };
+            let setting = hooks::Setting {
+                default_env: Some(&self.ready.env),
+                dies_with_us: true,
+                ..hooks::Setting::default()
+            };
             hooks::run("startContainer", self.ready.hooks, &state, setting)?;
         }
         let errno = self.program.execute();

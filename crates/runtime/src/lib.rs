@@ -36,10 +36,5 @@ pub use plan::{CreateOptions, listen_fds};
 pub use process::ProcessRef;
 pub use rootling_cgroup::stats::Stats;
 pub use rootling_init::channel::Warn;
-pub use state::{Record, StateView, Status};
+pub use state::{Record, StateView, Status, now};
 pub use store::{Listed, Slot, Store, check_private};
-
-/// This moment as RFC 3339 with nanoseconds, UTC.
-pub fn now() -> String {
-    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
-}

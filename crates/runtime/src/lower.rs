@@ -33,7 +33,7 @@ pub(crate) struct Lowered {
     pub(crate) mount_label: Option<String>,
 }
 
-/// Lowers an adapted spec out of which [`crate::plan`] has taken what is its own.
+/// Lowers an adapted spec out of which the plan has taken what is its own.
 pub(crate) fn lower(
     mut spec: Spec,
     namespaces: &NamespaceSet,

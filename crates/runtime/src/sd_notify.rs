@@ -87,8 +87,12 @@ impl Notify {
             for line in lines.filter(|line| line.starts_with(b"READY=")) {
                 ready = true;
                 let text = [line, format!("\nMAINPID={pid}\n").as_bytes()].concat();
-                // systemd may have gone: the container goes on all the same.
-                if let Err(error) = UnixDatagram::unbound().and_then(|s| s.send_to_addr(&text, &self.host)) {
+                // systemd may have gone, or read nothing any more: the container goes on all the same.
+                let sent = UnixDatagram::unbound().and_then(|socket| {
+                    socket.set_nonblocking(true)?;
+                    socket.send_to_addr(&text, &self.host)
+                });
+                if let Err(error) = sent {
                     tracing::warn!("{VARIABLE}: {error}");
                 }
             }

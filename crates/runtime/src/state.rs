@@ -61,6 +61,11 @@ impl Record {
     }
 }
 
+/// This moment as RFC 3339 with nanoseconds, UTC.
+pub fn now() -> String {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
+}
+
 /// The record of a container, `state.json` in its state directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

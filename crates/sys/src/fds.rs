@@ -24,6 +24,11 @@ pub fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
+/// Has a descriptor closed by execve(2).
+pub fn close_on_exec(fd: &impl AsRawFd) -> Result<(), Errno> {
+    fcntl(fd.as_raw_fd(), FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC)).map(drop)
+}
+
 /// Clears close-on-exec on an inherited descriptor that the caller asked to keep.
 pub fn keep_on_exec(fd: RawFd) -> Result<(), Errno> {
     fcntl(fd, FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).map(drop)

@@ -62,12 +62,26 @@ pub fn connect_to(path: &Path) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-/// The next connection.
-pub fn accept(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+/// The next connection, by accept4(2) or, where a seccomp filter denies that, by accept(2).
+pub fn accept_anyhow(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let socket = socket.as_raw_fd();
     loop {
-        match nix::sys::socket::accept4(socket.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
+        match nix::sys::socket::accept4(socket, SockFlag::SOCK_CLOEXEC) {
             Err(Errno::EINTR | Errno::ECONNABORTED) => {}
-            other => return other.map(crate::fds::adopt),
+            Ok(fd) => return Ok(crate::fds::adopt(fd)),
+            Err(_) => break,
+        }
+    }
+    loop {
+        match nix::sys::socket::accept(socket) {
+            Err(Errno::EINTR | Errno::ECONNABORTED) => {}
+            Err(errno) => return Err(errno),
+            Ok(fd) => {
+                let fd = crate::fds::adopt(fd);
+                // Its end is to tell that the program runs.
+                crate::fds::close_on_exec(&fd)?;
+                return Ok(fd);
+            }
         }
     }
 }

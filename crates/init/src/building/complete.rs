@@ -85,9 +85,8 @@ impl<'b, 'c> Building<'b, 'c> {
         }
         resolve::working_directory(&root, &blueprint.process.cwd)?;
         enter(&place, &root)?;
-        if !matches!(blueprint.dev, Dev::Fresh { .. }) {
-            devices::reopen_null(&root)?;
-        }
+        // Also where libcontainer has done that: it opens the device for reading alone.
+        devices::reopen_null(&root)?;
         if let Some(socket) = &console {
             console::set_up(socket, root.directory(), &blueprint.process, console::DevConsole::Cover)?;
         }

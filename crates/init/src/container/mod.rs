@@ -5,8 +5,6 @@ pub(crate) mod identity;
 mod prepare;
 mod program;
 mod ready;
-mod wait;
 
 pub(crate) use prepare::{Container, Joined};
 pub(crate) use ready::Ready;
-pub(crate) use wait::for_start;

@@ -115,6 +115,7 @@ fn source_in_image(
     let found = open_in_root(root.directory().as_fd(), source, libc::O_PATH | nofollow)
         .map_err(|errno| hints::bind_source(errno, Path::new("/").join(source).as_path()))?;
     let recursive = plan.options.bind == Some(rootling_config::mounts::Bind::Recursive);
+    shows_no_kernels_own(root, &found, source, recursive)?;
     let tree = clone_tree(found.as_fd(), recursive).map_err(hints::clone_tree)?;
     match map {
         Some(MapBy::Namespace(namespace, recursive)) => {
@@ -132,6 +133,23 @@ fn source_in_image(
     }
     attributes(plan, &tree)?;
     Ok(tree)
+}
+
+/// A link of the image may lead to the container's /proc or /sys, and a tree may have them in it: a second one would
+/// have neither masks nor read-only paths.
+fn shows_no_kernels_own(root: &Image, found: &OwnedFd, source: &Path, recursive: bool) -> Result<()> {
+    let kind = fstatfs(found).context(|| "fstatfs of the source")?.filesystem_type();
+    let whole = identity(found.as_fd()).context(|| "statx of the source")? == root.identity();
+    for (magic, name) in [(PROC_SUPER_MAGIC, "/proc"), (SYSFS_MAGIC, "/sys")] {
+        let below = whole || Path::new(name).starts_with(Path::new("/").join(source));
+        if kind == magic || (recursive && below && root.is_mounted(name)) {
+            return Err(Error::invalid(format!(
+                "the source, in the root file system itself, leads to the container's {name}, whose masks would not be \
+                 on it: name another source, or put this mount before that of {name}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A tmpfs with its content, read-only when it has that.

@@ -100,7 +100,7 @@ fn new_record(plan: &Plan) -> Record {
         id: identity.id.to_string(),
         bundle: identity.bundle.clone(),
         rootfs: plan.blueprint.rootfs.clone(),
-        created: crate::now(),
+        created: crate::state::now(),
         annotations: identity.annotations.clone(),
         init: None,
         cgroup: Cgroup::none(),

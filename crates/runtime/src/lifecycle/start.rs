@@ -3,16 +3,14 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rootling_config::id::ContainerId;
-use rootling_init::channel::{Channel, FromChild, ToChild};
+use rootling_init::channel::{Channel, FromChild};
 use rootling_sys as sys;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::late_hooks;
-use crate::launch::sockets;
-use crate::process::ProcessRef;
 use crate::sd_notify::Notify;
-use crate::state::{Record, Status};
-use crate::store::{Slot, Store};
+use crate::state::Status;
+use crate::store::Store;
 
 /// Executes the program of a created container.
 pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
@@ -26,7 +24,7 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
         return Err(running(id));
     };
     slot.end_wait();
-    wait_for_program(&slot, &record, init, &pidfd, &Channel::of(socket))?;
+    wait_for_program(&pidfd, &Channel::of(socket))?;
     if let Err(error) = late_hooks::run_poststart(&record) {
         // runtime-spec, runtime.md "Lifecycle" 9: the container is stopped then.
         let _ = init.signal(libc::SIGKILL);
@@ -54,14 +52,8 @@ fn startable(status: Status, id: &ContainerId) -> Result<()> {
     }
 }
 
-/// The end of the connection says that the program runs; before it comes what the child still needs, and its failure.
-fn wait_for_program(
-    slot: &Slot,
-    record: &Record,
-    init: ProcessRef,
-    pidfd: &OwnedFd,
-    channel: &Channel,
-) -> Result<()> {
+/// The end of the connection says that the program runs; before it comes only a failure.
+fn wait_for_program(pidfd: &OwnedFd, channel: &Channel) -> Result<()> {
     loop {
         let fds = [Some(channel.as_fd()), Some(pidfd.as_fd())];
         let [report, _ended] = sys::poll::readable(fds, None).context(|| "poll")?;
@@ -72,13 +64,6 @@ fn wait_for_program(
         match channel.receive_with()? {
             None => return Ok(()),
             Some((FromChild::Failed(error), _)) => return Err(error.unsaid()),
-            Some((FromChild::SeccompListener, Some(fd))) => {
-                let (stored, _) = slot.read_process()?;
-                if let Some(listener) = stored.listener {
-                    sockets::send_listener(record, Status::Created, &listener, init.pid, fd.as_fd())?;
-                }
-                channel.send(&ToChild::ListenerSent)?;
-            }
             Some((FromChild::Debug(text), _)) => tracing::debug!("{text}"),
             Some((FromChild::Warning(text), _)) => tracing::warn!("{text}"),
             Some((other, _)) => {
