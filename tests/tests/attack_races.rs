@@ -254,10 +254,10 @@ const AT: &str = "pwd -P; cat of 2>/dev/null || echo nothing";
 
 /// A bundle's working directory of its own, exchanged with a link to `target`, in which the same is outside.
 fn with_working_directory(mut bundle: Bundle, target: &str) -> Bundle {
-    fs::create_dir_all(bundle.rootfs("work/deep")).expect("make the working directory");
-    fs::write(bundle.rootfs("work/deep/of"), "inside\n").expect("make a file in it");
+    fs::create_dir_all(bundle.rootfs("place/deep")).expect("make the working directory");
+    fs::write(bundle.rootfs("place/deep/of"), "inside\n").expect("make a file in it");
     link(&bundle, "link", target);
-    bundle.set("/process/cwd", "/work/deep".into());
+    bundle.set("/process/cwd", "/place/deep".into());
     bundle
 }
 
@@ -274,7 +274,7 @@ fn working_directory_is_inside(t: &Test) {
     let mut outside = Outside::with(t, &["deep"], &["deep/of"]);
     for target in [outside.text().to_owned(), outside.relative()] {
         let bundle = with_working_directory(looking(t, AT), &target);
-        race(t, &bundle, ["work", "link"], "/work/deep", &mut |output| {
+        race(t, &bundle, ["place", "link"], "/place/deep", &mut |output| {
             expect(!outside.was_changed(), "what lies outside is changed")?;
             is_inside(&output.stdout.lines().collect::<Vec<_>>())
         });
@@ -289,7 +289,7 @@ fn working_directory_and_home_of_exec_are_inside(t: &Test) {
     bundle.own_all();
     t.run_detached(bundle.write(), "c").ok();
     let _passwd = Exchange::of(&bundle.rootfs("etc/passwd"), &bundle.rootfs("etc/link"));
-    let exchange = Exchange::of(&bundle.rootfs("work"), &bundle.rootfs("link"));
+    let exchange = Exchange::of(&bundle.rootfs("place"), &bundle.rootfs("link"));
     let mut check = |output: &Output| {
         expect(!outside.was_changed(), "what lies outside is changed")?;
         let lines: Vec<&str> = output.stdout.lines().collect();
@@ -297,8 +297,8 @@ fn working_directory_and_home_of_exec_are_inside(t: &Test) {
         expect(lines.get(2).is_none_or(|home| ["/root", "/"].contains(home)), "HOME is of outside")
     };
     let script = format!("{AT}; echo $HOME");
-    let exec = || t.exec(&["--cwd", "/work/deep"], "c", &["sh", "-c", &script]).output();
-    race_of(&exchange, "/work/deep", &mut check, &mut || exec());
+    let exec = || t.exec(&["--cwd", "/place/deep"], "c", &["sh", "-c", &script]).output();
+    race_of(&exchange, "/place/deep", &mut check, &mut || exec());
     drop(exchange);
     t.delete_force("c").ok();
 }

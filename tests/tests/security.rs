@@ -21,7 +21,7 @@ both!(
     writable_binary_is_not_the_one_that_waits_in_the_container,
 );
 
-root!(device_that_is_a_stream_keeps_its_owner);
+root!(device_that_is_a_stream_keeps_its_owner, hidden_proc_of_the_host_is_an_error_without_a_pivot);
 
 /// Opens descriptors 5 and 6 in the caller of rootling, without close-on-exec.
 const LEAKY_CALLER: [&str; 3] = ["sh", "-c", r#"exec 5</etc/passwd 6</; exec "$0" "$@""#];
@@ -76,7 +76,8 @@ fn null_output_takes_what_is_written(t: &Test) {
     let into_null =
         |command: rootling_tests::Cmd| command.under(&["sh", "-c", "exec \"$@\" >/dev/null 2>&1", "sh"]);
     for own_dev in [true, false] {
-        let mut bundle = t.shell("echo out && echo err >&2 && null=$(readlink /proc/$$/fd/1) && echo $null >/tmp/null");
+        let mut bundle =
+            t.shell("echo out && echo err >&2 && null=$(readlink /proc/$$/fd/1) && echo $null >/tmp/null");
         if !own_dev {
             bundle.set("/mounts", json!([{"destination": "/proc", "type": "proc", "source": "proc"}]));
         }
@@ -191,4 +192,25 @@ fn no_proc_without_masks_is_left_by_no_pivot(t: &Test) {
         let output = t.run_command(bundle.write()).args(flags).output();
         assert!(output.exit() != 0 && output.stderr.contains("mount"), "{flags:?}: {output}");
     }
+}
+
+/// One that a mount above hides cannot be covered, and would still let a user namespace inside mount another.
+fn hidden_proc_of_the_host_is_an_error_without_a_pivot(t: &Test) {
+    let bundle = t.bundle(&["true"]);
+    let place = t.path("place").to_string_lossy().into_owned();
+    let hide = "mkdir -p $0 && mount --bind $0 $0 && mkdir $0/p && mount -t proc proc $0/p";
+    let on_host = |script: &str, flags: &[&str]| {
+        let script = format!("{hide} && {script} && exec \"$@\"");
+        let under =
+            ["unshare", "-m", "--propagation", "private", "sh", "-c", script.as_str(), place.as_str()];
+        let output = t.run_command(&bundle).args(flags).under(&under).output();
+        fs::remove_dir(t.path("place").join("p")).expect("remove the directory");
+        output
+    };
+    bundle.write();
+    on_host("mount --bind $0 $0", &["--no-pivot"]).fails_with(&["--no-pivot", "hidden", "/place/p"]);
+    on_host("mount --bind $0 $0", &[]).ok();
+    // In sight, or below another one in the same place, it is covered.
+    on_host("true", &["--no-pivot"]).ok();
+    on_host("mount -t proc proc $0/p", &["--no-pivot"]).ok();
 }

@@ -33,6 +33,13 @@ pub struct Identity {
     inode: u64,
 }
 
+impl Identity {
+    /// The id of its mount, as in mountinfo.
+    pub fn mount(self) -> u64 {
+        self.mount
+    }
+}
+
 /// The identity of an open file.
 pub fn identity(fd: BorrowedFd<'_>) -> Result<Identity, Errno> {
     // SAFETY: statx is plain data for which all zeroes is valid.

@@ -130,8 +130,8 @@ impl PrivateRoot {
         }
         if blueprint.no_pivot {
             // The host's mounts stay below, out of reach; see the module.
-            let unmasked = unmasked_proc::find()?;
-            unmasked_proc::cover(&unmasked)?;
+            let own = sys::path::identity(tmpfs.as_fd()).context(|| "statx of the private root")?;
+            unmasked_proc::cover(own.mount())?;
             change_root(&tmpfs)?;
             return Ok(Place::Mounted);
         }

@@ -4,58 +4,78 @@
 //! mount namespace lets a user namespace that is made inside mount a new one, without the masks
 //! (mount_namespaces(7), "Restrictions on mount namespaces"). So the old ones are covered.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs};
-
 use rootling_sys as sys;
 use rootling_sys::mount::{MountAttr, attach, open_in_root, set_attr};
-use rootling_sys::path::relative;
+use rootling_sys::path::{identity, relative};
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::mounting::filesystems::new_empty;
 
-/// The old root, and where it has proc and sysfs.
-pub(super) struct Unmasked {
-    root: OwnedFd,
-    paths: Vec<PathBuf>,
+/// A line of mountinfo, proc_pid_mountinfo(5).
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    id: u64,
+    parent: u64,
+    path: PathBuf,
+    kernels_own: bool,
 }
 
-/// Looks for them, while mountinfo can be read.
-pub(super) fn find() -> Result<Unmasked> {
+/// Covers every proc and sysfs of the host, but for those that lie on the private root, the mount of this id.
+pub(super) fn cover(private_root: u64) -> Result<()> {
     let what = || "read(\"/proc/self/mountinfo\")".to_owned();
     let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
+    let lines: Vec<Line> = mountinfo.lines().filter_map(line).collect();
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = open("/", flags, Mode::empty()).map(sys::fds::adopt).context(|| "open(\"/\")")?;
-    Ok(Unmasked { root, paths: mountinfo.lines().filter_map(kernel_interface).collect() })
-}
-
-/// Covers them.
-pub(super) fn cover(unmasked: &Unmasked) -> Result<()> {
-    for path in &unmasked.paths {
-        let Ok(target) = open_in_root(unmasked.root.as_fd(), &relative(path), libc::O_PATH) else { continue };
-        let what = || format!("cover the host's {path:?}");
-        let kind = fstatfs(&target).context(what)?.filesystem_type();
-        if kind == PROC_SUPER_MAGIC || kind == SYSFS_MAGIC {
-            // Where the root is shared, what is mounted on a copy of it is mounted on the root as well.
-            let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
-            set_attr(target.as_fd(), false, &private).context(what)?;
-            let empty = new_empty().context(what)?;
-            attach(empty.as_fd(), target.as_fd()).context(what)?;
+    for mount in lines.iter().filter(|line| line.kernels_own && line.parent != private_root) {
+        if lines.iter().any(|other| other.parent == mount.id && other.path == mount.path) {
+            // By another one in the same place.
+            continue;
         }
+        let what = || format!("cover the host's {:?}", mount.path);
+        let hidden = || {
+            Error::invalid(format!(
+                "--no-pivot: a proc or sysfs of the host on {:?} is hidden below another mount, where it cannot be covered: \
+                 unmount it, or leave --no-pivot out",
+                mount.path
+            ))
+        };
+        let target =
+            open_in_root(root.as_fd(), &relative(&mount.path), libc::O_PATH).map_err(|_| hidden())?;
+        if identity(target.as_fd()).context(what)?.mount() != mount.id {
+            return Err(hidden());
+        }
+        // Where the root is shared, what is mounted on a copy of it is mounted on the root as well.
+        let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+        set_attr(target.as_fd(), false, &private).context(what)?;
+        let empty = new_empty().context(what)?;
+        attach(empty.as_fd(), target.as_fd()).context(what)?;
     }
     Ok(())
 }
 
-/// The mount point of a line of mountinfo that is about proc or sysfs; proc_pid_mountinfo(5).
-fn kernel_interface(line: &str) -> Option<PathBuf> {
-    let (before, after) = line.split_once(" - ")?;
+fn line(text: &str) -> Option<Line> {
+    let (before, after) = text.split_once(" - ")?;
     let kind = after.split(' ').next()?;
-    let path = before.split(' ').nth(4)?;
-    matches!(kind, "proc" | "sysfs").then(|| PathBuf::from(path.replace("\\040", " ").replace("\\134", "\\")))
+    let fields: Vec<&str> = before.split(' ').collect();
+    // As the kernel writes what would end a field.
+    let path = fields
+        .get(4)?
+        .replace("\\040", " ")
+        .replace("\\011", "\t")
+        .replace("\\012", "\n")
+        .replace("\\134", "\\");
+    Some(Line {
+        id: fields.first()?.parse().ok()?,
+        parent: fields.get(1)?.parse().ok()?,
+        path: Path::new(&path).to_owned(),
+        kernels_own: matches!(kind, "proc" | "sysfs"),
+    })
 }
 
 #[cfg(test)]
@@ -63,12 +83,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_proc_and_sysfs_count() {
-        let line =
+    fn a_line_has_its_mount_and_what_it_lies_on() {
+        let text =
             |path: &str, kind: &str| format!("36 35 98:0 / {path} rw,noatime master:1 - {kind} none rw");
-        assert_eq!(kernel_interface(&line("/proc", "proc")), Some("/proc".into()));
-        assert_eq!(kernel_interface(&line("/a\\040b", "sysfs")), Some("/a b".into()));
-        assert_eq!(kernel_interface(&line("/proc", "tmpfs")), None);
-        assert_eq!(kernel_interface(""), None);
+        let wanted =
+            |path: &str, kernels_own| Some(Line { id: 36, parent: 35, path: path.into(), kernels_own });
+        assert_eq!(line(&text("/proc", "proc")), wanted("/proc", true));
+        assert_eq!(line(&text("/a\\040b", "sysfs")), wanted("/a b", true));
+        assert_eq!(line(&text("/proc", "tmpfs")), wanted("/proc", false));
+        assert_eq!(line(""), None);
     }
 }
