@@ -5,8 +5,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rootling_tests::{Bundle, Cmd, Test, Variation, both, eventually, user};
+use rootling_tests::{Bundle, Cmd, Test, Variation, both, eventually, root, user};
 use serde_json::json;
+
+root!(caller_may_be_in_a_chroot);
 
 both!(
     caller_may_stand_in_a_deleted_directory,
@@ -253,4 +255,25 @@ fn mount_points_have_their_modes_whatever_the_umask(t: &Test) {
 fn mode(path: &Path) -> u32 {
     let facts = path.symlink_metadata();
     facts.unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode() & 0o7777
+}
+
+/// A chroot is none of the container's business: neither is the host around it the chroot's.
+fn caller_may_be_in_a_chroot(t: &Test) {
+    let bundle = t.shell("echo works; ls /");
+    bundle.write();
+    let place = t.path("chroot").to_string_lossy().into_owned();
+    // The test's own directory at its own path, in a root that has nothing else.
+    let script = "mkdir -p $0/proc $0/sys $0/dev $0/run $0/var $0/tmp $0$1 && mount --bind $0 $0 && \
+                  mount -t proc proc $0/proc && mount --rbind /sys $0/sys && mount --rbind /dev $0/dev && \
+                  mount --bind $1 $0$1 && mount --bind $2 $0$2 && shift 2 && exec chroot $0 \"$@\"";
+    let program = std::env::var("ROOTLING_BIN").expect("the program");
+    let directory = Path::new(&program).parent().expect("its directory").to_string_lossy().into_owned();
+    let work = t.path("").to_string_lossy().trim_end_matches('/').to_owned();
+    let script = format!("mkdir -p $0$2; {script}");
+    let under =
+        ["unshare", "-m", "--propagation", "private", "sh", "-c", script.as_str(), &place, &work, &directory];
+    let output = t.run_command(&bundle).under(&under).output().ok();
+    assert!(output.stdout.starts_with("works\nbin\n"), "{output}");
+    let output = t.run_command(&bundle).args(&["--no-pivot"]).under(&under).output().ok();
+    assert!(output.stdout.starts_with("works\nbin\n"), "without a pivot: {output}");
 }

@@ -16,6 +16,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::fchdir;
 use rootling_sys as sys;
@@ -36,6 +37,22 @@ pub(crate) struct PrivateRoot {
     tmpfs: OwnedFd,
     /// The directory on which it lies.
     below: OwnedFd,
+    /// The caller has another root than its mount namespace.
+    chrooted: bool,
+}
+
+/// A caller in a chroot has another root than its mount namespace. That one is what pivot_root(2) can exchange, and what
+/// libcontainer goes to.
+fn go_to_namespaces_root() -> Result<()> {
+    let what = || "setns(\"/proc/self/ns/mnt\")";
+    let namespace = std::fs::File::open("/proc/self/ns/mnt").context(what)?;
+    setns(namespace, CloneFlags::CLONE_NEWNS).context(what)
+}
+
+fn root_identity() -> Result<sys::path::Identity> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = open("/", flags, Mode::empty()).map(sys::fds::adopt).context(|| "open(\"/\")")?;
+    sys::path::identity(root.as_fd()).context(|| "statx(\"/\")")
 }
 
 /// While the mounts are made nothing of it reaches the host, but what the container asks for.
@@ -52,6 +69,13 @@ fn change_propagation(flags: MsFlags) -> Result<(), Errno> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | flags, None::<&str>)
 }
 
+/// Whether libcontainer has something to write to /proc in the root that it enters.
+fn writes_to_proc(blueprint: &Blueprint) -> bool {
+    let sysctl = blueprint.spec.linux().as_ref().and_then(|l| l.sysctl().as_ref());
+    let profile = blueprint.spec.process().as_ref().and_then(|p| p.apparmor_profile().as_ref());
+    sysctl.is_some_and(|s| !s.is_empty()) || profile.is_some()
+}
+
 impl PrivateRoot {
     /// Makes it, over the root directory: there it hides nothing as long as this process has the host's root.
     pub(super) fn make(blueprint: &Blueprint) -> Result<Self> {
@@ -61,7 +85,18 @@ impl PrivateRoot {
         for path in ["proc", "dev", "c", "c/dev", "c/proc", "c/image", WORKBENCH] {
             mkdirat(Some(tmpfs.as_raw_fd()), path, Mode::from_bits_truncate(0o755)).context(what)?;
         }
+        // Of the caller's view, which is left with the next step.
+        let tree = |path: &str| {
+            clone_tree_at(Path::new(path), true, true)
+                .context(|| format!("bind the host's {path} for libcontainer"))
+        };
+        let (proc, dev) = (tree("/proc")?, tree("/dev")?);
+        let written = writes_to_proc(blueprint).then(|| tree("/proc")).transpose()?;
         let shared = !blueprint.namespaces.mount.is_set();
+        let view = root_identity()?;
+        if !shared {
+            go_to_namespaces_root()?;
+        }
         let path = if shared { blueprint.rootfs.as_path() } else { Path::new("/") };
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let below = open(path, flags, Mode::empty()).map(sys::fds::adopt).context(what)?;
@@ -70,23 +105,13 @@ impl PrivateRoot {
             let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
             set_attr(below.as_fd(), false, &private).context(what)?;
         }
-        let root = Self { tmpfs, below };
+        let root = Self { tmpfs, below, chrooted: root_identity()? != view };
         attach(root.tmpfs.as_fd(), root.below.as_fd()).context(what)?;
-        root.bind("/proc", "proc")?;
-        root.bind("/dev", "dev")?;
-        let linux = blueprint.spec.linux().as_ref();
-        let written = linux.is_some_and(|l| l.sysctl().as_ref().is_some_and(|s| !s.is_empty()))
-            || blueprint.spec.process().as_ref().is_some_and(|p| p.apparmor_profile().is_some());
-        if written {
-            root.bind("/proc", "c/proc")?;
+        let trees = [(Some(proc), "proc"), (Some(dev), "dev"), (written, "c/proc")];
+        for (tree, path) in trees.into_iter().filter_map(|(tree, path)| Some((tree?, path))) {
+            attach(tree.as_fd(), root.directory(path).context(what)?.as_fd()).context(what)?;
         }
         Ok(root)
-    }
-
-    fn bind(&self, from: &str, to: &str) -> Result<()> {
-        let what = || format!("bind the host's {from} for libcontainer");
-        let tree = clone_tree_at(Path::new(from), true, true).context(what)?;
-        attach(tree.as_fd(), self.directory(to).context(what)?.as_fd()).context(what)
     }
 
     fn directory(&self, path: &str) -> Result<OwnedFd, Errno> {
@@ -108,6 +133,12 @@ impl PrivateRoot {
             return Err(Error::system("not a new file system"));
         };
         let what = || plan.describe();
+        if self.chrooted {
+            return Err(Error::invalid(
+                "options of more than 255 bytes cannot be looked up in the caller's chroot: shorten them, or leave it",
+            )
+            .wrap(what()));
+        }
         // By the working directory: the private root has no path in the host's view.
         fchdir(self.tmpfs.as_raw_fd()).context(what)?;
         let flags = MsFlags::from_bits_retain(plan.options.set);
@@ -123,7 +154,7 @@ impl PrivateRoot {
 
     /// Leaves the host: its mounts go, and the private root is all that there is.
     pub(super) fn enter(self, blueprint: &Blueprint) -> Result<Place> {
-        let Self { tmpfs, below } = self;
+        let Self { tmpfs, below, .. } = self;
         if !blueprint.namespaces.mount.is_set() {
             change_root(&tmpfs)?;
             return Ok(Place::Shared { root: tmpfs, rootfs: below });
