@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use rootling_sys as sys;
 
@@ -46,14 +46,16 @@ impl Held for Joined<'_> {
 }
 
 impl<'b> Container<'b, '_> {
-    /// Becomes the program's user and reports that all is ready. `descriptors`: the limits of the caller. `None` when
+    /// Becomes the program's user and reports that all is ready. `descriptors`: how many the caller may open. `None` when
     /// the runtime has ended.
-    pub(crate) fn prepare(self, pid: i32, descriptors: Option<(u64, u64)>) -> Result<Option<Ready<'b>>> {
+    pub(crate) fn prepare(self, pid: i32, descriptors: Option<u64>) -> Result<Option<Ready<'b>>> {
         let blueprint = self.blueprint;
         let attributes = &blueprint.process;
-        if let Some((soft, hard)) = descriptors {
+        if let Some(soft) = descriptors
+            && let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        {
             // Before those that are asked for.
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard);
         }
         let (path, env) = become_user(attributes, self.channel, self.accept.is_some())?;
         let ready = Ready {

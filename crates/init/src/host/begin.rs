@@ -65,10 +65,11 @@ fn become_container<'b>(host: Host<'_>, blueprint: &'b Blueprint) -> Result<Opti
     begin()?;
     let channel = host.channel;
     channel.send_debug("child process in init()");
-    let descriptors = raise_descriptors();
     namespaces::make(&blueprint.namespaces)?;
     let sources = Sources::new(blueprint, channel);
     let Some(ToChild::Begin(pid)) = channel.receive()? else { return Ok(None) };
+    // By now the runtime has raised what the program is to have more of.
+    let descriptors = raise_descriptors();
     if blueprint.namespaces.user.is_set() {
         namespaces::become_root()?;
     }
@@ -79,12 +80,10 @@ fn become_container<'b>(host: Host<'_>, blueprint: &'b Blueprint) -> Result<Opti
 }
 
 /// Each mount is a descriptor until it is in its place. The limit of before, for the program.
-fn raise_descriptors() -> Option<(u64, u64)> {
+fn raise_descriptors() -> Option<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    if soft < hard {
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).ok()?;
-    }
-    Some((soft, hard))
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).ok()?;
+    Some(soft)
 }
 
 impl<'c> Host<'c> {
