@@ -28,10 +28,10 @@ but='seccomp_denied waits attack_races'
 all=$(for file in tests/tests/*.rs; do basename "$file" .rs; done | grep -vxF "${but// /$'\n'}" | tr '\n' ' ')
 declare -A files=(
     [user-delegated]="$all"
-    [user-systemd]="$common kill_runtime process stress"
+    [user-systemd]="$common attack_descriptors kill_runtime process stress"
     [root]="$common apparmor cgroup_* cli devices events exec_* hooks idmap_mounts kill_runtime mount* namespaces pause
         process rootfs* scheduling seccomp security stats terminal update user_namespace"
-    [root-systemd]="$common"
+    [root-systemd]="$common attack_descriptors"
 )
 
 step hack/vm/build.sh
