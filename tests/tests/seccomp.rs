@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::PathBuf;
 
-use rootling_tests::{Bundle, Output, Socket, Test, both, sys};
+use rootling_tests::{Bundle, Output, Socket, Test, both, eventually, sys};
 use serde_json::{Value, json};
 
 both!(
@@ -16,6 +16,7 @@ both!(
     call_newer_than_the_profile_is_not_implemented,
     filter_holds_with_and_without_no_new_privileges,
     filter_may_refuse_what_the_runtime_uses,
+    filter_that_ends_a_thread_of_the_launch_ends_the_launch,
     flags_reach_the_kernel,
     empty_profile_is_none,
     wrong_profile_is_one_line_that_names_the_field,
@@ -140,6 +141,31 @@ fn filter_holds_with_and_without_no_new_privileges(t: &Test) {
             let expected = format!("NoNewPrivs:\t{shown}\nSeccomp:\t2\nSeccomp_filters:\t1\n");
             assert_eq!(output.stdout, expected, "{capabilities}");
             assert!(output.stderr.contains("No space left on device"), "{output}");
+        }
+    }
+}
+
+/// SCMP_ACT_KILL_THREAD leaves the other threads of a process: no one of a launch stays for that.
+fn filter_that_ends_a_thread_of_the_launch_ends_the_launch(t: &Test) {
+    let agent = Socket::listen(t, "agent");
+    for (call, with_agent) in [("capset", false), ("capset", true), ("nanosleep", true), ("execve", true)] {
+        let mut bundle = t.bundle(&["true"]);
+        filter(&mut bundle, &[call], "SCMP_ACT_KILL_THREAD", None);
+        bundle.set("/process/noNewPrivileges", false.into());
+        if with_agent {
+            bundle.set("/linux/seccomp/syscalls/-", json!({"names": MKDIR, "action": "SCMP_ACT_NOTIFY"}));
+            bundle.set("/linux/seccomp/listenerPath", agent.path().to_string_lossy().as_ref().into());
+        }
+        bundle.write();
+        let run = t.run(&bundle);
+        assert_ne!(run.exit(), 0, "{call}: {run}");
+        let created = t.create(&bundle, "c");
+        // Where it has got as far as its wait, the end comes afterwards.
+        assert_eq!(created.exit() == 0, call != "capset", "{call}: {created}");
+        if created.exit() == 0 {
+            t.rootling(&["start", &t.id("c")]).output().ok();
+            eventually("the container has stopped", || t.status("c") == "stopped");
+            t.delete_force("c").ok();
         }
     }
 }

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rootling_tests::cgroups::Way;
 use rootling_tests::{
-    Bundle, Cmd, Output, Running, Test, Variation, attempts, both, eventually, leaks, root, skip,
+    Bundle, Cmd, Output, Running, Socket, Test, Variation, attempts, both, eventually, leaks, root, skip,
 };
 use serde_json::json;
 
@@ -29,6 +29,9 @@ both!(
     run_ends_when_any_of_its_processes_is_killed,
     create_ends_when_any_of_its_processes_is_killed,
     exec_ends_when_any_of_its_processes_is_killed,
+    run_ends_when_any_of_its_processes_is_killed_with_an_agent,
+    create_ends_when_any_of_its_processes_is_killed_with_an_agent,
+    exec_ends_when_any_of_its_processes_is_killed_with_an_agent,
     paused_container_is_not_started,
 );
 
@@ -47,23 +50,40 @@ struct Subject<'a> {
     t: &'a Test,
     launch: Launch,
     bundle: Bundle,
+    /// Of its filter, if it has one. It takes the listeners of all attempts, and answers none.
+    agent: Option<Socket>,
 }
 
 impl<'a> Subject<'a> {
     /// None, with the reason said, where strace cannot be used.
     fn new(t: &'a Test, launch: Launch) -> Option<Self> {
+        Self::made(t, launch, None)
+    }
+
+    /// With a filter that has an agent.
+    fn with_agent(t: &'a Test, launch: Launch) -> Option<Self> {
+        Self::made(t, launch, Some(Socket::listen(t, "agent")))
+    }
+
+    fn made(t: &'a Test, launch: Launch, agent: Option<Socket>) -> Option<Self> {
         let trial = t.command("sh").args(&["-c", "command -v strace && strace -D -f -o /dev/null true"]);
         if trial.output().exit() != 0 {
             skip("strace is not installed or may not trace, to inject failures");
             return None;
         }
         let stays = launch == Launch::Exec;
-        let bundle = t.bundle(if stays { &["sleep", "1000000"] } else { &["echo", "works"] });
+        let mut bundle = t.bundle(if stays { &["sleep", "1000000"] } else { &["echo", "works"] });
+        if let Some(agent) = &agent {
+            let rule = json!({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"});
+            let profile =
+                json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule], "listenerPath": agent.path()});
+            bundle.set("/linux/seccomp", profile);
+        }
         bundle.write();
         if stays {
             t.run_detached(&bundle, "c").ok();
         }
-        Some(Self { t, launch, bundle })
+        Some(Self { t, launch, bundle, agent })
     }
 
     /// The name of the container, another for each attempt unless it is for exec.
@@ -268,7 +288,7 @@ fn exec_ends_whatever_call_of_any_process_fails(t: &Test) {
 
 /// Each process of a launch is killed right after it, or another, was made: the delay of clone(2) holds whoever
 /// has made it, so that the next step is not taken before.
-fn ends_when_any_of_its_processes_is_killed(t: &Test, launch: Launch) {
+fn ends_when_any_of_its_processes_is_killed(subject: Option<Subject<'_>>) {
     const SLOW_CLONE: [&str; 7] = [
         "-f",
         "-o",
@@ -278,10 +298,11 @@ fn ends_when_any_of_its_processes_is_killed(t: &Test, launch: Launch) {
         "-e",
         "inject=clone,clone3,fork,vfork:delay_exit=200000",
     ];
-    let Some(subject) = Subject::new(t, launch) else { return };
+    let Some(subject) = subject else { return };
     let mut attempt = 0;
     let mut killed = 0;
-    for made in 1..=3 {
+    // One more hands over the listener.
+    for made in 1..=if subject.agent.is_some() { 4 } else { 3 } {
         for victim in 0..made {
             for _ in 0..times(1) {
                 let running = subject.traced(attempt, &SLOW_CLONE).spawn();
@@ -331,15 +352,27 @@ fn ended(pid: i32) -> bool {
 }
 
 fn run_ends_when_any_of_its_processes_is_killed(t: &Test) {
-    ends_when_any_of_its_processes_is_killed(t, Launch::Run);
+    ends_when_any_of_its_processes_is_killed(Subject::new(t, Launch::Run));
+}
+
+fn run_ends_when_any_of_its_processes_is_killed_with_an_agent(t: &Test) {
+    ends_when_any_of_its_processes_is_killed(Subject::with_agent(t, Launch::Run));
 }
 
 fn create_ends_when_any_of_its_processes_is_killed(t: &Test) {
-    ends_when_any_of_its_processes_is_killed(t, Launch::Create);
+    ends_when_any_of_its_processes_is_killed(Subject::new(t, Launch::Create));
+}
+
+fn create_ends_when_any_of_its_processes_is_killed_with_an_agent(t: &Test) {
+    ends_when_any_of_its_processes_is_killed(Subject::with_agent(t, Launch::Create));
 }
 
 fn exec_ends_when_any_of_its_processes_is_killed(t: &Test) {
-    ends_when_any_of_its_processes_is_killed(t, Launch::Exec);
+    ends_when_any_of_its_processes_is_killed(Subject::new(t, Launch::Exec));
+}
+
+fn exec_ends_when_any_of_its_processes_is_killed_with_an_agent(t: &Test) {
+    ends_when_any_of_its_processes_is_killed(Subject::with_agent(t, Launch::Exec));
 }
 
 /// createContainer hooks are run by the container's first process. Its own pid namespace protects that from them; without

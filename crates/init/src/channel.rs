@@ -44,6 +44,8 @@ pub enum FromChild {
     Ready,
     /// Comes with the seccomp listener.
     SeccompListener,
+    /// It waits for its start; the channel ends now. Without this word the end is that of the process.
+    Waiting,
     /// It failed, and ends now.
     Failed(Error),
     /// Something the user should know that is no failure.

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use rootling_sys as sys;
 
 use crate::attributes::Attributes;
-use crate::channel::Channel;
+use crate::channel::{Channel, FromChild};
 use crate::container::{Ready, identity};
 use crate::doors::{self, Held};
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -33,7 +33,7 @@ pub(crate) fn run(mut ready: Ready<'_>, channel: Channel) {
         let listener = sealed.load()?;
         courier.map_or(Ok(()), |courier| courier.hand_over(listener))?;
         sealed.give_up_privileges()?;
-        sealed.execute(courier.is_some())
+        sealed.execute()
     };
     let Err(error) = execute();
     channel.send_failure(error);
@@ -43,8 +43,8 @@ pub(crate) fn run(mut ready: Ready<'_>, channel: Channel) {
 /// or of a pid namespace that it shares, may trace what waits; it is to gain nothing by that.
 fn wait_and_run(ready: Ready<'_>, channel: Channel, accept: &OwnedFd) {
     match wait(ready, channel, accept) {
-        Ok((sealed, started, connection)) => {
-            let Err(error) = sealed.execute(started);
+        Ok((sealed, connection)) => {
+            let Err(error) = sealed.execute();
             connection.send_failure(error);
         }
         Err(Some((channel, error))) => channel.send_failure(error),
@@ -53,8 +53,8 @@ fn wait_and_run(ready: Ready<'_>, channel: Channel, accept: &OwnedFd) {
     }
 }
 
-/// What is ready, whether a courier was used, and where the failure of execve(2) is told.
-type Started<'a> = (Sealed<'a>, bool, Channel);
+/// What is ready, and where the failure of execve(2) is told.
+type Started<'a> = (Sealed<'a>, Channel);
 
 fn wait<'a>(
     ready: Ready<'a>,
@@ -65,22 +65,27 @@ fn wait<'a>(
         return Err(Some((channel, error)));
     }
     let sealed = Sealed::new(ready, &channel);
-    let has_filter = sealed.attributes.seccomp.is_some();
-    if has_filter {
+    if sealed.attributes.seccomp.is_some() {
         let courier = match Courier::start(&channel, AtTheEnd::CloseChannel) {
             Ok(courier) => courier,
             Err(error) => return Err(Some((channel, error))),
         };
         // Its end, which tells the runtime that the wait has begun, is the courier's: it may be denied here.
         channel.leave_open();
-        let result = sealed.load().and_then(|listener| sealed.give_up_privileges().map(|()| listener));
-        courier.tell(&result);
-        result.map_err(|_| None)?;
+        match sealed.load().and_then(|listener| sealed.give_up_privileges().map(|()| listener)) {
+            Ok(listener) => courier.tell(listener),
+            Err(error) => {
+                courier.fail(&error);
+                return Err(None);
+            }
+        }
     } else {
+        // Whoever could hear it may have ended.
+        let _ = channel.send(&FromChild::Waiting);
         drop(channel);
     }
     let connection = sys::socket::accept_anyhow(accept.as_fd()).map_err(|_| None)?;
-    Ok((sealed, has_filter, Channel::of(connection)))
+    Ok((sealed, Channel::of(connection)))
 }
 
 /// The door to the wait: whoever made the container may wait for the end of a pipe that this process has no use for.
@@ -135,7 +140,8 @@ impl<'a> Sealed<'a> {
     fn load(&self) -> Result<Option<RawFd>> {
         let Some(filter) = &self.attributes.seccomp else { return Ok(None) };
         let flags = flags(filter.flags, filter.notify);
-        let listener = sys::seccomp::load(&filter.bpf, flags)
+        // The only other thread there can be is the courier, which has no filter.
+        let listener = sys::seccomp::load(&filter.bpf, flags & !THREAD_SYNC)
             .context(|| format!("linux.seccomp: seccomp(SECCOMP_SET_MODE_FILTER, {flags:#x})"))?;
         Ok(filter.notify.then_some(listener))
     }
@@ -145,13 +151,9 @@ impl<'a> Sealed<'a> {
         if self.attributes.waits_for_filter() { identity::set_capabilities(self.attributes) } else { Ok(()) }
     }
 
-    /// Executes the program. `courier`: one was used, and its end left to the kernel.
-    fn execute(&self, courier: bool) -> Result<Infallible> {
+    /// Executes the program.
+    fn execute(&self) -> Result<Infallible> {
         if let (false, Some((container, pid))) = (self.ready.hooks.is_empty(), self.ready.identity) {
-            if courier {
-                // The ends of hooks are waited for again.
-                sys::process::default_sigchld();
-            }
             let state = hooks::HookState::new(container, "created", pid);
             let setting = hooks::Setting {
                 default_env: Some(&self.ready.env),
@@ -164,6 +166,9 @@ impl<'a> Sealed<'a> {
         Err(not_executed(&self.program, errno))
     }
 }
+
+/// linux/seccomp.h: SECCOMP_FILTER_FLAG_TSYNC
+const THREAD_SYNC: u32 = 1;
 
 /// linux/seccomp.h: SECCOMP_FILTER_FLAG_NEW_LISTENER
 fn flags(wanted: u32, notify: bool) -> u32 {

@@ -24,8 +24,6 @@ pub struct CloneOptions {
     pub namespaces: u64,
     /// Directory of the cgroup v2 that the child starts in (`CLONE_INTO_CGROUP`, Linux 5.7).
     pub cgroup: Option<RawFd>,
-    /// Share the descriptors with the child (`CLONE_FILES`), so that each sees what the other opens and closes.
-    pub share_files: bool,
     /// Make the child a sibling of the caller (`CLONE_PARENT`): its parent is the caller's parent.
     pub sibling: bool,
 }
@@ -42,9 +40,6 @@ pub fn clone(options: CloneOptions) -> Result<Cloned, Errno> {
     let mut flags = libc::CLONE_PIDFD as u64 | options.namespaces;
     if options.cgroup.is_some() {
         flags |= CLONE_INTO_CGROUP;
-    }
-    if options.share_files {
-        flags |= libc::CLONE_FILES as u64;
     }
     if options.sibling {
         flags |= libc::CLONE_PARENT as u64;

@@ -15,10 +15,10 @@ pub mod poll;
 pub mod process;
 pub mod scheduling;
 pub mod seccomp;
-pub mod shared;
 pub mod signals;
 pub mod socket;
 pub mod terminal;
+pub mod thread;
 
 use nix::errno::Errno;
 

@@ -147,16 +147,6 @@ pub fn default_sigchld() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
-/// Has the kernel forget children that end (`SA_NOCLDWAIT`, sigaction(2)), until execve(2) or [`default_sigchld`].
-pub fn discard_children() -> Result<(), Errno> {
-    // SAFETY: sigaction is plain data for which all zeroes is valid: the default action, an empty mask.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_flags = libc::SA_NOCLDWAIT;
-    // SAFETY: the structure outlives the call, no handler is installed, and the old action is not asked for.
-    super::check(unsafe { libc::sigaction(libc::SIGCHLD, &raw const action, std::ptr::null_mut()) }.into())
-        .map(drop)
-}
-
 /// Makes writing to a pipe that nobody reads fail with EPIPE instead of ending the process; what
 /// [`restore_broken_pipes`] takes.
 pub fn ignore_broken_pipes() -> libc::sighandler_t {

@@ -1,21 +1,28 @@
-//! Tells the runtime of the filter, without a system call of the process that has it.
+//! Tells the runtime of the filter, without a system call of the thread that has it.
 //!
 //! Once a filter is loaded any call may be denied, and with SCMP_ACT_NOTIFY wait for an agent that has no listener yet.
-//! So a process beside, without the filter and with the same descriptors, sends the listener, or why there is no filter,
-//! and closes the channel. The filtered process tells it by shared memory, and is never dumpable for that.
+//! So a second thread, without the filter, sends the listener, or why there is no filter, and closes the channel. The
+//! filtered thread tells it by a number in memory. It is a thread and not a process: nobody can kill it alone, execve(2)
+//! ends it, and it never is a child that the program does not know.
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::errno::Errno;
-use nix::unistd::Pid;
 use rootling_sys as sys;
-use rootling_sys::clone::{CloneOptions, Cloned};
-use rootling_sys::shared::{Shared, pause};
+use rootling_sys::thread::pause;
 
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
 
-/// What the number in the shared memory says: one of these, an errno, or the listener's own number.
+/// What the threads tell each other.
+struct Words {
+    /// One of the numbers below, an errno, or the listener's own number.
+    said: AtomicU32,
+    /// 0 when the filtered thread has ended: a filter may end it alone (SECCOMP_RET_KILL_THREAD).
+    filtered: AtomicU32,
+}
+
 const NOTHING: u32 = 0;
 const LOADED: u32 = 1;
 const DELIVERED: u32 = 2;
@@ -23,52 +30,61 @@ const FAILED: u32 = 3;
 const FIRST_ERRNO: u32 = 1 << 16;
 const FIRST_LISTENER: u32 = 1 << 20;
 
+/// The exit code of the process where the filter has ended its other thread: 128 and SIGSYS, as a shell would have it.
+const ENDED_BY_FILTER: i32 = 128 + 31;
+
+/// Room for a message, and for what the C library has on a stack.
+const STACK: usize = 128 << 10;
+
 /// What becomes of the channel when all is said.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum AtTheEnd {
-    /// The filtered process has it on.
+    /// The filtered thread has it on.
     LeaveChannel,
-    /// It is closed, for both.
+    /// It is closed.
     CloseChannel,
 }
 
-/// The process beside.
+/// The second thread.
 #[derive(Clone, Copy)]
 pub(super) struct Courier {
-    word: Shared,
+    words: &'static Words,
 }
 
 impl Courier {
-    /// Makes it. It ends with this process.
+    /// Makes it. It ends with this process, and with execve(2).
     pub(super) fn start(report: &Channel, end: AtTheEnd) -> Result<Self> {
-        let word = Shared::new().context(|| "mmap")?;
-        // Nobody is there to wait for it once the filter is loaded.
-        sys::process::discard_children().context(|| "sigaction(SIGCHLD)")?;
-        let options = CloneOptions { share_files: true, ..CloneOptions::default() };
-        let filtered = nix::unistd::getpid();
-        match sys::clone::clone(options).context(|| "clone3 for what tells of the filter")? {
-            Cloned::Parent { pidfd, .. } => {
-                drop(pidfd);
-                Ok(Self { word })
-            }
-            Cloned::Child => carry(word, report, end, filtered),
-        }
+        // Neither thread knows which of the two ends first.
+        let words: &'static Words =
+            Box::leak(Box::new(Words { said: AtomicU32::new(NOTHING), filtered: AtomicU32::new(1) }));
+        sys::thread::clear_at_end(&words.filtered);
+        let channel = report.as_raw_fd();
+        std::thread::Builder::new()
+            .stack_size(STACK)
+            .spawn(move || carry(words, channel, end))
+            .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))
+            .context(|| "clone3 for what tells of the filter")?;
+        Ok(Self { words })
     }
 
-    /// Tells it what came of the filter.
-    pub(super) fn tell(self, result: &Result<Option<RawFd>>) {
-        self.word.set(match result {
-            Ok(None) => LOADED,
-            Ok(Some(listener)) => FIRST_LISTENER + *listener as u32,
-            Err(error) => FIRST_ERRNO + error.errno().map_or(0, |errno| errno as u32),
-        });
+    /// Tells it that the filter is there, and its listener.
+    pub(super) fn tell(self, listener: Option<RawFd>) {
+        self.words.say(listener.map_or(LOADED, |listener| FIRST_LISTENER + listener as u32));
+    }
+
+    /// Tells it of a failure, and waits until that is passed on.
+    pub(super) fn fail(self, error: &Error) {
+        self.words.say(FIRST_ERRNO + error.errno().map_or(0, |errno| errno as u32));
+        while self.words.said() != FAILED {
+            pause();
+        }
     }
 
     /// Tells it of the listener, and waits until the agent has that.
     pub(super) fn hand_over(self, listener: Option<RawFd>) -> Result<()> {
-        self.tell(&Ok(listener));
+        self.tell(listener);
         loop {
-            match self.word.get() {
+            match self.words.said() {
                 DELIVERED => return Ok(()),
                 FAILED => return Err(Error::system("linux.seccomp: the agent did not get the listener")),
                 _ => pause(),
@@ -77,12 +93,26 @@ impl Courier {
     }
 }
 
-/// The process beside: waits for word, passes it on, and ends.
-fn carry(word: Shared, report: &Channel, end: AtTheEnd, filtered: Pid) -> ! {
-    let _ = sys::process::set_parent_death_signal(libc::SIGKILL);
+impl Words {
+    fn say(&self, number: u32) {
+        self.said.store(number, Ordering::Release);
+    }
+
+    fn said(&self) -> u32 {
+        self.said.load(Ordering::Acquire)
+    }
+}
+
+/// The second thread: waits for word, passes it on, and ends. `channel`: that of the other thread, by its number, since it
+/// is closed here or there, but not on both sides.
+fn carry(words: &Words, channel: RawFd, end: AtTheEnd) -> ! {
+    // Never dropped.
+    let report = Channel::of(sys::fds::adopt(channel));
     let said = loop {
-        match word.get() {
-            NOTHING if !is_there(filtered) => sys::exec::exit_now(1),
+        match words.said() {
+            NOTHING if words.filtered.load(Ordering::Acquire) == 0 => {
+                sys::thread::exit_alone(ENDED_BY_FILTER)
+            }
             NOTHING => pause(),
             said => break said,
         }
@@ -91,8 +121,7 @@ fn carry(word: Shared, report: &Channel, end: AtTheEnd, filtered: Pid) -> ! {
         LOADED => true,
         FIRST_LISTENER.. => {
             let listener = (said - FIRST_LISTENER) as RawFd;
-            let sent = deliver(listener, report);
-            // For both.
+            let sent = deliver(listener, &report);
             let _ = nix::unistd::close(listener);
             sent
         }
@@ -105,10 +134,12 @@ fn carry(word: Shared, report: &Channel, end: AtTheEnd, filtered: Pid) -> ! {
         }
     };
     if end == AtTheEnd::CloseChannel && delivered {
-        let _ = nix::unistd::close(report.as_raw_fd());
+        // Whoever could hear it may have ended.
+        let _ = report.send(&FromChild::Waiting);
+        let _ = nix::unistd::close(channel);
     }
-    word.set(if delivered { DELIVERED } else { FAILED });
-    sys::exec::exit_now(0)
+    words.say(if delivered { DELIVERED } else { FAILED });
+    sys::thread::exit_alone(ENDED_BY_FILTER)
 }
 
 fn deliver(number: RawFd, report: &Channel) -> bool {
@@ -117,9 +148,4 @@ fn deliver(number: RawFd, report: &Channel) -> bool {
     })
     .is_ok()
         && matches!(report.receive(), Ok(Some(ToChild::ListenerSent)))
-}
-
-/// Whether the process that is to have the filter still exists.
-fn is_there(pid: Pid) -> bool {
-    nix::sys::signal::kill(pid, None) != Err(Errno::ESRCH)
 }

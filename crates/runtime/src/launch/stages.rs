@@ -212,7 +212,7 @@ impl Begun {
                 }
                 self.reactor.send(&ToChild::RunHooks)
             }
-            FromChild::Ready | FromChild::Cloned(_) | FromChild::NeedsMaps => Ok(()),
+            FromChild::Ready | FromChild::Waiting | FromChild::Cloned(_) | FromChild::NeedsMaps => Ok(()),
         }
     }
 
@@ -259,10 +259,13 @@ impl Ready {
         if begun.reactor.send(&ToChild::Commit).is_err() {
             return Err(begun.reactor.childs_failure().unwrap_or_else(|| begun.reactor.early_end()));
         }
-        // The end of the channel says that the program runs, or that the wait has begun.
+        // The end of the channel says that the program runs; of a wait there is word before.
+        let mut complete = start;
         loop {
             match begun.reactor.next()? {
-                Event::ChildGone => break,
+                Event::ChildGone if complete => break,
+                Event::ChildGone => return Err(begun.reactor.early_end()),
+                Event::Report(FromChild::Waiting, _) => complete = true,
                 Event::Report(FromChild::Failed(error), _) => {
                     // What it has said is on its terminal.
                     terminal.iter().for_each(foreground::show);
@@ -271,12 +274,6 @@ impl Ready {
                 Event::Report(message, fd) => begun.handle(message, fd, warn)?,
                 Event::Signal(signal) => return Err(interrupted(signal, FIRST)),
             }
-        }
-        if !start
-            && sys::poll::wait_readable(begun.reactor.process().pidfd.as_fd(), std::time::Duration::ZERO)
-                == Ok(true)
-        {
-            return Err(begun.reactor.early_end());
         }
         let Begun { made, reactor, .. } = begun;
         let (process, signals) = reactor.into_parts();
