@@ -9,8 +9,7 @@ mod names;
 mod relax;
 mod shape;
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
@@ -20,6 +19,9 @@ use crate::validate;
 
 /// The file's name inside a bundle (OCI runtime specification, "Filesystem Bundle").
 pub const CONFIG_FILE: &str = "config.json";
+
+/// The longest document that is read, in bytes: thousands of times what an engine writes.
+pub const MOST: u64 = 64 << 20;
 
 /// A parsed `config.json`.
 #[derive(Debug)]
@@ -126,10 +128,7 @@ pub fn process_from_slice(
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let mut json = Vec::with_capacity(file.metadata().map_or(0, |m| m.len() as usize + 1).min(1 << 20));
-    file.read_to_end(&mut json)?;
-    Ok(json)
+    rootling_sys::file::read(path, MOST)
 }
 
 /// Finds out what an errno from opening `dir/config.json` was about; only now does the bundle itself

@@ -28,7 +28,7 @@ pub(crate) fn adapt(global: &Global, args: &args::Adapt) -> Result<()> {
     let mut spec = loaded.spec;
     let before = value(&spec)?;
     let changes = runtime::adapt(&mut spec, &Host::probe(), &options)?;
-    let written = std::fs::read(options.bundle.join(load::CONFIG_FILE))?;
+    let written = rootling_sys::file::read(&options.bundle.join(load::CONFIG_FILE), load::MOST)?;
     // It was read before, and then as a spec.
     let written: Value = serde_json::from_slice(&written).map_err(|e| Error::system(e.to_string()))?;
     let adapted = carry_over(written.clone(), &before, value(&spec)?);

@@ -1,11 +1,12 @@
 //! `update`.
 
 use std::fmt::Display;
-use std::io::Read;
 use std::str::FromStr;
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
+use rootling_config::load;
 use rootling_runtime::{self as runtime, Error, Result, Rules, Store};
+use rootling_sys::file::stream;
 
 use super::dispatch::parse_id;
 use crate::args;
@@ -25,16 +26,14 @@ pub(crate) fn update(store: &Store, args: &args::Update) -> Result<()> {
 
 /// The file, or standard input for `-`.
 fn read(path: &std::path::Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
     let read = if path.as_os_str() == "-" {
-        std::io::stdin().read_to_end(&mut bytes).map(drop)
+        stream(std::io::stdin(), load::MOST)
     } else {
-        std::fs::read(path).map(|read| bytes = read)
+        std::fs::File::open(path).and_then(|file| stream(file, load::MOST))
     };
     read.map_err(|e| {
         Error::invalid(format!("--resources {path:?}: {e}; name a file with JSON, or - for standard input"))
-    })?;
-    Ok(bytes)
+    })
 }
 
 /// A group of resctrl can be changed only where the container was made with one.

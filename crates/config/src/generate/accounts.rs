@@ -1,7 +1,5 @@
 //! `--user`: names looked up in the image's own etc/passwd and etc/group.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -9,7 +7,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use super::error::{GenerateError, wrong};
 
 /// More than this of an image's file is not read; in bytes.
-const MOST: u64 = 1 << 20;
+const MOST: u64 = 4 << 20;
 
 /// The texts of the image's account files; empty where it has none.
 #[derive(Clone, Debug, Default)]
@@ -38,11 +36,10 @@ impl Accounts {
         let root =
             rustix::fs::open(rootfs, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let text = |name: &str| {
-            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let flags = OFlags::from_bits_retain(rootling_sys::file::OPEN_FLAGS as u32);
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
             let file = rustix::fs::openat2(root.as_ref().ok()?, name, flags, Mode::empty(), resolve).ok()?;
-            let mut text = Vec::new();
-            File::from(file).take(MOST).read_to_end(&mut text).ok()?;
+            let text = rootling_sys::file::contents(file, MOST).ok()?;
             Some(String::from_utf8_lossy(&text).into_owned())
         };
         Self { passwd: text("etc/passwd").unwrap_or_default(), group: text("etc/group").unwrap_or_default() }

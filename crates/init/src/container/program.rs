@@ -1,7 +1,6 @@
 //! The working directory, the home and the program, found as the program itself would see them.
 
 use std::ffi::{CStr, CString, OsStr};
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -45,14 +44,8 @@ fn home_of(uid: u32) -> Option<String> {
     // Through no link of the kernel's, which could lead out; not a device or a pipe, which could keep us for ever.
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = nix::fcntl::open("/", flags, Mode::empty()).map(sys::fds::adopt).ok()?;
-    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let fd = sys::mount::open_in_root(root.as_fd(), Path::new("etc/passwd"), flags).ok()?;
-    let file = std::fs::File::from(fd);
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    let mut text = Vec::new();
-    file.take(4 << 20).read_to_end(&mut text).ok()?;
+    let fd = sys::mount::open_in_root(root.as_fd(), Path::new("etc/passwd"), sys::file::OPEN_FLAGS).ok()?;
+    let text = sys::file::contents(fd, 4 << 20).ok()?;
     find_home(&String::from_utf8_lossy(&text), uid)
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::dir::Dir;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstatat, mkdirat, mknodat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, fstatat, mkdirat, mknodat};
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
 
 use rootling_sys as sys;
@@ -69,9 +69,15 @@ fn own(to: RawFd, name: &CStr, stat: &FileStat) {
 }
 
 fn copy_file(from: RawFd, to: RawFd, name: &CStr) -> Result<()> {
-    let read = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    // It may be another file by now, such as a FIFO without a writer: it is looked at again once it is open.
+    let read = OFlag::from_bits_retain(sys::file::OPEN_FLAGS) | OFlag::O_NOFOLLOW;
     let write = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let source = openat(Some(from), name, read, Mode::empty()).map(sys::fds::adopt).context(|| "open")?;
+    if fstat(source.as_raw_fd()).context(|| "stat")?.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return Err(Error::invalid(
+            "was a file, and is none any more: something changes the image meanwhile",
+        ));
+    }
     let target = openat(Some(to), name, write, Mode::from_bits_truncate(0o600))
         .map(sys::fds::adopt)
         .context(|| "create")?;

@@ -89,7 +89,10 @@ fn ignored(options: &ExecOptions) -> Vec<&'static str> {
 /// The process of a file. What it leaves out is the container's where runc has it so too; that does not
 /// include `noNewPrivileges`, which engines leave out for false.
 fn from_file(path: &PathBuf, container: &Process, warn: &mut dyn FnMut(String)) -> Result<Process> {
-    let json = std::fs::read(path).context(|| format!("--process {path:?}"))?;
+    // A pipe is as good as a file, as a shell's <(...) is one.
+    let json = std::fs::File::open(path)
+        .and_then(|file| rootling_sys::file::stream(file, load::MOST))
+        .context(|| format!("--process {path:?}"))?;
     let (mut process, warnings) = load::process_from_slice(path, &json)
         .map_err(|e| Error::invalid(format!("--process {}", chain(&e))))?;
     warnings.into_iter().for_each(warn);

@@ -1,0 +1,80 @@
+//! Files that somebody else may have put there: none of them keeps the reader waiting, or gives it more than it asked
+//! for.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Error, ErrorKind, Read, Result};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// What opens a file without waiting for the other end of a FIFO, and without getting a terminal.
+pub const OPEN_FLAGS: i32 = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+
+/// The contents of the regular file at `path`, links followed, of at most `most` bytes.
+pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).custom_flags(OPEN_FLAGS).open(path)?;
+    contents(file.into(), most)
+}
+
+/// The contents of a regular file of at most `most` bytes, opened with [`OPEN_FLAGS`].
+pub fn contents(file: OwnedFd, most: u64) -> Result<Vec<u8>> {
+    let file = File::from(file);
+    let found = file.metadata()?;
+    if found.is_dir() {
+        return Err(nix::errno::Errno::EISDIR.into());
+    }
+    if !found.is_file() {
+        return Err(Error::new(ErrorKind::InvalidInput, "is not a regular file"));
+    }
+    if found.len() > most {
+        return Err(too_large(most));
+    }
+    bounded(file, found.len() as usize, most)
+}
+
+/// All that a stream has, of at most `most` bytes. It may be a pipe, whose writer is waited for.
+pub fn stream(source: impl Read, most: u64) -> Result<Vec<u8>> {
+    bounded(source, 0, most)
+}
+
+fn bounded(source: impl Read, expected: usize, most: u64) -> Result<Vec<u8>> {
+    // One more, so that the end is seen in the same read.
+    let mut bytes = Vec::with_capacity(expected.max(4095) + 1);
+    source.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(too_large(most)) } else { Ok(bytes) }
+}
+
+fn too_large(most: u64) -> Error {
+    Error::new(ErrorKind::FileTooLarge, format!("is larger than {} MiB", most >> 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_regular_file_is_read_and_never_waited_for() {
+        let dir = std::env::temp_dir().join(format!("sys-file-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let fifo = dir.join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let file = dir.join("file");
+        std::fs::write(&file, vec![7; 1 << 20]).unwrap();
+        let said = |path: &Path| read(path, 1 << 20).map(|b| b.len()).map_err(|e| e.to_string());
+        assert_eq!(said(&file), Ok(1 << 20));
+        for path in [&fifo, Path::new("/dev/zero")] {
+            assert_eq!(said(path), Err("is not a regular file".to_owned()), "{path:?}");
+        }
+        assert_eq!(read(&dir, 1).unwrap_err().kind(), ErrorKind::IsADirectory);
+        File::options().write(true).open(&file).unwrap().set_len(3 << 30).unwrap();
+        assert_eq!(said(&file), Err("is larger than 1 MiB".to_owned()));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn stream_without_an_end_is_an_error() {
+        let zero = File::open("/dev/zero").unwrap();
+        assert_eq!(stream(zero, 1 << 20).unwrap_err().to_string(), "is larger than 1 MiB");
+        assert_eq!(stream(&b"text"[..], 1 << 20).unwrap(), b"text");
+    }
+}
