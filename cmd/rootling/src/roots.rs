@@ -1,10 +1,11 @@
 //! Where state and caches are kept when nobody names a place.
 
 use std::env;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use rootling_rootless::host::Host;
-use rootling_runtime::{Result, Store, check_private};
+use rootling_runtime::{Result, Store};
 
 use crate::args::Global;
 
@@ -16,20 +17,23 @@ pub(crate) fn store(global: &Global) -> Result<Store> {
     }
     let host = Host::probe();
     if !host.is_ordinary_user() && !host.in_user_namespace() {
-        return Ok(Store::new("/run/rootling"));
+        return Ok(Store::own("/run/rootling"));
     }
     if let Some(dir) = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|d| d.is_absolute()) {
-        return Ok(Store::new(dir.join("rootling")));
+        return Ok(Store::below(dir));
     }
     let uid = host.euid();
-    let run = PathBuf::from(format!("/run/user/{uid}"));
-    if run.is_dir() && check_private(&run).is_ok() {
-        return Ok(Store::new(run.join("rootling")));
+    let session = PathBuf::from(format!("/run/user/{uid}"));
+    if is_own(&session, uid) {
+        return Ok(Store::below(session));
     }
-    // Everybody may make a directory of that name there: it has to be the caller's own.
-    let own = PathBuf::from(format!("/tmp/rootling-{uid}"));
-    check_private(&own)?;
-    Ok(Store::new(own))
+    // Everybody may make a directory of that name there.
+    Ok(Store::own(format!("/tmp/rootling-{uid}")))
+}
+
+/// Whether the directory of a session is there, and this user's.
+fn is_own(dir: &Path, uid: u32) -> bool {
+    std::fs::symlink_metadata(dir).is_ok_and(|found| found.is_dir() && found.uid() == uid)
 }
 
 /// Where compiled seccomp profiles are kept.

@@ -37,4 +37,4 @@ pub use process::ProcessRef;
 pub use rootling_cgroup::stats::Stats;
 pub use rootling_init::channel::Warn;
 pub use state::{Record, StateView, Status, now};
-pub use store::{Listed, Slot, Store, check_private};
+pub use store::{Listed, Slot, Store};

@@ -4,18 +4,22 @@
 //! container is complete, so that a half-made one and one that is being made can be told apart
 //! even after the creator was killed. Files are replaced whole, by rename.
 
-use std::fs;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+mod root;
 
+use std::fs;
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{FlockArg, OFlag};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use rootling_config::id::ContainerId;
 
+use self::root::Place;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::state::{Record, Status};
 use rootling_sys as sys;
@@ -33,18 +37,27 @@ const RECORD_NEW: &str = "state.json.new";
 /// The socket on which a created container waits for its start.
 const START: &str = "start.sock";
 
+/// More than this of a file is not read; in bytes. A filter has at most 32 KiB, a record some more than config.json's
+/// hooks and annotations.
+const MOST: u64 = 2 * rootling_config::load::MOST;
+/// Of the directories. Root's may be passed through: a container whose root is mapped to another id looks for its
+/// mounts below. Its files are the owner's all the same.
+fn mode() -> Mode {
+    Mode::from_bits_truncate(if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 })
+}
+
 /// Where the state of containers is kept (`--root`).
 #[derive(Clone, Debug)]
 pub struct Store {
-    root: PathBuf,
-    /// Whether the caller chose it.
-    named: bool,
+    place: Place,
 }
 
 /// The state directory of one container.
 pub struct Slot {
     id: ContainerId,
     path: PathBuf,
+    /// What it is in.
+    root: Arc<OwnedFd>,
     dir: OwnedFd,
 }
 
@@ -57,66 +70,86 @@ pub enum Listed {
 }
 
 impl Store {
-    /// A store below this directory, which need not exist yet.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), named: false }
+    /// A store in a directory that is the caller's alone. It need not exist yet.
+    pub fn own(root: impl Into<PathBuf>) -> Self {
+        Self { place: Place::Own(root.into()) }
+    }
+
+    /// A store in the directory `rootling` of the caller's runtime directory.
+    pub fn below(runtime_dir: impl Into<PathBuf>) -> Self {
+        Self { place: Place::Below(runtime_dir.into(), "rootling") }
     }
 
     /// The store of a directory that the caller chose: to look for containers where none can be is an
     /// error then, as with runc.
     pub fn named(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), named: true }
+        Self { place: Place::Named(root.into()) }
     }
 
     /// Makes the state directory of a new container, locked until [`Slot::unlock`].
     pub(crate) fn create(&self, id: &ContainerId) -> Result<Slot> {
-        let path = self.root.join(id);
-        match make_dir(&path) {
-            Err(Errno::ENOENT) => {
-                self.make_root()?;
-                make_dir(&path)
-            }
-            other => other,
-        }
-        .map_err(|errno| match errno {
+        let root = if let Some(root) = self.place.open()? {
+            root
+        } else {
+            self.place.make()?;
+            self.place.open()?.ok_or(Errno::ENOENT).context(|| self.path().display().to_string())?
+        };
+        mkdirat(Some(root.as_raw_fd()), id.as_str(), mode()).map_err(|errno| match errno {
             Errno::EEXIST => Error::new(
                 ErrorKind::AlreadyExists,
                 format!("container \"{id}\" already exists: choose another id, or remove it with `rootling delete {id}`"),
             ),
-            errno => Error::from(errno).wrap(format!("mkdir({path:?})")),
+            errno => Error::from(errno).wrap(format!("mkdir({:?})", self.path_of(id))),
         })?;
-        let slot = self.open_dir(id, path)?;
+        let slot = self.open_dir(Arc::new(root), id)?;
         slot.lock().inspect_err(|_| drop(slot.remove()))?;
         Ok(slot)
     }
 
+    fn path(&self) -> PathBuf {
+        self.place.path()
+    }
+
     /// Where the state directory of a container is, or would be.
     pub(crate) fn path_of(&self, id: &ContainerId) -> PathBuf {
-        self.root.join(id)
+        self.path().join(id)
     }
 
     /// Opens the state directory of a container.
     pub fn open(&self, id: &ContainerId) -> Result<Slot> {
-        self.open_dir(id, self.root.join(id))
+        let root = self.place.open()?.ok_or_else(|| self.missing(id))?;
+        self.open_dir(Arc::new(root), id)
+    }
+
+    fn missing(&self, id: &ContainerId) -> Error {
+        Error::new(ErrorKind::NotFound, format!("container \"{id}\" does not exist in {:?}", self.path()))
     }
 
     /// Every container of the store, ordered by id, each opened when its turn comes: there may be more
     /// than descriptors. Where nobody named the store, one that does not exist yet is empty.
     pub fn list(&self) -> Result<impl Iterator<Item = Listed>> {
-        let mut names: Vec<String> = match fs::read_dir(&self.root) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !self.named => Vec::new(),
-            other => {
-                let entries = other.context(|| format!("state directory {:?}", self.root))?;
-                entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect()
-            }
+        let what = || format!("state directory {:?}", self.path());
+        let root = match self.place.open()? {
+            None if self.place.is_named() => return Err(Errno::ENOENT).context(what),
+            found => found.map(Arc::new),
         };
+        let mut names: Vec<String> = Vec::new();
+        if let Some(root) = &root {
+            let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            let mut dir = Dir::openat(Some(root.as_raw_fd()), ".", flags, Mode::empty()).context(what)?;
+            for entry in dir.iter() {
+                let entry = entry.context(what)?;
+                names.extend(entry.file_name().to_str().ok().map(str::to_owned));
+            }
+        }
         names.sort_unstable();
-        Ok(names.into_iter().filter_map(|name| self.list_one(&name)))
+        let list_one = move |name: String| self.list_one(root.as_ref()?, &name);
+        Ok(names.into_iter().filter_map(list_one))
     }
 
-    fn list_one(&self, name: &str) -> Option<Listed> {
+    fn list_one(&self, root: &Arc<OwnedFd>, name: &str) -> Option<Listed> {
         let id = ContainerId::parse(name).ok()?;
-        let slot = match self.open(&id) {
+        let slot = match self.open_dir(Arc::clone(root), &id) {
             // Removed since the directory was read, or not a directory.
             Err(e) if e.kind() == ErrorKind::NotFound => return None,
             Err(e) => return Some(Listed::Damaged(name.into(), e)),
@@ -127,7 +160,7 @@ impl Store {
         for _ in 0..20 {
             match slot.read() {
                 Ok(record) => return Some(Listed::Container(slot, Box::new(record))),
-                Err(_) if slot.is_locked() || !slot.path.exists() => return None,
+                Err(_) if slot.is_locked() || !slot.is_there() => return None,
                 Err(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
             }
         }
@@ -137,34 +170,19 @@ impl Store {
         }
     }
 
-    fn open_dir(&self, id: &ContainerId, path: PathBuf) -> Result<Slot> {
+    fn open_dir(&self, root: Arc<OwnedFd>, id: &ContainerId) -> Result<Slot> {
+        let path = self.path_of(id);
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let dir = nix::fcntl::open(&path, flags, Mode::empty()).map_err(|errno| match errno {
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => Error::new(
-                ErrorKind::NotFound,
-                format!("container \"{id}\" does not exist in {:?}", self.root),
-            ),
-            errno => Error::from(errno).wrap(format!("open({path:?})")),
-        })?;
-        Ok(Slot { id: id.clone(), path, dir: sys::fds::adopt(dir) })
+        let dir = nix::fcntl::openat(Some(root.as_raw_fd()), id.as_str(), flags, Mode::empty()).map_err(
+            |errno| match errno {
+                Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => self.missing(id),
+                errno => Error::from(errno).wrap(format!("open({path:?})")),
+            },
+        )?;
+        let slot = Slot { id: id.clone(), path, root, dir: sys::fds::adopt(dir) };
+        slot.check_owner()?;
+        Ok(slot)
     }
-
-    fn make_root(&self) -> Result<()> {
-        // Root's may be passed through: a container whose root is mapped to another id looks for its
-        // staged mounts below. Its files are the owner's all the same.
-        let mode = if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 };
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(mode)
-            .create(&self.root)
-            .context(|| format!("state directory {:?}", self.root))
-            .map_err(|e| e.remedy("name another one with --root, or set XDG_RUNTIME_DIR").see_doctor(true))
-    }
-}
-
-fn make_dir(path: &Path) -> Result<(), Errno> {
-    let mode = if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 };
-    mkdirat(None, path, Mode::from_bits_truncate(mode))
 }
 
 impl Slot {
@@ -176,7 +194,7 @@ impl Slot {
     /// The same directory, for another owner.
     pub(crate) fn try_clone(&self) -> Result<Self> {
         let dir = sys::fds::duplicate(self.dir.as_fd()).context(|| "dup")?;
-        Ok(Self { id: self.id.clone(), path: self.path.clone(), dir })
+        Ok(Self { id: self.id.clone(), path: self.path.clone(), root: Arc::clone(&self.root), dir })
     }
 
     /// The directory's path.
@@ -274,18 +292,15 @@ impl Slot {
 
     /// Reads a file of the directory, all of which a container has.
     pub(crate) fn read_file(&self, name: &str) -> Result<Vec<u8>> {
-        let flags = libc::O_RDONLY | libc::O_NOFOLLOW;
+        let flags = sys::file::OPEN_FLAGS | libc::O_NOFOLLOW;
         let file = match openat2(self.dir.as_fd(), Path::new(name), flags, libc::RESOLVE_BENEATH) {
             Err(Errno::ENOENT) => return Err(self.damaged(&format!("no {name}"))),
             other => other.context(|| format!("open({:?})", self.path.join(name)))?,
         };
-        // Of a file itself the standard library would ask for size and position before.
-        let mut bytes = Vec::with_capacity(4096);
-        fs::File::from(file)
-            .take(u64::MAX)
-            .read_to_end(&mut bytes)
-            .context(|| format!("read({:?})", self.path.join(name)))?;
-        Ok(bytes)
+        sys::file::contents(file, MOST).map_err(|e| match e.raw_os_error() {
+            None => self.damaged(&format!("{name} {e}")),
+            Some(_) => Error::from(e).wrap(format!("read({:?})", self.path.join(name))),
+        })
     }
 
     /// The error for a file that cannot be what was written.
@@ -337,14 +352,51 @@ impl Slot {
         let socket = Path::new(NOTIFY).join(NOTIFY_SOCKET);
         let _ = unlinkat(at, &socket, UnlinkatFlags::NoRemoveDir);
         let _ = unlinkat(at, NOTIFY, UnlinkatFlags::RemoveDir);
-        match unlinkat(None, &self.path, UnlinkatFlags::RemoveDir) {
-            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        let what = || format!("remove {:?}", self.path);
+        match self.remove_empty() {
             // Something that is not ours lies in it.
             Err(Errno::ENOTEMPTY) => {
-                fs::remove_dir_all(&self.path).context(|| format!("remove {:?}", self.path))
+                self.empty().context(what)?;
+                self.remove_empty().context(what)
             }
-            Err(errno) => Err(errno).context(|| format!("rmdir({:?})", self.path)),
+            other => other.context(what),
         }
+    }
+
+    fn remove_empty(&self) -> Result<(), Errno> {
+        match unlinkat(Some(self.root.as_raw_fd()), self.id.as_str(), UnlinkatFlags::RemoveDir) {
+            Err(Errno::ENOENT) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes whatever is in the directory, by way of its descriptor.
+    fn empty(&self) -> std::io::Result<()> {
+        for entry in fs::read_dir(self.short_path("."))? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is a container of this id still.
+    fn is_there(&self) -> bool {
+        let at = Some(self.root.as_raw_fd());
+        nix::sys::stat::fstatat(at, self.id.as_str(), nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// What another user has put there could have hooks that would run as the caller.
+    fn check_owner(&self) -> Result<()> {
+        root::belongs_to_caller(&self.dir, &self.path)
+            .and_then(|()| {
+                let stat = nix::sys::stat::fstat(self.dir.as_raw_fd())?;
+                root::only_caller_writes(&stat, 0o022, &self.path)
+            })
+            .map_err(|e| e.wrap(format!("container \"{}\": state directory", self.id)))
     }
 
     /// Uid of the owner of the directory.
@@ -353,23 +405,6 @@ impl Slot {
             nix::sys::stat::fstat(self.dir.as_raw_fd()).context(|| format!("stat({:?})", self.path))?;
         Ok(stat.st_uid)
     }
-}
-
-/// Checks that a state root that lies in a directory of everybody's is the caller's alone.
-pub fn check_private(root: &Path) -> Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    let meta = match fs::symlink_metadata(root) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        other => other.context(|| format!("state directory {root:?}"))?,
-    };
-    let me = nix::unistd::geteuid().as_raw();
-    if meta.is_dir() && meta.uid() == me && meta.permissions().mode() & 0o022 == 0 {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "state directory {root:?} is not a directory of uid {me} that only it can write: \
-         set XDG_RUNTIME_DIR, or name another one with --root; see `rootling doctor`"
-    )))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
@@ -21,7 +22,7 @@ fn record(id: &str) -> Record {
 
 fn store() -> (tempfile::TempDir, Store, ContainerId) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::new(dir.path().join("deep/root"));
+    let store = Store::named(dir.path().join("deep/root"));
     (dir, store, ContainerId::parse("web").unwrap())
 }
 
@@ -97,7 +98,49 @@ fn a_link_in_place_of_the_directory_or_the_record_is_not_followed() {
 #[test]
 fn a_state_root_of_everybodys_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    check_private(dir.path()).unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(check_private(dir.path()).is_err());
+    let root = dir.path().join("root");
+    let id = ContainerId::parse("web").unwrap();
+    for store in [Store::own(&root), Store::named(&root)] {
+        store.create(&id).unwrap().remove().unwrap();
+        for (mode, named) in [(0o777, false), (0o1777, false), (0o775, true)] {
+            fs::set_permissions(&root, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = store.create(&id).err().map(|e| e.to_string());
+            if named && store.place.is_named() {
+                assert_eq!(refused, None, "{mode:o}");
+                store.open(&id).unwrap().remove().unwrap();
+            } else {
+                assert!(refused.unwrap().contains("others can write it; chmod go-w"), "{mode:o}");
+            }
+        }
+        fs::remove_dir(&root).unwrap();
+    }
+}
+
+#[test]
+fn a_link_in_place_of_a_root_that_nobody_named_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = ContainerId::parse("web").unwrap();
+    fs::create_dir(dir.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", dir.path().join("rootling")).unwrap();
+    for store in [Store::own(dir.path().join("rootling")), Store::below(dir.path())] {
+        let error = store.create(&id).err().unwrap().to_string();
+        assert!(error.contains("a link in its place is not followed"), "{error}");
+        assert!(store.open(&id).is_err());
+    }
+    Store::named(dir.path().join("rootling")).create(&id).unwrap().remove().unwrap();
+}
+
+#[test]
+fn a_record_that_is_no_file_or_never_ends_is_damaged_and_removed() {
+    let (_dir, store, id) = store();
+    let slot = store.create(&id).unwrap();
+    nix::unistd::mkfifo(&slot.path().join(RECORD), Mode::S_IRUSR).unwrap();
+    assert!(slot.read().unwrap_err().to_string().contains("state.json is not a regular file"));
+    fs::remove_file(slot.path().join(RECORD)).unwrap();
+    fs::File::create(slot.path().join(RECORD)).unwrap().set_len(3 << 30).unwrap();
+    assert!(slot.read().unwrap_err().to_string().contains("state.json is larger than 128 MiB"));
+    fs::create_dir_all(slot.path().join("other/deeper")).unwrap();
+    fs::write(slot.path().join("other/deeper/file"), "").unwrap();
+    slot.remove().unwrap();
+    assert_eq!(store.open(&id).err().unwrap().kind(), ErrorKind::NotFound);
 }

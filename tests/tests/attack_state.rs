@@ -1,0 +1,348 @@
+//! State that somebody else has put there: another user of the host, or a file that never ends.
+//!
+//! A record says which processes to end, which cgroups to remove and which hooks to run as the caller.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::stat::Mode;
+use nix::unistd::{geteuid, mkfifo};
+use rootling_tests::{Cmd, Test, Variation, Who, both, leaks, skip, user};
+use serde_json::json;
+
+both!(
+    state_of_another_user_is_not_used,
+    state_directory_that_others_can_write_is_not_used,
+    record_that_is_no_file_or_never_ends_blocks_nothing,
+    config_that_is_no_file_or_never_ends_is_an_error,
+    passwd_of_the_image_that_is_no_file_or_never_ends_blocks_nothing,
+    process_without_an_end_is_an_error,
+);
+user!(
+    runtime_directory_of_another_user_is_not_used,
+    runtime_directory_that_another_makes_meanwhile_is_not_used,
+    directory_in_tmp_that_another_makes_meanwhile_is_not_used,
+);
+
+/// The uid of another user: nobody's.
+const OTHER: u32 = 65534;
+
+/// Root can give files to another user.
+fn can_give_away() -> bool {
+    if !geteuid().is_root() {
+        skip("needs root, to give files to another user, and root did not start the tests");
+    }
+    geteuid().is_root()
+}
+
+fn give_away(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten() {
+        let entry = entry.expect("read a directory");
+        if entry.file_type().expect("its type").is_dir() {
+            give_away(&entry.path());
+        } else {
+            chown(entry.path(), Some(OTHER), Some(OTHER)).expect("chown");
+        }
+    }
+    chown(path, Some(OTHER), Some(OTHER)).expect("chown");
+    mode(path, 0o777);
+}
+
+/// A directory of the account.
+fn own_directory(t: &Test, name: &str) -> PathBuf {
+    let dir = t.open_directory(name);
+    let _ = chown(&dir, Some(t.account().uid), Some(t.account().gid));
+    mode(&dir, 0o755);
+    dir
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
+}
+
+/// The state of an ended container, in the root directory `root`, with a hook that shows that it ran.
+struct Trap {
+    root: PathBuf,
+    id: String,
+    shows: PathBuf,
+}
+
+impl Trap {
+    fn set(t: &Test, root: PathBuf) -> Self {
+        let shows = t.path("ran");
+        let script = format!("echo ran >>{}", shows.display());
+        let mut bundle = t.bundle(&["true"]);
+        let hook = json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]);
+        bundle.set("/hooks", json!({"poststop": hook}));
+        let id = t.id("trap");
+        let run = t.command(t.binary()).arg("--root").arg(&root).args(&["run", "--keep", "-b"]);
+        run.arg(bundle.write().dir()).arg(&id).output().ok();
+        Self { root, id, shows }
+    }
+
+    /// Every command that would use the state fails, and says why; what runs is none of the trap's hooks.
+    fn holds_nobody(&self, command: &dyn Fn() -> Cmd, words: &[&str]) {
+        for args in [
+            &["delete"][..],
+            &["delete", "--force"],
+            &["state"],
+            &["kill"],
+            &["exec"],
+            &["start"],
+            &["ps"],
+            &["events", "--stats"],
+        ] {
+            let more: &[&str] = if args[0] == "exec" { &["true"] } else { &[] };
+            command().args(args).arg(&self.id).args(more).output().fails_with(words);
+        }
+        assert!(!self.shows.exists(), "a hook of another user's state ran as the caller");
+        assert!(self.root.join(&self.id).exists(), "the trap is gone");
+        let list = command().args(&["list", "-q"]).output();
+        assert!(list.stderr.contains(words[0]) || list.exit() != 0, "nothing is said: {list}");
+    }
+}
+
+fn state_of_another_user_is_not_used(t: &Test) {
+    if !can_give_away() {
+        return;
+    }
+    let bundle = t.bundle(&["true"]);
+    let words = [&format!("belongs to uid {OTHER} and not to the caller, uid {}", t.account().uid)[..]];
+    // All of it is the other's, or a directory that was moved into a root of the caller's.
+    for (name, whole) in [("whole", true), ("one", false)] {
+        let above = own_directory(t, name);
+        let trap = Trap::set(t, above.join("state"));
+        give_away(&if whole { trap.root.clone() } else { trap.root.join(&trap.id) });
+        let command = || t.command(t.binary()).arg("--root").arg(&trap.root);
+        trap.holds_nobody(&command, &words);
+        if whole {
+            let run = command().args(&["run", "-b"]).arg(bundle.write().dir()).arg(t.id("new"));
+            run.output().fails_with(&words);
+            assert!(!trap.root.join(t.id("new")).exists(), "state was made in another user's directory");
+        }
+        fs::remove_dir_all(&above).expect("remove the trap");
+    }
+    leaks::remove_cgroups(t.marker());
+}
+
+fn state_directory_that_others_can_write_is_not_used(t: &Test) {
+    let above = own_directory(t, "above");
+    let trap = Trap::set(t, above.join("state"));
+    let command = || t.command(t.binary()).arg("--root").arg(&trap.root);
+    for (path, written) in [(trap.root.clone(), 0o777), (trap.root.join(&trap.id), 0o775)] {
+        let before = fs::metadata(&path).expect("stat").permissions().mode() & 0o7777;
+        mode(&path, written);
+        trap.holds_nobody(&command, &["others can write it; chmod go-w"]);
+        mode(&path, before);
+    }
+    command().args(&["delete", &trap.id]).output().ok();
+    assert!(trap.shows.exists(), "the hook shows nothing");
+}
+
+/// su(1) and sudo(8) leave the variable of another user. A directory of mode 0777 is one in which state can be made.
+fn runtime_directory_of_another_user_is_not_used(t: &Test) {
+    if !can_give_away() {
+        return;
+    }
+    let bundle = t.bundle(&["true"]);
+    let words = [
+        &format!("belongs to uid {OTHER} and not to the caller, uid {}", t.account().uid)[..],
+        "unset XDG_RUNTIME_DIR",
+    ];
+    for (name, whole) in [("whole", true), ("shell", false)] {
+        let run = own_directory(t, name);
+        let trap = Trap::set(t, run.join("rootling"));
+        if whole {
+            give_away(&run);
+        } else {
+            chown(&run, Some(OTHER), Some(OTHER)).expect("chown");
+        }
+        let command = || t.command(t.binary()).env("XDG_RUNTIME_DIR", &run);
+        trap.holds_nobody(&command, &words);
+        command().args(&["run", "-b"]).arg(bundle.write().dir()).arg(t.id("new")).output().fails_with(&words);
+        fs::remove_dir_all(&run).expect("remove the trap");
+    }
+}
+
+/// What a command that is slow to make its directory says, while `attack` makes another; None where that was too late.
+fn raced(slow: Cmd, attack: &dyn Fn() -> bool) -> Option<rootling_tests::Output> {
+    let running = slow.spawn();
+    std::thread::sleep(Duration::from_millis(400));
+    let in_time = attack();
+    let output = running.output();
+    in_time.then_some(output)
+}
+
+/// Lets each mkdir(2) of a command take so long that another user is faster.
+const SLOW_MKDIR: [&str; 10] = [
+    "strace",
+    "-D",
+    "-qq",
+    "-f",
+    "-o",
+    "/dev/null",
+    "-e",
+    "trace=mkdir,mkdirat",
+    "-e",
+    "inject=mkdir,mkdirat:delay_enter=1500000:when=1",
+];
+
+fn traceable(t: &Test) -> bool {
+    let trial = t.command("sh").args(&["-c", "command -v strace && strace -D -f -o /dev/null true"]).output();
+    if trial.exit() != 0 {
+        skip("strace is not installed or may not trace, to slow a system call down");
+    }
+    trial.exit() == 0
+}
+
+fn runtime_directory_that_another_makes_meanwhile_is_not_used(t: &Test) {
+    if !can_give_away() || !traceable(t) {
+        return;
+    }
+    let bundle = t.bundle(&["true"]);
+    let open = t.open_directory("open");
+    mode(&open, 0o1777);
+    let (run, own) = (open.join("run"), own_directory(t, "own"));
+    for link in [false, true] {
+        let output = (0..10).find_map(|_| {
+            let command = t.command(t.binary()).env("XDG_RUNTIME_DIR", &run).args(&["run", "-b"]);
+            let command = command.arg(bundle.write().dir()).arg(t.id("c"));
+            let output = raced(command.under(&SLOW_MKDIR), &|| {
+                if fs::create_dir(&run).is_err() {
+                    return false;
+                }
+                if link {
+                    // Of the caller's own, but not where its state belongs.
+                    symlink(&own, run.join("rootling")).expect("make a link");
+                } else {
+                    fs::create_dir(run.join("rootling")).expect("make a directory");
+                }
+                give_away(&run);
+                true
+            });
+            fs::remove_dir_all(&run).expect("remove the runtime directory");
+            output
+        });
+        output.expect("another user was faster once").fails_with(&[&format!("belongs to uid {OTHER}")]);
+    }
+}
+
+/// Where neither a runtime directory nor that of a session is there, state is in a directory of /tmp.
+fn directory_in_tmp_that_another_makes_meanwhile_is_not_used(t: &Test) {
+    if !can_give_away() || !traceable(t) {
+        return;
+    }
+    let bundle = t.bundle(&["true"]);
+    let tmp = t.open_directory("tmp");
+    mode(&tmp, 0o1777);
+    let directory = tmp.join(format!("rootling-{}", t.account().uid));
+    let copied = |from: &Path, name: &str| {
+        t.command("cp").arg("-a").arg(from).arg(tmp.join(name)).output().ok();
+        Path::new("/tmp").join(name)
+    };
+    let (binary, bundle) = (copied(t.binary(), "rootling"), copied(bundle.write().dir(), "bundle"));
+    for (link, words) in
+        [(false, format!("belongs to uid {OTHER}")), (true, "a link in its place".to_owned())]
+    {
+        let output = (0..10).find_map(|_| {
+            let Some(variation) = Variation::of(t) else { unreachable!("root started the tests") };
+            let hide = format!(
+                "mount --bind {} /tmp; [ ! -d /run/user ] || mount -t tmpfs none /run/user",
+                tmp.display()
+            );
+            let command = t.command(&binary).without_env("XDG_RUNTIME_DIR").dir("/");
+            let command = command.args(&["run", "-b"]).arg(&bundle).arg(t.id("c")).under(&SLOW_MKDIR);
+            let output = raced(variation.line(&hide).run(command), &|| {
+                if link {
+                    return symlink("/tmp/bundle", &directory).is_ok();
+                }
+                let made = fs::create_dir(&directory).is_ok();
+                if made {
+                    give_away(&directory);
+                }
+                made
+            });
+            let _ = fs::remove_file(&directory).or_else(|_| fs::remove_dir_all(&directory));
+            output
+        });
+        output.expect("another user was faster once").fails_with(&[&words]);
+    }
+}
+
+/// What blocks or never ends where a file is expected, each made at `path`.
+fn endless(path: &Path, judge: &dyn Fn(&str)) {
+    let _ = fs::remove_file(path);
+    mkfifo(path, Mode::from_bits_truncate(0o666)).expect("make a FIFO");
+    judge("FIFO");
+    fs::remove_file(path).expect("remove it");
+    symlink("/dev/zero", path).expect("make a link");
+    judge("/dev/zero");
+    fs::remove_file(path).expect("remove it");
+    fs::File::create(path).expect("make a file").set_len(3 << 30).expect("make it large");
+    mode(path, 0o644);
+    judge("3 GiB");
+    fs::remove_file(path).expect("remove it");
+}
+
+fn record_that_is_no_file_or_never_ends_blocks_nothing(t: &Test) {
+    let bundle = t.bundle(&["sleep", "1000000"]);
+    for name in ["a", "c"] {
+        t.run_detached(bundle.write(), name).ok();
+    }
+    let record = t.state_root().join(t.id("a")).join("state.json");
+    let kept = record.with_file_name("kept.json");
+    fs::rename(&record, &kept).expect("move the record away");
+    endless(&record, &|what| {
+        let state = t.rootling(&["state", &t.id("a")]).output();
+        state.fails_with(&["state.json"]);
+        let list = t.rootling(&["list", "-q"]).output();
+        assert!(list.stdout.contains(&t.id("c")), "{what} hides the others: {list}");
+    });
+    fs::rename(&kept, &record).expect("move the record back");
+    for name in ["a", "c"] {
+        t.delete_force(name).ok();
+    }
+}
+
+fn config_that_is_no_file_or_never_ends_is_an_error(t: &Test) {
+    let bundle = t.bundle(&["true"]);
+    let config = bundle.write().dir().join("config.json");
+    endless(&config, &|what| {
+        let words = if what == "3 GiB" { "is larger than 64 MiB" } else { "is not a regular file" };
+        for output in
+            [t.run(&bundle), t.create(&bundle, "c"), t.rootling(&["adapt", "-b"]).arg(bundle.dir()).output()]
+        {
+            output.fails_with(&["config.json", words]);
+        }
+    });
+}
+
+fn passwd_of_the_image_that_is_no_file_or_never_ends_blocks_nothing(t: &Test) {
+    let bundle = t.shell("echo $HOME");
+    bundle.write();
+    let passwd = bundle.rootfs("etc/passwd");
+    endless(&passwd, &|what| {
+        // The image's /dev/zero is none: the link leads to what is mounted there.
+        assert_eq!(t.run(&bundle).ok().text(), "/", "{what}");
+    });
+}
+
+fn process_without_an_end_is_an_error(t: &Test) {
+    let bundle = t.bundle(&["sleep", "1000000"]);
+    t.run_detached(bundle.write(), "c").ok();
+    let flags = ["--process", "/dev/zero"];
+    t.exec(&flags, "c", &[]).output().fails_with(&["--process \"/dev/zero\"", "is larger than 64 MiB"]);
+    let update = t.rootling(&["update", "--resources", "/dev/zero", &t.id("c")]).output();
+    update.fails_with(&["--resources \"/dev/zero\"", "is larger than 64 MiB"]);
+    t.delete_force("c").ok();
+    if t.who() == Who::User {
+        // A pipe is read to its end.
+        let json = json!({"cwd": "/", "args": ["/bin/true"], "user": {"uid": 0, "gid": 0}}).to_string();
+        t.run_detached(bundle.write(), "d").ok();
+        let exec = t.exec(&["--process", "/dev/stdin"], "d", &[]);
+        exec.input(json.as_bytes()).output().ok();
+        t.delete_force("d").ok();
+    }
+}
