@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::generate::OCI_VERSION;
 use crate::process::memory_policy;
-use crate::{capabilities, mounts, namespaces, seccomp};
+use crate::{annotations, capabilities, mounts, namespaces, seccomp};
 
 /// First version of the specification that is understood; every later 1.x is.
 pub const OCI_VERSION_MIN: &str = "1.0.0";
@@ -19,11 +19,6 @@ pub const OCI_VERSION_MIN: &str = "1.0.0";
 /// Members of `hooks`, in the order of their moments; runtime-spec, config.md "POSIX-platform Hooks".
 pub const HOOKS: [&str; 6] =
     ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
-
-/// Annotations of config.json that change more than the container itself: features.md,
-/// "potentiallyUnsafeConfigAnnotations". One that ends in a dot stands for all that begin with it.
-pub const UNSAFE_ANNOTATIONS: [&str; 4] =
-    ["bundle", "org.criu.config", "org.systemd.property.", "run.oci.keep_original_groups"];
 
 /// The features of this build. The fields whose truth depends on who asks where are as for root of a host
 /// that has everything; `annotations` is empty.
@@ -35,7 +30,7 @@ pub fn of_build() -> Features {
         .set_hooks(Some(strings(&HOOKS)))
         .set_mount_options(Some(mounts::table::known().map(str::to_owned).collect()))
         .set_linux(Some(linux()))
-        .set_potentially_unsafe_config_annotations(Some(strings(&UNSAFE_ANNOTATIONS)));
+        .set_potentially_unsafe_config_annotations(Some(strings(&annotations::UNSAFE)));
     features
 }
 

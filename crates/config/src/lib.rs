@@ -14,6 +14,7 @@
 //! | [`mounts`] | `mounts` and `linux.rootfsPropagation` |
 //! | [`capabilities`] | `process.capabilities` |
 //! | [`process`] | environment, limits, scheduling, personality |
+//! | [`annotations`] | `annotations` that change more than a name |
 //! | [`cgroup_parent`] | `linux.cgroupsPath`, called after the container |
 //! | [`resources`] | `linux.resources`, as `spec` and `update` accept them |
 //! | [`seccomp`] | `linux.seccomp` to BPF, with a cache |
@@ -21,6 +22,7 @@
 //! | [`generate`] | the specs that `rootling spec` writes |
 #![forbid(unsafe_code)]
 
+pub mod annotations;
 pub mod capabilities;
 pub mod cgroup_parent;
 pub mod features;

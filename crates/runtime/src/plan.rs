@@ -286,10 +286,7 @@ fn first_process(
     options: &CreateOptions,
     warn: &mut dyn FnMut(String),
 ) -> Result<Attributes> {
-    let keep_groups = spec
-        .annotations()
-        .as_ref()
-        .is_some_and(|a| a.get("run.oci.keep_original_groups").is_some_and(|v| v == "1"));
+    let keep_groups = rootling_config::annotations::keeps_groups(spec);
     let linux = spec.linux_mut().get_or_insert_with(Default::default);
     let personality = personality(linux)?;
     let memory_policy = linux.memory_policy().clone();

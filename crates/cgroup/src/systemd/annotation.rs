@@ -9,6 +9,74 @@ use crate::CgroupError;
 
 const PREFIX: &str = "org.systemd.property.";
 
+/// Properties that an annotation may set, by the names that D-Bus has for them. An image's maker, too, writes
+/// annotations; systemd would execute programs, end or start other units and reboot for it (CVE-2024-3154). These
+/// limit the unit, or say how and when it ends, and whom it is described to.
+///
+/// Not among them is what gives more: `Delegate`, `Slice`, devices, BPF programs, `User`, other units but for the order.
+pub(crate) const PASSED: [&str; 58] = [
+    // systemd.resource-control(5)
+    "AllowedCPUs",
+    "AllowedMemoryNodes",
+    "BlockIOAccounting",
+    "BlockIOWeight",
+    "CPUAccounting",
+    "CPUQuotaPerSecUSec",
+    "CPUQuotaPeriodUSec",
+    "CPUShares",
+    "CPUWeight",
+    "IOAccounting",
+    "IODeviceLatencyTargetUSec",
+    "IODeviceWeight",
+    "IOReadBandwidthMax",
+    "IOReadIOPSMax",
+    "IOWeight",
+    "IOWriteBandwidthMax",
+    "IOWriteIOPSMax",
+    "IPAccounting",
+    "ManagedOOMMemoryPressure",
+    "ManagedOOMMemoryPressureDurationUSec",
+    "ManagedOOMMemoryPressureLimit",
+    "ManagedOOMPreference",
+    "ManagedOOMSwap",
+    "MemoryAccounting",
+    "MemoryHigh",
+    "MemoryLimit",
+    "MemoryLow",
+    "MemoryMax",
+    "MemoryMin",
+    "MemoryPressureThresholdUSec",
+    "MemoryPressureWatch",
+    "MemorySwapMax",
+    "MemoryZSwapMax",
+    "MemoryZSwapWriteback",
+    "StartupAllowedCPUs",
+    "StartupAllowedMemoryNodes",
+    "StartupBlockIOWeight",
+    "StartupCPUShares",
+    "StartupCPUWeight",
+    "StartupIOWeight",
+    "StartupMemoryHigh",
+    "StartupMemoryLow",
+    "StartupMemoryMax",
+    "StartupMemorySwapMax",
+    "TasksAccounting",
+    "TasksMax",
+    // systemd.scope(5), systemd.kill(5), systemd.unit(5)
+    "After",
+    "Before",
+    "CollectMode",
+    "DefaultDependencies",
+    "Description",
+    "Documentation",
+    "FinalKillSignal",
+    "KillMode",
+    "KillSignal",
+    "OOMPolicy",
+    "RuntimeMaxUSec",
+    "TimeoutStopUSec",
+];
+
 /// The property that an annotation stands for; `None` when it stands for none.
 ///
 /// A name in `Sec`, with a number of seconds, is the one in `USec` that D-Bus has, as in unit
@@ -16,16 +84,22 @@ const PREFIX: &str = "org.systemd.property.";
 pub(crate) fn property(key: &str, value: &str) -> Result<Option<Property>, CgroupError> {
     let Some(name) = key.strip_prefix(PREFIX) else { return Ok(None) };
     let invalid = |reason| CgroupError::Annotation { key: key.to_owned(), value: value.to_owned(), reason };
-    if name.len() < 3 || !name.bytes().all(|b| b.is_ascii_alphabetic()) {
-        return Err(invalid("a property's name has at least three letters and nothing else"));
+    let base = name.strip_suffix("Sec").filter(|base| base.ends_with(|c: char| c.is_ascii_lowercase()));
+    let property = base.map_or_else(|| name.to_owned(), |base| format!("{base}USec"));
+    if !PASSED.contains(&property.as_str()) {
+        return Err(invalid(
+            "is not among the properties that an annotation may set; docs/compatibility.md lists them, and a drop-in \
+             file of the unit's slice can set others",
+        ));
     }
     let parsed = parse(value).ok_or_else(|| {
         invalid("write it as GVariant text: true, 5, uint64 5, 1.5, 'text', or ['one', 'two']")
     })?;
-    let base = name.strip_suffix("Sec").filter(|base| base.ends_with(|c: char| c.is_ascii_lowercase()));
-    let Some(base) = base else { return Ok(Some((name.to_owned(), parsed))) };
+    if base.is_none() {
+        return Ok(Some((property, parsed)));
+    }
     let usec = microseconds(&parsed).ok_or_else(|| invalid("must be a number of seconds"))?;
-    Ok(Some((format!("{base}USec"), Value::U64(usec))))
+    Ok(Some((property, Value::U64(usec))))
 }
 
 fn microseconds(seconds: &Value) -> Option<u64> {
@@ -59,7 +133,19 @@ mod tests {
     #[test]
     fn other_annotations_and_bad_names_are_told_apart() {
         assert_eq!(property("com.example.thing", "x").unwrap(), None);
-        assert!(property("org.systemd.property.A", "true").is_err());
-        assert!(property("org.systemd.property.Some.Thing", "true").is_err());
+        for name in [
+            "A",
+            "Some.Thing",
+            "ExecStop",
+            "SuccessAction",
+            "Delegate",
+            "Slice",
+            "Requires",
+            "DeviceAllow",
+            "User",
+        ] {
+            let error = property(&format!("org.systemd.property.{name}"), "true").unwrap_err().to_string();
+            assert!(error.contains("is not among the properties"), "{error}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use oci_spec::runtime::{Hook, Spec};
 
 use super::error::{ValidateError, invalid, quoted};
 use super::{devices, idmaps, linux, mounts, namespaces, nul, process, sysctl};
+use crate::annotations;
 
 /// Checks a spec, after it was adapted to an ordinary user where that was needed.
 ///
@@ -28,7 +29,7 @@ pub fn spec(spec: &Spec) -> Result<(), ValidateError> {
     devices::check(spec)?;
     linux::check(spec)?;
     hooks(spec)?;
-    annotations(spec)
+    spec.annotations().as_ref().map_or(Ok(()), annotations::check)
 }
 
 /// What is accepted, but probably not meant. One line each.
@@ -97,13 +98,4 @@ fn hook(field: &str, hook: &Hook) -> Result<(), ValidateError> {
         return Err(invalid(format!("{field}.timeout"), problem, "use a number above 0, or leave it out"));
     }
     Ok(())
-}
-
-fn annotations(spec: &Spec) -> Result<(), ValidateError> {
-    match spec.annotations() {
-        Some(annotations) if annotations.contains_key("") => {
-            Err(invalid("annotations", "there is one with an empty name", "give it a name"))
-        }
-        _ => Ok(()),
-    }
 }

@@ -2,12 +2,11 @@
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
+use rootling_config::annotations::{KEEP_GROUPS, keeps_groups};
+
 use super::view::{Namespace, namespace};
 use crate::adapt::{AdaptError, Pass};
 use crate::idmap::is_own_id;
-
-/// The caller's groups stay as they are. The annotation of crun.
-const KEEP: &str = "run.oci.keep_original_groups";
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let Some(user) = pass.spec.process().as_ref().map(oci_spec::runtime::Process::user) else {
@@ -18,7 +17,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
         drop_groups(pass.spec);
         pass.note(
             format!("process.user.additionalGids: dropped {gids:?}"),
-            format!("{KEEP} keeps the caller's"),
+            format!("{KEEP_GROUPS} keeps the caller's"),
         );
         return Ok(());
     }
@@ -38,10 +37,6 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     }
     drop_groups(pass.spec);
     Ok(())
-}
-
-fn keeps_groups(spec: &Spec) -> bool {
-    spec.annotations().as_ref().and_then(|all| all.get(KEEP)).is_some_and(|value| value != "0")
 }
 
 fn drop_groups(spec: &mut Spec) {

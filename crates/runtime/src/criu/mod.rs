@@ -1,12 +1,14 @@
 //! Checkpoint and restore, which criu(8) does: its protocol, its options, and the mounts that it has to be
 //! told of.
+mod config_file;
 mod mounts;
 mod options;
 mod progress;
 mod session;
 
-pub(crate) use mounts::{external, make_mountpoints, sources};
+pub(crate) use config_file::set_config_file;
+pub(crate) use mounts::{ext_mount, external, make_mountpoints, sources};
 pub use options::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
-pub(crate) use options::{config_file, directory, namespace_key};
+pub(crate) use options::{directory, namespace_key};
 pub(crate) use progress::Progress;
 pub(crate) use session::{Notice, Session, explained};

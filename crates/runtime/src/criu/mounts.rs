@@ -13,6 +13,7 @@ use rootling_cgroup::Cgroup;
 use crate::error::{Context, Error, Result, chain};
 use crate::plan::Plan;
 use rootling_init::blueprint::{MountKind, MountPlan};
+use rust_criu::rust_criu_protobuf::rpc::Ext_mount_map;
 
 /// What covers a file: on every host the same.
 const NULL: &str = "/dev/null";
@@ -63,6 +64,22 @@ fn external_of(own: &[Line], inside: &[Line], own_cgroups: bool) -> Vec<PathBuf>
         _ => !root.is_some_and(|root| root.device == line.device && line.root.starts_with(&root.root)),
     };
     inside.iter().filter(is_external).map(|line| line.point.clone()).collect()
+}
+
+/// An external mount as CRIU is told of it. It makes `mnt[KEY]:VALUE` of that and finds a key by its beginning, so that a
+/// key with an end of its own in it would be another's, or have another value. Keys are paths that an image can lead
+/// elsewhere; on restore they are what the values were.
+pub(crate) fn ext_mount(key: String, value: String) -> Result<Ext_mount_map> {
+    if key.contains([']', ':']) || key.contains(char::is_control) {
+        return Err(Error::invalid(format!(
+            "mount point {key:?}: CRIU cannot tell it from others with ']', ':' or a control character in it; mount at \
+             another path"
+        )));
+    }
+    let mut map = Ext_mount_map::new();
+    map.set_key(key);
+    map.set_val(value);
+    Ok(map)
 }
 
 /// What is to be bound for each name.

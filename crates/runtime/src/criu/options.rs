@@ -1,6 +1,5 @@
 //! What `checkpoint` and `restore` are asked for, in CRIU's terms.
 
-use std::collections::HashMap;
 use std::fs::{DirBuilder, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt;
@@ -145,18 +144,6 @@ pub(crate) fn directory(path: &Path, flag: &str) -> Result<File> {
     File::open(path).context(what)
 }
 
-/// A file with more options, which win over ours: that of the annotation `org.criu.config`, none if that is
-/// empty, else the first of these that is there. CRIU skips one that is not.
-pub(crate) fn config_file(annotations: &HashMap<String, String>) -> Option<String> {
-    match annotations.get("org.criu.config") {
-        Some(path) => Some(path.clone()).filter(|path| !path.is_empty()),
-        None => ["/etc/criu/rootling.conf", "/etc/criu/runc.conf"]
-            .into_iter()
-            .find(|path| Path::new(path).exists())
-            .map(str::to_owned),
-    }
-}
-
 /// What a namespace that is made outside is called in the images, by all runtimes.
 pub(crate) fn namespace_key(kind: LinuxNamespaceType) -> String {
     let name = proc_name(kind);
@@ -172,12 +159,5 @@ mod tests {
     fn keys_of_namespaces_are_those_of_other_runtimes() {
         assert_eq!(namespace_key(LinuxNamespaceType::Network), "extRootNetNS");
         assert_eq!(namespace_key(LinuxNamespaceType::Pid), "extRootPidNS");
-    }
-
-    #[test]
-    fn an_annotation_names_the_file_of_options_or_takes_it_away() {
-        let annotations = |path: &str| HashMap::from([("org.criu.config".to_owned(), path.to_owned())]);
-        assert_eq!(config_file(&annotations("/tmp/c.conf")).as_deref(), Some("/tmp/c.conf"));
-        assert_eq!(config_file(&annotations("")), None);
     }
 }

@@ -11,7 +11,7 @@ use protobuf::MessageField;
 use rootling_config::id::ContainerId;
 use rootling_config::{load, namespaces};
 use rootling_rootless::host::Host;
-use rust_criu::rust_criu_protobuf::rpc::{Criu_opts, Criu_page_server_info, Criu_req_type, Ext_mount_map};
+use rust_criu::rust_criu_protobuf::rpc::{Criu_opts, Criu_page_server_info, Criu_req_type};
 
 use super::delete;
 use crate::criu::{self, CheckpointOptions, Notice, Session};
@@ -39,13 +39,14 @@ pub fn checkpoint(store: &Store, id: &ContainerId, options: &CheckpointOptions) 
     };
     let images = criu::directory(&options.criu.images, "--image-path")?;
     check_parent(options)?;
+    let mut message = message(options, &record, init.pid, &images)?;
+    let _config = criu::set_config_file(&mut message, &record.annotations)?;
     let program = &options.criu.program;
     Session::check_release(program)?;
     if options.pre_dump || options.lazy_pages() {
         Session::check_features(program, options.pre_dump, options.lazy_pages())?;
     }
     let status_fd = options.status_fd.filter(|_| options.lazy_pages()).map(writable).transpose()?;
-    let mut message = message(options, &record, init.pid, &images)?;
     let _work = options.criu.set_work_dir(&mut message)?;
     if !options.pre_dump {
         add_external_mounts(&mut message, init.pid)?;
@@ -107,7 +108,6 @@ fn message(options: &CheckpointOptions, record: &Record, pid: i32, images: &File
     message.leave_running = Some(options.leave_running);
     message.tcp_skip_in_flight = Some(options.tcp_skip_in_flight);
     message.link_remap = Some(options.link_remap);
-    message.config_file = criu::config_file(&record.annotations);
     message.freeze_cgroup = freezer(record);
     if let Some(parent) = &options.parent {
         message.parent_img = Some(parent.to_string_lossy().into_owned());
@@ -155,10 +155,7 @@ fn freezer(record: &Record) -> Option<String> {
 
 fn add_external_mounts(message: &mut Criu_opts, pid: i32) -> Result<()> {
     for (point, name) in criu::external(pid)? {
-        let mut map = Ext_mount_map::new();
-        map.set_key(point);
-        map.set_val(name);
-        message.ext_mnt.push(map);
+        message.ext_mnt.push(criu::ext_mount(point, name)?);
     }
     Ok(())
 }

@@ -7,9 +7,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
 use rootling_config::namespaces::proc_name;
-use rust_criu::rust_criu_protobuf::rpc::{
-    Cgroup_root, Criu_opts, Criu_req_type, Ext_mount_map, Inherit_fd, Join_namespace,
-};
+use rust_criu::rust_criu_protobuf::rpc::{Cgroup_root, Criu_opts, Criu_req_type, Inherit_fd, Join_namespace};
 
 use super::checkpoint::{DESCRIPTORS, failed, is_unprivileged};
 use super::create::{RunOptions, clean_up};
@@ -45,6 +43,8 @@ pub fn restore(
 ) -> Result<i32> {
     let plan = plan_without_copy(options, warn)?;
     open_images(restore)?;
+    let mut message = message(&plan, restore);
+    let _config = criu::set_config_file(&mut message, &plan.blueprint.identity.annotations)?;
     let terminal = plan.blueprint.process.terminal;
     let path = terminal::path(options.console_socket.as_deref(), terminal, run.detach)?;
     Session::check_release(&restore.criu.program)?;
@@ -52,7 +52,6 @@ pub fn restore(
     if !run.detach && !run.no_subreaper {
         let _ = sys::process::set_subreaper();
     }
-    let mut message = message(&plan, restore);
     let kept = add_namespaces(&mut message, &plan)?;
     add_descriptors(&mut message, restore)?;
     await_lazy_pages(restore);
@@ -90,7 +89,6 @@ fn message(plan: &Plan, restore: &RestoreOptions) -> Criu_opts {
     message.evasive_devices = Some(true);
     // The first process is to be our child, not CRIU's.
     message.rst_sibling = Some(true);
-    message.config_file = criu::config_file(&plan.blueprint.identity.annotations);
     message.lsm_profile.clone_from(&restore.lsm_profile);
     message.lsm_mount_context.clone_from(&restore.lsm_mount_context);
     if is_unprivileged() {
@@ -147,7 +145,7 @@ fn inherited(key: String, fd: i32) -> Inherit_fd {
 fn add_descriptors(message: &mut Criu_opts, restore: &RestoreOptions) -> Result<()> {
     let path = restore.criu.images.join(DESCRIPTORS);
     let what = || format!("{path:?}");
-    let text = std::fs::read(&path).context(what)?;
+    let text = sys::file::read(&path, 1 << 20).context(what)?;
     let names: Vec<String> =
         serde_json::from_slice(&text).map_err(|e| Error::invalid(e.to_string()).wrap(what()))?;
     let pipes = names.into_iter().enumerate().filter(|(_, name)| name.contains("pipe:"));
@@ -240,10 +238,7 @@ impl Restoring<'_> {
 
     fn add_external_mounts(&self, message: &mut Criu_opts) -> Result<()> {
         for (name, source) in criu::sources(self.plan, &self.made.record.cgroup)? {
-            let mut map = Ext_mount_map::new();
-            map.set_key(name);
-            map.set_val(source);
-            message.ext_mnt.push(map);
+            message.ext_mnt.push(criu::ext_mount(name, source)?);
         }
         Ok(())
     }
