@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -24,7 +25,8 @@ const DESCRIPTORS: i32 = 64;
 /// each way that leads to the host.
 pub fn hunt(mark: &Path, log: &Path, program: &str) -> ! {
     let log = File::create(log).expect("make the log");
-    let mut hunter = Hunter { mark: upwards(mark), log, said: BTreeSet::new() };
+    let mut hunter =
+        Hunter { mark: upwards(mark), log, said: BTreeSet::new(), programs: Programs::default() };
     let known: BTreeSet<i32> = processes().collect();
     let mut seen = BTreeSet::new();
     hunter.say("ready");
@@ -34,6 +36,9 @@ pub fn hunt(mark: &Path, log: &Path, program: &str) -> ! {
             if seen.insert(pid) {
                 hunter.first_sight(pid, program);
             }
+        }
+        if hunter.programs.overwrite() {
+            hunter.say("host: a program was overwritten");
         }
     }
 }
@@ -54,7 +59,41 @@ struct Hunter {
     mark: PathBuf,
     log: File,
     said: BTreeSet<String>,
+    programs: Programs,
 }
+
+/// Programs of other processes, each kept open: while one runs it cannot be written (ETXTBSY, open(2)), but later.
+#[derive(Default)]
+struct Programs {
+    kept: Vec<File>,
+    /// By device and inode: those, and those of the image.
+    known: BTreeSet<(u64, u64)>,
+}
+
+impl Programs {
+    fn keep(&mut self, pid: i32) {
+        for own in ["/proc/self/exe", "/bin/busybox"] {
+            self.known.extend(fs::metadata(own).map(|found| (found.dev(), found.ino())));
+        }
+        let Ok(program) = File::open(format!("/proc/{pid}/exe")) else { return };
+        let Ok(found) = program.metadata() else { return };
+        if self.known.insert((found.dev(), found.ino())) {
+            self.kept.push(program);
+        }
+    }
+
+    /// Whether one could be written.
+    fn overwrite(&self) -> bool {
+        self.kept.iter().any(|program| {
+            let path = format!("/proc/self/fd/{}", program.as_raw_fd());
+            let open = File::options().write(true).open(path);
+            open.and_then(|mut file| file.write_all(OVERWRITTEN)).is_ok()
+        })
+    }
+}
+
+/// What is in the place of a program that could be written.
+pub const OVERWRITTEN: &[u8] = b"overwritten\n";
 
 impl Hunter {
     fn say(&mut self, line: &str) {
@@ -84,6 +123,7 @@ impl Hunter {
 
     /// By paths of /proc and by copies of the descriptors.
     fn loot(&mut self, pid: i32) {
+        self.programs.keep(pid);
         for link in ["root", "cwd"] {
             let _ = self.by_path(pid, link);
         }
@@ -180,5 +220,16 @@ impl Hunt {
         let prey = prey.args(&["sleep", "1000"]).spawn();
         eventually("the hunter finds the way to the host", || self.mark.exists());
         drop(prey);
+    }
+
+    /// Asserts that the hunter does overwrite a program of the host where one is within its reach: `program`, which has
+    /// to belong to the account, as that of a process that nothing hides.
+    pub fn assert_able_to_overwrite(&self, t: &Test, name: &str, program: &Path) {
+        let pid = t.state(name)["pid"].to_string();
+        let prey = t.command("nsenter").args(&["--target", &pid]).args(self.enter);
+        prey.arg(program).arg("0.5").output().ok();
+        eventually("the hunter overwrites a program", || {
+            fs::read(program).is_ok_and(|text| text.starts_with(OVERWRITTEN))
+        });
     }
 }

@@ -4,10 +4,12 @@
 use std::fs;
 
 use rootling_tests::hunt::Hunt;
-use rootling_tests::{Bundle, Socket, Test, attempts, both, root};
+use rootling_tests::{Bundle, Socket, Test, attempts, both, eventually, root};
 use serde_json::json;
 
 both!(
+    program_of_rootling_is_not_overwritten_by_way_of_a_process_that_joins,
+    program_of_rootling_is_not_overwritten_by_way_of_a_created_container,
     created_container_waits_with_the_filter_and_capabilities_of_its_program,
     joining_process_has_nothing_to_steal_while_an_agent_gets_its_listener,
     joining_process_has_nothing_to_steal_for_a_tracer_of_its_user_namespace,
@@ -102,4 +104,54 @@ fn created_container_waits_with_the_filter_and_capabilities_of_its_program(t: &T
             t.delete_force("c").ok();
         }
     }
+}
+
+/// Copies /bin/sleep, as a program of the host that the account may write.
+fn writable_sleep(t: &Test) -> std::path::PathBuf {
+    let prey = t.path("prey");
+    t.command("cp").arg("/bin/sleep").arg(&prey).output().ok();
+    prey
+}
+
+/// CVE-2019-5736. Until it is the program, what joins is rootling; and where the program is /proc/self/exe, it is rootling
+/// for as long as that runs.
+fn program_of_rootling_is_not_overwritten_by_way_of_a_process_that_joins(t: &Test) {
+    let binary = t.writable_binary();
+    let bytes = fs::read(&binary).expect("read the program");
+    let mut bundle = t.bundle(&["true"]);
+    allow_tracing(&mut bundle);
+    let hunt = Hunt::start(t, &mut bundle, "c", "true");
+    hunt.in_vain(attempts(EXECS), || {
+        for program in [&["true"][..], &["/proc/self/exe", "--version"]] {
+            let exec = t.command(&binary).arg("--root").arg(t.state_root()).args(&["exec", &t.id("c")]);
+            let _ = exec.args(program).output();
+        }
+    });
+    assert!(fs::read(&binary).expect("read the program") == bytes, "rootling's own program was changed");
+    hunt.assert_able_to_overwrite(t, "c", &writable_sleep(t));
+    t.delete_force("c").ok();
+}
+
+/// The same of what waits for its start, which a process of `exec` can see: it keeps the program open until it can be
+/// written, when the container is started.
+fn program_of_rootling_is_not_overwritten_by_way_of_a_created_container(t: &Test) {
+    const OVERWRITE: &str = "exec 9</proc/1/exe; n=0; echo open >/tmp/open; while :; do
+        echo overwritten >/proc/self/fd/9 && echo overwritten >/tmp/could
+        n=$((n + 1)); echo $n >/tmp/n; sleep 0.05
+    done";
+    let binary = t.writable_binary();
+    let bytes = fs::read(&binary).expect("read the program");
+    let bundle = t.bundle(&["sleep", "1000000"]);
+    let create = t.command(&binary).arg("--root").arg(t.state_root()).args(&["create", "-b"]);
+    create.arg(bundle.write().dir()).arg(t.id("c")).output().ok();
+    let exec = t.exec(&["-d"], "c", &["sh", "-c", OVERWRITE]);
+    exec.stdin(std::process::Stdio::null()).output().ok();
+    eventually("the program that waits is open", || bundle.rootfs("tmp/open").exists());
+    t.start("c").ok();
+    let tries = || fs::read_to_string(bundle.rootfs("tmp/n")).ok().and_then(|n| n.trim().parse::<u32>().ok());
+    let before = tries().unwrap_or_default();
+    eventually("it was tried to overwrite it", || tries().is_some_and(|n| n > before + 3));
+    assert!(!bundle.rootfs("tmp/could").exists(), "rootling's own program could be written");
+    assert!(fs::read(&binary).expect("read the program") == bytes, "rootling's own program was changed");
+    t.delete_force("c").ok();
 }

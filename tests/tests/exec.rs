@@ -33,7 +33,6 @@ both!(
     container_without_a_process_record_is_refused,
     bad_requests_are_one_line,
     container_cannot_look_into_a_process_that_joins,
-    writable_binary_is_not_the_one_that_joins,
     killed_runtime_leaves_no_process,
     container_of_the_hosts_namespaces_works,
     image_cannot_lead_the_program_out,
@@ -362,14 +361,10 @@ fn bad_requests_are_one_line(t: &Test) {
 }
 
 /// Starts an exec that has joined the container and waits for its pidfd socket: the pid, by the container.
-fn held(
-    t: &Test,
-    binary: Option<&std::path::Path>,
-) -> (Socket, Vec<std::os::unix::net::UnixStream>, rootling_tests::Running) {
+fn held(t: &Test) -> (Socket, Vec<std::os::unix::net::UnixStream>, rootling_tests::Running) {
     let socket = Socket::listen(t, "held.sock");
     let full = socket.fill();
-    let binary = binary.unwrap_or(t.binary());
-    let exec = t.command(binary).arg("--root").arg(t.state_root()).args(&["exec", "--pid-file", "pid"]);
+    let exec = t.command(t.binary()).arg("--root").arg(t.state_root()).args(&["exec", "--pid-file", "pid"]);
     let exec = exec.args(&["--pidfd-socket", "held.sock", &t.id("c"), "echo", "ran"]).spawn();
     eventually("the process is ready", || t.path("pid").exists());
     (socket, full, exec)
@@ -390,7 +385,7 @@ fn container_cannot_look_into_a_process_that_joins(t: &Test) {
             bundle.set("/process/capabilities", json!({"bounding": all, "permitted": all, "effective": all}));
         }
     });
-    let (socket, _full, exec) = held(t, None);
+    let (socket, _full, exec) = held(t);
     // By one process: the runtime does not wait for its socket for ever.
     let script = r#"for p in /proc/[0-9]*; do
         case $(cat $p/comm) in sh|sleep|cat) continue;; esac
@@ -404,25 +399,9 @@ fn container_cannot_look_into_a_process_that_joins(t: &Test) {
     end(t);
 }
 
-/// CVE-2019-5736.
-fn writable_binary_is_not_the_one_that_joins(t: &Test) {
-    sleeping(t, |_| ());
-    let copy = t.writable_binary();
-    let (socket, _full, exec) = held(t, Some(&copy));
-    let identity = |path: &str| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
-    let pid = fs::read_to_string(t.path("pid")).expect("the pid file");
-    // Where not even the owner may look, the container cannot either.
-    if let Ok(joined) = identity(&format!("/proc/{pid}/exe")) {
-        let binary = identity(&copy.to_string_lossy()).expect("stat of the copy");
-        assert!(joined != binary, "the process that joins is the writable binary itself");
-    }
-    let_go(&socket, exec);
-    end(t);
-}
-
 fn killed_runtime_leaves_no_process(t: &Test) {
     sleeping(t, |_| ());
-    let (_socket, _full, exec) = held(t, None);
+    let (_socket, _full, exec) = held(t);
     let pid: i32 = fs::read_to_string(t.path("pid")).expect("the pid file").parse().expect("a pid");
     exec.signal(Signal::SIGKILL);
     assert_eq!(exec.output().exit(), -9);

@@ -18,7 +18,6 @@ both!(
     masked_paths_are_empty,
     read_only_paths_refuse_writes,
     no_proc_without_masks_is_left_by_no_pivot,
-    writable_binary_is_not_the_one_that_waits_in_the_container,
 );
 
 root!(device_that_is_a_stream_keeps_its_owner, hidden_proc_of_the_host_is_an_error_without_a_pivot);
@@ -139,24 +138,6 @@ fn read_only_paths_refuse_writes(t: &Test) {
     bundle.set("/linux/readonlyPaths", json!(["/proc/sys", "/kept", "/not/there"]));
     let output = t.run(bundle.write()).code(1);
     assert_eq!(output.stderr.matches("Read-only file system").count(), 2, "{output}");
-}
-
-/// CVE-2019-5736: a container that runs as the binary's owner must not get at it through
-/// /proc/PID/exe of the process that waits for start.
-fn writable_binary_is_not_the_one_that_waits_in_the_container(t: &Test) {
-    let copy = t.writable_binary();
-    let bundle = t.bundle(&["true"]);
-    let create = t.command(&copy).arg("--root").arg(t.state_root()).args(&["create", "-b"]);
-    create.arg(bundle.write().dir()).arg(t.id("c")).output().ok();
-    let pid = t.state("c")["pid"].to_string();
-    let identity = |path: &str| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
-    let waiting = identity(&format!("/proc/{pid}/exe"));
-    // Not even the owner may look: then the container cannot either.
-    if let Ok(waiting) = waiting {
-        let binary = identity(&copy.to_string_lossy()).expect("stat of the copy");
-        assert!(waiting != binary, "the waiting process is the writable binary itself");
-    }
-    t.delete_force("c").ok();
 }
 
 /// Root's standard input is the host's null device as often as not: an id of the container must not
