@@ -1,7 +1,7 @@
 //! Bundles: a busybox rootfs and a config.json that tests edit.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, lchown};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -60,6 +60,11 @@ impl Bundle {
         self.dir.join("rootfs").join(inside.trim_start_matches('/'))
     }
 
+    /// Makes a link in the rootfs.
+    pub fn link(&self, name: &str, target: &str) {
+        symlink(target, self.rootfs(name)).expect("make the link");
+    }
+
     /// A second bundle beside this one that shares its rootfs, with its own config.json.
     #[must_use]
     pub fn sibling(&self, test: &Test, args: &[&str]) -> Self {
@@ -101,6 +106,13 @@ impl Bundle {
         let (parent, key) = pointer.rsplit_once('/').expect("a JSON pointer");
         let parent = self.config.pointer_mut(parent).expect("the pointer's parent");
         parent.as_object_mut().expect("an object").remove(key);
+        self
+    }
+
+    /// Leaves out the mount on `destination`, so that the container has what the image has there.
+    pub fn without_mount(&mut self, destination: &str) -> &mut Self {
+        let mounts = self.config["mounts"].as_array_mut().expect("mounts are a list");
+        mounts.retain(|mount| mount["destination"] != destination);
         self
     }
 

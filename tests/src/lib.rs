@@ -17,6 +17,7 @@ pub mod hunt;
 pub mod leaks;
 pub mod mountinfo;
 mod outside;
+pub mod race;
 mod skip;
 pub mod snapshot;
 mod socket;
