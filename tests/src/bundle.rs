@@ -135,6 +135,12 @@ impl Bundle {
         self
     }
 
+    /// Gives the program these capabilities and no others, and lets it use them.
+    pub fn capabilities(&mut self, names: &[&str]) -> &mut Self {
+        let sets = json!({"bounding": names, "effective": names, "permitted": names});
+        self.set("/process/capabilities", sets)
+    }
+
     /// Replaces the user namespace and its maps.
     pub fn ids(&mut self, ids: Ids) -> &mut Self {
         let map = |own: u32, first: u32, count: u32| {
