@@ -5,11 +5,13 @@
 //! `probe hunt MARK LOG PROGRAM` is the hostile process of [`rootling_tests::hunt`].
 //! `probe read FILE...` prints what is in each file; `probe push TEXT` tries to have the terminals that it gets hold of
 //! take TEXT for something that was typed.
+//! `probe unshare FLAGS COMMAND...` executes the command in new namespaces, as root of the user namespace among them.
 //! `probe notify TEXT...` sends each text to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
 
 use std::fs::File;
 use std::os::unix::net::UnixDatagram;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 
 use rootling_tests::{hunt, sys};
 
@@ -37,6 +39,13 @@ fn main() -> ExitCode {
             }
         }
         ("push", [text]) => push(text),
+        ("unshare", [flags, program, arguments @ ..]) => {
+            let flags = flags.parse().expect("a number");
+            sys::system_call(libc::SYS_unshare, [flags, 0, 0, 0, 0, 0]).expect("new namespaces");
+            // Without CAP_SETFCAP root may not be mapped; the capabilities are all there even so.
+            let _ = std::fs::write("/proc/self/uid_map", "0 0 1");
+            panic!("{}", Command::new(program).args(arguments).exec());
+        }
         ("notify", texts) => notify(texts),
         _ => return ExitCode::from(2),
     }
