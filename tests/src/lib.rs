@@ -8,6 +8,7 @@
 #![allow(clippy::missing_panics_doc)]
 
 mod account;
+pub mod apparmor;
 mod bundle;
 pub mod cgroups;
 mod command;
