@@ -25,9 +25,9 @@ user!(
 /// the image has no devices.
 fn kernel_messages(bundle: &Bundle, mode: &str) -> bool {
     let node = bundle.rootfs("kmsg");
-    let made =
+    let mknod =
         std::process::Command::new("mknod").args(["-m", mode]).arg(&node).args(["c", "1", "11"]).status();
-    assert!(made.expect("start mknod").success(), "mknod {}", node.display());
+    assert!(mknod.expect("start mknod").success(), "mknod {}", node.display());
     let opened = File::options().write(true).open(&node);
     if let Err(error) = &opened {
         skip(&format!("root itself cannot open a device in the directory of the tests: {error}"));

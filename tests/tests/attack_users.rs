@@ -1,6 +1,7 @@
 //! Groups that are in the way of their members, and programs of an image that would give whoever executes them another
 //! user, group or capability.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
@@ -135,9 +136,10 @@ fn inheritable_capabilities_of_a_file_give_a_program_of_exec_nothing(t: &Test) {
 fn give_capability(program: &Path, root: u32) -> bool {
     // capability.h: the effective flag and version 3; permitted and inheritable, low and high; the root's id.
     let words = [0x0300_0001_u32, 0, 1, 0, 0, root];
-    let bytes: String =
-        words.iter().flat_map(|word| word.to_le_bytes()).map(|byte| format!("{byte:02x}")).collect();
-    let value = format!("0x{bytes}");
+    let mut value = "0x".to_owned();
+    for byte in words.iter().flat_map(|word| word.to_le_bytes()) {
+        let _ = write!(value, "{byte:02x}");
+    }
     let set =
         Command::new("setfattr").args(["-n", "security.capability", "-v", &value]).arg(program).output();
     let why = match set {
