@@ -110,17 +110,30 @@ fn program_of_exec_cannot_type_at_the_callers_terminal(t: &Test) {
 
 /// What it types at its own terminal nobody else reads, and no other is open or can be opened.
 fn program_with_a_terminal_has_no_other(t: &Test) {
-    let look = "for file in /proc/$$/fd/*; do echo -n '-> '; readlink $file || echo; done; tty; ls -1 /dev/pts; probe push \"$0\"";
-    let mut bundle = t.bundle(&["sh", "-c", look, TYPED]);
-    t.with_probe(&bundle);
-    bundle.set("/process/terminal", true.into()).write();
-    let run = "\"$1\" --root \"$2\" run -b \"$3\" \"$4\"";
+    let look = "for file in /proc/$$/fd/*; do echo -n '-> '; readlink $file || echo; done; tty; ls -1 /dev/pts; \
+                probe push \"$0\"";
+    let program = ["sh", "-c", look, TYPED];
     let (binary, state, id) = (t.binary().to_string_lossy(), t.state_root(), t.id("c"));
-    let dir = bundle.dir().to_string_lossy().into_owned();
-    let shown = session(t, run, &[&binary, &state.to_string_lossy(), &dir, &id]);
-    let targets: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("-> ")).collect();
-    let others = targets.iter().filter(|target| !["/dev/pts/0", ""].contains(target));
-    assert!(targets.len() >= 3 && others.count() == 0, "{shown}");
-    assert!(shown.contains("\n/dev/pts/0\n0\nptmx\n"), "{shown}");
-    assert!(shown.contains("read: typed by the person.\n"), "{shown}");
+    for (own, command) in
+        [(&program[..], "run -b \"$3\" \"$4\""), (&["sleep", "1000"], "exec -t \"$4\" sh -c \"$5\" \"$6\"")]
+    {
+        let mut bundle = t.bundle(own);
+        t.with_probe(&bundle);
+        let joins = command.starts_with("exec");
+        bundle.set("/process/terminal", (!joins).into()).write();
+        if joins {
+            t.run_detached(&bundle, "c").ok();
+        }
+        let dir = bundle.dir().to_string_lossy().into_owned();
+        let arguments = [&binary, &state.to_string_lossy(), dir.as_str(), &id, look, TYPED];
+        let shown = session(t, &format!("\"$1\" --root \"$2\" {command}"), &arguments);
+        let targets: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("-> ")).collect();
+        let others = targets.iter().filter(|target| !["/dev/pts/0", ""].contains(target));
+        assert!(targets.len() >= 3 && others.count() == 0, "{command}: {shown}");
+        assert!(shown.contains("\n/dev/pts/0\n0\nptmx\n"), "{command}: {shown}");
+        assert!(shown.contains("read: typed by the person.\n"), "{command}: {shown}");
+        if joins {
+            t.delete_force("c").ok();
+        }
+    }
 }
