@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::geteuid;
 use rootling_tests::{Bundle, Output, Test, Variation, both, skip, user};
 use serde_json::{Value, json};
@@ -20,6 +21,16 @@ user!(group_of_the_caller_cannot_be_given_up);
 
 /// setgroups(2).
 const SETGROUPS: i64 = libc::SYS_setgroups;
+
+/// Whether a file in the bundle can give whoever executes it another id or a capability. Says so where it cannot.
+fn files_give_privileges(bundle: &Bundle) -> bool {
+    let flags = statvfs(bundle.dir()).expect("statvfs of the bundle").flags();
+    let without = flags.contains(FsFlags::ST_NOSUID);
+    if without {
+        skip("the directory of the tests is mounted with nosuid, so no file gives privileges");
+    }
+    !without
+}
 
 /// A group that no account of this machine has.
 const GROUP: u32 = 61_234;
@@ -68,7 +79,7 @@ fn image_with_groups(t: &Test) -> Option<Bundle> {
     t.with_probe(&bundle);
     fs::copy(bundle.rootfs("bin/probe"), bundle.rootfs("bin/set-group")).expect("copy the program");
     bundle.own_all();
-    if !bundle.many_ids() {
+    if !files_give_privileges(&bundle) || !bundle.many_ids() {
         return None;
     }
     bundle.capabilities(&["CAP_CHOWN", "CAP_FSETID", "CAP_FOWNER", "CAP_DAC_OVERRIDE"]);
@@ -112,7 +123,10 @@ fn inheritable_capabilities_of_a_file_give_a_program_of_exec_nothing(t: &Test) {
     }
     let mut bundle = t.bundle(&["sleep", "1000"]);
     t.with_probe(&bundle);
-    if !bundle.many_ids() || !give_capability(&bundle.rootfs("bin/probe"), t.account().uid) {
+    if !files_give_privileges(&bundle) || !bundle.many_ids() {
+        return;
+    }
+    if !give_capability(&bundle.rootfs("bin/probe"), t.account().uid) {
         return;
     }
     bundle.set("/process/noNewPrivileges", false.into());
@@ -154,7 +168,7 @@ fn give_capability(program: &Path, root: u32) -> bool {
 fn set_user_id_program_gains_nothing_without_new_privileges(t: &Test) {
     let mut bundle = t.shell("chown 0:0 /bin/probe && chmod 6755 /bin/probe");
     t.with_probe(&bundle);
-    if !bundle.many_ids() {
+    if !files_give_privileges(&bundle) || !bundle.many_ids() {
         return;
     }
     bundle.capabilities(&["CAP_CHOWN", "CAP_FSETID", "CAP_SETUID", "CAP_SETGID", "CAP_KILL"]);
