@@ -117,7 +117,7 @@ fn process_cannot_leave_its_cgroup(t: &Test) {
         let case = format!("own namespace: {own_namespace}, {options:?}, {capabilities:?}: {output}");
         println!("{case}");
         assert_eq!(cgroups_of(&pid), before, "{case}");
-        // The other way round nothing would have been tried.
+        // Where something is open to it, it has written there, and has stayed where it was.
         let wrote = output.stdout.contains("wrote");
         assert_eq!(
             wrote,

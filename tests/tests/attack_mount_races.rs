@@ -102,7 +102,7 @@ fn remove_points(exchange: &Exchange, dir: &std::path::Path) {
 
 /// A bundle that has a tmpfs on /full with a copy of what the image has there, and prints the texts of all files in it.
 fn with_copy(t: &Test) -> Bundle {
-    let mut bundle = looking(t, "cat /proc/self/mountinfo >/dev/null; find /full -type f -exec cat {} +");
+    let mut bundle = looking(t, "find /full -type f -exec cat {} +");
     fs::create_dir(bundle.rootfs("full")).expect("make the directory to copy");
     fs::write(bundle.rootfs("full/file"), "inside\n").expect("make a file to copy");
     bundle.mount("/full", "tmpfs", "tmpfs", &["tmpcopyup"]);
@@ -142,16 +142,14 @@ fn copy_in_a_tmpfs_is_not_of_masked_files_of_proc(t: &Test) {
 /// A regular file that has become a pipe when it is opened: nobody ever writes to it.
 fn copy_in_a_tmpfs_does_not_wait_for_a_pipe(t: &Test) {
     let bundle = with_copy(t);
-    let pairs =
-        ["0", "1", "2"].map(|number| (bundle.rootfs("full/file"), bundle.rootfs("full/pipe"), number));
-    let pairs = pairs.map(|(file, pipe, number)| {
-        let [file, pipe] = [file, pipe].map(|path| path.with_extension(number));
-        fs::write(&file, "inside\n").expect("make a file to copy");
-        mkfifo(&pipe, Mode::from_bits_truncate(0o666)).expect("make a pipe");
-        (file, pipe)
-    });
-    mkfifo(&bundle.rootfs("full/pipe"), Mode::from_bits_truncate(0o666)).expect("make the pipe");
+    let names = ["", "1", "2", "3"].map(|number| ["file", "pipe"].map(|name| format!("full/{name}{number}")));
+    for [file, pipe] in &names {
+        fs::write(bundle.rootfs(file), "inside\n").expect("make a file to copy");
+        mkfifo(&bundle.rootfs(pipe), Mode::from_bits_truncate(0o666)).expect("make a pipe");
+    }
     bundle.own_all();
-    let _others = pairs.map(|(file, pipe)| Exchange::of(&file, &pipe));
-    race(t, &bundle, ["full/file", "full/pipe"], "/full", &mut of_the_image);
+    let [[file, pipe], others @ ..] = &names;
+    let _others: Vec<_> =
+        others.iter().map(|[file, pipe]| Exchange::of(&bundle.rootfs(file), &bundle.rootfs(pipe))).collect();
+    race(t, &bundle, [file, pipe], "/full", &mut of_the_image);
 }
