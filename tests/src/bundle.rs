@@ -1,7 +1,7 @@
 //! Bundles: a busybox rootfs and a config.json that tests edit.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, lchown};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -60,6 +60,11 @@ impl Bundle {
         self.dir.join("rootfs").join(inside.trim_start_matches('/'))
     }
 
+    /// Makes a link in the rootfs.
+    pub fn link(&self, name: &str, target: &str) {
+        symlink(target, self.rootfs(name)).expect("make the link");
+    }
+
     /// A second bundle beside this one that shares its rootfs, with its own config.json.
     #[must_use]
     pub fn sibling(&self, test: &Test, args: &[&str]) -> Self {
@@ -104,6 +109,13 @@ impl Bundle {
         self
     }
 
+    /// Leaves out the mount on `destination`, so that the container has what the image has there.
+    pub fn without_mount(&mut self, destination: &str) -> &mut Self {
+        let mounts = self.config["mounts"].as_array_mut().expect("mounts are a list");
+        mounts.retain(|mount| mount["destination"] != destination);
+        self
+    }
+
     /// Appends a mount; an empty `kind` is left out, as for a bind.
     pub fn mount(&mut self, destination: &str, kind: &str, source: &str, options: &[&str]) -> &mut Self {
         let mut mount = json!({"destination": destination, "source": source, "options": options});
@@ -121,6 +133,12 @@ impl Bundle {
             self.mount(&format!("/tmp/bind{number}"), "bind", &source, &["bind", "ro"]);
         }
         self
+    }
+
+    /// Gives the program these capabilities and no others, and lets it use them.
+    pub fn capabilities(&mut self, names: &[&str]) -> &mut Self {
+        let sets = json!({"bounding": names, "effective": names, "permitted": names});
+        self.set("/process/capabilities", sets)
     }
 
     /// Replaces the user namespace and its maps.

@@ -8,6 +8,7 @@
 #![allow(clippy::missing_panics_doc)]
 
 mod account;
+pub mod apparmor;
 mod bundle;
 pub mod cgroups;
 mod command;
@@ -17,6 +18,7 @@ pub mod hunt;
 pub mod leaks;
 pub mod mountinfo;
 mod outside;
+pub mod race;
 mod skip;
 pub mod snapshot;
 mod socket;

@@ -22,6 +22,32 @@ pub fn window_size(terminal: &impl AsFd) -> Result<(u16, u16)> {
     if result == 0 { Ok((size.ws_row, size.ws_col)) } else { Err(Error::last_os_error()) }
 }
 
+/// Pushes a byte into a terminal's input, as if it had been typed (`TIOCSTI` in `tty_ioctl(2)`).
+pub fn push_into_terminal(terminal: RawFd, byte: u8) -> Result<()> {
+    // SAFETY: the kernel only reads the byte, and a descriptor that is no terminal is an error.
+    let result = unsafe { libc::ioctl(terminal, libc::TIOCSTI, &raw const byte) };
+    if result == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+}
+
+/// Pastes a selection of a console's screen into its input (`TIOCLINUX` in `ioctl_console(2)`): selects what is in the
+/// first line by subcode 2, and pastes it by 3.
+pub fn paste_into_console(console: RawFd) -> Result<()> {
+    // The subcode, a byte that aligns what follows, then xs, ys, xe, ye and the mode, which is the whole line.
+    let mut select = [0_u16; 6];
+    select[0] = u16::from_ne_bytes([0, 2]);
+    (select[1], select[2], select[3], select[4], select[5]) = (1, 1, 80, 1, 2);
+    let select: Vec<u8> = select.iter().flat_map(|number| number.to_ne_bytes()).collect();
+    let paste = 3_u8;
+    for argument in [&select[1..], &[paste]] {
+        // SAFETY: the kernel reads at most as much as the subcode has, and writes nothing for these two.
+        let result = unsafe { libc::ioctl(console, libc::TIOCLINUX, argument.as_ptr()) };
+        if result < 0 {
+            return Err(Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// Takes over a descriptor that the kernel has just put into this process, as `SCM_RIGHTS` does.
 pub fn own(received: RawFd) -> OwnedFd {
     // SAFETY: the caller got the number from the kernel in a message and has given it to nobody else.

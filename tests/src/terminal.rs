@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::fchown;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
 
-use crate::{Cmd, LIMIT, sys};
+use crate::{Account, Cmd, LIMIT, sys};
 
 /// Both ends of a pseudoterminal.
 #[derive(Debug)]
@@ -37,6 +38,11 @@ impl Terminal {
     pub fn streams(&self, command: Cmd) -> Cmd {
         let stream = || self.slave.try_clone().expect("duplicate the terminal");
         command.stdin(stream()).stdout(stream()).stderr(stream())
+    }
+
+    /// Gives it to an account, as a login does: who it belongs to may open it again.
+    pub fn give_to(&self, account: &Account) {
+        fchown(&self.slave, Some(account.uid), Some(account.gid)).expect("chown of the terminal");
     }
 
     /// The end that a user types at and reads from.

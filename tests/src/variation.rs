@@ -15,6 +15,7 @@ use crate::{Cmd, Test, cgroups, skip};
 pub struct Variation<'a> {
     test: &'a Test,
     script: String,
+    groups: String,
 }
 
 impl<'a> Variation<'a> {
@@ -24,7 +25,7 @@ impl<'a> Variation<'a> {
             skip("needs root, to mount over files of the host, and root did not start the tests");
             return None;
         }
-        Some(Self { test, script: "set -e\n".into() })
+        Some(Self { test, script: "set -e\n".into(), groups: "--clear-groups".into() })
     }
 
     /// A line of a shell script that root runs in the mount namespace.
@@ -87,12 +88,19 @@ impl<'a> Variation<'a> {
         self.file("/etc/subuid", lines).file("/etc/subgid", lines)
     }
 
+    /// The caller is in this group too.
+    #[must_use]
+    pub fn group(mut self, gid: u32) -> Self {
+        self.groups = format!("--groups {gid}");
+        self
+    }
+
     /// `command`, on this host.
     pub fn run(self, command: Cmd) -> Cmd {
         let account = self.test.account();
         let script = format!(
-            "{}exec setpriv --reuid {} --regid {} --clear-groups -- \"$@\"",
-            self.script, account.uid, account.gid
+            "{}exec setpriv --reuid {} --regid {} {} -- \"$@\"",
+            self.script, account.uid, account.gid, self.groups
         );
         command.started_by_root().under(&[
             "unshare",

@@ -231,7 +231,7 @@ fn dev_that_is_a_link_leads_nowhere_outside(t: &Test) {
         for target in [outside.text(), &outside.relative(), "/tmp", "tmp", "/", "."] {
             let mounted = with_link(t, USE_DEV, "dev", target);
             let mut of_the_image = mounted.clone();
-            without_dev(&mut of_the_image);
+            of_the_image.without_mount("/dev");
             for bundle in [mounted, of_the_image] {
                 for flags in [&[][..], &["--no-pivot"]] {
                     let case = format!("/dev -> {target}, {flags:?}, {}", bundle.config["mounts"][1]);
@@ -244,12 +244,6 @@ fn dev_that_is_a_link_leads_nowhere_outside(t: &Test) {
     }
 }
 
-/// The container has the /dev of the image.
-fn without_dev(bundle: &mut Bundle) {
-    let mounts = bundle.config["mounts"].as_array_mut().expect("mounts are a list");
-    mounts.retain(|mount| mount["destination"] != "/dev");
-}
-
 fn dev_that_is_a_file_is_an_error(t: &Test) {
     for mounted in [true, false] {
         let mut bundle = t.bundle(&["true"]);
@@ -257,7 +251,7 @@ fn dev_that_is_a_file_is_an_error(t: &Test) {
         fs::write(bundle.rootfs("dev"), "").expect("make the file");
         bundle.own_all();
         if !mounted {
-            without_dev(&mut bundle);
+            bundle.without_mount("/dev");
         }
         is_refused(t, &bundle, &[], &["/dev"], &format!("mounted: {mounted}"));
     }
@@ -283,7 +277,7 @@ fn links_in_the_dev_of_an_image_lead_nowhere_outside(t: &Test) {
         for target in [outside.text(), &outside.relative()] {
             // What the image has linked may be of no use to the program.
             let mut bundle = t.shell("echo 4; cat /proc/self/mountinfo");
-            without_dev(&mut bundle);
+            bundle.without_mount("/dev");
             link_names_in_dev(&bundle, names, target);
             let case = format!("{names:?} -> {target}");
             let output = t.run(bundle.write());
@@ -321,7 +315,7 @@ fn terminal_with_links_in_the_dev_of_an_image_stays_inside(t: &Test) {
                 "test -t 0 && test -t 1 && test -t 2 && echo all; stat -L -c '%F' /dev/console; echo the end",
             );
             bundle.set("/process/terminal", true.into());
-            without_dev(&mut bundle);
+            bundle.without_mount("/dev");
             link_names_in_dev(&bundle, names, target);
             let case = format!("{names:?} -> {target}");
             let shown = created_with_terminal(t, &bundle, &case);
@@ -357,7 +351,7 @@ fn created_with_terminal(t: &Test, bundle: &Bundle, case: &dyn Display) -> Optio
 fn null_device_that_is_a_link_masks_or_is_an_error(t: &Test) {
     for target in ["/etc/passwd", "../proc/sys/kernel/core_pattern", "/proc/self/exe", "zero"] {
         let mut bundle = t.shell("stat -c %t:%T /proc/version /proc/uptime; wc -c </secret");
-        without_dev(&mut bundle);
+        bundle.without_mount("/dev");
         symlink(target, bundle.rootfs("dev/null")).expect("make the link");
         fs::write(bundle.rootfs("secret"), "secret").expect("make the file");
         bundle.own_all();
@@ -374,7 +368,7 @@ fn null_device_that_is_a_link_masks_or_is_an_error(t: &Test) {
 /// A null device of the image that is none.
 fn null_device_that_is_another_one_is_an_error(t: &Test) {
     let mut bundle = t.shell("stat -c %t:%T /proc/version");
-    without_dev(&mut bundle);
+    bundle.without_mount("/dev");
     bundle.set("/linux/maskedPaths", json!(["/proc/version"]));
     let device = bundle.rootfs("dev/null");
     t.command("mknod").args(&["-m", "0666"]).arg(&device).args(&["c", "1", "5"]).output().ok();

@@ -5,14 +5,12 @@
 //! Each race is a number of starts while a thread exchanges two names; `ROOTLING_ATTEMPTS` says how many
 //! at least. What the program looks at, it looks at while both names are what they were at first.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Stdio;
 
 use rootling_tests::mountinfo::{Mount, Mounts};
-use rootling_tests::{Bundle, Exchange, Output, Outside, Socket, Test, attempts, both, eventually};
+use rootling_tests::race::{Verdict, expect, looking, race, race_of};
+use rootling_tests::{Bundle, Exchange, Output, Outside, Socket, Test, both};
 use serde_json::{Value, json};
 
 both!(
@@ -32,80 +30,6 @@ both!(
     volume_is_not_on_proc,
 );
 
-/// How often a container starts in each race.
-fn starts() -> usize {
-    attempts(60)
-}
-
-/// What went wrong in a start, if anything.
-type Verdict = Result<(), String>;
-
-/// Starts containers while `names` of the root file system are exchanged. Each has to end well by the
-/// judgement of `check`, or with one line that says `word`.
-fn race(t: &Test, bundle: &Bundle, names: [&str; 2], word: &str, check: &mut dyn FnMut(&Output) -> Verdict) {
-    bundle.own_all();
-    bundle.write();
-    let exchange = Exchange::of(&bundle.rootfs(names[0]), &bundle.rootfs(names[1]));
-    race_of(&exchange, word, check, &mut || start(t, bundle, &exchange));
-}
-
-/// As [`race`], of any command.
-fn race_of(
-    exchange: &Exchange,
-    word: &str,
-    check: &mut dyn FnMut(&Output) -> Verdict,
-    start: &mut dyn FnMut() -> Output,
-) {
-    let mut wrong = BTreeMap::<String, usize>::new();
-    let mut started = 0;
-    for _ in 0..starts() {
-        let output = start();
-        let mut verdict = check(&output);
-        if output.exit() == 0 {
-            started += 1;
-        } else if verdict.is_ok() {
-            verdict = says(&output, word);
-        }
-        if let Err(what) = verdict {
-            *wrong.entry(what).or_default() += 1;
-        }
-    }
-    let exchanges = exchange.count();
-    println!("{started} of {} started, {exchanges} exchanges", starts());
-    assert!(wrong.is_empty(), "of {} starts: {wrong:#?}", starts());
-    assert!(exchanges as usize > starts(), "only {exchanges} exchanges: no race");
-    assert!(started > 0, "none has started: nothing was looked at");
-}
-
-/// A failure is one line that says `word`.
-fn says(output: &Output, word: &str) -> Verdict {
-    let line = output.stderr.lines().count() == 1 && output.stdout.is_empty();
-    let right = line && output.stderr.contains(word);
-    if right {
-        Ok(())
-    } else {
-        Err(format!("an error without {word:?}: exit {}: {}", output.exit(), output.stderr))
-    }
-}
-
-/// A bundle whose program says that it is there, waits until it may look, then looks.
-fn looking(t: &Test, script: &str) -> Bundle {
-    t.shell(&format!("echo ready; read go; {script}"))
-}
-
-/// One start of such a bundle. Without the first line of the program's output.
-fn start(t: &Test, bundle: &Bundle, exchange: &Exchange) -> Output {
-    let mut running = t.run_command(bundle).stdin(Stdio::piped()).spawn();
-    eventually("the program is there, or there is an error", || {
-        running.so_far().0.starts_with("ready\n") || !matches!(running.child.try_wait(), Ok(None))
-    });
-    let _names = exchange.hold();
-    drop(running.child.stdin.take());
-    let mut output = running.output();
-    output.stdout = output.stdout.trim_start_matches("ready\n").to_owned();
-    output
-}
-
 /// Makes a directory of the image that a mount on `decoy` could land on, and covers of its files too.
 fn decoy(bundle: &Bundle, directories: &[&str], files: &[&str]) {
     for name in directories {
@@ -114,14 +38,6 @@ fn decoy(bundle: &Bundle, directories: &[&str], files: &[&str]) {
     for name in files {
         fs::write(bundle.rootfs("decoy").join(name), "").expect("make a file of the decoy");
     }
-}
-
-fn link(bundle: &Bundle, name: &str, target: &str) {
-    symlink(target, bundle.rootfs(name)).expect("make the link");
-}
-
-fn expect(condition: bool, otherwise: &str) -> Verdict {
-    if condition { Ok(()) } else { Err(otherwise.to_owned()) }
 }
 
 /// All that a program sees of mounts, wherever its proc is.
@@ -148,7 +64,7 @@ fn proc_is_masked_or_it_is_an_error(t: &Test) {
                  (echo changed >$file) 2>/dev/null && echo wrote $file; done";
     let mut bundle = looking(t, &format!("{write}; {MOUNTS}"));
     decoy(&bundle, &["sys/kernel", "self"], &["version", "uptime", "sys/kernel/domainname"]);
-    link(&bundle, "link", "/decoy");
+    bundle.link("link", "/decoy");
     let (masks, readonly) = (["/proc/version", "/proc/uptime"], ["/proc/sys"]);
     bundle.set("/linux/maskedPaths", json!(masks)).set("/linux/readonlyPaths", json!(readonly));
     race(t, &bundle, ["proc", "link"], "/proc", &mut |output| {
@@ -165,7 +81,7 @@ fn proc_is_masked_or_it_is_an_error(t: &Test) {
 fn sys_is_masked_or_it_is_an_error(t: &Test) {
     let mut bundle = looking(t, MOUNTS);
     decoy(&bundle, &["kernel", "block"], &[]);
-    link(&bundle, "link", "/decoy");
+    bundle.link("link", "/decoy");
     let (masks, readonly) = (["/sys/kernel"], ["/sys/block"]);
     bundle.set("/linux/maskedPaths", json!(masks)).set("/linux/readonlyPaths", json!(readonly));
     race(t, &bundle, ["sys", "link"], "/sys", &mut |output| match output.exit() {
@@ -193,7 +109,7 @@ fn exchange_dev(t: &Test, target: fn(&Outside) -> String, edit: fn(&mut Bundle))
     let mut outside = Outside::like_dev(t);
     let mut bundle = looking(t, MOUNTS);
     edit(&mut bundle);
-    link(&bundle, "link", &target(&outside));
+    bundle.link("link", &target(&outside));
     race(t, &bundle, ["dev", "link"], "/dev", &mut |output| unchanged(&mut outside, output));
 }
 
@@ -220,13 +136,12 @@ fn dev_leads_nowhere_outside_with_a_hook(t: &Test) {
 }
 
 /// The container has the /dev of the image.
-fn without_dev(bundle: &mut Bundle) {
-    let mounts = bundle.config["mounts"].as_array_mut().expect("mounts are a list");
-    mounts.retain(|mount| mount["destination"] != "/dev");
+fn of_the_image(bundle: &mut Bundle) {
+    bundle.without_mount("/dev");
 }
 
 fn dev_of_the_image_leads_nowhere_outside(t: &Test) {
-    exchange_dev(t, |outside| outside.text().to_owned(), without_dev);
+    exchange_dev(t, |outside| outside.text().to_owned(), of_the_image);
 }
 
 /// Paths that are covered lie in a directory that is exchanged with a link outside: inside there may be
@@ -238,7 +153,7 @@ fn covered_paths_lead_nowhere_outside(t: &Test) {
         fs::create_dir_all(bundle.rootfs(name)).expect("make a directory");
     }
     fs::write(bundle.rootfs("covered/file"), "").expect("make a file");
-    link(&bundle, "link", outside.text());
+    bundle.link("link", outside.text());
     bundle.set("/linux/maskedPaths", json!(["/covered/file", "/covered/firmware"]));
     bundle.set("/linux/readonlyPaths", json!(["/covered/work"]));
     race(t, &bundle, ["covered", "link"], "/covered", &mut |output| {
@@ -256,7 +171,7 @@ const AT: &str = "pwd -P; cat of 2>/dev/null || echo nothing";
 fn with_working_directory(mut bundle: Bundle, target: &str) -> Bundle {
     fs::create_dir_all(bundle.rootfs("place/deep")).expect("make the working directory");
     fs::write(bundle.rootfs("place/deep/of"), "inside\n").expect("make a file in it");
-    link(&bundle, "link", target);
+    bundle.link("link", target);
     bundle.set("/process/cwd", "/place/deep".into());
     bundle
 }
@@ -285,7 +200,7 @@ fn working_directory_and_home_of_exec_are_inside(t: &Test) {
     let home = Outside::full(t).file("passwd", "root:x:0:0:root:/outside:/bin/sh\n");
     let mut outside = Outside::with(t, &["deep"], &["deep/of"]);
     let bundle = with_working_directory(t.bundle(&["sleep", "1000"]), outside.text());
-    link(&bundle, "etc/link", &format!("{}/passwd", home.text()));
+    bundle.link("etc/link", &format!("{}/passwd", home.text()));
     bundle.own_all();
     t.run_detached(bundle.write(), "c").ok();
     let _passwd = Exchange::of(&bundle.rootfs("etc/passwd"), &bundle.rootfs("etc/link"));
@@ -307,7 +222,7 @@ fn home_is_of_the_image(t: &Test) {
     let outside = Outside::full(t).file("passwd", "root:x:0:0:root:/outside:/bin/sh\n");
     for (first, target) in [("etc", ""), ("etc/passwd", "/passwd")] {
         let bundle = looking(t, "echo $HOME");
-        link(&bundle, "link", &format!("{}{target}", outside.text()));
+        bundle.link("link", &format!("{}{target}", outside.text()));
         race(t, &bundle, [first, "link"], "passwd", &mut |output| match output.text() {
             "/root" | "/" | "" => Ok(()),
             other => Err(format!("HOME={other}")),
@@ -318,14 +233,14 @@ fn home_is_of_the_image(t: &Test) {
 /// CVE-2025-31133.
 fn null_device_of_the_image_masks_or_it_is_an_error(t: &Test) {
     let mut bundle = looking(t, "stat -c %t:%T /proc/version /proc/uptime");
-    without_dev(&mut bundle);
+    bundle.without_mount("/dev");
     let null = bundle.rootfs("dev/null");
     if t.account().uid == 0 {
         t.command("mknod").args(&["-m", "0666"]).arg(&null).args(&["c", "1", "3"]).output().ok();
     } else {
         fs::write(&null, "").expect("make a file to bind the device on");
     }
-    link(&bundle, "dev/link", "/etc/passwd");
+    bundle.link("dev/link", "/etc/passwd");
     bundle.set("/linux/maskedPaths", json!(["/proc/version", "/proc/uptime"]));
     race(t, &bundle, ["dev/null", "dev/link"], "/dev/null", &mut |output| match output.text() {
         "1:3\n1:3" => Ok(()),
@@ -337,9 +252,9 @@ fn null_device_of_the_image_masks_or_it_is_an_error(t: &Test) {
 fn console_of_the_image_leads_nowhere_outside(t: &Test) {
     let mut outside = Outside::full(t);
     let mut bundle = t.bundle(&["sleep", "1000"]);
-    without_dev(&mut bundle);
+    bundle.without_mount("/dev");
     fs::write(bundle.rootfs("dev/console"), "").expect("make the console");
-    link(&bundle, "dev/link", &format!("{}/console", outside.text()));
+    bundle.link("dev/link", &format!("{}/console", outside.text()));
     bundle.set("/process/terminal", true.into());
     bundle.own_all();
     let exchange = Exchange::of(&bundle.rootfs("dev/console"), &bundle.rootfs("dev/link"));
@@ -396,7 +311,7 @@ fn volume_is_on_its_mount_point(t: &Test, target: &str) {
     let mut volume = Outside::with(t, &directories, &["version"]).link("dev", outside.dir());
     let mut bundle = looking(t, "cat /proc/self/mountinfo");
     fs::create_dir(bundle.rootfs("data")).expect("make the mount point");
-    link(&bundle, "link", target);
+    bundle.link("link", target);
     let mounts = bundle.config["mounts"].as_array_mut().expect("mounts are a list");
     mounts.insert(2, volume_at("/data", &volume));
     bundle.set("/linux/maskedPaths", json!(["/proc/version"]));

@@ -3,11 +3,15 @@
 //! `probe call NUMBER[,ARGUMENT...]...` makes each call and prints a line with its result; `probe keyring` prints the
 //! description of the session keyring (`KEYCTL_DESCRIBE` in keyctl(2)); `probe make FILE` makes an empty file;
 //! `probe hunt MARK LOG PROGRAM` is the hostile process of [`rootling_tests::hunt`].
+//! `probe read FILE...` prints what is in each file; `probe push TEXT` tries to have the terminals that it gets hold of
+//! take TEXT for something that was typed.
+//! `probe unshare FLAGS COMMAND...` executes the command in new namespaces, as root of the user namespace among them.
 //! `probe notify TEXT...` sends each text to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
 
 use std::fs::File;
 use std::os::unix::net::UnixDatagram;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 
 use rootling_tests::{hunt, sys};
 
@@ -26,6 +30,22 @@ fn main() -> ExitCode {
         },
         ("make", [file]) => drop(File::create(file).expect("make the file")),
         ("hunt", [mark, log, program]) => hunt::hunt(mark.as_ref(), log.as_ref(), program),
+        ("read", files) => {
+            for file in files {
+                match std::fs::read_to_string(file) {
+                    Ok(text) => print!("{text}"),
+                    Err(error) => println!("{file}: {}", name_of(&error)),
+                }
+            }
+        }
+        ("push", [text]) => push(text),
+        ("unshare", [flags, program, arguments @ ..]) => {
+            let flags = flags.parse().expect("a number");
+            sys::system_call(libc::SYS_unshare, [flags, 0, 0, 0, 0, 0]).expect("new namespaces");
+            // Without CAP_SETFCAP root may not be mapped; the capabilities are all there even so.
+            let _ = std::fs::write("/proc/self/uid_map", "0 0 1");
+            panic!("{}", Command::new(program).args(arguments).exec());
+        }
         ("notify", texts) => notify(texts),
         _ => return ExitCode::from(2),
     }
@@ -53,6 +73,33 @@ fn make(call: &str) -> String {
     }
     match sys::system_call(number, arguments) {
         Ok(value) => value.to_string(),
-        Err(error) => format!("{:?}", nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0))),
+        Err(error) => name_of(&error),
+    }
+}
+
+/// The name of the errno.
+fn name_of(error: &std::io::Error) -> String {
+    format!("{:?}", nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+}
+
+/// Tries it with the standard streams, with the controlling terminal, and after having made a stream the controlling one,
+/// by opening it again or by TIOCSCTTY. A line for each way.
+fn push(text: &str) {
+    use std::os::fd::AsRawFd;
+    let bytes = |terminal| text.bytes().try_for_each(|byte| sys::push_into_terminal(terminal, byte));
+    let say = |way: &str, result: std::io::Result<()>| {
+        println!("{way}: {}", result.map_or_else(|error| name_of(&error), |()| "pushed".to_owned()));
+    };
+    for stream in 0..3 {
+        say(&format!("stream {stream}"), bytes(stream));
+        say(&format!("console {stream}"), sys::paste_into_console(stream));
+    }
+    let open = |path: &str| File::options().read(true).write(true).open(path);
+    for path in ["/dev/tty", "/proc/self/fd/0", "/proc/self/fd/1"] {
+        say(path, open(path).and_then(|terminal| bytes(terminal.as_raw_fd())));
+    }
+    for steal in [0, 1] {
+        let taken = sys::system_call(libc::SYS_ioctl, [0, libc::TIOCSCTTY as i64, steal, 0, 0, 0]);
+        say(&format!("TIOCSCTTY {steal}"), taken.and_then(|_| bytes(0)));
     }
 }

@@ -1,0 +1,157 @@
+//! Mount points that the image lacks are made, and a tmpfs is filled with what the image has (`tmpcopyup`), while
+//! somebody who shares the image or a volume exchanges a directory with a link. Nothing outside is made, changed or
+//! read, and nothing of the kernel's that a mask covers gets into a copy. See also attack_races.rs.
+
+use std::fs;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use rootling_tests::mountinfo::Mounts;
+use rootling_tests::race::{Verdict, expect, looking, race, race_of, start};
+use rootling_tests::{Bundle, Exchange, Output, Outside, Test, both};
+use serde_json::json;
+
+both!(
+    mount_points_are_made_inside_the_image,
+    mount_points_are_made_inside_a_volume,
+    copy_in_a_tmpfs_is_not_of_outside,
+    copy_in_a_tmpfs_is_not_of_masked_files_of_proc,
+    copy_in_a_tmpfs_does_not_wait_for_a_pipe,
+);
+
+/// Mounts on points below `place` that nobody has made: a directory, a file, and one with a directory to be made on the
+/// way.
+fn mounts_to_make_points_for(t: &Test, bundle: &mut Bundle, place: &str) {
+    let file = t.path("bound").display().to_string();
+    fs::write(&file, "").expect("write the file to bind");
+    bundle.mount(&format!("{place}/made"), "tmpfs", "tmpfs", &[]);
+    bundle.mount(&format!("{place}/file"), "bind", &file, &["bind"]);
+    bundle.mount(&format!("{place}/on/the/way"), "bind", &file, &["bind"]);
+}
+
+/// Nothing was made outside, and what started has each of the mounts once, in the root or below /volume.
+fn made_inside(outside: &mut Outside, output: &Output) -> Verdict {
+    expect(!outside.was_changed(), "something was made outside")?;
+    if output.exit() != 0 {
+        return Ok(());
+    }
+    let mounts = Mounts::parse(&output.stdout);
+    for name in ["made", "file", "on/the/way"] {
+        let points = mounts.iter().filter(|mount| mount.point.ends_with(&format!("/{name}")));
+        let points: Vec<&str> = points.map(|mount| mount.point.as_str()).collect();
+        expect(points.len() == 1, &format!("{name} is on {points:?}"))?;
+    }
+    Ok(())
+}
+
+/// What the link leads to has the directory that is looked for, but none of the mount points.
+fn with_deep(t: &Test) -> Outside {
+    Outside::with(t, &["deep"], &["deep/kept"])
+}
+
+/// CVE-2024-45310, CVE-2026-87766.
+fn mount_points_are_made_inside_the_image(t: &Test) {
+    let mut outside = with_deep(t);
+    for target in [outside.text().to_owned(), outside.relative()] {
+        let mut bundle = looking(t, "cat /proc/self/mountinfo");
+        fs::create_dir_all(bundle.rootfs("place/deep")).expect("make a directory of the image");
+        bundle.link("link", &target);
+        mounts_to_make_points_for(t, &mut bundle, "/place/deep");
+        bundle.own_all();
+        bundle.write();
+        let exchange = Exchange::of(&bundle.rootfs("place"), &bundle.rootfs("link"));
+        let mut check = |output: &Output| made_inside(&mut outside, output);
+        race_of(&exchange, "/place/deep", &mut check, &mut || {
+            let output = start(t, &bundle, &exchange);
+            remove_points(&exchange, &bundle.rootfs("place/deep"));
+            output
+        });
+    }
+}
+
+/// In a volume that other containers have too, and that is bound before.
+fn mount_points_are_made_inside_a_volume(t: &Test) {
+    let mut outside = with_deep(t);
+    for target in [outside.text().to_owned(), outside.relative()] {
+        let mut bundle = looking(t, "cat /proc/self/mountinfo");
+        let volume = t.open_directory(&format!("volume{}", target.len()));
+        fs::create_dir_all(volume.join("place/deep")).expect("make a directory of the volume");
+        std::os::unix::fs::symlink(&target, volume.join("link")).expect("make the link");
+        let owner = t.account().uid.to_string();
+        let chown = std::process::Command::new("chown").args(["-hR", &owner]).arg(&volume).status();
+        assert!(chown.expect("start chown").success(), "chown of the volume");
+        bundle.mount("/volume", "bind", &volume.to_string_lossy(), &["bind"]);
+        mounts_to_make_points_for(t, &mut bundle, "/volume/place/deep");
+        bundle.write();
+        let exchange = Exchange::of(&volume.join("place"), &volume.join("link"));
+        let mut check = |output: &Output| made_inside(&mut outside, output);
+        race_of(&exchange, "/volume/place/deep", &mut check, &mut || {
+            let output = start(t, &bundle, &exchange);
+            remove_points(&exchange, &volume.join("place/deep"));
+            output
+        });
+    }
+}
+
+/// So that the next start has to make them.
+fn remove_points(exchange: &Exchange, dir: &std::path::Path) {
+    let _names = exchange.hold();
+    fs::remove_dir_all(dir).expect("remove the mount points");
+    fs::create_dir(dir).expect("make the directory anew");
+}
+
+/// A bundle that has a tmpfs on /full with a copy of what the image has there, and prints the texts of all files in it.
+fn with_copy(t: &Test) -> Bundle {
+    let mut bundle = looking(t, "cat /proc/self/mountinfo >/dev/null; find /full -type f -exec cat {} +");
+    fs::create_dir(bundle.rootfs("full")).expect("make the directory to copy");
+    fs::write(bundle.rootfs("full/file"), "inside\n").expect("make a file to copy");
+    bundle.mount("/full", "tmpfs", "tmpfs", &["tmpcopyup"]);
+    bundle
+}
+
+/// Of files the copy has those of the image, or none: where the name led at that moment there may be none inside.
+fn of_the_image(output: &Output) -> Verdict {
+    let known = output.exit() != 0 || output.stdout.lines().all(|line| line == "inside");
+    expect(known, &format!("in the copy is {:?}", output.stdout))
+}
+
+/// CVE-2026-133553.
+fn copy_in_a_tmpfs_is_not_of_outside(t: &Test) {
+    let mut outside = Outside::full(t);
+    for target in [outside.text().to_owned(), outside.relative()] {
+        let bundle = with_copy(t);
+        bundle.link("link", &target);
+        race(t, &bundle, ["full", "link"], "/full", &mut |output| {
+            expect(!outside.was_changed(), "what lies outside is changed")?;
+            of_the_image(output)
+        });
+    }
+}
+
+/// A directory of proc that a mask covers, once everything is mounted: a copy that is made before has no mask. With
+/// many files, so that the copy takes its time.
+fn copy_in_a_tmpfs_is_not_of_masked_files_of_proc(t: &Test) {
+    for target in ["/proc/irq", "proc/tty"] {
+        let mut bundle = with_copy(t);
+        bundle.set("/linux/maskedPaths", json!(["/proc/irq", "/proc/tty"])).remove("/linux/readonlyPaths");
+        bundle.link("link", target);
+        race(t, &bundle, ["full", "link"], "/full", &mut of_the_image);
+    }
+}
+
+/// A regular file that has become a pipe when it is opened: nobody ever writes to it.
+fn copy_in_a_tmpfs_does_not_wait_for_a_pipe(t: &Test) {
+    let bundle = with_copy(t);
+    let pairs =
+        ["0", "1", "2"].map(|number| (bundle.rootfs("full/file"), bundle.rootfs("full/pipe"), number));
+    let pairs = pairs.map(|(file, pipe, number)| {
+        let [file, pipe] = [file, pipe].map(|path| path.with_extension(number));
+        fs::write(&file, "inside\n").expect("make a file to copy");
+        mkfifo(&pipe, Mode::from_bits_truncate(0o666)).expect("make a pipe");
+        (file, pipe)
+    });
+    mkfifo(&bundle.rootfs("full/pipe"), Mode::from_bits_truncate(0o666)).expect("make the pipe");
+    bundle.own_all();
+    let _others = pairs.map(|(file, pipe)| Exchange::of(&file, &pipe));
+    race(t, &bundle, ["full/file", "full/pipe"], "/full", &mut of_the_image);
+}

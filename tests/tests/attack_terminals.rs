@@ -1,0 +1,126 @@
+//! A program that shares the terminal of its caller tries to type there (CVE-2016-10124, CVE-2017-5226): what it types
+//! the caller's shell would execute once the container is gone.
+//!
+//! The caller is a shell with a terminal, as a person has one. It runs commands, and then reads a line, which has to be
+//! the one that the person types.
+
+use std::fs;
+use std::io::Write;
+
+use rootling_tests::terminal::Terminal;
+use rootling_tests::{Bundle, Test, both, skip};
+
+both!(
+    program_of_run_cannot_type_at_the_callers_terminal,
+    program_of_create_and_start_cannot_type_at_the_callers_terminal,
+    program_of_exec_cannot_type_at_the_callers_terminal,
+    program_with_a_terminal_has_no_other,
+);
+
+/// What would be typed by the program, a command for a shell.
+const TYPED: &str = "typed by the program\n";
+
+/// Whether this kernel lets anybody type at a terminal by an ioctl. Says so where it does not: nothing would be attacked.
+fn can_be_typed_at() -> bool {
+    let setting = fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti");
+    let off = setting.is_ok_and(|text| text.trim() == "0");
+    if off {
+        skip("nobody can push characters into a terminal here: /proc/sys/dev/tty/legacy_tiocsti is 0");
+    }
+    !off
+}
+
+/// What is on the terminal of a shell that executes `script` and then reads a line, at which a person types.
+fn session(t: &Test, script: &str, arguments: &[&str]) -> String {
+    let script =
+        format!("{script}\necho the commands have ended\nread -r line\necho \"read: $line.\"\necho the end");
+    let terminal = Terminal::open(24, 80);
+    terminal.give_to(t.account());
+    let shell = t.command("sh").args(&["-c", &script, "sh"]).args(arguments);
+    let shell = terminal.attach(shell).spawn();
+    let mut shown = terminal.read_until("the commands have ended");
+    terminal.master().write_all(b"typed by the person\n").expect("type");
+    if !shown.contains("the end") {
+        shown += &terminal.read_until("the end");
+    }
+    shell.output().ok();
+    shown.replace('\r', "")
+}
+
+/// In such a session no way of `probe push` has any effect. Where there is no container in between, the same has.
+fn types_in_vain(t: &Test, script: &str, bundle: &Bundle) {
+    let host = t.probe_on_host("probe");
+    let able = session(t, "\"$1\" push \"$2\"", &[&host.to_string_lossy(), TYPED]);
+    assert!(able.contains("stream 0: pushed\n") && able.contains("read: typed by the program.\n"), "{able}");
+    let (binary, state) = (t.binary().to_string_lossy(), t.state_root());
+    let (state, dir, id) = (state.to_string_lossy(), bundle.dir().to_string_lossy(), t.id("c"));
+    let shown = session(t, script, &[&binary, &state, &dir, &id, TYPED]);
+    let results: Vec<&str> =
+        shown.lines().filter(|line| WAYS.iter().any(|way| line.starts_with(way))).collect();
+    assert_eq!(results.len(), 11, "{shown}");
+    for line in results {
+        let (_, result) = line.split_once(": ").expect("a way and its result");
+        // Not its own, no console, none at all, not to be opened.
+        assert!(["EPERM", "ENOTTY", "ENXIO", "EACCES"].contains(&result), "{line}: {shown}");
+    }
+    assert!(shown.contains("read: typed by the person.\n"), "{shown}");
+}
+
+/// How the lines of `probe push` begin.
+const WAYS: [&str; 5] = ["stream ", "console ", "/dev/tty", "/proc/self/fd/", "TIOCSCTTY "];
+
+fn typing(t: &Test) -> Bundle {
+    let bundle = t.bundle(&["probe", "push", TYPED]);
+    t.with_probe(&bundle);
+    bundle.write();
+    bundle
+}
+
+fn program_of_run_cannot_type_at_the_callers_terminal(t: &Test) {
+    if can_be_typed_at() {
+        types_in_vain(t, "\"$1\" --root \"$2\" run -b \"$3\" \"$4\"", &typing(t));
+    }
+}
+
+fn program_of_create_and_start_cannot_type_at_the_callers_terminal(t: &Test) {
+    let script = r#"set -e
+        "$1" --root "$2" create -b "$3" "$4"
+        "$1" --root "$2" start "$4"
+        until "$1" --root "$2" state "$4" | grep -q stopped; do sleep 0.01; done
+        "$1" --root "$2" delete "$4""#;
+    if can_be_typed_at() {
+        types_in_vain(t, script, &typing(t));
+    }
+}
+
+fn program_of_exec_cannot_type_at_the_callers_terminal(t: &Test) {
+    if !can_be_typed_at() {
+        return;
+    }
+    let mut bundle = t.bundle(&["sleep", "1000"]);
+    t.with_probe(&bundle);
+    // Also where the program has been given new privileges to gain.
+    for no_new_privileges in [true, false] {
+        bundle.set("/process/noNewPrivileges", no_new_privileges.into());
+        t.run_detached(bundle.write(), "c").ok();
+        types_in_vain(t, "\"$1\" --root \"$2\" exec \"$4\" probe push \"$5\"", &bundle);
+        t.delete_force("c").ok();
+    }
+}
+
+/// What it types at its own terminal nobody else reads, and no other is open or can be opened.
+fn program_with_a_terminal_has_no_other(t: &Test) {
+    let look = "for file in /proc/$$/fd/*; do echo -n '-> '; readlink $file || echo; done; tty; ls -1 /dev/pts; probe push \"$0\"";
+    let mut bundle = t.bundle(&["sh", "-c", look, TYPED]);
+    t.with_probe(&bundle);
+    bundle.set("/process/terminal", true.into()).write();
+    let run = "\"$1\" --root \"$2\" run -b \"$3\" \"$4\"";
+    let (binary, state, id) = (t.binary().to_string_lossy(), t.state_root(), t.id("c"));
+    let dir = bundle.dir().to_string_lossy().into_owned();
+    let shown = session(t, run, &[&binary, &state.to_string_lossy(), &dir, &id]);
+    let targets: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("-> ")).collect();
+    let others = targets.iter().filter(|target| !["/dev/pts/0", ""].contains(target));
+    assert!(targets.len() >= 3 && others.count() == 0, "{shown}");
+    assert!(shown.contains("\n/dev/pts/0\n0\nptmx\n"), "{shown}");
+    assert!(shown.contains("read: typed by the person.\n"), "{shown}");
+}
