@@ -61,7 +61,7 @@ impl References {
         for word in text.split(' ') {
             let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
             if let Some(name) = test_name(word) {
-                if before == "unit" {
+                if before.trim_start_matches('(') == "unit" {
                     found.units.push(name.to_owned());
                 } else {
                     waiting.push(name.to_owned());
