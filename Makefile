@@ -41,8 +41,9 @@ test-vm: build ## Run real containers in a virtual machine with cgroup v2 and sy
 test-engines: build ## Run podman, buildah, Docker and containerd with rootling in a virtual machine
 	@hack/engines/test.sh
 
-stress: build ## Run 3000 containers one by one, 2000 at 64 a time, 10000 execs at 200 a time, and each race and fault ten times as often
-	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 ROOTLING_ATTEMPTS=10 hack/test.sh stress attack_races attack_exec attack_namespaces waits
+stress: build ## Run 3000 containers one by one, 2000 at 64 a time, 10000 execs at 200 a time, 1000 starts under each race, and faults ten times as often
+	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 ROOTLING_ATTEMPTS=1000 ROOTLING_REPEATS=10 \
+		hack/test.sh stress attack_races attack_mount_races attack_devices attack_exec attack_namespaces waits
 
 bench: build ## Compare with those of crun, runc and youki that are installed
 	@$(LIBSECCOMP) hack/bench.sh

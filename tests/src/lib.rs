@@ -36,7 +36,7 @@ pub use outside::Outside;
 pub use skip::skip;
 pub use socket::Socket;
 pub use variation::Variation;
-pub use wait::{LIMIT, attempts, eventually};
+pub use wait::{LIMIT, attempts, eventually, repeats};
 
 /// Runs each of the functions as the ordinary user and, where root started the tests, as root.
 #[macro_export]

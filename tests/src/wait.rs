@@ -28,9 +28,18 @@ pub(crate) fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool)
     }
 }
 
-/// How often a race is tried: `count` times, or as many times as often as `ROOTLING_ATTEMPTS` says, which `make stress`
-/// has at 10.
+/// How often a race is tried: `count` times, or as often as `ROOTLING_ATTEMPTS` says where that is more; `make stress`
+/// has it at 1000.
 pub fn attempts(count: usize) -> usize {
-    let factor = std::env::var("ROOTLING_ATTEMPTS").map_or(Ok(1), |text| text.parse::<usize>());
-    count * factor.expect("ROOTLING_ATTEMPTS is a number")
+    number("ROOTLING_ATTEMPTS").map_or(count, |least| count.max(least))
+}
+
+/// How often a failure is injected: `count` times, or that many times `ROOTLING_REPEATS`, which `make stress` has at 10.
+pub fn repeats(count: usize) -> usize {
+    count * number("ROOTLING_REPEATS").unwrap_or(1)
+}
+
+fn number(variable: &str) -> Option<usize> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text:?}")))
 }

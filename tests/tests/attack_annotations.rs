@@ -1,15 +1,12 @@
 //! Annotations that the maker of an image may have written: an engine, or a conversion of the image into a bundle, hands
 //! them on. None of them has anything of the host executed, opened or changed.
 
-use std::fs;
-
 use rootling_tests::cgroups::{Cgroup, Way};
 use rootling_tests::{Test, Who, both, skip};
 use serde_json::json;
 
 both!(
     converted_image_sets_no_unsafe_annotation,
-    file_of_options_for_criu_executes_nothing,
     systemd_executes_and_stops_nothing_for_an_annotation,
     limit_is_not_lifted_by_an_annotation,
 );
@@ -33,41 +30,6 @@ fn converted_image_sets_no_unsafe_annotation(t: &Test) {
         }
         assert!(!bundle.rootfs("tmp/ran").exists());
     }
-}
-
-/// CRIU runs as the caller, and executes what its option `action-script` names.
-fn file_of_options_for_criu_executes_nothing(t: &Test) {
-    let mut bundle = t.bundle(&["sleep", "1000000"]);
-    // A file of the image, at a path of the host that its maker may know.
-    let (evil, options) = (bundle.rootfs("evil"), bundle.rootfs("criu.conf"));
-    let shows = t.path("ran");
-    fs::write(&evil, format!("#!/bin/sh\necho ran >{}\n", shows.display())).expect("write a script");
-    fs::set_permissions(&evil, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
-    bundle.set("/annotations", json!({"org.criu.config": options})).write();
-    t.run_detached(&bundle, "c").ok();
-    for line in [
-        format!("action-script {}", evil.display()),
-        format!("action-script={}", evil.display()),
-        format!("action-sc {}", evil.display()),
-        format!("tcp-close --action-script={}", evil.display()),
-        format!("libdir {}", bundle.rootfs("").display()),
-        "external mnt[/]:/etc".to_owned(),
-        "log-file /etc/cron.d/evil".to_owned(),
-    ] {
-        fs::write(&options, format!("tcp-established\n{line}\n")).expect("write options");
-        let checkpoint = t.rootling(&["checkpoint", "--image-path"]).arg(t.path("images")).arg(t.id("c"));
-        checkpoint.output().fails_with(&["org.criu.config", "line 2"]);
-        let restore = t.rootling(&["restore", "--image-path"]).arg(t.path("images"));
-        restore
-            .arg("-b")
-            .arg(bundle.dir())
-            .arg(t.id("d"))
-            .output()
-            .fails_with(&["org.criu.config", "line 2"]);
-    }
-    assert!(!shows.exists(), "CRIU executed a program of the image");
-    assert_eq!(t.status("c"), "running");
-    t.delete_force("c").ok();
 }
 
 /// Whether there is a systemd to ask. Skips, with the reason, if not.

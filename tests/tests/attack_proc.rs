@@ -5,7 +5,7 @@ use std::fs;
 
 use rootling_tests::apparmor::Profile;
 use rootling_tests::race::{expect, looking, race};
-use rootling_tests::{Bundle, Outside, Test, Variation, attempts, both, eventually, skip};
+use rootling_tests::{Bundle, Outside, Test, Variation, both, eventually, repeats, skip};
 use serde_json::json;
 
 both!(
@@ -144,7 +144,7 @@ fn labels_of_exec_are_not_written_to_files_on_the_true_proc(t: &Test) {
                  mount --bind /kept $process/attr/exec; done; done 2>/dev/null";
     bundle.set("/process/args", json!(["sh", "-c", cover]));
     start(t, &bundle);
-    for (option, label, field) in [APPARMOR, SELINUX].repeat(attempts(5)) {
+    for (option, label, field) in [APPARMOR, SELINUX].repeat(repeats(5)) {
         let host = pretended(t).expect("as before");
         let output = host.run(t.exec(&[option, label], "c", &["true"])).output();
         kept.assert_unchanged(&output);

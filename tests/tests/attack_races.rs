@@ -2,8 +2,8 @@
 //! containers start. A start may fail, if it says of what; what starts has all its mounts and masks, and
 //! nothing outside is changed.
 //!
-//! Each race is a number of starts while a thread exchanges two names; `ROOTLING_ATTEMPTS` says how many times
-//! as many. What the program looks at, it looks at while both names are what they were at first.
+//! Each race is a number of starts while a thread exchanges two names; `ROOTLING_ATTEMPTS` says how many
+//! at least. What the program looks at, it looks at while both names are what they were at first.
 
 use std::fs;
 use std::path::Path;

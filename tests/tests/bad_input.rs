@@ -31,6 +31,7 @@ both!(
     unknown_container,
     state_root_that_is_a_file,
     full_disk_for_the_state,
+    id_that_the_kernel_takes_for_none,
 );
 user!(unreadable_state_root);
 
@@ -266,4 +267,45 @@ fn full_disk_for_the_state(t: &Test) {
         assert!(["ENOSPC", "No space left"].iter().any(|text| output.stderr.contains(text)), "{output}");
         assert_eq!(fs::read_to_string(t.path("left")).expect("read the listing"), "fill\n");
     }
+}
+
+/// setresuid(2) takes 4294967295 for "as it is", which is root: the program would run as that (CVE-2024-40635's kind).
+fn id_that_the_kernel_takes_for_none(t: &Test) {
+    const NONE: u32 = u32::MAX;
+    let words = ["4294967295 is no id", "use 0 to 4294967294"];
+    for (pointer, field) in
+        [("/process/user/uid", "process.user.uid"), ("/process/user/gid", "process.user.gid")]
+    {
+        let bundle = bundle_with(t, pointer, NONE.into());
+        refused(t, bundle.dir(), &[&[field][..], &words].concat());
+    }
+    let mut bundle = bundle_with(t, "/process/user/additionalGids", json!([5, NONE]));
+    // A single id has no groups at all.
+    if bundle.many_ids() {
+        refused(t, bundle.write().dir(), &["process.user.additionalGids[1]", words[0]]);
+    }
+    let device = json!([{"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "uid": NONE}]);
+    refused(t, bundle_with(t, "/linux/devices", device).dir(), &["linux.devices[0].uid", words[0]]);
+
+    let mut bundle = t.bundle(&["sleep", "1000000"]);
+    t.run_detached(bundle.write(), "c").ok();
+    let file = t.path("process.json");
+    let process = json!({"cwd": "/", "args": ["/bin/true"], "user": {"uid": NONE, "gid": 0}});
+    fs::write(&file, process.to_string()).expect("write a process");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("chmod");
+    let file = file.to_string_lossy();
+    for (flags, field) in [
+        (&["-u", "4294967295"][..], "process.user.uid"),
+        (&["-u", "0:4294967295"], "process.user.gid"),
+        (&["-g", "4294967295"], "process.user.additionalGids"),
+        (&["--process", &file], "process.user.uid"),
+    ] {
+        let command: &[&str] = if flags[0] == "--process" { &[] } else { &["id", "-u"] };
+        t.exec(flags, "c", command).output().fails_with(&[field, words[0]]);
+    }
+    t.delete_force("c").ok();
+    // The same in a container that is created and not started.
+    t.create(bundle.set("/process/args", json!(["true"])).write(), "d").ok();
+    t.exec(&["-u", "4294967295"], "d", &["id", "-u"]).output().fails_with(&["process.user.uid", words[0]]);
+    t.delete_force("d").ok();
 }

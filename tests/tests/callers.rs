@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rootling_tests::{Bundle, Cmd, Test, Variation, both, eventually, root, user};
+use rootling_tests::{Bundle, Cmd, Test, Variation, both, eventually, root, skip, user};
 use serde_json::json;
 
 root!(caller_may_be_in_a_chroot);
@@ -28,6 +28,7 @@ user!(
     caller_may_stand_where_only_root_may,
     caller_may_stand_where_nobody_may,
     caller_may_ignore_the_child_that_maps_the_ids,
+    set_user_id_program_does_nothing,
 );
 
 /// `rootling ARGS...` of a caller that PREFIX makes.
@@ -276,4 +277,30 @@ fn caller_may_be_in_a_chroot(t: &Test) {
     assert!(output.stdout.starts_with("works\nbin\n"), "{output}");
     let output = t.run_command(&bundle).args(&["--no-pivot"]).under(&under).output().ok();
     assert!(output.stdout.starts_with("works\nbin\n"), "without a pivot: {output}");
+}
+
+/// Nobody gets the rights of the program's owner: not even a log is opened with them.
+fn set_user_id_program_does_nothing(t: &Test) {
+    let copy = t.writable_binary();
+    let bundle = t.bundle(&["true"]);
+    bundle.write();
+    for (mode, owner) in
+        [(0o4755, (Some(0), Some(t.account().gid))), (0o2755, (Some(t.account().uid), Some(0)))]
+    {
+        if std::os::unix::fs::chown(&copy, owner.0, owner.1).is_err() {
+            return skip("needs root, to make a set-user-id program, and root did not start the tests");
+        }
+        fs::set_permissions(&copy, fs::Permissions::from_mode(mode)).expect("chmod");
+        let log = t.path("log");
+        let run = t.command(&copy).arg("--log").arg(&log).args(&["--root"]).arg(t.state_root());
+        let output = run.args(&["run", "-b"]).arg(bundle.dir()).arg(t.id("c")).output();
+        if output.exit() == 0 {
+            return skip("the file system of the tests' directory is mounted nosuid");
+        }
+        output.fails_with(&["is set-user-id or set-group-id", "chmod ug-s"]);
+        assert!(
+            !log.exists() && !t.state_root().exists(),
+            "{mode:o}: something was made with the owner's rights"
+        );
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A failure is injected by strace(1): the N-th time that a process makes a system call, the call fails without
 //! having been made, or the process is killed. A command that hangs reaches the limit of the harness, which shows
-//! the injection. `ROOTLING_ATTEMPTS` says how many times as many.
+//! the injection. `ROOTLING_REPEATS` says how many times as many.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rootling_tests::cgroups::Way;
 use rootling_tests::{
-    Bundle, Cmd, Output, Running, Socket, Test, Variation, attempts, both, eventually, leaks, root, skip,
+    Bundle, Cmd, Output, Running, Socket, Test, Variation, both, eventually, leaks, repeats, root, skip,
 };
 use serde_json::json;
 
@@ -173,7 +173,7 @@ impl<'a> Subject<'a> {
 
 /// How much of something that is done `usual` times.
 fn times(usual: usize) -> usize {
-    attempts(usual)
+    repeats(usual)
 }
 
 /// Whose calls fail.

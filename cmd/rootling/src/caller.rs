@@ -2,6 +2,8 @@
 
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::{getegid, geteuid, getgid, getuid};
+use rootling_runtime::{Error, Result};
 
 /// Makes an ordinary process of this one: children are waited for, and what is made belongs to the caller, who may use
 /// it, whatever is ignored or masked by now.
@@ -15,4 +17,15 @@ pub(crate) fn make_ordinary() {
 /// The size that the stack may have, in bytes.
 pub(crate) fn stack_limit() -> u64 {
     getrlimit(Resource::RLIMIT_STACK).map_or(u64::MAX, |(soft, _)| soft)
+}
+
+/// Fails where the program is set-user-id or set-group-id: whoever calls it would run hooks, mounts and programs of a
+/// bundle of his own with the rights of its owner.
+pub(crate) fn check_not_set_id() -> Result<()> {
+    if geteuid() == getuid() && getegid() == getgid() {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "the program is set-user-id or set-group-id, which would give every caller its owner's rights: chmod ug-s it",
+    ))
 }

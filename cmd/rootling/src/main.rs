@@ -28,6 +28,9 @@ fn run() -> ExitCode {
         Ok(args) => args,
         Err(end) => return end,
     };
+    if let Err(error) = caller::check_not_set_id() {
+        return failure::report(&error, None);
+    }
     // Before anything of ours is open: its descriptor could be taken for one that is to be preserved.
     if let Err(error) = commands::check_preserved(&args.command) {
         return failure::report(&error, Some(&args.command));

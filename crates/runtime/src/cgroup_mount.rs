@@ -12,7 +12,7 @@ use rootling_init::blueprint::{MountKind, MountPlan};
 use crate::plan::Plan;
 
 /// Where every distribution mounts cgroups.
-const MOUNT: &str = "/sys/fs/cgroup";
+pub(crate) const MOUNT: &str = "/sys/fs/cgroup";
 
 /// Replaces the cgroup mounts of the plan, now that the container's cgroup is known.
 pub(crate) fn place(mounts: &mut [MountPlan], cgroup: &Cgroup, namespaces: &NamespaceSet, rootless: bool) {
@@ -23,8 +23,7 @@ pub(crate) fn place(mounts: &mut [MountPlan], cgroup: &Cgroup, namespaces: &Name
         Namespace::None => !rootless && !namespaces.user.is_set(),
     };
     for mount in mounts.iter_mut().filter(|m| m.kind == MountKind::Cgroup) {
-        let unified = statfs(MOUNT).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC);
-        if !unified {
+        if !is_unified() {
             mount.kind = legacy(cgroup);
         } else if mountable {
             mount.kind = MountKind::New { kind: "cgroup2".into(), source: "cgroup".into() };
@@ -57,6 +56,18 @@ pub(crate) fn owner(plan: &Plan) -> Option<u32> {
 }
 
 /// The container's directory of each hierarchy, as the host has them mounted.
+/// The directory of each hierarchy that a mount of cgroup v1 shows; none on v2, where it is the one.
+pub(crate) fn of_the_host(cgroup: &Cgroup) -> Option<Vec<(String, PathBuf)>> {
+    match legacy(cgroup) {
+        MountKind::CgroupV1 { hierarchies, .. } if !is_unified() => Some(hierarchies),
+        _ => None,
+    }
+}
+
+fn is_unified() -> bool {
+    statfs(MOUNT).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC)
+}
+
 fn legacy(cgroup: &Cgroup) -> MountKind {
     let mut hierarchies: Vec<(String, PathBuf)> = Vec::new();
     let mut links = Vec::new();

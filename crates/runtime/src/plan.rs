@@ -19,7 +19,7 @@ use rootling_init::idmap::IdMaps;
 use crate::error::{Error, Result, chain};
 use crate::labels;
 use crate::lower;
-use crate::stored::{Listener, StoredFilter, StoredProcess};
+use crate::stored::{Listener, Outside, StoredFilter, StoredProcess};
 
 /// What `create` and `run` are asked for.
 #[derive(Clone, Debug)]
@@ -95,13 +95,14 @@ impl Plan {
         let hooks = spec.hooks_mut().take();
         let process = first_process(&mut spec, seccomp, options, warn)?;
         let denied = writer.as_ref().is_some_and(|w| w.deny_setgroups);
-        let stored = stored(&spec, &process, maps.as_ref(), denied, listener.as_ref());
+        let mut stored = stored(&spec, &process, maps.as_ref(), denied, listener.as_ref());
         let linux = spec.linux_mut().get_or_insert_with(Default::default);
         let resources = linux.resources_mut().take();
         let cgroup_path = linux.cgroups_path_mut().take().map(|p| p.to_string_lossy().into_owned());
         let rdt = linux.intel_rdt_mut().take();
         let blueprint =
             blueprint(spec, Known { namespaces, rootfs, maps, process }, hooks.as_ref(), host, options)?;
+        stored.outside = Outside::of(&blueprint);
         Ok(Self { blueprint, writer, stored, hooks, listener, cgroup_path, resources, rdt })
     }
 
@@ -206,6 +207,7 @@ fn stored(
         filter: attributes.seccomp.as_ref().map(|s| StoredFilter { flags: s.flags, notify: s.notify }),
         listener: listener.cloned(),
         maps: maps.map(|m| (m.uid.clone(), m.gid.clone())),
+        outside: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxMemoryPolicy, Process};
 use rootling_config::seccomp;
+use rootling_init::blueprint::{Blueprint, MountKind};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -36,9 +37,38 @@ pub(crate) struct StoredProcess {
     pub(crate) filter: Option<StoredFilter>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listener: Option<Listener>,
+    /// What of the outside is mounted, for `checkpoint`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) outside: Vec<Outside>,
     /// The id maps of the user namespace that was made for it, as seen by the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) maps: Option<(Vec<LinuxIdMapping>, Vec<LinuxIdMapping>)>,
+}
+
+/// A mount of something that the container has not made: a bind, or the cgroups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outside {
+    /// Where, as config.json has it.
+    pub(crate) destination: PathBuf,
+    /// What; none for the container's cgroup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) source: Option<PathBuf>,
+}
+
+impl Outside {
+    /// Those of a container.
+    pub(crate) fn of(blueprint: &Blueprint) -> Vec<Self> {
+        let devices = blueprint.devices.iter().map(|device| (device.path(), Some(device.path().clone())));
+        let mounts = blueprint.mounts.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Bind(source) => Some((&mount.destination, Some(source.clone()))),
+            MountKind::Cgroup | MountKind::CgroupV1 { .. } => Some((&mount.destination, None)),
+            MountKind::New { .. } | MountKind::Remount => None,
+        });
+        devices
+            .chain(mounts)
+            .map(|(destination, source)| Self { destination: destination.clone(), source })
+            .collect()
+    }
 }
 
 /// How the compiled filter is loaded.

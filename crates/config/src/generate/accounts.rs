@@ -25,7 +25,7 @@ pub struct User {
     pub uid: u32,
     /// Group id.
     pub gid: u32,
-    /// Other groups that the image counts the user among.
+    /// The groups that the image counts the user among, and its own: a set-group-id program must not be rid of that.
     pub groups: Vec<u32>,
 }
 
@@ -87,15 +87,12 @@ pub fn user(text: &str, accounts: &Accounts) -> Result<User, GenerateError> {
     if let Some(group) = group {
         let by_name = || accounts.groups().find(|(name, ..)| *name == group).map(|(_, gid, _)| gid);
         let gid = number(group).or_else(by_name).ok_or_else(|| unknown(text, group, "group", "etc/group"))?;
-        return Ok(User { uid, gid, groups: Vec::new() });
+        return Ok(User { uid, gid, groups: vec![gid] });
     }
     let gid = known.map_or(0, |(_, _, gid)| gid);
     let member = |members: &str| known.is_some_and(|(name, ..)| members.split(',').any(|one| one == name));
-    let mut groups: Vec<_> = accounts
-        .groups()
-        .filter(|(_, other, members)| *other != gid && member(members))
-        .map(|(_, gid, _)| gid)
-        .collect();
+    let of_others = accounts.groups().filter(|(_, _, members)| member(members)).map(|(_, gid, _)| gid);
+    let mut groups: Vec<_> = of_others.chain([gid]).collect();
     groups.sort_unstable();
     groups.dedup();
     Ok(User { uid, gid, groups })
@@ -115,7 +112,8 @@ mod tests {
 
     fn image() -> Accounts {
         Accounts {
-            passwd: "root:x:0:0::/root:/bin/sh\nwww:x:33:34::/:/bin/sh\nbroken\n".into(),
+            passwd: "1001:x:0:0::/:/bin/sh\nroot:x:0:0::/root:/bin/sh\nwww:x:33:34::/:/bin/sh\nbroken\n"
+                .into(),
             group: "root:x:0:www\nwww:x:34:\nextra:x:50:a,www\nother:x:51:wwwx\n".into(),
         }
     }
@@ -123,14 +121,16 @@ mod tests {
     #[test]
     fn a_user_is_named_or_numbered() {
         for (text, uid, gid, groups) in [
-            ("0", 0, 0, vec![]),
-            ("root", 0, 0, vec![]),
-            ("www", 33, 34, vec![0, 50]),
-            ("33", 33, 34, vec![0, 50]),
-            ("www:extra", 33, 50, vec![]),
-            ("www:7", 33, 7, vec![]),
-            ("1000", 1000, 0, vec![]),
-            ("1000:1000", 1000, 1000, vec![]),
+            ("0", 0, 0, vec![0]),
+            ("root", 0, 0, vec![0]),
+            ("www", 33, 34, vec![0, 34, 50]),
+            ("33", 33, 34, vec![0, 34, 50]),
+            ("www:extra", 33, 50, vec![50]),
+            ("www:7", 33, 7, vec![7]),
+            ("1000", 1000, 0, vec![0]),
+            ("1000:1000", 1000, 1000, vec![1000]),
+            // A name of digits is a number (CVE-2016-3697).
+            ("1001", 1001, 0, vec![0]),
         ] {
             assert_eq!(user(text, &image()).expect(text), User { uid, gid, groups }, "{text}");
         }

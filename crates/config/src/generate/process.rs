@@ -47,7 +47,7 @@ pub(super) fn run(
         }
         process.set_cwd(dir.into());
     }
-    set_user(&mut process, request, spec, warnings);
+    set_user(&mut process, request, facts, spec, warnings);
     rlimits::run(&mut process, &request.ulimit, facts, warnings)?;
     if let Some(wanted) = request.oom_score_adj {
         let mut score = resources::oom_score_adj(wanted)?;
@@ -78,19 +78,26 @@ fn set_environment(process: &mut Process, given: &[String]) {
     process.set_env(Some(variables));
 }
 
-fn set_user(process: &mut Process, request: &Request, spec: &Spec, warnings: &mut Vec<String>) {
+fn set_user(
+    process: &mut Process,
+    request: &Request,
+    facts: &Facts,
+    spec: &Spec,
+    warnings: &mut Vec<String>,
+) {
     let Some(wanted) = &request.user else { return };
     let mut user = process.user().clone();
     user.set_uid(wanted.uid).set_gid(wanted.gid);
     // Where only the caller's own group is mapped, the kernel denies setgroups. user_namespaces(7)
     let maps = spec.linux().as_ref().and_then(|linux| linux.gid_mappings().as_ref());
     let one = maps.is_some_and(|maps| maps.iter().map(|map| u64::from(map.size())).sum::<u64>() == 1);
-    if !wanted.groups.is_empty() && one {
+    let others: Vec<_> = wanted.groups.iter().filter(|group| **group != wanted.gid).collect();
+    if !others.is_empty() && one {
         warnings.push(format!(
-            "--user: the groups {:?} that the image counts the user among are left out, since only one group is mapped",
-            wanted.groups
+            "--user: the groups {others:?} that the image counts the user among are left out, since only one group is mapped"
         ));
-    } else if !wanted.groups.is_empty() {
+    } else if !others.is_empty() || !facts.is_ordinary_user() {
+        // runc refuses an ordinary user's container with any.
         user.set_additional_gids(Some(wanted.groups.clone()));
     }
     process.set_user(user);

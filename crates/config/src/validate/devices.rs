@@ -3,6 +3,7 @@
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, Spec};
 
 use super::error::{ValidateError, invalid, quoted};
+use super::process::is_no_id;
 use super::rules::no_nul;
 
 pub(super) fn check(spec: &Spec) -> Result<(), ValidateError> {
@@ -24,6 +25,9 @@ fn device(index: usize, device: &LinuxDevice) -> Result<(), ValidateError> {
         return Err(invalid(field("path"), problem, "write it from the container's / on, such as /dev/fuse"));
     }
     no_nul(&field("path"), device.path())?;
+    for (name, id) in [("uid", device.uid()), ("gid", device.gid())] {
+        id.map_or(Ok(()), |id| is_no_id(&field(name), id))?;
+    }
     match device.typ() {
         LinuxDeviceType::A => {
             return Err(invalid(field("type"), "invalid device type \"a\"", "use c, b, u or p"));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxCapabilities, Process};
+use oci_spec::runtime::{LinuxCapabilities, Process, User};
 
 use super::error::{ValidateError, invalid, quoted};
 use super::nul;
@@ -26,6 +26,7 @@ pub fn process(process: &Process) -> Result<(), ValidateError> {
             "use -1000 to 1000",
         ));
     }
+    ids(process.user())?;
     if let Some(umask) = process.user().umask().filter(|umask| *umask > 0o777) {
         let problem = format!("{umask} (octal {umask:o}) has bits beyond the permissions");
         return Err(invalid("process.user.umask", problem, "use 0 to 511 (octal 777)"));
@@ -40,6 +41,27 @@ pub fn process(process: &Process) -> Result<(), ValidateError> {
         scheduling::io_priority(priority)?;
     }
     affinity(process)
+}
+
+/// An id that means none to the kernel: setresuid(2) and chown(2) leave what is there, which is root.
+pub(super) fn is_no_id(field: &str, id: u32) -> Result<(), ValidateError> {
+    if id != u32::MAX {
+        return Ok(());
+    }
+    Err(invalid(
+        field,
+        format!("{id} is no id: the kernel takes it for \"as it is\""),
+        "use 0 to 4294967294, and what the user namespace maps",
+    ))
+}
+
+fn ids(user: &User) -> Result<(), ValidateError> {
+    is_no_id("process.user.uid", user.uid())?;
+    is_no_id("process.user.gid", user.gid())?;
+    let groups = user.additional_gids().iter().flatten();
+    groups
+        .enumerate()
+        .try_for_each(|(index, gid)| is_no_id(&format!("process.user.additionalGids[{index}]"), *gid))
 }
 
 fn args(process: &Process) -> Result<(), ValidateError> {

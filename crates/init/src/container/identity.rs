@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
 use caps::errors::CapsError;
@@ -154,19 +154,42 @@ fn join_or_wait(name: &CStr) -> Result<i32, Errno> {
     sys::process::join_session_keyring(name)
 }
 
-/// The SELinux label of the program, where SELinux is on: written to a proc that is verified to be one.
+/// The inode of the root of a proc, include/linux/proc_fs.h.
+const PROC_ROOT_INO: u64 = 1;
+
+/// The SELinux label of the program, where SELinux is on.
 pub(crate) fn set_selinux_label(label: &str) -> Result<()> {
-    let what = || format!("process.selinuxLabel: {label:?}");
+    write_label(&["thread-self/attr/exec"], label)
+        .map_err(|e| e.wrap(format!("process.selinuxLabel: {label:?}")))
+}
+
+/// The AppArmor profile of a program that joins; that of the first process is libcontainer's to set. The module has a
+/// directory of its own since Linux 5.8.
+pub(crate) fn set_apparmor_profile(profile: &str) -> Result<()> {
+    write_label(&["thread-self/attr/apparmor/exec", "thread-self/attr/exec"], &format!("exec {profile}"))
+        .map_err(|e| e.wrap(format!("process.apparmorProfile: {profile:?}")))
+}
+
+/// Writes to the first of these files of a proc that is verified to be one: the container may have covered its own.
+fn write_label(files: &[&str], label: &str) -> Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let proc = open("/proc", flags, Mode::empty()).map(sys::fds::adopt).context(what)?;
-    if fstatfs(&proc).context(what)?.filesystem_type() != PROC_SUPER_MAGIC {
-        return Err(Error::invalid("the container's /proc is no proc file system").wrap(what()));
+    let proc = open("/proc", flags, Mode::empty()).map(sys::fds::adopt).context(|| "open(\"/proc\")")?;
+    let is_proc = fstatfs(&proc).context(|| "fstatfs(\"/proc\")")?.filesystem_type() == PROC_SUPER_MAGIC;
+    let stat = nix::sys::stat::fstat(proc.as_raw_fd()).context(|| "stat(\"/proc\")")?;
+    if !is_proc || stat.st_ino != PROC_ROOT_INO {
+        return Err(Error::invalid("the container's /proc is no proc file system"));
     }
     // Nothing that is mounted on it, and no link but its own.
     let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_MAGICLINKS;
-    let file = sys::mount::openat2(proc.as_fd(), Path::new("thread-self/attr/exec"), libc::O_WRONLY, resolve)
-        .context(what)?;
-    File::from(file).write_all(label.as_bytes()).context(what)
+    let mut opened = Err(Errno::ENOENT);
+    for file in files {
+        opened = sys::mount::openat2(proc.as_fd(), Path::new(file), libc::O_WRONLY, resolve);
+        if !matches!(opened, Err(Errno::ENOENT)) {
+            break;
+        }
+    }
+    let file = opened.context(|| format!("open(\"/proc/{}\")", files[0]))?;
+    File::from(file).write_all(label.as_bytes()).context(|| "write")
 }
 
 /// Lets the container's user open its own standard streams again, by /dev/stdin and its kin.

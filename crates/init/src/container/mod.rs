@@ -6,5 +6,6 @@ mod prepare;
 mod program;
 mod ready;
 
+pub(crate) use identity::set_apparmor_profile;
 pub(crate) use prepare::{Container, Joined};
 pub(crate) use ready::Ready;

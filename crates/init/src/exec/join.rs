@@ -12,9 +12,9 @@ use super::namespaces::Namespaces;
 use crate::attributes::{Attributes, raise_rlimits, set_oom_score};
 use crate::building::{DevConsole, set_up_console};
 use crate::channel::{Channel, FromChild, ToChild};
-use crate::container::{Joined, Ready};
+use crate::container::{Joined, Ready, set_apparmor_profile};
 use crate::doors::{self, Held};
-use crate::error::{Context, Error, Result, chain};
+use crate::error::{Context, Result};
 use crate::log;
 use crate::ordinary::{begin, die_with_runtime};
 use crate::sealed;
@@ -91,8 +91,7 @@ fn become_program<'a>(
         set_up_console(socket, &root, attributes, DevConsole::Leave)?;
     }
     if let Some(profile) = apparmor {
-        libcontainer::apparmor::apply_profile(profile)
-            .map_err(|e| Error::system(chain(&e)).wrap(format!("process.apparmorProfile: {profile:?}")))?;
+        set_apparmor_profile(profile)?;
     }
     let room = Joined { channel };
     drop(inside);

@@ -43,7 +43,7 @@ fn attach_prepared(
     let tree = match prepared {
         Prepared::Tree(tree) | Prepared::FreshDev(tree) => tree,
         Prepared::InImage(source, map) => source_in_image(root, channel, plan, &source, map)?,
-        Prepared::Tmpfs => tmpfs(root, plan, blueprint.mount_label.as_deref())?,
+        Prepared::Tmpfs => return attach_tmpfs(root, plan, blueprint.mount_label.as_deref()),
         Prepared::Link(link) => return make_link(root, plan, &link),
         Prepared::Hierarchies(trees) => return legacy_cgroup(root, plan, trees),
         Prepared::Remount => {
@@ -63,6 +63,16 @@ fn attach_tree(root: &Image, plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
     let is_dir = mode == libc::S_IFDIR;
     let target = place(root, plan, is_dir)?;
     attach(tree.as_fd(), target.as_fd()).map_err(|errno| hints::attach(errno, is_dir, &target))
+}
+
+/// What is copied into it is what it is mounted on, and not what that path leads to before (CVE-2026-133553).
+fn attach_tmpfs(root: &mut Image, plan: &MountPlan, label: Option<&str>) -> Result<()> {
+    let mode = filesystems::inherited_mode(root.directory(), plan)?;
+    let target = place(root, plan, true)?;
+    let tree = tmpfs(plan, mode, label, &target)?;
+    attach(tree.as_fd(), target.as_fd()).map_err(|errno| hints::attach(errno, true, &target))?;
+    root.note(&plan.destination, tree);
+    Ok(())
 }
 
 /// What a mount goes onto, made where the image lacks it. Looked up once: what is checked here is what is mounted on.
@@ -152,8 +162,8 @@ fn shows_no_kernels_own(root: &Image, found: &OwnedFd, source: &Path, recursive:
     Ok(())
 }
 
-/// A tmpfs with its content, read-only when it has that.
-fn tmpfs(root: &Image, plan: &MountPlan, label: Option<&str>) -> Result<OwnedFd> {
+/// A tmpfs with its content, that of `covered` for `tmpcopyup`, and read-only when it has that.
+fn tmpfs(plan: &MountPlan, mode: Option<String>, label: Option<&str>, covered: &OwnedFd) -> Result<OwnedFd> {
     let mut attr = own_attr(&plan.options).set;
     let readonly = attr & attr::RDONLY;
     // /dev is closed when it is filled.
@@ -161,11 +171,9 @@ fn tmpfs(root: &Image, plan: &MountPlan, label: Option<&str>) -> Result<OwnedFd>
     if plan.options.tmpcopyup || filled_later {
         attr &= !attr::RDONLY;
     }
-    let mount = filesystems::tmpfs(plan, filesystems::inherited_mode(root.directory(), plan)?, attr, label)?;
+    let mount = filesystems::tmpfs(plan, mode, attr, label)?;
     if plan.options.tmpcopyup {
-        if let Ok(image) = root.open(&plan.destination, libc::O_RDONLY | libc::O_DIRECTORY) {
-            copy_tree(&image, &mount).map_err(|e| e.wrap("tmpcopyup"))?;
-        }
+        copy_tree(covered, &mount).map_err(|e| e.wrap("tmpcopyup"))?;
         if readonly != 0 && !filled_later {
             let attr = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
             set_attr(mount.as_fd(), false, &attr).map_err(|e| hints::attributes(e, attr))?;

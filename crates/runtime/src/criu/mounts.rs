@@ -3,22 +3,21 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::Permissions;
-use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use pathrs::{InodeType, Root};
 use rootling_cgroup::Cgroup;
-
-use crate::error::{Context, Error, Result, chain};
-use crate::plan::Plan;
-use rootling_init::blueprint::{MountKind, MountPlan};
 use rust_criu::rust_criu_protobuf::rpc::Ext_mount_map;
 
-/// What covers a file: on every host the same.
-const NULL: &str = "/dev/null";
-/// Devices that may be bound from the host; runtime-spec, config-linux.md "Default Devices".
-const DEVICES: [&str; 6] = [NULL, "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+use crate::cgroup_mount;
+use crate::error::{Context, Error, Result, chain};
+use crate::plan::Plan;
+use crate::stored::Outside;
+use rootling_init::blueprint::{MountKind, MountPlan};
+
+/// Devices that may be bound from the host, the first as a mask, too; runtime-spec, config-linux.md "Default Devices".
+const DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
 /// A line of mountinfo; proc_pid_mountinfo(5).
 #[derive(Debug, PartialEq, Eq)]
@@ -29,27 +28,63 @@ struct Line {
     kind: String,
 }
 
-/// The names of the external mounts of a process's mount namespace, by where they are.
-pub(crate) fn external(pid: i32) -> Result<Vec<(String, String)>> {
+/// A mount of the outside: what it is called to CRIU, and what it is bound from. The name is the destination as
+/// config.json has it: no link of the image or of the container has a say in which source goes to which name
+/// (CVE-2026-119101).
+type Named = (String, PathBuf);
+
+/// The external mounts of a process's mount namespace: where each is, and its name.
+pub(crate) fn external(pid: i32, outside: &[Outside], cgroup: &Cgroup) -> Result<Vec<(String, String)>> {
     let own = lines("/proc/self/mountinfo")?;
     let inside = lines(&format!("/proc/{pid}/mountinfo"))?;
     let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/cgroup")).ok();
     let own_cgroups = namespace("self") != namespace(&pid.to_string());
-    let found = external_of(&own, &inside, own_cgroups);
-    let null = |point: &Path| {
-        let path = format!("/proc/{pid}/root{}", point.display());
-        let is_null =
-            |m: std::fs::Metadata| m.file_type().is_char_device() && m.rdev() == libc::makedev(1, 3);
-        std::fs::symlink_metadata(path).is_ok_and(is_null)
-    };
-    let name = |point: PathBuf| {
-        let name = if null(&point) { NULL.to_owned() } else { point.to_string_lossy().into_owned() };
-        (point.to_string_lossy().into_owned(), name)
-    };
-    Ok(found.into_iter().map(name).collect())
+    let named = names_of(&own, &external_of(&own, &inside, own_cgroups), &sources(outside, cgroup)?)?;
+    named.iter().try_for_each(|(_, name)| check_key(name))?;
+    Ok(named)
 }
 
-fn external_of(own: &[Line], inside: &[Line], own_cgroups: bool) -> Vec<PathBuf> {
+/// Finds the name of each by what it shows, which the kernel says and the container cannot change. Of two with the same
+/// source, the one whose destination it is.
+fn names_of(own: &[Line], found: &[&Line], sources: &[Named]) -> Result<Vec<(String, String)>> {
+    let mut names: HashMap<(&str, PathBuf), Vec<&str>> = HashMap::new();
+    for (name, source) in sources {
+        if let Some(shown) = shown_by(own, source) {
+            names.entry(shown).or_default().push(name);
+        }
+    }
+    let name = |line: &&Line| {
+        let point = line.point.to_string_lossy().into_owned();
+        let deleted = line.root.to_string_lossy();
+        let root = PathBuf::from(deleted.strip_suffix("//deleted").unwrap_or(&deleted));
+        let all = names.get(&(line.device.as_str(), root.clone())).map(Vec::as_slice).unwrap_or_default();
+        let by_place = || all.iter().find(|name| **name == point);
+        let part = || names.keys().any(|(device, top)| *device == line.device && root.starts_with(top));
+        match by_place().or(all.first()) {
+            Some(name) => Some(Ok((point, (*name).to_owned()))),
+            // Bound by the container itself, which CRIU does again.
+            None if part() => None,
+            None => Some(Err(Error::invalid(format!(
+                "mount on {point:?}: it is of the host, and not what any mount of config.json is bound from, so \
+                 nothing could be bound there on restore: unmount it first"
+            )))),
+        }
+    };
+    found.iter().filter_map(name).collect()
+}
+
+/// The device of a path of the host, and where on it that is.
+fn shown_by<'a>(own: &'a [Line], path: &Path) -> Option<(&'a str, PathBuf)> {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // The last of the deepest ones covers the others.
+    let above = own.iter().filter(|line| path.starts_with(&line.point));
+    let line = above.max_by_key(|line| line.point.components().count())?;
+    let below = path.strip_prefix(&line.point).ok()?;
+    let root = if below.as_os_str().is_empty() { line.root.clone() } else { line.root.join(below) };
+    Some((line.device.as_str(), root))
+}
+
+fn external_of<'a>(own: &[Line], inside: &'a [Line], own_cgroups: bool) -> Vec<&'a Line> {
     let devices: HashSet<&str> = own.iter().map(|line| line.device.as_str()).collect();
     let root = inside.iter().rfind(|line| line.point == Path::new("/"));
     let v1 = inside.iter().any(|line| line.kind == "cgroup");
@@ -63,62 +98,63 @@ fn external_of(own: &[Line], inside: &[Line], own_cgroups: bool) -> Vec<PathBuf>
         // A part of the root file system, bound over another or over itself.
         _ => !root.is_some_and(|root| root.device == line.device && line.root.starts_with(&root.root)),
     };
-    inside.iter().filter(is_external).map(|line| line.point.clone()).collect()
+    inside.iter().filter(is_external).collect()
 }
 
 /// An external mount as CRIU is told of it. It makes `mnt[KEY]:VALUE` of that and finds a key by its beginning, so that a
 /// key with an end of its own in it would be another's, or have another value. Keys are paths that an image can lead
 /// elsewhere; on restore they are what the values were.
 pub(crate) fn ext_mount(key: String, value: String) -> Result<Ext_mount_map> {
-    if key.contains([']', ':']) || key.contains(char::is_control) {
-        return Err(Error::invalid(format!(
-            "mount point {key:?}: CRIU cannot tell it from others with ']', ':' or a control character in it; mount at \
-             another path"
-        )));
-    }
+    check_key(&key)?;
     let mut map = Ext_mount_map::new();
     map.set_key(key);
     map.set_val(value);
     Ok(map)
 }
 
-/// What is to be bound for each name.
-pub(crate) fn sources(plan: &Plan, cgroup: &Cgroup) -> Result<Vec<(String, String)>> {
-    let mut mounts = plan.blueprint.mounts.clone();
-    crate::cgroup_mount::place(&mut mounts, cgroup, &plan.blueprint.namespaces, plan.blueprint.rootless);
-    let root = open(&plan.blueprint.rootfs)?;
-    let own = lines("/proc/self/mountinfo")?;
-    let mut all: HashMap<PathBuf, PathBuf> = DEVICES.iter().map(|d| (d.into(), d.into())).collect();
-    for device in &plan.blueprint.devices {
-        all.insert(device.path().clone(), device.path().clone());
+fn check_key(key: &str) -> Result<()> {
+    if key.contains([']', ':']) || key.contains(char::is_control) {
+        return Err(Error::invalid(format!(
+            "mount point {key:?}: CRIU cannot tell it from others with ']', ':' or a control character in it; mount at \
+             another path"
+        )));
     }
-    for mount in &mounts {
-        let point = resolved(&root, &mount.destination);
-        match &mount.kind {
-            MountKind::Bind(source) => {
-                // What is mounted below comes along with a recursive bind, as an external mount of its own.
-                for line in &own {
-                    if let Ok(below) = line.point.strip_prefix(source)
-                        && !below.as_os_str().is_empty()
-                    {
-                        all.insert(point.join(below), line.point.clone());
-                    }
+    Ok(())
+}
+
+/// What is to be bound for each name.
+pub(crate) fn sources(outside: &[Outside], cgroup: &Cgroup) -> Result<Vec<Named>> {
+    let own = lines("/proc/self/mountinfo")?;
+    let mut all: Vec<Named> = DEVICES.iter().map(|device| ((*device).to_owned(), device.into())).collect();
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    for mount in outside {
+        let at = |below: &Path| text(mount.destination.join(below));
+        let Some(source) = &mount.source else {
+            match cgroup_mount::of_the_host(cgroup) {
+                Some(hierarchies) => {
+                    all.extend(hierarchies.into_iter().map(|(name, path)| (at(Path::new(&name)), path)));
                 }
-                all.insert(point, source.clone());
+                None => all.push((text(mount.destination.clone()), cgroup_mount::MOUNT.into())),
             }
-            MountKind::CgroupV1 { hierarchies, .. } => {
-                all.extend(hierarchies.iter().map(|(name, path)| (point.join(name), path.clone())));
+            continue;
+        };
+        all.push((text(mount.destination.clone()), source.clone()));
+        // What is mounted below comes along with a recursive bind, as an external mount of its own.
+        for line in &own {
+            if let Ok(below) = line.point.strip_prefix(source)
+                && !below.as_os_str().is_empty()
+            {
+                all.push((at(below), line.point.clone()));
             }
-            MountKind::New { .. } | MountKind::Remount | MountKind::Cgroup => {}
         }
     }
-    let text = |path: PathBuf| path.to_string_lossy().into_owned();
-    Ok(all.into_iter().map(|(name, source)| (text(name), text(source))).collect())
+    Ok(all)
 }
 
 /// Makes the mount points that the root file system lacks, as `create` would. CRIU makes none.
 pub(crate) fn make_mountpoints(plan: &Plan) -> Result<()> {
     let mut trees: Vec<(&Path, Option<&Path>)> = vec![(Path::new("/"), Some(&plan.blueprint.rootfs))];
+    let readonly = |mount: &MountPlan| mount.options.set & libc::MS_RDONLY != 0;
     for mount in &plan.blueprint.mounts {
         // The last mount that it lies below decides where it is to be made.
         let (top, tree) = trees
@@ -133,8 +169,9 @@ pub(crate) fn make_mountpoints(plan: &Plan) -> Result<()> {
                 .map_err(|e| e.wrap(format!("mount point {}", mount.destination.display())))?;
         }
         trees.push(match &mount.kind {
-            MountKind::Bind(source) => (&mount.destination, Some(source)),
-            // CRIU brings the contents of those.
+            // What is read-only is not changed, neither by way of its source.
+            MountKind::Bind(source) if !readonly(mount) => (&mount.destination, Some(source)),
+            // CRIU brings the contents of the others.
             _ => (&mount.destination, None),
         });
     }
@@ -163,17 +200,6 @@ fn make_mountpoint(root: &Root, path: &Path, mount: &MountPlan) -> Result<()> {
 
 fn open(tree: &Path) -> Result<Root> {
     Root::open(tree).map_err(|e| Error::system(chain(&e)).wrap(format!("{tree:?}")))
-}
-
-/// Where a path of the container leads to, links in its root file system followed.
-fn resolved(root: &Root, path: &Path) -> PathBuf {
-    let real = |path: &Path| {
-        let handle = root.resolve(path).ok()?;
-        std::fs::read_link(format!("/proc/self/fd/{}", handle.as_fd().as_raw_fd())).ok()
-    };
-    let found = real(Path::new("/")).zip(real(path));
-    let inside = found.and_then(|(top, found)| found.strip_prefix(top).map(|p| Path::new("/").join(p)).ok());
-    inside.unwrap_or_else(|| path.to_owned())
 }
 
 fn lines(path: &str) -> Result<Vec<Line>> {
@@ -206,6 +232,10 @@ mod tests {
         text.lines().filter_map(parse).collect()
     }
 
+    fn points<'a>(lines: &[&'a Line]) -> Vec<&'a str> {
+        lines.iter().filter_map(|line| line.point.to_str()).collect()
+    }
+
     const HOST: &str = "22 1 8:1 / / rw - ext4 /dev/vda rw
 23 22 0:5 / /dev rw - devtmpfs udev rw
 24 22 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
@@ -219,9 +249,10 @@ mod tests {
 54 50 8:1 /srv/a\\040b /data rw - ext4 /dev/vda rw
 55 50 8:1 /b/rootfs/etc /etc ro - ext4 /dev/vda rw
 56 50 0:30 /c /sys/fs/cgroup rw - cgroup2 cgroup2 rw");
-        let found = external_of(&all(HOST), &inside, true);
-        assert_eq!(found, [PathBuf::from("/dev/null"), PathBuf::from("/data")]);
-        assert_eq!(external_of(&all(HOST), &inside, false), found);
+        let host = all(HOST);
+        let found = external_of(&host, &inside, true);
+        assert_eq!(points(&found), ["/dev/null", "/data"]);
+        assert_eq!(external_of(&host, &inside, false), found);
     }
 
     #[test]
@@ -229,14 +260,68 @@ mod tests {
         let inside = all("50 40 8:1 /b/rootfs / rw - ext4 /dev/vda rw
 56 50 0:31 /c /sys/fs/cgroup/pids rw - cgroup cgroup rw
 57 50 0:30 /c /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw");
-        assert!(external_of(&all(HOST), &inside, true).is_empty());
-        let found = external_of(&all(HOST), &inside, false);
-        assert_eq!(found, ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified"].map(PathBuf::from));
+        let host = all(HOST);
+        assert!(external_of(&host, &inside, true).is_empty());
+        let found = external_of(&host, &inside, false);
+        assert_eq!(points(&found), ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified"]);
     }
 
     #[test]
     fn blanks_in_paths_are_read() {
         let line = parse("54 50 8:1 /srv/a\\040b /d rw shared:1 master:2 - ext4 /dev/vda rw").unwrap();
         assert_eq!((line.root.as_path(), line.kind.as_str()), (Path::new("/srv/a b"), "ext4"));
+    }
+
+    /// Names that these mounts of a container get, by where they are.
+    fn named(inside: &str, sources: &[(&str, &str)]) -> Result<Vec<(String, String)>> {
+        let sources: Vec<Named> = sources.iter().map(|(n, s)| ((*n).to_owned(), (*s).into())).collect();
+        let inside = all(&format!("50 40 8:1 /b/rootfs / rw - ext4 /dev/vda rw\n{inside}"));
+        let host = all(HOST);
+        names_of(&host, &external_of(&host, &inside, true), &sources)
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(point, name)| ((*point).to_owned(), (*name).to_owned())).collect()
+    }
+
+    /// config.json has /a/f and /b/f; the image had links /a -> /p and /b -> /q.
+    #[test]
+    fn what_a_mount_shows_names_it_and_no_link_does() {
+        let sources = [("/a/f", "/nowhere/secret"), ("/b/f", "/nowhere/open")];
+        let inside = "53 50 8:1 /nowhere/secret /p/f ro - ext4 /dev/vda rw
+54 50 8:1 /nowhere/open//deleted /q/f rw - ext4 /dev/vda rw";
+        assert_eq!(named(inside, &sources).unwrap(), pairs(&[("/p/f", "/a/f"), ("/q/f", "/b/f")]));
+        // Moved by the container to where the other was.
+        let inside = "53 50 8:1 /nowhere/secret /b/f ro - ext4 /dev/vda rw
+54 50 8:1 /nowhere/open /a/f rw - ext4 /dev/vda rw";
+        assert_eq!(named(inside, &sources).unwrap(), pairs(&[("/b/f", "/a/f"), ("/a/f", "/b/f")]));
+    }
+
+    #[test]
+    fn of_two_with_one_source_the_place_decides() {
+        let sources = [("/a", "/nowhere/data"), ("/b", "/nowhere/data")];
+        let inside = "53 50 8:1 /nowhere/data /b ro - ext4 /dev/vda rw
+54 50 8:1 /nowhere/data /a rw - ext4 /dev/vda rw";
+        assert_eq!(named(inside, &sources).unwrap(), pairs(&[("/b", "/b"), ("/a", "/a")]));
+    }
+
+    #[test]
+    fn part_of_a_source_is_the_containers_own_bind_and_anything_else_an_error() {
+        let sources = [("/a", "/nowhere/data"), ("/b", "/nowhere/secret")];
+        let inside = "53 50 8:1 /nowhere/data /a rw - ext4 /dev/vda rw
+54 50 8:1 /nowhere/data/sub /b rw - ext4 /dev/vda rw";
+        assert_eq!(named(inside, &sources).unwrap(), pairs(&[("/a", "/a")]));
+        let error = named("54 50 8:1 /nowhere/other /b rw - ext4 /dev/vda rw", &sources).unwrap_err();
+        assert!(error.to_string().starts_with("mount on \"/b\": it is of the host"), "{error}");
+    }
+
+    /// CRIU would find `mnt[/etc/hosts]:...` for /etc/hosts.
+    #[test]
+    fn key_with_an_end_of_its_own_is_refused() {
+        for key in ["/etc/hosts]:/image/evil", "/a]", "/a:b", "/a\nb"] {
+            let error = ext_mount(key.to_owned(), "/srv".to_owned()).unwrap_err().to_string();
+            assert!(error.contains("CRIU cannot tell it from others"), "{error}");
+        }
+        assert_eq!(ext_mount("/a".into(), "/srv:x]".into()).unwrap().val(), "/srv:x]");
     }
 }

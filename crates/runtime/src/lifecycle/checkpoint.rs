@@ -49,7 +49,10 @@ pub fn checkpoint(store: &Store, id: &ContainerId, options: &CheckpointOptions) 
     let status_fd = options.status_fd.filter(|_| options.lazy_pages()).map(writable).transpose()?;
     let _work = options.criu.set_work_dir(&mut message)?;
     if !options.pre_dump {
-        add_external_mounts(&mut message, init.pid)?;
+        let (stored, _) = slot.read_process()?;
+        for (point, name) in criu::external(init.pid, &stored.outside, &record.cgroup)? {
+            message.ext_mnt.push(criu::ext_mount(point, name)?);
+        }
         save_descriptors(init.pid, &options.criu.images)?;
     }
     dump(options, message, status_fd)?;
@@ -151,13 +154,6 @@ pub(super) fn is_unprivileged() -> bool {
 fn freezer(record: &Record) -> Option<String> {
     let mut paths = record.cgroup.paths();
     paths.remove("").or_else(|| paths.remove("freezer"))
-}
-
-fn add_external_mounts(message: &mut Criu_opts, pid: i32) -> Result<()> {
-    for (point, name) in criu::external(pid)? {
-        message.ext_mnt.push(criu::ext_mount(point, name)?);
-    }
-    Ok(())
 }
 
 /// Writes down what the standard streams are, since the pipes among them are the outside's.

@@ -237,8 +237,8 @@ impl Restoring<'_> {
     }
 
     fn add_external_mounts(&self, message: &mut Criu_opts) -> Result<()> {
-        for (name, source) in criu::sources(self.plan, &self.made.record.cgroup)? {
-            message.ext_mnt.push(criu::ext_mount(name, source)?);
+        for (name, source) in criu::sources(&self.plan.stored.outside, &self.made.record.cgroup)? {
+            message.ext_mnt.push(criu::ext_mount(name, source.to_string_lossy().into_owned())?);
         }
         Ok(())
     }

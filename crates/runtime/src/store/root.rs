@@ -44,11 +44,11 @@ impl Place {
             Self::Named(path) => open(None, path, OFlag::empty())?,
             Self::Own(path) => open(None, path, OFlag::O_NOFOLLOW)?,
             Self::Below(base, name) => {
-                let Some(above) = open(None, base, OFlag::empty())? else { return Ok(None) };
-                belongs_to_caller(&above, base).map_err(|e| {
-                    e.remedy("unset XDG_RUNTIME_DIR, which su and sudo may leave from another user, or name a state \
-                              directory with --root")
-                })?;
+                let above = open(None, base, OFlag::empty()).and_then(|above| {
+                    above.as_ref().map_or(Ok(()), |above| belongs_to_caller(above, base))?;
+                    Ok(above)
+                });
+                let Some(above) = above.map_err(|e| e.remedy(LEFT_BEHIND))? else { return Ok(None) };
                 open(Some(&above), Path::new(name), OFlag::O_NOFOLLOW).map_err(|e| e.wrap(base.display()))?
             }
         };
@@ -83,6 +83,10 @@ impl Place {
     }
 }
 
+/// What to do about a runtime directory of somebody else.
+const LEFT_BEHIND: &str = "unset XDG_RUNTIME_DIR, which su and sudo may leave from another user, or name a state \
+                           directory with --root";
+
 fn open(at: Option<&OwnedFd>, path: &Path, more: OFlag) -> Result<Option<OwnedFd>> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | more;
     match openat(at.map(AsRawFd::as_raw_fd), path, flags, Mode::empty()).map(sys::fds::adopt) {
@@ -97,11 +101,11 @@ fn open(at: Option<&OwnedFd>, path: &Path, more: OFlag) -> Result<Option<OwnedFd
     }
 }
 
-/// Fails unless the open directory is the caller's.
+/// Fails unless the open directory is the caller's, or root's, whose word counts on the whole host.
 pub(super) fn belongs_to_caller(dir: &OwnedFd, path: &Path) -> Result<()> {
     let owner = fstat(dir.as_raw_fd()).context(|| format!("stat({path:?})"))?.st_uid;
     let me = nix::unistd::geteuid().as_raw();
-    if owner == me {
+    if owner == me || owner == 0 {
         return Ok(());
     }
     Err(Error::invalid(format!("{path:?} belongs to uid {owner} and not to the caller, uid {me}")))
