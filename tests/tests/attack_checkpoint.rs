@@ -82,8 +82,8 @@ fn restore(t: &Test, bundle: &Bundle) -> Cmd {
     restore.arg("-b").arg(bundle.dir()).arg(t.id("c")).limit(Duration::from_mins(1))
 }
 
-/// A program that does nothing, and is one process.
-const IDLE: [&str; 2] = ["sleep", "1000000"];
+/// A program that does nothing, and is one process. A sleep(1) would end when it is restored: CRIU interrupts its call.
+const IDLE: [&str; 3] = ["sh", "-c", "mkfifo /tmp/p; exec 3<>/tmp/p; while :; do read -t 1 _ <&3; done"];
 
 fn link(target: &str, path: &Path) {
     let _ = fs::remove_file(path);

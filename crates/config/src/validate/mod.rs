@@ -17,7 +17,7 @@ mod sysctl;
 
 pub use self::error::ValidateError;
 pub use self::process::process;
-pub use self::rules::{spec, warnings};
+pub use self::rules::{annotations, spec, warnings};
 
 #[cfg(test)]
 mod tests;

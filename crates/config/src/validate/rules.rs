@@ -7,7 +7,6 @@ use oci_spec::runtime::{Hook, Spec};
 
 use super::error::{ValidateError, invalid, quoted};
 use super::{devices, idmaps, linux, mounts, namespaces, nul, process, sysctl};
-use crate::annotations;
 
 /// Checks a spec, after it was adapted to an ordinary user where that was needed.
 ///
@@ -29,7 +28,15 @@ pub fn spec(spec: &Spec) -> Result<(), ValidateError> {
     devices::check(spec)?;
     linux::check(spec)?;
     hooks(spec)?;
-    spec.annotations().as_ref().map_or(Ok(()), annotations::check)
+    annotations(spec)
+}
+
+/// Checks the annotations alone, some of which have an effect before the rest can be checked.
+///
+/// # Errors
+/// The first rule that is broken, as a [`ValidateError`].
+pub fn annotations(spec: &Spec) -> Result<(), ValidateError> {
+    spec.annotations().as_ref().map_or(Ok(()), crate::annotations::check)
 }
 
 /// What is accepted, but probably not meant. One line each.

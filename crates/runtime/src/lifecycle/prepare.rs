@@ -88,6 +88,8 @@ pub(crate) fn plan_loaded(
     let warn = &mut |text: String| warn(one_line(text));
     loaded.warnings.into_iter().for_each(&mut *warn);
     let mut spec = loaded.spec;
+    // Before the first of them has an effect.
+    validate::annotations(&spec).map_err(|e| Error::invalid(chain(&e)))?;
     if options.cgroup_driver != Driver::Disabled {
         let systemd = options.cgroup_driver == Driver::Systemd;
         cgroup_parent::resolve(&mut spec, &options.id, systemd).map_err(|e| Error::invalid(chain(&e)))?;
