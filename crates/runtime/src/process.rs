@@ -27,15 +27,29 @@ impl ProcessRef {
     }
 
     /// Whether the very process still runs; a zombie does not.
-    pub fn is_alive(self) -> bool {
-        matches!(stat(self.pid), Ok((state, start)) if start == self.start_time && !matches!(state, b'Z' | b'X'))
+    ///
+    /// # Errors
+    /// It cannot be told. Dead is only what the kernel says is dead: a process of this number that is not there, or one
+    /// that started at another time.
+    pub fn is_alive(self) -> Result<bool> {
+        if !exists(self.pid)? {
+            return Ok(false);
+        }
+        match stat(self.pid) {
+            Ok((state, start)) => Ok(start == self.start_time && !matches!(state, b'Z' | b'X')),
+            // It has ended since.
+            Err(_) if !exists(self.pid)? => Ok(false),
+            Err(error) => Err(error).context(|| format!("/proc/{}/stat", self.pid)).map_err(|e| {
+                e.remedy("whether the container's process runs cannot be told, so that nothing was changed")
+            }),
+        }
     }
 
     /// A pidfd of the very process; `None` when it has ended.
     pub fn open(self) -> Result<Option<OwnedFd>> {
         match sys::process::pidfd_open(self.pid) {
             // The check after the opening rules out a pid that was used again in between.
-            Ok(fd) => Ok(self.is_alive().then_some(fd)),
+            Ok(fd) => Ok(self.is_alive()?.then_some(fd)),
             Err(Errno::ESRCH | Errno::EINVAL) => Ok(None),
             Err(errno) => Err(errno).context(|| format!("pidfd_open({})", self.pid)),
         }
@@ -57,6 +71,16 @@ impl ProcessRef {
             None => Ok(true),
             Some(pidfd) => sys::poll::wait_readable(pidfd.as_fd(), limit).context(|| "poll"),
         }
+    }
+}
+
+/// Whether the kernel knows a process of this number; kill(2).
+fn exists(pid: i32) -> Result<bool> {
+    match nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) {
+        Err(Errno::ESRCH) => Ok(false),
+        // Somebody else's now: the start time tells.
+        Ok(()) | Err(Errno::EPERM) => Ok(true),
+        Err(errno) => Err(errno).context(|| format!("kill({pid}, 0)")),
     }
 }
 
@@ -88,9 +112,9 @@ mod tests {
     #[test]
     fn a_pid_that_was_used_again_is_another_process() {
         let me = ProcessRef::of(std::process::id() as i32).unwrap();
-        assert!(me.is_alive());
+        assert!(me.is_alive().unwrap());
         let other = ProcessRef { start_time: me.start_time + 1, ..me };
-        assert!(!other.is_alive());
+        assert!(!other.is_alive().unwrap());
         assert!(other.open().unwrap().is_none());
         assert_eq!(other.signal(0).unwrap_err().kind(), ErrorKind::WrongState);
     }

@@ -330,17 +330,23 @@ impl Slot {
     }
 
     /// The status of a container with this record.
-    pub fn status(&self, record: &Record) -> Status {
-        match record.init {
-            None if self.is_locked() => Status::Creating,
-            None => Status::Stopped,
-            Some(init) if !init.is_alive() => Status::Stopped,
-            // The socket goes before the program runs, the lock only when the runtime has heard that it does.
-            Some(_) if self.awaits_start() && self.is_locked() => Status::Creating,
-            Some(_) if record.cgroup.is_frozen() => Status::Paused,
-            Some(_) if self.awaits_start() => Status::Created,
-            Some(_) => Status::Running,
+    ///
+    /// # Errors
+    /// Whether its first process lives cannot be told.
+    pub fn status(&self, record: &Record) -> Result<Status> {
+        let Some(init) = record.init else {
+            return Ok(if self.is_locked() { Status::Creating } else { Status::Stopped });
+        };
+        if !init.is_alive()? {
+            return Ok(Status::Stopped);
         }
+        Ok(match self.awaits_start() {
+            // The socket goes before the program runs, the lock only when the runtime has heard that it does.
+            true if self.is_locked() => Status::Creating,
+            _ if record.cgroup.is_frozen() => Status::Paused,
+            true => Status::Created,
+            false => Status::Running,
+        })
     }
 
     /// Removes the directory with all that is in it.

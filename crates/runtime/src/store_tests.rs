@@ -66,20 +66,20 @@ fn status_follows_the_lock_the_socket_and_the_process() {
     let mut record = record("web");
     // A lock belongs to the open file: ask through another one, as another process does.
     let other = store.open(&id).unwrap();
-    assert_eq!(other.status(&record), Status::Creating);
+    assert_eq!(other.status(&record).unwrap(), Status::Creating);
     fs::write(slot.path().join(START), "").unwrap();
     record.init = Some(crate::process::ProcessRef::of(std::process::id() as i32).unwrap());
-    assert_eq!(other.status(&record), Status::Creating);
+    assert_eq!(other.status(&record).unwrap(), Status::Creating);
     // `run` lets the program go.
     slot.end_wait();
-    assert_eq!(other.status(&record), Status::Running);
+    assert_eq!(other.status(&record).unwrap(), Status::Running);
     fs::write(slot.path().join(START), "").unwrap();
     slot.unlock();
-    assert_eq!(other.status(&record), Status::Created);
+    assert_eq!(other.status(&record).unwrap(), Status::Created);
     slot.end_wait();
-    assert_eq!(other.status(&record), Status::Running);
+    assert_eq!(other.status(&record).unwrap(), Status::Running);
     record.init.as_mut().unwrap().start_time += 1;
-    assert_eq!(other.status(&record), Status::Stopped);
+    assert_eq!(other.status(&record).unwrap(), Status::Stopped);
 }
 
 #[test]

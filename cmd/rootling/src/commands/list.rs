@@ -23,11 +23,14 @@ pub(crate) fn list(store: &Store, args: &args::List) -> Result<ExitCode> {
                 ids.push_str(slot.id().as_str());
                 ids.push('\n');
             }
-            Listed::Container(slot, record) => {
-                let mut view = record.view(slot.status(&record));
-                view.owner = owners.name(slot.owner()?);
-                views.push(view);
-            }
+            Listed::Container(slot, record) => match slot.status(&record) {
+                Ok(status) => {
+                    let mut view = record.view(status);
+                    view.owner = owners.name(slot.owner()?);
+                    views.push(view);
+                }
+                Err(error) => log::warning(&format!("\"{}\": {error}", slot.id())),
+            },
         }
     }
     let text = match args.format {

@@ -31,7 +31,7 @@ const WHO: &str = "the process";
 pub fn exec(store: &Store, options: &ExecOptions, warn: Warn<'_>) -> Result<i32> {
     let slot = store.open(&options.id)?;
     let record = slot.read()?;
-    check_status(slot.status(&record), options)?;
+    check_status(slot.status(&record)?, options)?;
     let init = record.init.ok_or_else(|| wrong_state("cannot exec in a container that is being created"))?;
     let (stored, filter) = slot.read_process()?;
     self_exe::protect(stored.maps.as_ref().map(|(uid, gid)| (uid.as_slice(), gid.as_slice())))?;

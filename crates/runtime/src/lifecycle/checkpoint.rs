@@ -30,7 +30,7 @@ const END: std::time::Duration = std::time::Duration::from_secs(10);
 pub fn checkpoint(store: &Store, id: &ContainerId, options: &CheckpointOptions) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
-    let status = slot.status(&record);
+    let status = slot.status(&record)?;
     let (Some(init), Status::Running | Status::Paused) = (record.init, status) else {
         return Err(Error::new(
             ErrorKind::WrongState,

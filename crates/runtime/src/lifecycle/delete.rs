@@ -27,11 +27,12 @@ pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<()> {
         ));
     }
     let record = match slot.read() {
-        // Half made by a runtime that was killed: nothing but the directory is left of it.
-        Err(_) if force => return slot.remove(),
+        // Half made by a runtime that was killed: nothing but the directory is left of it. Where the system could not
+        // read it, there may be more.
+        Err(e) if force && e.errno().is_none() => return slot.remove(),
         other => other?,
     };
-    let status = slot.status(&record);
+    let status = slot.status(&record)?;
     match status {
         Status::Stopped => {}
         // Its program never ran, so there is nothing to lose: as runc.

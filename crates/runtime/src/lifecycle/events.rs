@@ -90,8 +90,10 @@ fn report_oom(watch: Option<&mut OomWatch>, report: &mut dyn FnMut(Event) -> Res
 fn report_stats(record: &Record, report: &mut dyn FnMut(Event) -> Result<bool>) -> Result<bool> {
     match figures(record) {
         Ok((stats, _)) => report(Event::Stats(Box::new(stats))),
-        Err(_) if record.init.is_none_or(|init| !init.is_alive()) => Ok(true),
-        Err(e) => Err(e),
+        Err(e) => match record.init {
+            Some(init) if init.is_alive()? => Err(e),
+            _ => Ok(true),
+        },
     }
 }
 

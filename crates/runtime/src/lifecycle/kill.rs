@@ -18,7 +18,7 @@ use crate::store::Store;
 pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
-    let stopped = slot.status(&record) == Status::Stopped;
+    let stopped = slot.status(&record)? == Status::Stopped;
     let everyone = all || (signal == libc::SIGKILL && !record.own_pid_namespace);
     if everyone && !record.cgroup.is_none() {
         if stopped && !all && record.cgroup.is_empty() {

@@ -10,7 +10,7 @@ use crate::store::Store;
 pub fn pause(store: &Store, id: &ContainerId) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
-    match slot.status(&record) {
+    match slot.status(&record)? {
         Status::Running | Status::Created => record.cgroup.freeze().map_err(of_cgroup),
         status => Err(Error::new(
             ErrorKind::WrongState,
@@ -23,7 +23,7 @@ pub fn pause(store: &Store, id: &ContainerId) -> Result<()> {
 pub fn resume(store: &Store, id: &ContainerId) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
-    let status = slot.status(&record);
+    let status = slot.status(&record)?;
     // One that was paused before its start shows as created.
     if status == Status::Paused || (status == Status::Created && record.cgroup.is_frozen()) {
         return record.cgroup.thaw().map_err(of_cgroup);

@@ -11,7 +11,7 @@ use crate::{members, process::ProcessRef};
 pub fn processes(store: &Store, id: &ContainerId) -> Result<Vec<i32>> {
     let slot = store.open(id)?;
     let record = slot.read()?;
-    if record.cgroup.is_none() && slot.status(&record) == Status::Stopped {
+    if record.cgroup.is_none() && slot.status(&record)? == Status::Stopped {
         return Ok(Vec::new());
     }
     of(&record)
@@ -22,6 +22,9 @@ pub(super) fn of(record: &Record) -> Result<Vec<i32>> {
     if !record.cgroup.is_none() {
         return record.cgroup.try_pids().map_err(of_cgroup);
     }
-    let Some(init) = record.init.filter(|init| init.is_alive()) else { return Ok(Vec::new()) };
+    let Some(init) = record.init else { return Ok(Vec::new()) };
+    if !init.is_alive()? {
+        return Ok(Vec::new());
+    }
     Ok(members::of(init, record.own_pid_namespace).into_iter().map(|ProcessRef { pid, .. }| pid).collect())
 }

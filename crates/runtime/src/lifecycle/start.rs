@@ -17,7 +17,7 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
     let init =
-        startable(slot.status(&record), id).and_then(|()| record.init.ok_or_else(|| being_created(id)))?;
+        startable(slot.status(&record)?, id).and_then(|()| record.init.ok_or_else(|| being_created(id)))?;
     let notify = Notify::of_environment(&slot)?;
     let (Some(pidfd), Some(socket)) = (init.open()?, slot.connect_for_start()?) else {
         // Another start was faster, or its first process has ended since.

@@ -60,14 +60,14 @@ fn read(store: &Store, id: &ContainerId) -> Result<(Slot, Record)> {
 }
 
 fn one(slot: &Slot, record: &Record) -> Result<Option<Sample>> {
-    if matches!(slot.status(record), Status::Stopped | Status::Creating) {
+    if matches!(slot.status(record)?, Status::Stopped | Status::Creating) {
         return Ok(None);
     }
     let at = Instant::now();
     let (stats, counted) = match figures(record) {
         Ok(figures) => figures,
         // It has ended since.
-        Err(_) if slot.status(record) == Status::Stopped => return Ok(None),
+        Err(_) if slot.status(record)? == Status::Stopped => return Ok(None),
         Err(e) => return Err(e),
     };
     Ok(Some(Sample { id: record.id.clone(), at, stats, counted }))
@@ -102,7 +102,7 @@ pub fn stats(store: &Store, id: &ContainerId, warn: Warn<'_>) -> Result<Stats> {
 }
 
 pub(super) fn check_running(slot: &Slot, record: &Record) -> Result<()> {
-    match slot.status(record) {
+    match slot.status(record)? {
         status @ (Status::Stopped | Status::Creating) => Err(Error::new(
             ErrorKind::WrongState,
             format!("container with id {} is not running: it is {status}, so it uses nothing", record.id),

@@ -37,7 +37,7 @@ pub fn update(
 ) -> Result<()> {
     let slot = store.open(id)?;
     let mut record = slot.read()?;
-    let status = slot.status(&record);
+    let status = slot.status(&record)?;
     if matches!(status, Status::Stopped | Status::Creating) {
         return Err(Error::new(
             ErrorKind::WrongState,

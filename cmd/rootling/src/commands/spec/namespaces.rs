@@ -81,7 +81,7 @@ impl Lookup<'_> {
     fn pid(&self, flag: &str, id: &str) -> Result<i32> {
         let slot = roots::store(self.global)?.open(&parse_id(id)?)?;
         let record = slot.read()?;
-        let status = slot.status(&record);
+        let status = slot.status(&record)?;
         match record.init {
             Some(init) if matches!(status, Status::Created | Status::Running | Status::Paused) => {
                 Ok(init.pid)

@@ -1,0 +1,76 @@
+//! A read that fails is no answer: what cannot be told of a container leaves it as it is, with an error that says so.
+
+use rootling_tests::{Output, Test, Variation, both, skip};
+
+both!(
+    process_that_cannot_be_read_is_not_taken_for_dead,
+    process_is_not_taken_for_dead_without_a_proc,
+    process_is_not_taken_for_dead_with_few_descriptors,
+);
+
+/// What would change or misjudge the container.
+const COMMANDS: [&[&str]; 5] = [&["delete"], &["delete", "--force"], &["state"], &["pause"], &["start"]];
+
+/// Asserts that each command ends with an error that `said` knows, and that the container runs on after all of them.
+fn leave_it(t: &Test, run: &dyn Fn(&[&str]) -> Output, said: &dyn Fn(&Output) -> bool) {
+    let bundle = t.bundle(&["sleep", "1000000"]);
+    t.run_detached(bundle.write(), "c").ok();
+    for command in COMMANDS {
+        let id = t.id("c");
+        let output = run(&[command, &[id.as_str()]].concat());
+        assert!(output.exit() != 0 && said(&output), "{command:?}: {output}");
+        assert_eq!(output.stderr.lines().count(), 1, "{output}");
+        assert_eq!(t.status("c"), "running", "after {command:?}: {output}");
+    }
+    assert_eq!(t.exec::<&str>(&[], "c", &["echo", "lives"]).output().ok().text(), "lives");
+    t.delete_force("c").ok();
+}
+
+fn process_that_cannot_be_read_is_not_taken_for_dead(t: &Test) {
+    let trial = t.command("sh").args(&["-c", "command -v strace && strace -D -f -o /dev/null true"]).output();
+    if trial.exit() != 0 {
+        return skip("strace is not installed or may not trace, to inject failures");
+    }
+    for (call, error) in [("read", "EIO"), ("read", "ENOMEM"), ("openat", "EMFILE"), ("openat", "ENOMEM")] {
+        let run = |args: &[&str]| {
+            let stat = format!("/proc/{}/stat", t.state("c")["pid"]);
+            let inject = format!("inject={call}:error={error}");
+            let strace = ["strace", "-D", "-qq", "-o", "/dev/null", "-P", &stat, "-e", &inject];
+            t.rootling(args).under(&strace).output()
+        };
+        let said = |output: &Output| {
+            output.stderr.contains("/stat: ")
+                && output.stderr.contains(error)
+                && output.stderr.contains("cannot be told")
+        };
+        leave_it(t, &run, &said);
+    }
+}
+
+fn process_is_not_taken_for_dead_without_a_proc(t: &Test) {
+    if Variation::of(t).is_none() {
+        return;
+    }
+    let run = |args: &[&str]| {
+        let host = Variation::of(t).expect("as before");
+        host.line("mount -t tmpfs none /proc").run(t.rootling(args)).output()
+    };
+    leave_it(t, &run, &|output| output.stderr.contains("/proc"));
+}
+
+fn process_is_not_taken_for_dead_with_few_descriptors(t: &Test) {
+    for limit in 3..=12 {
+        let bundle = t.bundle(&["sleep", "1000000"]);
+        t.run_detached(bundle.write(), "c").ok();
+        let script = format!("ulimit -n {limit}; exec \"$@\"");
+        let delete = t.rootling(&["delete", "--force", &t.id("c")]).under(&["sh", "-c", &script, "sh"]);
+        let output = delete.output();
+        let gone = !t.state_root().join(t.id("c")).exists();
+        // Either it is gone, with its program, or it is there and runs.
+        assert_eq!(gone, output.exit() == 0, "{limit} descriptors: {output}");
+        if !gone {
+            assert_eq!(t.status("c"), "running", "{limit} descriptors: {output}");
+            t.delete_force("c").ok();
+        }
+    }
+}
