@@ -6,6 +6,7 @@ both!(
     process_that_cannot_be_read_is_not_taken_for_dead,
     process_is_not_taken_for_dead_without_a_proc,
     process_is_not_taken_for_dead_with_few_descriptors,
+    delete_that_is_late_leaves_a_new_container_alone,
 );
 
 /// What would change or misjudge the container.
@@ -26,10 +27,18 @@ fn leave_it(t: &Test, run: &dyn Fn(&[&str]) -> Output, said: &dyn Fn(&Output) ->
     t.delete_force("c").ok();
 }
 
-fn process_that_cannot_be_read_is_not_taken_for_dead(t: &Test) {
+/// Whether strace works here. Skips, with the reason, if not.
+fn traceable(t: &Test) -> bool {
     let trial = t.command("sh").args(&["-c", "command -v strace && strace -D -f -o /dev/null true"]).output();
     if trial.exit() != 0 {
-        return skip("strace is not installed or may not trace, to inject failures");
+        skip("strace is not installed or may not trace, to inject failures");
+    }
+    trial.exit() == 0
+}
+
+fn process_that_cannot_be_read_is_not_taken_for_dead(t: &Test) {
+    if !traceable(t) {
+        return;
     }
     for (call, error) in [("read", "EIO"), ("read", "ENOMEM"), ("openat", "EMFILE"), ("openat", "ENOMEM")] {
         let run = |args: &[&str]| {
@@ -72,5 +81,47 @@ fn process_is_not_taken_for_dead_with_few_descriptors(t: &Test) {
             assert_eq!(t.status("c"), "running", "{limit} descriptors: {output}");
             t.delete_force("c").ok();
         }
+    }
+}
+
+/// A delete is held up at a call when it has opened the container; meanwhile another removes the container, and one with the same name is
+/// started. That one is not the first delete's to remove, nor are its cgroup and its processes.
+fn delete_that_is_late_leaves_a_new_container_alone(t: &Test) {
+    if !traceable(t) {
+        return;
+    }
+    let bundle = t.bundle(&["sleep", "1000000"]);
+    bundle.write();
+    for (call, time) in [
+        ("openat2", 1),
+        ("flock", 1),
+        ("pidfd_send_signal", 1),
+        ("unlinkat", 1),
+        ("unlinkat", 3),
+        ("unlinkat", 6),
+        ("unlinkat", 7),
+        ("rmdir", 1),
+    ] {
+        t.run_detached(&bundle, "c").ok();
+        let pid = t.state("c")["pid"].clone();
+        let (trace, inject) =
+            (format!("trace={call}"), format!("inject={call}:delay_enter=700000:when={time}"));
+        let strace = ["strace", "-D", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+        let late = t.rootling(&["delete", "--force", &t.id("c")]).under(&strace).spawn();
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let second = t.delete_force("c");
+        let new = t.run_detached(&bundle, "c");
+        let late = late.output();
+        assert_eq!(second.exit(), 0, "{call} {time}: {second}");
+        assert_eq!(late.exit(), 0, "{call} {time}: {late}");
+        // Where the name was not free, the late one was faster after all.
+        if new.exit() == 0 && t.rootling(&["list", "-q"]).output().ok().stdout.contains(&t.id("c")) {
+            assert_eq!(t.status("c"), "running", "{call} {time}: {late}");
+            assert_ne!(t.state("c")["pid"], pid, "{call} {time}");
+            assert_eq!(t.exec::<&str>(&[], "c", &["echo", "lives"]).output().ok().text(), "lives");
+        } else {
+            assert_ne!(new.exit(), 0, "{call} {time}: a new container is gone: {late}");
+        }
+        t.delete_force("c").ok();
     }
 }

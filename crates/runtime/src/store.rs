@@ -11,10 +11,12 @@ use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{FlockArg, OFlag};
+use nix::fcntl::{AtFlags, FlockArg, OFlag};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use rootling_config::id::ContainerId;
@@ -59,7 +61,12 @@ pub struct Slot {
     /// What it is in.
     root: Arc<OwnedFd>,
     dir: OwnedFd,
+    /// Whether the lock on it is ours.
+    ours: AtomicBool,
 }
+
+/// How long somebody may look whether a directory is locked.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// One line of [`Store::list`].
 pub enum Listed {
@@ -102,7 +109,10 @@ impl Store {
             errno => Error::from(errno).wrap(format!("mkdir({:?})", self.path_of(id))),
         })?;
         let slot = self.open_dir(Arc::new(root), id)?;
-        slot.lock().inspect_err(|_| drop(slot.remove()))?;
+        // Nobody but who looks has a reason to lock it.
+        if !slot.lock(LOOK).inspect_err(|_| drop(slot.remove()))? {
+            return Err(Error::system(format!("flock({:?}): another process keeps it locked", slot.path)));
+        }
         Ok(slot)
     }
 
@@ -121,7 +131,7 @@ impl Store {
         self.open_dir(Arc::new(root), id)
     }
 
-    fn missing(&self, id: &ContainerId) -> Error {
+    pub(crate) fn missing(&self, id: &ContainerId) -> Error {
         Error::new(ErrorKind::NotFound, format!("container \"{id}\" does not exist in {:?}", self.path()))
     }
 
@@ -160,8 +170,8 @@ impl Store {
         for _ in 0..20 {
             match slot.read() {
                 Ok(record) => return Some(Listed::Container(slot, Box::new(record))),
-                Err(_) if slot.is_locked() || !slot.is_there() => return None,
-                Err(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
+                Err(_) if slot.is_locked() || slot.is_gone().unwrap_or(false) => return None,
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
             }
         }
         match slot.read() {
@@ -179,7 +189,8 @@ impl Store {
                 errno => Error::from(errno).wrap(format!("open({path:?})")),
             },
         )?;
-        let slot = Slot { id: id.clone(), path, root, dir: sys::fds::adopt(dir) };
+        let slot =
+            Slot { id: id.clone(), path, root, dir: sys::fds::adopt(dir), ours: AtomicBool::new(false) };
         slot.check_owner()?;
         Ok(slot)
     }
@@ -194,7 +205,8 @@ impl Slot {
     /// The same directory, for another owner.
     pub(crate) fn try_clone(&self) -> Result<Self> {
         let dir = sys::fds::duplicate(self.dir.as_fd()).context(|| "dup")?;
-        Ok(Self { id: self.id.clone(), path: self.path.clone(), root: Arc::clone(&self.root), dir })
+        let ours = AtomicBool::new(self.ours.load(Ordering::Relaxed));
+        Ok(Self { id: self.id.clone(), path: self.path.clone(), root: Arc::clone(&self.root), dir, ours })
     }
 
     /// The directory's path.
@@ -236,8 +248,7 @@ impl Slot {
 
     /// Whether the container waits for its start.
     pub(crate) fn awaits_start(&self) -> bool {
-        nix::sys::stat::fstatat(Some(self.dir.as_raw_fd()), START, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)
-            .is_ok()
+        nix::sys::stat::fstatat(Some(self.dir.as_raw_fd()), START, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// Removes the socket: the container is started, or never will be.
@@ -245,12 +256,41 @@ impl Slot {
         let _ = unlinkat(Some(self.dir.as_raw_fd()), START, UnlinkatFlags::NoRemoveDir);
     }
 
-    fn lock(&self) -> Result<()> {
-        self.flock(FlockArg::LockExclusiveNonblock).context(|| format!("flock({:?})", self.path))
+    /// Locks the directory, as whoever makes or removes the container does; false if somebody else has it for so long.
+    /// Where one looks this moment whether it is locked, that is over at once.
+    pub(crate) fn lock(&self, limit: Duration) -> Result<bool> {
+        let end = Instant::now() + limit;
+        loop {
+            match self.flock(FlockArg::LockExclusiveNonblock) {
+                Ok(()) => {
+                    self.ours.store(true, Ordering::Relaxed);
+                    return Ok(true);
+                }
+                Err(Errno::EWOULDBLOCK) if Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(Errno::EWOULDBLOCK) => return Ok(false),
+                Err(errno) => return Err(errno).context(|| format!("flock({:?})", self.path)),
+            }
+        }
+    }
+
+    /// Whether the directory has been removed: what has its name now, if anything, is another container.
+    pub(crate) fn is_gone(&self) -> Result<bool> {
+        let what = || format!("stat({:?})", self.path);
+        let own = nix::sys::stat::fstat(self.dir.as_raw_fd()).context(what)?;
+        let at = Some(self.root.as_raw_fd());
+        match nix::sys::stat::fstatat(at, self.id.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            // No other file has the number as long as this one is open.
+            Ok(named) => Ok((named.st_dev, named.st_ino) != (own.st_dev, own.st_ino)),
+            Err(Errno::ENOENT) => Ok(true),
+            Err(errno) => Err(errno).context(what),
+        }
     }
 
     /// The container is complete.
     pub(crate) fn unlock(&self) {
+        self.ours.store(false, Ordering::Relaxed);
         let _ = self.flock(FlockArg::Unlock);
     }
 
@@ -261,28 +301,19 @@ impl Slot {
         nix::fcntl::flock(self.dir.as_raw_fd(), how)
     }
 
-    /// Whether a runtime is making the container this moment.
+    /// Whether a runtime, and not we, is making or removing the container this moment.
     pub(crate) fn is_locked(&self) -> bool {
+        if self.ours.load(Ordering::Relaxed) {
+            return false;
+        }
         match self.flock(FlockArg::LockSharedNonblock) {
             Err(Errno::EWOULDBLOCK) => true,
             Err(_) => false,
             Ok(()) => {
-                self.unlock();
+                let _ = self.flock(FlockArg::Unlock);
                 false
             }
         }
-    }
-
-    /// Waits, at most so long, until nobody makes the container any more.
-    pub(crate) fn wait_unlocked(&self, limit: std::time::Duration) -> bool {
-        let end = std::time::Instant::now() + limit;
-        while self.is_locked() {
-            if std::time::Instant::now() > end {
-                return false;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        true
     }
 
     /// Reads the record.
@@ -387,12 +418,6 @@ impl Slot {
             }
         }
         Ok(())
-    }
-
-    /// Whether there is a container of this id still.
-    fn is_there(&self) -> bool {
-        let at = Some(self.root.as_raw_fd());
-        nix::sys::stat::fstatat(at, self.id.as_str(), nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// What another user has put there could have hooks that would run as the caller.

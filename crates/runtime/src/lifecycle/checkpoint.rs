@@ -63,7 +63,7 @@ pub fn checkpoint(store: &Store, id: &ContainerId, options: &CheckpointOptions) 
         return Err(Error::system(format!("process {} runs on after its checkpoint", init.pid)));
     }
     // The images are complete: what is left of the container is a warning, as with runc.
-    if let Err(error) = delete::remove_ended(&slot, &record) {
+    if let Err(error) = delete::remove_own(&slot, &record) {
         tracing::warn!("{}", chain(&error));
     }
     Ok(())

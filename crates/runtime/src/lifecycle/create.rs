@@ -84,7 +84,7 @@ pub fn run(store: &Store, options: &CreateOptions, run: RunOptions, warn: Warn<'
 
 /// After the end of a container in the foreground; what fails is logged and does not hide its exit code.
 pub(super) fn clean_up(launched: &Launched) {
-    if let Err(error) = super::delete::remove_ended(&launched.slot, &launched.record) {
+    if let Err(error) = super::delete::remove_own(&launched.slot, &launched.record) {
         tracing::warn!("{}", chain(&error));
     }
 }

@@ -20,11 +20,18 @@ pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<()> {
         Err(e) if force && e.kind() == ErrorKind::NotFound => return Ok(()),
         other => other?,
     };
-    if force && !slot.wait_unlocked(CREATE_LIMIT) {
+    if !force {
+        check_deletable(slot.status(&slot.read()?)?, id)?;
+    }
+    // Whoever else removes it is waited for: what has its name afterwards is another container, with another record.
+    if !slot.lock(CREATE_LIMIT)? {
         return Err(Error::new(
             ErrorKind::WrongState,
             format!("container \"{id}\" is still being created; end its create first"),
         ));
+    }
+    if slot.is_gone()? {
+        return if force { Ok(()) } else { Err(store.missing(id)) };
     }
     let record = match slot.read() {
         // Half made by a runtime that was killed: nothing but the directory is left of it. Where the system could not
@@ -33,22 +40,27 @@ pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<()> {
         other => other?,
     };
     let status = slot.status(&record)?;
-    match status {
-        Status::Stopped => {}
-        // Its program never ran, so there is nothing to lose: as runc.
-        Status::Created => end(&record)?,
-        _ if force => end(&record)?,
-        Status::Creating | Status::Running | Status::Paused => {
-            return Err(Error::new(
-                ErrorKind::WrongState,
-                format!(
-                    "cannot delete container \"{id}\" that is not stopped: {status}; stop it with \
-                     `rootling kill {id} KILL`, or use --force"
-                ),
-            ));
-        }
+    if !force {
+        check_deletable(status, id)?;
+    }
+    if status != Status::Stopped {
+        end(&record)?;
     }
     remove_ended(&slot, &record)
+}
+
+fn check_deletable(status: Status, id: &ContainerId) -> Result<()> {
+    match status {
+        // The program of a created one never ran, so there is nothing to lose: as runc.
+        Status::Stopped | Status::Created => Ok(()),
+        Status::Creating | Status::Running | Status::Paused => Err(Error::new(
+            ErrorKind::WrongState,
+            format!(
+                "cannot delete container \"{id}\" that is not stopped: {status}; stop it with \
+                 `rootling kill {id} KILL`, or use --force"
+            ),
+        )),
+    }
 }
 
 /// Kills all processes of a container and waits for their end.
@@ -71,8 +83,14 @@ fn end(record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// Removes what is left of a container whose first process has ended.
-pub(super) fn remove_ended(slot: &Slot, record: &Record) -> Result<()> {
+/// Removes what is left of a container that ended by itself, unless somebody else does or has done so.
+pub(super) fn remove_own(slot: &Slot, record: &Record) -> Result<()> {
+    if slot.lock(CREATE_LIMIT)? && !slot.is_gone()? { remove_ended(slot, record) } else { Ok(()) }
+}
+
+/// Removes what is left of a container whose first process has ended. For the owner of the lock, so that a cgroup of
+/// the same name is not another container's.
+fn remove_ended(slot: &Slot, record: &Record) -> Result<()> {
     if !record.own_pid_namespace && record.init.is_some() {
         // The others do not end with the first.
         record.cgroup.kill_all(libc::SIGKILL).map_err(of_cgroup)?;
