@@ -30,6 +30,7 @@ both!(
     start_ends_with_a_program_that_is_never_ready,
     start_without_a_manager_does_not_wait,
     readiness_is_all_that_a_program_can_have_passed_on,
+    socket_that_is_exchanged_has_no_file_of_the_host_changed,
 );
 
 /// A service manager: the lines that come to its socket. All are taken at once, so that a descriptor that comes
@@ -62,7 +63,9 @@ impl Manager {
             let mut buffer = [0; 4096];
             while let Ok(length) = socket.recv(&mut buffer) {
                 let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-                for line in text.lines().filter(|line| *line != "BARRIER=1") {
+                // As systemd does.
+                let lines = text.split(['\n', '\r']).filter(|line| !line.is_empty());
+                for line in lines.filter(|line| *line != "BARRIER=1") {
                     if send.send(line.to_owned()).is_err() {
                         return;
                     }
@@ -236,8 +239,15 @@ fn readiness_is_all_that_a_program_can_have_passed_on(t: &Test) {
     let manager = Manager::listen(t);
     let mut bundle = t.bundle(&[]);
     t.with_probe(&bundle);
-    let orders =
-        ["STATUS=up", "MAINPID=1", "FDSTORE=1\nFDNAME=x", "STOPPING=1", "X_READY=1", "READY=1\nMAINPID=1"];
+    let orders = [
+        "STATUS=up",
+        "MAINPID=1",
+        "FDSTORE=1\nFDNAME=x",
+        "STOPPING=1",
+        "X_READY=1",
+        "READY=0\rSTOPPING=1",
+        "READY=1\rMAINPID=4711\rSTOPPING=1\nMAINPID=1",
+    ];
     let args = [&["probe", "notify"][..], &orders].concat();
     bundle.set("/process/args", args.as_slice().into());
     let run = t.rootling(&["run", "-d", "-b"]).arg(bundle.write().dir()).arg(t.id("c"));
@@ -245,5 +255,39 @@ fn readiness_is_all_that_a_program_can_have_passed_on(t: &Test) {
     run.arg("--pid-file").arg(&pid_file).env("NOTIFY_SOCKET", &manager.address).output().ok();
     manager.hears_that_it_is_ready(fs::read_to_string(&pid_file).expect("the pid file").trim());
     manager.hears_no_more();
+    t.delete_force("c").ok();
+}
+
+/// A process in a created container may have the capability to make the directory writable, and exchanges the socket for a
+/// link as soon as it is there. Whatever `start` does with a mode is held up for so long.
+fn socket_that_is_exchanged_has_no_file_of_the_host_changed(t: &Test) {
+    let trial = t.command("sh").args(&["-c", "command -v strace && strace -D -f -o /dev/null true"]).output();
+    if trial.exit() != 0 {
+        return rootling_tests::skip("strace is not installed or may not trace, to hold a call up");
+    }
+    let manager = Manager::listen(t);
+    let victim = t.path("victim");
+    fs::write(&victim, "").expect("write the victim");
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).expect("chmod of the victim");
+    let mut bundle = t.bundle(&["sleep", "2"]);
+    bundle.capabilities(&["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]);
+    let create = t.rootling(&["create", "-b"]).arg(bundle.write().dir()).arg(t.id("c"));
+    create.env("NOTIFY_SOCKET", &manager.address).output().ok();
+    let exchange = format!(
+        "cd /run/notify && mount -o remount,bind,rw /run/notify && ln -s {} l && echo >/tmp/ready
+        until [ -e notify.sock ]; do :; done; mv -f l notify.sock && echo >/tmp/moved",
+        victim.display()
+    );
+    let exec = t.exec(&["-d"], "c", &["sh", "-c", &exchange]);
+    exec.stdin(std::process::Stdio::null()).output().ok();
+    eventually("it lies in wait", || bundle.rootfs("tmp/ready").exists());
+    let slow = "inject=chmod,fchmod,fchmodat:delay_enter=500000";
+    let strace =
+        ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=chmod,fchmod,fchmodat", "-e", slow];
+    let start = t.rootling(&["start", &t.id("c")]).env("NOTIFY_SOCKET", &manager.address);
+    start.under(&strace).output().ok();
+    assert!(bundle.rootfs("tmp/moved").exists(), "the socket was not exchanged");
+    let mode = fs::metadata(&victim).expect("stat of the victim").permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600, "a file of the host was opened to all");
     t.delete_force("c").ok();
 }

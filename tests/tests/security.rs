@@ -54,7 +54,7 @@ fn state_is_only_for_its_owner(t: &Test) {
     for dir in [t.state_root(), t.state_root().join(t.id("c"))] {
         let metadata = fs::metadata(&dir).expect("stat of the state directory");
         let mode = metadata.mode() & 0o7777;
-        assert!([0o700, 0o711].contains(&mode), "{}: mode {mode:o}", dir.display());
+        assert_eq!(mode, 0o700, "{}", dir.display());
         assert_eq!(metadata.uid(), t.account().uid, "{}", dir.display());
         for entry in fs::read_dir(&dir).expect("list the state directory").flatten() {
             let metadata = entry.metadata().expect("stat in the state directory");

@@ -8,10 +8,10 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 
+use nix::sys::stat::{Mode, umask};
 use oci_spec::runtime::{MountBuilder, Spec};
 use rootling_config::id::ContainerId;
 use rootling_sys as sys;
@@ -21,6 +21,8 @@ use crate::store::{NOTIFY, NOTIFY_SOCKET, Slot, Store};
 
 /// The variable, inside and outside.
 const VARIABLE: &str = "NOTIFY_SOCKET";
+/// The one thing that is passed on.
+const READY: &str = "READY=1";
 /// The place of the directory in the container.
 const INSIDE: &str = "/run/notify";
 
@@ -67,13 +69,16 @@ impl Notify {
         };
         let host = host.context(what)?;
         let path = slot.short_path(NOTIFY).join(NOTIFY_SOCKET);
-        let socket = match UnixDatagram::bind(&path) {
+        // Whatever id the program has, it may write. The mode is given while the file is made: the container may be able to
+        // exchange it afterwards.
+        let before = umask(Mode::empty());
+        let bound = UnixDatagram::bind(&path);
+        umask(before);
+        let socket = match bound {
             // It was created where nobody waited for word.
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.context(|| format!("bind({path:?})"))?,
         };
-        // Whatever id the program has.
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).context(what)?;
         socket.set_nonblocking(true).context(what)?;
         Ok(Some(Self { socket, host }))
     }
@@ -83,10 +88,11 @@ impl Notify {
         let mut buffer = [0u8; 4096];
         let mut ready = false;
         while let Ok(length) = self.socket.recv(&mut buffer) {
-            let lines = buffer[..length].split(|byte| *byte == b'\n');
-            for line in lines.filter(|line| line.starts_with(b"READY=")) {
+            // systemd takes either for the end of a line.
+            let lines = buffer[..length].split(|byte| b"\n\r".contains(byte));
+            if lines.into_iter().any(|line| line == READY.as_bytes()) {
                 ready = true;
-                let text = [line, format!("\nMAINPID={pid}\n").as_bytes()].concat();
+                let text = format!("{READY}\nMAINPID={pid}\n").into_bytes();
                 // systemd may have gone, or read nothing any more: the container goes on all the same.
                 let sent = UnixDatagram::unbound().and_then(|socket| {
                     socket.set_nonblocking(true)?;

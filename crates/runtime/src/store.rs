@@ -42,11 +42,9 @@ const START: &str = "start.sock";
 /// More than this of a file is not read; in bytes. A filter has at most 32 KiB, a record some more than config.json's
 /// hooks and annotations.
 const MOST: u64 = 2 * rootling_config::load::MOST;
-/// Of the directories. Root's may be passed through: a container whose root is mapped to another id looks for its
-/// mounts below. Its files are the owner's all the same.
-fn mode() -> Mode {
-    Mode::from_bits_truncate(if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 })
-}
+/// Of the directories: nobody else may as much as pass, to the sockets in there. What a container is to have of them is
+/// bound into it.
+const MODE: Mode = Mode::S_IRWXU;
 
 /// Where the state of containers is kept (`--root`).
 #[derive(Clone, Debug)]
@@ -101,7 +99,7 @@ impl Store {
             self.place.make()?;
             self.place.open()?.ok_or(Errno::ENOENT).context(|| self.path().display().to_string())?
         };
-        mkdirat(Some(root.as_raw_fd()), id.as_str(), mode()).map_err(|errno| match errno {
+        mkdirat(Some(root.as_raw_fd()), id.as_str(), MODE).map_err(|errno| match errno {
             Errno::EEXIST => Error::new(
                 ErrorKind::AlreadyExists,
                 format!("container \"{id}\" already exists: choose another id, or remove it with `rootling delete {id}`"),

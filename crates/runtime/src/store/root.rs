@@ -76,7 +76,7 @@ impl Place {
         let path = self.path();
         fs::DirBuilder::new()
             .recursive(true)
-            .mode(super::mode().bits())
+            .mode(super::MODE.bits())
             .create(&path)
             .context(|| format!("state directory {path:?}"))
             .map_err(|e| e.remedy("name another one with --root, or set XDG_RUNTIME_DIR").see_doctor(true))
