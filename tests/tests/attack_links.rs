@@ -17,6 +17,7 @@ both!(
     file_system_on_a_link_to_the_root_is_an_error,
     mount_on_the_root_is_an_error,
     source_in_the_image_shows_no_second_proc,
+    source_in_the_image_takes_no_restriction_of_another_mount_away,
     volume_on_a_link_to_proc_or_sys_is_an_error,
     file_system_on_a_link_to_proc_is_an_error,
     proc_and_sys_that_are_links_are_errors,
@@ -405,4 +406,29 @@ fn source_in_the_image_shows_no_second_proc(t: &Test) {
     bundle.mount("/seen", "bind", &bundle.rootfs("etc").to_string_lossy(), &["bind"]);
     fs::write(bundle.rootfs("etc/file"), "inside\n").expect("write a file");
     assert_eq!(t.run(bundle.write()).ok().stdout, "inside\n");
+}
+
+/// A source in the root file system itself, which the image leads to a volume that is read-only, or to a directory that such a
+/// volume is below: what is seen by way of it is as read-only.
+fn source_in_the_image_takes_no_restriction_of_another_mount_away(t: &Test) {
+    for (link, seen, options) in [
+        ("/volumes/one", "/seen", &["bind", "rw"][..]),
+        ("/volumes/one", "/seen", &["rbind", "rw", "exec", "suid", "dev"]),
+        ("/volumes", "/seen/one", &["rbind", "rw"]),
+        ("/volumes", "/seen/one", &["rbind", "rrw"]),
+        ("/volumes/one/..", "/seen/one", &["rbind", "rrw", "rexec"]),
+    ] {
+        let outside = Outside::with(t, &[], &["file"]);
+        let script = format!("echo changed >{seen}/file; echo new >{seen}/new; cat {seen}/file");
+        let mut bundle = t.shell(&script);
+        symlink(link, bundle.rootfs("link")).expect("make a link");
+        fs::create_dir(bundle.rootfs("volumes")).expect("make a directory");
+        bundle.own_all();
+        bundle.mount("/volumes/one", "bind", outside.text(), &["bind", "ro", "noexec"]);
+        bundle.mount("/seen", "bind", &bundle.rootfs("link").to_string_lossy(), options);
+        let output = t.run(bundle.write()).ok();
+        assert_eq!(output.stdout, "file of outside\n", "{options:?}: {output}");
+        assert_eq!(output.stderr.matches("Read-only file system").count(), 2, "{options:?}: {output}");
+        outside.assert_unchanged(&output);
+    }
 }

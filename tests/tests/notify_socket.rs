@@ -31,6 +31,7 @@ both!(
     start_without_a_manager_does_not_wait,
     readiness_is_all_that_a_program_can_have_passed_on,
     socket_that_is_exchanged_has_no_file_of_the_host_changed,
+    program_that_says_more_than_anybody_can_read_is_ended_all_the_same,
 );
 
 /// A service manager: the lines that come to its socket. All are taken at once, so that a descriptor that comes
@@ -290,4 +291,22 @@ fn socket_that_is_exchanged_has_no_file_of_the_host_changed(t: &Test) {
     let mode = fs::metadata(&victim).expect("stat of the victim").permissions().mode();
     assert_eq!(mode & 0o7777, 0o600, "a file of the host was opened to all");
     t.delete_force("c").ok();
+}
+
+/// Each process writes as fast as it can; signals reach the program, and its end is seen.
+fn program_that_says_more_than_anybody_can_read_is_ended_all_the_same(t: &Test) {
+    let manager = Manager::listen(t);
+    let mut bundle = t.bundle(&["probe", "flood"]);
+    t.with_probe(&bundle);
+    let run = |bundle: &Bundle| {
+        let run = t.rootling(&["run", "-b"]).arg(bundle.dir()).arg(t.id("c"));
+        run.env("NOTIFY_SOCKET", &manager.address).spawn()
+    };
+    let running = run(bundle.write());
+    eventually("it runs", || bundle.rootfs("tmp/floods").exists());
+    running.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(running.output().exit(), 3, "the exit code of its handler");
+    // It ends by itself.
+    bundle.set("/process/args", serde_json::json!(["probe", "flood", "end"]));
+    assert_eq!(run(bundle.write()).output().exit(), 5);
 }

@@ -23,6 +23,8 @@ use crate::store::{NOTIFY, NOTIFY_SOCKET, Slot, Store};
 const VARIABLE: &str = "NOTIFY_SOCKET";
 /// The one thing that is passed on.
 const READY: &str = "READY=1";
+/// Messages that are looked at before anything else is.
+const MOST_AT_ONCE: usize = 16;
 /// The place of the directory in the container.
 const INSIDE: &str = "/run/notify";
 
@@ -83,11 +85,13 @@ impl Notify {
         Ok(Some(Self { socket, host }))
     }
 
-    /// Passes on what has come; `pid` is the process that systemd is to watch. Whether the container is ready.
+    /// Passes on what has come; `pid` is the process that systemd is to watch. Whether the container is ready. Of a
+    /// program that says more than anybody can read, some is left for the next time.
     pub(crate) fn pass_on(&self, pid: i32) -> bool {
         let mut buffer = [0u8; 4096];
         let mut ready = false;
-        while let Ok(length) = self.socket.recv(&mut buffer) {
+        for _ in 0..MOST_AT_ONCE {
+            let Ok(length) = self.socket.recv(&mut buffer) else { break };
             // systemd takes either for the end of a line.
             let lines = buffer[..length].split(|byte| b"\n\r".contains(byte));
             if lines.into_iter().any(|line| line == READY.as_bytes()) {

@@ -6,6 +6,7 @@
 //! `probe read FILE...` prints what is in each file; `probe push TEXT` tries to have the terminals that it gets hold of
 //! take TEXT for something that was typed.
 //! `probe unshare FLAGS COMMAND...` executes the command in new namespaces, as root of the user namespace among them.
+//! `probe flood [end]` never stops to do so, until SIGTERM or at once.
 //! `probe notify TEXT...` sends each text to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
 
 use std::fs::File;
@@ -13,6 +14,7 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+use nix::sys::signal::{SigSet, Signal};
 use rootling_tests::{hunt, sys};
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
             panic!("{}", Command::new(program).args(arguments).exec());
         }
         ("notify", texts) => notify(texts),
+        ("flood", rest) => return flood(!rest.is_empty()),
         _ => return ExitCode::from(2),
     }
     ExitCode::SUCCESS
@@ -61,6 +64,25 @@ fn notify(texts: &[String]) {
     for text in texts {
         socket.send(text.as_bytes()).expect("send to NOTIFY_SOCKET");
     }
+}
+
+/// Sends as much as it can, from three threads. Ends with 3 at SIGTERM, or soon with 5.
+fn flood(ends: bool) -> ExitCode {
+    let term = SigSet::from(Signal::SIGTERM);
+    term.thread_block().expect("block SIGTERM");
+    let path = std::env::var_os("NOTIFY_SOCKET").expect("NOTIFY_SOCKET");
+    for _ in 0..3 {
+        let socket = UnixDatagram::unbound().expect("make a socket");
+        socket.connect(&path).expect("connect to NOTIFY_SOCKET");
+        std::thread::spawn(move || while socket.send("READY=0\n".repeat(500).as_bytes()).is_ok() {});
+    }
+    File::create("/tmp/floods").expect("make a file");
+    if ends {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        return ExitCode::from(5);
+    }
+    term.wait().expect("wait for SIGTERM");
+    ExitCode::from(3)
 }
 
 /// Makes a call, given as its number and arguments. The name of the errno, or the value.

@@ -16,8 +16,8 @@ use rootling_sys::path::identity;
 use super::copy::copy_tree;
 use super::flags::own_attr;
 use super::image::Image;
-use super::prepared::{MapBy, Prepared, attributes, hierarchy};
-use super::{filesystems, hints, resolve};
+use super::prepared::{MapBy, Prepared, attributes_in_image, hierarchy};
+use super::{bind_flags, filesystems, hints, resolve};
 use crate::blueprint::{Blueprint, MountKind, MountPlan};
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
@@ -141,7 +141,8 @@ fn source_in_image(
         }
         None => {}
     }
-    attributes(plan, &tree)?;
+    let other = identity(found.as_fd()).context(|| "statx of the source")?.mount() != root.identity().mount();
+    attributes_in_image(plan, &tree, if other { bind_flags::restrictions(&found)? } else { 0 })?;
     Ok(tree)
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::fstat;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use rootling_config::mounts::{Bind, MountOptions};
-use rootling_sys::mount::set_attr;
+use rootling_sys::mount::{MountAttr, set_attr};
 
 use super::flags::recursive_attr;
 use super::{bind_flags, hints};
@@ -71,6 +71,19 @@ pub(crate) fn attributes(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
         set_attr(tree.as_fd(), true, &attr).map_err(|e| hints::attributes(e, attr))?;
     }
     Ok(())
+}
+
+/// The same where the source is in the root file system itself. A link of the image may lead it to another mount of the
+/// container, such as a volume that is read-only: no flag of that, or of what is mounted below it, is taken away.
+pub(crate) fn attributes_in_image(plan: &MountPlan, tree: &OwnedFd, restrictions: u64) -> Result<()> {
+    let mut plan = plan.clone();
+    plan.options.rec_clear = 0;
+    attributes(&plan, tree)?;
+    let attr = MountAttr { set: restrictions, ..MountAttr::default() };
+    if restrictions == 0 || is_link(tree)? {
+        return Ok(());
+    }
+    set_attr(tree.as_fd(), false, &attr).map_err(|e| hints::attributes(e, attr))
 }
 
 fn is_link(tree: &OwnedFd) -> Result<bool> {
