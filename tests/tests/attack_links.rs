@@ -18,6 +18,7 @@ both!(
     mount_on_the_root_is_an_error,
     source_in_the_image_shows_no_second_proc,
     source_in_the_image_takes_no_restriction_of_another_mount_away,
+    remount_on_a_link_changes_no_other_mount,
     volume_on_a_link_to_proc_or_sys_is_an_error,
     file_system_on_a_link_to_proc_is_an_error,
     proc_and_sys_that_are_links_are_errors,
@@ -431,4 +432,33 @@ fn source_in_the_image_takes_no_restriction_of_another_mount_away(t: &Test) {
         assert_eq!(output.stderr.matches("Read-only file system").count(), 2, "{options:?}: {output}");
         outside.assert_unchanged(&output);
     }
+}
+
+/// A link of the image leads the destination of a remount to another mount of the container, whose flags it would change.
+fn remount_on_a_link_changes_no_other_mount(t: &Test) {
+    for target in ["/volume", "/sys", "/proc", "/"] {
+        let outside = Outside::with(t, &[], &["file"]);
+        let mut bundle = t.shell("echo changed >/volume/file");
+        symlink(target, bundle.rootfs("link")).expect("make a link");
+        bundle.mount("/volume", "bind", outside.text(), &["bind", "ro"]);
+        bundle.mount("/link", "none", "none", &["remount", "bind", "rw"]);
+        let output = t.run(bundle.write());
+        output.fails_with(&[
+            "/link",
+            "a link of the image leads",
+            "name the path of the mount that is meant",
+        ]);
+        outside.assert_unchanged(&"a remount on a link");
+    }
+    // The mount that was made at that path is meant, whatever links are on the way.
+    let outside = Outside::with(t, &[], &["file"]);
+    let mut bundle = t.shell("echo changed >/way/volume/file");
+    fs::create_dir(bundle.rootfs("real")).expect("make a directory");
+    symlink("real", bundle.rootfs("way")).expect("make a link");
+    bundle.own_all();
+    bundle.mount("/way/volume", "bind", outside.text(), &["bind", "rw"]);
+    bundle.mount("/way/volume", "none", "none", &["remount", "bind", "ro"]);
+    let output = t.run(bundle.write());
+    assert!(output.stderr.contains("Read-only file system"), "{output}");
+    outside.assert_unchanged(&output);
 }

@@ -19,9 +19,11 @@ both!(
     config_that_is_no_file_or_never_ends_is_an_error,
     passwd_of_the_image_that_is_no_file_or_never_ends_blocks_nothing,
     process_without_an_end_is_an_error,
+    pid_file_among_names_of_another_user_changes_nothing_of_the_callers,
 );
 user!(
     runtime_directory_of_another_user_is_not_used,
+    runtime_directory_that_others_can_write_is_not_used,
     runtime_directory_that_another_makes_meanwhile_is_not_used,
     directory_in_tmp_that_another_makes_meanwhile_is_not_used,
 );
@@ -344,5 +346,51 @@ fn process_without_an_end_is_an_error(t: &Test) {
         let exec = t.exec(&["--process", "/dev/stdin"], "d", &[]);
         exec.input(json.as_bytes()).output().ok();
         t.delete_force("d").ok();
+    }
+}
+
+/// Only the sticky bit keeps what is in such a directory where it is.
+fn runtime_directory_that_others_can_write_is_not_used(t: &Test) {
+    let run = own_directory(t, "run");
+    let command = || t.command(t.binary()).env("XDG_RUNTIME_DIR", &run);
+    for (written, refused) in [(0o777, true), (0o770, true), (0o1777, false), (0o700, false)] {
+        mode(&run, written);
+        let list = command().args(&["list", "-q"]).output();
+        if refused {
+            list.fails_with(&["others can write it; chmod go-w", "unset XDG_RUNTIME_DIR"]);
+        } else {
+            list.ok();
+        }
+    }
+}
+
+/// Another user fills a directory that it can write with links and FIFOs of all names that could be taken on the way.
+fn pid_file_among_names_of_another_user_changes_nothing_of_the_callers(t: &Test) {
+    let open = t.open_directory("open");
+    mode(&open, 0o1777);
+    let victim = t.path("victim");
+    fs::write(&victim, "precious\n").expect("write the victim");
+    mode(&victim, 0o666);
+    let bundle = t.bundle(&["true"]);
+    bundle.write();
+    for fifo in [false, true] {
+        let next: u32 = fs::read_to_string("/proc/loadavg")
+            .ok()
+            .and_then(|text| text.trim().rsplit(' ').next()?.parse().ok())
+            .expect("the last pid");
+        let names: Vec<PathBuf> = (next..next + 1000).map(|pid| open.join(format!(".pid.{pid}"))).collect();
+        for name in &names {
+            if fifo {
+                mkfifo(name, Mode::from_bits_truncate(0o666)).expect("make a FIFO");
+            } else {
+                symlink(&victim, name).expect("make a link");
+            }
+        }
+        let run = t.rootling(&["run", "--pid-file"]).arg(open.join("pid")).arg("-b").arg(bundle.dir());
+        run.arg(t.id("c")).output().ok();
+        assert_eq!(fs::read_to_string(&victim).expect("read the victim"), "precious\n");
+        for name in names {
+            fs::remove_file(name).expect("remove it");
+        }
     }
 }

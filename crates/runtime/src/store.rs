@@ -60,7 +60,7 @@ pub struct Slot {
     root: Arc<OwnedFd>,
     dir: OwnedFd,
     /// Whether the lock on it is ours.
-    ours: AtomicBool,
+    ours: Arc<AtomicBool>,
 }
 
 /// How long somebody may look whether a directory is locked.
@@ -187,8 +187,7 @@ impl Store {
                 errno => Error::from(errno).wrap(format!("open({path:?})")),
             },
         )?;
-        let slot =
-            Slot { id: id.clone(), path, root, dir: sys::fds::adopt(dir), ours: AtomicBool::new(false) };
+        let slot = Slot { id: id.clone(), path, root, dir: sys::fds::adopt(dir), ours: Arc::default() };
         slot.check_owner()?;
         Ok(slot)
     }
@@ -203,7 +202,7 @@ impl Slot {
     /// The same directory, for another owner.
     pub(crate) fn try_clone(&self) -> Result<Self> {
         let dir = sys::fds::duplicate(self.dir.as_fd()).context(|| "dup")?;
-        let ours = AtomicBool::new(self.ours.load(Ordering::Relaxed));
+        let ours = Arc::clone(&self.ours);
         Ok(Self { id: self.id.clone(), path: self.path.clone(), root: Arc::clone(&self.root), dir, ours })
     }
 

@@ -16,7 +16,7 @@ use rootling_sys::path::identity;
 use super::copy::copy_tree;
 use super::flags::own_attr;
 use super::image::Image;
-use super::prepared::{MapBy, Prepared, attributes_in_image, hierarchy};
+use super::prepared::{MapBy, Prepared, attributes, attributes_by_link, hierarchy};
 use super::{bind_flags, filesystems, hints, resolve};
 use crate::blueprint::{Blueprint, MountKind, MountPlan};
 use crate::channel::{Channel, FromChild, ToChild};
@@ -48,6 +48,12 @@ fn attach_prepared(
         Prepared::Hierarchies(trees) => return legacy_cgroup(root, plan, trees),
         Prepared::Remount => {
             let target = root.open(&plan.destination, libc::O_PATH).context(|| "open the destination")?;
+            if !root.is_meant(&plan.destination, &target)? {
+                return Err(Error::invalid(format!(
+                    "a link of the image leads {:?} to another mount: name the path of the mount that is meant",
+                    plan.destination
+                )));
+            }
             let attr = own_attr(&plan.options);
             return set_attr(target.as_fd(), false, &attr).map_err(|e| hints::attributes(e, attr));
         }
@@ -141,8 +147,11 @@ fn source_in_image(
         }
         None => {}
     }
-    let other = identity(found.as_fd()).context(|| "statx of the source")?.mount() != root.identity().mount();
-    attributes_in_image(plan, &tree, if other { bind_flags::restrictions(&found)? } else { 0 })?;
+    if root.is_meant(&Path::new("/").join(source), &found)? {
+        attributes(plan, &tree)?;
+    } else {
+        attributes_by_link(plan, &tree, bind_flags::restrictions(&found)?)?;
+    }
     Ok(tree)
 }
 

@@ -1,5 +1,8 @@
 //! What has been made for a container so far. Dropped before it is kept, it undoes all of that.
 
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -111,11 +114,14 @@ fn new_record(plan: &Plan) -> Record {
     }
 }
 
-/// Writes a pid file so that nobody ever reads half of it.
+/// Writes a pid file so that nobody ever reads half of it. In a directory that others can write, what they have put
+/// there is neither followed nor waited for, and the name cannot be guessed.
 pub(crate) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let what = || format!("--pid-file {path:?}");
     let name = path.file_name().ok_or_else(|| Error::invalid(format!("{}: names no file", what())))?;
-    let new = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    std::fs::write(&new, pid.to_string()).context(what)?;
+    let random = RandomState::new().build_hasher().finish();
+    let new = path.with_file_name(format!(".{}.{random:016x}", name.to_string_lossy()));
+    let file = File::options().write(true).create_new(true).open(&new);
+    file.and_then(|mut file| file.write_all(pid.to_string().as_bytes())).context(what)?;
     std::fs::rename(&new, path).inspect_err(|_| drop(std::fs::remove_file(&new))).context(what)
 }

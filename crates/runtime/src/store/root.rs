@@ -45,7 +45,7 @@ impl Place {
             Self::Own(path) => open(None, path, OFlag::O_NOFOLLOW)?,
             Self::Below(base, name) => {
                 let above = open(None, base, OFlag::empty()).and_then(|above| {
-                    above.as_ref().map_or(Ok(()), |above| belongs_to_caller(above, base))?;
+                    above.as_ref().map_or(Ok(()), |above| check_above(above, base))?;
                     Ok(above)
                 });
                 let Some(above) = above.map_err(|e| e.remedy(LEFT_BEHIND))? else { return Ok(None) };
@@ -81,6 +81,14 @@ impl Place {
             .context(|| format!("state directory {path:?}"))
             .map_err(|e| e.remedy("name another one with --root, or set XDG_RUNTIME_DIR").see_doctor(true))
     }
+}
+
+/// Of a directory that others can write, only its sticky bit keeps what is in it in its place.
+fn check_above(above: &OwnedFd, path: &Path) -> Result<()> {
+    belongs_to_caller(above, path)?;
+    let stat = fstat(above.as_raw_fd()).context(|| format!("stat({path:?})"))?;
+    let others = if stat.st_mode & libc::S_ISVTX == 0 { 0o022 } else { 0 };
+    only_caller_writes(&stat, others, path)
 }
 
 /// What to do about a runtime directory of somebody else.
