@@ -63,7 +63,8 @@ mod tests {
     #[test]
     fn descendants_are_found_and_others_are_not() {
         let mut shell = Command::new("/bin/sh")
-            .args(["-c", "sleep 30 & read x; kill %1"])
+            // A name that is not UTF-8, as any process may give itself.
+            .args(["-c", "printf '\\377\\376' >/proc/$$/comm; sleep 30 & read x; kill %1"])
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
