@@ -71,18 +71,26 @@ fn make_one(root: &Image, source: &DeviceSource) -> Result<()> {
     let parent = directory(root, parent)?;
     let mode = device.file_mode().unwrap_or(0o666) & 0o7777;
     match make_node(&parent, name, device, mode) {
-        Ok(()) => own(&parent, name, device),
+        Ok(()) => {
+            let node = open_node(&parent, name)?;
+            if !is_of(&node, device)? {
+                return Err(Error::invalid(
+                    "something else has its name by now: something changes the image meanwhile",
+                ));
+            }
+            own(&node, device)
+        }
         Err(Errno::EEXIST) => {
             let node = open_node(&parent, name)?;
+            let same = is_of(&node, device)?;
             let stat = fstat(node.as_raw_fd()).context(|| "stat")?;
-            let same = stat.st_mode & libc::S_IFMT == kind(device).bits() && stat.st_rdev == number(device);
             match (&source.host, same) {
                 // Made by libcontainer, or by the image: with the mode and owner of the spec, where it is ours.
                 (_, true) => {
                     if stat.st_mode & 0o7777 != mode {
                         let _ = sys::path::change_mode(node.as_fd(), mode);
                     }
-                    own(&parent, name, device).or(Ok(()))
+                    own(&node, device).or(Ok(()))
                 }
                 (Ok(host), false) => bind(&parent, name, host),
                 (Err(error), false) => Err(error.clone()),
@@ -105,12 +113,20 @@ fn make_node(parent: &OwnedFd, name: &OsStr, device: &LinuxDevice, mode: u32) ->
     result
 }
 
-fn own(parent: &OwnedFd, name: &OsStr, device: &LinuxDevice) -> Result<()> {
+/// Whether a node is the one that is asked for, by type and number.
+fn is_of(node: &OwnedFd, device: &LinuxDevice) -> Result<bool> {
+    let stat = fstat(node.as_raw_fd()).context(|| "stat")?;
+    let same = is_fifo(device) || stat.st_rdev == number(device);
+    Ok(stat.st_mode & libc::S_IFMT == kind(device).bits() && same)
+}
+
+/// By descriptor: whoever can write the directory may have given the name to another file, which would change hands.
+fn own(node: &OwnedFd, device: &LinuxDevice) -> Result<()> {
     let (uid, gid) = (device.uid().map(Uid::from_raw), device.gid().map(Gid::from_raw));
     if uid.is_none() && gid.is_none() {
         return Ok(());
     }
-    fchownat(Some(parent.as_raw_fd()), name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW).context(|| "chown")
+    fchownat(Some(node.as_raw_fd()), "", uid, gid, AtFlags::AT_EMPTY_PATH).context(|| "chown")
 }
 
 fn open_node(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd> {
