@@ -43,13 +43,6 @@ pub(crate) fn apply(mount: &OwnedFd, options: &MountOptions) -> Result<()> {
     }
 }
 
-/// The attributes by which the mount of an open file restricts what can be done on it.
-pub(crate) fn restrictions(file: &OwnedFd) -> Result<u64> {
-    let has = nix::sys::statfs::fstatfs(file).context(|| "fstatfs of the source")?.flags().bits() as u64;
-    let own = SWITCHES.iter().filter(|(_, _, st, _)| has & st != 0);
-    Ok(own.fold(0, |all, (_, attr, ..)| all | attr))
-}
-
 /// What the options come to, or `None` where there is no flag among them.
 fn exact(options: &MountOptions) -> Option<MountAttr> {
     let known = SWITCHES.iter().fold(TIMES, |all, (ms, ..)| all | ms);

@@ -17,7 +17,7 @@ use super::copy::copy_tree;
 use super::flags::own_attr;
 use super::image::Image;
 use super::prepared::{MapBy, Prepared, attributes, attributes_by_link, hierarchy};
-use super::{bind_flags, filesystems, hints, resolve};
+use super::{filesystems, hints, resolve};
 use crate::blueprint::{Blueprint, MountKind, MountPlan};
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
@@ -132,6 +132,14 @@ fn source_in_image(
         .map_err(|errno| hints::bind_source(errno, Path::new("/").join(source).as_path()))?;
     let recursive = plan.options.bind == Some(rootling_config::mounts::Bind::Recursive);
     shows_no_kernels_own(root, &found, source, recursive)?;
+    let meant = root.is_meant(&Path::new("/").join(source), &found)?;
+    if !meant && identity(found.as_fd()).context(|| "statx of the source")?.mount() != root.identity().mount()
+    {
+        return Err(Error::invalid(
+            "the source, in the root file system itself, leads by a link of the image to another mount of the container, \
+             whose flags and masks it would get around: name the source of that mount",
+        ));
+    }
     let tree = clone_tree(found.as_fd(), recursive).map_err(hints::clone_tree)?;
     match map {
         Some(MapBy::Namespace(namespace, recursive)) => {
@@ -147,10 +155,10 @@ fn source_in_image(
         }
         None => {}
     }
-    if root.is_meant(&Path::new("/").join(source), &found)? {
+    if meant {
         attributes(plan, &tree)?;
     } else {
-        attributes_by_link(plan, &tree, bind_flags::restrictions(&found)?)?;
+        attributes_by_link(plan, &tree)?;
     }
     Ok(tree)
 }

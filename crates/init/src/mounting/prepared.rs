@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::fstat;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use rootling_config::mounts::{Bind, MountOptions};
-use rootling_sys::mount::{MountAttr, attr, set_attr};
+use rootling_sys::mount::{attr, set_attr};
 
 use super::flags::recursive_attr;
 use super::{bind_flags, hints};
@@ -73,17 +73,12 @@ pub(crate) fn attributes(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
     Ok(())
 }
 
-/// The same where a link of the image has led the source to another mount of the container, such as a volume that is
-/// read-only, or to what such a volume is mounted below: none of their flags is taken away.
-pub(crate) fn attributes_by_link(plan: &MountPlan, tree: &OwnedFd, restrictions: u64) -> Result<()> {
+/// The same where a link of the image has led the source elsewhere in the root file system, such as above a volume that
+/// is read-only: no flag of what is mounted there is taken away.
+pub(crate) fn attributes_by_link(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
     let mut plan = plan.clone();
     plan.options.rec_clear &= attr::ATIME;
-    attributes(&plan, tree)?;
-    let attr = MountAttr { set: restrictions, ..MountAttr::default() };
-    if restrictions == 0 || is_link(tree)? {
-        return Ok(());
-    }
-    set_attr(tree.as_fd(), false, &attr).map_err(|e| hints::attributes(e, attr))
+    attributes(&plan, tree)
 }
 
 fn is_link(tree: &OwnedFd) -> Result<bool> {
