@@ -22,11 +22,12 @@ const DESCRIPTORS: i32 = 64;
 
 /// Hunts for ever. `mark` is the path of a file on the host that does not exist, in a directory that the hunter
 /// may write to. `log` gets a line for each process that is seen before it has become `program`, and one for
-/// each way that leads to the host.
-pub fn hunt(mark: &Path, log: &Path, program: &str) -> ! {
+/// each way that leads to the host. `victims` are the programs that it may overwrite, each as [`victim`] gives it: where
+/// nothing prevents it, it could write every program of the host, nsenter(1) among them.
+pub fn hunt(mark: &Path, log: &Path, program: &str, victims: &[String]) -> ! {
     let log = File::create(log).expect("make the log");
-    let mut hunter =
-        Hunter { mark: upwards(mark), log, said: BTreeSet::new(), programs: Programs::default() };
+    let programs = Programs { kept: Vec::new(), wanted: victims.iter().cloned().collect() };
+    let mut hunter = Hunter { mark: upwards(mark), log, said: BTreeSet::new(), programs };
     let known: BTreeSet<i32> = processes().collect();
     let mut seen = BTreeSet::new();
     hunter.say("ready");
@@ -62,22 +63,25 @@ struct Hunter {
     programs: Programs,
 }
 
+/// A program by device and inode, which are the same in a container.
+fn victim(found: &fs::Metadata) -> String {
+    format!("{}:{}", found.dev(), found.ino())
+}
+
 /// Programs of other processes, each kept open: while one runs it cannot be written (ETXTBSY, open(2)), but later.
-#[derive(Default)]
 struct Programs {
     kept: Vec<File>,
-    /// By device and inode: those, and those of the image.
-    known: BTreeSet<(u64, u64)>,
+    /// Those that are not there yet, and no others.
+    wanted: BTreeSet<String>,
 }
 
 impl Programs {
     fn keep(&mut self, pid: i32) {
-        for own in ["/proc/self/exe", "/bin/busybox"] {
-            self.known.extend(fs::metadata(own).map(|found| (found.dev(), found.ino())));
+        if self.wanted.is_empty() {
+            return;
         }
         let Ok(program) = File::open(format!("/proc/{pid}/exe")) else { return };
-        let Ok(found) = program.metadata() else { return };
-        if self.known.insert((found.dev(), found.ino())) {
+        if program.metadata().is_ok_and(|found| self.wanted.remove(&victim(&found))) {
             self.kept.push(program);
         }
     }
@@ -175,10 +179,19 @@ pub struct Hunt {
 impl Hunt {
     /// Starts the hunter in `bundle` as the container `name`. What it hunts becomes `program`.
     pub fn start(t: &Test, bundle: &mut Bundle, name: &str, program: &str) -> Self {
+        Self::for_programs(t, bundle, name, program, &[])
+    }
+
+    /// The same of one that tries to overwrite these programs of the host, too.
+    pub fn for_programs(t: &Test, bundle: &mut Bundle, name: &str, program: &str, victims: &[&Path]) -> Self {
         let mark = t.open_directory(&format!("host-of-{name}")).join("mark");
         let log = bundle.rootfs("tmp/log");
         t.with_probe(bundle);
-        let args = ["probe", "hunt", &mark.to_string_lossy(), "/tmp/log", program];
+        let mark_text = mark.to_string_lossy();
+        let victims: Vec<String> =
+            victims.iter().map(|path| victim(&fs::metadata(path).expect("stat of a program"))).collect();
+        let mut args = vec!["probe", "hunt", &mark_text, "/tmp/log", program];
+        args.extend(victims.iter().map(String::as_str));
         bundle.set("/process/args", args.as_slice().into());
         t.run_detached(bundle.write(), name).ok();
         let enter: &[&str] = match (t.who(), bundle.config.pointer("/linux/uidMappings")) {

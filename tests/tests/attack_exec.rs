@@ -120,7 +120,8 @@ fn program_of_rootling_is_not_overwritten_by_way_of_a_process_that_joins(t: &Tes
     let bytes = fs::read(&binary).expect("read the program");
     let mut bundle = t.bundle(&["true"]);
     allow_tracing(&mut bundle);
-    let hunt = Hunt::start(t, &mut bundle, "c", "true");
+    let prey = writable_sleep(t);
+    let hunt = Hunt::for_programs(t, &mut bundle, "c", "true", &[&binary, &prey]);
     hunt.in_vain(attempts(EXECS), || {
         for program in [&["true"][..], &["/proc/self/exe", "--version"]] {
             let exec = t.command(&binary).arg("--root").arg(t.state_root()).args(&["exec", &t.id("c")]);
@@ -128,7 +129,7 @@ fn program_of_rootling_is_not_overwritten_by_way_of_a_process_that_joins(t: &Tes
         }
     });
     assert!(fs::read(&binary).expect("read the program") == bytes, "rootling's own program was changed");
-    hunt.assert_able_to_overwrite(t, "c", &writable_sleep(t));
+    hunt.assert_able_to_overwrite(t, "c", &prey);
     t.delete_force("c").ok();
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `probe call NUMBER[,ARGUMENT...]...` makes each call and prints a line with its result; `probe keyring` prints the
 //! description of the session keyring (`KEYCTL_DESCRIBE` in keyctl(2)); `probe make FILE` makes an empty file;
-//! `probe hunt MARK LOG PROGRAM` is the hostile process of [`rootling_tests::hunt`].
+//! `probe hunt MARK LOG PROGRAM VICTIM...` is the hostile process of [`rootling_tests::hunt`].
 //! `probe read FILE...` prints what is in each file; `probe push TEXT` tries to have the terminals that it gets hold of
 //! take TEXT for something that was typed.
 //! `probe unshare FLAGS COMMAND...` executes the command in new namespaces, as root of the user namespace among them.
@@ -31,7 +31,9 @@ fn main() -> ExitCode {
             Err(error) => println!("{error}"),
         },
         ("make", [file]) => drop(File::create(file).expect("make the file")),
-        ("hunt", [mark, log, program]) => hunt::hunt(mark.as_ref(), log.as_ref(), program),
+        ("hunt", [mark, log, program, victims @ ..]) => {
+            hunt::hunt(mark.as_ref(), log.as_ref(), program, victims)
+        }
         ("read", files) => {
             for file in files {
                 match std::fs::read_to_string(file) {
