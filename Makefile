@@ -43,7 +43,7 @@ test-engines: build ## Run podman, buildah, Docker and containerd with rootling 
 
 stress: build ## Run 3000 containers one by one, 2000 at 64 a time, 10000 execs at 200 a time, 1000 starts under each race, and faults ten times as often
 	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 ROOTLING_ATTEMPTS=1000 ROOTLING_REPEATS=10 \
-		hack/test.sh stress attack_races attack_mount_races attack_devices attack_exec attack_namespaces waits
+		hack/test.sh stress attack_races attack_mount_races attack_device_races attack_devices attack_exec attack_namespaces waits
 
 bench: build ## Compare with those of crun, runc and youki that are installed
 	@$(LIBSECCOMP) hack/bench.sh

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 
 use nix::unistd::pipe;
@@ -15,7 +15,7 @@ both!(
     streams_are_not_replaced_by_what_an_image_has_for_null,
     streams_are_not_replaced_by_what_an_image_gets_for_null,
 );
-root!(device_that_is_not_allowed_cannot_be_opened, device_in_a_volume_gives_no_other_file_away);
+root!(device_that_is_not_allowed_cannot_be_opened);
 user!(
     container_of_a_user_cannot_make_devices,
     device_in_the_image_is_as_closed_to_a_container_as_to_its_user
@@ -215,41 +215,4 @@ fn streams_are_not_replaced_by_what_an_image_gets_for_null(t: &Test) {
         }
         output
     });
-}
-
-/// A device of `config.json` is made in a volume, with an owner who may write there, too, and gives its name to a file of
-/// root's at the moment when it is to change hands.
-fn device_in_a_volume_gives_no_other_file_away(t: &Test) {
-    const OWNER: u32 = 65534;
-    let trial = t.command("sh").args(&["-c", "command -v strace && strace -D -f -o /dev/null true"]).output();
-    if trial.exit() != 0 {
-        return skip("strace is not installed or may not trace, to hold a call up");
-    }
-    let volume = t.open_directory("volume");
-    let (node, secret) = (volume.join("node"), volume.join("secret"));
-    fs::write(&secret, "of root").expect("write a file");
-    let mut bundle = t.bundle(&["true"]);
-    bundle.mount("/volume", "bind", &volume.to_string_lossy(), &["bind", "rw"]);
-    let device =
-        json!([{"path": "/volume/node", "type": "c", "major": 1, "minor": 5, "uid": OWNER, "gid": OWNER}]);
-    bundle.set("/linux/devices", device).write();
-    t.run(&bundle).ok();
-    if !node.metadata().is_ok_and(|node| node.uid() == OWNER) {
-        return skip("the file system of the tests' directory has no devices");
-    }
-    let exchange = Exchange::of(&node, &secret);
-    let given_away = || {
-        let files = [&node, &secret].map(fs::symlink_metadata);
-        files.into_iter().flatten().any(|file| file.is_file() && file.uid() != 0)
-    };
-    let mut check = |_: &_| expect(!given_away(), "a file of root's has another owner");
-    // The moment is longer than it would be.
-    let slow = [
-        "-e",
-        "trace=fchownat,fchown,chown,lchown",
-        "-e",
-        "inject=fchownat,fchown,chown,lchown:delay_enter=5000",
-    ];
-    let strace = [&["strace", "-D", "-f", "-qq", "-o", "/dev/null"][..], &slow].concat();
-    race_of(&exchange, "/volume/node", &mut check, &mut || t.run_command(&bundle).under(&strace).output());
 }
