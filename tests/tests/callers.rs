@@ -284,19 +284,25 @@ fn set_user_id_program_does_nothing(t: &Test) {
     let copy = t.writable_binary();
     let bundle = t.bundle(&["true"]);
     bundle.write();
-    for (mode, owner) in
-        [(0o4755, (Some(0), Some(t.account().gid))), (0o2755, (Some(t.account().uid), Some(0)))]
-    {
-        if std::os::unix::fs::chown(&copy, owner.0, owner.1).is_err() {
-            return skip("needs root, to make a set-user-id program, and root did not start the tests");
-        }
-        fs::set_permissions(&copy, fs::Permissions::from_mode(mode)).expect("chmod");
+    let give = |path: &Path, mode: u32, owner: (u32, u32)| {
+        let given = std::os::unix::fs::chown(path, Some(owner.0), Some(owner.1));
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
+        given.is_ok()
+    };
+    // The same of a program that says whose rights it has.
+    let id = t.path("id");
+    t.command("cp").arg("/usr/bin/id").arg(&id).output().ok();
+    if !give(&id, 0o4755, (0, 0)) {
+        return skip("needs root, to make a set-user-id program, and root did not start the tests");
+    }
+    if t.command(&id).arg("-u").output().ok().text() != "0" {
+        return skip("the file system of the tests' directory is mounted nosuid");
+    }
+    for (mode, owner) in [(0o4755, (0, t.account().gid)), (0o2755, (t.account().uid, 0))] {
+        assert!(give(&copy, mode, owner));
         let log = t.path("log");
         let run = t.command(&copy).arg("--log").arg(&log).args(&["--root"]).arg(t.state_root());
         let output = run.args(&["run", "-b"]).arg(bundle.dir()).arg(t.id("c")).output();
-        if output.exit() == 0 {
-            return skip("the file system of the tests' directory is mounted nosuid");
-        }
         output.fails_with(&["is set-user-id or set-group-id", "chmod ug-s"]);
         assert!(
             !log.exists() && !t.state_root().exists(),
