@@ -13,6 +13,7 @@ use rootling_tests::{Bundle, Output, Test, Variation, both, skip, user};
 use serde_json::{Value, json};
 
 both!(
+    groups_of_the_caller_are_dropped_unless_they_are_asked_for,
     primary_group_is_among_the_groups_that_spec_writes,
     inheritable_capabilities_of_a_file_give_a_program_of_exec_nothing,
     set_user_id_program_gains_nothing_without_new_privileges,
@@ -64,6 +65,33 @@ fn group_of_the_caller_cannot_be_given_up(t: &Test) {
     let output = stranger.run(t.run_command(&bundle)).output().ok();
     assert_eq!(output.stdout.matches("text of the file\n").count(), 5, "{output}");
 }
+
+/// A file that a group of the caller's alone may read is closed to a program that was not given the group.
+fn groups_of_the_caller_are_dropped_unless_they_are_asked_for(t: &Test) {
+    if Variation::of(t).is_none() {
+        return;
+    }
+    let member = || Variation::of(t).expect("as before").group(GROUP);
+    let file = t.path("open-to-the-group");
+    fs::write(&file, "text of the file\n").expect("write the file");
+    chown(&file, Some(OTHER), Some(GROUP)).expect("chown of the file");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("chmod of the file");
+    let mut bundle = t.shell("cat /file; true");
+    bundle.mount("/file", "bind", &file.to_string_lossy(), &["bind"]);
+    // Without ranges nobody may drop groups.
+    if !bundle.many_ids() {
+        return;
+    }
+    bundle.remove("/process/capabilities");
+    for (keep, expected) in [("0", ""), ("1", "text of the file\n")] {
+        bundle.set("/annotations", json!({"run.oci.keep_original_groups": keep})).write();
+        let output = member().run(t.run_command(&bundle)).output().ok();
+        assert_eq!(output.stdout, expected, "keep_original_groups={keep}: {output}");
+    }
+}
+
+/// Nobody's, on most machines.
+const OTHER: u32 = 65_534;
 
 /// An image with a user `web` who is in group 7 too, a file that is closed to the user's primary group, and a program
 /// that is executed as group 7.

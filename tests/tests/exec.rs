@@ -31,6 +31,7 @@ both!(
     created_container_can_be_looked_at_and_keeps_nothing_of_the_host_open,
     stopped_container_is_refused,
     container_without_a_process_record_is_refused,
+    container_whose_filter_cannot_be_read_is_refused,
     bad_requests_are_one_line,
     container_cannot_look_into_a_process_that_joins,
     killed_runtime_leaves_no_process,
@@ -345,6 +346,26 @@ fn container_without_a_process_record_is_refused(t: &Test) {
     fs::remove_file(t.state_root().join(t.id("c")).join("process.json")).expect("remove the record");
     t.exec(&NONE, "c", &["true"]).output().code(255).fails_with(&["damaged", "process.json", "delete"]);
     end(t);
+}
+
+/// Without its filter a program would have less to keep it in than the container's own.
+fn container_whose_filter_cannot_be_read_is_refused(t: &Test) {
+    for damage in ["gone", "a directory", "empty"] {
+        let bundle = sleeping(t, |bundle| {
+            bundle.set("/linux/seccomp", no_mkdir());
+        });
+        let filter = t.state_root().join(t.id("c")).join("seccomp.bpf");
+        fs::remove_file(&filter).expect("remove the filter");
+        match damage {
+            "a directory" => fs::create_dir(&filter).expect("make a directory"),
+            "empty" => fs::write(&filter, "").expect("write a file"),
+            _ => {}
+        }
+        let output = t.exec(&NONE, "c", &["touch", "/tmp/ran"]).output();
+        assert!(output.exit() != 0 && !bundle.rootfs("tmp/ran").exists(), "{damage}: {output}");
+        assert!(output.stderr.contains("seccomp"), "{damage}: {output}");
+        end(t);
+    }
 }
 
 fn bad_requests_are_one_line(t: &Test) {
