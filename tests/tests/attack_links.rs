@@ -8,8 +8,10 @@ use std::path::Path;
 
 use rootling_tests::mountinfo::Mounts;
 use rootling_tests::terminal::read_until;
-use rootling_tests::{Bundle, Output, Outside, Socket, Test, both, eventually, root};
+use rootling_tests::{Bundle, Output, Outside, Socket, Test, Variation, both, eventually, root};
 use serde_json::{Value, json};
+
+root!(mount_below_a_volume_of_its_own_does_not_reach_the_host);
 
 both!(
     volume_on_a_link_to_the_root_is_an_error,
@@ -470,4 +472,31 @@ fn remount_on_a_link_changes_no_other_mount(t: &Test) {
     let output = t.run(bundle.write());
     assert!(output.stderr.contains("Read-only file system"), "{output}");
     outside.assert_unchanged(&output);
+}
+
+/// Where one volume is shared, so is the host's tree while the container is made: what is mounted below a volume that is
+/// not shared stays in the container all the same, wherever a link leads it.
+fn mount_below_a_volume_of_its_own_does_not_reach_the_host(t: &Test) {
+    let outside = Outside::with(t, &["sub", "other"], &["file"]);
+    let shared = t.open_directory("shared");
+    for (link, kind, source) in
+        [("/volume/sub", "bind", outside.dir().join("other")), ("/volume/sub", "tmpfs", "tmpfs".into())]
+    {
+        for propagation in ["rprivate", "rslave", "private", "slave"] {
+            let Some(host) = Variation::of(t) else { return };
+            let mut bundle = t.bundle(&["true"]);
+            bundle.set("/linux/rootfsPropagation", "shared".into());
+            symlink(link, bundle.rootfs("link")).expect("make a link");
+            bundle.mount("/volume", "bind", outside.text(), &["rbind", "ro", propagation]);
+            bundle.mount("/shared", "bind", &shared.to_string_lossy(), &["rbind", "rw", "shared"]);
+            let options: &[&str] = if kind == "bind" { &["rbind", "rprivate"] } else { &[] };
+            bundle.mount("/link", kind, &source.to_string_lossy(), options);
+            let run = t.rootling(&["run", "-b"]).arg(bundle.write().dir()).arg(t.id("c"));
+            let script = "\"$@\" && cat /proc/self/mountinfo";
+            let output =
+                host.line("mount --make-rshared /").run(run.under(&["sh", "-c", script, "sh"])).output();
+            let mounts = output.ok().stdout;
+            assert!(!mounts.contains(outside.text()), "{kind} {propagation}: {mounts}");
+        }
+    }
 }

@@ -59,8 +59,21 @@ fn attach_prepared(
         }
         Prepared::ByMount2(_) => return Err(Error::system("was not made in the host's view")),
     };
+    leave_the_hosts_peers(plan, &tree)?;
     attach_tree(root, plan, &tree)?;
     root.note(&plan.destination, tree);
+    Ok(())
+}
+
+/// What is private or a slave is so before anything is mounted below it. A copy of a shared mount of the host is its peer:
+/// what is mounted on the one appears on the other, and stays there.
+fn leave_the_hosts_peers(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
+    let apart = libc::MS_PRIVATE | libc::MS_SLAVE;
+    for flags in plan.options.propagation.iter().filter(|flags| *flags & apart != 0) {
+        let attr = MountAttr { propagation: flags & !libc::MS_REC, ..MountAttr::default() };
+        set_attr(tree.as_fd(), flags & libc::MS_REC != 0, &attr)
+            .context(|| format!("change the propagation of the mount on {}", plan.destination.display()))?;
+    }
     Ok(())
 }
 
