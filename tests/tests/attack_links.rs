@@ -21,6 +21,7 @@ both!(
     source_in_the_image_shows_no_second_proc,
     source_in_the_image_takes_no_restriction_of_another_mount_away,
     remount_on_a_link_changes_no_other_mount,
+    propagation_is_of_the_mount_that_was_made_and_not_of_what_its_path_leads_to,
     volume_on_a_link_to_proc_or_sys_is_an_error,
     file_system_on_a_link_to_proc_is_an_error,
     proc_and_sys_that_are_links_are_errors,
@@ -498,5 +499,21 @@ fn mount_below_a_volume_of_its_own_does_not_reach_the_host(t: &Test) {
             let mounts = output.ok().stdout;
             assert!(!mounts.contains(outside.text()), "{kind} {propagation}: {mounts}");
         }
+    }
+}
+
+/// A later mount covers what a link of the image has led an earlier one to, or has another mount at the end of that path.
+fn propagation_is_of_the_mount_that_was_made_and_not_of_what_its_path_leads_to(t: &Test) {
+    for covering in [&[][..], &["deep", "deep/place"]] {
+        let outside = Outside::with(t, covering, &["file"]);
+        let mut bundle = t.shell("cat /proc/self/mountinfo");
+        fs::create_dir_all(bundle.rootfs("real/deep/place")).expect("make directories");
+        symlink("/real/deep/place", bundle.rootfs("link")).expect("make a link");
+        bundle.own_all();
+        let etc = bundle.rootfs("etc").to_string_lossy().into_owned();
+        bundle.mount("/link", "bind", &etc, &["bind", "private"]);
+        bundle.mount("/real", "bind", outside.text(), &["bind", "slave"]);
+        let mounts = Mounts::parse(&t.run(bundle.write()).ok().stdout);
+        assert!(!mounts.at("/real").tags.iter().any(|tag| tag.starts_with("shared")), "{mounts:?}");
     }
 }

@@ -141,7 +141,7 @@ fn labels_of_exec_are_not_written_to_files_on_the_true_proc(t: &Test) {
     let kept = Outside::with(t, &[], &["file"]);
     let mut bundle = with_false_proc(t, "true", &kept);
     let cover = "echo covered >/tmp/ready; while :; do for process in /proc/[0-9]*; do \
-                 mount --bind /kept $process/attr/exec; done; done 2>/dev/null";
+                 for thread in $process/task/*; do mount --bind /kept $thread/attr/exec; done; done; done 2>/dev/null";
     bundle.set("/process/args", json!(["sh", "-c", cover]));
     start(t, &bundle);
     for (option, label, field) in [APPARMOR, SELINUX].repeat(repeats(5)) {

@@ -23,6 +23,7 @@ both!(
     container_that_ends_by_itself_is_stopped,
     kept_container_stays_after_its_end,
     preserved_descriptors_reach_the_program,
+    sockets_of_systemd_reach_the_program_of_the_process_that_they_are_for,
     log_file_gets_the_error_as_json,
     spec_can_be_run,
 );
@@ -251,4 +252,18 @@ fn spec_can_be_run(t: &Test) {
     assert_eq!(t.run(written.write()).ok().text(), "written");
     // A second one would overwrite what the user has edited.
     t.rootling(&["spec", "-b"]).arg(bundle.dir()).output().fails_with(&["config.json"]);
+}
+
+/// sd_listen_fds(3): what is for another process, such as a caller who has passed its environment on, is not open in there.
+fn sockets_of_systemd_reach_the_program_of_the_process_that_they_are_for(t: &Test) {
+    let script = "echo \"$LISTEN_FDS $LISTEN_PID\"; [ ! -e /proc/self/fd/3 ] || cat <&3";
+    let bundle = t.shell(script);
+    bundle.write();
+    let file = t.path("passed");
+    fs::write(&file, "passed\n").expect("write a file");
+    for (pid, expected) in [("$$", "1 1\npassed\n"), ("1", " \n"), ("", " \n")] {
+        let caller = format!("exec 3<{}; export LISTEN_FDS=1 LISTEN_PID={pid}; exec \"$@\"", file.display());
+        let output = t.run_command(&bundle).under(&["sh", "-c", &caller, "sh"]).output().ok();
+        assert_eq!(output.stdout, expected, "LISTEN_PID={pid}: {output}");
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, SFlag, fstat, mknodat, umask};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, mknodat, umask};
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use rootling_sys as sys;
@@ -71,9 +71,10 @@ fn make_one(root: &Image, source: &DeviceSource) -> Result<()> {
     let parent = directory(root, parent)?;
     let mode = device.file_mode().unwrap_or(0o666) & 0o7777;
     match make_node(&parent, name, device, mode) {
+        Ok(()) if device.uid().is_none() && device.gid().is_none() => Ok(()),
         Ok(()) => {
             let node = open_node(&parent, name)?;
-            if !is_of(&node, device)? {
+            if !is_of(&fstat(node.as_raw_fd()).context(|| "stat")?, device) {
                 return Err(Error::invalid(
                     "something else has its name by now: something changes the image meanwhile",
                 ));
@@ -82,8 +83,8 @@ fn make_one(root: &Image, source: &DeviceSource) -> Result<()> {
         }
         Err(Errno::EEXIST) => {
             let node = open_node(&parent, name)?;
-            let same = is_of(&node, device)?;
             let stat = fstat(node.as_raw_fd()).context(|| "stat")?;
+            let same = is_of(&stat, device);
             match (&source.host, same) {
                 // Made by libcontainer, or by the image: with the mode and owner of the spec, where it is ours.
                 (_, true) => {
@@ -113,11 +114,10 @@ fn make_node(parent: &OwnedFd, name: &OsStr, device: &LinuxDevice, mode: u32) ->
     result
 }
 
-/// Whether a node is the one that is asked for, by type and number.
-fn is_of(node: &OwnedFd, device: &LinuxDevice) -> Result<bool> {
-    let stat = fstat(node.as_raw_fd()).context(|| "stat")?;
-    let same = is_fifo(device) || stat.st_rdev == number(device);
-    Ok(stat.st_mode & libc::S_IFMT == kind(device).bits() && same)
+/// Whether a node is the one that is asked for, by type and number. A FIFO has no number.
+fn is_of(node: &FileStat, device: &LinuxDevice) -> bool {
+    let same_kind = node.st_mode & libc::S_IFMT == kind(device).bits();
+    same_kind && (is_fifo(device) || node.st_rdev == number(device))
 }
 
 /// By descriptor: whoever can write the directory may have given the name to another file, which would change hands.

@@ -59,22 +59,30 @@ fn attach_prepared(
         }
         Prepared::ByMount2(_) => return Err(Error::system("was not made in the host's view")),
     };
-    leave_the_hosts_peers(plan, &tree)?;
+    set_apart(plan, &tree)?;
     attach_tree(root, plan, &tree)?;
+    // What is attached to a shared mount is shared, too.
+    set_apart(plan, &tree)?;
     root.note(&plan.destination, tree);
     Ok(())
 }
 
+/// Propagation that sets a mount apart from others.
+const APART: u64 = libc::MS_PRIVATE | libc::MS_SLAVE;
+
 /// What is private or a slave is so before anything is mounted below it. A copy of a shared mount of the host is its peer:
 /// what is mounted on the one appears on the other, and stays there.
-fn leave_the_hosts_peers(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
-    let apart = libc::MS_PRIVATE | libc::MS_SLAVE;
-    for flags in plan.options.propagation.iter().filter(|flags| *flags & apart != 0) {
-        let attr = MountAttr { propagation: flags & !libc::MS_REC, ..MountAttr::default() };
-        set_attr(tree.as_fd(), flags & libc::MS_REC != 0, &attr)
-            .context(|| format!("change the propagation of the mount on {}", plan.destination.display()))?;
+fn set_apart(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
+    for flags in plan.options.propagation.iter().filter(|flags| *flags & APART != 0) {
+        set_one_propagation(plan, tree, *flags)?;
     }
     Ok(())
+}
+
+fn set_one_propagation(plan: &MountPlan, mount: &OwnedFd, flags: u64) -> Result<()> {
+    let attr = MountAttr { propagation: flags & !libc::MS_REC, ..MountAttr::default() };
+    set_attr(mount.as_fd(), flags & libc::MS_REC != 0, &attr)
+        .context(|| format!("change the propagation of the mount on {}", plan.destination.display()))
 }
 
 fn attach_tree(root: &Image, plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
@@ -90,6 +98,7 @@ fn attach_tmpfs(root: &mut Image, plan: &MountPlan, label: Option<&str>) -> Resu
     let target = place(root, plan, true)?;
     let tree = tmpfs(plan, mode, label, &target)?;
     attach(tree.as_fd(), target.as_fd()).map_err(|errno| hints::attach(errno, true, &target))?;
+    set_apart(plan, &tree)?;
     root.note(&plan.destination, tree);
     Ok(())
 }
@@ -214,9 +223,10 @@ fn tmpfs(plan: &MountPlan, mode: Option<String>, label: Option<&str>, covered: &
     Ok(mount)
 }
 
-/// Changes the propagation of those mounts that ask for it, in the order given, when all are in their places.
+/// Changes the propagation of those mounts that ask for more than to be set apart, in the order given, when all are in their
+/// places: hooks have the whole tree copied before, without what is unbindable.
 pub(crate) fn set_propagation(root: &Image, mounts: &[MountPlan]) -> Result<()> {
-    for (index, plan) in mounts.iter().enumerate().filter(|(_, m)| !m.options.propagation.is_empty()) {
+    for (index, plan) in mounts.iter().enumerate().filter(|(_, m)| !is_set_apart(m)) {
         // What a later mount covers cannot be seen any more, nor where it was in what has moved with it.
         let covered = |later: &MountPlan| plan.destination.starts_with(&later.destination);
         if mounts[index + 1..].iter().any(covered) {
@@ -224,12 +234,16 @@ pub(crate) fn set_propagation(root: &Image, mounts: &[MountPlan]) -> Result<()> 
         }
         let what = || format!("change the propagation of the mount on {}", plan.destination.display());
         let mount = root.open(&plan.destination, libc::O_PATH).context(what)?;
-        for flags in &plan.options.propagation {
-            let attr = MountAttr { propagation: flags & !libc::MS_REC, ..MountAttr::default() };
-            set_attr(mount.as_fd(), flags & libc::MS_REC != 0, &attr).context(what)?;
-        }
+        plan.options.propagation.iter().try_for_each(|flags| set_one_propagation(plan, &mount, *flags))?;
     }
     Ok(())
+}
+
+/// Whether its propagation is what it is to be since it was attached.
+fn is_set_apart(plan: &MountPlan) -> bool {
+    let propagation = &plan.options.propagation;
+    let new = matches!(plan.kind, MountKind::Bind(_) | MountKind::New { .. });
+    propagation.is_empty() || (new && propagation.iter().all(|flags| flags & APART != 0))
 }
 
 /// `copy-symlink`: the source's link is made anew.

@@ -121,7 +121,9 @@ pub(crate) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let name = path.file_name().ok_or_else(|| Error::invalid(format!("{}: names no file", what())))?;
     let random = RandomState::new().build_hasher().finish();
     let new = path.with_file_name(format!(".{}.{random:016x}", name.to_string_lossy()));
-    let file = File::options().write(true).create_new(true).open(&new);
-    file.and_then(|mut file| file.write_all(pid.to_string().as_bytes())).context(what)?;
-    std::fs::rename(&new, path).inspect_err(|_| drop(std::fs::remove_file(&new))).context(what)
+    let mut file = File::options().write(true).create_new(true).open(&new).context(what)?;
+    file.write_all(pid.to_string().as_bytes())
+        .and_then(|()| std::fs::rename(&new, path))
+        .inspect_err(|_| drop(std::fs::remove_file(&new)))
+        .context(what)
 }

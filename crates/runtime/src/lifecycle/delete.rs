@@ -85,7 +85,14 @@ fn end(record: &Record) -> Result<()> {
 
 /// Removes what is left of a container that ended by itself, unless somebody else does or has done so.
 pub(super) fn remove_own(slot: &Slot, record: &Record) -> Result<()> {
-    if slot.lock(CREATE_LIMIT)? && !slot.is_gone()? { remove_ended(slot, record) } else { Ok(()) }
+    if !slot.lock(CREATE_LIMIT)? {
+        let (id, seconds) = (slot.id(), CREATE_LIMIT.as_secs());
+        return Err(Error::system(format!(
+            "container \"{id}\" is left as it is: another command has kept it locked for {seconds} s; remove it with \
+             `rootling delete {id}`"
+        )));
+    }
+    if slot.is_gone()? { Ok(()) } else { remove_ended(slot, record) }
 }
 
 /// Removes what is left of a container whose first process has ended. For the owner of the lock, so that a cgroup of
