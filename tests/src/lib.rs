@@ -7,6 +7,7 @@
 //! Whatever goes wrong in the harness is a panic: it fails the test.
 #![allow(clippy::missing_panics_doc)]
 
+mod able;
 mod account;
 pub mod apparmor;
 mod bundle;
@@ -27,6 +28,7 @@ pub mod terminal;
 mod variation;
 mod wait;
 
+pub use able::{can_trace, has_criu, has_systemd};
 pub use account::{Account, Who, source};
 pub use bundle::{Bundle, Ids};
 pub use command::{Cmd, Output, Running};

@@ -2,7 +2,7 @@
 //! them on. None of them has anything of the host executed, opened or changed.
 
 use rootling_tests::cgroups::{Cgroup, Way};
-use rootling_tests::{Test, Who, both, skip};
+use rootling_tests::{Test, both, has_systemd};
 use serde_json::json;
 
 both!(
@@ -30,15 +30,6 @@ fn converted_image_sets_no_unsafe_annotation(t: &Test) {
         }
         assert!(!bundle.rootfs("tmp/ran").exists());
     }
-}
-
-/// Whether there is a systemd to ask. Skips, with the reason, if not.
-fn has_systemd(t: &Test) -> bool {
-    let has = Way::all(t).contains(&Way::Systemd);
-    if !has && t.who() == Who::Root {
-        skip("no systemd with cgroup v2 here");
-    }
-    has
 }
 
 fn systemd_executes_and_stops_nothing_for_an_annotation(t: &Test) {

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rootling_tests::mountinfo::Mounts;
-use rootling_tests::{Bundle, Cmd, Output, Outside, Test, both, root, skip};
+use rootling_tests::{Bundle, Cmd, Output, Outside, Test, both, has_criu, root};
 use serde_json::json;
 
 both!(file_of_options_for_criu_executes_nothing);
@@ -51,16 +51,6 @@ fn file_of_options_for_criu_executes_nothing(t: &Test) {
     assert!(!shows.exists(), "CRIU executed a program of the image");
     assert_eq!(t.status("c"), "running");
     t.delete_force("c").ok();
-}
-
-/// Whether CRIU works here. Skips, with the reason, if not.
-fn has_criu(t: &Test) -> bool {
-    let check = t.command("sh").args(&["-c", "criu check"]).output();
-    if check.exit() != 0 {
-        let last = check.stderr.lines().last().unwrap_or("criu is not installed").to_owned();
-        skip(&format!("`criu check` fails: {last}"));
-    }
-    check.exit() == 0
 }
 
 /// Starts the bundle with streams that need not be saved.

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use rootling_tests::race::{expect, race_of};
-use rootling_tests::{Exchange, Test, root, skip};
+use rootling_tests::{Exchange, Test, can_trace, root, skip};
 use serde_json::json;
 
 root!(device_in_a_volume_gives_no_other_file_away);
@@ -13,9 +13,8 @@ root!(device_in_a_volume_gives_no_other_file_away);
 /// root's at the moment when it is to change hands.
 fn device_in_a_volume_gives_no_other_file_away(t: &Test) {
     const OWNER: u32 = 65534;
-    let trial = t.command("sh").args(&["-c", "command -v strace && strace -D -f -o /dev/null true"]).output();
-    if trial.exit() != 0 {
-        return skip("strace is not installed or may not trace, to hold a call up");
+    if !can_trace(t) {
+        return;
     }
     let volume = t.open_directory("volume");
     let (node, secret) = (volume.join("node"), volume.join("secret"));

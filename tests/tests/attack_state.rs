@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
-use rootling_tests::{Cmd, Test, Variation, Who, both, leaks, skip, user};
+use rootling_tests::{Cmd, Test, Variation, Who, both, can_trace, leaks, skip, user};
 use serde_json::json;
 
 both!(
@@ -191,16 +191,8 @@ const SLOW_MKDIR: [&str; 10] = [
     "inject=mkdir,mkdirat:delay_enter=1500000:when=1",
 ];
 
-fn traceable(t: &Test) -> bool {
-    let trial = t.command("sh").args(&["-c", "command -v strace && strace -D -f -o /dev/null true"]).output();
-    if trial.exit() != 0 {
-        skip("strace is not installed or may not trace, to slow a system call down");
-    }
-    trial.exit() == 0
-}
-
 fn runtime_directory_that_another_makes_meanwhile_is_not_used(t: &Test) {
-    if !can_give_away() || !traceable(t) {
+    if !can_give_away() || !can_trace(t) {
         return;
     }
     let bundle = t.bundle(&["true"]);
@@ -233,7 +225,7 @@ fn runtime_directory_that_another_makes_meanwhile_is_not_used(t: &Test) {
 
 /// Where neither a runtime directory nor that of a session is there, state is in a directory of /tmp.
 fn directory_in_tmp_that_another_makes_meanwhile_is_not_used(t: &Test) {
-    if !can_give_away() || !traceable(t) {
+    if !can_give_away() || !can_trace(t) {
         return;
     }
     let bundle = t.bundle(&["true"]);

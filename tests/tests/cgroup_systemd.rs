@@ -4,7 +4,7 @@
 use std::fs;
 
 use rootling_tests::cgroups::{Way, is_unified};
-use rootling_tests::{Ids, Test, Who, both, eventually, root, skip};
+use rootling_tests::{Ids, Test, Who, both, eventually, has_systemd, root, skip};
 use serde_json::json;
 
 both!(
@@ -18,15 +18,6 @@ both!(
     without_a_bus_the_error_says_what_to_do,
 );
 root!(container_of_a_user_namespace_owns_its_cgroup);
-
-/// Whether there is a systemd to ask. Skips, with the reason, if not.
-fn has_systemd(t: &Test) -> bool {
-    let has = Way::all(t).contains(&Way::Systemd);
-    if !has && t.who() == Who::Root {
-        skip("no systemd with cgroup v2 here");
-    }
-    has
-}
 
 /// `systemctl ARGS...` of the systemd that the account's containers are with.
 fn systemctl(t: &Test, args: &[&str]) -> rootling_tests::Output {

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rootling_tests::{Test, Who, both, eventually, root, skip};
+use rootling_tests::{Test, Who, both, eventually, has_criu, root};
 use serde_json::json;
 
 both![
@@ -92,10 +92,8 @@ fn checkpoint_without_criu_says_what_to_install(test: &Test) {
 }
 
 fn a_restored_container_goes_on_where_it_was(test: &Test) {
-    let check = test.command("sh").args(&["-c", "criu check"]).output();
-    if check.exit() != 0 {
-        let last = check.stderr.lines().last().unwrap_or("criu is not installed").to_owned();
-        return skip(&format!("`criu check` fails: {last}"));
+    if !has_criu(test) {
+        return;
     }
     // One process that makes no others: CRIU does not get hold of what comes and goes faster than it looks.
     let script =

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use rootling_tests::mountinfo::Mounts;
-use rootling_tests::{Bundle, LIMIT, Running, Test, both, eventually};
+use rootling_tests::{Bundle, LIMIT, Running, Test, both, can_trace, eventually};
 
 both!(
     socket_of_the_container_is_at_its_own_place,
@@ -262,9 +262,8 @@ fn readiness_is_all_that_a_program_can_have_passed_on(t: &Test) {
 /// A process in a created container may have the capability to make the directory writable, and exchanges the socket for a
 /// link as soon as it is there. Whatever `start` does with a mode is held up for so long.
 fn socket_that_is_exchanged_has_no_file_of_the_host_changed(t: &Test) {
-    let trial = t.command("sh").args(&["-c", "command -v strace && strace -D -f -o /dev/null true"]).output();
-    if trial.exit() != 0 {
-        return rootling_tests::skip("strace is not installed or may not trace, to hold a call up");
+    if !can_trace(t) {
+        return;
     }
     let manager = Manager::listen(t);
     let victim = t.path("victim");

@@ -1,12 +1,13 @@
 //! A read that fails is no answer: what cannot be told of a container leaves it as it is, with an error that says so.
 
-use rootling_tests::{Output, Test, Variation, both, skip};
+use rootling_tests::{Output, Test, Variation, both, can_trace, eventually};
 
 both!(
     process_that_cannot_be_read_is_not_taken_for_dead,
     process_is_not_taken_for_dead_without_a_proc,
     process_is_not_taken_for_dead_with_few_descriptors,
     delete_that_is_late_leaves_a_new_container_alone,
+    create_whose_directory_is_removed_meanwhile_is_an_error,
 );
 
 /// What would change or misjudge the container.
@@ -27,17 +28,8 @@ fn leave_it(t: &Test, run: &dyn Fn(&[&str]) -> Output, said: &dyn Fn(&Output) ->
     t.delete_force("c").ok();
 }
 
-/// Whether strace works here. Skips, with the reason, if not.
-fn traceable(t: &Test) -> bool {
-    let trial = t.command("sh").args(&["-c", "command -v strace && strace -D -f -o /dev/null true"]).output();
-    if trial.exit() != 0 {
-        skip("strace is not installed or may not trace, to inject failures");
-    }
-    trial.exit() == 0
-}
-
 fn process_that_cannot_be_read_is_not_taken_for_dead(t: &Test) {
-    if !traceable(t) {
+    if !can_trace(t) {
         return;
     }
     for (call, error) in [("read", "EIO"), ("read", "ENOMEM"), ("openat", "EMFILE"), ("openat", "ENOMEM")] {
@@ -90,7 +82,7 @@ fn process_is_not_taken_for_dead_with_few_descriptors(t: &Test) {
 /// A delete is held up at a call when it has opened the container; meanwhile another removes the container, and one with
 /// the same name is started. That one is not the first delete's to remove, nor are its cgroup and its processes.
 fn delete_that_is_late_leaves_a_new_container_alone(t: &Test) {
-    if !traceable(t) {
+    if !can_trace(t) {
         return;
     }
     let bundle = t.bundle(&["sleep", "1000000"]);
@@ -127,4 +119,20 @@ fn delete_that_is_late_leaves_a_new_container_alone(t: &Test) {
         }
         t.delete_force("c").ok();
     }
+}
+
+/// A create is held up when it has made the state directory and not yet locked it: to a delete it is half made.
+fn create_whose_directory_is_removed_meanwhile_is_an_error(t: &Test) {
+    if !can_trace(t) {
+        return;
+    }
+    let bundle = t.bundle(&["sleep", "1000000"]);
+    let inject = "inject=flock:delay_enter=700000:when=1";
+    let strace = ["strace", "-D", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e", inject];
+    let create = t.rootling(&["create", "-b"]).arg(bundle.write().dir()).arg(t.id("c"));
+    let create = create.under(&strace).spawn();
+    eventually("the directory is there", || t.state_root().join(t.id("c")).exists());
+    t.delete_force("c").ok();
+    create.output().fails_with(&["was removed by another command while it was created", "create it again"]);
+    assert!(!t.state_root().join(t.id("c")).exists());
 }

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rootling_tests::cgroups::Way;
 use rootling_tests::{
-    Bundle, Cmd, Output, Running, Socket, Test, Variation, both, eventually, leaks, repeats, root, skip,
+    Bundle, Cmd, Output, Running, Socket, Test, Variation, both, can_trace, eventually, leaks, repeats, root,
 };
 use serde_json::json;
 
@@ -66,9 +66,7 @@ impl<'a> Subject<'a> {
     }
 
     fn made(t: &'a Test, launch: Launch, agent: Option<Socket>) -> Option<Self> {
-        let trial = t.command("sh").args(&["-c", "command -v strace && strace -D -f -o /dev/null true"]);
-        if trial.output().exit() != 0 {
-            skip("strace is not installed or may not trace, to inject failures");
+        if !can_trace(t) {
             return None;
         }
         let stays = launch == Launch::Exec;

@@ -106,12 +106,23 @@ impl Store {
             ),
             errno => Error::from(errno).wrap(format!("mkdir({:?})", self.path_of(id))),
         })?;
-        let slot = self.open_dir(Arc::new(root), id)?;
-        // Nobody but who looks has a reason to lock it.
-        if !slot.lock(LOOK).inspect_err(|_| drop(slot.remove()))? {
-            return Err(Error::system(format!("flock({:?}): another process keeps it locked", slot.path)));
-        }
-        Ok(slot)
+        let root = Arc::new(root);
+        // To a delete, an empty one is what a killed create has left.
+        let removed = || {
+            Error::new(
+                ErrorKind::WrongState,
+                format!(
+                    "container \"{id}\" was removed by another command while it was created: create it again"
+                ),
+            )
+        };
+        let slot = self.open_dir(Arc::clone(&root), id).map_err(|e| {
+            let _ = unlinkat(Some(root.as_raw_fd()), id.as_str(), UnlinkatFlags::RemoveDir);
+            if e.kind() == ErrorKind::NotFound { removed() } else { e }
+        })?;
+        // Who only looks has it locked for a moment.
+        let ours = slot.lock(LOOK).inspect_err(|_| drop(slot.remove()))?;
+        if ours && !slot.is_gone()? { Ok(slot) } else { Err(removed()) }
     }
 
     fn path(&self) -> PathBuf {

@@ -1,0 +1,35 @@
+//! What a machine may lack. Each says so, with the reason, where it does.
+
+use crate::cgroups::Way;
+use crate::{Test, Who, skip};
+
+/// Whether strace(1) works, which injects failures and holds calls up.
+pub fn can_trace(t: &Test) -> bool {
+    let trial = t.command("sh").args(&["-c", "command -v strace && strace -D -f -o /dev/null true"]).output();
+    if trial.exit() != 0 {
+        skip("strace is not installed or may not trace, to inject failures and to hold calls up");
+    }
+    trial.exit() == 0
+}
+
+/// Whether CRIU works.
+pub fn has_criu(t: &Test) -> bool {
+    let check = t.command("sh").args(&["-c", "criu check"]).output();
+    if check.exit() != 0 {
+        skip(&format!(
+            "`criu check` fails: {}",
+            check.stderr.lines().last().unwrap_or("criu is not installed")
+        ));
+    }
+    check.exit() == 0
+}
+
+/// Whether there is a systemd for the account's containers, on cgroup v2.
+pub fn has_systemd(t: &Test) -> bool {
+    let has = Way::all(t).contains(&Way::Systemd);
+    // For a user it is said where the ways are looked for.
+    if !has && t.who() == Who::Root {
+        skip("no systemd with cgroup v2 here");
+    }
+    has
+}
