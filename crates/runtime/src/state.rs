@@ -101,6 +101,55 @@ pub struct Record {
     pub hooks: Option<Hooks>,
 }
 
+/// What it takes to end a container. It is kept a second time, apart from its record, so that one damaged file does not
+/// lose what runs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Recovery {
+    /// See [`Record::init`].
+    pub(crate) init: ProcessRef,
+    /// See [`Record::cgroup`].
+    pub(crate) cgroup: Cgroup,
+    /// See [`Record::rdt`].
+    #[serde(default, skip_serializing_if = "Groups::is_empty")]
+    pub(crate) rdt: Groups,
+    /// See [`Record::own_pid_namespace`].
+    pub(crate) own_pid_namespace: bool,
+}
+
+impl Recovery {
+    /// As it is written: the CRC-32 of what follows, so that whatever is read is what was written.
+    pub(crate) fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
+        let text = serde_json::to_string(self)?;
+        Ok(format!("{:08x} {text}", crc32fast::hash(text.as_bytes())).into_bytes())
+    }
+
+    /// None unless every byte is as it was written.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (sum, text) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
+        let whole = sum.len() == 8 && u32::from_str_radix(sum, 16).ok()? == crc32fast::hash(text.as_bytes());
+        if whole { serde_json::from_str(text).ok() } else { None }
+    }
+
+    /// A record that is enough to remove the container.
+    pub(crate) fn into_record(self, id: &ContainerId) -> Record {
+        Record {
+            oci_version: String::new(),
+            id: id.to_string(),
+            bundle: PathBuf::new(),
+            rootfs: PathBuf::new(),
+            created: String::new(),
+            annotations: HashMap::new(),
+            init: Some(self.init),
+            cgroup: self.cgroup,
+            rdt: self.rdt,
+            resources: None,
+            own_pid_namespace: self.own_pid_namespace,
+            hooks: None,
+        }
+    }
+}
+
 /// What `state` prints; the fields and their order are runc's.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -127,6 +176,23 @@ pub struct StateView {
 }
 
 impl Record {
+    /// What is kept apart from it; none before there is a first process.
+    pub(crate) fn recovery(&self) -> Option<Recovery> {
+        Some(Recovery {
+            init: self.init?,
+            cgroup: self.cgroup.clone(),
+            rdt: self.rdt.clone(),
+            own_pid_namespace: self.own_pid_namespace,
+        })
+    }
+
+    /// Takes what is kept apart from it.
+    pub(crate) fn recover(&mut self, recovery: Recovery) {
+        let Recovery { init, cgroup, rdt, own_pid_namespace } = recovery;
+        (self.init, self.cgroup, self.rdt) = (Some(init), cgroup, rdt);
+        self.own_pid_namespace = own_pid_namespace;
+    }
+
     /// What `state` shows of a container in this status.
     pub fn view(&self, status: Status) -> StateView {
         let pid = if status == Status::Stopped { 0 } else { self.init.map_or(0, |p| p.pid) };

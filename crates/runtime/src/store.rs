@@ -23,7 +23,7 @@ use rootling_config::id::ContainerId;
 
 use self::root::Place;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::state::{Record, Status};
+use crate::state::{Record, Recovery, Status};
 use rootling_sys as sys;
 use rootling_sys::mount::openat2;
 
@@ -35,7 +35,8 @@ pub(crate) const FILTER: &str = "seccomp.bpf";
 pub(crate) const NOTIFY: &str = "notify";
 pub(crate) const NOTIFY_SOCKET: &str = "notify.sock";
 const RECORD: &str = "state.json";
-const RECORD_NEW: &str = "state.json.new";
+/// What it takes to end the container, for when the record is damaged.
+const RECOVERY: &str = "recovery";
 /// The socket on which a created container waits for its start.
 const START: &str = "start.sock";
 
@@ -326,17 +327,73 @@ impl Slot {
 
     /// Reads the record.
     pub fn read(&self) -> Result<Record> {
-        serde_json::from_slice(&self.read_file(RECORD)?).map_err(|e| self.damaged(&e.to_string()))
+        let mut record: Record =
+            serde_json::from_slice(&self.read_file(RECORD)?).map_err(|e| self.damaged(&e.to_string()))?;
+        if record.id != self.id.as_str() {
+            return Err(self.damaged(&format!("{RECORD} is of another container, {:?}", record.id)));
+        }
+        match self.read_recovery()? {
+            Some(recovery) if record.init.is_some_and(|init| init != recovery.init) => {
+                return Err(self.damaged(&format!("{RECORD} and {RECOVERY} name different processes")));
+            }
+            // Whoever made it was killed before it could say so in the record as well, or that is damaged.
+            Some(recovery) => record.recover(recovery),
+            None => {}
+        }
+        Ok(record)
+    }
+
+    /// None where there is none or it is damaged: the record tells then.
+    fn read_recovery(&self) -> Result<Option<Recovery>> {
+        match self.find_file(RECOVERY) {
+            Err(e) if e.errno().is_none() => Ok(None),
+            found => Ok(found?.and_then(|bytes| Recovery::from_bytes(&bytes))),
+        }
+    }
+
+    /// What it takes to remove a container whose record is damaged; none where it never had a process.
+    ///
+    /// # Errors
+    /// What is left of the directory does not tell which processes are the container's.
+    pub(crate) fn recover(&self, damage: &Error) -> Result<Option<Record>> {
+        if let Some(recovery) = self.read_recovery()? {
+            tracing::warn!("{damage}; removed by what {RECOVERY} says: its poststop hooks are not run");
+            return Ok(Some(recovery.into_record(&self.id)));
+        }
+        // The first two are written in the moment in which there is a process, the third after that.
+        let mut names = [RECOVERY, RECORD, PROCESS].iter();
+        if names.try_fold(true, |none, name| Ok::<_, Error>(none && !self.has(name)?))? {
+            return Ok(None);
+        }
+        let (id, path) = (&self.id, &self.path);
+        Err(Error::system(format!(
+            "the processes of container \"{id}\" cannot be found, because neither {RECORD} nor {RECOVERY} in {path:?} is \
+             whole: nothing was changed; end them by hand and remove that directory"
+        )))
+    }
+
+    fn has(&self, name: &str) -> Result<bool> {
+        match nix::sys::stat::fstatat(Some(self.dir.as_raw_fd()), name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(errno) => Err(errno).context(|| format!("stat({:?})", self.path.join(name))),
+        }
     }
 
     /// Reads a file of the directory, all of which a container has.
     pub(crate) fn read_file(&self, name: &str) -> Result<Vec<u8>> {
+        self.find_file(name)?.ok_or_else(|| self.damaged(&format!("no {name}")))
+    }
+
+    fn find_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let flags = sys::file::OPEN_FLAGS | libc::O_NOFOLLOW;
         let file = match openat2(self.dir.as_fd(), Path::new(name), flags, libc::RESOLVE_BENEATH) {
-            Err(Errno::ENOENT) => return Err(self.damaged(&format!("no {name}"))),
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(Errno::ELOOP) => return Err(self.damaged(&format!("{name} is a link"))),
             other => other.context(|| format!("open({:?})", self.path.join(name)))?,
         };
-        sys::file::contents(file, MOST).map_err(|e| match e.raw_os_error() {
+        sys::file::contents(file, MOST).map(Some).map_err(|e| match e.raw_os_error() {
+            Some(libc::EISDIR) => self.damaged(&format!("{name} is a directory")),
             None => self.damaged(&format!("{name} {e}")),
             Some(_) => Error::from(e).wrap(format!("read({:?})", self.path.join(name))),
         })
@@ -353,10 +410,25 @@ impl Slot {
     /// Replaces the record.
     pub(crate) fn write(&self, record: &Record) -> Result<()> {
         let text = serde_json::to_vec(record).map_err(|e| Error::system(e.to_string()))?;
-        self.write_file(RECORD_NEW, &text)?;
+        self.replace_file(RECORD, &text)
+    }
+
+    /// The same when there is a first process, which from here on is found even without the record.
+    pub(crate) fn write_with_process(&self, record: &Record) -> Result<()> {
+        if let Some(recovery) = record.recovery() {
+            let bytes = recovery.to_bytes().map_err(|e| Error::system(e.to_string()))?;
+            self.replace_file(RECOVERY, &bytes)?;
+        }
+        self.write(record)
+    }
+
+    /// Nobody ever reads half of it.
+    fn replace_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let new = format!("{name}.new");
+        self.write_file(&new, bytes)?;
         let at = Some(self.dir.as_raw_fd());
-        nix::fcntl::renameat(at, RECORD_NEW, at, RECORD)
-            .context(|| format!("write({:?})", self.path.join(RECORD)))
+        nix::fcntl::renameat(at, new.as_str(), at, name)
+            .context(|| format!("write({:?})", self.path.join(name)))
     }
 
     /// Writes a file of the directory that only the owner can read.
@@ -391,12 +463,13 @@ impl Slot {
     /// Removes the directory with all that is in it.
     pub(crate) fn remove(&self) -> Result<()> {
         let at = Some(self.dir.as_raw_fd());
-        for name in [RECORD, RECORD_NEW, START, PROCESS, FILTER] {
-            let _ = unlinkat(at, name, UnlinkatFlags::NoRemoveDir);
-        }
         let socket = Path::new(NOTIFY).join(NOTIFY_SOCKET);
         let _ = unlinkat(at, &socket, UnlinkatFlags::NoRemoveDir);
         let _ = unlinkat(at, NOTIFY, UnlinkatFlags::RemoveDir);
+        // The record is the last: whoever is killed in between leaves a container that has ended, and not a damaged one.
+        for name in [START, PROCESS, FILTER, RECOVERY, RECORD] {
+            let _ = unlinkat(at, name, UnlinkatFlags::NoRemoveDir);
+        }
         let what = || format!("remove {:?}", self.path);
         match self.remove_empty() {
             // Something that is not ours lies in it.

@@ -107,7 +107,7 @@ fn begin(
     }
     // While the child works: from here on a killed runtime leaves all that `delete` needs.
     begun.made.record.init = Some(ProcessRef::of(pid)?);
-    begun.made.slot.write(&begun.made.record)?;
+    begun.made.slot.write_with_process(&begun.made.record)?;
     begun.made.slot.write_process(&begun.plan.stored, begun.plan.blueprint.process.seccomp.as_ref())?;
     Ok(begun)
 }

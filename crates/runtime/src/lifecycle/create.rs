@@ -30,9 +30,10 @@ pub struct RunOptions {
 pub fn create(store: &Store, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
     let notify = sd_notify::directory(store, &options.id);
     let plan = plan(options, notify.as_deref(), warn)?;
+    // From here on there is something to undo.
+    let signals = Signals::block().context(|| "signalfd")?;
     let slot = new_slot(store, options, notify.is_some())?;
     let mode = LaunchMode { detached: true, waits: true };
-    let signals = Signals::block().context(|| "signalfd")?;
     launch(plan, slot, options, mode, signals, warn)?.commit(warn).map(drop)
 }
 
@@ -48,12 +49,13 @@ fn new_slot(store: &Store, options: &CreateOptions, notify: bool) -> Result<Slot
 pub fn run(store: &Store, options: &CreateOptions, run: RunOptions, warn: Warn<'_>) -> Result<i32> {
     let notify = sd_notify::directory(store, &options.id);
     let plan = plan(options, notify.as_deref(), warn)?;
+    // From here on there is something to undo.
+    let signals = Signals::block().context(|| "signalfd")?;
     let slot = new_slot(store, options, notify.is_some())?;
     if !run.detach && !run.no_subreaper {
         let _ = sys::process::set_subreaper();
     }
     let mode = LaunchMode { detached: run.detach, waits: false };
-    let signals = Signals::block().context(|| "signalfd")?;
     let ready = launch(plan, slot, options, mode, signals, warn)?;
     let notify = Notify::of_environment(ready.slot())?;
     let mut launched = ready.commit(warn).map_err(|e| if run.detach { e.unsaid() } else { e })?;

@@ -34,9 +34,12 @@ pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<()> {
         return if force { Ok(()) } else { Err(store.missing(id)) };
     }
     let record = match slot.read() {
-        // Half made by a runtime that was killed: nothing but the directory is left of it. Where the system could not
-        // read it, there may be more.
-        Err(e) if force && e.errno().is_none() => return slot.remove(),
+        // Where the system could not read it, it may be whole.
+        Err(e) if force && e.errno().is_none() => match slot.recover(&e)? {
+            Some(record) => record,
+            // Half made by a runtime that was killed: nothing but the directory is left of it.
+            None => return slot.remove(),
+        },
         other => other?,
     };
     let status = slot.status(&record)?;
