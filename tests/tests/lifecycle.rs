@@ -117,7 +117,10 @@ fn list_of_more_containers_than_descriptors_is_complete(t: &Test) {
     let bundle = t.bundle(&["true"]);
     t.rootling(&["run", "--keep", "-b"]).arg(bundle.write().dir()).arg(t.id("c")).output().ok();
     let (root, first) = (t.state_root().display().to_string(), t.id("c"));
-    let copies = format!("cd {root}; for n in $(seq 40); do cp -a {first} {first}-$n; done");
+    let copies = format!(
+        "cd {root}; for n in $(seq 40); do cp -a {first} {first}-$n; \
+         sed -i \"s/{first}/&-$n/\" {first}-$n/state.json; done"
+    );
     t.command("sh").args(&["-c", &copies]).output().ok();
     for format in [&["-q"][..], &["-f", "table"]] {
         let list = t.rootling(&["list"]).args(format).under(&["sh", "-c", "ulimit -n 20; exec \"$@\"", "sh"]);

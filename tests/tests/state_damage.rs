@@ -40,9 +40,12 @@ fn replace(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).expect("write the file");
 }
 
-/// Everything that is done to a file of `bytes`, with its name.
-fn damages(bytes: &[u8]) -> Vec<(String, Box<dyn Fn(&Path)>)> {
-    let mut all: Vec<(String, Box<dyn Fn(&Path)>)> = vec![
+/// What is done to a file, with its name.
+type Damage = (String, Box<dyn Fn(&Path)>);
+
+/// Everything that is done to a file of `bytes`.
+fn damages(bytes: &[u8]) -> Vec<Damage> {
+    let mut all: Vec<Damage> = vec![
         ("empty".into(), Box::new(|path| replace(path, b""))),
         ("missing".into(), Box::new(|path| fs::remove_file(path).expect("remove the file"))),
         ("other JSON".into(), Box::new(|path| replace(path, b"[1]"))),
