@@ -17,7 +17,7 @@ both!(
     state_directory_that_others_can_write_is_not_used,
     record_that_is_no_file_or_never_ends_blocks_nothing,
     config_that_is_no_file_or_never_ends_is_an_error,
-    passwd_of_the_image_that_is_no_file_or_never_ends_blocks_nothing,
+    passwd_of_the_image_that_is_no_file_or_never_ends_is_an_error,
     process_without_an_end_is_an_error,
     pid_file_among_names_of_another_user_changes_nothing_of_the_callers,
 );
@@ -313,13 +313,14 @@ fn config_that_is_no_file_or_never_ends_is_an_error(t: &Test) {
     });
 }
 
-fn passwd_of_the_image_that_is_no_file_or_never_ends_blocks_nothing(t: &Test) {
+fn passwd_of_the_image_that_is_no_file_or_never_ends_is_an_error(t: &Test) {
     let bundle = t.shell("echo $HOME");
     bundle.write();
     let passwd = bundle.rootfs("etc/passwd");
     endless(&passwd, &|what| {
         // The image's /dev/zero is none: the link leads to what is mounted there.
-        assert_eq!(t.run(&bundle).ok().text(), "/", "{what}");
+        let words = if what == "3 GiB" { "is larger than 4 MiB" } else { "is not a regular file" };
+        t.run(&bundle).fails_with(&["HOME: /etc/passwd of the container", words, "set HOME in process.env"]);
     });
 }
 

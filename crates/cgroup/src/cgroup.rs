@@ -357,9 +357,12 @@ impl Cgroup {
     }
 
     /// Whether the cgroup is frozen: the state `paused`.
-    pub fn is_frozen(&self) -> bool {
+    ///
+    /// # Errors
+    /// There is a cgroup, and its state cannot be read.
+    pub fn is_frozen(&self) -> Result<bool, CgroupError> {
         match self.place() {
-            Place::None => false,
+            Place::None => Ok(false),
             Place::V2(c) => v2::freezer::is_frozen(&c.path),
             Place::V1(c) => c.is_frozen(),
         }

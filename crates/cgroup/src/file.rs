@@ -10,6 +10,8 @@ use std::path::Path;
 
 use nix::libc::O_NOFOLLOW;
 
+use crate::CgroupError;
+
 /// Opens `dir/name`; the standard library adds `O_CLOEXEC`.
 pub(crate) fn open(dir: &Path, name: &str, read: bool, write: bool) -> io::Result<File> {
     OpenOptions::new().read(read).write(write).custom_flags(O_NOFOLLOW).open(dir.join(name))
@@ -51,6 +53,14 @@ pub(crate) fn keyed(content: &str, key: &str) -> Option<u64> {
 /// Whether `error` only says that the cgroup is not there, or went away while it was read.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::ENODEV))
+}
+
+/// The whole of `dir/name`; none where there is no such file, or no such cgroup any more.
+pub(crate) fn find(dir: &Path, name: &str) -> Result<Option<String>, CgroupError> {
+    match read(dir, name) {
+        Err(e) if is_gone(&e) => Ok(None),
+        other => other.map(Some).map_err(|source| CgroupError::Read { path: dir.join(name), source }),
+    }
 }
 
 /// Whether `error` only says that the caller may not.

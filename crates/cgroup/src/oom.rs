@@ -55,7 +55,7 @@ impl OomWatch {
             Kind::Unified { inotify, dir, kills } => {
                 loop {
                     match inotify.read_events() {
-                        Ok(_) => {}
+                        Ok(_) | Err(Errno::EINTR) => {}
                         Err(Errno::EAGAIN) => break,
                         Err(e) => return Err(e.into()),
                     }
@@ -64,7 +64,7 @@ impl OomWatch {
                 let Ok(now) = self::kills(dir) else { return Ok(0) };
                 Ok(now.saturating_sub(std::mem::replace(kills, now)))
             }
-            Kind::Legacy { event, control } => match event.read() {
+            Kind::Legacy { event, control } => match rootling_sys::retry(|| event.read()) {
                 // The removal of the cgroup comes as an event as well.
                 Ok(count) => Ok(if control.exists() { count } else { 0 }),
                 Err(Errno::EAGAIN) => Ok(0),

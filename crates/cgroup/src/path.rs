@@ -1,8 +1,10 @@
 //! Where cgroups go: cleaning `linux.cgroupsPath` and finding the caller's own cgroup.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Component, Path, PathBuf};
+
+use crate::file;
 
 /// `linux.cgroupsPath` with `.` and `..` resolved by name alone, never climbing above the root.
 ///
@@ -31,11 +33,9 @@ pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
 pub(crate) struct Own(String);
 
 impl Own {
-    /// Open, read, close: three system calls.
+    /// Those of the caller.
     pub(crate) fn read() -> io::Result<Self> {
-        let mut buffer = [0; 8192];
-        let n = File::open("/proc/self/cgroup")?.read(&mut buffer)?;
-        Ok(Self(String::from_utf8_lossy(&buffer[..n]).into_owned()))
+        file::slurp(&mut File::open("/proc/self/cgroup")?).map(Self)
     }
 
     /// Those of another process.

@@ -48,9 +48,9 @@ fn a_container_is_placed_limited_frozen_killed_and_removed() {
     let json = serde_json::to_string(&cgroup.0).unwrap();
     let cgroup = Guard(serde_json::from_str(&json).unwrap());
     cgroup.0.freeze().unwrap();
-    assert!(cgroup.0.is_frozen());
+    assert!(cgroup.0.is_frozen().unwrap());
     cgroup.0.thaw().unwrap();
-    assert!(!cgroup.0.is_frozen());
+    assert!(!cgroup.0.is_frozen().unwrap());
     cgroup.0.update(&resources(r#"{"memory":{"limit":134217728}}"#)).unwrap();
     assert_eq!(read(&paths["memory"], "memory.limit_in_bytes"), "134217728");
     cgroup.0.kill_all(nix::libc::SIGKILL).unwrap();

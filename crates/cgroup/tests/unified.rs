@@ -50,11 +50,11 @@ fn a_container_is_placed_frozen_killed_and_removed() {
         let json = serde_json::to_string(&cgroup.0).unwrap();
         let cgroup = Guard(serde_json::from_str(&json).unwrap());
         cgroup.0.freeze().unwrap();
-        assert!(cgroup.0.is_frozen());
+        assert!(cgroup.0.is_frozen().unwrap());
         let error = Cgroup::prepare(&request(&id, &none)).unwrap_err();
         assert!(matches!(error, CgroupError::NotEmpty { .. }), "{error}");
         cgroup.0.thaw().unwrap();
-        assert!(!cgroup.0.is_frozen());
+        assert!(!cgroup.0.is_frozen().unwrap());
         cgroup.0.kill_all(nix::libc::SIGTERM).unwrap();
         assert!(!shell.child.wait().unwrap().success());
         assert!(cgroup.0.is_empty());

@@ -61,12 +61,6 @@ impl Error {
         Self::new(ErrorKind::System, message)
     }
 
-    /// The same error with another text.
-    #[must_use]
-    pub fn with_text(self, text: impl Into<String>) -> Self {
-        Self { message: one_line(text.into()), ..self }
-    }
-
     /// What sort of failure it was.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -151,7 +145,9 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 /// What a caller handed over may be part of a message: line ends become blanks, and what else controls a
 /// terminal is shown as an escape.
+/// What is longer than a person would read is cut.
 pub fn one_line(text: String) -> String {
+    let text = if text.len() > MOST_OF_A_VALUE { shorten(&text) } else { text };
     if !text.contains(char::is_control) {
         return text;
     }
@@ -164,6 +160,58 @@ pub fn one_line(text: String) -> String {
         }
     }
     line
+}
+
+/// How much of a value a message shows, in bytes.
+const MOST_OF_A_VALUE: usize = 200;
+/// How long a message is at most, in bytes: more than all that is said of one error, with paths.
+const MOST_OF_A_MESSAGE: usize = 4000;
+
+/// Cuts each long value, which is in quotation marks or back-ticks, and then the whole.
+fn shorten(text: &str) -> String {
+    let mut short = String::with_capacity(MOST_OF_A_MESSAGE);
+    let mut rest = text;
+    while let Some(start) = rest.find(['"', '`']) {
+        let (before, value) = rest.split_at(start + 1);
+        short.push_str(before);
+        let Some(end) = end_of_value(value, rest.as_bytes()[start]) else {
+            rest = value;
+            break;
+        };
+        push_cut(&mut short, &value[..end], MOST_OF_A_VALUE);
+        short.push_str(&value[end..=end]);
+        rest = &value[end + 1..];
+    }
+    short.push_str(rest);
+    if short.len() <= MOST_OF_A_MESSAGE {
+        return short;
+    }
+    let mut whole = String::new();
+    push_cut(&mut whole, &short, MOST_OF_A_MESSAGE);
+    whole
+}
+
+/// Where the value ends that began after the mark; Rust's Debug has a backslash before one that is part of it.
+fn end_of_value(value: &str, mark: u8) -> Option<usize> {
+    let mut escaped = false;
+    value.bytes().position(|byte| {
+        let ends = byte == mark && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    })
+}
+
+fn push_cut(to: &mut String, text: &str, most: usize) {
+    if text.len() <= most {
+        to.push_str(text);
+        return;
+    }
+    let (first, last) =
+        (text.floor_char_boundary(most * 3 / 4), text.ceil_char_boundary(text.len() - most / 8));
+    let left_out = last - first;
+    to.push_str(&text[..first]);
+    to.push_str(&format!(" ... {left_out} bytes ... "));
+    to.push_str(&text[last..]);
 }
 
 /// Adds to a failure what was being done.
@@ -188,6 +236,23 @@ mod tests {
         let error = inner.context(|| "create \"web\"").unwrap_err();
         assert_eq!(error.to_string(), "create \"web\": \"x\": not in $PATH");
         assert_eq!(error.kind(), ErrorKind::ProgramNotFound);
+    }
+
+    #[test]
+    fn a_long_value_is_cut_and_the_rest_is_not() {
+        let value = "v".repeat(70_000);
+        let text =
+            Error::invalid(format!("process.cwd: {value:?}: is \\\"relative\\\"; correct it")).to_string();
+        assert!(text.len() < 320, "{}", text.len());
+        let (start, end) = ("process.cwd: \"vvvv", "vvvv\": is \\\"relative\\\"; correct it");
+        assert!(text.starts_with(start) && text.ends_with(end) && text.contains(" bytes ... "), "{text}");
+        let quoted = format!("\"{}\\\"{}\" and `{}`", "a".repeat(150), "b".repeat(150), "ü".repeat(300));
+        let text = one_line(quoted);
+        assert!(text.len() < 500 && text.ends_with("ü`") && text.matches('"').count() <= 3, "{text}");
+        // Without a value it is only bounded.
+        assert!(one_line("words ".repeat(10_000)).len() <= MOST_OF_A_MESSAGE + 40);
+        let many = one_line(format!("{:?}", vec!["x"; 90]));
+        assert_eq!(many, format!("{:?}", vec!["x"; 90]));
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //! [`crate::channel::Channel::send_debug`]. What libraries log is not passed on.
 
 use std::os::fd::RawFd;
+use std::panic::PanicHookInfo;
+
+use nix::errno::Errno;
 
 use rootling_sys as sys;
 use tracing::level_filters::LevelFilter;
@@ -15,13 +18,27 @@ use crate::error::Error;
 /// standard error might be on nobody's terminal.
 pub(crate) fn without<T>(number: RawFd, f: impl FnOnce() -> T) -> T {
     std::panic::set_hook(Box::new(move |defect| {
-        let text = format!("defect, please report it: {defect}");
-        if let Ok(message) = serde_json::to_vec(&FromChild::Failed(Error::system(text))) {
+        let error = failed_check(defect)
+            .unwrap_or_else(|| Error::system(format!("defect, please report it: {defect}")));
+        if let Ok(message) = serde_json::to_vec(&FromChild::Failed(error)) {
             let _ = sys::fds::with_borrowed(number, |fd| nix::unistd::write(fd, &message));
         }
         sys::exec::exit_now(1)
     }));
     tracing::subscriber::with_default(Silent, f)
+}
+
+/// pathrs, by which libcontainer opens what it needs of /proc, panics where a system call fails that it takes for one
+/// that cannot fail. That is a failure of the system and no defect.
+fn failed_check(defect: &PanicHookInfo<'_>) -> Option<Error> {
+    if !defect.location()?.file().contains("/pathrs-") {
+        return None;
+    }
+    let text = defect.payload_as_str()?;
+    let number = text.split_once("code: ").and_then(|(_, rest)| rest.split([',', ' ']).next()?.parse().ok());
+    let error = number.map_or_else(|| Error::system("a check failed"), |n| Error::from(Errno::from_raw(n)));
+    let what = text.split(": ").next().unwrap_or(text);
+    Some(error.wrap(format!("libcontainer's init: open /proc: {what}")))
 }
 
 struct Silent;

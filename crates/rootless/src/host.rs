@@ -13,6 +13,7 @@ mod helpers;
 mod machine;
 mod maps;
 mod modules;
+mod process_limit;
 mod restrictions;
 mod subid;
 

@@ -22,7 +22,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use rootling_config::id::ContainerId;
 
 use self::root::Place;
-use crate::error::{Context, Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result, of_cgroup};
 use crate::state::{Record, Recovery, Status};
 use rootling_sys as sys;
 use rootling_sys::mount::openat2;
@@ -123,7 +123,12 @@ impl Store {
         })?;
         // Who only looks has it locked for a moment.
         let ours = slot.lock(LOOK).inspect_err(|_| drop(slot.remove()))?;
-        if ours && !slot.is_gone()? { Ok(slot) } else { Err(removed()) }
+        let gone = slot.is_gone().inspect_err(|_| {
+            if ours {
+                drop(slot.remove());
+            }
+        })?;
+        if ours && !gone { Ok(slot) } else { Err(removed()) }
     }
 
     fn path(&self) -> PathBuf {
@@ -180,7 +185,9 @@ impl Store {
         for _ in 0..20 {
             match slot.read() {
                 Ok(record) => return Some(Listed::Container(slot, Box::new(record))),
-                Err(_) if slot.is_locked() || slot.is_gone().unwrap_or(false) => return None,
+                Err(_) if slot.is_locked().unwrap_or(false) || slot.is_gone().unwrap_or(false) => {
+                    return None;
+                }
                 Err(_) => std::thread::sleep(Duration::from_millis(5)),
             }
         }
@@ -256,8 +263,8 @@ impl Slot {
     }
 
     /// Whether the container waits for its start.
-    pub(crate) fn awaits_start(&self) -> bool {
-        nix::sys::stat::fstatat(Some(self.dir.as_raw_fd()), START, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+    pub(crate) fn awaits_start(&self) -> Result<bool> {
+        self.has(START)
     }
 
     /// Removes the socket: the container is started, or never will be.
@@ -311,16 +318,16 @@ impl Slot {
     }
 
     /// Whether a runtime, and not we, is making or removing the container this moment.
-    pub(crate) fn is_locked(&self) -> bool {
+    pub(crate) fn is_locked(&self) -> Result<bool> {
         if self.ours.load(Ordering::Relaxed) {
-            return false;
+            return Ok(false);
         }
         match self.flock(FlockArg::LockSharedNonblock) {
-            Err(Errno::EWOULDBLOCK) => true,
-            Err(_) => false,
+            Err(Errno::EWOULDBLOCK) => Ok(true),
+            Err(errno) => Err(errno).context(|| format!("flock({:?})", self.path)),
             Ok(()) => {
                 let _ = self.flock(FlockArg::Unlock);
-                false
+                Ok(false)
             }
         }
     }
@@ -443,18 +450,18 @@ impl Slot {
     /// The status of a container with this record.
     ///
     /// # Errors
-    /// Whether its first process lives cannot be told.
+    /// Whether its first process lives, waits for its start or is frozen cannot be told.
     pub fn status(&self, record: &Record) -> Result<Status> {
         let Some(init) = record.init else {
-            return Ok(if self.is_locked() { Status::Creating } else { Status::Stopped });
+            return Ok(if self.is_locked()? { Status::Creating } else { Status::Stopped });
         };
         if !init.is_alive()? {
             return Ok(Status::Stopped);
         }
-        Ok(match self.awaits_start() {
+        Ok(match self.awaits_start()? {
             // The socket goes before the program runs, the lock only when the runtime has heard that it does.
-            true if self.is_locked() => Status::Creating,
-            _ if record.cgroup.is_frozen() => Status::Paused,
+            true if self.is_locked()? => Status::Creating,
+            _ if record.cgroup.is_frozen().map_err(of_cgroup)? => Status::Paused,
             true => Status::Created,
             false => Status::Running,
         })

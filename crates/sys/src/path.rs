@@ -64,10 +64,19 @@ pub fn change_mode(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
     let ret =
         unsafe { libc::syscall(SYS_FCHMODAT2, fd.as_raw_fd(), c"".as_ptr(), mode, libc::AT_EMPTY_PATH) };
     match super::check(ret) {
-        Err(Errno::ENOSYS | Errno::EPERM) => {
+        Err(first @ (Errno::ENOSYS | Errno::EPERM)) => {
             let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
             let mode = nix::sys::stat::Mode::from_bits_truncate(mode);
-            nix::sys::stat::fchmodat(None, path.as_str(), mode, nix::sys::stat::FchmodatFlags::FollowSymlink)
+            match nix::sys::stat::fchmodat(
+                None,
+                path.as_str(),
+                mode,
+                nix::sys::stat::FchmodatFlags::FollowSymlink,
+            ) {
+                // There is no /proc here.
+                Err(Errno::ENOENT) => Err(first),
+                other => other,
+            }
         }
         other => other.map(drop),
     }

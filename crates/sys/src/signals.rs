@@ -30,7 +30,7 @@ impl Signals {
 
     /// The next signal that has come, if any: its number and who sent it, 0 for the kernel.
     pub fn next(&self) -> Result<Option<(i32, u32)>, Errno> {
-        let info = self.fd.read_signal()?;
+        let info = crate::retry(|| self.fd.read_signal())?;
         Ok(info.map(|i| (i.ssi_signo as i32, i.ssi_pid)))
     }
 

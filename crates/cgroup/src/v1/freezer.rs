@@ -8,9 +8,9 @@ use crate::{CgroupError, file};
 const STATE: &str = "freezer.state";
 
 /// Whether the cgroup itself was told to freeze, and not only one above it.
-pub(crate) fn is_frozen(dir: &Path) -> bool {
-    file::read(dir, STATE).is_ok_and(|s| matches!(s.trim(), "FROZEN" | "FREEZING"))
-        && file::read(dir, "freezer.self_freezing").map_or(true, |s| s.trim() == "1")
+pub(crate) fn is_frozen(dir: &Path) -> Result<bool, CgroupError> {
+    let frozen = file::find(dir, STATE)?.is_some_and(|s| matches!(s.trim(), "FROZEN" | "FREEZING"));
+    Ok(frozen && file::find(dir, "freezer.self_freezing")?.is_none_or(|s| s.trim() == "1"))
 }
 
 /// Stops every process of the cgroup and returns when all have stopped.
@@ -72,11 +72,11 @@ mod tests {
     fn a_cgroup_frozen_from_above_is_not_frozen_itself() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, content: &str| std::fs::write(dir.path().join(name), content).unwrap();
-        assert!(!is_frozen(dir.path()));
+        assert!(!is_frozen(dir.path()).unwrap());
         write(STATE, "FROZEN\n");
         write("freezer.self_freezing", "0\n");
-        assert!(!is_frozen(dir.path()));
+        assert!(!is_frozen(dir.path()).unwrap());
         write("freezer.self_freezing", "1\n");
-        assert!(is_frozen(dir.path()));
+        assert!(is_frozen(dir.path()).unwrap());
     }
 }

@@ -85,8 +85,8 @@ impl Legacy {
         freezer::thaw(self.freezer("thaw")?)
     }
 
-    pub(crate) fn is_frozen(&self) -> bool {
-        self.paths.get("freezer").is_some_and(|dir| freezer::is_frozen(dir))
+    pub(crate) fn is_frozen(&self) -> Result<bool, CgroupError> {
+        self.paths.get("freezer").map_or(Ok(false), |dir| freezer::is_frozen(dir))
     }
 
     fn freezer(&self, action: &'static str) -> Result<&Path, CgroupError> {
@@ -108,7 +108,7 @@ impl Legacy {
     pub(crate) fn kill(&self) -> Result<bool, CgroupError> {
         let killed = self.paths.get(HYBRID).map_or(Ok(false), |dir| v2::kill(dir))?;
         // The v1 freezer holds even SIGKILL back.
-        if killed && self.is_frozen() {
+        if killed && self.is_frozen()? {
             self.thaw()?;
         }
         Ok(killed)

@@ -76,7 +76,7 @@ pub(crate) fn check_reusable(paths: &Paths) -> Result<(), CgroupError> {
         }
     }
     match paths.get("freezer") {
-        Some(dir) if freezer::is_frozen(dir) => Err(CgroupError::Frozen { path: dir.clone() }),
+        Some(dir) if freezer::is_frozen(dir)? => Err(CgroupError::Frozen { path: dir.clone() }),
         _ => Ok(()),
     }
 }

@@ -13,8 +13,8 @@ use crate::{CgroupError, file};
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Whether the cgroup itself was told to freeze. A kernel without the file freezes nothing.
-pub(crate) fn is_frozen(dir: &Path) -> bool {
-    file::read(dir, "cgroup.freeze").is_ok_and(|state| state.trim() == "1")
+pub(crate) fn is_frozen(dir: &Path) -> Result<bool, CgroupError> {
+    Ok(file::find(dir, "cgroup.freeze")?.is_some_and(|state| state.trim() == "1"))
 }
 
 /// Stops every process of the cgroup and returns when all have stopped.
@@ -81,11 +81,11 @@ mod tests {
         std::fs::write(dir.path().join("cgroup.freeze"), "0").unwrap();
         std::fs::write(dir.path().join("cgroup.events"), "populated 1\nfrozen 1\n").unwrap();
         freeze(dir.path()).unwrap();
-        assert!(is_frozen(dir.path()));
+        assert!(is_frozen(dir.path()).unwrap());
         std::fs::write(dir.path().join("cgroup.events"), "populated 1\nfrozen 0\n").unwrap();
         assert!(!wait(dir.path(), Duration::from_millis(20)).unwrap());
         thaw(dir.path()).unwrap();
-        assert!(!is_frozen(dir.path()));
+        assert!(!is_frozen(dir.path()).unwrap());
     }
 
     #[test]

@@ -157,7 +157,7 @@ pub(crate) fn check_reusable(dir: &Path) -> Result<(), CgroupError> {
     if count != 0 {
         return Err(CgroupError::NotEmpty { path: dir.to_owned(), count });
     }
-    if freezer::is_frozen(dir) {
+    if freezer::is_frozen(dir)? {
         return Err(CgroupError::Frozen { path: dir.to_owned() });
     }
     Ok(())

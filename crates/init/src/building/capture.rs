@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
 use libcontainer::process::init::error::InitProcessError;
+use nix::errno::Errno;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span;
@@ -53,9 +54,9 @@ impl Subscriber for Capture {
         if let Ok(mut first) = self.first.lock()
             && first.is_none()
         {
-            let mut text = Text(String::new());
+            let mut text = Text::default();
             event.record(&mut text);
-            *first = Some(text.0);
+            *first = Some(text.finish());
         }
     }
 
@@ -80,11 +81,29 @@ impl Subscriber for Capture {
     }
 }
 
-struct Text(String);
+/// The words of a logged error, and the texts and numbers that it names. Its other fields are errors and structures, as
+/// only Rust writes them.
+#[derive(Default)]
+struct Text {
+    message: String,
+    named: String,
+}
+
+impl Text {
+    fn finish(self) -> String {
+        let message = self.message.strip_prefix("failed to ").unwrap_or(&self.message);
+        [message, self.named.trim_end()].join(" ").trim().to_owned()
+    }
+}
 
 impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = write!(self.0, "{}={value:?} ", field.name());
+        let text = format!("{value:?}");
+        if field.name() == "message" {
+            self.message = text;
+        } else if text.starts_with(|c: char| c == '"' || c.is_ascii_digit()) {
+            let _ = write!(self.named, "{} {text} ", field.name());
+        }
     }
 }
 
@@ -103,8 +122,8 @@ pub(crate) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
         InitProcessError::Network(_) => "linux.netDevices",
         _ => "prepare the container",
     };
-    let error = Error::system(match event.and_then(detail) {
-        Some(detail) if detail.ends_with(&cause) => format!("{text}: {detail}"),
+    let error = Error::system(match event.filter(|text| !text.is_empty()) {
+        Some(detail) if detail.contains(&cause) => format!("{text}: {detail}"),
         Some(detail) => format!("{text}: {detail}: {cause}"),
         None => format!("{text}: {cause}"),
     });
@@ -127,15 +146,10 @@ fn cause(error: &InitProcessError) -> String {
     while let Some(source) = inner.source() {
         inner = source;
     }
-    let inner = inner.to_string().replace('\n', " ");
+    let number = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    let inner = number.map_or_else(|| inner.to_string(), |number| Errno::from_raw(number).to_string());
+    let inner = inner.replace('\n', " ");
     if inner.is_empty() { whole } else { inner }
-}
-
-/// The message of a logged error, without its field names.
-fn detail(event: &str) -> Option<String> {
-    let message = event.split("message=").nth(1)?.trim();
-    let message = message.strip_prefix("failed to ").unwrap_or(message);
-    (!message.is_empty() && message.len() < 200).then(|| message.to_owned())
 }
 
 #[cfg(test)]

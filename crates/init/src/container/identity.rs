@@ -67,10 +67,13 @@ fn set_groups(process: &Attributes) -> Result<()> {
     let Some(groups) = process.groups.as_deref().filter(|g| !g.is_empty()) else {
         // The caller's own groups do not belong in the container. Where the kernel keeps them, because
         // the map was written without privilege, they are without effect on ids inside.
-        if !process.keep_groups {
-            let _ = setgroups(&[]);
+        if process.keep_groups {
+            return Ok(());
         }
-        return Ok(());
+        return match setgroups(&[]) {
+            Ok(()) | Err(Errno::EPERM) => Ok(()),
+            Err(errno) => Err(errno).context(|| "setgroups([])"),
+        };
     };
     let list: Vec<Gid> = groups.iter().map(|g| Gid::from_raw(*g)).collect();
     setgroups(&list).context(|| format!("process.user.additionalGids: setgroups({groups:?})")).map_err(|e| {
@@ -89,14 +92,14 @@ pub(crate) fn set_ambient(process: &Attributes, channel: &Channel) -> Result<()>
     for capability in capabilities(wanted.ambient) {
         // The kernel keeps no ambient capability that is not permitted and inheritable as well: capabilities(7).
         let kept = wanted.permitted & wanted.inheritable & capability.bitmask() != 0;
-        let raised = if kept {
-            caps::raise(None, CapSet::Ambient, capability).map_err(|e| e.to_string())
+        if kept {
+            caps::raise(None, CapSet::Ambient, capability).map_err(|e| {
+                fail("ambient")(e).wrap(format!("can't raise ambient capability {capability}"))
+            })?;
         } else {
-            Err("it is not among the permitted and the inheritable ones".to_owned())
-        };
-        if let Err(why) = raised {
             channel.send(&FromChild::Warning(format!(
-                "process.capabilities.ambient: can't raise ambient capability {capability}: {why}"
+                "process.capabilities.ambient: can't raise ambient capability {capability}: it is not among the \
+                 permitted and the inheritable ones"
             )))?;
         }
     }

@@ -87,7 +87,7 @@ impl Joined<'_> {
 fn become_user(attributes: &Attributes, channel: &Channel, waits: bool) -> Result<(CString, Vec<CString>)> {
     let mut env = attributes.env.clone();
     if attributes.home_missing {
-        program::set_home(&mut env, attributes.uid);
+        program::set_home(&mut env, attributes.uid)?;
     }
     set_attributes(attributes)?;
     // Nobody in a namespace that we joined is to get hold of what we have open (CVE-2016-9962).

@@ -12,7 +12,7 @@ use nix::unistd::{AccessFlags, chdir, faccessat};
 
 use rootling_sys as sys;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 
 /// Goes to the working directory.
 pub(super) fn enter_cwd(cwd: &Path) -> Result<(), (Errno, String)> {
@@ -32,21 +32,33 @@ pub(super) fn verify_cwd(cwd: &Path) -> Result<()> {
 
 /// Sets HOME from the image's passwd file, read by ourselves: the C library would load the image's
 /// name service modules into this process.
-pub(super) fn set_home(env: &mut Vec<CString>, uid: u32) {
+///
+/// # Errors
+/// There is such a file, and it cannot be read.
+pub(super) fn set_home(env: &mut Vec<CString>, uid: u32) -> Result<()> {
     env.retain(|e| !e.as_bytes().starts_with(b"HOME="));
-    let home = home_of(uid).unwrap_or_else(|| "/".into());
-    if let Ok(entry) = CString::new(format!("HOME={home}")) {
+    let home = home_of(uid)
+        .map_err(|e| e.wrap("HOME: /etc/passwd of the container").remedy("set HOME in process.env"))?;
+    if let Ok(entry) = CString::new(format!("HOME={}", home.as_deref().unwrap_or("/"))) {
         env.push(entry);
     }
+    Ok(())
 }
 
-fn home_of(uid: u32) -> Option<String> {
+fn home_of(uid: u32) -> Result<Option<String>> {
     // Through no link of the kernel's, which could lead out; not a device or a pipe, which could keep us for ever.
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let root = nix::fcntl::open("/", flags, Mode::empty()).map(sys::fds::adopt).ok()?;
-    let fd = sys::mount::open_in_root(root.as_fd(), Path::new("etc/passwd"), sys::file::OPEN_FLAGS).ok()?;
-    let text = sys::file::contents(fd, 4 << 20).ok()?;
-    find_home(&String::from_utf8_lossy(&text), uid)
+    let root = nix::fcntl::open("/", flags, Mode::empty()).map(sys::fds::adopt).context(|| "open(\"/\")")?;
+    let fd = match sys::mount::open_in_root(root.as_fd(), Path::new("etc/passwd"), sys::file::OPEN_FLAGS) {
+        // There is none, or only a link that leads nowhere.
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
+        other => other.context(|| "open")?,
+    };
+    let text = sys::file::contents(fd, 4 << 20).map_err(|e| match e.raw_os_error() {
+        None => Error::invalid(e.to_string()),
+        Some(_) => Error::from(e).wrap("read"),
+    })?;
+    Ok(find_home(&String::from_utf8_lossy(&text), uid))
 }
 
 /// passwd(5): `name:password:uid:gid:comment:home:shell`.
@@ -77,7 +89,9 @@ pub(super) fn find(args: &[CString], env: &[CString]) -> Result<CString> {
         match executable(&candidate) {
             Ok(()) => return Ok(candidate),
             Err(Errno::EACCES) => refused = refused.or(Some(candidate)),
-            Err(_) => {}
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EISDIR | Errno::ELOOP | Errno::ENAMETOOLONG) => {}
+            // Another of the same name further on is not the one that was meant.
+            Err(errno) => return Err(not_runnable(&candidate, errno)),
         }
     }
     Err(match refused {

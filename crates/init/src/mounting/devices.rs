@@ -89,9 +89,9 @@ fn make_one(root: &Image, source: &DeviceSource) -> Result<()> {
                 // Made by libcontainer, or by the image: with the mode and owner of the spec, where it is ours.
                 (_, true) => {
                     if stat.st_mode & 0o7777 != mode {
-                        let _ = sys::path::change_mode(node.as_fd(), mode);
+                        as_far_as_ours(sys::path::change_mode(node.as_fd(), mode)).context(|| "chmod")?;
                     }
-                    own(&node, device).or(Ok(()))
+                    as_far_as_ours(change_owner(&node, device)).context(|| "chown")
                 }
                 (Ok(host), false) => bind(&parent, name, host),
                 (Err(error), false) => Err(error.clone()),
@@ -122,11 +122,23 @@ fn is_of(node: &FileStat, device: &LinuxDevice) -> bool {
 
 /// By descriptor: whoever can write the directory may have given the name to another file, which would change hands.
 fn own(node: &OwnedFd, device: &LinuxDevice) -> Result<()> {
+    change_owner(node, device).context(|| "chown")
+}
+
+fn change_owner(node: &OwnedFd, device: &LinuxDevice) -> Result<(), Errno> {
     let (uid, gid) = (device.uid().map(Uid::from_raw), device.gid().map(Gid::from_raw));
     if uid.is_none() && gid.is_none() {
         return Ok(());
     }
-    fchownat(Some(node.as_raw_fd()), "", uid, gid, AtFlags::AT_EMPTY_PATH).context(|| "chown")
+    fchownat(Some(node.as_raw_fd()), "", uid, gid, AtFlags::AT_EMPTY_PATH)
+}
+
+/// A node of somebody else, or of a read-only file system, stays as it is.
+fn as_far_as_ours(result: Result<(), Errno>) -> Result<(), Errno> {
+    match result {
+        Err(Errno::EPERM | Errno::EROFS | Errno::EINVAL) => Ok(()),
+        other => other,
+    }
 }
 
 fn open_node(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd> {

@@ -125,7 +125,7 @@ fn by_hierarchy(text: &str, find: impl Fn(&str, &str) -> Option<PathBuf>) -> Opt
 }
 
 /// A path that climbs out belongs to a cgroup outside of the caller's cgroup namespace.
-fn below_root(hierarchy: &str, own: &str) -> Option<PathBuf> {
+pub(super) fn below_root(hierarchy: &str, own: &str) -> Option<PathBuf> {
     if own.split('/').any(|part| part == "..") {
         return None;
     }

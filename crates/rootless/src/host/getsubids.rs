@@ -37,9 +37,10 @@ fn read_all(child: &mut Child, deadline: Instant) -> io::Result<String> {
     let mut buffer = [0_u8; 4096];
     loop {
         wait_readable(&stdout, deadline)?;
-        match stdout.read(&mut buffer)? {
-            0 => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            n => bytes.extend_from_slice(&buffer[..n]),
+        match stdout.read(&mut buffer) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            read => bytes.extend_from_slice(&buffer[..read?]),
         }
         if bytes.len() as u64 > MOST {
             return Err(io::ErrorKind::InvalidData.into());

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use rootling_init::attributes::Attributes;
 use rootling_init::channel::{Channel, FromChild, ToChild, Warn};
 use rootling_init::exec::{Joiner, Namespaces, run, stopped};
+use rootling_init::new_process;
 use rootling_sys as sys;
 use rootling_sys::clone::{CloneOptions, Cloned};
 use rootling_sys::signals::Signals;
@@ -289,7 +290,7 @@ fn clone_joiner(child: Child<'_>, target: &Target, initial: Option<&[u64]>) -> R
     if let Some(own) = own {
         let _ = sys::scheduling::set_affinity(0, &own);
     }
-    match result.context(|| "clone3")? {
+    match result.context(|| "clone3").map_err(new_process::explain)? {
         Cloned::Parent { pid, pidfd } => Ok((Process { pid, pidfd }, placed)),
         Cloned::Child => Err(Error::system("the child has returned")),
     }

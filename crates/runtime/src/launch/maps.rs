@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use oci_spec::runtime::LinuxIdMapping;
 use rootling_config::idmap::render;
 use rootling_init::idmap::{said, write_maps};
+use rootling_init::new_process;
 use rootling_rootless::host::Host;
 use rootling_rootless::idmap::MapWriter;
 use rootling_sys as sys;
@@ -66,7 +67,7 @@ impl Helper {
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let line = format!("{} {}", program.display(), render(maps).trim_end().replace('\n', " "));
-        let child = command.spawn().context(|| line.clone())?;
+        let child = command.spawn().context(|| line.clone()).map_err(new_process::explain)?;
         Ok(Self { child, line })
     }
 
@@ -120,7 +121,7 @@ pub(crate) fn clone_error(errno: Errno, user: bool) -> Error {
         Errno::ENOSYS => {
             error.remedy("rootling needs Linux 5.12 or newer, and a seccomp profile that allows clone3")
         }
-        _ => error,
+        _ => new_process::explain(error),
     }
 }
 

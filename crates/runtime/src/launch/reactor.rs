@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
+use rootling_cgroup::Cgroup;
 use rootling_init::channel::{Channel, FromChild, ToChild};
 use rootling_sys as sys;
 use rootling_sys::signals::Signals;
@@ -33,6 +34,8 @@ pub(crate) struct Reactor {
     process: Process,
     /// What it is called in errors.
     who: &'static str,
+    /// The cgroup whose limits it may reach.
+    cgroup: Cgroup,
     /// What it has said before it was known.
     early: VecDeque<(FromChild, Option<OwnedFd>)>,
 }
@@ -50,7 +53,12 @@ pub(crate) enum Event {
 impl Reactor {
     /// `who`: what the process is called in errors.
     pub(crate) fn new(channel: Channel, signals: Signals, process: Process, who: &'static str) -> Self {
-        Self { channel, signals, process, who, early: VecDeque::new() }
+        Self { channel, signals, process, who, cgroup: Cgroup::none(), early: VecDeque::new() }
+    }
+
+    /// The process is in this cgroup, which may be why it ends.
+    pub(crate) fn set_cgroup(&mut self, cgroup: Cgroup) {
+        self.cgroup = cgroup;
     }
 
     /// The process.
@@ -184,13 +192,18 @@ impl Reactor {
             Ok(WaitStatus::Signaled(_, signal, _)) => {
                 let error = Error::system(format!("{who} was killed by {signal}"));
                 match signal {
-                    Signal::SIGKILL => error
-                        .remedy("somebody has killed it, or its memory limit is too small for it to start"),
+                    Signal::SIGKILL if self.cgroup.oom_kills() > 0 => error.remedy(
+                        "it needs more memory than its limit allows: raise linux.resources.memory.limit",
+                    ),
+                    Signal::SIGKILL => error.remedy("somebody else has killed it"),
                     Signal::SIGSYS => error.remedy("linux.seccomp kills a system call that the start needs"),
                     _ => error,
                 }
             }
-            Ok(status) => Error::system(format!("{who} ended early: {status:?}")),
+            Ok(WaitStatus::Exited(_, code)) => {
+                Error::system(format!("{who} ended early, with exit code {code} and without saying why"))
+            }
+            Ok(_) => Error::system(format!("{who} ended early, without saying why")),
             Err(errno) => Error::from(errno).wrap(format!("{who} ended early: waitid")),
         }
     }

@@ -157,10 +157,11 @@ impl Begun {
         let none = LinuxResources::default();
         let resources = self.plan.resources.as_ref().unwrap_or(&none);
         record.cgroup.apply(resources).map_err(of_cgroup)?.into_iter().for_each(warn);
-        match owner {
-            Some(uid) => record.cgroup.delegate_to(uid).map_err(of_cgroup),
-            None => Ok(()),
+        if let Some(uid) = owner {
+            record.cgroup.delegate_to(uid).map_err(of_cgroup)?;
         }
+        self.reactor.set_cgroup(record.cgroup.clone());
+        Ok(())
     }
 
     /// Answers the child until it is ready.

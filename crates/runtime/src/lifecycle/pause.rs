@@ -25,7 +25,9 @@ pub fn resume(store: &Store, id: &ContainerId) -> Result<()> {
     let record = slot.read()?;
     let status = slot.status(&record)?;
     // One that was paused before its start shows as created.
-    if status == Status::Paused || (status == Status::Created && record.cgroup.is_frozen()) {
+    if status == Status::Paused
+        || (status == Status::Created && record.cgroup.is_frozen().map_err(of_cgroup)?)
+    {
         return record.cgroup.thaw().map_err(of_cgroup);
     }
     Err(Error::new(
