@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::sync::OnceLock;
 
-use rootling_runtime::{Error, Result};
+use rootling_runtime::{Error, Result, one_line};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber, span};
@@ -64,6 +64,9 @@ fn line(level: LogLevel, message: &str) {
     if log.is_some_and(|l| level > l.level) {
         return;
     }
+    // Details are shown whole.
+    let short = (level <= LogLevel::Warning).then(|| one_line(message.to_owned()));
+    let message = short.as_deref().unwrap_or(message);
     let text = render(level, message, log.is_some_and(|l| l.json), log.is_some_and(|l| l.file.is_some()));
     // One write, so that lines of several processes do not mix. Nobody can be told if it fails.
     let _ = match log.and_then(|l| l.file.as_ref()) {

@@ -167,13 +167,13 @@ const MOST_OF_A_VALUE: usize = 200;
 /// How long a message is at most, in bytes: more than all that is said of one error, with paths.
 const MOST_OF_A_MESSAGE: usize = 4000;
 
-/// Cuts each long value, which is in quotation marks or back-ticks, and then the whole.
+/// Cuts each long value, which is in quotation marks or back-ticks or without blanks, and then the whole.
 fn shorten(text: &str) -> String {
     let mut short = String::with_capacity(MOST_OF_A_MESSAGE);
     let mut rest = text;
     while let Some(start) = rest.find(['"', '`']) {
         let (before, value) = rest.split_at(start + 1);
-        short.push_str(before);
+        push_words(&mut short, before);
         let Some(end) = end_of_value(value, rest.as_bytes()[start]) else {
             rest = value;
             break;
@@ -182,13 +182,19 @@ fn shorten(text: &str) -> String {
         short.push_str(&value[end..=end]);
         rest = &value[end + 1..];
     }
-    short.push_str(rest);
+    push_words(&mut short, rest);
     if short.len() <= MOST_OF_A_MESSAGE {
         return short;
     }
     let mut whole = String::new();
     push_cut(&mut whole, &short, MOST_OF_A_MESSAGE);
     whole
+}
+
+fn push_words(to: &mut String, text: &str) {
+    for word in text.split_inclusive(' ') {
+        push_cut(to, word, MOST_OF_A_VALUE);
+    }
 }
 
 /// Where the value ends that began after the mark; Rust's Debug has a backslash before one that is part of it.

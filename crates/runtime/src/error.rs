@@ -1,7 +1,7 @@
 //! The error of this crate, which is the child's too: what happens there is told here.
 
-pub(crate) use rootling_init::error::{Context, chain, one_line};
-pub use rootling_init::error::{Error, ErrorKind, Result};
+pub(crate) use rootling_init::error::{Context, chain};
+pub use rootling_init::error::{Error, ErrorKind, Result, one_line};
 
 /// What a cgroup's error is here.
 #[allow(clippy::needless_pass_by_value)] // For map_err.

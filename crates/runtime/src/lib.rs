@@ -25,7 +25,7 @@ mod store;
 mod stored;
 
 pub use criu::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, one_line};
 pub use exec::{ExecOptions, exec};
 pub use lifecycle::{
     Event, Rules, RunOptions, Sample, adapt, cgroup_manager, checkpoint, cpus, create, delete, events, kill,

@@ -261,7 +261,7 @@ fn seccomp_program(
         Some(dir) => seccomp::load_or_compile(dir, &profile),
         None => seccomp::compile(&profile),
     }
-    .map_err(|e| Error::invalid(chain(&e)).wrap("linux.seccomp"))?;
+    .map_err(|e| Error::invalid(chain(&e)))?;
     let notify = program.as_ref().is_some_and(|p| p.notify);
     let listener = match profile.listener_path() {
         Some(path) if notify => Some(Listener {

@@ -1,5 +1,7 @@
 //! The environment: `process.env`, as environ(7) has it.
 
+use std::collections::HashSet;
+
 /// Where a program is looked for when the container's environment has no `PATH`, as in runc.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -61,17 +63,11 @@ pub fn value<'a>(env: &'a [String], name: &str) -> Option<&'a str> {
 /// order of what stays is kept.
 pub fn deduplicated(env: &[String]) -> Vec<&str> {
     let name = |entry: &'_ String| entry.find('=').unwrap_or(entry.len());
-    let overridden = |index: usize, entry: &String| {
-        let name = &entry[..name(entry)];
-        env[index + 1..]
-            .iter()
-            .any(|later| later.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')))
-    };
-    env.iter()
-        .enumerate()
-        .filter(|(index, entry)| !overridden(*index, entry))
-        .map(|(_, entry)| entry.as_str())
-        .collect()
+    let mut seen = HashSet::with_capacity(env.len());
+    let mut kept: Vec<&str> =
+        env.iter().rev().filter(|entry| seen.insert(&entry[..name(entry)])).map(String::as_str).collect();
+    kept.reverse();
+    kept
 }
 
 /// The directories of `PATH`, in order; an empty one means the current directory, as execvp(3) has it.

@@ -11,6 +11,7 @@ use oci_spec::runtime::{
 use rustix::fs::MemfdFlags;
 
 use super::profile::{self, SeccompError, rules};
+use super::size::least_instructions;
 use super::{bpf, enosys};
 
 /// `SECCOMP_FILTER_FLAG_LOG` (linux/seccomp.h).
@@ -65,6 +66,10 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Option<Program>, SeccompError> 
     }
     let notify = profile::notifies(profile);
     let flags = flags(profile, notify)?;
+    let least = least_instructions(profile, bpf::MAX);
+    if least > bpf::MAX {
+        return Err(SeccompError::TooManyRules(least));
+    }
     let default = action(profile.default_action(), profile.default_errno_ret());
     let mut filter = ScmpFilterContext::new(default).map_err(library("new filter"))?;
     for arch in profile.architectures().iter().flatten() {

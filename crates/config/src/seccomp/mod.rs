@@ -14,6 +14,7 @@ mod enosys;
 mod key;
 mod names;
 mod profile;
+mod size;
 
 pub use self::cache::load_or_compile;
 pub use self::compile::{Program, compile, library_version, supported_flags};

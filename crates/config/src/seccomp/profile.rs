@@ -67,6 +67,11 @@ pub enum SeccompError {
         "linux.seccomp: the program has {0} instructions; the kernel takes at most 4096, use fewer rules"
     )]
     TooLong(usize),
+    /// Certainly more than the kernel loads.
+    #[error(
+        "linux.seccomp: the program has at least {0} instructions; the kernel takes at most 4096, use fewer rules"
+    )]
+    TooManyRules(usize),
 }
 
 /// The rules of a profile.

@@ -4,6 +4,7 @@
 //! mount namespace lets a user namespace that is made inside mount a new one, without the masks
 //! (mount_namespaces(7), "Restrictions on mount namespaces"). So the old ones are covered.
 
+use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -32,11 +33,7 @@ pub(super) fn cover(private_root: u64) -> Result<()> {
     let lines: Vec<Line> = mountinfo.lines().filter_map(line).collect();
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = open("/", flags, Mode::empty()).map(sys::fds::adopt).context(|| "open(\"/\")")?;
-    for mount in lines.iter().filter(|line| line.kernels_own && line.parent != private_root) {
-        if lines.iter().any(|other| other.parent == mount.id && other.path == mount.path) {
-            // By another one in the same place.
-            continue;
-        }
+    for mount in uncovered(&lines, private_root) {
         let what = || format!("cover the host's {:?}", mount.path);
         let hidden = || {
             Error::invalid(format!(
@@ -57,6 +54,14 @@ pub(super) fn cover(private_root: u64) -> Result<()> {
         attach(empty.as_fd(), target.as_fd()).context(what)?;
     }
     Ok(())
+}
+
+/// The kernel's own file systems that no mount in the same place covers.
+fn uncovered(lines: &[Line], private_root: u64) -> impl Iterator<Item = &Line> {
+    let covers: HashSet<(u64, &Path)> = lines.iter().map(|line| (line.parent, line.path.as_path())).collect();
+    lines.iter().filter(move |line| {
+        line.kernels_own && line.parent != private_root && !covers.contains(&(line.id, line.path.as_path()))
+    })
 }
 
 fn line(text: &str) -> Option<Line> {
@@ -81,6 +86,17 @@ fn line(text: &str) -> Option<Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_any_number_of_mounts_those_that_are_covered_are_left_out() {
+        let proc = |id, parent| Line { id, parent, path: "/proc".into(), kernels_own: true };
+        // Each on the one before, but for the last two, of which one is on the private root.
+        let mut lines: Vec<Line> = (1..200_000).map(|id| proc(id, id - 1)).collect();
+        lines.push(Line { path: "/sys".into(), ..proc(200_000, 1) });
+        lines.push(proc(200_001, 7_000_000));
+        let left: Vec<u64> = uncovered(&lines, 7_000_000).map(|line| line.id).collect();
+        assert_eq!(left, [199_999, 200_000]);
+    }
 
     #[test]
     fn a_line_has_its_mount_and_what_it_lies_on() {

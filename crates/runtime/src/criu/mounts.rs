@@ -48,8 +48,9 @@ pub(crate) fn external(pid: i32, outside: &[Outside], cgroup: &Cgroup) -> Result
 /// source, the one whose destination it is.
 fn names_of(own: &[Line], found: &[&Line], sources: &[Named]) -> Result<Vec<(String, String)>> {
     let mut names: HashMap<(&str, PathBuf), Vec<&str>> = HashMap::new();
+    let tops: Tops = own.iter().map(|line| (line.point.as_path(), line)).collect();
     for (name, source) in sources {
-        if let Some(shown) = shown_by(own, source) {
+        if let Some(shown) = shown_by(&tops, source) {
             names.entry(shown).or_default().push(name);
         }
     }
@@ -73,12 +74,14 @@ fn names_of(own: &[Line], found: &[&Line], sources: &[Named]) -> Result<Vec<(Str
     found.iter().filter_map(name).collect()
 }
 
+/// The uppermost mount of each place.
+type Tops<'a> = HashMap<&'a Path, &'a Line>;
+
 /// The device of a path of the host, and where on it that is.
-fn shown_by<'a>(own: &'a [Line], path: &Path) -> Option<(&'a str, PathBuf)> {
+fn shown_by<'a>(own: &Tops<'a>, path: &Path) -> Option<(&'a str, PathBuf)> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     // The last of the deepest ones covers the others.
-    let above = own.iter().filter(|line| path.starts_with(&line.point));
-    let line = above.max_by_key(|line| line.point.components().count())?;
+    let line = path.ancestors().find_map(|point| own.get(point))?;
     let below = path.strip_prefix(&line.point).ok()?;
     let root = if below.as_os_str().is_empty() { line.root.clone() } else { line.root.join(below) };
     Some((line.device.as_str(), root))
