@@ -12,6 +12,7 @@ both!(
     limits_are_in_the_files_and_the_cgroup_goes_with_the_container,
     limits_are_seen_from_inside,
     memory_limit_kills_the_hog,
+    memory_limit_that_is_too_small_for_the_start_is_named,
     process_limit_stops_a_fork_bomb,
     cpu_quota_holds,
     cpuset_pins,
@@ -67,6 +68,17 @@ fn limits_are_seen_from_inside(t: &Test) {
         }
         bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"]);
         assert_eq!(way.run(t, &bundle).ok().stdout, format!("{expected}0::/\n"), "{way:?}");
+    }
+}
+
+fn memory_limit_that_is_too_small_for_the_start_is_named(t: &Test) {
+    for way in Way::all(t) {
+        if !way.has(t, "memory") {
+            continue;
+        }
+        let mut bundle = t.bundle(&["true"]);
+        bundle.set("/linux/resources/memory", json!({"limit": 4096, "swap": 4096}));
+        way.run(t, &bundle).fails_with(&["was killed by SIGKILL", "raise linux.resources.memory.limit"]);
     }
 }
 

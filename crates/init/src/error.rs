@@ -1,6 +1,6 @@
 //! The error of launch and lifecycle: one line from outside in, and a kind to decide by.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
@@ -216,7 +216,7 @@ fn push_cut(to: &mut String, text: &str, most: usize) {
         (text.floor_char_boundary(most * 3 / 4), text.ceil_char_boundary(text.len() - most / 8));
     let left_out = last - first;
     to.push_str(&text[..first]);
-    to.push_str(&format!(" ... {left_out} bytes ... "));
+    let _ = write!(to, " ... {left_out} bytes ... ");
     to.push_str(&text[last..]);
 }
 
