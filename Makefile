@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-doors test-vm test-engines stress bench order lint install uninstall deb dist clean
+.PHONY: help deps build demo test test-doors test-vm test-engines stress fault bench order lint install uninstall deb dist clean
 
 PREFIX ?= /usr/local
 # rustup's default place, for shells that were opened before it was installed.
@@ -44,6 +44,9 @@ test-engines: build ## Run podman, buildah, Docker and containerd with rootling 
 stress: build ## Run 3000 containers one by one, 2000 at 64 a time, 10000 execs at 200 a time, 1000 starts under each race, and faults ten times as often
 	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 ROOTLING_ATTEMPTS=1000 ROOTLING_REPEATS=10 \
 		hack/test.sh stress attack_races attack_mount_races attack_device_races attack_devices attack_exec attack_namespaces waits
+
+fault: build ## Fail each system call of the runtime once with each plausible error, and judge what comes of it
+	@$(LIBSECCOMP) hack/fault.sh
 
 bench: build ## Compare with those of crun, runc and youki that are installed
 	@$(LIBSECCOMP) hack/bench.sh

@@ -249,6 +249,12 @@ impl Running {
         Output { status, stdout, stderr, command: self.shown.clone(), kept: self.output.clone() }
     }
 
+    /// Its end, where a tracer has waited for it.
+    pub(crate) fn ended(self, status: ExitStatus) -> Output {
+        let (stdout, stderr) = self.so_far();
+        Output { status, stdout, stderr, command: self.shown.clone(), kept: self.output.clone() }
+    }
+
     fn read(&self, extension: &str) -> String {
         read(&self.output, extension)
     }

@@ -251,10 +251,11 @@ fn reachable_binary(dir: &Path, who: Who) -> PathBuf {
     install(&built, &dir.join("rootling"), 0)
 }
 
-/// Where cargo built it: `<target>/<host>/<profile>/probe`, two levels above this test.
+/// Where cargo built it: `<target>/<host>/<profile>/probe`, beside a program of ours and one level above a test.
 fn probe() -> PathBuf {
-    let test = std::env::current_exe().expect("path of this test");
-    test.ancestors().nth(2).expect("a test lies two levels below the profile").join("probe")
+    let own = std::env::current_exe().expect("path of this test");
+    let mut above = own.ancestors().skip(1).map(|dir| dir.join("probe"));
+    above.find(|path| path.is_file()).expect("the probe is built beside the tests")
 }
 
 /// Copies a program, by another program: a descriptor of ours that is open for writing could get

@@ -30,13 +30,19 @@ pub fn run_marker() -> &'static str {
 
 /// Asserts that nothing of `test` is left but its directory.
 pub fn assert_none(test: &Test) {
+    let left = left(test);
+    assert!(left.is_empty(), "left behind:\n{}", left.join("\n"));
+}
+
+/// What is left of `test` but its directory.
+pub(crate) fn left(test: &Test) -> Vec<String> {
     let mut left = Vec::new();
     holds_within(SETTLE, || {
         left = find(test.marker(), &[test.account().clone()]);
         left.extend(entries(&test.state_root(), test.marker()));
         left.is_empty()
     });
-    assert!(left.is_empty(), "left behind:\n{}", left.join("\n"));
+    left
 }
 
 /// What `find` says, and the directories of tests that were not removed: for all tests of a run.
@@ -61,6 +67,17 @@ pub fn find(marker: &str, accounts: &[Account]) -> Vec<String> {
         }
     }
     left.dedup();
+    left
+}
+
+/// Mounts of ours and cgroups of the test's containers; not the cgroups that are called as its marker, which the test has
+/// made for them.
+pub(crate) fn of_containers(test: &Test) -> Vec<String> {
+    let mut left = mounts(test.marker());
+    let mut paths = Vec::new();
+    cgroups(Path::new(CGROUPS), test.marker(), &mut paths);
+    paths.retain(|path| !path.ends_with(test.marker()));
+    left.extend(paths.iter().map(|path| format!("cgroup {}", path.display())));
     left
 }
 

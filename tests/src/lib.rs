@@ -14,6 +14,7 @@ mod bundle;
 pub mod cgroups;
 mod command;
 mod exchange;
+pub mod fault;
 mod fixture;
 pub mod hunt;
 pub mod leaks;

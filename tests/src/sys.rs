@@ -112,3 +112,73 @@ pub fn traced(command: &mut Command) -> &mut Command {
     // SAFETY: between fork and exec the closure makes one system call; it neither allocates nor locks.
     unsafe { command.pre_exec(|| Ok(nix::sys::ptrace::traceme()?)) }
 }
+
+/// Where a traced process has stopped at a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallStop {
+    /// Before it is made; its number.
+    Entry(i64),
+    /// After it; what it has returned.
+    Exit(i64),
+    /// At none.
+    Other,
+}
+
+/// Asks where a traced process has stopped (`PTRACE_GET_SYSCALL_INFO` in `ptrace(2)`).
+pub fn call_stop(pid: nix::unistd::Pid) -> nix::Result<CallStop> {
+    // SAFETY: the structure is plain numbers, for which zero is a value.
+    let mut info: libc::ptrace_syscall_info = unsafe { std::mem::zeroed() };
+    let size = size_of_val(&info);
+    // SAFETY: the kernel writes at most as many bytes as the structure has.
+    let result = unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, pid.as_raw(), size, &raw mut info) };
+    nix::errno::Errno::result(result)?;
+    // SAFETY: the kernel says by `op` which member of the union it has filled.
+    Ok(unsafe {
+        match info.op {
+            libc::PTRACE_SYSCALL_INFO_ENTRY => CallStop::Entry(info.u.entry.nr as i64),
+            libc::PTRACE_SYSCALL_INFO_EXIT => CallStop::Exit(info.u.exit.sval),
+            _ => CallStop::Other,
+        }
+    })
+}
+
+/// Has a traced process that stands before a system call make none (`NT_ARM_SYSTEM_CALL` in linux/elf.h).
+#[cfg(target_arch = "aarch64")]
+pub fn skip_call(pid: nix::unistd::Pid) -> nix::Result<()> {
+    const NT_ARM_SYSTEM_CALL: libc::c_int = 0x404;
+    let mut none: libc::c_int = -1;
+    let size = size_of_val(&none);
+    let vector = libc::iovec { iov_base: (&raw mut none).cast(), iov_len: size };
+    // SAFETY: the kernel reads the number that the vector points to.
+    let result =
+        unsafe { libc::ptrace(libc::PTRACE_SETREGSET, pid.as_raw(), NT_ARM_SYSTEM_CALL, &raw const vector) };
+    nix::errno::Errno::result(result).map(drop)
+}
+
+/// As above: the number of the call is a register there.
+#[cfg(target_arch = "x86_64")]
+pub fn skip_call(pid: nix::unistd::Pid) -> nix::Result<()> {
+    let mut registers = nix::sys::ptrace::getregs(pid)?;
+    registers.orig_rax = u64::MAX;
+    nix::sys::ptrace::setregs(pid, registers)
+}
+
+/// Sets what the system call that a traced process has just made returns.
+pub fn set_result(pid: nix::unistd::Pid, value: i64) -> nix::Result<()> {
+    let mut registers = nix::sys::ptrace::getregs(pid)?;
+    #[cfg(target_arch = "x86_64")]
+    (registers.rax = value as u64);
+    #[cfg(target_arch = "aarch64")]
+    (registers.regs[0] = value as u64);
+    nix::sys::ptrace::setregs(pid, registers)
+}
+
+/// Sets the first argument of the system call that a traced process is about to make.
+pub fn set_argument(pid: nix::unistd::Pid, value: u64) -> nix::Result<()> {
+    let mut registers = nix::sys::ptrace::getregs(pid)?;
+    #[cfg(target_arch = "x86_64")]
+    (registers.rdi = value);
+    #[cfg(target_arch = "aarch64")]
+    (registers.regs[0] = value);
+    nix::sys::ptrace::setregs(pid, registers)
+}

@@ -7,6 +7,7 @@
 //! take TEXT for something that was typed.
 //! `probe unshare FLAGS COMMAND...` executes the command in new namespaces, as root of the user namespace among them.
 //! `probe flood [end]` never stops to do so, until SIGTERM or at once.
+//! `probe report` prints what it sees of its container; `probe stay` does, and then tells of each SIGUSR1.
 //! `probe notify TEXT...` sends each text to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
 
 use std::fs::File;
@@ -15,6 +16,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use nix::sys::signal::{SigSet, Signal};
+use rootling_tests::fault::report;
 use rootling_tests::{hunt, sys};
 
 fn main() -> ExitCode {
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
             let _ = std::fs::write("/proc/self/uid_map", "0 0 1");
             panic!("{}", Command::new(program).args(arguments).exec());
         }
+        ("report", []) => print!("{}", report::text()),
+        ("stay", []) => report::stay(),
         ("notify", texts) => notify(texts),
         ("flood", rest) => return flood(!rest.is_empty()),
         _ => return ExitCode::from(2),

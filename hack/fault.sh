@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Fails each system call of the runtime once with each plausible error, as the ordinary user and, where root starts it, as
+# root: see docs/testing.md. ROOTLING_BIN names the runtime, which may be runc or crun. Arguments are the program's: fault.sh
+# --sample 1000, fault.sh --command exec, fault.sh --only CASE.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+ROOTLING_BIN=$(realpath "${ROOTLING_BIN:-$(hack/binary.sh)}")
+export ROOTLING_BIN
+export ROOTLING_TEST_RUN=rootling-fault$$
+# shellcheck source=hack/with-user.sh
+. hack/with-user.sh
+cargo build --locked -p rootling-tests --bins
+"$(dirname "$(hack/binary.sh debug)")/fault" "$@"
