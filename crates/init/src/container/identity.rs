@@ -22,7 +22,7 @@ use crate::error::{Context, Error, Result, chain};
 /// Removes what is not asked for from the bounding set: before the ids change, while CAP_SETPCAP is
 /// in force. By number, so that capabilities newer than any library's list go as well.
 pub(crate) fn drop_bounding(process: &Attributes) -> Result<()> {
-    for capability in 0..=process.last_capability {
+    for capability in 0..64 {
         let wanted = process.capabilities.bounding & (1 << capability) != 0;
         if wanted {
             continue;
@@ -30,6 +30,13 @@ pub(crate) fn drop_bounding(process: &Attributes) -> Result<()> {
         match sys::process::drop_bounding(capability) {
             // Not there in the first place: nothing to be dropped, and no privilege needed to say so.
             Err(Errno::EPERM) if sys::process::has_bounding(capability) == Ok(false) => {}
+            // The kernel's word counts, and not what the runtime has found to be the last one.
+            Err(Errno::EINVAL | Errno::EPERM)
+                if capability > process.last_capability
+                    && sys::process::has_bounding(capability) == Err(Errno::EINVAL) =>
+            {
+                break;
+            }
             other => {
                 other.context(|| format!("process.capabilities.bounding: drop capability {capability}"))?;
             }
