@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libcontainer::network::cidr::CidrAddress;
 use nix::errno::Errno;
@@ -82,6 +83,8 @@ pub struct Channel {
     socket: OwnedFd,
     /// Whether anybody wants lines for the log.
     detailed: bool,
+    /// Whether the other end was closed with a message in it that nobody has read.
+    unread: AtomicBool,
 }
 
 impl Channel {
@@ -92,12 +95,13 @@ impl Channel {
             .context(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
         // Asked before the child gives up the log.
         let detailed = LevelFilter::current() >= LevelFilter::DEBUG;
-        Ok((Self { socket: a, detailed }, Self { socket: b, detailed }))
+        let end = |socket| Self { socket, detailed, unread: AtomicBool::new(false) };
+        Ok((end(a), end(b)))
     }
 
     /// The channel over a connected socket of whole messages.
     pub fn of(socket: OwnedFd) -> Self {
-        Self { socket, detailed: false }
+        Self { socket, detailed: false, unread: AtomicBool::new(false) }
     }
 
     /// Leaves the descriptor open, for another process that shares it and closes it for both.
@@ -123,6 +127,11 @@ impl Channel {
         sys::socket::send_fd(self.socket.as_fd(), &bytes, fd).context(|| "sendmsg(SCM_RIGHTS)")
     }
 
+    /// Whether the other end is known to be gone without having read all that it was sent.
+    pub fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
     /// Waits for the next message; `None` when the other end is gone.
     pub fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         Ok(self.receive_with()?.map(|(message, _)| message))
@@ -131,8 +140,13 @@ impl Channel {
     /// The same, with the descriptor that may come with a message.
     pub fn receive_with<T: DeserializeOwned>(&self) -> Result<Option<(T, Option<OwnedFd>)>> {
         let mut buffer = [0u8; LIMIT];
-        let (length, fd) = sys::socket::receive_fd(self.socket.as_fd(), &mut buffer)
-            .context(|| "receive from the other process")?;
+        let (length, fd) = loop {
+            match sys::socket::receive_fd(self.socket.as_fd(), &mut buffer) {
+                // Said once, and before what the other end has left to be read.
+                Err(Errno::ECONNRESET) => self.unread.store(true, Ordering::Relaxed),
+                received => break received.context(|| "receive from the other process")?,
+            }
+        };
         if length == 0 {
             return Ok(None);
         }

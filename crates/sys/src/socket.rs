@@ -31,7 +31,6 @@ pub fn receive_fd(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, O
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
         match recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags) {
             Err(Errno::EINTR) => {}
-            Err(Errno::ECONNRESET) => return Ok((0, None)),
             Err(errno) => return Err(errno),
             Ok(message) => {
                 let fd = message.cmsgs().ok().and_then(|mut all| {

@@ -194,7 +194,8 @@ impl Exec {
         loop {
             match self.reactor.next()? {
                 // The end of the channel says that the program runs.
-                Event::ChildGone => break,
+                Event::ChildGone if self.reactor.has_been_read() => break,
+                Event::ChildGone => return Err(self.reactor.early_end()),
                 Event::Report(FromChild::Failed(error), _) => {
                     // What it has said is on its terminal.
                     master.iter().for_each(foreground::show);

@@ -86,6 +86,12 @@ impl Reactor {
         self.channel.send_with(message, fd)
     }
 
+    /// Whether the child, which has closed its end of the channel, has read all that it was sent: one that has not has never
+    /// come to execute its program.
+    pub(crate) fn has_been_read(&self) -> bool {
+        !self.channel.is_unread()
+    }
+
     /// The process and the signals, when the child needs no channel any more.
     pub(crate) fn into_parts(self) -> (Process, Signals) {
         (self.process, self.signals)

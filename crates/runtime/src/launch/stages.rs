@@ -264,7 +264,7 @@ impl Ready {
         let mut complete = start;
         loop {
             match begun.reactor.next()? {
-                Event::ChildGone if complete => break,
+                Event::ChildGone if complete && begun.reactor.has_been_read() => break,
                 Event::ChildGone => return Err(begun.reactor.early_end()),
                 Event::Report(FromChild::Waiting, _) => complete = true,
                 Event::Report(FromChild::Failed(error), _) => {
