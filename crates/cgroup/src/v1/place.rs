@@ -98,7 +98,9 @@ pub(crate) fn mkdir_all(
             Ok(()) if existed => {}
             Ok(()) => made.push(dir.clone()),
             // Neither controls anything, so a host that has them read-only loses nothing.
-            Err(_) if super::legacy::is_optional(name) => dropped.push(name.clone()),
+            Err(source) if super::legacy::is_optional(name) && file::is_denied(&source) => {
+                dropped.push(name.clone());
+            }
             Err(source) if rootless && file::is_denied(&source) => {
                 dropped.push(name.clone());
                 denied.get_or_insert((dir.clone(), source));
