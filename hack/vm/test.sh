@@ -24,12 +24,12 @@ binary=$(realpath "${ROOTLING_BIN:-$(hack/binary.sh)}")
 common='cgroup concurrency exec lifecycle ps run'
 # What shows nothing there that it does not show elsewhere, and takes an hour where the processor is emulated: each system
 # call denied, each call of a launch failed, and races, which want two real processors.
-but='seccomp_denied waits faults attack_races attack_mount_races attack_device_races security_docs state_faults'
+but='seccomp_denied waits faults attack_races attack_mount_races attack_device_races security_docs state_faults kills_of_helpers races exhaustion'
 all=$(for file in tests/tests/*.rs; do basename "$file" .rs; done | grep -vxF "${but// /$'\n'}" | tr '\n' ' ')
 declare -A files=(
     [user-delegated]="$all"
-    [user-systemd]="$common attack_annotations attack_descriptors kill_runtime process stress"
-    [root]="$common apparmor attack_checkpoint attack_cgroups attack_devices attack_proc attack_state attack_users cgroup_* cli devices events exec_* hooks idmap_mounts kill_runtime mount* namespaces pause
+    [user-systemd]="$common attack_annotations attack_descriptors kills process stress"
+    [root]="$common apparmor attack_checkpoint attack_cgroups attack_devices attack_proc attack_state attack_users cgroup_* cli devices events exec_* hooks idmap_mounts kills mount* namespaces pause
         process rootfs* scheduling seccomp security stats terminal update user_namespace"
     [root-systemd]="$common attack_annotations attack_descriptors"
 )
