@@ -67,6 +67,8 @@ impl Namespaces {
         match self.enter(self.others) {
             // One that the container's user namespace does not own has to be joined from outside of it.
             Err(Errno::EPERM) if self.others & libc::CLONE_NEWUSER != 0 => self.join_one_by_one()?,
+            // It has ended since they were compared.
+            Err(Errno::ESRCH) => return Err(stopped()),
             other => other.context(|| format!("setns({:#x})", self.others))?,
         }
         if self.others & libc::CLONE_NEWUSER != 0 {
@@ -87,6 +89,7 @@ impl Namespaces {
         for (name, flag) in KINDS.into_iter().filter(|(_, f)| self.others & f & !libc::CLONE_NEWUSER != 0) {
             match self.enter(flag) {
                 Err(Errno::EPERM) => refused.push((name, flag)),
+                Err(Errno::ESRCH) => return Err(stopped()),
                 other => other.context(|| format!("setns({name})"))?,
             }
         }
