@@ -20,7 +20,9 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
         startable(slot.status(&record)?, id).and_then(|()| record.init.ok_or_else(|| being_created(id)))?;
     let notify = Notify::of_environment(&slot)?;
     let (Some(pidfd), Some(socket)) = (init.open()?, slot.connect_for_start()?) else {
-        // Another start was faster, or its first process has ended since.
+        // Another start was faster, or its first process has ended since. One that was killed has left the socket, which
+        // would show the container as created for ever.
+        slot.end_wait();
         return Err(running(id));
     };
     slot.end_wait();
