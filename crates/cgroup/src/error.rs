@@ -1,7 +1,7 @@
 //! What can go wrong with a cgroup, one line each: what, why, what to do.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,7 @@ pub enum CgroupError {
         source: io::Error,
     },
     /// The kernel refused a value.
-    #[error("write {value:?} to {}: {source}{}", path.display(), refused(source))]
+    #[error("write {value:?} to {}: {source}{}", path.display(), refused(source, path))]
     Write {
         /// The file.
         path: PathBuf,
@@ -257,8 +257,11 @@ fn bus_remedy(user: bool) -> &'static str {
 }
 
 /// What the kernel means by refusing a value.
-fn refused(error: &io::Error) -> &'static str {
+fn refused(error: &io::Error, path: &Path) -> &'static str {
     match error.raw_os_error() {
+        Some(nix::libc::ENOENT | nix::libc::ENODEV) if path.parent().is_some_and(|cgroup| !cgroup.exists()) => {
+            "; the cgroup has been removed: its container has ended"
+        }
         Some(nix::libc::ENOENT) => "; the kernel or the cgroup above offers no such controller file",
         Some(nix::libc::EINVAL) => "; the kernel takes no such value here",
         Some(nix::libc::ERANGE) => "; the value is out of range",
