@@ -16,9 +16,14 @@ pub(crate) fn list(store: &Store, args: &args::List) -> Result<ExitCode> {
     let mut views = Vec::new();
     let mut ids = String::new();
     let mut owners = Owners::default();
+    // Where the system could not read a container, the list is not the whole one.
+    let mut whole = true;
     for entry in store.list()? {
         match entry {
-            Listed::Damaged(name, error) => log::warning(&format!("{name:?}: {error}")),
+            Listed::Damaged(name, error) => {
+                whole &= error.errno().is_none();
+                log::warning(&format!("{name:?}: {error}"));
+            }
             Listed::Container(slot, _) if args.quiet => {
                 ids.push_str(slot.id().as_str());
                 ids.push('\n');
@@ -29,7 +34,10 @@ pub(crate) fn list(store: &Store, args: &args::List) -> Result<ExitCode> {
                     view.owner = owners.name(slot.owner()?);
                     views.push(view);
                 }
-                Err(error) => log::warning(&format!("\"{}\": {error}", slot.id())),
+                Err(error) => {
+                    whole = false;
+                    log::warning(&format!("\"{}\": {error}", slot.id()));
+                }
             },
         }
     }
@@ -39,7 +47,7 @@ pub(crate) fn list(store: &Store, args: &args::List) -> Result<ExitCode> {
         ListFormat::Table => table(&views)?,
     };
     print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn table(views: &[StateView]) -> Result<String> {
