@@ -9,8 +9,10 @@
 //! `probe flood [end]` never stops to do so, until SIGTERM or at once.
 //! `probe report` prints what it sees of its container; `probe stay` does, and then tells of each SIGUSR1.
 //! `probe notify TEXT...` sends each text to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
+//! `probe own FILE OTHERS` holds a lock on FILE until it is killed; where somebody else has it, it says so in OTHERS.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
@@ -55,10 +57,23 @@ fn main() -> ExitCode {
         ("report", []) => print!("{}", report::text()),
         ("stay", []) => report::stay(),
         ("notify", texts) => notify(texts),
+        ("own", [file, others]) => own(file, others),
         ("flood", rest) => return flood(!rest.is_empty()),
         _ => return ExitCode::from(2),
     }
     ExitCode::SUCCESS
+}
+
+/// The kernel gives the lock up when the last process that has it open has ended.
+fn own(file: &str, others: &str) {
+    let file = File::options().create(true).append(true).open(file).expect("open the file");
+    if file.try_lock().is_err() {
+        let mut others = File::options().create(true).append(true).open(others).expect("open the other file");
+        others.write_all(b"two\n").expect("say so");
+    }
+    loop {
+        std::thread::park();
+    }
 }
 
 /// One datagram for each text.
