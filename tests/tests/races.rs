@@ -143,7 +143,7 @@ impl<'a> Arena<'a> {
         let output = match command {
             "delete" | "delete -f" => target.delete(self.t, command),
             "create" | "run" => self.make(target, command)?,
-            "state" if self.made.load(Ordering::SeqCst) % 2 == 0 => {
+            "state" if self.made.load(Ordering::SeqCst).is_multiple_of(2) => {
                 return self.list();
             }
             other => self.t.rootling(&target.words(other)).output(),
