@@ -47,6 +47,8 @@ const LIST: &str = "list";
 const ALLOWED: &[(&str, &str)] = &[
     // Somebody has removed it, or nobody has made it.
     ("", "does not exist in \""),
+    // Somebody makes or removes it this moment.
+    ("", "is being created or removed by another command"),
     // Somebody else has made it.
     ("create", "already exists: choose another id"),
     ("run", "already exists: choose another id"),
