@@ -259,7 +259,9 @@ fn bus_remedy(user: bool) -> &'static str {
 /// What the kernel means by refusing a value.
 fn refused(error: &io::Error, path: &Path) -> &'static str {
     match error.raw_os_error() {
-        Some(nix::libc::ENOENT | nix::libc::ENODEV) if path.parent().is_some_and(|cgroup| !cgroup.exists()) => {
+        Some(nix::libc::ENOENT | nix::libc::ENODEV)
+            if path.parent().is_some_and(|cgroup| !cgroup.exists()) =>
+        {
             "; the cgroup has been removed: its container has ended"
         }
         Some(nix::libc::ENOENT) => "; the kernel or the cgroup above offers no such controller file",
