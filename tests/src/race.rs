@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
-use crate::{Bundle, Exchange, Output, Test, attempts, eventually};
+use crate::{Bundle, Exchange, Output, Test, attempts, can_trace, eventually};
 
 /// How often a container starts in each race.
 pub fn starts() -> usize {
@@ -77,9 +77,27 @@ pub fn looking(t: &Test, script: &str) -> Bundle {
     t.shell(&format!("echo ready; read go; {script}"))
 }
 
+/// What a command is run under to have each of `calls` (a list for strace(1)) take longer before it begins. With `paths`,
+/// those alone that name one of them, as they write it. Between two looks at a name there is time for many exchanges
+/// then. Nothing where nothing can be traced.
+pub fn slowed(t: &Test, calls: &str, paths: &[&str]) -> Vec<String> {
+    if !can_trace(t) {
+        return Vec::new();
+    }
+    let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:delay_enter=2000"));
+    let options = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+    let paths = paths.iter().flat_map(|path| ["-P", path]);
+    options.into_iter().chain(paths).map(str::to_owned).collect()
+}
+
 /// One start of such a bundle. Without the first line of the program's output.
 pub fn start(t: &Test, bundle: &Bundle, exchange: &Exchange) -> Output {
-    let mut running = t.run_command(bundle).stdin(Stdio::piped()).spawn();
+    start_under(t, bundle, exchange, &[])
+}
+
+/// As [`start`], under another command, such as that of [`slowed`].
+pub fn start_under(t: &Test, bundle: &Bundle, exchange: &Exchange, under: &[String]) -> Output {
+    let mut running = t.run_command(bundle).under(under).stdin(Stdio::piped()).spawn();
     eventually("the program is there, or there is an error", || {
         running.so_far().0.starts_with("ready\n") || !matches!(running.child.try_wait(), Ok(None))
     });

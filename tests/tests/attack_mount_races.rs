@@ -7,15 +7,17 @@ use std::fs;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use rootling_tests::mountinfo::Mounts;
-use rootling_tests::race::{Verdict, expect, looking, race, race_of, start};
+use rootling_tests::race::{Verdict, expect, looking, race, race_of, slowed, start, start_under};
 use rootling_tests::{Bundle, Exchange, Output, Outside, Test, both};
 use serde_json::json;
 
 both!(
     mount_points_are_made_inside_the_image,
+    mount_points_are_made_inside_the_image_with_a_hook,
     mount_points_are_made_inside_a_volume,
     copy_in_a_tmpfs_is_not_of_outside,
     copy_in_a_tmpfs_is_not_of_masked_files_of_proc,
+    copy_in_a_tmpfs_follows_no_link_in_the_place_of_a_directory,
     copy_in_a_tmpfs_does_not_wait_for_a_pipe,
 );
 
@@ -53,20 +55,39 @@ fn with_deep(t: &Test) -> Outside {
 fn mount_points_are_made_inside_the_image(t: &Test) {
     let mut outside = with_deep(t);
     for target in [outside.text().to_owned(), outside.relative()] {
-        let mut bundle = looking(t, "cat /proc/self/mountinfo");
-        fs::create_dir_all(bundle.rootfs("place/deep")).expect("make a directory of the image");
-        bundle.link("link", &target);
-        mounts_to_make_points_for(t, &mut bundle, "/place/deep");
-        bundle.own_all();
-        bundle.write();
-        let exchange = Exchange::of(&bundle.rootfs("place"), &bundle.rootfs("link"));
-        let mut check = |output: &Output| made_inside(&mut outside, output);
-        race_of(&exchange, "/place/deep", &mut check, &mut || {
-            let output = start(t, &bundle, &exchange);
-            remove_points(&exchange, &bundle.rootfs("place/deep"));
-            output
-        });
+        let bundle = with_points_to_make(t, &target);
+        points_are_made_inside(t, &bundle, &mut outside, &[]);
     }
+}
+
+/// With a hook they are made while the host is still in sight, where a link could lead.
+fn mount_points_are_made_inside_the_image_with_a_hook(t: &Test) {
+    let mut outside = with_deep(t);
+    let mut bundle = with_points_to_make(t, outside.text());
+    bundle.set("/hooks/createContainer", json!([{"path": "/bin/true"}]));
+    points_are_made_inside(t, &bundle, &mut outside, &slowed(t, "mkdirat", &[]));
+}
+
+/// A bundle with mounts on points below a directory of the image, and a link to `target`.
+fn with_points_to_make(t: &Test, target: &str) -> Bundle {
+    let mut bundle = looking(t, "cat /proc/self/mountinfo");
+    fs::create_dir_all(bundle.rootfs("place/deep")).expect("make a directory of the image");
+    bundle.link("link", target);
+    mounts_to_make_points_for(t, &mut bundle, "/place/deep");
+    bundle
+}
+
+/// While the directory is exchanged with the link.
+fn points_are_made_inside(t: &Test, bundle: &Bundle, outside: &mut Outside, under: &[String]) {
+    bundle.own_all();
+    bundle.write();
+    let exchange = Exchange::of(&bundle.rootfs("place"), &bundle.rootfs("link"));
+    let mut check = |output: &Output| made_inside(outside, output);
+    race_of(&exchange, "/place/deep", &mut check, &mut || {
+        let output = start_under(t, bundle, &exchange, under);
+        remove_points(&exchange, &bundle.rootfs("place/deep"));
+        output
+    });
 }
 
 /// In a volume that other containers have too, and that is bound before.
@@ -100,9 +121,10 @@ fn remove_points(exchange: &Exchange, dir: &std::path::Path) {
     fs::create_dir(dir).expect("make the directory anew");
 }
 
-/// A bundle that has a tmpfs on /full with a copy of what the image has there, and prints the texts of all files in it.
+/// A bundle that has a tmpfs on /full with a copy of what the image has there, and prints the texts of all files in it, and
+/// the names of those without one.
 fn with_copy(t: &Test) -> Bundle {
-    let mut bundle = looking(t, "find /full -type f -exec cat {} +");
+    let mut bundle = looking(t, "find /full -type f -exec cat {} +; find /full -type f -size 0");
     fs::create_dir(bundle.rootfs("full")).expect("make the directory to copy");
     fs::write(bundle.rootfs("full/file"), "inside\n").expect("make a file to copy");
     bundle.mount("/full", "tmpfs", "tmpfs", &["tmpcopyup"]);
@@ -128,28 +150,39 @@ fn copy_in_a_tmpfs_is_not_of_outside(t: &Test) {
     }
 }
 
-/// A directory of proc that a mask covers, once everything is mounted: a copy that is made before has no mask. With
-/// many files, so that the copy takes its time.
+/// With a hook the copy is made while the host is still in sight.
+fn copy_in_a_tmpfs_follows_no_link_in_the_place_of_a_directory(t: &Test) {
+    let outside = Outside::full(t);
+    let mut bundle = with_copy(t);
+    fs::create_dir(bundle.rootfs("full/directory")).expect("make a directory to copy");
+    fs::write(bundle.rootfs("full/directory/file"), "inside\n").expect("make a file in it");
+    bundle.link("full/link", outside.text());
+    bundle.set("/hooks/createContainer", json!([{"path": "/bin/true"}]));
+    let slow = slowed(t, "openat", &["directory", "link"]);
+    slow_race(t, &bundle, ["full/directory", "full/link"], &slow);
+}
+
+/// A directory of proc that a mask covers, once everything is mounted: a copy that is made before has no mask.
 fn copy_in_a_tmpfs_is_not_of_masked_files_of_proc(t: &Test) {
     for target in ["/proc/irq", "proc/tty"] {
         let mut bundle = with_copy(t);
         bundle.set("/linux/maskedPaths", json!(["/proc/irq", "/proc/tty"])).remove("/linux/readonlyPaths");
         bundle.link("link", target);
-        race(t, &bundle, ["full", "link"], "/full", &mut of_the_image);
+        slow_race(t, &bundle, ["full", "link"], &slowed(t, "openat2", &["full"]));
     }
+}
+
+/// A race for what is in the copy, under another command.
+fn slow_race(t: &Test, bundle: &Bundle, [first, second]: [&str; 2], under: &[String]) {
+    bundle.own_all();
+    bundle.write();
+    let exchange = Exchange::of(&bundle.rootfs(first), &bundle.rootfs(second));
+    race_of(&exchange, "/full", &mut of_the_image, &mut || start_under(t, bundle, &exchange, under));
 }
 
 /// A regular file that has become a pipe when it is opened: nobody ever writes to it.
 fn copy_in_a_tmpfs_does_not_wait_for_a_pipe(t: &Test) {
     let bundle = with_copy(t);
-    let names = ["", "1", "2", "3"].map(|number| ["file", "pipe"].map(|name| format!("full/{name}{number}")));
-    for [file, pipe] in &names {
-        fs::write(bundle.rootfs(file), "inside\n").expect("make a file to copy");
-        mkfifo(&bundle.rootfs(pipe), Mode::from_bits_truncate(0o666)).expect("make a pipe");
-    }
-    bundle.own_all();
-    let [[file, pipe], others @ ..] = &names;
-    let _others: Vec<_> =
-        others.iter().map(|[file, pipe]| Exchange::of(&bundle.rootfs(file), &bundle.rootfs(pipe))).collect();
-    race(t, &bundle, [file, pipe], "/full", &mut of_the_image);
+    mkfifo(&bundle.rootfs("full/pipe"), Mode::from_bits_truncate(0o666)).expect("make a pipe");
+    slow_race(t, &bundle, ["full/file", "full/pipe"], &slowed(t, "openat", &["file", "pipe"]));
 }
