@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rootling_tests::mountinfo::Mounts;
 use rootling_tests::terminal::read_until;
-use rootling_tests::{Bundle, Output, Outside, Socket, Test, Variation, both, eventually, root};
+use rootling_tests::{Bundle, Output, Outside, Socket, Test, Variation, Who, both, eventually, root};
 use serde_json::{Value, json};
 
 root!(mount_below_a_volume_of_its_own_does_not_reach_the_host);
@@ -28,8 +28,10 @@ both!(
     dev_that_is_a_link_leads_nowhere_outside,
     dev_that_is_a_file_is_an_error,
     links_in_the_dev_of_an_image_lead_nowhere_outside,
+    links_in_the_dev_of_an_image_lead_nowhere_outside_with_a_hook,
     devices_behind_a_link_are_made_inside,
     terminal_with_links_in_the_dev_of_an_image_stays_inside,
+    terminal_of_what_is_no_terminal_multiplexer_is_an_error,
     null_device_that_is_a_link_masks_or_is_an_error,
 );
 root!(null_device_that_is_another_one_is_an_error);
@@ -292,6 +294,19 @@ fn links_in_the_dev_of_an_image_lead_nowhere_outside(t: &Test) {
     }
 }
 
+/// With a hook the devices are made while the host is still in sight.
+fn links_in_the_dev_of_an_image_lead_nowhere_outside_with_a_hook(t: &Test) {
+    let outside = Outside::full(t);
+    for names in NAMES_IN_DEV.iter().map(std::slice::from_ref).chain([&NAMES_IN_DEV[..]]) {
+        let mut bundle = t.shell("echo 4; cat /proc/self/mountinfo");
+        bundle.without_mount("/dev").set("/hooks/createContainer", json!([{"path": "/bin/true"}]));
+        link_names_in_dev(&bundle, names, outside.text());
+        let output = t.run(bundle.write());
+        outside.assert_unchanged(&format!("{names:?}: {output}"));
+        mounts_are_inside_or_dev_is_named(&bundle, &output, &format!("{names:?}"));
+    }
+}
+
 /// Devices of the configuration, one of them with a directory to be made.
 fn devices_behind_a_link_are_made_inside(t: &Test) {
     let outside = Outside::full(t);
@@ -325,10 +340,32 @@ fn terminal_with_links_in_the_dev_of_an_image_stays_inside(t: &Test) {
             let case = format!("{names:?} -> {target}");
             let shown = created_with_terminal(t, &bundle, &case);
             outside.assert_unchanged(&case);
+            assert!(!bundle.rootfs("tmp/console").exists(), "{case}: a link was followed, and a file made");
             if let Some(shown) = shown {
                 assert!(shown.starts_with("all\r\ncharacter special file\r\n"), "{case}: {shown}");
             }
         }
+    }
+}
+
+/// CVE-2025-52565: a terminal is asked of nothing else that the image has there.
+fn terminal_of_what_is_no_terminal_multiplexer_is_an_error(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    bundle.set("/process/terminal", true.into()).without_mount("/dev");
+    let ptmx = bundle.rootfs("dev/ptmx");
+    let refused = |what: &str| {
+        let socket = Socket::listen(t, &format!("{what}.sock"));
+        let create = t.rootling(&["create", "--console-socket"]).arg(socket.path()).arg("-b");
+        let create = create.arg(bundle.write().dir()).arg(t.id("c")).output();
+        create.fails_with(&["process.terminal", "/dev/ptmx is not a terminal multiplexer (5:2)"]);
+    };
+    fs::write(&ptmx, "").expect("make a file of the image");
+    bundle.own_all();
+    refused("file");
+    if t.who() == Who::Root {
+        fs::remove_file(&ptmx).expect("remove the file");
+        t.command("mknod").arg(&ptmx).args(&["c", "1", "5"]).output().ok();
+        refused("zero");
     }
 }
 

@@ -8,13 +8,14 @@ use std::fs;
 use std::io::Write;
 
 use rootling_tests::terminal::Terminal;
-use rootling_tests::{Bundle, Test, both, skip};
+use rootling_tests::{Bundle, Test, both, eventually, skip};
 
 both!(
     program_of_run_cannot_type_at_the_callers_terminal,
     program_of_create_and_start_cannot_type_at_the_callers_terminal,
     program_of_exec_cannot_type_at_the_callers_terminal,
     program_with_a_terminal_has_no_other,
+    terminal_of_exec_is_none_of_the_containers_files,
 );
 
 /// What would be typed by the program, a command for a shell.
@@ -136,4 +137,24 @@ fn program_with_a_terminal_has_no_other(t: &Test) {
             t.delete_force("c").ok();
         }
     }
+}
+
+/// The container has files in the place of the terminals of its /dev/pts, which is where /dev/ptmx leads. What the program
+/// of exec gets is the other end of the very terminal that was made for it.
+fn terminal_of_exec_is_none_of_the_containers_files(t: &Test) {
+    let cover = "mkdir /tmp/true /tmp/false && mount --bind /dev/pts /tmp/true && rm /dev/ptmx && \
+                 ln -s /tmp/true/ptmx /dev/ptmx && for n in 0 1 2 3 4 5 6 7; do echo false >/tmp/false/$n; done && \
+                 mount --bind /tmp/false /dev/pts && echo covered >/tmp/ready; sleep 1000";
+    let mut bundle = t.shell(cover);
+    bundle.capabilities(&["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]);
+    t.run_detached(bundle.write(), "c").ok();
+    eventually("it has covered its terminals", || bundle.rootfs("tmp/ready").exists());
+    let look =
+        ["sh", "-c", "cat /dev/pts/0; for f in 0 1 2; do test -t $f && echo terminal $f; done; echo the end"];
+    let terminal = Terminal::open(24, 80);
+    let exec = terminal.attach(t.exec(&["-t"], "c", &look)).spawn();
+    let shown = terminal.read_until("the end");
+    exec.output().ok();
+    assert!(shown.starts_with("false\r\nterminal 0\r\nterminal 1\r\nterminal 2\r\n"), "{shown}");
+    t.delete_force("c").ok();
 }
