@@ -14,8 +14,13 @@ use nix::sys::signal::Signal;
 use rootling_tests::{
     Bundle, Cmd, Output, Random, Shown, Test, attempts, both, can_trace, eventually, has_criu, leaks, seed,
 };
+use serde_json::json;
 
-both!(command_is_killed_at_any_moment, signal_after_the_state_directory_was_made_leaves_nothing,);
+both!(
+    command_is_killed_at_any_moment,
+    signal_after_the_state_directory_was_made_leaves_nothing,
+    runtime_that_is_killed_while_a_hook_runs_takes_both_with_it,
+);
 
 const SIGNALS: [Signal; 3] = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT];
 
@@ -303,4 +308,20 @@ fn signal_after_the_state_directory_was_made_leaves_nothing(t: &Test) {
             stage.assert_nothing();
         }
     }
+}
+
+/// The container's child waits for a hook and reads no message: it ends with the runtime all the same, and the hook with it.
+fn runtime_that_is_killed_while_a_hook_runs_takes_both_with_it(t: &Test) {
+    let runs = t.path("runs");
+    let script = format!("echo >{}; exec sleep 1000000", runs.display());
+    let mut bundle = t.bundle(&["true"]);
+    bundle.set("/hooks/createContainer", json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]));
+    let running = t.rootling(&["create", "-b"]).arg(bundle.write().dir()).arg(t.id("c")).spawn();
+    eventually("the hook runs", || runs.exists());
+    running.signal(Signal::SIGKILL);
+    drop(running.output());
+    eventually("all processes have ended", || {
+        !leaks::find(t.marker(), &[]).iter().any(|left| left.starts_with("process "))
+    });
+    t.delete_force("c").ok();
 }
