@@ -18,6 +18,7 @@ both!(
     record_that_is_no_file_or_never_ends_blocks_nothing,
     config_that_is_no_file_or_never_ends_is_an_error,
     passwd_of_the_image_that_is_no_file_or_never_ends_is_an_error,
+    passwd_of_the_image_is_not_read_where_it_is_large,
     process_without_an_end_is_an_error,
     pid_file_among_names_of_another_user_changes_nothing_of_the_callers,
 );
@@ -322,6 +323,18 @@ fn passwd_of_the_image_that_is_no_file_or_never_ends_is_an_error(t: &Test) {
         let words = if what == "3 GiB" { "is larger than 4 MiB" } else { "is not a regular file" };
         t.run(&bundle).fails_with(&["HOME: /etc/passwd of the container", words, "set HOME in process.env"]);
     });
+}
+
+/// More of it would be as much memory, which the image's maker would decide.
+fn passwd_of_the_image_is_not_read_where_it_is_large(t: &Test) {
+    let bundle = t.shell("echo $HOME");
+    bundle.write();
+    let passwd = bundle.rootfs("etc/passwd");
+    fs::write(&passwd, "root:x:0:0:root:/of-passwd:/bin/sh\n").expect("write passwd");
+    assert_eq!(t.run(&bundle).ok().text(), "/of-passwd");
+    let file = fs::File::options().write(true).open(&passwd).expect("open passwd");
+    file.set_len(5 << 20).expect("make it large");
+    t.run(&bundle).fails_with(&["HOME: /etc/passwd of the container", "is larger than 4 MiB"]);
 }
 
 fn process_without_an_end_is_an_error(t: &Test) {

@@ -207,13 +207,16 @@ fn caller_may_have_a_small_stack(t: &Test) {
     lives(t, &|args| called(t, &caller, args));
 }
 
-/// runc needs a few more.
+/// runc needs a few more. With many mounts, each of which is a descriptor at first, it takes more than the caller may open
+/// now, but not more than it may allow itself.
 fn caller_may_have_few_descriptors(t: &Test) {
-    let caller = shell("ulimit -n 20");
-    // The usual limit of the program is above the caller's, where only root may raise it.
-    lives_with(t, &|args| called(t, &caller, args), &|bundle| {
-        bundle.set("/process/rlimits", json!([]));
-    });
+    for (limit, mounts) in [("ulimit -n 20", 0), ("ulimit -S -n 20", 40)] {
+        let caller = shell(limit);
+        // The usual limit of the program is above the caller's, where only root may raise it.
+        lives_with(t, &|args| called(t, &caller, args), &|bundle| {
+            bundle.set("/process/rlimits", json!([])).bind_files(t, mounts);
+        });
+    }
 }
 
 const UMASKS: [&str; 5] = ["0777", "0700", "0277", "0077", "0000"];

@@ -253,6 +253,9 @@ fn wrong_profile_is_one_line_that_names_the_field(t: &Test) {
         profile[key] = value;
         profile
     };
+    let one = |n: u64| json!({"index": 0, "value": (n << 32) | n, "op": "SCMP_CMP_EQ"});
+    let many = (0..1500).map(|n| json!({"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": [one(n)]}));
+    let many = many.collect();
     for (profile, parts) in [
         (with("defaultAction", json!("SCMP_ACT_MAYBE")), ["linux.seccomp.defaultAction", "SCMP_ACT_MAYBE"]),
         (with("defaultAction", json!("SCMP_ACT_NOTIFY")), ["linux.seccomp", "as default action"]),
@@ -275,6 +278,8 @@ fn wrong_profile_is_one_line_that_names_the_field(t: &Test) {
             ["linux.seccomp.syscalls[0].args", "arguments 0 to 5"],
         ),
         (rule("action", json!("SCMP_ACT_NOTIFY")), ["linux.seccomp.listenerPath", "set it"]),
+        // What shows when it is compiled.
+        (with("syscalls", Value::Array(many)), ["linux.seccomp", "takes at most 4096"]),
     ] {
         let mut bundle = t.bundle(&["true"]);
         bundle.set("/linux/seccomp", profile);

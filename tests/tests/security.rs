@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use rootling_tests::{Test, both, root, skip};
+use rootling_tests::{Cmd, Test, both, root, skip};
 use serde_json::json;
 
 both!(
@@ -72,8 +72,7 @@ fn null_input_is_at_its_end(t: &Test) {
 
 /// As a null device of the container's own, for reading and writing, whoever fills /dev.
 fn null_output_takes_what_is_written(t: &Test) {
-    let into_null =
-        |command: rootling_tests::Cmd| command.under(&["sh", "-c", "exec \"$@\" >/dev/null 2>&1", "sh"]);
+    let into_null = |command: Cmd| command.under(&["sh", "-c", "exec \"$@\" >/dev/null 2>&1", "sh"]);
     for own_dev in [true, false] {
         let mut bundle =
             t.shell("echo out && echo err >&2 && null=$(readlink /proc/$$/fd/1) && echo $null >/tmp/null");
@@ -148,16 +147,25 @@ fn device_that_is_a_stream_keeps_its_owner(t: &Test) {
     let Ok(stream) = fs::File::open(&device) else {
         return skip("the file system of the tests' directory has no devices");
     };
-    let mut bundle = t.bundle(&["true"]);
-    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
-    bundle.set("/linux/namespaces/-", json!({"type": "user"}));
-    bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
-    for uid in [0, 1000] {
-        bundle.set("/process/user", json!({"uid": uid, "gid": uid}));
-        let stdin = stream.try_clone().expect("duplicate the stream");
-        t.run_command(bundle.write()).stdin(stdin).output().ok();
+    let keeps_its_owner = |command: Cmd, case: &str| {
+        command.stdin(stream.try_clone().expect("duplicate the stream")).output().ok();
         let found = fs::metadata(&device).expect("stat of the device");
-        assert_eq!((found.uid(), found.gid()), (0, 0), "as uid {uid}");
+        assert_eq!((found.uid(), found.gid()), (0, 0), "{case}");
+    };
+    for mapped in [false, true] {
+        let mut bundle = t.bundle(&["true"]);
+        if mapped {
+            bundle.mapped();
+        }
+        t.run_detached(bundle.sibling(t, &["sleep", "1000000"]).write(), "d").ok();
+        for uid in [0, 1000] {
+            let case = format!("mapped: {mapped}, as uid {uid}");
+            bundle.set("/process/user", json!({"uid": uid, "gid": uid}));
+            keeps_its_owner(t.run_command(bundle.write()), &case);
+            // What joins has the caller's own, and no other in its place.
+            keeps_its_owner(t.exec(&["-u", &uid.to_string()], "d", &["true"]), &format!("{case}, exec"));
+        }
+        t.delete_force("d").ok();
     }
 }
 

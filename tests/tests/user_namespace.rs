@@ -104,13 +104,27 @@ fn ranges_without_a_newuidmap_that_may_map_them_say_so(t: &Test) {
 fn ids_of_others_are_refused(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.ids(Ids::Ranges { uid: 4_000_000_000, gid: 4_000_000_000, count: 10 });
-    t.run(bundle.write()).fails_with(&["4000000000", "/etc/subuid"]);
+    t.run(bundle.write()).fails_with(&[
+        "linux.uidMappings",
+        "4000000000",
+        "/etc/subuid",
+        "map only ids that are",
+    ]);
 }
 
 fn unmapped_process_user_is_refused(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.set("/process/user/uid", 1234.into());
-    t.run(bundle.write()).fails_with(&["1234"]);
+    t.run(bundle.write()).fails_with(&["linux.uidMappings: no mapping for uid 1234"]);
+    // What exec asks for shows where it becomes that user.
+    let sleeping = t.bundle(&["sleep", "1000000"]);
+    t.run_detached(sleeping.write(), "c").ok();
+    for (user, error) in
+        [("1234", "process.user.uid: setresuid(1234)"), ("0:1234", "process.user.gid: setresgid(1234)")]
+    {
+        t.exec(&["-u", user], "c", &["true"]).output().fails_with(&[error]);
+    }
+    t.delete_force("c").ok();
 }
 
 fn root_runs_without_a_user_namespace(t: &Test) {
