@@ -99,6 +99,9 @@ pub struct Record {
     /// Hooks that are still to run after its creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Hooks>,
+    /// Whether the file was there that is written last of all when a container is made.
+    #[serde(skip)]
+    pub(crate) is_whole: bool,
 }
 
 /// What it takes to end a container. It is kept a second time, apart from its record, so that one damaged file does not
@@ -146,6 +149,7 @@ impl Recovery {
             resources: None,
             own_pid_namespace: self.own_pid_namespace,
             hooks: None,
+            is_whole: true,
         }
     }
 }
@@ -190,7 +194,7 @@ impl Record {
     pub(crate) fn recover(&mut self, recovery: Recovery) {
         let Recovery { init, cgroup, rdt, own_pid_namespace } = recovery;
         (self.init, self.cgroup, self.rdt) = (Some(init), cgroup, rdt);
-        self.own_pid_namespace = own_pid_namespace;
+        (self.own_pid_namespace, self.is_whole) = (own_pid_namespace, true);
     }
 
     /// What `state` shows of a container in this status.

@@ -147,7 +147,7 @@ impl Store {
     }
 
     pub(crate) fn missing(&self, id: &ContainerId) -> Error {
-        Error::new(ErrorKind::NotFound, format!("container \"{id}\" does not exist in {:?}", self.path()))
+        missing(id, &self.path())
     }
 
     /// Every container of the store, ordered by id, each opened when its turn comes: there may be more
@@ -210,6 +210,10 @@ impl Store {
         slot.check_owner()?;
         Ok(slot)
     }
+}
+
+fn missing(id: &ContainerId, root: &Path) -> Error {
+    Error::new(ErrorKind::NotFound, format!("container \"{id}\" does not exist in {root:?}"))
 }
 
 impl Slot {
@@ -334,8 +338,8 @@ impl Slot {
 
     /// Reads the record.
     pub fn read(&self) -> Result<Record> {
-        let mut record: Record =
-            serde_json::from_slice(&self.read_file(RECORD)?).map_err(|e| self.damaged(&e.to_string()))?;
+        let text = self.read_file(RECORD)?;
+        let mut record: Record = serde_json::from_slice(&text).map_err(|e| self.damaged(&e.to_string()))?;
         if record.id != self.id.as_str() {
             return Err(self.damaged(&format!("{RECORD} is of another container, {:?}", record.id)));
         }
@@ -343,11 +347,27 @@ impl Slot {
             Some(recovery) if record.init.is_some_and(|init| init != recovery.init) => {
                 return Err(self.damaged(&format!("{RECORD} and {RECOVERY} name different processes")));
             }
-            // Whoever made it was killed before it could say so in the record as well, or that is damaged.
+            // The record is damaged where it has none.
             Some(recovery) => record.recover(recovery),
-            None => {}
+            None => record.is_whole = false,
         }
         Ok(record)
+    }
+
+    /// Why there is no such file.
+    fn without(&self, name: &str) -> Error {
+        let (id, path) = (&self.id, &self.path);
+        match (self.is_locked(), self.is_gone()) {
+            (Ok(true), Ok(false)) => Error::new(
+                ErrorKind::WrongState,
+                format!(
+                    "container \"{id}\" is being created or removed by another command: try again when that has ended"
+                ),
+            ),
+            (Ok(_), Ok(true)) => missing(id, path.parent().unwrap_or(path)),
+            (Ok(false), Ok(false)) => self.damaged(&format!("no {name}")),
+            (Err(error), _) | (_, Err(error)) => error,
+        }
     }
 
     /// None where there is none or it is damaged: the record tells then.
@@ -367,7 +387,7 @@ impl Slot {
             tracing::warn!("{damage}; removed by what {RECOVERY} says: its poststop hooks are not run");
             return Ok(Some(recovery.into_record(&self.id)));
         }
-        // The first two are written in the moment in which there is a process, the third after that.
+        // Of what was never let go there is no more than the record, which is whole or not there.
         let mut names = [RECOVERY, RECORD, PROCESS].iter();
         if names.try_fold(true, |none, name| Ok::<_, Error>(none && !self.has(name)?))? {
             return Ok(None);
@@ -389,7 +409,7 @@ impl Slot {
 
     /// Reads a file of the directory, all of which a container has.
     pub(crate) fn read_file(&self, name: &str) -> Result<Vec<u8>> {
-        self.find_file(name)?.ok_or_else(|| self.damaged(&format!("no {name}")))
+        self.find_file(name)?.ok_or_else(|| self.without(name))
     }
 
     fn find_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
@@ -420,13 +440,12 @@ impl Slot {
         self.replace_file(RECORD, &text)
     }
 
-    /// The same when there is a first process, which from here on is found even without the record.
-    pub(crate) fn write_with_process(&self, record: &Record) -> Result<()> {
-        if let Some(recovery) = record.recovery() {
-            let bytes = recovery.to_bytes().map_err(|e| Error::system(e.to_string()))?;
-            self.replace_file(RECOVERY, &bytes)?;
-        }
-        self.write(record)
+    /// Keeps what it takes to end the container, which is complete: from here on it lives without the runtime, and is found
+    /// even without its record.
+    pub(crate) fn write_recovery(&self, record: &Record) -> Result<()> {
+        let Some(recovery) = record.recovery() else { return Ok(()) };
+        let bytes = recovery.to_bytes().map_err(|e| Error::system(e.to_string()))?;
+        self.replace_file(RECOVERY, &bytes)
     }
 
     /// Nobody ever reads half of it.
@@ -461,6 +480,9 @@ impl Slot {
         Ok(match self.awaits_start()? {
             // The socket goes before the program runs, the lock only when the runtime has heard that it does.
             true if self.is_locked()? => Status::Creating,
+            // `run` has no socket, and has not let its program go yet. One without the file that nobody has locked is of an
+            // older release.
+            false if !record.is_whole && self.is_locked()? => Status::Creating,
             _ if record.cgroup.is_frozen().map_err(of_cgroup)? => Status::Paused,
             true => Status::Created,
             false => Status::Running,

@@ -17,6 +17,7 @@ fn record(id: &str) -> Record {
         resources: None,
         own_pid_namespace: true,
         hooks: None,
+        is_whole: false,
     }
 }
 
@@ -70,8 +71,10 @@ fn status_follows_the_lock_the_socket_and_the_process() {
     fs::write(slot.path().join(START), "").unwrap();
     record.init = Some(crate::process::ProcessRef::of(std::process::id() as i32).unwrap());
     assert_eq!(other.status(&record).unwrap(), Status::Creating);
-    // `run` lets the program go.
+    // `run` has no socket: what it writes before it lets the program go tells.
     slot.end_wait();
+    assert_eq!(other.status(&record).unwrap(), Status::Creating);
+    record.is_whole = true;
     assert_eq!(other.status(&record).unwrap(), Status::Running);
     fs::write(slot.path().join(START), "").unwrap();
     slot.unlock();

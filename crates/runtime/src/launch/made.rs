@@ -111,6 +111,7 @@ fn new_record(plan: &Plan) -> Record {
         resources: limits(plan),
         own_pid_namespace: plan.blueprint.namespaces.pid.is_new(),
         hooks: later,
+        is_whole: false,
     }
 }
 

@@ -105,9 +105,9 @@ fn begin(
         // If the child has failed, that is why.
         return Err(begun.reactor.childs_failure().unwrap_or(error));
     }
-    // While the child works: from here on a killed runtime leaves all that `delete` needs.
+    // While the child works, which ends with the runtime until it is let go: a runtime that is killed leaves the cgroup.
     begun.made.record.init = Some(ProcessRef::of(pid)?);
-    begun.made.slot.write_with_process(&begun.made.record)?;
+    begun.made.slot.write(&begun.made.record)?;
     begun.made.slot.write_process(&begun.plan.stored, begun.plan.blueprint.process.seccomp.as_ref())?;
     Ok(begun)
 }
@@ -257,6 +257,7 @@ impl Ready {
             Some(socket) if start => Some(foreground::receive_terminal(&socket)?),
             other => other,
         };
+        begun.made.slot.write_recovery(&begun.made.record)?;
         if begun.reactor.send(&ToChild::Commit).is_err() {
             return Err(begun.reactor.childs_failure().unwrap_or_else(|| begun.reactor.early_end()));
         }

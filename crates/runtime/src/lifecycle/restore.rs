@@ -260,7 +260,9 @@ impl Restoring<'_> {
                 self.made
                     .set_process(pid, sys::fds::duplicate(pidfd.as_fd()).context(|| "dup of the pidfd")?);
                 self.pidfd = Some(pidfd);
-                self.made.slot.write_with_process(&self.made.record)?;
+                self.made.slot.write(&self.made.record)?;
+                // CRIU lets it go on, whether we live or not.
+                self.made.slot.write_recovery(&self.made.record)?;
                 self.made.slot.write_process(&self.plan.stored, self.plan.blueprint.process.seccomp.as_ref())
             }
             "orphan-pts-master" => match (notice.fd, &path.childs) {
