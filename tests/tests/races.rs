@@ -111,6 +111,8 @@ impl<'a> Arena<'a> {
     fn new(t: &'a Test) -> Self {
         let first = t.bundle(&["true"]);
         t.with_probe(&first);
+        // To list what is not there is an error of its own.
+        t.command("mkdir").arg(t.state_root()).output().ok();
         let targets = (0..CONTAINERS).map(|number| Target::new(t, &first, number)).collect();
         Self {
             t,

@@ -64,6 +64,8 @@ pub struct Slot {
     ours: Arc<AtomicBool>,
 }
 
+/// How often to look for a file in a directory that nobody has locked, which may have been made this moment.
+const LOOKS: u32 = 20;
 /// How long somebody may look whether a directory is locked.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -180,19 +182,10 @@ impl Store {
             Err(e) => return Some(Listed::Damaged(name.into(), e)),
             Ok(slot) => slot,
         };
-        // Without a record it is being made or removed this moment, or its maker was killed: only the
-        // last lasts.
-        for _ in 0..20 {
-            match slot.read() {
-                Ok(record) => return Some(Listed::Container(slot, Box::new(record))),
-                Err(_) if slot.is_locked().unwrap_or(false) || slot.is_gone().unwrap_or(false) => {
-                    return None;
-                }
-                Err(_) => std::thread::sleep(Duration::from_millis(5)),
-            }
-        }
         match slot.read() {
             Ok(record) => Some(Listed::Container(slot, Box::new(record))),
+            // It is being made or removed this moment.
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::WrongState) => None,
             Err(error) => Some(Listed::Damaged(name.into(), error)),
         }
     }
@@ -354,10 +347,10 @@ impl Slot {
         Ok(record)
     }
 
-    /// Why there is no such file.
-    fn without(&self, name: &str) -> Error {
+    /// Why there is no such file; none if it is worth another look.
+    fn without(&self, name: &str, last: bool) -> Option<Error> {
         let (id, path) = (&self.id, &self.path);
-        match (self.is_locked(), self.is_gone()) {
+        Some(match (self.is_locked(), self.is_gone()) {
             (Ok(true), Ok(false)) => Error::new(
                 ErrorKind::WrongState,
                 format!(
@@ -365,9 +358,13 @@ impl Slot {
                 ),
             ),
             (Ok(_), Ok(true)) => missing(id, path.parent().unwrap_or(path)),
-            (Ok(false), Ok(false)) => self.damaged(&format!("no {name}")),
+            // Whoever makes it may not have come to lock it.
+            (Ok(false), Ok(false)) if last || self.ours.load(Ordering::Relaxed) => {
+                self.damaged(&format!("no {name}"))
+            }
+            (Ok(false), Ok(false)) => return None,
             (Err(error), _) | (_, Err(error)) => error,
-        }
+        })
     }
 
     /// None where there is none or it is damaged: the record tells then.
@@ -409,7 +406,16 @@ impl Slot {
 
     /// Reads a file of the directory, all of which a container has.
     pub(crate) fn read_file(&self, name: &str) -> Result<Vec<u8>> {
-        self.find_file(name)?.ok_or_else(|| self.without(name))
+        for look in 1.. {
+            if let Some(bytes) = self.find_file(name)? {
+                return Ok(bytes);
+            }
+            if let Some(error) = self.without(name, look == LOOKS) {
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        unreachable!("the last look gives an error")
     }
 
     fn find_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
