@@ -216,6 +216,11 @@ fn caller_may_have_few_descriptors(t: &Test) {
         lives_with(t, &|args| called(t, &caller, args), &|bundle| {
             bundle.set("/process/rlimits", json!([])).bind_files(t, mounts);
         });
+        // The program has what the caller has.
+        let mut bundle = t.shell("ulimit -S -n");
+        bundle.set("/process/rlimits", json!([]));
+        let dir = bundle.write().dir().to_string_lossy().into_owned();
+        assert_eq!(called(t, &caller, &["run", "-b", &dir, &t.id("c")]).output().ok().text(), "20");
     }
 }
 

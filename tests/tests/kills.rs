@@ -312,16 +312,23 @@ fn signal_after_the_state_directory_was_made_leaves_nothing(t: &Test) {
 
 /// The container's child waits for a hook and reads no message: it ends with the runtime all the same, and the hook with it.
 fn runtime_that_is_killed_while_a_hook_runs_takes_both_with_it(t: &Test) {
-    let runs = t.path("runs");
+    let runs = t.open_directory("open").join("runs");
     let script = format!("echo >{}; exec sleep 1000000", runs.display());
     let mut bundle = t.bundle(&["true"]);
     bundle.set("/hooks/createContainer", json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]));
-    let running = t.rootling(&["create", "-b"]).arg(bundle.write().dir()).arg(t.id("c")).spawn();
-    eventually("the hook runs", || runs.exists());
-    running.signal(Signal::SIGKILL);
-    drop(running.output());
-    eventually("all processes have ended", || {
-        !leaks::find(t.marker(), &[]).iter().any(|left| left.starts_with("process "))
-    });
-    t.delete_force("c").ok();
+    for mapped in [false, true] {
+        if mapped {
+            // The kernel forgets who is to hear of it when the ids change.
+            bundle.mapped();
+        }
+        let running = t.rootling(&["create", "-b"]).arg(bundle.write().dir()).arg(t.id("c")).spawn();
+        eventually("the hook runs", || runs.exists());
+        running.signal(Signal::SIGKILL);
+        drop(running.output());
+        eventually("all processes have ended", || {
+            !leaks::find(t.marker(), &[]).iter().any(|left| left.starts_with("process "))
+        });
+        t.delete_force("c").ok();
+        fs::remove_file(&runs).expect("remove the hook's file");
+    }
 }
