@@ -1,6 +1,10 @@
 //! Which errors are plausible for which system call.
 
-use nix::errno::Errno::{self, *};
+use nix::errno::Errno::{
+    self, EACCES, EADDRINUSE, EAGAIN, EBUSY, ECHILD, ECONNREFUSED, ECONNRESET, EDQUOT, EINTR, EINVAL, EIO,
+    EMFILE, ENFILE, ENOBUFS, ENOENT, ENOLCK, ENOMEM, ENOSPC, ENOSYS, ENOTCONN, ENOTTY, EOPNOTSUPP, EOVERFLOW,
+    EPERM, EPIPE, EROFS,
+};
 
 /// Of each call that can fail: what the manual pages have for it where the arguments are right, what a full, old or damaged
 /// machine gives, and what a filter gives where the runtime is itself in a container.

@@ -137,7 +137,7 @@ impl Scene<'_> {
     }
 
     /// Compares what a program has seen of its container.
-    fn compare(&self, id: &str, found: Option<&str>, reference: Option<&Reference>, verdict: &mut Verdict) {
+    fn compare(id: &str, found: Option<&str>, reference: Option<&Reference>, verdict: &mut Verdict) {
         let Some(reference) = reference else { return };
         let Some(found) = found else {
             return verdict.add(Finding::WrongSuccess, format!("{id}: the program does not run"));
@@ -184,7 +184,7 @@ impl Scene<'_> {
         }
         if started {
             let report = self.report(id, &traced.output);
-            self.compare(id, report.as_deref(), reference, verdict);
+            Self::compare(id, report.as_deref(), reference, verdict);
         }
         // The program has ended as it should, and the command with its code; that a record is left has to be said.
         if self.verb == Verb::Run && !self.is_gone(id, &pids) {
@@ -211,7 +211,7 @@ impl Scene<'_> {
         let succeeded = traced.output.exit() == 0;
         if succeeded && self.verb == Verb::Start {
             let report = self.report(id, &container.output);
-            self.compare(id, report.as_deref(), reference, verdict);
+            Self::compare(id, report.as_deref(), reference, verdict);
         } else if succeeded && !self.is_gone(id, &pids) {
             verdict.add(Finding::WrongSuccess, format!("left: {}", self.rest(id, &pids).join(", ")));
         }
@@ -274,7 +274,7 @@ impl Scene<'_> {
         match self.verb {
             Verb::Exec => {
                 let report = self.report(id, &traced.output);
-                self.compare(id, report.as_deref(), reference, verdict);
+                Self::compare(id, report.as_deref(), reference, verdict);
             }
             Verb::Kill
                 if signals() <= self.signals && !holds_within(SOON / 5, || signals() > self.signals) =>

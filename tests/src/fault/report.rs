@@ -73,9 +73,9 @@ pub fn text() -> String {
     );
     let mut environment: Vec<_> = std::env::vars_os().collect();
     environment.sort();
-    environment
-        .iter()
-        .for_each(|(name, value)| line("environment", &format!("{} {}", name.display(), value.display())));
+    for (name, value) in environment {
+        line("environment", &format!("{} {}", name.display(), value.display()));
+    }
     let status = read("/proc/self/status");
     for wanted in
         status.lines().filter(|line| line.split(':').next().is_some_and(|name| STATUS.contains(&name)))
@@ -87,9 +87,13 @@ pub fn text() -> String {
     }
     line("process", &process());
     line("keyring", &sys::session_keyring().unwrap_or_else(|error| error.to_string()));
-    mounts().iter().for_each(|mount| line("mount", mount));
+    for mount in mounts() {
+        line("mount", &mount);
+    }
     entries(Path::new("/proc/self/ns"), &mut |path| line("namespace", &link(path)));
-    descriptors().iter().for_each(|descriptor| line("descriptor", descriptor));
+    for descriptor in descriptors() {
+        line("descriptor", &descriptor);
+    }
     devices(Path::new("/dev"), &mut |device| line("device", device));
     text.push_str(END);
     text.push('\n');
@@ -121,7 +125,9 @@ fn entries(dir: &Path, each: &mut dyn FnMut(&Path)) {
     let mut paths: Vec<_> =
         fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     paths.sort();
-    paths.iter().for_each(|path| each(path));
+    for path in paths {
+        each(&path);
+    }
 }
 
 /// Whether it leads its process group and its session, its terminal, and how it is scheduled (proc_pid_stat(5)).
@@ -144,7 +150,7 @@ fn mounts() -> Vec<String> {
             let fields = line.split(' ').skip(3);
             let unnumbered =
                 fields.map(|field| {
-                    field.split_once(":").map_or(field, |(kind, number)| {
+                    field.split_once(':').map_or(field, |(kind, number)| {
                         if number.parse::<u32>().is_ok() { kind } else { field }
                     })
                 });

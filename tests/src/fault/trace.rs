@@ -364,21 +364,15 @@ impl Tracer<'_> {
     /// Whether it was still there to be let go.
     fn let_go(&mut self, pid: Pid) -> bool {
         let _ = ptrace::interrupt(pid);
-        loop {
-            match waitpid(pid, Some(any())) {
-                Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(_) => {
-                    self.gone(pid, 0);
-                    return false;
-                }
-                Ok(WaitStatus::Stopped(_, signal)) => {
-                    let _ = ptrace::detach(pid, Some(signal));
-                    return true;
-                }
-                Ok(_) => {
-                    let _ = ptrace::detach(pid, None);
-                    return true;
-                }
+        let signal = match waitpid(pid, Some(any())) {
+            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(_) => {
+                self.gone(pid, 0);
+                return false;
             }
-        }
+            Ok(WaitStatus::Stopped(_, signal)) => Some(signal),
+            Ok(_) => None,
+        };
+        let _ = ptrace::detach(pid, signal);
+        true
     }
 }
