@@ -54,7 +54,7 @@ pub(crate) fn read(paths: &Paths) -> io::Result<Stats> {
 
 fn cpu(dir: &Path) -> io::Result<CpuUsage> {
     let stat = keyed(&text(dir, "cpuacct.stat")?.unwrap_or_default());
-    let ticks = |key: &str| stat.get(key).map_or(0, |ticks| ticks * (NANOSECONDS / TICKS));
+    let ticks = |key: &str| stat.get(key).map_or(0, |ticks| ticks.saturating_mul(NANOSECONDS / TICKS));
     let percpu = text(dir, "cpuacct.usage_percpu")?.unwrap_or_default();
     let (mut percpu_user, mut percpu_kernel) = (Vec::new(), Vec::new());
     // A heading, then a processor a line: its number, user time, system time.
@@ -221,6 +221,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_beyond_all_time_is_the_largest_number() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("cpuacct.stat"), "user 1844674407370955162\nsystem 1\n").unwrap();
+        let usage = cpu(dir.path()).unwrap();
+        assert_eq!((usage.user, usage.kernel), (u64::MAX, 10_000_000));
+    }
+
+    #[test]
     fn the_sum_over_all_devices_is_no_device() {
         let text = "8:0 Read 5\n8:0 Total 5\nTotal 5\n";
         let read = |op: &str| BlkIoEntry { major: 8, minor: 0, op: op.into(), value: 5 };
@@ -236,5 +244,7 @@ mod tests {
         write("blkio.throttle.io_serviced_recursive", "8:0 Read 1\nTotal 1\n");
         write("blkio.throttle.io_service_bytes_recursive", "8:0 Read 512\n8:0 Write 8\nTotal 520\n");
         assert_eq!(blkio(dir.path()).unwrap().bytes(), (512, 8));
+        write("blkio.throttle.io_service_bytes_recursive", "8:0 Read 18446744073709551615\n8:16 Read 1\n");
+        assert_eq!(blkio(dir.path()).unwrap().bytes(), (u64::MAX, 0));
     }
 }

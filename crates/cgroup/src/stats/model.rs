@@ -192,7 +192,7 @@ impl BlkIo {
     pub fn bytes(&self) -> (u64, u64) {
         let sum = |op| {
             let matching = self.io_service_bytes_recursive.iter().filter(|e| e.op == op);
-            matching.map(|e| e.value).sum()
+            matching.fold(0_u64, |sum, e| sum.saturating_add(e.value))
         };
         (sum("Read"), sum("Write"))
     }

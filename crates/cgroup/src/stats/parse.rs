@@ -47,7 +47,8 @@ pub(super) fn list(text: &str) -> Vec<u16> {
         let (first, last) = part.trim().split_once('-').unwrap_or((part.trim(), part.trim()));
         Some(first.parse::<u16>().ok()?..=last.parse::<u16>().ok()?)
     };
-    text.split(',').filter_map(range).flatten().collect()
+    // No more than there are numbers.
+    text.split(',').filter_map(range).flatten().take(1 << 16).collect()
 }
 
 /// A pressure file. `None` where the kernel keeps no such account, has it switched off for this cgroup
@@ -125,6 +126,7 @@ mod tests {
     fn lists_and_keys() {
         assert_eq!(list("0-2,7\n"), [0, 1, 2, 7]);
         assert_eq!(list("\n"), [] as [u16; 0]);
+        assert_eq!(list(&"0-65535,".repeat(100)).len(), 1 << 16);
         assert_eq!(keyed("a 1\nb 22\nbroken\n"), BTreeMap::from([("a".into(), 1), ("b".into(), 22)]));
     }
 

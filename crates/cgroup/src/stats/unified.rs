@@ -33,7 +33,7 @@ fn memory(dir: &Path) -> io::Result<Memory> {
     let usage = memory_entry(dir, "memory")?;
     let mut swap = memory_entry(dir, "memory.swap")?;
     // As cgroup v1 counts it: memory and swap together, which the highest of each cannot be added for.
-    swap.usage += usage.usage;
+    swap.usage = swap.usage.saturating_add(usage.usage);
     if swap.limit != u64::MAX {
         swap.limit = swap.limit.saturating_add(usage.limit);
     }
@@ -141,6 +141,15 @@ mod tests {
         assert_eq!(memory.raw.len(), 2);
         let unlimited = stats(&[("memory.max", "max\n"), ("memory.swap.max", "max\n")]).memory;
         assert_eq!((unlimited.usage.limit, unlimited.swap.limit), (u64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn memory_and_swap_beyond_the_largest_number_are_that() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["memory.current", "memory.swap.current"] {
+            std::fs::write(dir.path().join(name), "18446744073709551615\n").unwrap();
+        }
+        assert_eq!(memory(dir.path()).unwrap().swap.usage, u64::MAX);
     }
 
     #[test]
