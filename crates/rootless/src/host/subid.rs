@@ -1,5 +1,6 @@
 //! subuid(5) and subgid(5): lines of `owner:first:count`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Account;
@@ -61,10 +62,21 @@ impl SubIdRange {
     pub fn contains(&self, id: u32) -> bool {
         id >= self.start && id - self.start < self.count
     }
+}
 
-    /// Whether the ranges share an id.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.contains(other.start) || other.contains(self.start)
+/// Ranges that share no id: the first and the last one of each. So a file with thousands of them is read in time.
+#[derive(Default)]
+struct Apart(BTreeMap<u32, u32>);
+
+impl Apart {
+    /// Adds a range, unless it shares an id with one that is there.
+    fn add(&mut self, range: &SubIdRange) -> bool {
+        let last = range.start + (range.count - 1);
+        let apart = self.0.range(..=last).next_back().is_none_or(|(_, end)| *end < range.start);
+        if apart {
+            self.0.insert(range.start, last);
+        }
+        apart
     }
 }
 
@@ -89,6 +101,7 @@ const LAST_ID: u64 = u32::MAX as u64 - 1;
 pub(super) fn parse(file: impl AsRef<Path>, text: &str, owner: &Account) -> SubIds {
     let file = file.as_ref().display();
     let mut found = SubIds { next_free: FIRST_SUB_ID, ..SubIds::default() };
+    let mut apart = Apart::default();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -106,7 +119,7 @@ pub(super) fn parse(file: impl AsRef<Path>, text: &str, owner: &Account) -> SubI
             continue;
         }
         // The kernel takes no map in which an id occurs twice.
-        if found.ranges.iter().any(|other| other.overlaps(&range)) {
+        if !apart.add(&range) {
             found.warnings.push(format!(
                 "{file} line {number}: \"{line}\" overlaps an earlier range of {}, ignored",
                 owner.label()
@@ -139,11 +152,11 @@ fn is_owner(name: &str, owner: &Account) -> bool {
 
 /// Lines of `index: owner first count`. getsubids(1)
 pub(super) fn parse_getsubids(text: &str) -> Vec<SubIdRange> {
-    let mut ranges: Vec<SubIdRange> = Vec::new();
+    let (mut ranges, mut apart) = (Vec::new(), Apart::default());
     for line in text.lines() {
         let mut words = line.split_whitespace().rev();
         let (Some(count), Some(start)) = (words.next(), words.next()) else { continue };
-        if let Some(range) = range(start, count).filter(|new| !ranges.iter().any(|old| old.overlaps(new))) {
+        if let Some(range) = range(start, count).filter(|new| apart.add(new)) {
             ranges.push(range);
         }
     }
@@ -219,6 +232,12 @@ mod tests {
         let found = parse("/etc/subgid", "alice:100000:10\n1000:100005:10\n", &alice());
         assert_eq!(found.ranges.len(), 1);
         assert!(found.warnings[0].starts_with("/etc/subgid line 2"), "{:?}", found.warnings);
+    }
+
+    #[test]
+    fn ranges_share_no_id_in_whatever_order_they_come() {
+        let text = "alice:10:5\nalice:20:5\nalice:14:2\nalice:15:5\nalice:24:1\nalice:9:1\nalice:0:30\n";
+        assert_eq!(ranges(text), [(10, 5), (20, 5), (15, 5), (9, 1)]);
     }
 
     #[test]
