@@ -7,6 +7,7 @@ use oci_spec::runtime::{LinuxCapabilities, Process, User};
 use super::error::{ValidateError, invalid, quoted};
 use super::nul;
 use super::rules::no_nul;
+use crate::capabilities::number;
 use crate::process::{env, rlimit, scheduling};
 
 /// Checks the process of a spec, or one that `exec --process` brought.
@@ -91,8 +92,9 @@ fn cwd(cwd: &Path) -> Result<(), ValidateError> {
 /// capset(2) answers EPERM to an effective capability that is not permitted, and says no more.
 fn effective_is_permitted(capabilities: &LinuxCapabilities) -> Result<(), ValidateError> {
     let permitted = capabilities.permitted().clone().unwrap_or_default();
-    let outside =
-        capabilities.effective().iter().flatten().find(|capability| !permitted.contains(capability));
+    let outside = capabilities.effective().iter().flatten().filter(|c| !permitted.contains(c));
+    // The sets are hash sets: the same spec has the same error.
+    let outside = outside.min_by_key(|c| number(**c));
     match outside {
         Some(capability) => Err(invalid(
             "process.capabilities.effective",

@@ -138,6 +138,11 @@ fn process_rules_name_the_field() {
         ),
         ("process.capabilities", json!({ "effective": ["CAP_KILL"] }), "CAP_KILL is not permitted"),
         (
+            "process.capabilities",
+            json!({ "effective": ["CAP_BPF", "CAP_SETUID", "CAP_FOWNER", "CAP_CHOWN"], "permitted": ["CAP_CHOWN"] }),
+            "CAP_FOWNER is not permitted",
+        ),
+        (
             "process.scheduler",
             json!({ "policy": "SCHED_OTHER", "nice": 20 }),
             "process.scheduler: invalid scheduler.nice: 20",
