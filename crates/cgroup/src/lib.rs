@@ -18,6 +18,8 @@ mod convert;
 mod devices;
 mod error;
 mod file;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod join;
 mod knob;
 mod oom;

@@ -58,6 +58,13 @@ impl Own {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+impl From<String> for Own {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,8 @@ mod container;
 mod doors;
 pub mod error;
 pub mod exec;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod hooks;
 pub mod host;
 pub mod idmap;

@@ -9,6 +9,8 @@ mod criu;
 mod error;
 mod exec;
 mod foreground;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod labels;
 mod late_hooks;
 mod launch;

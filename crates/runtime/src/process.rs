@@ -90,7 +90,7 @@ fn stat(pid: i32) -> std::io::Result<(u8, u64)> {
 }
 
 /// The name in field 2 may hold anything, spaces and brackets too: fields count from its last bracket.
-fn parse_stat(line: &[u8]) -> Option<(u8, u64)> {
+pub(crate) fn parse_stat(line: &[u8]) -> Option<(u8, u64)> {
     let end = line.iter().rposition(|&b| b == b')')?;
     let rest = std::str::from_utf8(line.get(end + 2..)?).ok()?;
     let mut fields = rest.split(' ');

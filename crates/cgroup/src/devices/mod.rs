@@ -4,7 +4,7 @@
 //! alike.
 
 mod filter;
-mod program;
+pub(crate) mod program;
 mod rule;
 mod ruleset;
 

@@ -14,4 +14,6 @@ mod name;
 mod properties;
 mod scope;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::{annotation::property, gvariant::parse, name::Unit, properties::Translator};
 pub(crate) use scope::{Cgroups, Scope};

@@ -3,9 +3,11 @@
 
 pub(crate) mod freezer;
 pub(crate) mod hierarchy;
-mod knobs;
+pub(crate) mod knobs;
 mod legacy;
 pub(crate) mod place;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use hierarchy::HYBRID;
 pub(crate) use hierarchy::Paths;
 pub(crate) use legacy::Legacy;

@@ -13,3 +13,5 @@ pub(crate) mod sources;
 mod unmasked_proc;
 
 pub use begin::run;
+#[cfg(feature = "fuzzing")]
+pub(crate) use unmasked_proc::to_be_covered;

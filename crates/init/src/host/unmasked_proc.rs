@@ -64,6 +64,12 @@ fn uncovered(lines: &[Line], private_root: u64) -> impl Iterator<Item = &Line> {
     })
 }
 
+#[cfg(feature = "fuzzing")]
+pub(crate) fn to_be_covered(mountinfo: &str) -> usize {
+    let lines: Vec<Line> = mountinfo.lines().filter_map(line).collect();
+    uncovered(&lines, 0).count()
+}
+
 fn line(text: &str) -> Option<Line> {
     let (before, after) = text.split_once(" - ")?;
     let kind = after.split(' ').next()?;

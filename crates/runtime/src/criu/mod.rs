@@ -7,6 +7,8 @@ mod progress;
 mod session;
 
 pub(crate) use config_file::set_config_file;
+#[cfg(feature = "fuzzing")]
+pub(crate) use mounts::mounts_of;
 pub(crate) use mounts::{ext_mount, external, make_mountpoints, sources};
 pub use options::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
 pub(crate) use options::{directory, namespace_key};

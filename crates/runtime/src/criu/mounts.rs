@@ -210,6 +210,14 @@ fn lines(path: &str) -> Result<Vec<Line>> {
     Ok(text.lines().filter_map(parse).collect())
 }
 
+/// The external mounts of a mountinfo, on a host with another one.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn mounts_of(host: &str, inside: &str, own_cgroups: bool) -> Vec<PathBuf> {
+    let all = |text: &str| text.lines().filter_map(parse).collect::<Vec<_>>();
+    let (host, inside) = (all(host), all(inside));
+    external_of(&host, &inside, own_cgroups).into_iter().map(|line| line.point.clone()).collect()
+}
+
 fn parse(line: &str) -> Option<Line> {
     let (before, after) = line.split_once(" - ")?;
     let fields: Vec<&str> = before.split(' ').collect();

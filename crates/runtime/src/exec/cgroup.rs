@@ -83,7 +83,7 @@ impl Target {
 }
 
 /// Controllers with their paths, an empty one for all; in runc's words where it is wrong.
-fn parse(wanted: &[String]) -> Result<BTreeMap<String, String>> {
+pub(crate) fn parse(wanted: &[String]) -> Result<BTreeMap<String, String>> {
     let invalid =
         |text: &str, why: &str| Error::invalid(format!("invalid --cgroup argument: {text} ({why})"));
     let mut paths = BTreeMap::new();

@@ -7,5 +7,9 @@ mod parent;
 mod plan;
 mod request;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use cgroup::parse as cgroups;
 pub use parent::exec;
+#[cfg(feature = "fuzzing")]
+pub(crate) use plan::ExecPlan;
 pub use request::ExecOptions;

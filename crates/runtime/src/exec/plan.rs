@@ -16,7 +16,7 @@ use crate::stored::Listener;
 use crate::stored::StoredProcess;
 
 /// What the process is made with.
-pub(super) struct ExecPlan {
+pub(crate) struct ExecPlan {
     pub(super) attributes: Attributes,
     pub(super) apparmor: Option<String>,
     pub(super) affinity: Affinity,
@@ -33,7 +33,7 @@ pub(super) struct Affinity {
 }
 
 impl ExecPlan {
-    pub(super) fn new(
+    pub(crate) fn new(
         options: &ExecOptions,
         stored: StoredProcess,
         filter: Option<seccomp::Program>,

@@ -21,7 +21,7 @@ pub use delete::delete;
 pub use events::{Event, events};
 pub use kill::{kill, parse_signal};
 pub use pause::{pause, resume};
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use prepare::plan_loaded;
 pub use prepare::{adapt, cgroup_manager, load_bundle};
 pub use ps::processes;
@@ -29,4 +29,6 @@ pub use resources::resources;
 pub use restore::restore;
 pub use start::start;
 pub use stats::{Sample, sample, stats};
+#[cfg(feature = "fuzzing")]
+pub(crate) use update::of as update_of;
 pub use update::{Rules, update};

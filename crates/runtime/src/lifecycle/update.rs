@@ -74,6 +74,14 @@ pub fn update(
     Ok(())
 }
 
+/// What is written for `wanted`, kept after it, and taken back if it is refused.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn of(before: &LinuxResources, wanted: LinuxResources) -> Result<[LinuxResources; 3]> {
+    let wanted = complete(before, wanted);
+    let (kept, back) = (merged(before, &wanted)?, taken_back(before, &wanted));
+    Ok([wanted, kept, back])
+}
+
 /// Adds to `wanted` the other half of what the kernel takes only together.
 fn complete(before: &LinuxResources, mut wanted: LinuxResources) -> LinuxResources {
     let given = |value: Option<i64>| value.filter(|v| *v != 0);

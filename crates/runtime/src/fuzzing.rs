@@ -1,0 +1,69 @@
+//! Ways in for the fuzzer (crates/fuzz): what this crate reads and decides, without a container.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use oci_spec::runtime::LinuxResources;
+use rootling_config::load::Loaded;
+use rootling_rootless::host::Host;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::exec::{ExecOptions, ExecPlan};
+use crate::lifecycle;
+use crate::plan::CreateOptions;
+use crate::store::Slot;
+
+/// All that a start does with a spec before it makes a process; what `exec` would find of the container.
+///
+/// # Errors
+/// Those that `create` and `run` would end with.
+pub fn plan(
+    loaded: Loaded,
+    host: &Host,
+    options: &CreateOptions,
+    warn: &mut dyn FnMut(String),
+) -> Result<Value> {
+    json(&lifecycle::plan_loaded(loaded, host, options, warn)?.stored)
+}
+
+/// All that `exec` does before it makes a process; the stored process as it was read.
+///
+/// # Errors
+/// Those that `exec` would end with.
+pub fn exec(slot: &Slot, options: &ExecOptions, warn: &mut dyn FnMut(String)) -> Result<Value> {
+    let (stored, filter) = slot.read_process()?;
+    let read = json(&stored)?;
+    ExecPlan::new(options, stored, filter, warn)?;
+    Ok(read)
+}
+
+/// The limits that `update` would write, those that it would keep as set, and those it would take back.
+///
+/// # Errors
+/// They cannot be kept.
+pub fn update(before: &LinuxResources, wanted: LinuxResources) -> Result<[LinuxResources; 3]> {
+    lifecycle::update_of(before, wanted)
+}
+
+/// Where the external mounts of a mountinfo are, proc_pid_mountinfo(5), on a host with another one.
+pub fn external_mounts(host: &str, inside: &str, own_cgroups: bool) -> Vec<PathBuf> {
+    crate::criu::mounts_of(host, inside, own_cgroups)
+}
+
+/// The cgroups that `exec --cgroup` names.
+///
+/// # Errors
+/// Those that `exec` would end with.
+pub fn cgroups(wanted: &[String]) -> Result<BTreeMap<String, String>> {
+    crate::exec::cgroups(wanted)
+}
+
+/// The letter of the state and the start time of a `/proc/PID/stat`, proc_pid_stat(5).
+pub fn stat(line: &[u8]) -> Option<(u8, u64)> {
+    crate::process::parse_stat(line)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(value).map_err(|e| Error::system(e.to_string()))
+}
