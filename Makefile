@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-doors test-vm test-engines stress fault bench order lint install uninstall deb dist clean
+.PHONY: help deps build demo test test-doors test-vm test-engines stress fault bench order fuzz lint install uninstall deb dist clean
 
 PREFIX ?= /usr/local
 # rustup's default place, for shells that were opened before it was installed.
@@ -54,6 +54,12 @@ bench: build ## Compare with those of crun, runc and youki that are installed
 
 order: deps ## Find out anew which functions launches execute, for the linker to put them side by side (root)
 	@$(LIBSECCOMP) hack/order.sh
+
+# FUZZ_SEED, FUZZ_TARGET and FUZZ_REPEAT: docs/testing.md.
+fuzz: deps ## Run ten million mutated documents and files through all that reads some (FUZZ_INPUTS: how many)
+	@$(LIBSECCOMP) cargo run --quiet --profile fuzz --locked -p rootling-fuzz -- --directory $(TARGET)/fuzz \
+		$(if $(FUZZ_INPUTS),--inputs $(FUZZ_INPUTS)) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED)) \
+		$(FUZZ_TARGET:%=--target %) $(if $(FUZZ_REPEAT),--repeat $(FUZZ_REPEAT))
 
 lint: deps ## Check format, clippy, scripts and the rules of the source
 	@$(LIBSECCOMP) hack/lint.sh

@@ -1,0 +1,18 @@
+//! What reads: each target takes an input to the functions that the program takes it to.
+
+mod annotations;
+mod cgroups;
+mod config;
+mod gvariant;
+mod host;
+mod ids;
+mod mounts;
+mod process;
+mod resources;
+mod seccomp;
+mod sections;
+mod state;
+mod table;
+mod words;
+
+pub use table::{Run, TARGETS, Target, by_name};

@@ -1,0 +1,72 @@
+//! Options of mounts, and the mounts that the kernel lists.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Mount;
+use rootling_config::mounts;
+use rootling_init::error::chain;
+use rootling_rootless::host::{Fixture, Host};
+
+use super::sections;
+use super::table::Run;
+use crate::check::Answer;
+
+/// Lines of `DESTINATION TYPE SOURCE OPTION,OPTION...`, each an entry of `mounts`.
+pub(super) fn options() -> Run {
+    Box::new(|input| {
+        let text = String::from_utf8_lossy(input);
+        let mut refused = None;
+        for mount in text.lines().map(mount) {
+            match mounts::parse(&mount) {
+                Ok(options) => stays(&mount, &options)?,
+                Err(error) => refused = refused.or(Some(chain(&error))),
+            }
+        }
+        Ok(refused.map_or(Answer::Accepted(Vec::new()), Answer::Refused))
+    })
+}
+
+/// What is data for the file system is so again.
+fn stays(mount: &Mount, options: &mounts::MountOptions) -> Result<(), String> {
+    let mut again = mount.clone();
+    again.set_options(Some(options.data.clone()));
+    // Without its flags it may be another kind of mount, which has no data.
+    let Ok(again) = mounts::parse(&again) else { return Ok(()) };
+    if again.data == options.data { Ok(()) } else { Err("data are read as flags the second time".to_owned()) }
+}
+
+fn mount(line: &str) -> Mount {
+    let mut fields = line.splitn(4, ' ');
+    let mut field = || fields.next().filter(|field| *field != "-");
+    let mut mount = Mount::default();
+    mount.set_destination(PathBuf::from(field().unwrap_or_default()));
+    mount.set_typ(field().map(str::to_owned));
+    mount.set_source(field().map(PathBuf::from));
+    mount.set_options(field().map(|options| options.split(',').map(str::to_owned).collect()));
+    mount
+}
+
+/// The host's mountinfo and the container's: proc_pid_mountinfo(5).
+pub(super) fn mountinfo() -> Run {
+    Box::new(|input| {
+        let text = String::from_utf8_lossy(input);
+        let files = sections::of(&text);
+        let file = |name: &str| {
+            files.iter().find(|(found, _)| *found == name).map_or("", |(_, content)| content.as_str())
+        };
+        let (host, container) = (file("host"), file("container"));
+        let external = rootling_runtime::fuzzing::external_mounts(host, container, true);
+        if external.iter().any(|point| point == Path::new("/")) {
+            return Err("the container's root is a mount of the host".to_owned());
+        }
+        rootling_runtime::fuzzing::external_mounts(host, container, false);
+        rootling_init::fuzzing::to_be_covered(host);
+        let nested = Fixture::root_in_user_namespace(1000).file("/proc/self/mountinfo", host);
+        let nested = Host::on(nested);
+        Ok(Answer::Accepted(match (nested.proc_masked(), nested.sys_masked()) {
+            (true, _) => vec!["/proc is covered".to_owned()],
+            (_, true) => vec!["/sys is covered".to_owned()],
+            _ => Vec::new(),
+        }))
+    })
+}

@@ -1,0 +1,91 @@
+//! The `process` object of `exec --process`, and what is kept of a container's own for `exec`.
+
+use std::path::{Path, PathBuf};
+
+use rootling_config::id::ContainerId;
+use rootling_runtime::{ExecOptions, Slot, Store, fuzzing};
+use serde_json::Value;
+
+use super::host::directory;
+use super::state::{canonical, write};
+use super::table::Run;
+use crate::check::Answer;
+
+/// What a container of a usual engine has.
+const STORED: &str = include_str!("../../corpus/stored-process/usual.json");
+
+/// The file of `exec --process`.
+pub(super) fn file() -> Run {
+    let (root, dir, slot) = container();
+    write(&dir.join("process.json"), STORED.as_bytes());
+    let path = root.path().join("asked.json");
+    let options = options(Some(path.clone()), &slot);
+    Box::new(move |input| {
+        let _held = &root;
+        write(&path, input);
+        Ok(exec(&slot, &options).0)
+    })
+}
+
+/// `process.json` of the state directory.
+pub(super) fn stored() -> Run {
+    let (root, dir, slot) = container();
+    let path = dir.join("process.json");
+    let options = options(None, &slot);
+    Box::new(move |input| {
+        let _held = &root;
+        write(&path, input);
+        let (answer, read) = exec(&slot, &options);
+        if let Some(read) = read {
+            write(&path, read.to_string().as_bytes());
+            let again = exec(&slot, &options).1.ok_or("what was written cannot be read")?;
+            if canonical(again) != canonical(read) {
+                return Err("what is read, written and read again is another process".to_owned());
+            }
+        }
+        Ok(answer)
+    })
+}
+
+fn exec(slot: &Slot, options: &ExecOptions) -> (Answer, Option<Value>) {
+    let mut said = Vec::new();
+    match fuzzing::exec(slot, options, &mut |line| said.push(line)) {
+        Ok(read) => (Answer::Accepted(said), Some(read)),
+        Err(error) => (Answer::Refused(error.to_string()), None),
+    }
+}
+
+/// A state directory without a container.
+pub(super) fn container() -> (tempfile::TempDir, PathBuf, Slot) {
+    let root = directory();
+    let dir = root.path().join("web");
+    std::fs::create_dir(&dir).expect("make a state directory");
+    let id = ContainerId::parse("web").expect("an id");
+    let slot = Store::named(root.path()).open(&id).expect("open a state directory");
+    (root, dir, slot)
+}
+
+fn options(process: Option<PathBuf>, slot: &Slot) -> ExecOptions {
+    let args = if process.is_some() { Vec::new() } else { vec!["true".to_owned()] };
+    ExecOptions {
+        id: slot.id().clone(),
+        args,
+        process,
+        cwd: Some(Path::new("/").to_owned()),
+        env: vec!["A=b".to_owned()],
+        tty: false,
+        user: None,
+        additional_gids: vec![5],
+        detach: false,
+        pid_file: None,
+        process_label: None,
+        apparmor: None,
+        no_new_privs: None,
+        caps: vec!["KILL".to_owned()],
+        preserve_fds: 0,
+        console_socket: None,
+        pidfd_socket: None,
+        cgroups: Vec::new(),
+        ignore_paused: false,
+    }
+}

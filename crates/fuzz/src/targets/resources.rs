@@ -1,0 +1,54 @@
+//! The resources of `update -r`, and what they are turned into.
+
+use oci_spec::runtime::LinuxResources;
+use rootling_cgroup::fuzzing::limits;
+use rootling_config::process::affinity;
+use rootling_config::resources::{Ability, Controllers, check_change};
+use rootling_init::error::chain;
+use rootling_runtime::fuzzing;
+
+use super::table::Run;
+use crate::check::Answer;
+
+/// What was set before.
+const BEFORE: &[u8] = include_bytes!("../../corpus/resources/usual.json");
+
+pub(super) fn start() -> Run {
+    let before = rootling_runtime::resources(BEFORE).expect("resources");
+    Box::new(move |input| run(input, &before))
+}
+
+fn run(input: &[u8], before: &LinuxResources) -> Result<Answer, String> {
+    let wanted = match rootling_runtime::resources(input) {
+        Ok(resources) => resources,
+        Err(error) => return Ok(Answer::Refused(error.to_string())),
+    };
+    let mut said = Vec::new();
+    let mut error = None;
+    match check_change(&mut wanted.clone(), &ability(), 0) {
+        Ok(warnings) => said.extend(warnings),
+        Err(refused) => error = Some(chain(&refused)),
+    }
+    let [wanted, kept, back] = fuzzing::update(before, wanted).map_err(|e| format!("cannot be kept: {e}"))?;
+    for resources in [&wanted, &kept, &back] {
+        for unified in [true, false] {
+            // What the texts hold is for files and for systemd, and not for people.
+            error = error.or(limits(resources, unified).err().map(|e| chain(&e)));
+        }
+    }
+    Ok(error.map_or(Answer::Accepted(said), Answer::Refused))
+}
+
+fn ability() -> Ability {
+    let all = Controllers::ALL;
+    Ability {
+        cpus: affinity::parse("0-3").expect("a list"),
+        mems: affinity::parse("0").expect("a list"),
+        swap: true,
+        swappiness: true,
+        oom_kill_disable: true,
+        blkio_weight: true,
+        realtime: Some(950_000),
+        controllers: all,
+    }
+}

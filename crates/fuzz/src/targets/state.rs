@@ -1,0 +1,83 @@
+//! `state.json`, which every command reads.
+
+use std::path::Path;
+
+use rootling_runtime::{Record, Slot, Status};
+use serde_json::Value;
+
+use super::host::choice;
+use super::process::container;
+use super::table::Run;
+use crate::check::Answer;
+
+/// What is there before the container has a process.
+const WITHOUT_PROCESS: &str = include_str!("../../corpus/state/creating.json");
+
+pub(super) fn start() -> Run {
+    let (root, dir, slot) = container();
+    let path = dir.join("state.json");
+    Box::new(move |input| {
+        let _held = &root;
+        write(&path, input);
+        let record = match slot.read() {
+            Ok(record) => record,
+            Err(error) => return Ok(Answer::Refused(error.to_string())),
+        };
+        comes_back(&record, &slot, &path)?;
+        Ok(Answer::Accepted(Vec::new()))
+    })
+}
+
+/// `recovery`, which is read beside it: the input with its sum or, of some inputs, as the whole file.
+pub(super) fn recovery() -> Run {
+    let (root, dir, slot) = container();
+    let (path, record) = (dir.join("recovery"), dir.join("state.json"));
+    Box::new(move |input| {
+        let _held = &root;
+        let whole = match choice(input, 8) {
+            0 => input.to_owned(),
+            _ => [format!("{:08x} ", crc32fast::hash(input)).as_bytes(), input].concat(),
+        };
+        write(&path, &whole);
+        write(&record, WITHOUT_PROCESS.as_bytes());
+        let found = slot.read().map_err(|e| format!("a whole record cannot be read: {e}"))?;
+        comes_back(&found, &slot, &record)?;
+        Ok(found.init.map_or_else(
+            || Answer::Refused("it says nothing of the process".to_owned()),
+            |_| Answer::Accepted(Vec::new()),
+        ))
+    })
+}
+
+fn comes_back(record: &Record, slot: &Slot, path: &Path) -> Result<(), String> {
+    let json = |record: &Record| serde_json::to_value(record).map_err(|e| format!("cannot be written: {e}"));
+    let written = json(record)?;
+    write(path, written.to_string().as_bytes());
+    let again = slot.read().map_err(|e| format!("what was written cannot be read: {e}"))?;
+    if canonical(json(&again)?) != canonical(written) {
+        return Err("what is read, written and read again is another record".to_owned());
+    }
+    for status in [Status::Running, Status::Stopped] {
+        serde_json::to_string(&record.view(status)).map_err(|e| format!("cannot be shown: {e}"))?;
+    }
+    record.cgroup.paths();
+    Ok(())
+}
+
+/// A document whose lists are in order: those of capabilities are sets, which come in any.
+pub(super) fn canonical(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members.into_iter().map(|(name, value)| (name, canonical(value))).collect(),
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.into_iter().map(canonical).collect();
+            items.sort_by_cached_key(Value::to_string);
+            Value::Array(items)
+        }
+        other => other,
+    }
+}
+
+/// Replaces a file of the target's own directory.
+pub(super) fn write(path: &Path, content: &[u8]) {
+    std::fs::write(path, content).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}

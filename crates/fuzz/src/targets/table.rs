@@ -1,0 +1,64 @@
+//! All targets.
+
+use crate::check::Answer;
+use crate::mutate::Format;
+
+use super::{annotations, cgroups, config, gvariant, ids, mounts, process, resources, seccomp, state, words};
+
+/// Takes an input to what reads it; the error says which property does not hold.
+pub type Run = Box<dyn FnMut(&[u8]) -> Result<Answer, String>>;
+
+/// Something that reads.
+pub struct Target {
+    /// Its name, and that of its folder in the corpus.
+    pub name: &'static str,
+    /// What its inputs look like.
+    pub format: Format,
+    /// Makes what it needs, such as a directory.
+    pub start: fn() -> Run,
+    /// How many of a thousand inputs of `make fuzz` it gets.
+    pub share: u64,
+    /// How many inputs `make test` runs: about as long for each.
+    pub cases: u64,
+}
+
+const fn target(name: &'static str, format: Format, start: fn() -> Run, share: u64, cases: u64) -> Target {
+    Target { name, format, start, share, cases }
+}
+
+/// All of them; the shares add up to 1000.
+pub static TARGETS: [Target; 15] = [
+    target("config", Format::Json, config::start, 120, 15_000),
+    target("process", Format::Json, process::file, 100, 30_000),
+    target("stored-process", Format::Json, process::stored, 60, 30_000),
+    target("resources", Format::Json, resources::start, 110, 30_000),
+    target("state", Format::Json, state::start, 80, 30_000),
+    target("recovery", Format::Json, state::recovery, 40, 30_000),
+    target("annotations", Format::Json, annotations::start, 60, 40_000),
+    target("seccomp", Format::Json, seccomp::start, 20, 5_000),
+    target("mount-options", Format::Text, mounts::options, 80, 100_000),
+    target("ids", Format::Text, ids::start, 80, 50_000),
+    target("mountinfo", Format::Text, mounts::mountinfo, 60, 40_000),
+    target("cgroup-files", Format::Text, cgroups::files, 40, 15_000),
+    target("own-cgroup", Format::Text, cgroups::own, 50, 100_000),
+    target("gvariant", Format::Text, gvariant::start, 60, 100_000),
+    target("words", Format::Text, words::start, 40, 100_000),
+];
+
+/// The target of this name.
+pub fn by_name(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_of_a_thousand_and_names_are_no_others() {
+        assert_eq!(TARGETS.iter().map(|target| target.share).sum::<u64>(), 1000);
+        for target in &TARGETS {
+            assert!(std::ptr::eq(by_name(target.name).unwrap(), target), "{}", target.name);
+        }
+    }
+}
