@@ -72,7 +72,7 @@ pub enum CgroupError {
         source: io::Error,
     },
     /// A cgroup file or directory could not be read.
-    #[error("read {}: {source}", path.display())]
+    #[error("read {}: {source}{}", path.display(), gone(source, path))]
     Read {
         /// The file or directory.
         path: PathBuf,
@@ -256,14 +256,26 @@ fn bus_remedy(user: bool) -> &'static str {
     }
 }
 
+const GONE: &str = "; the cgroup has been removed: its container has ended";
+
+fn is_gone(file: &Path) -> bool {
+    file.parent().is_some_and(|cgroup| !cgroup.exists())
+}
+
+/// What it means that a file cannot be read.
+fn gone(error: &io::Error, path: &Path) -> &'static str {
+    match error.raw_os_error() {
+        // What has been opened says so of a cgroup that has been removed since.
+        Some(nix::libc::ENODEV) => GONE,
+        Some(nix::libc::ENOENT) if is_gone(path) => GONE,
+        _ => "",
+    }
+}
+
 /// What the kernel means by refusing a value.
 fn refused(error: &io::Error, path: &Path) -> &'static str {
     match error.raw_os_error() {
-        Some(nix::libc::ENOENT | nix::libc::ENODEV)
-            if path.parent().is_some_and(|cgroup| !cgroup.exists()) =>
-        {
-            "; the cgroup has been removed: its container has ended"
-        }
+        Some(nix::libc::ENOENT | nix::libc::ENODEV) if is_gone(path) => GONE,
         Some(nix::libc::ENOENT) => "; the kernel or the cgroup above offers no such controller file",
         Some(nix::libc::EINVAL) => "; the kernel takes no such value here",
         Some(nix::libc::ERANGE) => "; the value is out of range",

@@ -147,7 +147,12 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// terminal is shown as an escape.
 /// What is longer than a person would read is cut.
 pub fn one_line(text: String) -> String {
-    let text = if text.len() > MOST_OF_A_VALUE { shorten(&text) } else { text };
+    // Escapes are longer than what they stand for.
+    let text = escaped(text);
+    if text.len() > MOST_OF_A_VALUE { shorten(&text) } else { text }
+}
+
+fn escaped(text: String) -> String {
     if !text.contains(char::is_control) {
         return text;
     }
@@ -257,6 +262,7 @@ mod tests {
         assert!(text.len() < 500 && text.ends_with("ü`") && text.matches('"').count() <= 3, "{text}");
         // Without a value it is only bounded.
         assert!(one_line("words ".repeat(10_000)).len() <= MOST_OF_A_MESSAGE + 40);
+        assert!(one_line("\u{1b} ".repeat(3_000)).len() <= MOST_OF_A_MESSAGE + 40);
         let many = one_line(format!("{:?}", vec!["x"; 90]));
         assert_eq!(many, format!("{:?}", vec!["x"; 90]));
     }

@@ -65,7 +65,7 @@ pub struct Slot {
 }
 
 /// How often to look for a file in a directory that nobody has locked, which may have been made this moment.
-const LOOKS: u32 = 20;
+const LOOKS: u32 = 100;
 /// How long somebody may look whether a directory is locked.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -457,10 +457,21 @@ impl Slot {
     /// Nobody ever reads half of it.
     fn replace_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let new = format!("{name}.new");
-        self.write_file(&new, bytes)?;
+        self.write_file(&new, bytes).map_err(|error| self.or_missing(error))?;
         let at = Some(self.dir.as_raw_fd());
         nix::fcntl::renameat(at, new.as_str(), at, name)
             .context(|| format!("write({:?})", self.path.join(name)))
+            .map_err(|error| self.or_missing(error))
+    }
+
+    /// The same error, or if the directory has been removed meanwhile, that there is no such container.
+    fn or_missing(&self, error: Error) -> Error {
+        match self.is_gone() {
+            Ok(true) if error.is(Errno::ENOENT) => {
+                missing(&self.id, self.path.parent().unwrap_or(&self.path))
+            }
+            _ => error,
+        }
     }
 
     /// Writes a file of the directory that only the owner can read.

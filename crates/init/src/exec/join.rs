@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use rootling_sys as sys;
@@ -131,7 +132,15 @@ fn join(channel: &Channel, joiner: Joiner, preserved: u32) -> Result<Option<Insi
         return Ok(Some(inside));
     }
     let options = CloneOptions { sibling: true, ..CloneOptions::default() };
-    match sys::clone::clone(options).context(|| "clone3")? {
+    let cloned = sys::clone::clone(options).context(|| "clone3").map_err(|error| {
+        if error.is(Errno::ENOMEM) {
+            // pid_namespaces(7): what a pid namespace says whose first process has ended.
+            error.remedy("the container's first process has ended, or the kernel is out of memory")
+        } else {
+            error
+        }
+    });
+    match cloned? {
         Cloned::Parent { pid, .. } => {
             channel.send(&FromChild::Cloned(pid))?;
             sys::exec::exit_now(0)

@@ -70,7 +70,7 @@ struct Apart(BTreeMap<u32, u32>);
 
 impl Apart {
     /// Adds a range, unless it shares an id with one that is there.
-    fn add(&mut self, range: &SubIdRange) -> bool {
+    fn add(&mut self, range: SubIdRange) -> bool {
         let last = range.start + (range.count - 1);
         let apart = self.0.range(..=last).next_back().is_none_or(|(_, end)| *end < range.start);
         if apart {
@@ -119,7 +119,7 @@ pub(super) fn parse(file: impl AsRef<Path>, text: &str, owner: &Account) -> SubI
             continue;
         }
         // The kernel takes no map in which an id occurs twice.
-        if !apart.add(&range) {
+        if !apart.add(range) {
             found.warnings.push(format!(
                 "{file} line {number}: \"{line}\" overlaps an earlier range of {}, ignored",
                 owner.label()
@@ -156,7 +156,7 @@ pub(super) fn parse_getsubids(text: &str) -> Vec<SubIdRange> {
     for line in text.lines() {
         let mut words = line.split_whitespace().rev();
         let (Some(count), Some(start)) = (words.next(), words.next()) else { continue };
-        if let Some(range) = range(start, count).filter(|new| apart.add(new)) {
+        if let Some(range) = range(start, count).filter(|new| apart.add(*new)) {
             ranges.push(range);
         }
     }

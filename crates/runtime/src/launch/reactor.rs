@@ -18,8 +18,10 @@ use crate::error::{Context, Error, ErrorKind, Result};
 
 /// How long a process that was killed, or whose channel has ended, may take to end.
 const END: Duration = Duration::from_secs(10);
-/// How long one may take to end by itself whose channel has ended.
+/// How long to wait for the report of one that may have failed.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How long one may take to end by itself whose channel has ended.
+const LAST_BREATH: Duration = Duration::from_secs(2);
 
 /// A process that the runtime has made.
 pub(crate) struct Process {
@@ -188,7 +190,7 @@ impl Reactor {
     /// A child ended without a word: what the kernel says of it.
     pub(crate) fn early_end(&self) -> Error {
         let who = self.who;
-        if sys::poll::wait_readable(self.process.pidfd.as_fd(), LAST_WORDS) != Ok(true) {
+        if sys::poll::wait_readable(self.process.pidfd.as_fd(), LAST_BREATH) != Ok(true) {
             // It has closed its channel, or we have lost it: nothing is to be had of it any more.
             let _ = sys::process::pidfd_send_signal(self.process.pidfd.as_fd(), libc::SIGKILL);
             return Error::system(format!("{who} has lost the runtime"));
