@@ -1,5 +1,6 @@
 //! From a profile to a program, by way of libseccomp.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek};
 
@@ -80,9 +81,10 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Option<Program>, SeccompError> 
     {
         tracing::debug!("seccomp: no binary tree: {error}");
     }
+    let mut given = Given::new();
     for rule in rules(profile) {
         for name in rule.names() {
-            add_rule(&mut filter, rule, name, default)?;
+            add_rule(&mut filter, &mut given, rule, name, default)?;
         }
     }
     let mut bpf = enosys::stub(profile)?;
@@ -184,8 +186,12 @@ pub(super) fn scmp_arch(arch: Arch) -> Result<ScmpArch, libseccomp::error::Secco
     arch.to_string().parse()
 }
 
+/// What libseccomp has been given. The same again changes nothing, but takes a time that grows with the square of all.
+type Given = HashSet<(ScmpSyscall, ScmpAction, Vec<ScmpArgCompare>)>;
+
 fn add_rule(
     filter: &mut ScmpFilterContext,
+    given: &mut Given,
     rule: &LinuxSyscall,
     name: &str,
     default: ScmpAction,
@@ -207,12 +213,15 @@ fn add_rule(
     let conditions: Vec<_> = rule.args().iter().flatten().map(condition).collect();
     // One rule cannot look at an argument twice; runc makes every condition a rule of its own then, so
     // that any of them suffices, and profiles rely on it.
-    if looks_twice(rule) {
-        for condition in conditions {
-            filter.add_rule_conditional(action, syscall, &[condition]).map_err(failed)?;
-        }
+    let alternatives = if looks_twice(rule) {
+        conditions.into_iter().map(|condition| vec![condition]).collect()
     } else {
-        filter.add_rule_conditional(action, syscall, &conditions).map_err(failed)?;
+        vec![conditions]
+    };
+    for conditions in alternatives {
+        if given.insert((syscall, action, conditions.clone())) {
+            filter.add_rule_conditional(action, syscall, &conditions).map_err(failed)?;
+        }
     }
     Ok(())
 }

@@ -57,6 +57,20 @@ fn an_allow_list_allows_denies_and_answers_enosys_to_what_is_newer() {
 }
 
 #[test]
+fn what_is_said_many_times_is_compiled_as_if_it_were_said_a_few_times() {
+    let profile = |times: usize| {
+        let fork = json!({ "index": 0, "value": 17, "op": "SCMP_CMP_EQ" });
+        let flags = json!({ "index": 1, "value": 3, "op": "SCMP_CMP_LT" });
+        json!({ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+            { "names": vec!["read"; times], "action": "SCMP_ACT_ALLOW" },
+            { "names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": vec![fork; times] },
+            { "names": vec!["ioctl"; times], "action": "SCMP_ACT_LOG", "args": [flags] },
+        ] })
+    };
+    assert_eq!(compiled(profile(20_000)), compiled(profile(40)));
+}
+
+#[test]
 fn a_denied_call_counts_as_known_to_the_profile() {
     let mut value = allow_list(&["read"]);
     let denied = json!({ "names": ["openat2"], "action": "SCMP_ACT_ERRNO" });
