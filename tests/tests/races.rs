@@ -77,9 +77,6 @@ const ALLOWED: &[(&str, &str)] = &[
     ("exec", "the container's first process has ended, or the kernel is out of memory"),
     // It was let go, and has not executed its program yet.
     ("exec", "lets only root look at it: start it first"),
-    // A process of `exec` has come into the cgroup that the next container of this name takes over.
-    ("create", "container's cgroup is not empty"),
-    ("run", "container's cgroup is not empty"),
     // Its first process was killed, and with it what joined it.
     ("exec", "was killed by SIGKILL"),
     // `resume` has come in between.

@@ -20,6 +20,7 @@ both!(
     flags_reach_the_kernel,
     empty_profile_is_none,
     wrong_profile_is_one_line_that_names_the_field,
+    profile_that_libseccomp_does_not_come_to_an_end_with_is_an_error,
     agent_gets_the_listener_and_the_state,
     agent_answers_for_the_kernel,
     agent_that_is_not_there_fails_run_and_create,
@@ -239,6 +240,26 @@ fn empty_profile_is_none(t: &Test) {
     for profile in [json!({}), json!({"defaultAction": "", "syscalls": []}), Value::Null] {
         bundle.set("/linux/seccomp", profile.clone());
         assert_eq!(t.run(bundle.write()).ok().stdout, "Seccomp:\t0\n", "{profile}");
+    }
+}
+
+/// For these two rules libseccomp 2.5.4 runs for ever, with runc as well.
+fn profile_that_libseccomp_does_not_come_to_an_end_with_is_an_error(t: &Test) {
+    let condition = |index: u32, op: &str, value: u64| json!({"index": index, "op": op, "value": value});
+    let rule = |args: [Value; 2]| json!({"names": ["write"], "action": "SCMP_ACT_ERRNO", "args": args});
+    let rules = [
+        rule([condition(0, "SCMP_CMP_LT", 2), condition(1, "SCMP_CMP_LT", 1)]),
+        rule([condition(1, "SCMP_CMP_EQ", 3), condition(0, "SCMP_CMP_LT", 2)]),
+    ];
+    let mut bundle = t.bundle(&["true"]);
+    bundle.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}));
+    let output = t.run(bundle.write());
+    // A later release may be done with them.
+    if output.exit() != 0 {
+        output.fails_with(&[
+            "linux.seccomp: libseccomp has not compiled the profile within 20 s",
+            "simpler conditions",
+        ]);
     }
 }
 

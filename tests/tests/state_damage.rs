@@ -191,7 +191,7 @@ fn delete_that_is_killed_leaves_what_the_next_one_removes(t: &Test) {
 fn half_made_container_is_removed(t: &Test) {
     let bundle = t.bundle(&["true"]);
     t.run(bundle.write()).ok();
-    t.command("mkdir").arg(state_file(t, "")).output().ok();
+    t.command("mkdir").args(&["-m", "700"]).arg(state_file(t, "")).output().ok();
     t.rootling(&["delete", &t.id("c")]).output().fails_with(&["is damaged (no state.json)", "--force"]);
     t.delete_force("c").ok();
     assert!(!state_file(t, "").exists());

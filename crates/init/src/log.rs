@@ -36,9 +36,8 @@ fn failed_check(defect: &PanicHookInfo<'_>) -> Option<Error> {
     }
     let text = defect.payload_as_str()?;
     let number = text.split_once("code: ").and_then(|(_, rest)| rest.split([',', ' ']).next()?.parse().ok());
-    let error = number.map_or_else(|| Error::system("a check failed"), |n| Error::from(Errno::from_raw(n)));
-    let what = text.split(": ").next().unwrap_or(text);
-    Some(error.wrap(format!("libcontainer's init: open /proc: {what}")))
+    let error = number.map_or_else(|| Error::system("the check failed"), |n| Error::from(Errno::from_raw(n)));
+    Some(error.wrap("check that /proc is a proc file system"))
 }
 
 struct Silent;

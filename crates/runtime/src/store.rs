@@ -64,7 +64,16 @@ pub struct Slot {
     ours: Arc<AtomicBool>,
 }
 
-/// How often to look for a file in a directory that nobody has locked, which may have been made this moment.
+/// Keeps a container from being removed, by the lock on its directory that any number of these may have.
+pub(crate) struct Held<'a>(&'a Slot);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.unlock();
+    }
+}
+
+/// How often to look for the record in a directory that nobody has locked, which may have been made this moment.
 const LOOKS: u32 = 100;
 /// How long somebody may look whether a directory is locked.
 const LOOK: Duration = Duration::from_secs(10);
@@ -288,6 +297,35 @@ impl Slot {
         }
     }
 
+    /// Keeps the container from being removed for a moment: what is done by a path of its cgroup until this is dropped is not
+    /// done to the next container of its name. For what does not wait, since a delete waits for it.
+    ///
+    /// # Errors
+    /// Another command makes or removes the container, or has removed it.
+    pub(crate) fn hold(&self) -> Result<Held<'_>> {
+        match self.flock(FlockArg::LockSharedNonblock) {
+            Ok(()) => self.ours.store(true, Ordering::Relaxed),
+            Err(Errno::EWOULDBLOCK) => return Err(self.busy()),
+            Err(errno) => return Err(errno).context(|| format!("flock({:?})", self.path)),
+        }
+        let held = Held(self);
+        if self.is_gone()? { Err(self.removed()) } else { Ok(held) }
+    }
+
+    fn busy(&self) -> Error {
+        Error::new(
+            ErrorKind::WrongState,
+            format!(
+                "container \"{}\" is being created or removed by another command: try again when that has ended",
+                self.id
+            ),
+        )
+    }
+
+    fn removed(&self) -> Error {
+        missing(&self.id, self.path.parent().unwrap_or(&self.path))
+    }
+
     /// Whether the directory has been removed: what has its name now, if anything, is another container.
     pub(crate) fn is_gone(&self) -> Result<bool> {
         let what = || format!("stat({:?})", self.path);
@@ -331,7 +369,7 @@ impl Slot {
 
     /// Reads the record.
     pub fn read(&self) -> Result<Record> {
-        let text = self.read_file(RECORD)?;
+        let text = self.read_record()?;
         let mut record: Record = serde_json::from_slice(&text).map_err(|e| self.damaged(&e.to_string()))?;
         if record.id != self.id.as_str() {
             return Err(self.damaged(&format!("{RECORD} is of another container, {:?}", record.id)));
@@ -347,24 +385,28 @@ impl Slot {
         Ok(record)
     }
 
-    /// Why there is no such file; none if it is worth another look.
-    fn without(&self, name: &str, last: bool) -> Option<Error> {
-        let (id, path) = (&self.id, &self.path);
-        Some(match (self.is_locked(), self.is_gone()) {
-            (Ok(true), Ok(false)) => Error::new(
-                ErrorKind::WrongState,
-                format!(
-                    "container \"{id}\" is being created or removed by another command: try again when that has ended"
-                ),
-            ),
-            (Ok(_), Ok(true)) => missing(id, path.parent().unwrap_or(path)),
-            // Whoever makes it may not have come to lock it.
-            (Ok(false), Ok(false)) if last || self.ours.load(Ordering::Relaxed) => {
-                self.damaged(&format!("no {name}"))
+    /// The record, which whoever makes the container writes a moment after the directory is there and locked.
+    fn read_record(&self) -> Result<Vec<u8>> {
+        for _ in 0..LOOKS {
+            if let Some(bytes) = self.find_file(RECORD)? {
+                return Ok(bytes);
             }
-            (Ok(false), Ok(false)) => return None,
+            if self.ours.load(Ordering::Relaxed) || self.is_locked()? || self.is_gone()? {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.read_file(RECORD)
+    }
+
+    /// Why there is no such file.
+    fn without(&self, name: &str) -> Error {
+        match (self.is_locked(), self.is_gone()) {
+            (Ok(true), Ok(false)) => self.busy(),
+            (Ok(_), Ok(true)) => self.removed(),
+            (Ok(false), Ok(false)) => self.damaged(&format!("no {name}")),
             (Err(error), _) | (_, Err(error)) => error,
-        })
+        }
     }
 
     /// None where there is none or it is damaged: the record tells then.
@@ -406,16 +448,7 @@ impl Slot {
 
     /// Reads a file of the directory, all of which a container has.
     pub(crate) fn read_file(&self, name: &str) -> Result<Vec<u8>> {
-        for look in 1.. {
-            if let Some(bytes) = self.find_file(name)? {
-                return Ok(bytes);
-            }
-            if let Some(error) = self.without(name, look == LOOKS) {
-                return Err(error);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        unreachable!("the last look gives an error")
+        self.find_file(name)?.ok_or_else(|| self.without(name))
     }
 
     fn find_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
@@ -451,7 +484,8 @@ impl Slot {
     pub(crate) fn write_recovery(&self, record: &Record) -> Result<()> {
         let Some(recovery) = record.recovery() else { return Ok(()) };
         let bytes = recovery.to_bytes().map_err(|e| Error::system(e.to_string()))?;
-        self.replace_file(RECOVERY, &bytes)
+        // Half of it is as good as none, and nobody writes it again.
+        self.write_file(RECOVERY, &bytes)
     }
 
     /// Nobody ever reads half of it.

@@ -3,6 +3,9 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 use oci_spec::runtime::{
@@ -67,6 +70,33 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Option<Program>, SeccompError> 
     }
     let notify = profile::notifies(profile);
     let flags = flags(profile, notify)?;
+    Ok(Some(Program { bpf: within_time(profile)?, flags, notify }))
+}
+
+/// How long libseccomp may take. A profile of as many rules as the kernel takes needs a few seconds.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Two rules are enough for libseccomp 2.5.4 never to return, so it is not waited for without an end: its thread ends with
+/// the process, which has nothing to do but to report that.
+fn within_time(profile: &LinuxSeccomp) -> Result<Vec<u8>, SeccompError> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let own = profile.clone();
+    let thread = thread::Builder::new().spawn(move || drop(sender.send(build(&own))));
+    let Ok(thread) = thread else {
+        // The caller may have no more processes; that is no reason to do without the profile.
+        return build(profile);
+    };
+    match receiver.recv_timeout(LIMIT) {
+        Ok(built) => {
+            // From here on there is one thread again.
+            let _ = thread.join();
+            built
+        }
+        Err(_) => Err(SeccompError::TooSlow(LIMIT.as_secs())),
+    }
+}
+
+fn build(profile: &LinuxSeccomp) -> Result<Vec<u8>, SeccompError> {
     let least = least_instructions(profile, bpf::MAX);
     if least > bpf::MAX {
         return Err(SeccompError::TooManyRules(least));
@@ -92,7 +122,7 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Option<Program>, SeccompError> 
     if bpf.len() / bpf::SIZE > bpf::MAX {
         return Err(SeccompError::TooLong(bpf.len() / bpf::SIZE));
     }
-    Ok(Some(Program { bpf, flags, notify }))
+    Ok(bpf)
 }
 
 fn library<E: std::fmt::Display>(action: &'static str) -> impl FnOnce(E) -> SeccompError {

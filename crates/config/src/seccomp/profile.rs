@@ -72,6 +72,12 @@ pub enum SeccompError {
         "linux.seccomp: the program has at least {0} instructions; the kernel takes at most 4096, use fewer rules"
     )]
     TooManyRules(usize),
+    /// For some rules libseccomp does not come to an end.
+    #[error(
+        "linux.seccomp: libseccomp has not compiled the profile within {0} s: give each argument of a system call \
+         fewer or simpler conditions, or use fewer rules"
+    )]
+    TooSlow(u64),
 }
 
 /// The rules of a profile.

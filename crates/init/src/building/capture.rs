@@ -6,6 +6,7 @@
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
+use libcontainer::apparmor::AppArmorError;
 use libcontainer::process::init::error::InitProcessError;
 use nix::errno::Errno;
 use tracing::field::{Field, Visit};
@@ -110,6 +111,10 @@ impl Visit for Text {
 /// The error in our words: what was being done, what the kernel said, and what to do.
 pub(crate) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
     let cause = cause(error);
+    if let InitProcessError::AppArmor(AppArmorError::ActivateProfile { profile, .. }) = error {
+        return Error::system(format!("process.apparmorProfile: {profile:?}: {cause}"))
+            .remedy("load the profile on the host, or name another one");
+    }
     let text = match error {
         // It opens the files of these by pathrs, and nothing else.
         InitProcessError::Sysctl(_) | InitProcessError::Pathrs(_) => "linux.sysctl",

@@ -9,10 +9,12 @@ use nix::sys::stat::Mode;
 use rootling_cgroup::Cgroup;
 
 use crate::error::{Error, Result, of_cgroup};
+use crate::store::{Held, Slot};
 use rootling_sys as sys;
 
 /// The cgroups that the process is to be in.
-pub(super) struct Target {
+pub(super) struct Target<'a> {
+    slot: &'a Slot,
     cgroup: Cgroup,
     /// One directory a hierarchy.
     dirs: Vec<PathBuf>,
@@ -21,9 +23,9 @@ pub(super) struct Target {
     init: i32,
 }
 
-impl Target {
+impl<'a> Target<'a> {
     /// Takes `--cgroup` apart; `init` is the container's first process.
-    pub(super) fn new(cgroup: &Cgroup, wanted: &[String], init: i32) -> Result<Self> {
+    pub(super) fn new(slot: &'a Slot, cgroup: &Cgroup, wanted: &[String], init: i32) -> Result<Self> {
         let mut paths = cgroup.paths();
         if paths.is_empty() && !wanted.is_empty() {
             return Err(Error::invalid("--cgroup: this container has no cgroup of its own; leave it out"));
@@ -49,7 +51,13 @@ impl Target {
         let mut dirs: Vec<PathBuf> = paths.into_values().map(PathBuf::from).collect();
         dirs.sort_unstable();
         dirs.dedup();
-        Ok(Self { cgroup: cgroup.clone(), dirs, named: !wanted.is_empty(), init })
+        Ok(Self { slot, cgroup: cgroup.clone(), dirs, named: !wanted.is_empty(), init })
+    }
+
+    /// Keeps the container from being removed while the process is put into its cgroup, by a path that the next one of its
+    /// name has as well.
+    pub(super) fn hold(&self) -> Result<Held<'a>> {
+        self.slot.hold()
     }
 
     /// The directories to try for clone3's `CLONE_INTO_CGROUP`, best first.
@@ -76,6 +84,7 @@ impl Target {
 
     /// Moves the process in, when it could not be cloned into it.
     pub(super) fn attach(&self, pid: i32) -> Result<()> {
+        let _held = self.hold()?;
         self.cgroup
             .join(pid, &self.dirs)
             .map_err(|e| of_cgroup(e).wrap(format!("adding pid {pid} to cgroups")))

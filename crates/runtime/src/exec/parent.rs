@@ -36,7 +36,7 @@ pub fn exec(store: &Store, options: &ExecOptions, warn: Warn<'_>) -> Result<i32>
     let init = record.init.ok_or_else(|| wrong_state("cannot exec in a container that is being created"))?;
     let (stored, filter) = slot.read_process()?;
     self_exe::protect(stored.maps.as_ref().map(|(uid, gid)| (uid.as_slice(), gid.as_slice())))?;
-    let target = Target::new(&record.cgroup, &options.cgroups, init.pid)?;
+    let target = Target::new(&slot, &record.cgroup, &options.cgroups, init.pid)?;
     let plan = ExecPlan::new(options, stored, filter, warn)?;
     let namespaces = Namespaces::of(init.pid, init.open()?.ok_or_else(stopped)?)?;
     let terminal =
@@ -92,7 +92,7 @@ impl Exec {
         plan: ExecPlan,
         namespaces: Namespaces,
         console: Option<OwnedFd>,
-        target: &Target,
+        target: &Target<'_>,
         signals: Signals,
     ) -> Result<Self> {
         let (ours, childs) = Channel::pair()?;
@@ -116,7 +116,7 @@ impl Exec {
     }
 
     /// Answers the child until it is ready.
-    fn serve(&mut self, target: &Target, warn: Warn<'_>) -> Result<()> {
+    fn serve(&mut self, target: &Target<'_>, warn: Warn<'_>) -> Result<()> {
         if !self.placed {
             let pid = self.reactor.process().pid;
             target.attach(pid)?;
@@ -188,6 +188,7 @@ impl Exec {
     ) -> Result<(Option<OwnedFd>, Process, Signals)> {
         // With its size before the program starts, which may ask for it at once.
         let master = terminal.map(foreground::receive_terminal).transpose()?;
+        self.reactor.check_signals()?;
         if self.reactor.send(&ToChild::Commit).is_err() {
             return Err(self.reactor.childs_failure().unwrap_or_else(|| self.reactor.early_end()));
         }
@@ -212,7 +213,7 @@ impl Exec {
 }
 
 /// Until the process that is in the container is there; whether it is in its cgroup.
-fn let_join(reactor: &mut Reactor, target: &Target, placed: bool, needs_child: bool) -> Result<bool> {
+fn let_join(reactor: &mut Reactor, target: &Target<'_>, placed: bool, needs_child: bool) -> Result<bool> {
     let waits = !placed && target.needs_own_process();
     if waits {
         target.attach(reactor.process().pid)?;
@@ -267,7 +268,8 @@ struct Child<'a> {
 
 /// Clones the process that joins, into its cgroup where the kernel lets us; whether it is in there. Only
 /// the parent returns.
-fn clone_joiner(child: Child<'_>, target: &Target, initial: Option<&[u64]>) -> Result<(Process, bool)> {
+fn clone_joiner(child: Child<'_>, target: &Target<'_>, initial: Option<&[u64]>) -> Result<(Process, bool)> {
+    let held = target.hold()?;
     // Handed on by the clone, so that the child has it before it is in the container's cgroup.
     let own = initial.map(|_| sys::scheduling::affinity()).transpose().context(|| "sched_getaffinity")?;
     if let Some(mask) = initial {
@@ -288,6 +290,7 @@ fn clone_joiner(child: Child<'_>, target: &Target, initial: Option<&[u64]>) -> R
         let joiner = Joiner { namespaces, console, waits: !placed && target.needs_own_process() };
         run(channel, joiner, attributes, apparmor);
     }
+    drop(held);
     if let Some(own) = own {
         let _ = sys::scheduling::set_affinity(0, &own);
     }

@@ -94,6 +94,14 @@ impl Reactor {
         !self.channel.is_unread()
     }
 
+    /// Fails if a signal has asked the runtime to end by now: before the child is let go nothing is lost by that.
+    pub(crate) fn check_signals(&self) -> Result<()> {
+        match asked_to_end(&self.signals)? {
+            Some(signal) => Err(interrupted(signal, self.who)),
+            None => Ok(()),
+        }
+    }
+
     /// The process and the signals, when the child needs no channel any more.
     pub(crate) fn into_parts(self) -> (Process, Signals) {
         (self.process, self.signals)

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use nix::errno::Errno;
 use oci_spec::runtime::LinuxResources;
 use rootling_init::attributes::{raise_rlimits, set_oom_score};
 use rootling_init::channel::{Channel, FromChild, ToChild, Warn};
@@ -102,8 +103,10 @@ fn begin(
     making.set_process(pid, pidfd);
     let mut begun = Begun { made: making, plan, reactor, terminal: terminal.ours, mode };
     if let Err(error) = begun.let_begin(inside, cgroup_owner, warn) {
-        // If the child has failed, that is why.
-        return Err(begun.reactor.childs_failure().unwrap_or(error));
+        // If the child has failed or ended, that is why.
+        let ended = error.is(Errno::EPIPE) || error.is(Errno::ECONNRESET);
+        let why = || if ended { begun.reactor.early_end() } else { error };
+        return Err(begun.reactor.childs_failure().unwrap_or_else(why));
     }
     // While the child works, which ends with the runtime until it is let go: a runtime that is killed leaves the cgroup.
     begun.made.record.init = Some(ProcessRef::of(pid)?);
@@ -257,6 +260,7 @@ impl Ready {
             Some(socket) if start => Some(foreground::receive_terminal(&socket)?),
             other => other,
         };
+        begun.reactor.check_signals()?;
         begun.made.slot.write_recovery(&begun.made.record)?;
         if begun.reactor.send(&ToChild::Commit).is_err() {
             return Err(begun.reactor.childs_failure().unwrap_or_else(|| begun.reactor.early_end()));
