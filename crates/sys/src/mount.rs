@@ -131,6 +131,7 @@ fn configure(context: &OwnedFd, command: u32, key: Option<&str>, value: Option<&
 /// Opens a path for reference only (`O_PATH`), below `root` and never out of it: symbolic links and
 /// `..` are resolved as if `root` were `/` (openat2(2), Linux 5.6).
 pub fn open_in_root(root: BorrowedFd<'_>, path: &Path, flags: i32) -> Result<OwnedFd, Errno> {
+    // The first implies the second in every kernel so far; openat2(2) asks to set both, since that may change.
     openat2(root, path, flags, libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS)
 }
 

@@ -103,7 +103,7 @@ fn planned(options: &Options) -> Vec<Case> {
 /// Each finding with the way to repeat it, and now and then how far it is.
 fn tell(case: &Case, verdict: &Verdict, done: usize, all: usize, talkative: bool) {
     for (finding, what) in &verdict.findings {
-        println!("{finding}: fault --only '{case}'\n    {}", what.trim_end().replace('\n', "\n    "));
+        println!("{finding}: hack/fault.sh --only '{case}'\n    {}", what.trim_end().replace('\n', "\n    "));
     }
     if talkative {
         println!("{case}: exit {}{}", verdict.exit, if verdict.reached { "" } else { ", not made" });
