@@ -74,7 +74,7 @@ impl Drop for Held<'_> {
 }
 
 /// How often to look for the record in a directory that nobody has locked, which may have been made this moment.
-const LOOKS: u32 = 100;
+const LOOKS: u32 = 10;
 /// How long somebody may look whether a directory is locked.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -387,14 +387,15 @@ impl Slot {
 
     /// The record, which whoever makes the container writes a moment after the directory is there and locked.
     fn read_record(&self) -> Result<Vec<u8>> {
-        for _ in 0..LOOKS {
+        // Twice as long each time: who looks whether it is locked keeps others from locking it.
+        for look in 0..LOOKS {
             if let Some(bytes) = self.find_file(RECORD)? {
                 return Ok(bytes);
             }
             if self.ours.load(Ordering::Relaxed) || self.is_locked()? || self.is_gone()? {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(1 << look));
         }
         self.read_file(RECORD)
     }
@@ -490,7 +491,8 @@ impl Slot {
 
     /// Nobody ever reads half of it.
     fn replace_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let new = format!("{name}.new");
+        // Two may do so at once.
+        let new = format!("{name}.{}", std::process::id());
         self.write_file(&new, bytes).map_err(|error| self.or_missing(error))?;
         let at = Some(self.dir.as_raw_fd());
         nix::fcntl::renameat(at, new.as_str(), at, name)
