@@ -7,6 +7,7 @@ use serde_json::json;
 
 both!(
     converted_image_sets_no_unsafe_annotation,
+    engine_says_how_systemd_ends_a_converted_image,
     systemd_executes_and_stops_nothing_for_an_annotation,
     limit_is_not_lifted_by_an_annotation,
 );
@@ -30,6 +31,21 @@ fn converted_image_sets_no_unsafe_annotation(t: &Test) {
         }
         assert!(!bundle.rootfs("tmp/ran").exists());
     }
+}
+
+fn engine_says_how_systemd_ends_a_converted_image(t: &Test) {
+    let mut bundle = t.shell("echo ran");
+    bundle.set(
+        "/annotations",
+        json!({
+            CONVERTED: "amd64",
+            "org.systemd.property.KillSignal": "15",
+            "org.systemd.property.TimeoutStopUSec": "uint64 10000000",
+        }),
+    );
+    assert_eq!(t.run(bundle.write()).ok().text(), "ran");
+    bundle.set("/annotations/org.systemd.property.TasksMax", json!("uint64 10"));
+    t.run(bundle.write()).fails_with(&["org.systemd.property.TasksMax", CONVERTED]);
 }
 
 fn systemd_executes_and_stops_nothing_for_an_annotation(t: &Test) {

@@ -12,6 +12,7 @@ both!(
     tmpfs_has_its_size_and_mode,
     tmpfs_inherits_the_mode_of_the_directory_it_covers,
     tmpfs_without_a_directory_to_cover_has_the_mode_of_the_kernel,
+    last_of_several_tmpfs_on_dev_is_the_one_that_is_filled,
     tmpcopyup_brings_modes_owners_and_special_files,
     read_only_tmpcopyup_is_closed_when_it_is_filled,
     mqueue_and_devpts_are_the_containers_own,
@@ -73,6 +74,19 @@ fn tmpfs_without_a_directory_to_cover_has_the_mode_of_the_kernel(t: &Test) {
     assert_eq!(t.run(bundle.write()).ok().text(), "1777");
     let mode = fs::metadata(bundle.rootfs("not")).expect("the directory made").permissions().mode();
     assert_eq!(mode & 0o7777, 0o755);
+}
+
+fn last_of_several_tmpfs_on_dev_is_the_one_that_is_filled(t: &Test) {
+    let script = "df -k /dev | tail -n1 | tr -s ' ' | cut -d' ' -f2; grep -c ' /dev tmpfs' /proc/mounts; echo x >/dev/null; \
+                  stat -c %t:%T /dev/null; readlink /dev/fd";
+    let mut bundle = t.shell(script);
+    bundle.without_mount("/dev/mqueue").without_mount("/dev/shm").without_mount("/dev/pts");
+    bundle.mount("/dev", "tmpfs", "tmpfs", &["size=128k", "mode=755"]);
+    bundle.mount("/dev", "tmpfs", "tmpfs", &["size=256k", "mode=755", "nosuid"]);
+    assert_eq!(t.run(bundle.write()).ok().stdout, "256\n3\n1:3\n/proc/self/fd\n");
+    // A hook before libcontainer works has it filled in another way.
+    bundle.set("/hooks/createContainer", json!([{"path": "/bin/true"}]));
+    assert_eq!(t.run(bundle.write()).ok().stdout, "256\n3\n1:3\n/proc/self/fd\n");
 }
 
 fn tmpcopyup_brings_modes_owners_and_special_files(t: &Test) {

@@ -25,6 +25,11 @@ pub const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
 /// image-spec, conversion.md: written from the image's `os` and `architecture`, which each image has.
 const OF_AN_IMAGE: [&str; 2] = ["org.opencontainers.image.architecture", "org.opencontainers.image.os"];
 
+/// How systemd ends the container's scope. podman writes them for every container of an image, beside the image's own
+/// annotations. A maker of an image gains nothing by them: the container ends as late as by ignoring the signal.
+const OF_AN_ENGINE: [&str; 2] =
+    ["org.systemd.property.KillSignal", "org.systemd.property.TimeoutStopUSec"];
+
 /// Whether the caller's groups stay.
 pub fn keeps_groups(spec: &Spec) -> bool {
     spec.annotations().as_ref().and_then(|all| all.get(KEEP_GROUPS)).is_some_and(|value| value == "1")
@@ -48,9 +53,10 @@ pub(crate) fn check(annotations: &HashMap<String, String>) -> Result<(), Validat
     let Some(converted) = OF_AN_IMAGE.into_iter().find(|name| annotations.contains_key(*name)) else {
         return Ok(());
     };
-    // It has no effect here.
+    // The first has no effect here.
+    let harmless = |name: &str| name == "bundle" || OF_AN_ENGINE.contains(&name);
     let mut unsafe_ones: Vec<&String> =
-        annotations.keys().filter(|name| *name != "bundle" && is_unsafe(name)).collect();
+        annotations.keys().filter(|name| is_unsafe(name) && !harmless(name)).collect();
     unsafe_ones.sort_unstable();
     let Some(name) = unsafe_ones.first() else { return Ok(()) };
     let problem = format!(
@@ -85,8 +91,9 @@ mod tests {
             );
         }
         assert_eq!(checked(&[os, ("bundle", "/x"), ("org.example", "x")]), Ok(()));
-        // podman writes that one for each container.
+        // podman writes these for each container.
         assert_eq!(checked(&[("org.opencontainers.image.stopSignal", "15"), (KEEP_GROUPS, "1")]), Ok(()));
+        assert_eq!(checked(&[os, (OF_AN_ENGINE[0], "15"), (OF_AN_ENGINE[1], "uint64 10000000")]), Ok(()));
     }
 
     #[test]

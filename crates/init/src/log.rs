@@ -5,6 +5,8 @@ use std::os::fd::RawFd;
 use std::panic::PanicHookInfo;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 
 use rootling_sys as sys;
 use tracing::level_filters::LevelFilter;
@@ -36,8 +38,13 @@ fn failed_check(defect: &PanicHookInfo<'_>) -> Option<Error> {
     }
     let text = defect.payload_as_str()?;
     let number = text.split_once("code: ").and_then(|(_, rest)| rest.split([',', ' ']).next()?.parse().ok());
-    let error = number.map_or_else(|| Error::system("the check failed"), |n| Error::from(Errno::from_raw(n)));
+    let error = number.map(Errno::from_raw).or_else(refused).map_or_else(|| Error::system(text), Error::from);
     Some(error.wrap("check that /proc is a proc file system"))
+}
+
+/// Why /proc cannot be opened, where pathrs does not say it: nothing that it held is closed yet.
+fn refused() -> Option<Errno> {
+    nix::fcntl::open("/proc/thread-self", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).err()
 }
 
 struct Silent;

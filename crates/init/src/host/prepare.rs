@@ -33,9 +33,7 @@ fn prepare_one(
 ) -> Result<Prepared> {
     match &plan.kind {
         MountKind::Bind(source) => bind(blueprint, index, plan, source, sources),
-        MountKind::New { .. }
-            if matches!(blueprint.dev, Dev::Fresh { .. }) && plan.is_new("tmpfs", "/dev") =>
-        {
+        MountKind::New { .. } if is_filled_by_libcontainer(blueprint, index) => {
             // Read-only when it is filled.
             let attr = own_attr(&plan.options).set & !attr::RDONLY;
             let data = filesystems::inherited_mode(image, plan)?;
@@ -60,6 +58,12 @@ fn prepare_one(
         }
         MountKind::Cgroup => Err(Error::system("the cgroup is not placed")),
     }
+}
+
+/// Whether this is the tmpfs that libcontainer fills: the last one on /dev, which covers those before it.
+fn is_filled_by_libcontainer(blueprint: &Blueprint, index: usize) -> bool {
+    let last = || blueprint.mounts.iter().rposition(|plan| plan.is_new("tmpfs", "/dev"));
+    matches!(blueprint.dev, Dev::Fresh { .. }) && last() == Some(index)
 }
 
 fn bind(
