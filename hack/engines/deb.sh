@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian package and goes through the README with it: deb.sh PACKAGE [GROUP...]
+# Installs the Debian package and goes through README.md and docs/engines.md with it: deb.sh PACKAGE [GROUP...]
 # As root, in a machine that is thrown away: it changes the configuration of the machine's engines. The lines
 # for the engines are taken from the documentation in the package, as they stand there.
 #   ROOTLING_ENGINES_USER   the ordinary user (engines); where there is none of this name it is made, and removed
@@ -73,7 +73,7 @@ first() {
 with_podman() {
     local conf=$home/.config/containers/containers.conf
     install -d -o "$user" -g "$user" "$home/.config" "${conf%/*}"
-    lines README.md 'podman and buildah' toml >"$conf"
+    lines docs/engines.md podman toml >"$conf"
     "$engines/image.sh" "$DIR" || exit
     check import status=0 '$AS podman import --change CMD=sh "$DIR/box.tar" box'
     check 'rootling is the runtime' '^rootling$' '$AS podman info --format "{{.Host.OCIRuntime.Name}}"'
@@ -81,7 +81,7 @@ with_podman() {
     check 'with cgroups of its own' '^hello$' '$AS podman --cgroup-manager cgroupfs run --rm box echo hello'
     check 'with the seccomp profile' '^Seccomp:.2$' \
         '$AS podman run --rm --security-opt seccomp=/usr/share/rootling/seccomp.json box grep Seccomp: /proc/self/status'
-    lines docs/engines.md podman toml >>"$conf"
+    lines docs/engines.md 'Seccomp profile' toml >>"$conf"
     check 'the profile as the default' '^/usr/share/rootling/seccomp.json$' \
         '$AS podman info --format "{{.Host.Security.SECCOMPProfilePath}}"'
     check 'it is in force' '^unshare: .*Operation not permitted' '$AS podman run --rm box unshare -U true'
@@ -103,7 +103,7 @@ with_podman() {
 # The configuration for all users is root's as well.
 with_podman_of_root() {
     mkdir -p /etc/containers
-    lines README.md 'podman and buildah' toml >/etc/containers/containers.conf
+    lines docs/engines.md podman toml >/etc/containers/containers.conf
     [[ -s $DIR/box.tar ]] || "$engines/image.sh" "$DIR" || exit
     check import status=0 'podman import --change CMD=sh "$DIR/box.tar" box'
     check 'rootling is the runtime' '^rootling$' 'podman info --format "{{.Host.OCIRuntime.Name}}"'
@@ -114,7 +114,7 @@ with_podman_of_root() {
 with_docker() {
     [[ -s $DIR/box.tar ]] || "$engines/image.sh" "$DIR" || exit
     mkdir -p /etc/docker
-    lines README.md Docker json >/etc/docker/daemon.json
+    lines docs/engines.md Docker json >/etc/docker/daemon.json
     check 'the daemon starts' status=0 'systemctl restart docker'
     check import status=0 'docker import --change "CMD [\"sh\"]" "$DIR/box.tar" box'
     check 'rootling is the runtime' '^rootling$' 'docker info --format "{{.DefaultRuntime}}"'
@@ -122,7 +122,7 @@ with_docker() {
     check 'by the option' '^hello$' 'docker run --rm --runtime rootling box echo hello'
     check 'with the seccomp profile' '^Seccomp:.2$' \
         'docker run --rm --security-opt seccomp=/usr/share/rootling/seccomp.json box grep Seccomp: /proc/self/status'
-    lines docs/engines.md Docker json >/etc/docker/daemon.json
+    lines docs/engines.md 'Runtime arguments' json >/etc/docker/daemon.json
     check 'with arguments' '^hello$' 'systemctl restart docker && docker run --rm box echo hello'
     check 'by options of the daemon' '^rootling$' 'rm /etc/docker/daemon.json; systemctl stop docker docker.socket
         systemd-run -q --unit rootling-dockerd dockerd --add-runtime rootling=/usr/bin/rootling --default-runtime rootling
@@ -137,7 +137,7 @@ with_docker_of_a_user() {
     local conf=$home/.config/docker
     [[ -s $DIR/box.tar ]] || "$engines/image.sh" "$DIR" || exit
     install -d -o "$user" -g "$user" "$home/.config" "$conf"
-    lines README.md Docker json >"$conf/daemon.json"
+    lines docs/engines.md Docker json >"$conf/daemon.json"
     export USERS="$AS docker -H unix:///run/user/$uid/docker.sock"
     check 'the daemon starts' '^started$' '
         $AS systemd-run --user -q --unit rootling-docker --setenv="PATH=$PATH:/usr/sbin:/sbin" \
@@ -153,8 +153,8 @@ with_docker_of_a_user() {
 with_containerd_of_a_user() {
     local command join
     [[ -s $DIR/oci.tar ]] || "$engines/image.sh" "$DIR" || exit
-    lines docs/engines.md containerd sh >"$DIR/containerd.sh"
-    lines docs/engines.md containerd console | sed -n 's/^\$ //p' >"$DIR/typed"
+    lines docs/engines.md 'As an ordinary user' sh >"$DIR/containerd.sh"
+    lines docs/engines.md 'As an ordinary user' console | sed -n 's/^\$ //p' >"$DIR/typed"
     join=$(sed -n "s/^alias in_rootlesskit='\(.*\)'$/\1/p" "$DIR/typed")
     command=$(sed -n 's/^in_rootlesskit //p' "$DIR/typed")
     printf '%s "$@"\n' "$join" >"$DIR/join.sh"
@@ -176,7 +176,7 @@ with_containerd() {
     check 'containerd starts' status=0 'systemctl restart containerd'
     check 'it has the handler' 'BinaryName = "/usr/bin/rootling"' 'containerd config dump'
     check import status=0 'ctr images import "$DIR/saved.tar"'
-    command=$(lines README.md containerd console | sed -n 's/^\$ sudo //p')
+    command=$(lines docs/engines.md containerd console | sed -n 's/^\$ sudo //p')
     command=${command/IMAGE ID COMMAND.../docker.io/library/box:latest hello echo hello}
     check 'ctr runs a container' '^hello$' "$command"
 }

@@ -9,19 +9,19 @@ use super::Id;
 /// Options of both.
 #[derive(Debug, Args)]
 pub(crate) struct Criu {
-    /// Directory of the images [default: checkpoint]
+    /// Keep the images in this directory [default: checkpoint]
     #[arg(long, value_name = "DIR")]
     pub(crate) image_path: Option<PathBuf>,
-    /// Directory of CRIU's log and other files [default: that of the images]
+    /// Keep the log and other files of CRIU in this directory [default: that of the images]
     #[arg(long, value_name = "DIR")]
     pub(crate) work_path: Option<PathBuf>,
     /// Allow established TCP connections
     #[arg(long)]
     pub(crate) tcp_established: bool,
-    /// Allow Unix sockets with a peer outside of the container
+    /// Allow Unix sockets with a peer outside the container
     #[arg(long)]
     pub(crate) ext_unix_sk: bool,
-    /// Allow a session and a terminal of the outside
+    /// Allow a session and a terminal from outside the container
     #[arg(long)]
     pub(crate) shell_job: bool,
     /// Allow file locks
@@ -30,13 +30,13 @@ pub(crate) struct Criu {
     /// Deduplicate memory pages
     #[arg(long)]
     pub(crate) auto_dedup: bool,
-    /// Move memory pages when they are needed
+    /// Transfer memory pages only when they are needed
     #[arg(long)]
     pub(crate) lazy_pages: bool,
-    /// How cgroups are treated [default: soft]
+    /// Manage cgroups in this mode [default: soft]
     #[arg(long, value_name = "MODE", hide_default_value = true)]
     pub(crate) manage_cgroups_mode: Option<CgroupsMode>,
-    /// Leave the contents of this namespace out: network, which always is
+    /// Leave out the contents of this namespace; only network, which is always left out
     #[arg(long, value_name = "NAMESPACE", action = clap::ArgAction::Append)]
     pub(crate) empty_ns: Vec<EmptyNamespace>,
 }
@@ -60,25 +60,25 @@ pub(crate) struct Checkpoint {
     pub(crate) id: Id,
     #[command(flatten)]
     pub(crate) criu: Criu,
-    /// Directory of an earlier pre-dump, relative to that of the images
+    /// Use an earlier pre-dump in this directory, relative to that of the images
     #[arg(long, value_name = "DIR")]
     pub(crate) parent_path: Option<PathBuf>,
-    /// Let the container run on
+    /// Keep the container running
     #[arg(long)]
     pub(crate) leave_running: bool,
-    /// Leave out TCP connections that are being made
+    /// Leave out TCP connections that are being established
     #[arg(long)]
     pub(crate) tcp_skip_in_flight: bool,
-    /// Link files again that were unlinked
+    /// Link unlinked files again
     #[arg(long)]
     pub(crate) link_remap: bool,
-    /// Save the memory only, and let the container run on
+    /// Save only the memory, and keep the container running
     #[arg(long)]
     pub(crate) pre_dump: bool,
-    /// Descriptor that gets a zero byte when --lazy-pages can begin
+    /// Write a zero byte to this file descriptor when --lazy-pages can begin
     #[arg(long, value_name = "FD", default_value_t = -1, allow_negative_numbers = true, hide_default_value = true)]
     pub(crate) status_fd: i32,
-    /// Page server that the memory goes to
+    /// Send the memory to this page server
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = page_server)]
     pub(crate) page_server: Option<(String, u16)>,
 }
@@ -99,28 +99,28 @@ fn page_server(value: &str) -> Result<(String, u16), String> {
 pub(crate) struct Restore {
     #[command(flatten)]
     pub(crate) id: Id,
-    /// The bundle: a directory with config.json and the root file system [default: this directory]
+    /// Use the bundle in this directory [default: the current directory]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,
     /// Write the pid of the container's first process to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,
-    /// Socket that gets the master of the container's terminal
+    /// Send the master of the container's terminal to this Unix socket
     #[arg(long, value_name = "SOCKET")]
     pub(crate) console_socket: Option<PathBuf>,
-    /// Leave the container alone once it runs
+    /// Exit as soon as the container runs
     #[arg(short, long)]
     pub(crate) detach: bool,
-    /// Do not adopt orphans of the container
+    /// Do not adopt orphaned processes of the container
     #[arg(long)]
     pub(crate) no_subreaper: bool,
-    /// Taken as runc takes it: CRIU moves the root as it was moved when the container was made
+    /// Accepted for compatibility with runc; has no effect
     #[arg(long)]
     pub(crate) no_pivot: bool,
-    /// Another profile of a security module
+    /// Use another profile of a security module
     #[arg(long, value_name = "TYPE:NAME")]
     pub(crate) lsm_profile: Option<String>,
-    /// Another context for mounts that have one
+    /// Use another SELinux context for mounts that have one
     #[arg(long, value_name = "CONTEXT")]
     pub(crate) lsm_mount_context: Option<String>,
     #[command(flatten)]

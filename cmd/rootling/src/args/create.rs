@@ -11,40 +11,40 @@ use super::Id;
 pub(crate) struct Create {
     #[command(flatten)]
     pub(crate) id: Id,
-    /// The bundle: a directory with config.json and the root file system [default: this directory]
+    /// Use the bundle in this directory [default: the current directory]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,
-    /// Another file instead of the bundle's config.json
+    /// Read this file instead of the bundle's config.json
     #[arg(short = 'f', long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Write the pid of the container's first process to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,
-    /// Socket that gets the master of the container's terminal
+    /// Send the master of the container's terminal to this Unix socket
     #[arg(long, value_name = "SOCKET")]
     pub(crate) console_socket: Option<PathBuf>,
-    /// Socket that gets a pidfd of the container's first process
+    /// Send a pidfd of the container's first process to this Unix socket
     #[arg(long, value_name = "SOCKET")]
     pub(crate) pidfd_socket: Option<PathBuf>,
-    /// Do not use pivot_root(2); for root file systems in an initial ramdisk only
+    /// Do not use pivot_root(2); only for root file systems in an initial ramdisk
     #[arg(long)]
     pub(crate) no_pivot: bool,
     /// Keep the caller's session keyring
     #[arg(long)]
     pub(crate) no_new_keyring: bool,
-    /// How many descriptors after standard error the container keeps
+    /// Pass this many file descriptors after standard error to the container
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) preserve_fds: u32,
-    /// Take config.json as it is: nothing is changed for this caller and host
+    /// Use config.json as it is, without adapting it to caller and host
     #[arg(long, conflicts_with = "userns_remap")]
     pub(crate) no_adapt: bool,
-    /// Whose subordinate ids to map, where config.json has no maps: UID, UID:GID, USER or USER:GROUP
+    /// Map the subordinate ids of OWNER if config.json has no mappings: UID, UID:GID, USER or USER:GROUP
     #[arg(long, value_name = "OWNER")]
     pub(crate) userns_remap: Option<MapOwner>,
-    /// Run without limits that cannot be set here, with a warning
+    /// Run without limits that cannot be set on this host, with a warning
     #[arg(long)]
     pub(crate) ignore_cgroup_limits: bool,
-    /// Fail where the container would get less than its config.json asks for
+    /// Fail if the container would get less than its config.json asks for
     #[arg(long)]
     pub(crate) strict: bool,
 }
@@ -53,13 +53,13 @@ pub(crate) struct Create {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) create: Create,
-    /// Leave the container alone once it runs
+    /// Exit as soon as the container runs
     #[arg(short, long)]
     pub(crate) detach: bool,
-    /// Keep the container's state when it has ended
+    /// Keep the container's state after its program has exited
     #[arg(long)]
     pub(crate) keep: bool,
-    /// Do not adopt orphans of the container
+    /// Do not adopt orphaned processes of the container
     #[arg(long)]
     pub(crate) no_subreaper: bool,
 }

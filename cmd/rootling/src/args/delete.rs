@@ -8,10 +8,10 @@ use super::Id;
 pub(crate) struct Delete {
     #[command(flatten)]
     pub(crate) id: Id,
-    /// Kill the container if it runs; no error if it does not exist
+    /// Kill the container if it is running; ignore one that does not exist
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Remove all containers whose id matches CONTAINER-ID, a regular expression
+    /// Remove all containers whose id matches the regular expression CONTAINER-ID
     #[arg(short, long)]
     pub(crate) regex: bool,
 }

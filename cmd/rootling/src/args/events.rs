@@ -10,7 +10,7 @@ use super::Id;
 pub(crate) struct Events {
     #[command(flatten)]
     pub(crate) id: Id,
-    /// Time between two reports, such as 1s, 100ms or 1m30s
+    /// Report at this interval, such as 1s, 100ms or 1m30s
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = interval)]
     pub(crate) interval: Duration,
     /// Print the statistics once

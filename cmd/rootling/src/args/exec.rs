@@ -8,14 +8,14 @@ use clap::Args;
 #[command(override_usage = "rootling exec [OPTIONS] <CONTAINER-ID> <COMMAND> [ARGS]...\n       \
                             rootling exec [OPTIONS] --process <FILE> <CONTAINER-ID>")]
 pub(crate) struct Exec {
-    /// The container's id, then the program to run in it with its arguments
+    /// Id of the container, then the program and its arguments
     // One list: whatever comes after the id belongs to the program, also what looks like an option of ours.
     #[arg(value_name = "CONTAINER-ID", required = true, num_args = 1.., trailing_var_arg = true)]
     pub(crate) words: Vec<String>,
-    /// File with a process object (JSON) that says all about the process
+    /// Read the whole description of the process, in JSON, from this file
     #[arg(short, long, value_name = "FILE")]
     pub(crate) process: Option<PathBuf>,
-    /// Working directory in the container
+    /// Start in this directory of the container
     #[arg(long, value_name = "DIR")]
     pub(crate) cwd: Option<PathBuf>,
     /// Set an environment variable; may be repeated
@@ -24,43 +24,43 @@ pub(crate) struct Exec {
     /// Give the program a terminal
     #[arg(short, long)]
     pub(crate) tty: bool,
-    /// User, and group if not the container's
+    /// Run as this user, and with this group instead of the container's
     #[arg(short, long, value_name = "UID[:GID]", value_parser = user)]
     pub(crate) user: Option<(u32, Option<u32>)>,
-    /// Supplementary group; may be repeated
+    /// Add a supplementary group; may be repeated
     #[arg(short = 'g', long, value_name = "GID")]
     pub(crate) additional_gids: Vec<u32>,
-    /// Leave the program alone once it runs
+    /// Exit as soon as the program runs
     #[arg(short, long)]
     pub(crate) detach: bool,
     /// Write the program's pid to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,
-    /// SELinux label of the program
+    /// Set the SELinux label of the program
     #[arg(long, value_name = "LABEL")]
     pub(crate) process_label: Option<String>,
-    /// AppArmor profile of the program
+    /// Set the AppArmor profile of the program
     #[arg(long, value_name = "PROFILE")]
     pub(crate) apparmor: Option<String>,
-    /// Whether the program is kept from gaining privileges
+    /// Prevent the program from gaining privileges
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) no_new_privs: Option<bool>,
-    /// Give the program this capability as well; may be repeated
+    /// Add a capability; may be repeated
     #[arg(short, long, value_name = "CAPABILITY")]
     pub(crate) cap: Vec<String>,
-    /// How many descriptors after standard error the program keeps
+    /// Pass this many file descriptors after standard error to the program
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) preserve_fds: u32,
-    /// Socket that gets the master of the program's terminal
+    /// Send the master of the program's terminal to this Unix socket
     #[arg(long, value_name = "SOCKET")]
     pub(crate) console_socket: Option<PathBuf>,
-    /// Socket that gets a pidfd of the program
+    /// Send a pidfd of the program to this Unix socket
     #[arg(long, value_name = "SOCKET")]
     pub(crate) pidfd_socket: Option<PathBuf>,
-    /// Run it in a cgroup below the container's; with cgroup v1 may be repeated
+    /// Run the program in this cgroup below the container's; may be repeated with cgroup v1
     #[arg(long, value_name = "[CONTROLLER:]PATH")]
     pub(crate) cgroup: Vec<String>,
-    /// Also in a paused container
+    /// Run the program even if the container is paused
     #[arg(long)]
     pub(crate) ignore_paused: bool,
 }

@@ -7,32 +7,32 @@ use clap::{Args, ValueEnum};
 /// Options that every command takes, before or after its name.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Directory for the state of containers
+    /// Keep the state of containers in this directory
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
-    /// Write the log to this file; errors go to standard error as well
+    /// Write the log to this file; errors are also written to standard error
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
-    /// Format of the log
+    /// Write the log in this format
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", value_parser = log_format)]
     pub(crate) log_format: LogFormat,
-    /// Least level that is logged
+    /// Log messages of this level and above
     #[arg(long, global = true, value_name = "LEVEL", default_value = "warning")]
     pub(crate) log_level: LogLevel,
-    /// Log what is done and why
+    /// Log each step and the reason for it
     #[arg(long, global = true)]
     pub(crate) debug: bool,
-    /// Let systemd manage cgroups; linux.cgroupsPath is then slice:prefix:name
+    /// Let systemd manage cgroups; linux.cgroupsPath then has the form slice:prefix:name
     #[arg(long, global = true)]
     pub(crate) systemd_cgroup: bool,
-    /// Who manages cgroups
+    /// Choose what manages cgroups
     #[arg(long, global = true, value_name = "MANAGER")]
     pub(crate) cgroup_manager: Option<CgroupManager>,
-    /// The program for checkpoint and restore
+    /// Use this program for checkpoint and restore
     #[arg(long, global = true, value_name = "PROGRAM", default_value = "criu")]
     pub(crate) criu: PathBuf,
     // Not after the name of the command: `spec` has a flag of that name, as in runc.
-    /// Do without what only root may do: true, false or auto
+    /// Run without what only root may do: true, false or auto
     #[arg(
         long,
         value_name = "WHEN",
@@ -88,7 +88,7 @@ pub(crate) enum Rootless {
 /// The container that a command is about.
 #[derive(Debug, Args)]
 pub(crate) struct Id {
-    /// The container's id
+    /// Id of the container
     #[arg(value_name = "CONTAINER-ID")]
     pub(crate) id: String,
 }

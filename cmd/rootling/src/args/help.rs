@@ -6,9 +6,9 @@ use super::command::{COMMANDS, Definition};
 
 /// The commands by what they are for; the first of each line is the heading.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("LIFE OF A CONTAINER", &["run", "create", "start", "exec", "kill", "delete"]),
-    ("LOOKING AT CONTAINERS", &["list", "state", "ps", "events", "stats"]),
-    ("WHILE IT RUNS", &["pause", "resume", "update", "checkpoint", "restore"]),
+    ("LIFECYCLE OF A CONTAINER", &["run", "create", "start", "exec", "kill", "delete"]),
+    ("INSPECTING CONTAINERS", &["list", "state", "ps", "events", "stats"]),
+    ("MANAGING RUNNING CONTAINERS", &["pause", "resume", "update", "checkpoint", "restore"]),
     ("BUNDLE AND HOST", &["spec", "adapt", "doctor", "features", "profile"]),
     ("ABOUT THE PROGRAM", &["help", "man", "completion"]),
 ];
@@ -16,8 +16,8 @@ const GROUPS: &[(&str, &[&str])] = &[
 /// The layout for one command.
 pub(super) fn of_command(program: &str, definition: &Definition) -> String {
     format!(
-        "NAME:\n   {program} {} - {{about}}\n\nUSAGE:\n   {{usage}}\n\n{{all-args}}\n\nOptions of every command are in \
-         `{program} --help`.\n{{after-help}}",
+        "NAME:\n   {program} {} - {{about}}\n\nUSAGE:\n   {{usage}}\n\n{{all-args}}\n\n`{program} --help` lists \
+         the global options.\n{{after-help}}",
         definition.name
     )
 }

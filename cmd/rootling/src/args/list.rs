@@ -4,10 +4,10 @@ use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Format of the list
+    /// Print the list in this format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: ListFormat,
-    /// Print ids only
+    /// Print only ids
     #[arg(short, long)]
     pub(crate) quiet: bool,
 }

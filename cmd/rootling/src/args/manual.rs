@@ -6,14 +6,14 @@ use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
 pub(crate) struct Help {
-    /// The command to explain
+    /// Command to explain
     #[arg(value_name = "COMMAND")]
     pub(crate) command: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// The command whose page is printed; the program's own without one
+    /// Command whose page is printed [default: the page of the program]
     #[arg(value_name = "COMMAND", conflicts_with = "dir")]
     pub(crate) command: Option<String>,
     /// Write all pages into this directory
@@ -23,7 +23,7 @@ pub(crate) struct Man {
 
 #[derive(Debug, Args)]
 pub(crate) struct Completion {
-    /// The shell to write it for
+    /// Shell to print the script for
     #[arg(value_name = "SHELL")]
     pub(crate) shell: Shell,
 }

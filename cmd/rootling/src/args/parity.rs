@@ -92,7 +92,7 @@ fn spelt(arg: &Arg) -> String {
 /// The table of docs/compatibility.md.
 fn table(root: &Command) -> String {
     let mut text = String::from(
-        "| command | runc 1.5's options, all here unless said | rootling's own |\n|---|---|---|\n",
+        "| command | options of runc 1.5, all supported unless noted | additional options |\n|---|---|---|\n",
     );
     let mut commands: Vec<&str> = facts().filter(|f| f.option.is_empty()).map(|f| f.command).collect();
     commands.extend(

@@ -86,7 +86,7 @@ fn what_is_misspelt_is_named_with_what_is_like_it() {
 fn help_begins_with_the_name_and_groups_the_commands() {
     let whole = help_text("runc", None).unwrap();
     assert!(whole.starts_with("NAME:\n   runc - Open Container Initiative runtime"), "{whole}");
-    assert!(whole.contains("\nLIFE OF A CONTAINER:\n   run "), "{whole}");
+    assert!(whole.contains("\nLIFECYCLE OF A CONTAINER:\n   run "), "{whole}");
     let list = help_text("runc", Some("list")).unwrap();
     assert!(list.starts_with("NAME:\n   runc list - "), "{list}");
     assert!(list.contains("--quiet") && !list.contains("--systemd-cgroup"), "{list}");

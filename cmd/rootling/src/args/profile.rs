@@ -6,18 +6,18 @@ use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
 pub(crate) struct Profile {
-    /// The one to print
+    /// Profile to print
     #[arg(value_name = "KIND")]
     pub(crate) kind: Kind,
-    /// The program that an AppArmor profile is for, by its path; this one without it
+    /// Print the AppArmor profile for the program at this path [default: this program]
     #[arg(long, value_name = "PATH")]
     pub(crate) program: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
-    /// The default seccomp profile, as engines take it
+    /// The default seccomp profile, in the format of engines
     Seccomp,
-    /// What lets this program make user namespaces where AppArmor restricts them
+    /// A profile that allows the program to create user namespaces
     Apparmor,
 }

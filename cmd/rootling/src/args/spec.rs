@@ -6,13 +6,13 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(crate) struct Spec {
-    /// Directory to write config.json to [default: this directory]
+    /// Write config.json to this directory [default: the current directory]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,
-    /// Write to this file instead; `-` is standard output
+    /// Write to this file instead, or to standard output if it is `-`
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Write one for an ordinary user; the default unless the caller is root
+    /// Write a config.json for an ordinary user; the default unless the caller is root
     #[arg(long = "rootless", id = "spec_rootless")]
     pub(crate) rootless: bool,
     #[command(flatten)]
@@ -22,22 +22,22 @@ pub(crate) struct Spec {
 /// The flags that runc's `spec` does not have. With one of them the spec is another: docs/spec.md.
 #[derive(Debug, Default, PartialEq, Args)]
 pub(crate) struct SpecFlags {
-    /// The root file system, relative to the bundle [default: rootfs]
+    /// Use this root file system, relative to the bundle [default: rootfs]
     #[arg(long, value_name = "DIR")]
     pub(crate) rootfs: Option<PathBuf>,
     /// Make the root file system read-only
     #[arg(long)]
     pub(crate) readonly: bool,
-    /// Set a variable of the environment; without =VALUE, to the caller's
+    /// Set an environment variable; without =VALUE, to the value that the caller has
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     pub(crate) env: Vec<String>,
-    /// Directory that the program starts in
+    /// Start the program in this directory
     #[arg(short, long, value_name = "DIR")]
     pub(crate) workdir: Option<String>,
-    /// Whom the program runs as; names are those of the root file system
+    /// Run the program as this user; names are looked up in the root file system
     #[arg(short, long, value_name = "USER[:GROUP]")]
     pub(crate) user: Option<String>,
-    /// Name of the host in the container
+    /// Set the hostname of the container
     #[arg(long, value_name = "NAME")]
     pub(crate) hostname: Option<String>,
     /// Give the program a terminal
@@ -49,22 +49,22 @@ pub(crate) struct SpecFlags {
     /// Drop a capability, or ALL
     #[arg(long, value_name = "CAP")]
     pub(crate) cap_drop: Vec<String>,
-    /// All that root of a user namespace can have: capabilities, no seccomp, nothing masked
+    /// Grant everything that root of a user namespace can have
     #[arg(long)]
     pub(crate) privileged_in_userns: bool,
-    /// no-new-privileges[=BOOL], seccomp=default|unconfined|FILE, apparmor=NAME, label=...
+    /// Set a security option: no-new-privileges[=BOOL], seccomp=default|unconfined|FILE, apparmor=NAME, label=...
     #[arg(long, value_name = "OPTION")]
     pub(crate) security_opt: Vec<String>,
-    /// Mount something: type=TYPE,src=SOURCE,dst=DESTINATION[,OPTION...]
+    /// Add a mount: type=TYPE,src=SOURCE,dst=DESTINATION[,OPTION...]
     #[arg(long, value_name = "MOUNT")]
     pub(crate) mount: Vec<String>,
-    /// Bind a file or directory of the host: SOURCE:DESTINATION[:OPTION,...]
+    /// Bind-mount a file or directory of the host: SOURCE:DESTINATION[:OPTION,...]
     #[arg(short, long, value_name = "VOLUME")]
     pub(crate) volume: Vec<String>,
     /// Mount a tmpfs: DESTINATION[:OPTION,...]
     #[arg(long, value_name = "TMPFS")]
     pub(crate) tmpfs: Vec<String>,
-    /// Add a device, or all below a directory: SOURCE[:DESTINATION][:rwm]
+    /// Add a device, or all devices below a directory: SOURCE[:DESTINATION][:rwm]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Vec<String>,
     #[command(flatten)]
@@ -72,40 +72,40 @@ pub(crate) struct SpecFlags {
     /// Set a resource limit of the process: NAME=SOFT[:HARD]
     #[arg(long, value_name = "LIMIT")]
     pub(crate) ulimit: Vec<String>,
-    /// Set a kernel variable of the container's namespaces
+    /// Set a kernel parameter of the container's namespaces
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) sysctl: Vec<String>,
-    /// How readily the kernel ends the program when memory is short, -1000 to 1000
+    /// Set how likely the kernel kills the program when memory is short, from -1000 to 1000
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) oom_score_adj: Option<i64>,
-    /// Size of /dev/shm [default: 64m]
+    /// Set the size of /dev/shm [default: 64m]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     pub(crate) shm_size: Option<String>,
-    /// Pid namespace: host, private or container:ID
+    /// Use this pid namespace: host, private or container:ID
     #[arg(long, value_name = "MODE")]
     pub(crate) pid: Option<String>,
-    /// Ipc namespace: host, private or container:ID
+    /// Use this ipc namespace: host, private or container:ID
     #[arg(long, value_name = "MODE")]
     pub(crate) ipc: Option<String>,
-    /// Uts namespace: host, private or container:ID
+    /// Use this uts namespace: host, private or container:ID
     #[arg(long, value_name = "MODE")]
     pub(crate) uts: Option<String>,
-    /// Network namespace: host, private or container:ID
+    /// Use this network namespace: host, private or container:ID
     #[arg(long, value_name = "MODE")]
     pub(crate) network: Option<String>,
-    /// Cgroup namespace: host, private or container:ID
+    /// Use this cgroup namespace: host, private or container:ID
     #[arg(long, value_name = "MODE")]
     pub(crate) cgroupns: Option<String>,
-    /// User namespace: host, auto, single, container:ID, or whose ids to map, as USER[:GROUP]
+    /// Use this user namespace: host, auto, single, container:ID, or the ids of USER[:GROUP]
     #[arg(long, value_name = "MODE")]
     pub(crate) userns: Option<String>,
     /// Add an annotation
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) annotation: Vec<String>,
-    /// Cgroup to make the container's in; a slice where systemd manages cgroups
+    /// Create the container's cgroup in this one, which is a slice if systemd manages cgroups
     #[arg(long, value_name = "CGROUP")]
     pub(crate) cgroup_parent: Option<String>,
-    /// The program and its arguments [default: sh]
+    /// Program and its arguments [default: sh]
     #[arg(last = true, value_name = "ARG")]
     pub(crate) args: Vec<String>,
 }
@@ -113,67 +113,67 @@ pub(crate) struct SpecFlags {
 /// Limits of the container's cgroup. Sizes take a unit: 512k, 64m, 1.5g; -1 is no limit.
 #[derive(Debug, Default, PartialEq, Args)]
 pub(crate) struct Limits {
-    /// Limit of memory
+    /// Limit the memory
     #[arg(short, long, value_name = "SIZE", allow_negative_numbers = true)]
     pub(crate) memory: Option<String>,
-    /// Limit of memory and swap together [default: twice the memory]
+    /// Limit memory and swap together [default: twice the memory]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     pub(crate) memory_swap: Option<String>,
-    /// Memory that is kept for it when memory is short
+    /// Reserve this much memory for when memory is short
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     pub(crate) memory_reservation: Option<String>,
-    /// How readily its memory is swapped out, 0 to 100; cgroup v1 only
+    /// Set how readily memory is swapped out, from 0 to 100; cgroup v1 only
     #[arg(long, value_name = "N")]
     pub(crate) memory_swappiness: Option<u64>,
-    /// Let it wait for memory instead of ending it; cgroup v1 only
+    /// Let processes wait for memory instead of killing them; cgroup v1 only
     #[arg(long)]
     pub(crate) oom_kill_disable: bool,
-    /// The least limit that is accepted [default: 6m]
+    /// Refuse a memory limit below this [default: 6m]
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory_min: Option<String>,
-    /// How many CPUs' time it may use, such as 1.5
+    /// Limit the CPU time to that of this many CPUs, such as 1.5
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) cpus: Option<String>,
-    /// Weight of its CPU time, 2 to 262144
+    /// Set the weight for CPU time, from 2 to 262144
     #[arg(long, value_name = "N")]
     pub(crate) cpu_shares: Option<u64>,
-    /// Period of its CPU time in microseconds
+    /// Set the period of the CPU quota, in microseconds
     #[arg(long, value_name = "N")]
     pub(crate) cpu_period: Option<u64>,
-    /// CPU time in each period in microseconds
+    /// Limit the CPU time in each period, in microseconds
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) cpu_quota: Option<i64>,
-    /// Period of its realtime CPU time in microseconds; cgroup v1 only
+    /// Set the period of the realtime quota, in microseconds; cgroup v1 only
     #[arg(long, value_name = "N")]
     pub(crate) cpu_rt_period: Option<u64>,
-    /// Realtime CPU time in each period in microseconds; cgroup v1 only
+    /// Limit the realtime CPU time in each period, in microseconds; cgroup v1 only
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) cpu_rt_runtime: Option<i64>,
-    /// CPUs that it may run on, such as 0-3,7
+    /// Run only on these CPUs, such as 0-3,7
     #[arg(long, value_name = "LIST")]
     pub(crate) cpuset_cpus: Option<String>,
-    /// Memory nodes that it may use
+    /// Use only these memory nodes
     #[arg(long, value_name = "LIST")]
     pub(crate) cpuset_mems: Option<String>,
-    /// How many processes and threads it may have; 0 or less is no limit
+    /// Limit the number of processes and threads; 0 or less means no limit
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) pids_limit: Option<i64>,
-    /// Weight of its block I/O, 10 to 1000
+    /// Set the weight for block I/O, from 10 to 1000
     #[arg(long, value_name = "N")]
     pub(crate) blkio_weight: Option<u16>,
-    /// The same for one device
+    /// Set the weight for block I/O of one device
     #[arg(long, value_name = "DEVICE:N")]
     pub(crate) blkio_weight_device: Vec<String>,
-    /// Bytes a second that it may read from a device
+    /// Limit the bytes per second that are read from a device
     #[arg(long, value_name = "DEVICE:SIZE")]
     pub(crate) device_read_bps: Vec<String>,
-    /// Bytes a second that it may write to a device
+    /// Limit the bytes per second that are written to a device
     #[arg(long, value_name = "DEVICE:SIZE")]
     pub(crate) device_write_bps: Vec<String>,
-    /// Operations a second that it may read from a device
+    /// Limit the read operations per second on a device
     #[arg(long, value_name = "DEVICE:N")]
     pub(crate) device_read_iops: Vec<String>,
-    /// Operations a second that it may write to a device
+    /// Limit the write operations per second on a device
     #[arg(long, value_name = "DEVICE:N")]
     pub(crate) device_write_iops: Vec<String>,
 }

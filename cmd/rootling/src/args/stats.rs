@@ -6,16 +6,16 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(crate) struct Stats {
-    /// The containers; all that have not stopped without one
+    /// Ids of the containers [default: all that have not stopped]
     #[arg(value_name = "CONTAINER-ID")]
     pub(crate) ids: Vec<String>,
-    /// Print JSON: an array on a line each time
+    /// Print JSON, one array on each line
     #[arg(long)]
     pub(crate) json: bool,
-    /// Print once
+    /// Print the statistics once
     #[arg(long)]
     pub(crate) no_stream: bool,
-    /// Time between two looks, which is also what the use of the CPU is the average of
+    /// Update, and average the CPU usage, over this interval
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = super::events::interval)]
     pub(crate) interval: Duration,
 }
