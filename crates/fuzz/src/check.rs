@@ -2,6 +2,9 @@
 
 use rootling_init::error::one_line;
 
+/// Takes an input to what reads it; the error says which property does not hold.
+pub type Run = Box<dyn FnMut(&[u8]) -> Result<Answer, String>>;
+
 /// What came of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {

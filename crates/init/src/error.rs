@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use nix::errno::Errno;
+use rootling_config::id::IdError;
 use serde::{Deserialize, Serialize};
 
 /// What sort of failure it was; decides the exit code and what a caller may do about it.
@@ -109,6 +110,12 @@ impl Error {
     #[must_use]
     pub fn see_doctor(self, has_check: bool) -> Self {
         if has_check { self.remedy("see `rootling doctor`") } else { self }
+    }
+}
+
+impl From<IdError> for Error {
+    fn from(error: IdError) -> Self {
+        Self::invalid(error.to_string())
     }
 }
 

@@ -15,4 +15,5 @@ pub mod host;
 pub mod idmap;
 
 mod adaptation;
+mod pass;
 mod passes;

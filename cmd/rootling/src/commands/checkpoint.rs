@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use rootling_config::id::ContainerId;
 use rootling_runtime::{
     self as runtime, CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions, Result, RunOptions,
 };
 
 use super::create::{self, absolute};
-use super::dispatch::parse_id;
 use crate::args::{self, Global};
 use crate::{log, roots};
 
@@ -26,7 +26,7 @@ pub(crate) fn checkpoint(global: &Global, args: &args::Checkpoint) -> Result<()>
         status_fd: (args.status_fd >= 0).then_some(args.status_fd),
         page_server: args.page_server.clone(),
     };
-    runtime::checkpoint(&roots::store(global)?, &parse_id(&args.id.id)?, &options)
+    runtime::checkpoint(&roots::store(global)?, &ContainerId::parse(&args.id.id)?, &options)
 }
 
 pub(crate) fn restore(global: &Global, args: &args::Restore) -> Result<ExitCode> {

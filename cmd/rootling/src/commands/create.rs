@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use rootling_cgroup::Driver;
+use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, CreateOptions, Error, Result, RunOptions};
 
-use super::dispatch::parse_id;
 use crate::args::{self, CgroupManager, Command, Global, Rootless};
 use crate::{log, roots};
 
@@ -69,7 +69,7 @@ pub(super) fn absolute(path: &PathBuf) -> Result<PathBuf> {
 /// The options of a container of this id and bundle, all others left out.
 pub(super) fn options_of(global: &Global, id: &str, bundle: Option<&Path>) -> Result<CreateOptions> {
     Ok(CreateOptions {
-        id: parse_id(id)?,
+        id: ContainerId::parse(id)?,
         bundle: bundle_path(bundle)?,
         config: None,
         pid_file: None,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use rootling_config::id::ContainerId;
-use rootling_runtime::{self as runtime, Error, Result};
+use rootling_runtime::{self as runtime, Result};
 
 use super::{
     adapt, checkpoint, create, doctor, events, exec, features, list, manual, many, profile, ps, spec, state,
@@ -18,8 +18,8 @@ pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Run(args) => return create::run(global, args),
         Command::Create(args) => create::create(global, args)?,
-        Command::Start(args) => runtime::start(&roots::store(global)?, &parse_id(&args.id)?)?,
-        Command::State(args) => state::state(&roots::store(global)?, &parse_id(&args.id)?)?,
+        Command::Start(args) => runtime::start(&roots::store(global)?, &ContainerId::parse(&args.id)?)?,
+        Command::State(args) => state::state(&roots::store(global)?, &ContainerId::parse(&args.id)?)?,
         Command::List(args) => return list::list(&roots::store(global)?, args),
         Command::Kill(args) => {
             let signal = runtime::parse_signal(&args.signal)?;
@@ -42,16 +42,11 @@ pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
         Command::Completion(args) => manual::completion(args)?,
         Command::Profile(args) => profile::profile(args)?,
         Command::Update(args) => update::update(&roots::store(global)?, args)?,
-        Command::Pause(args) => runtime::pause(&roots::store(global)?, &parse_id(&args.id)?)?,
-        Command::Resume(args) => runtime::resume(&roots::store(global)?, &parse_id(&args.id)?)?,
+        Command::Pause(args) => runtime::pause(&roots::store(global)?, &ContainerId::parse(&args.id)?)?,
+        Command::Resume(args) => runtime::resume(&roots::store(global)?, &ContainerId::parse(&args.id)?)?,
         Command::Ps(args) => ps::ps(&roots::store(global)?, args)?,
         Command::Events(args) => events::events(&roots::store(global)?, args)?,
         Command::Stats(args) => stats::stats(&roots::store(global)?, args)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The id of a container, checked before it becomes part of a path.
-pub(super) fn parse_id(id: &str) -> Result<ContainerId> {
-    ContainerId::parse(id).map_err(|e| Error::invalid(e.to_string()))
 }

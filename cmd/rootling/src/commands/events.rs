@@ -2,10 +2,10 @@
 
 use std::io::{ErrorKind, Write};
 
+use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Event, Result, Stats, Store};
 use serde::Serialize;
 
-use super::dispatch::parse_id;
 use crate::args;
 use crate::log;
 
@@ -20,7 +20,7 @@ struct Line<'a> {
 }
 
 pub(crate) fn events(store: &Store, args: &args::Events) -> Result<()> {
-    let id = parse_id(&args.id.id)?;
+    let id = ContainerId::parse(&args.id.id)?;
     let show = |kind, data: Option<&Stats>| print(&Line { kind, id: &args.id.id, data });
     if args.stats {
         // Said after the figures: readers expect those on the first line.

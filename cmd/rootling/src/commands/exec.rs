@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, ExecOptions, Result};
 
-use super::dispatch::parse_id;
 use crate::args::{self, Global};
 use crate::{log, roots};
 
@@ -23,7 +23,7 @@ fn options(args: &args::Exec) -> Result<ExecOptions> {
     // Of use to those who write it before every command: no program has that name.
     let command = command.strip_prefix(&["--".to_owned()]).unwrap_or(command);
     Ok(ExecOptions {
-        id: parse_id(id)?,
+        id: ContainerId::parse(id)?,
         args: command.to_vec(),
         process: args.process.clone(),
         cwd: args.cwd.clone(),

@@ -4,8 +4,6 @@ use regex_lite::Regex;
 use rootling_config::id::ContainerId;
 use rootling_runtime::{Error, Listed, Result, Store};
 
-use super::dispatch::parse_id;
-
 /// Does something to the container of this id, or with `regex` to each whose id matches. A failure does not
 /// keep the others from it.
 pub(super) fn each(
@@ -15,7 +13,7 @@ pub(super) fn each(
     act: impl Fn(&ContainerId) -> Result<()>,
 ) -> Result<()> {
     if !regex {
-        return act(&parse_id(id)?);
+        return act(&ContainerId::parse(id)?);
     }
     let pattern = Regex::new(id).map_err(|e| {
         Error::invalid(format!("--regex: {id:?}: {e}; write a regular expression, such as '^web-[0-9]+$'"))
@@ -24,7 +22,7 @@ pub(super) fn each(
     for entry in store.list()? {
         let id = match entry {
             Listed::Container(slot, _) => slot.id().clone(),
-            Listed::Damaged(name, _) => parse_id(&name)?,
+            Listed::Damaged(name, _) => ContainerId::parse(&name)?,
         };
         if pattern.is_match(id.as_str())
             && let Err(error) = act(&id)

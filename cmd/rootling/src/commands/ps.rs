@@ -5,14 +5,14 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::process::Command;
 
+use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Result, Store};
 
-use super::dispatch::parse_id;
 use super::list::print;
 use crate::args::{self, PsFormat};
 
 pub(crate) fn ps(store: &Store, args: &args::Ps) -> Result<()> {
-    let pids = runtime::processes(store, &parse_id(&args.id.id)?)?;
+    let pids = runtime::processes(store, &ContainerId::parse(&args.id.id)?)?;
     match args.format {
         PsFormat::Json => {
             let text = serde_json::to_string(&pids).map_err(|e| Error::system(e.to_string()))?;

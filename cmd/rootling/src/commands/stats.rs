@@ -9,7 +9,6 @@ use rootling_runtime::{self as runtime, Error, Result, Sample, Store};
 use serde::Serialize;
 use tabwriter::TabWriter;
 
-use super::dispatch::parse_id;
 use crate::args;
 
 /// Clears a terminal and goes to its top: console_codes(4).
@@ -33,7 +32,8 @@ struct Usage {
 }
 
 pub(crate) fn stats(store: &Store, args: &args::Stats) -> Result<()> {
-    let ids: Vec<ContainerId> = args.ids.iter().map(|id| parse_id(id)).collect::<Result<_>>()?;
+    let ids: Vec<ContainerId> =
+        args.ids.iter().map(|id| Ok(ContainerId::parse(id)?)).collect::<Result<_>>()?;
     let live = !args.json && !args.no_stream && std::io::stdout().is_terminal();
     let mut before = runtime::sample(store, &ids)?;
     loop {

@@ -4,16 +4,16 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
+use rootling_config::id::ContainerId;
 use rootling_config::load;
 use rootling_runtime::{self as runtime, Error, Result, Rules, Store};
 use rootling_sys::file::stream;
 
-use super::dispatch::parse_id;
 use crate::args;
 use crate::log;
 
 pub(crate) fn update(store: &Store, args: &args::Update) -> Result<()> {
-    let id = parse_id(&args.id.id)?;
+    let id = ContainerId::parse(&args.id.id)?;
     refuse_intel_rdt(args)?;
     let (resources, rules) = if let Some(path) = &args.resources {
         (runtime::resources(&read(path)?)?, None)

@@ -5,6 +5,10 @@ use std::fmt::Display;
 use crate::resources::ResourceError;
 use crate::validate::ValidateError;
 
+/// What `--security-opt` takes.
+const SECURITY_FORMS: &str = "no-new-privileges[=BOOL], seccomp=default|unconfined|FILE, apparmor=NAME|unconfined or \
+     label=disable|user:U|role:R|type:T|level:L";
+
 /// Why no spec was made: one line that names the flag, its value and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,7 +27,7 @@ pub enum GenerateError {
     #[error("--{0}")]
     Resource(#[from] ResourceError),
     /// Neither a known option nor a known value of one.
-    #[error("invalid --security-opt: {value:?}{problem}; use {forms}", forms = super::security::FORMS)]
+    #[error("invalid --security-opt: {value:?}{problem}; use {forms}", forms = SECURITY_FORMS)]
     SecurityOption {
         /// What was given.
         value: String,

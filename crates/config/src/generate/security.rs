@@ -10,10 +10,6 @@ use super::words::boolean;
 use super::{Facts, Files, Request};
 use crate::seccomp;
 
-/// What the flag takes.
-pub(super) const FORMS: &str = "no-new-privileges[=BOOL], seccomp=default|unconfined|FILE, apparmor=NAME|unconfined or \
-     label=disable|user:U|role:R|type:T|level:L";
-
 /// Which system calls are filtered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Seccomp {

@@ -7,14 +7,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
+use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 use oci_spec::runtime::{
     Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator,
     LinuxSyscall,
 };
 use rustix::fs::MemfdFlags;
 
-use super::profile::{self, SeccompError, rules};
+use super::profile::{self, SeccompError, rules, scmp_arch};
 use super::size::least_instructions;
 use super::{bpf, enosys};
 
@@ -209,11 +209,6 @@ fn add_arch(filter: &mut ScmpFilterContext, arch: Arch) -> Result<(), SeccompErr
         arch,
         reason: error.to_string(),
     })
-}
-
-/// libseccomp's name for an architecture: both sides use the same words.
-pub(super) fn scmp_arch(arch: Arch) -> Result<ScmpArch, libseccomp::error::SeccompError> {
-    arch.to_string().parse()
 }
 
 /// What libseccomp has been given. The same again changes nothing, but takes a time that grows with the square of all.

@@ -24,8 +24,7 @@ use libseccomp::{ScmpArch, ScmpSyscall};
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction};
 
 use super::bpf::{Insn, JA, JEQ, JGT, JSET, LD_W_ABS, OFFSET_ARCH, OFFSET_NR, RET};
-use super::compile::scmp_arch;
-use super::profile::{SeccompError, rules};
+use super::profile::{SeccompError, rules, scmp_arch};
 
 /// `__X32_SYSCALL_BIT` (asm/unistd.h).
 const X32_BIT: u32 = 0x4000_0000;

@@ -1,5 +1,6 @@
 //! What can be said about a profile without compiling it.
 
+use libseccomp::ScmpArch;
 use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, LinuxSyscall};
 
 /// Why a profile was refused.
@@ -78,6 +79,11 @@ pub enum SeccompError {
          fewer or simpler conditions, or use fewer rules"
     )]
     TooSlow(u64),
+}
+
+/// libseccomp's name for an architecture: both sides use the same words.
+pub(super) fn scmp_arch(arch: Arch) -> Result<ScmpArch, libseccomp::error::SeccompError> {
+    arch.to_string().parse()
 }
 
 /// The rules of a profile.

@@ -3,8 +3,8 @@
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, Spec};
 
 use super::error::{ValidateError, invalid, quoted};
+use super::nul::no_nul;
 use super::process::is_no_id;
-use super::rules::no_nul;
 
 pub(super) fn check(spec: &Spec) -> Result<(), ValidateError> {
     let Some(linux) = spec.linux() else { return Ok(()) };

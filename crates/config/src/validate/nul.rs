@@ -1,12 +1,20 @@
 //! Strings that end at a NUL byte in a system call, so that one inside them would cut them short.
 //! Mounts, devices and the program's arguments are checked where their other rules are.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use oci_spec::runtime::{Hook, Linux, Process, Spec};
 
-use super::error::ValidateError;
-use super::rules::no_nul;
+use super::error::{ValidateError, invalid, quoted};
+
+/// A path with a NUL byte would be cut short in the system call.
+pub(super) fn no_nul(field: &str, path: &Path) -> Result<(), ValidateError> {
+    if path.as_os_str().as_bytes().contains(&0) {
+        return Err(invalid(field, format!("{} contains a NUL byte", quoted(path)), "remove it"));
+    }
+    Ok(())
+}
 
 pub(super) fn check(spec: &Spec) -> Result<(), ValidateError> {
     text("hostname", spec.hostname().as_deref())?;

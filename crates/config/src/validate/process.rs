@@ -6,7 +6,7 @@ use oci_spec::runtime::{LinuxCapabilities, Process, User};
 
 use super::error::{ValidateError, invalid, quoted};
 use super::nul;
-use super::rules::no_nul;
+use super::nul::no_nul;
 use crate::capabilities::number;
 use crate::process::{env, rlimit, scheduling};
 

@@ -1,8 +1,5 @@
 //! The order of the rules, and those for the top of the document.
 
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-
 use oci_spec::runtime::{Hook, Spec};
 
 use super::error::{ValidateError, invalid, quoted};
@@ -64,15 +61,7 @@ fn root(spec: &Spec) -> Result<(), ValidateError> {
     if root.path().as_os_str().is_empty() {
         return Err(invalid("root.path", "path is empty", remedy));
     }
-    no_nul("root.path", root.path())
-}
-
-/// A path with a NUL byte would be cut short in the system call.
-pub(super) fn no_nul(field: &str, path: &Path) -> Result<(), ValidateError> {
-    if path.as_os_str().as_bytes().contains(&0) {
-        return Err(invalid(field, format!("{} contains a NUL byte", quoted(path)), "remove it"));
-    }
-    Ok(())
+    nul::no_nul("root.path", root.path())
 }
 
 fn hooks(spec: &Spec) -> Result<(), ValidateError> {

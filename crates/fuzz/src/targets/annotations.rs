@@ -7,8 +7,7 @@ use rootling_config::{annotations, cgroup_parent, load, validate};
 use rootling_init::error::chain;
 
 use super::host::choice;
-use super::table::Run;
-use crate::check::Answer;
+use crate::check::{Answer, Run};
 
 pub(super) fn start() -> Run {
     Box::new(|input| Ok(run(input)))

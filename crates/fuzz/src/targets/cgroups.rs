@@ -9,8 +9,7 @@ use rootling_init::error::chain;
 use super::host::directory;
 use super::sections;
 use super::state::write;
-use super::table::Run;
-use crate::check::Answer;
+use crate::check::{Answer, Run};
 
 /// Statistics, events and processes of a directory.
 pub(super) fn files() -> Run {

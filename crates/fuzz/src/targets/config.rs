@@ -12,8 +12,7 @@ use rootling_runtime::{CreateOptions, cgroup_manager, fuzzing};
 
 use super::host::{choice, directory, hosts};
 use super::state::canonical;
-use super::table::Run;
-use crate::check::Answer;
+use crate::check::{Answer, Run};
 
 pub(super) fn start() -> Run {
     let bundle = directory();

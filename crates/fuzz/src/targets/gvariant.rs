@@ -3,8 +3,7 @@
 use rootling_cgroup::fuzzing::{annotation, gvariant};
 use rootling_init::error::chain;
 
-use super::table::Run;
-use crate::check::Answer;
+use crate::check::{Answer, Run};
 
 pub(super) fn start() -> Run {
     Box::new(|input| {

@@ -8,8 +8,7 @@ use rootling_rootless::idmap::{IdmapError, MapOwner, WantedMaps, cut, default_ma
 
 use super::host::choice;
 use super::sections;
-use super::table::Run;
-use crate::check::Answer;
+use crate::check::{Answer, Run};
 
 pub(super) fn start() -> Run {
     Box::new(run)

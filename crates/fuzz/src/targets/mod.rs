@@ -15,4 +15,5 @@ mod state;
 mod table;
 mod words;
 
-pub use table::{Run, TARGETS, Target, by_name};
+pub use crate::check::Run;
+pub use table::{TARGETS, Target, by_name};

@@ -8,8 +8,7 @@ use rootling_init::error::chain;
 use rootling_rootless::host::{Fixture, Host};
 
 use super::sections;
-use super::table::Run;
-use crate::check::Answer;
+use crate::check::{Answer, Run};
 
 /// Lines of `DESTINATION TYPE SOURCE OPTION,OPTION...`, each an entry of `mounts`.
 pub(super) fn options() -> Run {

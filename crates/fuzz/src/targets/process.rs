@@ -2,14 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use rootling_config::id::ContainerId;
-use rootling_runtime::{ExecOptions, Slot, Store, fuzzing};
+use rootling_runtime::{ExecOptions, Slot, fuzzing};
 use serde_json::Value;
 
-use super::host::directory;
-use super::state::{canonical, write};
-use super::table::Run;
-use crate::check::Answer;
+use super::state::{canonical, container, write};
+use crate::check::{Answer, Run};
 
 /// What a container of a usual engine has.
 const STORED: &str = include_str!("../../corpus/stored-process/usual.json");
@@ -53,16 +50,6 @@ fn exec(slot: &Slot, options: &ExecOptions) -> (Answer, Option<Value>) {
         Ok(read) => (Answer::Accepted(said), Some(read)),
         Err(error) => (Answer::Refused(error.to_string()), None),
     }
-}
-
-/// A state directory without a container.
-pub(super) fn container() -> (tempfile::TempDir, PathBuf, Slot) {
-    let root = directory();
-    let dir = root.path().join("web");
-    std::fs::create_dir(&dir).expect("make a state directory");
-    let id = ContainerId::parse("web").expect("an id");
-    let slot = Store::named(root.path()).open(&id).expect("open a state directory");
-    (root, dir, slot)
 }
 
 fn options(process: Option<PathBuf>, slot: &Slot) -> ExecOptions {

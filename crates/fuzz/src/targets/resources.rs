@@ -7,8 +7,7 @@ use rootling_config::resources::{Ability, Controllers, check_change};
 use rootling_init::error::chain;
 use rootling_runtime::fuzzing;
 
-use super::table::Run;
-use crate::check::Answer;
+use crate::check::{Answer, Run};
 
 /// What was set before.
 const BEFORE: &[u8] = include_bytes!("../../corpus/resources/usual.json");

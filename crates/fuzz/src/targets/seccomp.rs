@@ -5,8 +5,7 @@ use std::path::Path;
 use rootling_config::{load, seccomp};
 use rootling_init::error::chain;
 
-use super::table::Run;
-use crate::check::Answer;
+use crate::check::{Answer, Run};
 
 /// `struct sock_filter`, linux/filter.h.
 const INSTRUCTION: usize = 8;

@@ -1,14 +1,13 @@
 //! `state.json`, which every command reads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rootling_runtime::{Record, Slot, Status};
+use rootling_config::id::ContainerId;
+use rootling_runtime::{Record, Slot, Status, Store};
 use serde_json::Value;
 
-use super::host::choice;
-use super::process::container;
-use super::table::Run;
-use crate::check::Answer;
+use super::host::{choice, directory};
+use crate::check::{Answer, Run};
 
 /// What is there before the container has a process.
 const WITHOUT_PROCESS: &str = include_str!("../../corpus/state/creating.json");
@@ -80,4 +79,14 @@ pub(super) fn canonical(value: Value) -> Value {
 /// Replaces a file of the target's own directory.
 pub(super) fn write(path: &Path, content: &[u8]) {
     std::fs::write(path, content).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
+/// A state directory without a container.
+pub(super) fn container() -> (tempfile::TempDir, PathBuf, Slot) {
+    let root = directory();
+    let dir = root.path().join("web");
+    std::fs::create_dir(&dir).expect("make a state directory");
+    let id = ContainerId::parse("web").expect("an id");
+    let slot = Store::named(root.path()).open(&id).expect("open a state directory");
+    (root, dir, slot)
 }

@@ -1,12 +1,9 @@
 //! All targets.
 
-use crate::check::Answer;
+use crate::check::Run;
 use crate::mutate::Format;
 
 use super::{annotations, cgroups, config, gvariant, ids, mounts, process, resources, seccomp, state, words};
-
-/// Takes an input to what reads it; the error says which property does not hold.
-pub type Run = Box<dyn FnMut(&[u8]) -> Result<Answer, String>>;
 
 /// Something that reads.
 pub struct Target {

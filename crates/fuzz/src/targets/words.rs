@@ -6,8 +6,7 @@ use rootling_init::error::chain;
 use rootling_rootless::idmap::MapOwner;
 use rootling_runtime::{fuzzing, parse_signal};
 
-use super::table::Run;
-use crate::check::Answer;
+use crate::check::{Answer, Run};
 
 pub(super) fn start() -> Run {
     Box::new(|input| {

@@ -4,8 +4,8 @@
 //! version 2 without a cgroup namespace of the container's own, of version 1 always. `cgroup_namespaces`(7)
 
 use super::view::{destination, is_cgroup, mounts};
-use crate::adapt::{AdaptError, Pass};
 use crate::host::CgroupMode;
+use crate::pass::{AdaptError, Pass};
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     if !mounts(pass.spec).iter().any(is_cgroup) {

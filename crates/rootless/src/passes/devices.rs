@@ -6,8 +6,8 @@ use std::path::Path;
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 
-use crate::adapt::{AdaptError, Pass};
 use crate::host::{Access, Host, NodeFacts, NodeKind};
+use crate::pass::{AdaptError, Pass};
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let lenient = !pass.options.strict && !pass.host.is_ordinary_user();

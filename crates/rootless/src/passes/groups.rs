@@ -5,8 +5,8 @@ use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use rootling_config::annotations::{KEEP_GROUPS, keeps_groups};
 
 use super::view::{Namespace, namespace};
-use crate::adapt::{AdaptError, Pass};
 use crate::idmap::is_own_id;
+use crate::pass::{AdaptError, Pass};
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let Some(user) = pass.spec.process().as_ref().map(oci_spec::runtime::Process::user) else {

@@ -7,7 +7,8 @@ use oci_spec::runtime::{LinuxNamespaceType, Mount};
 
 use super::host_pid::BIND;
 use super::view::{destination, has_type, is_bind, is_shared, mounts, turn_into_bind};
-use crate::adapt::{AdaptError, Adaptation, Pass};
+use crate::adaptation::Adaptation;
+use crate::pass::{AdaptError, Pass};
 
 /// The source of a tmpfs that stands in for an mqueue.
 const STAND_IN: &str = "mqueue";

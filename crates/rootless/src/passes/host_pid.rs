@@ -6,7 +6,8 @@ use oci_spec::runtime::LinuxNamespaceType;
 use super::view::{
     destination, drop_readonly_paths, has_type, is_bind, is_shared, mounts, mounts_mut, turn_into_bind,
 };
-use crate::adapt::{AdaptError, Adaptation, Pass};
+use crate::adaptation::Adaptation;
+use crate::pass::{AdaptError, Pass};
 
 pub(super) const BIND: [&str; 4] = ["rbind", "nosuid", "noexec", "nodev"];
 

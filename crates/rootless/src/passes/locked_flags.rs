@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::Mount;
 
 use super::view::{destination, is_bind, options};
-use crate::adapt::{AdaptError, Adaptation, Pass};
+use crate::adaptation::Adaptation;
 use crate::host::FsFacts;
+use crate::pass::{AdaptError, Pass};
 
 /// A flag of a mount, the option that sets it and those that clear it.
 struct Flag {

@@ -5,7 +5,7 @@ use oci_spec::runtime::Mount;
 
 use super::host_pid::{BIND, drop_proc_readonly_paths};
 use super::view::{destination, has_type, is_bind, mounts, mounts_mut, turn_into_bind};
-use crate::adapt::{AdaptError, Pass};
+use crate::pass::{AdaptError, Pass};
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let is_proc = |mount: &Mount| has_type(mount, "proc") && !is_bind(mount);

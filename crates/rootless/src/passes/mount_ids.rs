@@ -4,8 +4,9 @@
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 
 use super::view::{Namespace, destination, is_bind, mounts, namespace, options};
-use crate::adapt::{AdaptError, Adaptation, Pass};
+use crate::adaptation::Adaptation;
 use crate::host::IdKind;
+use crate::pass::{AdaptError, Pass};
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let has_id = |option: &String| id_of(option).is_some();

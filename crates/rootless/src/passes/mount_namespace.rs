@@ -3,7 +3,7 @@
 use oci_spec::runtime::LinuxNamespaceType;
 
 use super::view::{Namespace, add_namespace, namespace};
-use crate::adapt::{AdaptError, Pass};
+use crate::pass::{AdaptError, Pass};
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     if pass.host.needs_user_namespace()

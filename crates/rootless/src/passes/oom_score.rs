@@ -1,6 +1,6 @@
 //! Lowering `oom_score_adj` takes a capability over the host. `proc_pid_oom_score_adj`(5)
 
-use crate::adapt::{AdaptError, Pass};
+use crate::pass::{AdaptError, Pass};
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let Some(process) = pass.spec.process_mut() else { return Ok(()) };

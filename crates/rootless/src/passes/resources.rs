@@ -6,8 +6,8 @@ use std::path::Path;
 use oci_spec::runtime::{LinuxResources, Spec};
 
 use super::limits;
-use crate::adapt::{AdaptError, CgroupManager, Pass};
 use crate::host::{CgroupMode, Delegation, Host};
+use crate::pass::{AdaptError, CgroupManager, Pass};
 
 /// What kernels take as `cpu.period`, in microseconds: `max_bw_quota_period_us` and its lower kin in
 /// kernel/sched/core.c.

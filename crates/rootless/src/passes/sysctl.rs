@@ -7,7 +7,7 @@ use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Spec};
 
 use super::mount_ids::container_maps;
 use super::view::is_shared;
-use crate::adapt::{AdaptError, Pass};
+use crate::pass::{AdaptError, Pass};
 
 const PING: &str = "net.ipv4.ping_group_range";
 

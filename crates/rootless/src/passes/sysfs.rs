@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
 
 use super::view::{Namespace, destination, has_type, is_bind, is_cgroup, mounts, namespace, turn_into_bind};
-use crate::adapt::{AdaptError, Pass};
 use crate::host::Host;
+use crate::pass::{AdaptError, Pass};
 
 const SYS: &str = "/sys";
 

@@ -4,9 +4,9 @@
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Spec};
 
 use super::view::{Namespace, add_namespace, linux_mut, namespace};
-use crate::adapt::{AdaptError, Pass};
 use crate::host::{Host, IdKind};
 use crate::idmap::{self, IdmapError, WantedMaps};
+use crate::pass::{AdaptError, Pass};
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let asked_for = namespace(pass.spec, LinuxNamespaceType::User);

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::LinuxNamespaceType;
 use rootling_config::generate::{Mode, Namespace, Namespaces, User, UserNamespace};
+use rootling_config::id::ContainerId;
 use rootling_rootless::adapt::AdaptError;
 use rootling_rootless::host::Host;
 use rootling_rootless::idmap::{self, MapOwner, WantedMaps};
 use rootling_runtime::{Error, Result, Status};
 
 use crate::args::{Global, SpecFlags};
-use crate::commands::dispatch::parse_id;
 use crate::{log, roots};
 
 pub(super) fn namespaces(
@@ -79,7 +79,7 @@ impl Lookup<'_> {
     }
 
     fn pid(&self, flag: &str, id: &str) -> Result<i32> {
-        let slot = roots::store(self.global)?.open(&parse_id(id)?)?;
+        let slot = roots::store(self.global)?.open(&ContainerId::parse(id)?)?;
         let record = slot.read()?;
         let status = slot.status(&record)?;
         match record.init {

@@ -1,6 +1,6 @@
 use super::*;
-use crate::adapt::CgroupManager;
 use crate::host::FsFacts;
+use crate::pass::CgroupManager;
 
 fn with_resources(resources: &Value) -> Value {
     json!({"linux": {"namespaces": namespaces(&["mount", "user"]), "uidMappings": one_id(), "gidMappings": one_id(),

@@ -1,0 +1,177 @@
+//! What a pass gets, and what it answers.
+
+use std::path::PathBuf;
+
+use oci_spec::runtime::Spec;
+
+use crate::adaptation::Adaptation;
+use crate::host::Host;
+use crate::idmap::{IdmapError, MapOwner};
+
+/// Who is to place the container in a cgroup, as the caller asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CgroupManager {
+    /// Whatever this host delegates.
+    #[default]
+    Auto,
+    /// Directly, below the caller's own cgroup.
+    Cgroupfs,
+    /// The systemd user manager.
+    Systemd,
+    /// Nobody: the container stays in the caller's cgroup.
+    Disabled,
+}
+
+/// What the caller wants of the adaptation.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where relative sources of bind mounts start.
+    pub bundle: PathBuf,
+    /// Run without limits that cannot be had, with a warning, instead of failing.
+    pub ignore_cgroup_limits: bool,
+    /// Fail where a change would weaken what the spec asks for.
+    pub strict: bool,
+    /// How the container gets its cgroup.
+    pub cgroup_manager: CgroupManager,
+    /// Whose subordinate ids to use instead of the caller's, in a spec without its own id maps.
+    pub map_owner: Option<MapOwner>,
+}
+
+/// Why a spec cannot be made to work here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdaptError {
+    /// The container cannot get its ids.
+    #[error(transparent)]
+    Idmap(#[from] IdmapError),
+    /// Only one id can be mapped, and the container uses another one.
+    #[error("{field}: {id}: only the caller's own id can be mapped, as 0: {why}")]
+    NeedsMoreIds {
+        /// The field of the spec.
+        field: &'static str,
+        /// The id it wants.
+        id: u32,
+        /// Why there are no more ids, with the remedy.
+        why: String,
+    },
+    /// Groups that cannot be taken on.
+    #[error(
+        "process.user.additionalGids: {gids:?}: setgroups is denied where an ordinary user maps only its own \
+         group: map more groups, or set the annotation run.oci.keep_original_groups=1 to keep those of the caller"
+    )]
+    AdditionalGroups {
+        /// The groups asked for.
+        gids: Vec<u32>,
+    },
+    /// The kernel refuses a new proc, and the way round was ruled out.
+    #[error(
+        "mounts[{index}]: proc on {destination}: the kernel refuses a new proc, since parts of /proc are mounted \
+         over here: start the outer container with --security-opt unmask=ALL (podman) or systempaths=unconfined (Docker), \
+         or run without --strict to bind this one"
+    )]
+    ProcMasked {
+        /// Position in `mounts`.
+        index: usize,
+        /// Where it is to be mounted.
+        destination: PathBuf,
+    },
+    /// A bind asks for what its source's mount forbids.
+    #[error(
+        "mounts[{index}]: {destination}: option \"{option}\": the mount of {source_path} has {locked}, which cannot \
+         be cleared in a user namespace: remove the option, or run without --strict"
+    )]
+    LockedFlag {
+        /// Position in `mounts`.
+        index: usize,
+        /// Where it is to be mounted.
+        destination: PathBuf,
+        /// The option of the spec.
+        option: String,
+        /// The source of the bind.
+        source_path: PathBuf,
+        /// The flag that stays.
+        locked: &'static str,
+    },
+    /// Limits that no cgroup can enforce.
+    #[error("{limits}: {why}: {remedy}, or run with --ignore-cgroup-limits")]
+    CgroupLimits {
+        /// Each field with its value and controller.
+        limits: String,
+        /// What is missing.
+        why: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A limit that no kernel takes, whatever is delegated.
+    #[error("{limit}: {why}")]
+    ImpossibleLimit {
+        /// The field with its value.
+        limit: String,
+        /// What would be right.
+        why: &'static str,
+    },
+    /// A device that cannot be bound from the host.
+    #[error(
+        "linux.devices[{index}]: {path}: {why}: an ordinary user cannot create devices, only use those of the host; {remedy}"
+    )]
+    Device {
+        /// Position in `linux.devices`.
+        index: usize,
+        /// The path of the device.
+        path: PathBuf,
+        /// What is wrong with the host's.
+        why: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A range of groups of which the kernel takes none.
+    #[error(
+        "linux.sysctl: net.ipv4.ping_group_range: \"{first} {last}\": both groups have to be mapped in the container: \
+         map them with linux.gidMappings, or give a range within those that are"
+    )]
+    PingGroups {
+        /// The first group of the range.
+        first: u32,
+        /// The last one.
+        last: u32,
+    },
+    /// The caller's own value is not known.
+    #[error(
+        "process.oomScoreAdj: {value}: cannot read /proc/self/oom_score_adj to compare it: {error}: mount /proc, or remove the field"
+    )]
+    OomScore {
+        /// The value asked for.
+        value: i32,
+        /// Why it could not be read.
+        error: std::io::Error,
+    },
+}
+
+impl AdaptError {
+    /// Whether `rootling doctor` has a check for what is missing.
+    pub fn has_check(&self) -> bool {
+        match self {
+            Self::Idmap(error) => error.has_check(),
+            Self::NeedsMoreIds { .. } | Self::CgroupLimits { .. } | Self::ProcMasked { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// What a pass works on.
+pub(crate) struct Pass<'a> {
+    pub(crate) spec: &'a mut Spec,
+    pub(crate) host: &'a Host,
+    pub(crate) options: &'a Options,
+    pub(crate) changes: Vec<Adaptation>,
+}
+
+impl Pass<'_> {
+    pub(crate) fn note(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.changes.push(Adaptation::note(what, why));
+    }
+
+    pub(crate) fn warn(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.changes.push(Adaptation::warning(what, why));
+    }
+}
