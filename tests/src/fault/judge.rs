@@ -123,7 +123,8 @@ impl Scene<'_> {
         self.count += 1;
         let said = |container: &Container| signals(&container.output);
         self.signals = container.as_ref().map_or(0, said);
-        let traced = trace::run(self.command(&id), case.map(|case| &case.fault));
+        let waiting = container.as_ref().filter(|_| self.verb == Verb::Start).map(|it| Pid::from_raw(it.pid));
+        let traced = trace::run(self.command(&id), case.map(|case| &case.fault), waiting);
         let mut verdict = case.map_or_else(Verdict::default, |case| of_words(case, &traced));
         verdict.exit = traced.output.exit();
         match container {

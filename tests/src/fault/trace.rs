@@ -29,6 +29,9 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// The role of the process that the command starts.
 pub(super) const RUNTIME: &str = "runtime";
 
+/// The role of the process that waits for `start`.
+const WAITING: &str = "waiting";
+
 /// What a command is put under: it stands still until it is traced.
 const STOPPED: [&str; 4] = ["sh", "-c", "kill -STOP $$; exec \"$@\"", "sh"];
 
@@ -99,7 +102,9 @@ struct Tracer<'a> {
 }
 
 /// Runs the command, with the fault or with a record of its calls. All of its processes that live on are traced no more.
-pub(super) fn run(command: Cmd, fault: Option<&Fault>) -> Traced {
+/// `waiting` is the first process of a container that waits for its start: what it does until it executes its program is
+/// the runtime's, too.
+pub(super) fn run(command: Cmd, fault: Option<&Fault>, waiting: Option<Pid>) -> Traced {
     let running = command.under(&STOPPED).spawn();
     let root = Pid::from_raw(running.pid());
     let watch = Arc::new(Watch { tracees: BTreeSet::from([running.pid()]).into(), expired: false.into() });
@@ -116,6 +121,9 @@ pub(super) fn run(command: Cmd, fault: Option<&Fault>) -> Traced {
         status: None,
     };
     watch_over(&watch);
+    if let Some(waiting) = waiting {
+        tracer.join(waiting);
+    }
     tracer.begin();
     while tracer.status.is_none() {
         tracer.step(waitpid(Pid::from_raw(-1), Some(any())).expect("wait for a traced process"));
@@ -141,6 +149,15 @@ pub fn is_allowed() -> bool {
 /// All traced processes, but only those of this thread.
 fn any() -> WaitPidFlag {
     WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD
+}
+
+fn options() -> Options {
+    Options::PTRACE_O_TRACESYSGOOD
+        | Options::PTRACE_O_TRACEFORK
+        | Options::PTRACE_O_TRACEVFORK
+        | Options::PTRACE_O_TRACECLONE
+        | Options::PTRACE_O_TRACEEXEC
+        | Options::PTRACE_O_EXITKILL
 }
 
 /// Starts what ends the tracees when their time is over.
@@ -182,17 +199,23 @@ fn mark_starts(calls: &mut [Call]) {
 }
 
 impl Tracer<'_> {
+    /// Traces a process of another command, too. One that this account may not trace is left alone.
+    fn join(&mut self, pid: Pid) {
+        if ptrace::seize(pid, options() & !Options::PTRACE_O_EXITKILL).is_err() {
+            return;
+        }
+        ptrace::interrupt(pid).expect("stop the process that waits");
+        waitpid(pid, Some(any())).expect("wait for it to stop");
+        self.tracees.insert(pid, Tracee { role: WAITING.to_owned(), counts: true, ..Tracee::default() });
+        self.watch.tracees.lock().unwrap_or_else(PoisonError::into_inner).insert(pid.as_raw());
+        self.go_on(pid, None);
+    }
+
     /// Attaches to the command, which stops itself, and lets it go on.
     fn begin(&mut self) {
         let stopped = waitpid(self.root, Some(WaitPidFlag::WUNTRACED)).expect("wait for the command to stop");
         assert!(matches!(stopped, WaitStatus::Stopped(_, Signal::SIGSTOP)), "{stopped:?}");
-        let options = Options::PTRACE_O_TRACESYSGOOD
-            | Options::PTRACE_O_TRACEFORK
-            | Options::PTRACE_O_TRACEVFORK
-            | Options::PTRACE_O_TRACECLONE
-            | Options::PTRACE_O_TRACEEXEC
-            | Options::PTRACE_O_EXITKILL;
-        ptrace::seize(self.root, options).expect("trace the command");
+        ptrace::seize(self.root, options()).expect("trace the command");
         kill(self.root, Signal::SIGCONT).expect("let the command go on");
     }
 
