@@ -94,7 +94,7 @@ fn missing_helper_leaves_the_caller_alone(t: &Test) {
     for name in ["newuidmap", "newgidmap"] {
         let Some(host) = Variation::of(t) else { return };
         let missing = format!("{name} is not installed");
-        runs_alone(t, host.hide(&helper(name)), &[&missing, "install the package uidmap"]);
+        runs_alone(t, host.hide(&helper(name)), &[&missing, "apt-get install uidmap"]);
     }
 }
 

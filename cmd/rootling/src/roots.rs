@@ -9,13 +9,25 @@ use rootling_runtime::{Result, Store};
 
 use crate::args::Global;
 
-/// The store of `--root`, else of the caller's runtime directory.
-pub(crate) fn store(global: &Global) -> Result<Store> {
+/// What every command works with.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) global: &'a Global,
+    pub(crate) host: &'a Host,
+}
+
+impl Context<'_> {
+    /// The store of `--root`, else of the caller's runtime directory.
+    pub(crate) fn store(self) -> Result<Store> {
+        store(self.global, self.host)
+    }
+}
+
+fn store(global: &Global, host: &Host) -> Result<Store> {
     // An empty one is none, as with runc.
     if let Some(root) = global.root.as_ref().filter(|root| !root.as_os_str().is_empty()) {
         return Ok(Store::named(std::path::absolute(root)?));
     }
-    let host = Host::probe();
     if !host.is_ordinary_user() && !host.in_user_namespace() {
         return Ok(Store::own("/run/rootling"));
     }
@@ -37,12 +49,12 @@ fn is_own(dir: &Path, uid: u32) -> bool {
 }
 
 /// Where compiled seccomp profiles are kept.
-pub(crate) fn seccomp_cache() -> Option<PathBuf> {
+pub(crate) fn seccomp_cache(host: &Host) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|d| d.is_absolute());
     if let Some(dir) = absolute("XDG_CACHE_HOME") {
         return Some(dir.join("rootling/seccomp"));
     }
-    if nix::unistd::geteuid().is_root() && !Host::probe().in_user_namespace() {
+    if !host.is_ordinary_user() && !host.in_user_namespace() {
         return Some("/var/cache/rootling/seccomp".into());
     }
     // The root of podman's user namespace has no home in its environment, but this. Not below the directory of

@@ -8,6 +8,9 @@ use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
+use rootling_config::CgroupManager;
+use rootling_config::remedies::CREATE_DELEGATED;
+
 use crate::path::{Own, below, clean};
 use crate::stats::{self, Stats};
 use crate::systemd::{Cgroups, Scope};
@@ -19,19 +22,6 @@ use crate::{CgroupError, OomWatch, file, procs, remove, v1};
 /// Where the hosts mount cgroups; systemd, the FHS and runc know no other place.
 const MOUNT: &str = "/sys/fs/cgroup";
 
-/// Who creates cgroups: `--cgroup-manager`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Driver {
-    /// We, by writing to the cgroup filesystem.
-    #[default]
-    Cgroupfs,
-    /// systemd, as a transient scope.
-    Systemd,
-    /// Nobody: the container runs in the caller's cgroup and limits are ignored.
-    Disabled,
-}
-
 /// What a container asks for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Request<'a> {
@@ -40,7 +30,7 @@ pub struct Request<'a> {
     /// `linux.cgroupsPath`.
     pub path: Option<&'a str>,
     /// Who creates the cgroup.
-    pub driver: Driver,
+    pub manager: CgroupManager,
     /// `linux.resources`.
     pub resources: Option<&'a LinuxResources>,
     /// An ordinary user, or root inside a user namespace: what is not permitted is done without,
@@ -113,7 +103,7 @@ impl Cgroup {
         announce: &mut dyn FnMut(&Self),
     ) -> Result<Self, CgroupError> {
         let wanted = Wanted::from(request.resources);
-        if request.driver == Driver::Disabled {
+        if request.manager == CgroupManager::Disabled {
             if !wanted.is_empty() {
                 tracing::warn!("cgroups are disabled: limits of {} are ignored", wanted.list());
             }
@@ -123,7 +113,7 @@ impl Cgroup {
         let limited = !wanted.is_empty();
         let unified = statfs(mount).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC);
         let of = |backend| Self { backend, limited, rootless: request.rootless };
-        let backend = if request.driver == Driver::Systemd {
+        let backend = if request.manager == CgroupManager::Systemd {
             Some(Backend::Systemd(Box::new(Scope::plan(mount, unified, request, wanted)?)))
         } else if unified {
             let announce = &mut |path: &Path| announce(&of(Backend::V2(Unified { path: path.to_owned() })));
@@ -329,7 +319,7 @@ impl Cgroup {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        Err(wanted.unavailable("this container has no cgroup for".to_owned(), DELEGATE.to_owned()))
+        Err(wanted.unavailable("this container has no cgroup for".to_owned(), CREATE_DELEGATED.to_owned()))
     }
 
     /// Stops every process and returns when all have stopped.
@@ -338,7 +328,7 @@ impl Cgroup {
     /// There is no cgroup or no freezer, or a process did not stop within ten seconds.
     pub fn freeze(&self) -> Result<(), CgroupError> {
         match self.place() {
-            Place::None => Err(CgroupError::NoCgroup { action: "freeze", remedy: DELEGATE }),
+            Place::None => Err(CgroupError::NoCgroup { action: "freeze", remedy: CREATE_DELEGATED }),
             Place::V2(c) => v2::freezer::freeze(&c.path),
             Place::V1(c) => c.freeze(),
         }
@@ -350,7 +340,7 @@ impl Cgroup {
     /// There is no cgroup, or the kernel refuses.
     pub fn thaw(&self) -> Result<(), CgroupError> {
         match self.place() {
-            Place::None => Err(CgroupError::NoCgroup { action: "thaw", remedy: DELEGATE }),
+            Place::None => Err(CgroupError::NoCgroup { action: "thaw", remedy: CREATE_DELEGATED }),
             Place::V2(c) => v2::freezer::thaw(&c.path),
             Place::V1(c) => c.thaw(),
         }
@@ -427,7 +417,9 @@ impl Cgroup {
     /// There is no cgroup, it is gone, or a file cannot be read.
     pub fn stats(&self) -> Result<Stats, CgroupError> {
         let (dir, stats) = match self.place() {
-            Place::None => return Err(CgroupError::NoCgroup { action: "statistics", remedy: DELEGATE }),
+            Place::None => {
+                return Err(CgroupError::NoCgroup { action: "statistics", remedy: CREATE_DELEGATED });
+            }
             Place::V2(c) if !c.path.is_dir() => (c.path.clone(), Err(gone())),
             Place::V2(c) => (c.path.clone(), stats::unified(&c.path)),
             Place::V1(c) => (c.main().map(Path::to_owned).unwrap_or_default(), stats::legacy(&c.paths)),
@@ -512,10 +504,6 @@ pub fn own_v1_paths() -> Result<BTreeMap<String, String>, CgroupError> {
 fn gone() -> std::io::Error {
     std::io::Error::from_raw_os_error(nix::libc::ENOENT)
 }
-
-/// What gives an ordinary user a cgroup.
-const DELEGATE: &str =
-    "create it where one is delegated, as under `systemd-run --user --scope -p Delegate=yes`, or as root";
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rootling_config::remedies::{OWN_SCOPE, UNIFIED_HIERARCHY, WRITABLE_CGROUPS};
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -215,7 +217,7 @@ pub enum CgroupError {
     },
     /// `linux.resources.unified` on a host without cgroup v2.
     #[error(
-        "invalid configuration: linux.resources.unified needs cgroup v2 and this host runs cgroup v1; use the fields of linux.resources, or boot with systemd.unified_cgroup_hierarchy=1"
+        "invalid configuration: linux.resources.unified needs cgroup v2 and this host runs cgroup v1; use the fields of linux.resources, or boot with {UNIFIED_HIERARCHY}"
     )]
     UnifiedOnV1,
 }
@@ -230,20 +232,23 @@ fn errno(error: &io::Error) -> String {
 }
 
 /// The remedy that goes with the common errors of creating and joining.
-fn hint(error: &io::Error) -> &'static str {
+fn hint(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(nix::libc::EACCES | nix::libc::EPERM) => {
-            "; the cgroup is not delegated to this user: run under `systemd-run --user --scope -p Delegate=yes`"
+            format!("; the cgroup is not delegated to this user: {OWN_SCOPE}")
         }
         Some(nix::libc::EROFS) => {
-            "; the cgroup filesystem is mounted read-only: mount it read-write, which in an outer container takes \
-             --security-opt unmask=/sys/fs/cgroup (podman) or --privileged (Docker)"
+            format!(
+                "; the cgroup filesystem is mounted read-only: mount it read-write, or {WRITABLE_CGROUPS}"
+            )
         }
         Some(nix::libc::EBUSY) => {
-            "; a cgroup above it has processes of its own: choose another linux.cgroupsPath"
+            "; a cgroup above it has processes of its own: choose another linux.cgroupsPath".into()
         }
-        Some(nix::libc::ENOSPC) => "; the limit of cgroup.max.descendants or cgroup.max.depth is reached",
-        _ => "",
+        Some(nix::libc::ENOSPC) => {
+            "; the limit of cgroup.max.descendants or cgroup.max.depth is reached".into()
+        }
+        _ => String::new(),
     }
 }
 

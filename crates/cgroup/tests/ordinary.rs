@@ -6,7 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use common::{is_root, name, resources};
-use rootling_cgroup::{Cgroup, CgroupError, Driver, Request};
+use rootling_cgroup::{Cgroup, CgroupError, Request};
+use rootling_config::CgroupManager;
 
 /// Runs the rest of the calling test as an ordinary user; false when it has been run, or cannot.
 fn as_ordinary_user(test: &str) -> bool {
@@ -25,7 +26,7 @@ fn as_ordinary_user(test: &str) -> bool {
 }
 
 fn request<'a>(id: &'a str, path: Option<&'a str>) -> Request<'a> {
-    Request { id, path, driver: Driver::Cgroupfs, resources: None, rootless: true }
+    Request { id, path, manager: CgroupManager::Cgroupfs, resources: None, rootless: true }
 }
 
 #[test]
@@ -75,7 +76,7 @@ fn systemd_where_it_does_not_run_says_so() {
         return;
     }
     let id = name("systemd");
-    let request = Request { driver: Driver::Systemd, ..request(&id, None) };
+    let request = Request { manager: CgroupManager::Systemd, ..request(&id, None) };
     let error = Cgroup::prepare(&request).unwrap_err().to_string();
     assert!(error.contains("systemd not running on this host"), "{error}");
 }
@@ -83,7 +84,10 @@ fn systemd_where_it_does_not_run_says_so() {
 #[test]
 fn a_disabled_driver_ignores_limits() {
     let limits = resources(r#"{"pids":{"limit":5}}"#);
-    let request =
-        Request { driver: Driver::Disabled, resources: Some(&limits), ..request("off", Some("/off")) };
+    let request = Request {
+        manager: CgroupManager::Disabled,
+        resources: Some(&limits),
+        ..request("off", Some("/off"))
+    };
     assert!(Cgroup::prepare(&request).unwrap().is_none());
 }

@@ -205,6 +205,6 @@ fn a_delegated_subtree() {
     let limits = resources(r#"{"memory":{"limit":67108864}}"#);
     if !read(&subtree, "cgroup.controllers").contains("memory") {
         let error = Cgroup::prepare(&Request { rootless: true, ..request(&id, &limits) }).unwrap_err();
-        assert!(error.to_string().contains("Delegate=memory"), "{error}");
+        assert!(error.to_string().contains("Delegate=cpu cpuset io memory"), "{error}");
     }
 }

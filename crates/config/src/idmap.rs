@@ -35,6 +35,14 @@ impl IdKind {
             Self::Group => "/etc/subgid",
         }
     }
+
+    /// The program that writes maps of this kind for an ordinary user: newuidmap(1), newgidmap(1).
+    pub fn helper(self) -> &'static str {
+        match self {
+            Self::User => "newuidmap",
+            Self::Group => "newgidmap",
+        }
+    }
 }
 
 /// `uid` or `gid`.

@@ -15,7 +15,9 @@
 //! | [`capabilities`] | `process.capabilities` |
 //! | [`process`] | environment, limits, scheduling, personality |
 //! | [`annotations`] | `annotations` that change more than a name |
+//! | [`CgroupManager`] | `--cgroup-manager`: who makes the cgroup |
 //! | [`cgroup_parent`] | `linux.cgroupsPath`, called after the container |
+//! | [`remedies`] | what to do about what a host lacks |
 //! | [`resources`] | `linux.resources`, as `spec` and `update` accept them |
 //! | [`seccomp`] | `linux.seccomp` to BPF, with a cache |
 //! | [`features`] | what of all that this build knows, features.md |
@@ -24,6 +26,7 @@
 
 pub mod annotations;
 pub mod capabilities;
+mod cgroup_manager;
 pub mod cgroup_parent;
 pub mod features;
 pub mod generate;
@@ -33,6 +36,9 @@ pub mod load;
 pub mod mounts;
 pub mod namespaces;
 pub mod process;
+pub mod remedies;
 pub mod resources;
 pub mod seccomp;
 pub mod validate;
+
+pub use cgroup_manager::{CgroupManager, UnknownManager};

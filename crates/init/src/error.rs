@@ -28,6 +28,20 @@ pub enum ErrorKind {
     Interrupted(i32),
 }
 
+/// What the system refused, where the host may show why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Operation {
+    /// A user namespace, perhaps with others.
+    NewUserNamespace,
+    /// Other new namespaces.
+    NewNamespaces,
+    /// A checkpoint or a restore.
+    Criu,
+    /// Something else between the clone of the container's first process and its program.
+    Launch,
+}
+
 /// An error of the runtime.
 ///
 /// Its text reads from outside in: what was asked, what failed, why, what to do.
@@ -39,6 +53,8 @@ pub struct Error {
     /// The reason that the system gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     errno: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    operation: Option<Operation>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     said: bool,
 }
@@ -49,7 +65,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: one_line(message.into()), errno: None, said: false }
+        Self { kind, message: one_line(message.into()), errno: None, operation: None, said: false }
     }
 
     /// An error about something that was handed over.
@@ -75,6 +91,23 @@ impl Error {
     /// Whether the system gave this reason.
     pub fn is(&self, errno: Errno) -> bool {
         self.errno == Some(errno as i32)
+    }
+
+    /// The same error, for which the system gave this reason, if it did.
+    #[must_use]
+    pub fn with_errno(self, errno: Option<Errno>) -> Self {
+        Self { errno: errno.map(|errno| errno as i32), ..self }
+    }
+
+    /// What the system refused.
+    pub fn operation(&self) -> Option<Operation> {
+        self.operation
+    }
+
+    /// The same error, of this operation unless it is of another one.
+    #[must_use]
+    pub fn during(self, operation: Operation) -> Self {
+        Self { operation: self.operation.or(Some(operation)), ..self }
     }
 
     /// Whether the container has said it on a standard error that is the caller's own: once is enough.
@@ -132,6 +165,14 @@ impl From<std::io::Error> for Error {
             None => Self::system(chain(&error)),
         }
     }
+}
+
+/// The reason that the system gave for an error, or for what it stems from.
+pub fn errno_of(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| {
+        let number = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        number.map(Errno::from_raw).or_else(|| error.downcast_ref::<Errno>().copied())
+    })
 }
 
 /// An error and everything that it stems from, on one line.

@@ -14,7 +14,7 @@ use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder};
 use rootling_config::idmap::IdKind;
 
 use rootling_config::idmap::render;
-use rootling_rootless::host::Host;
+use rootling_rootless::host::own_map;
 use rootling_rootless::idmap::cut;
 use rootling_sys as sys;
 use rootling_sys::clone::{CloneOptions, Cloned};
@@ -158,30 +158,27 @@ fn pid_in_proc(pidfd: BorrowedFd<'_>) -> std::io::Result<i32> {
 
 /// Writes maps of a user namespace of which the caller is privileged in the one around it.
 pub fn write_maps(pid: i32, uid: &[LinuxIdMapping], gid: &[LinuxIdMapping]) -> Result<()> {
-    write_map(pid, "uid_map", uid, Host::uid_map)?;
-    write_map(pid, "gid_map", gid, Host::gid_map)
+    write_map(pid, IdKind::User, uid)?;
+    write_map(pid, IdKind::Group, gid)
 }
 
 /// Where the kernel refuses, with the caller's own map in mind: the common error of a configuration for a host,
 /// `0 0 65536`, within a namespace whose ids are in several rows is none then.
-fn write_map(
-    pid: i32,
-    name: &str,
-    rows: &[LinuxIdMapping],
-    own: fn(&Host) -> &[LinuxIdMapping],
-) -> Result<()> {
-    let path = format!("/proc/{pid}/{name}");
+fn write_map(pid: i32, kind: IdKind, rows: &[LinuxIdMapping]) -> Result<()> {
+    let path = format!("/proc/{pid}/{kind}_map");
     let refused = match write_rows(&path, rows) {
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => error,
         other => return other.context(|| said(&path, &render(rows))),
     };
-    match cut(rows, own(&Host::probe())) {
+    match cut(rows, &own_map(kind)) {
         Ok(parts) if parts.len() > rows.len() => {
             write_rows(&path, &parts).context(|| said(&path, &render(&parts)))
         }
         Ok(_) => Err(refused).context(|| said(&path, &render(rows))),
         Err(id) => Err(refused).context(|| said(&path, &render(rows))).map_err(|error| {
-            error.remedy(format!("the caller's user namespace has no id {id}: map ids of /proc/self/{name}"))
+            error.remedy(format!(
+                "the caller's user namespace has no id {id}: map ids of /proc/self/{kind}_map"
+            ))
         }),
     }
 }

@@ -9,7 +9,7 @@ use oci_spec::runtime::Spec;
 pub use crate::adaptation::Adaptation;
 use crate::host::Host;
 use crate::pass::Pass;
-pub use crate::pass::{AdaptError, CgroupManager, Options};
+pub use crate::pass::{AdaptError, Options};
 use crate::passes;
 
 type PassFn = fn(&mut Pass<'_>) -> Result<(), AdaptError>;

@@ -3,7 +3,6 @@
 //! Each check is a look at facts of the [`Host`]; the trial of a real container is the caller's.
 //! A fix is a command or a line of a file, in the words of the host's distribution.
 
-mod distribution;
 mod ids;
 mod kernel;
 mod limits;
@@ -12,7 +11,7 @@ mod places;
 #[cfg(test)]
 mod tests;
 
-pub use distribution::{Distribution, Family};
+pub use crate::distribution::Distribution;
 
 use crate::host::Host;
 

@@ -10,11 +10,13 @@ mod covers;
 mod fixture;
 mod getsubids;
 mod helpers;
+mod limit_support;
 mod machine;
 mod maps;
 mod modules;
 mod process_limit;
 mod restrictions;
+mod spec_facts;
 mod subid;
 
 use std::cell::OnceCell;
@@ -22,6 +24,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
+use rootling_config::idmap::IdKind;
 
 pub use accounts::Account;
 pub use apparmor::{APPARMOR_FILE, apparmor_profile};
@@ -29,8 +32,10 @@ pub use cgroup::{CgroupMode, Delegation};
 pub use fixture::Fixture;
 pub use helpers::{Fault, IdHelper};
 pub use machine::{Access, FsFacts, Machine, NodeFacts, NodeKind, System};
+pub use maps::own_map;
+pub use process_limit::process_limit;
 pub use restrictions::Restriction;
-pub use subid::{IdKind, SubIdRange, SubIds};
+pub use subid::{SubIdRange, SubIds};
 
 /// The facts. Cheap to make; each fact costs its system calls once, when first asked for.
 pub struct Host {
@@ -112,7 +117,11 @@ impl Host {
 
     /// Whether the kernel is at least this version. An unreadable version counts as old.
     pub fn kernel_at_least(&self, major: u32, minor: u32) -> bool {
-        *self.kernel.get_or_init(|| parse_release(&self.machine.kernel_release())) >= (major, minor)
+        self.kernel() >= (major, minor)
+    }
+
+    fn kernel(&self) -> (u32, u32) {
+        *self.kernel.get_or_init(|| parse_release(&self.machine.kernel_release()))
     }
 
     /// The caller's own user id map: container ids are those inside its user namespace.
@@ -180,7 +189,7 @@ impl Host {
     /// The subordinate ids that /etc/subuid or /etc/subgid gives to `owner`. Not cached.
     /// subuid(5), subgid(5).
     pub fn sub_ids(&self, kind: IdKind, owner: &Account) -> SubIds {
-        subid::parse(kind.file(), &self.text(kind.file()), owner)
+        subid::parse(kind.subid_file(), &self.text(kind.subid_file()), owner)
     }
 
     /// A range that could be given to the caller: the next free one, or in a user namespace what that has beside
@@ -188,8 +197,8 @@ impl Host {
     pub fn range_to_add(&self, kind: IdKind, given: &SubIds) -> Option<SubIdRange> {
         let wanted = SubIdRange { start: given.next_free, count: 65536 };
         let (own, map) = match kind {
-            IdKind::Uid => (self.euid(), self.uid_map()),
-            IdKind::Gid => (self.egid(), self.gid_map()),
+            IdKind::User => (self.euid(), self.uid_map()),
+            IdKind::Group => (self.egid(), self.gid_map()),
         };
         if self.in_user_namespace() { maps::room(map, own, wanted) } else { Some(wanted) }
     }
@@ -204,8 +213,8 @@ impl Host {
         let id = owner.id.to_string();
         let name = owner.name.as_deref().unwrap_or(&id);
         let args: &[&str] = match kind {
-            IdKind::Uid => &[name],
-            IdKind::Gid => &["-g", name],
+            IdKind::User => &[name],
+            IdKind::Group => &["-g", name],
         };
         self.machine.run(&program, args).map(|out| subid::parse_getsubids(&out)).unwrap_or_default()
     }
@@ -218,8 +227,8 @@ impl Host {
     /// newuidmap or newgidmap: where it is and whether it can do its work.
     pub fn id_helper(&self, kind: IdKind) -> &IdHelper {
         let cell = match kind {
-            IdKind::Uid => &self.newuidmap,
-            IdKind::Gid => &self.newgidmap,
+            IdKind::User => &self.newuidmap,
+            IdKind::Group => &self.newgidmap,
         };
         cell.get_or_init(|| helpers::find(self, kind))
     }

@@ -15,5 +15,6 @@ pub mod host;
 pub mod idmap;
 
 mod adaptation;
+mod distribution;
 mod pass;
 mod passes;

@@ -3,24 +3,12 @@
 use std::path::PathBuf;
 
 use oci_spec::runtime::Spec;
+use rootling_config::CgroupManager;
+use rootling_config::remedies::UNCOVERED_PROC;
 
 use crate::adaptation::Adaptation;
 use crate::host::Host;
 use crate::idmap::{IdmapError, MapOwner};
-
-/// Who is to place the container in a cgroup, as the caller asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CgroupManager {
-    /// Whatever this host delegates.
-    #[default]
-    Auto,
-    /// Directly, below the caller's own cgroup.
-    Cgroupfs,
-    /// The systemd user manager.
-    Systemd,
-    /// Nobody: the container stays in the caller's cgroup.
-    Disabled,
-}
 
 /// What the caller wants of the adaptation.
 #[derive(Debug, Clone, Default)]
@@ -66,8 +54,7 @@ pub enum AdaptError {
     /// The kernel refuses a new proc, and the way round was ruled out.
     #[error(
         "mounts[{index}]: proc on {destination}: the kernel refuses a new proc, since parts of /proc are mounted \
-         over here: start the outer container with --security-opt unmask=ALL (podman) or systempaths=unconfined (Docker), \
-         or run without --strict to bind this one"
+         over here: {UNCOVERED_PROC}, or run without --strict to bind this one"
     )]
     ProcMasked {
         /// Position in `mounts`.

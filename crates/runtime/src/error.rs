@@ -1,10 +1,10 @@
 //! The error of this crate, which is the child's too: what happens there is told here.
 
-pub(crate) use rootling_init::error::{Context, chain};
+pub(crate) use rootling_init::error::{Context, Operation, chain, errno_of};
 pub use rootling_init::error::{Error, ErrorKind, Result, one_line};
 
 /// What a cgroup's error is here.
 #[allow(clippy::needless_pass_by_value)] // For map_err.
 pub(crate) fn of_cgroup(error: rootling_cgroup::CgroupError) -> Error {
-    Error::system(chain(&error))
+    Error::system(chain(&error)).with_errno(errno_of(&error))
 }

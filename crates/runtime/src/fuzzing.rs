@@ -31,10 +31,10 @@ pub fn plan(
 ///
 /// # Errors
 /// Those that `exec` would end with.
-pub fn exec(slot: &Slot, options: &ExecOptions, warn: &mut dyn FnMut(String)) -> Result<Value> {
+pub fn exec(host: &Host, slot: &Slot, options: &ExecOptions, warn: &mut dyn FnMut(String)) -> Result<Value> {
     let (stored, filter) = slot.read_process()?;
     let read = json(&stored)?;
-    ExecPlan::new(options, stored, filter, warn)?;
+    ExecPlan::new(host, options, stored, filter, warn)?;
     Ok(read)
 }
 

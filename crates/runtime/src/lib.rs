@@ -8,6 +8,7 @@ mod cgroup_mount;
 mod criu;
 mod error;
 mod exec;
+mod explain;
 mod foreground;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -29,10 +30,10 @@ mod stored;
 pub use criu::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
 pub use error::{Error, ErrorKind, Result, one_line};
 pub use exec::{ExecOptions, exec};
+pub use explain::explain;
 pub use lifecycle::{
-    Event, Rules, RunOptions, Sample, adapt, cgroup_manager, checkpoint, cpus, create, delete, events, kill,
-    load_bundle, memory_nodes, parse_signal, pause, processes, resources, restore, resume, run, sample,
-    start, stats, update,
+    Event, Rules, RunOptions, Sample, adapt, checkpoint, create, delete, events, kill, load_bundle,
+    parse_signal, pause, processes, resources, restore, resume, run, sample, start, stats, update,
 };
 pub use plan::{CreateOptions, listen_fds};
 pub use process::ProcessRef;

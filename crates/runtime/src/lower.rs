@@ -38,8 +38,8 @@ pub(crate) fn lower(
     mut spec: Spec,
     namespaces: &NamespaceSet,
     hooked: bool,
-    bundle: &Path,
-    rootfs: &Path,
+    (bundle, rootfs): (&Path, &Path),
+    host: &Host,
 ) -> Result<Lowered> {
     let wanted = spec.mounts_mut().take().unwrap_or_default();
     let mut mounts = Vec::with_capacity(wanted.len());
@@ -61,7 +61,7 @@ pub(crate) fn lower(
         Some("shared") => libc::MS_SHARED,
         _ => libc::MS_SLAVE,
     };
-    let mount_label = linux.mount_label_mut().take().filter(|l| !l.is_empty() && Host::probe().has_selinux());
+    let mount_label = linux.mount_label_mut().take().filter(|l| !l.is_empty() && host.has_selinux());
     linux.set_namespaces(Some(remaining_namespaces(namespaces)));
     // Its root is a private one, of which nothing is to be shared with anybody.
     linux.set_rootfs_propagation(None);

@@ -43,7 +43,7 @@ pub struct CreateOptions {
     /// How many descriptors after 2 the container keeps, `$LISTEN_FDS` not counted (`--preserve-fds`).
     pub preserve_fds: u32,
     /// How cgroups are managed (`--cgroup-manager`, `--systemd-cgroup`).
-    pub cgroup_driver: rootling_cgroup::Driver,
+    pub cgroup_manager: rootling_config::CgroupManager,
     /// Do without what only root may do (`--rootless`); by default where the caller is not root.
     pub rootless: Option<bool>,
     /// Run without the limits that cannot be set here (`--ignore-cgroup-limits`).
@@ -86,7 +86,7 @@ impl Plan {
         warn: &mut dyn FnMut(String),
     ) -> Result<Self> {
         let namespaces = namespaces::set(&spec).map_err(|e| Error::invalid(chain(&e)))?;
-        let rootfs = rootfs(&spec, &options.bundle)?;
+        let rootfs = rootfs(&spec, &options.bundle, host)?;
         if let Some(process) = spec.process() {
             labels::check(process, host)?;
         }
@@ -157,7 +157,7 @@ fn blueprint(
     let root_propagation = lower::propagation(linux.rootfs_propagation().as_deref())?;
     let time_offsets = linux.time_offsets_mut().take();
     let hooked = lower::sees_the_root(hooks);
-    let lowered = lower::lower(spec, &namespaces, hooked, &options.bundle, &rootfs)?;
+    let lowered = lower::lower(spec, &namespaces, hooked, (&options.bundle, &rootfs), host)?;
     let net_devices = lowered.spec.linux().as_ref().and_then(|l| l.net_devices().as_ref());
     Ok(Blueprint {
         identity,
@@ -212,13 +212,13 @@ fn stored(
 }
 
 /// The absolute path of the root file system, which has to be a directory.
-fn rootfs(spec: &Spec, bundle: &Path) -> Result<PathBuf> {
+fn rootfs(spec: &Spec, bundle: &Path, host: &Host) -> Result<PathBuf> {
     let root =
         spec.root().as_ref().ok_or_else(|| Error::invalid("root: missing; name the root file system"))?;
     let path = bundle.join(root.path());
     let path = std::fs::canonicalize(&path).map_err(|e| {
         let error = Error::from(e).wrap(format!("root.path: {path:?}"));
-        match Host::probe().closed_parent(&path) {
+        match host.closed_parent(&path) {
             Some(closed) => {
                 error.remedy(format!("{closed:?} does not let the caller pass: run `chmod +x` on it"))
             }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use rootling_config::CgroupManager;
 
 /// Options that every command takes, before or after its name.
 #[derive(Debug, Args)]
@@ -26,7 +28,7 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) systemd_cgroup: bool,
     /// Choose what manages cgroups
-    #[arg(long, global = true, value_name = "MANAGER")]
+    #[arg(long, global = true, value_name = "MANAGER", value_parser = manager())]
     pub(crate) cgroup_manager: Option<CgroupManager>,
     /// Use this program for checkpoint and restore
     #[arg(long, global = true, value_name = "PROGRAM", default_value = "criu")]
@@ -60,6 +62,10 @@ fn log_format(value: &str) -> Result<LogFormat, String> {
     LogFormat::from_str(value, false).map_err(|_| format!("invalid log-format: {value}; use text or json"))
 }
 
+fn manager() -> impl TypedValueParser<Value = CgroupManager> {
+    PossibleValuesParser::new(CgroupManager::NAMES).try_map(|name| name.parse::<CgroupManager>())
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum LogLevel {
     Error,
@@ -70,19 +76,19 @@ pub(crate) enum LogLevel {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CgroupManager {
-    Cgroupfs,
-    Systemd,
-    Disabled,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Rootless {
     Auto,
     #[value(alias = "1", alias = "t")]
     True,
     #[value(alias = "0", alias = "f")]
     False,
+}
+
+impl Global {
+    /// The cgroup manager that was asked for.
+    pub(crate) fn manager(&self) -> Option<CgroupManager> {
+        if self.systemd_cgroup { Some(CgroupManager::Systemd) } else { self.cgroup_manager }
+    }
 }
 
 /// The container that a command is about.

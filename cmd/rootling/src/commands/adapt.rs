@@ -5,29 +5,29 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Reset};
 use rootling_config::load;
 use rootling_rootless::adapt::{Adaptation, Options};
-use rootling_rootless::host::Host;
 use rootling_runtime::{self as runtime, Error, Result};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::create::{bundle_path, driver};
+use super::create::bundle_path;
 use super::list::print;
-use crate::args::{self, Global};
+use crate::args;
+use crate::roots::Context;
 use crate::{log, terminal};
 
-pub(crate) fn adapt(global: &Global, args: &args::Adapt) -> Result<()> {
+pub(crate) fn adapt(context: Context<'_>, args: &args::Adapt) -> Result<()> {
     let options = Options {
         bundle: bundle_path(args.bundle.as_deref())?,
         ignore_cgroup_limits: args.ignore_cgroup_limits,
         strict: args.strict,
-        cgroup_manager: runtime::cgroup_manager(driver(global)),
+        cgroup_manager: context.global.manager().unwrap_or_default(),
         map_owner: args.userns_remap.clone(),
     };
     let loaded = runtime::load_bundle(&options.bundle)?;
     loaded.warnings.iter().for_each(|text| log::warning(text));
     let mut spec = loaded.spec;
     let before = value(&spec)?;
-    let changes = runtime::adapt(&mut spec, &Host::probe(), &options)?;
+    let changes = runtime::adapt(&mut spec, context.host, &options)?;
     let written = rootling_sys::file::read(&options.bundle.join(load::CONFIG_FILE), load::MOST)?;
     // It was read before, and then as a spec.
     let written: Value = serde_json::from_slice(&written).map_err(|e| Error::system(e.to_string()))?;

@@ -9,15 +9,16 @@ use rootling_runtime::{
 };
 
 use super::create::{self, absolute};
-use crate::args::{self, Global};
-use crate::{log, roots};
+use crate::args;
+use crate::log;
+use crate::roots::Context;
 
 /// Where images are kept when nobody names a place, as with runc.
 const IMAGES: &str = "checkpoint";
 
-pub(crate) fn checkpoint(global: &Global, args: &args::Checkpoint) -> Result<()> {
+pub(crate) fn checkpoint(context: Context<'_>, args: &args::Checkpoint) -> Result<()> {
     let options = CheckpointOptions {
-        criu: criu(global, &args.criu)?,
+        criu: criu(context, &args.criu)?,
         parent: args.parent_path.clone(),
         leave_running: args.leave_running,
         tcp_skip_in_flight: args.tcp_skip_in_flight,
@@ -26,28 +27,29 @@ pub(crate) fn checkpoint(global: &Global, args: &args::Checkpoint) -> Result<()>
         status_fd: (args.status_fd >= 0).then_some(args.status_fd),
         page_server: args.page_server.clone(),
     };
-    runtime::checkpoint(&roots::store(global)?, &ContainerId::parse(&args.id.id)?, &options)
+    runtime::checkpoint(context.host, &context.store()?, &ContainerId::parse(&args.id.id)?, &options)
 }
 
-pub(crate) fn restore(global: &Global, args: &args::Restore) -> Result<ExitCode> {
-    let mut options = create::options_of(global, &args.id.id, args.bundle.as_deref())?;
+pub(crate) fn restore(context: Context<'_>, args: &args::Restore) -> Result<ExitCode> {
+    let mut options = create::options_of(context, &args.id.id, args.bundle.as_deref())?;
     options.pid_file = args.pid_file.as_ref().map(absolute).transpose()?;
     options.console_socket = args.console_socket.as_ref().map(absolute).transpose()?;
     options.no_pivot = args.no_pivot;
     let restore = RestoreOptions {
-        criu: criu(global, &args.criu)?,
+        criu: criu(context, &args.criu)?,
         lsm_profile: args.lsm_profile.clone(),
         lsm_mount_context: args.lsm_mount_context.clone(),
     };
     let run = RunOptions { detach: args.detach, keep: false, no_subreaper: args.no_subreaper };
-    let store = roots::store(global)?;
-    let code = runtime::restore(&store, &options, &restore, run, &mut |text| log::warning(&text))?;
+    let store = context.store()?;
+    let code =
+        runtime::restore(context.host, &store, &options, &restore, run, &mut |text| log::warning(&text))?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
 }
 
-fn criu(global: &Global, args: &args::Criu) -> Result<CriuOptions> {
+fn criu(context: Context<'_>, args: &args::Criu) -> Result<CriuOptions> {
     Ok(CriuOptions {
-        program: global.criu.clone(),
+        program: context.global.criu.clone(),
         images: absolute(args.image_path.as_ref().unwrap_or(&PathBuf::from(IMAGES)))?,
         work: args.work_path.as_ref().map(absolute).transpose()?,
         tcp_established: args.tcp_established,

@@ -4,22 +4,22 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::fcntl::{FcntlArg, fcntl};
-use rootling_cgroup::Driver;
 use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, CreateOptions, Error, Result, RunOptions};
 
-use crate::args::{self, CgroupManager, Command, Global, Rootless};
-use crate::{log, roots};
+use crate::args::{self, Command, Rootless};
+use crate::log;
+use crate::roots::{self, Context};
 
-pub(crate) fn create(global: &Global, args: &args::Create) -> Result<()> {
-    let options = options(global, args)?;
-    runtime::create(&roots::store(global)?, &options, &mut |text| log::warning(&text))
+pub(crate) fn create(context: Context<'_>, args: &args::Create) -> Result<()> {
+    let options = options(context, args)?;
+    runtime::create(context.host, &context.store()?, &options, &mut |text| log::warning(&text))
 }
 
-pub(crate) fn run(global: &Global, args: &args::Run) -> Result<ExitCode> {
-    let options = options(global, &args.create)?;
+pub(crate) fn run(context: Context<'_>, args: &args::Run) -> Result<ExitCode> {
+    let options = options(context, &args.create)?;
     let run = RunOptions { detach: args.detach, keep: args.keep, no_subreaper: args.no_subreaper };
-    let code = runtime::run(&roots::store(global)?, &options, run, &mut |text| log::warning(&text))?;
+    let code = runtime::run(context.host, &context.store()?, &options, run, &mut |text| log::warning(&text))?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn check_preserved(command: &Command) -> Result<()> {
     Ok(())
 }
 
-fn options(global: &Global, args: &args::Create) -> Result<CreateOptions> {
+fn options(context: Context<'_>, args: &args::Create) -> Result<CreateOptions> {
     Ok(CreateOptions {
         config: args.config.as_ref().map(absolute).transpose()?,
         pid_file: args.pid_file.as_ref().map(absolute).transpose()?,
@@ -57,7 +57,7 @@ fn options(global: &Global, args: &args::Create) -> Result<CreateOptions> {
         strict: args.strict,
         no_adapt: args.no_adapt,
         map_owner: args.userns_remap.clone(),
-        ..options_of(global, &args.id.id, args.bundle.as_deref())?
+        ..options_of(context, &args.id.id, args.bundle.as_deref())?
     })
 }
 
@@ -67,7 +67,7 @@ pub(super) fn absolute(path: &PathBuf) -> Result<PathBuf> {
 }
 
 /// The options of a container of this id and bundle, all others left out.
-pub(super) fn options_of(global: &Global, id: &str, bundle: Option<&Path>) -> Result<CreateOptions> {
+pub(super) fn options_of(context: Context<'_>, id: &str, bundle: Option<&Path>) -> Result<CreateOptions> {
     Ok(CreateOptions {
         id: ContainerId::parse(id)?,
         bundle: bundle_path(bundle)?,
@@ -78,8 +78,8 @@ pub(super) fn options_of(global: &Global, id: &str, bundle: Option<&Path>) -> Re
         no_pivot: false,
         no_new_keyring: false,
         preserve_fds: 0,
-        cgroup_driver: driver(global),
-        rootless: match global.rootless {
+        cgroup_manager: context.global.manager().unwrap_or_default(),
+        rootless: match context.global.rootless {
             Rootless::Auto => None,
             Rootless::True => Some(true),
             Rootless::False => Some(false),
@@ -88,7 +88,7 @@ pub(super) fn options_of(global: &Global, id: &str, bundle: Option<&Path>) -> Re
         strict: false,
         no_adapt: false,
         map_owner: None,
-        seccomp_cache: roots::seccomp_cache(),
+        seccomp_cache: roots::seccomp_cache(context.host),
     })
 }
 
@@ -96,13 +96,4 @@ pub(super) fn options_of(global: &Global, id: &str, bundle: Option<&Path>) -> Re
 pub(super) fn bundle_path(bundle: Option<&Path>) -> Result<PathBuf> {
     let bundle = bundle.unwrap_or(Path::new("."));
     std::fs::canonicalize(bundle).or_else(|_| std::path::absolute(bundle)).map_err(Error::from)
-}
-
-pub(super) fn driver(global: &Global) -> Driver {
-    match global.cgroup_manager {
-        _ if global.systemd_cgroup => Driver::Systemd,
-        Some(CgroupManager::Systemd) => Driver::Systemd,
-        Some(CgroupManager::Disabled) => Driver::Disabled,
-        Some(CgroupManager::Cgroupfs) | None => Driver::Cgroupfs,
-    }
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use rootling_config::id::ContainerId;
+use rootling_rootless::host::Host;
 use rootling_runtime::{self as runtime, Result};
 
 use super::{
@@ -10,43 +11,48 @@ use super::{
     stats, update,
 };
 use crate::args::{Cli, Command};
-use crate::roots;
+use crate::roots::Context;
 
 /// Executes the command; its exit code.
 pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
-    let global = &cli.global;
-    match &cli.command {
-        Command::Run(args) => return create::run(global, args),
-        Command::Create(args) => create::create(global, args)?,
-        Command::Start(args) => runtime::start(&roots::store(global)?, &ContainerId::parse(&args.id)?)?,
-        Command::State(args) => state::state(&roots::store(global)?, &ContainerId::parse(&args.id)?)?,
-        Command::List(args) => return list::list(&roots::store(global)?, args),
+    let host = Host::probe();
+    let context = Context { global: &cli.global, host: &host };
+    perform(&cli.command, context).map_err(|error| runtime::explain(error, &host))
+}
+
+fn perform(command: &Command, context: Context<'_>) -> Result<ExitCode> {
+    match command {
+        Command::Run(args) => return create::run(context, args),
+        Command::Create(args) => create::create(context, args)?,
+        Command::Start(args) => runtime::start(&context.store()?, &ContainerId::parse(&args.id)?)?,
+        Command::State(args) => state::state(&context.store()?, &ContainerId::parse(&args.id)?)?,
+        Command::List(args) => return list::list(&context.store()?, args),
         Command::Kill(args) => {
             let signal = runtime::parse_signal(&args.signal)?;
-            let store = roots::store(global)?;
+            let store = context.store()?;
             many::each(&store, &args.id.id, args.regex, |id| runtime::kill(&store, id, signal, args.all))?;
         }
         Command::Delete(args) => {
-            let store = roots::store(global)?;
+            let store = context.store()?;
             many::each(&store, &args.id.id, args.regex, |id| runtime::delete(&store, id, args.force))?;
         }
-        Command::Exec(args) => return exec::exec(global, args),
-        Command::Spec(args) => spec::spec(global, args)?,
-        Command::Adapt(args) => adapt::adapt(global, args)?,
-        Command::Doctor(args) => return doctor::doctor(args),
-        Command::Checkpoint(args) => checkpoint::checkpoint(global, args)?,
-        Command::Restore(args) => return checkpoint::restore(global, args),
-        Command::Features(_) => features::features()?,
+        Command::Exec(args) => return exec::exec(context, args),
+        Command::Spec(args) => spec::spec(context, args)?,
+        Command::Adapt(args) => adapt::adapt(context, args)?,
+        Command::Doctor(args) => return doctor::doctor(context.host, args),
+        Command::Checkpoint(args) => checkpoint::checkpoint(context, args)?,
+        Command::Restore(args) => return checkpoint::restore(context, args),
+        Command::Features(_) => features::features(context.host)?,
         Command::Help(args) => manual::help(args)?,
         Command::Man(args) => manual::man(args)?,
         Command::Completion(args) => manual::completion(args)?,
         Command::Profile(args) => profile::profile(args)?,
-        Command::Update(args) => update::update(&roots::store(global)?, args)?,
-        Command::Pause(args) => runtime::pause(&roots::store(global)?, &ContainerId::parse(&args.id)?)?,
-        Command::Resume(args) => runtime::resume(&roots::store(global)?, &ContainerId::parse(&args.id)?)?,
-        Command::Ps(args) => ps::ps(&roots::store(global)?, args)?,
-        Command::Events(args) => events::events(&roots::store(global)?, args)?,
-        Command::Stats(args) => stats::stats(&roots::store(global)?, args)?,
+        Command::Update(args) => update::update(context, args)?,
+        Command::Pause(args) => runtime::pause(&context.store()?, &ContainerId::parse(&args.id)?)?,
+        Command::Resume(args) => runtime::resume(&context.store()?, &ContainerId::parse(&args.id)?)?,
+        Command::Ps(args) => ps::ps(&context.store()?, args)?,
+        Command::Events(args) => events::events(&context.store()?, args)?,
+        Command::Stats(args) => stats::stats(&context.store()?, args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,17 +13,16 @@ use serde::Serialize;
 use super::list::print;
 use crate::{args, terminal};
 
-pub(crate) fn doctor(args: &args::Doctor) -> Result<ExitCode> {
-    let host = Host::probe();
-    let mut checks = examine(&host);
-    let trial = trial::check(&host);
+pub(crate) fn doctor(host: &Host, args: &args::Doctor) -> Result<ExitCode> {
+    let mut checks = examine(host);
+    let trial = trial::check(host);
     let failed = trial.verdict == Verdict::Failed;
     // With a reason that is certain there is no need to guess.
     if failed && checks.iter().all(|check| check.verdict != Verdict::Failed) {
-        checks.extend(suspects(&host));
+        checks.extend(suspects(host));
     }
     checks.push(trial);
-    let distribution = Distribution::of(&host).name;
+    let distribution = Distribution::of(host).name;
     print(&if args.json {
         json(&checks, &distribution)?
     } else {

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, ExecOptions, Result};
 
-use crate::args::{self, Global};
-use crate::{log, roots};
+use crate::args::{self};
+use crate::log;
+use crate::roots::Context;
 
-pub(crate) fn exec(global: &Global, args: &args::Exec) -> Result<ExitCode> {
+pub(crate) fn exec(context: Context<'_>, args: &args::Exec) -> Result<ExitCode> {
     let options = options(args)?;
-    let code = runtime::exec(&roots::store(global)?, &options, &mut |text| log::warning(&text))?;
+    let code = runtime::exec(context.host, &context.store()?, &options, &mut |text| log::warning(&text))?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
 }
 

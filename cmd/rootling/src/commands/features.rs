@@ -5,7 +5,6 @@
 //! annotations of rootling's own.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use rootling_config::{features, seccomp};
 use rootling_rootless::host::{CgroupMode, Host};
@@ -16,14 +15,13 @@ use crate::version;
 /// The release of runc whose command line and formats these are; an annotation of runc's.
 const RUNC: &str = "1.5.0";
 
-pub(crate) fn features() -> Result<()> {
-    let host = Host::probe();
+pub(crate) fn features(host: &Host) -> Result<()> {
     let mut features = features::of_build();
-    features.set_annotations(Some(annotations(&host)));
+    features.set_annotations(Some(annotations(host)));
     if let Some(extensions) = features.linux_mut().as_mut().and_then(|l| l.mount_extensions_mut().as_mut())
         && let Some(idmap) = extensions.idmap_mut()
     {
-        idmap.set_enabled(Some(may_idmap(&host)));
+        idmap.set_enabled(Some(may_idmap(host)));
     }
     // By way of a value: its members are ordered, and annotations are a hash map.
     let value = serde_json::to_value(&features).map_err(|e| Error::system(e.to_string()))?;
@@ -44,18 +42,15 @@ fn annotations(host: &Host) -> HashMap<String, String> {
         CgroupMode::Hybrid => "hybrid",
         CgroupMode::V2 => "v2",
     };
-    let enabled = |path: &str| std::fs::read_to_string(path).is_ok_and(|text| text.starts_with('Y'));
-    let there = |path: &str| Path::new(path).exists();
     let mut all = vec![
         ("org.opencontainers.runc.version", RUNC.to_owned()),
         ("org.opencontainers.runc.checkpoint.enabled", true.to_string()),
         ("io.rootling.version", version::VERSION.to_owned()),
         ("io.rootling.host.cgroup", cgroup.to_owned()),
-        // sd_booted(3)
-        ("io.rootling.host.systemd", there("/run/systemd/system").to_string()),
-        ("io.rootling.host.apparmor", enabled("/sys/module/apparmor/parameters/enabled").to_string()),
-        ("io.rootling.host.selinux", there("/sys/fs/selinux/enforce").to_string()),
-        ("io.rootling.host.intelRdt", there("/sys/fs/resctrl/schemata").to_string()),
+        ("io.rootling.host.systemd", host.runs_systemd().to_string()),
+        ("io.rootling.host.apparmor", host.has_apparmor().to_string()),
+        ("io.rootling.host.selinux", host.has_selinux().to_string()),
+        ("io.rootling.host.intelRdt", host.has_rdt().to_string()),
     ];
     all.extend(version::COMMIT.map(|commit| ("io.rootling.commit", commit.to_owned())));
     all.extend(seccomp::library_version().map(|v| ("io.github.seccomp.libseccomp.version", v)));

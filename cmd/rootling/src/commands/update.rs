@@ -6,13 +6,14 @@ use std::str::FromStr;
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
 use rootling_config::id::ContainerId;
 use rootling_config::load;
-use rootling_runtime::{self as runtime, Error, Result, Rules, Store};
+use rootling_runtime::{self as runtime, Error, Result, Rules};
 use rootling_sys::file::stream;
 
 use crate::args;
 use crate::log;
+use crate::roots::Context;
 
-pub(crate) fn update(store: &Store, args: &args::Update) -> Result<()> {
+pub(crate) fn update(context: Context<'_>, args: &args::Update) -> Result<()> {
     let id = ContainerId::parse(&args.id.id)?;
     refuse_intel_rdt(args)?;
     let (resources, rules) = if let Some(path) = &args.resources {
@@ -21,7 +22,7 @@ pub(crate) fn update(store: &Store, args: &args::Update) -> Result<()> {
         let memory_min = bytes("memory-min", args.memory_min.as_ref())?;
         (from_flags(args)?, Some(Rules { memory_min }))
     };
-    runtime::update(store, &id, &resources, rules, &mut |text| log::warning(&text))
+    runtime::update(context.host, &context.store()?, &id, &resources, rules, &mut |text| log::warning(&text))
 }
 
 /// The file, or standard input for `-`.

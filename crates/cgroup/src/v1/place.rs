@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cgroups_rs::fs::Controller;
 use cgroups_rs::fs::cpuset::CpuSetController;
+use rootling_config::remedies::UNIFIED_HIERARCHY;
 
 use super::hierarchy::{HYBRID, Paths, locate};
 use super::{Legacy, freezer, knobs};
@@ -138,12 +139,17 @@ fn check_controllers(paths: &Paths, wanted: &Wanted, denied: Option<&Denied>) ->
     let (why, remedy) = match denied {
         Some((dir, source)) => (
             format!("this user may not set (mkdir {}: {source})", dir.display()),
-            "cgroup v1 delegates nothing to users by itself: boot with systemd.unified_cgroup_hierarchy=1, \
-             or have root create the cgroup, chown it to you and name it in linux.cgroupsPath, or remove the limits",
+            format!(
+                "cgroup v1 delegates nothing to users by itself: boot with {UNIFIED_HIERARCHY}, or have root create the \
+                 cgroup, chown it to you and name it in linux.cgroupsPath, or remove the limits"
+            ),
         ),
-        None => ("this host has not mounted".to_owned(), "mount them (cgroupfs-mount) or remove the limits"),
+        None => (
+            "this host has not mounted".to_owned(),
+            "mount them (cgroupfs-mount) or remove the limits".into(),
+        ),
     };
-    Err(missing.unavailable(why, remedy.to_owned()))
+    Err(missing.unavailable(why, remedy))
 }
 
 /// Realtime bandwidth, which must be there before a process with a realtime policy may join.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
+use rootling_config::remedies::{Family, OWN_SCOPE};
+
 use crate::path::{Own, below, clean};
 use crate::wanted::Wanted;
 use crate::{CgroupError, Request, file, procs, v2::freezer};
@@ -44,17 +46,15 @@ pub(crate) fn create(
         return if asked { Err(CgroupError::Create { path, source }) } else { Ok(None) };
     }
     let why = format!("this user may not set (mkdir {}: {source})", path.display());
-    Err(wanted.unavailable(why, remedy(wanted)))
+    Err(wanted.unavailable(why, remedy()))
 }
 
 /// What makes controllers available to an ordinary user.
-fn remedy(wanted: &Wanted) -> String {
+fn remedy() -> String {
     format!(
-        "delegate them: put `[Service]` and `Delegate={}` on two lines of \
-         /etc/systemd/system/user@.service.d/delegate.conf, run `systemctl daemon-reload`, log in again; \
-         or, where they are delegated, have the user's systemd make the cgroup with --systemd-cgroup, or run \
-         under `systemd-run --user --scope -p Delegate=yes`; or remove the limits",
-        wanted.list()
+        "delegate them: {}; or, where they are delegated, have the user's systemd make the cgroup with --systemd-cgroup, or \
+         {OWN_SCOPE}; or remove the limits",
+        Family::Other.delegate()
     )
 }
 
@@ -259,16 +259,16 @@ pub(crate) fn check_controllers(dir: &Path, wanted: &Wanted) -> Result<(), Cgrou
         return Ok(());
     }
     let why = format!("{} does not have (it has: {})", dir.display(), have.trim());
-    Err(missing.unavailable(why, remedy(&missing)))
+    Err(missing.unavailable(why, remedy()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Driver;
+    use rootling_config::CgroupManager;
 
     fn request(path: Option<&str>, rootless: bool) -> Request<'_> {
-        Request { id: "web", path, driver: Driver::Cgroupfs, resources: None, rootless }
+        Request { id: "web", path, manager: CgroupManager::Cgroupfs, resources: None, rootless }
     }
 
     fn fill(dir: &Path, files: &[(&str, &str)]) {
@@ -380,7 +380,7 @@ mod tests {
         let error =
             create(root.path(), &request(Some("/web"), false), &wanted, &mut |_| ()).unwrap_err().to_string();
         assert!(error.contains("controller(s) memory, which"), "{error}");
-        assert!(error.contains("Delegate=memory"), "{error}");
+        assert!(error.contains("Delegate=cpu cpuset io memory"), "{error}");
         let error = create(root.path(), &request(Some("/a/b"), false), &wanted, &mut |_| ()).unwrap_err();
         assert!(matches!(error, CgroupError::Read { .. }));
         assert!(!root.path().join("a").exists());

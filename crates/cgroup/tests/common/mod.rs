@@ -7,7 +7,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use oci_spec::runtime::LinuxResources;
-use rootling_cgroup::{Cgroup, Driver, Request};
+use rootling_cgroup::{Cgroup, Request};
+use rootling_config::CgroupManager;
 
 pub(crate) const MOUNT: &str = "/sys/fs/cgroup";
 
@@ -26,7 +27,7 @@ pub(crate) fn is_root() -> bool {
 }
 
 pub(crate) fn request<'a>(id: &'a str, resources: &'a LinuxResources) -> Request<'a> {
-    Request { id, path: None, driver: Driver::Cgroupfs, resources: Some(resources), rootless: false }
+    Request { id, path: None, manager: CgroupManager::Cgroupfs, resources: Some(resources), rootless: false }
 }
 
 /// A cgroup that is gone at the end of the test, however that comes.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::PosixRlimitType;
 
-use super::CgroupDriver;
+use crate::CgroupManager;
 use crate::resources::Ability;
 
 /// Facts about the host and the caller, as plain values.
@@ -20,7 +20,7 @@ pub struct Facts {
     /// What its cgroups can do for the caller.
     pub ability: Ability,
     /// Who makes the container's cgroup.
-    pub driver: CgroupDriver,
+    pub cgroup_manager: CgroupManager,
     /// The caller's own `oom_score_adj`: without privileges nothing of it goes lower.
     pub oom_score_adj: i32,
     /// The caller's capability bounding set; bit n stands for capability n.

@@ -1,5 +1,6 @@
 //! A host made of plain values.
 
+use crate::CgroupManager;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -78,7 +79,7 @@ pub(super) fn caller(uid: u32) -> Facts {
             realtime: Some(500_000),
             controllers: Controllers::ALL,
         },
-        driver: CgroupDriver::Cgroupfs,
+        cgroup_manager: CgroupManager::Cgroupfs,
         oom_score_adj: 0,
         capabilities: (1 << 41) - 1,
         last_cap: 40,

@@ -27,7 +27,7 @@ pub use base::{
     MASKED_PATHS, OCI_VERSION, READONLY_PATHS, default_spec, default_spec_on, rootless_spec, rootless_spec_on,
 };
 pub use build::{Generated, build};
-pub use cgroup::{CgroupDriver, DriverFacts, driver};
+pub use cgroup::{ManagerFacts, manager};
 pub use error::GenerateError;
 pub use facts::{Facts, Files, Node, NodeKind, System};
 pub use namespaces::{Mode, Namespace, Namespaces, UserNamespace};

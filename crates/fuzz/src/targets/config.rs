@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use rootling_cgroup::Driver;
+use rootling_config::CgroupManager;
 use rootling_config::id::ContainerId;
 use rootling_config::load::{self, Loaded};
 use rootling_init::error::chain;
 use rootling_rootless::adapt;
 use rootling_rootless::host::{Fixture, Host};
-use rootling_runtime::{CreateOptions, cgroup_manager, fuzzing};
+use rootling_runtime::{CreateOptions, fuzzing};
 
 use super::host::{choice, directory, hosts};
 use super::state::canonical;
@@ -66,7 +66,7 @@ fn adapts_once(loaded: &Loaded, machine: &Fixture, options: &CreateOptions) -> R
         bundle: options.bundle.clone(),
         ignore_cgroup_limits: options.ignore_cgroup_limits,
         strict: options.strict,
-        cgroup_manager: cgroup_manager(options.cgroup_driver),
+        cgroup_manager: options.cgroup_manager,
         map_owner: None,
     };
     let mut once = loaded.spec.clone();
@@ -96,8 +96,12 @@ fn options(input: &[u8], bundle: &Path) -> CreateOptions {
         no_pivot: false,
         no_new_keyring: false,
         preserve_fds: 0,
-        cgroup_driver: [Driver::Cgroupfs, Driver::Systemd, Driver::Disabled, Driver::Cgroupfs]
-            [flags >> 1 & 3],
+        cgroup_manager: [
+            CgroupManager::Cgroupfs,
+            CgroupManager::Systemd,
+            CgroupManager::Disabled,
+            CgroupManager::Cgroupfs,
+        ][flags >> 1 & 3],
         rootless: None,
         ignore_cgroup_limits: flags & 8 != 0,
         strict: flags & 0x30 == 0,

@@ -2,8 +2,9 @@
 //! the maps of a user namespace.
 
 use oci_spec::runtime::LinuxIdMapping;
+use rootling_config::idmap::IdKind;
 use rootling_init::error::chain;
-use rootling_rootless::host::{Fixture, Host, IdKind};
+use rootling_rootless::host::{Fixture, Host};
 use rootling_rootless::idmap::{IdmapError, MapOwner, WantedMaps, cut, default_maps, maps_of, writer};
 
 use super::host::choice;
@@ -19,7 +20,7 @@ fn run(input: &[u8]) -> Result<Answer, String> {
     let files = sections::of(&text);
     let host = Host::on(machine(input, &files));
     let mut said = Vec::new();
-    for kind in [IdKind::Uid, IdKind::Gid] {
+    for kind in [IdKind::User, IdKind::Group] {
         let given = host.sub_ids(kind, host.account());
         host.range_to_add(kind, &given);
         said.extend(given.warnings.into_iter().take(5));

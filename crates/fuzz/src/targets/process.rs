@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rootling_rootless::host::{Fixture, Host};
 use rootling_runtime::{ExecOptions, Slot, fuzzing};
 use serde_json::Value;
 
@@ -46,7 +47,7 @@ pub(super) fn stored() -> Run {
 
 fn exec(slot: &Slot, options: &ExecOptions) -> (Answer, Option<Value>) {
     let mut said = Vec::new();
-    match fuzzing::exec(slot, options, &mut |line| said.push(line)) {
+    match fuzzing::exec(&Host::on(Fixture::ordinary(1000)), slot, options, &mut |line| said.push(line)) {
         Ok(read) => (Answer::Accepted(said), Some(read)),
         Err(error) => (Answer::Refused(error.to_string()), None),
     }

@@ -14,7 +14,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::span;
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
-use crate::error::{Error, chain};
+use crate::error::{Error, chain, errno_of};
 
 /// Runs `f` and returns its result and the text of the first error that was logged meanwhile.
 pub fn errors_of<T>(f: impl FnOnce() -> T) -> (T, Option<String>) {
@@ -131,13 +131,21 @@ pub(crate) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
         Some(detail) if detail.contains(&cause) => format!("{text}: {detail}"),
         Some(detail) => format!("{text}: {detail}: {cause}"),
         None => format!("{text}: {cause}"),
-    });
+    })
+    .with_errno(errno_of(error).or_else(|| refusal(&cause)));
     match text {
         "linux.sysctl" => error.remedy(
             "the variable has to be in /proc/sys, in the container's namespaces, and take the value; correct or remove it",
         ),
         _ => error,
     }
+}
+
+/// What a reason begins with where libcontainer's transparent types hide the number from [`errno_of`].
+fn refusal(cause: &str) -> Option<Errno> {
+    [Errno::EACCES, Errno::EPERM, Errno::ENOSYS]
+        .into_iter()
+        .find(|errno| cause.starts_with(&errno.to_string()))
 }
 
 /// The innermost reason, which is the one that the system gave.

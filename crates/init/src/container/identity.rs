@@ -13,6 +13,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use rootling_config::remedies::GROUP_RANGES;
 use rootling_sys as sys;
 
 use crate::attributes::Attributes;
@@ -84,7 +85,7 @@ fn set_groups(process: &Attributes) -> Result<()> {
     };
     let list: Vec<Gid> = groups.iter().map(|g| Gid::from_raw(*g)).collect();
     setgroups(&list).context(|| format!("process.user.additionalGids: setgroups({groups:?})")).map_err(|e| {
-        e.remedy("a map of a single id lets nobody change groups; give the caller ranges in /etc/subgid, or remove them")
+        e.remedy(format!("a map of a single id lets nobody change groups; {GROUP_RANGES}, or remove them"))
     })
 }
 

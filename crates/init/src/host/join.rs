@@ -20,10 +20,8 @@ use crate::attributes::set_oom_score;
 use crate::blueprint::Blueprint;
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
+use crate::new_process;
 use crate::ordinary::{begin, die_with_runtime};
-
-/// What to say when the kernel refuses a namespace.
-pub type Explain<'a> = &'a dyn Fn(Errno) -> Error;
 
 /// Whether a process in between is needed at all.
 pub fn needed(namespaces: &NamespaceSet) -> bool {
@@ -55,12 +53,11 @@ pub fn run(
     console: Option<OwnedFd>,
     theirs: &[RawFd],
     blueprint: &Blueprint,
-    explain: Explain<'_>,
 ) -> ! {
     for fd in theirs {
         let _ = nix::unistd::close(*fd);
     }
-    match crate::log::without(channel.as_raw_fd(), || join_and_clone(&channel, blueprint, explain)) {
+    match crate::log::without(channel.as_raw_fd(), || join_and_clone(&channel, blueprint)) {
         Ok(true) => super::run(channel, accept, console, &[], blueprint),
         Ok(false) => sys::exec::exit_now(0),
         Err(error) => {
@@ -71,7 +68,7 @@ pub fn run(
 }
 
 /// Whether this is the container's first process.
-fn join_and_clone(channel: &Channel, blueprint: &Blueprint, explain: Explain<'_>) -> Result<bool> {
+fn join_and_clone(channel: &Channel, blueprint: &Blueprint) -> Result<bool> {
     begin()?;
     if blueprint.is_seen_by_others() {
         if let Some(score) = blueprint.process.oom_score_adj {
@@ -81,7 +78,8 @@ fn join_and_clone(channel: &Channel, blueprint: &Blueprint, explain: Explain<'_>
         // Before any process of a namespace that is joined can look at this one or its child.
         sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     }
-    join_all(blueprint, channel, explain)?;
+    join_all(blueprint, channel)?;
+    let refused = |errno| new_process::clone_error(errno, &blueprint.namespaces);
     let namespaces = own_flags(&blueprint.namespaces);
     let namespaces = if makes_user_namespace(&blueprint.namespaces) {
         namespaces & !(libc::CLONE_NEWUSER as u64)
@@ -94,13 +92,13 @@ fn join_and_clone(channel: &Channel, blueprint: &Blueprint, explain: Explain<'_>
     }
     die_with_runtime()?;
     let options = CloneOptions { namespaces, sibling: true, ..CloneOptions::default() };
-    match sys::clone::clone(options).map_err(explain)? {
+    match sys::clone::clone(options).map_err(refused)? {
         Cloned::Child => Ok(true),
         Cloned::Parent { pid, .. } => channel.send(&FromChild::Cloned(pid)).map(|()| false),
     }
 }
 
-fn join_all(blueprint: &Blueprint, channel: &Channel, explain: Explain<'_>) -> Result<()> {
+fn join_all(blueprint: &Blueprint, channel: &Channel) -> Result<()> {
     let namespaces = &blueprint.namespaces;
     let mut waiting = Vec::new();
     for (kind, path) in joined(namespaces) {
@@ -130,7 +128,8 @@ fn join_all(blueprint: &Blueprint, channel: &Channel, explain: Explain<'_>) -> R
         })?;
     }
     if makes_user_namespace(namespaces) {
-        unshare(CloneFlags::CLONE_NEWUSER).map_err(explain)?;
+        let refused = |errno| new_process::clone_error(errno, namespaces);
+        unshare(CloneFlags::CLONE_NEWUSER).map_err(refused)?;
         channel.send(&FromChild::NeedsMaps)?;
         let Some(ToChild::Begin(_)) = channel.receive()? else {
             return Err(Error::system("the runtime has ended"));

@@ -1,7 +1,8 @@
 //! The ids that containers can have. subuid(5), newuidmap(1)
 
 use super::{Check, Distribution};
-use crate::host::{Fault, Host, IdHelper, IdKind};
+use crate::host::{Host, IdHelper};
+use rootling_config::idmap::IdKind;
 
 /// Images have files of ids up to 65534, "nobody".
 const ENOUGH: u64 = 65536;
@@ -10,13 +11,13 @@ const WHY: &str =
     "containers with users other than root need them; without, the caller is the only user inside";
 
 pub(super) fn subordinate(host: &Host, distribution: &Distribution) -> Vec<Check> {
-    [IdKind::Uid, IdKind::Gid].into_iter().map(|kind| of_kind(host, distribution, kind)).collect()
+    [IdKind::User, IdKind::Group].into_iter().map(|kind| of_kind(host, distribution, kind)).collect()
 }
 
 fn of_kind(host: &Host, distribution: &Distribution, kind: IdKind) -> Check {
     let account = host.account();
     let label = account.label();
-    let file = kind.file();
+    let file = kind.subid_file();
     let given = host.sub_ids(kind, account);
     let room = host.range_to_add(kind, &given);
     let mut ranges = given.ranges;
@@ -26,17 +27,16 @@ fn of_kind(host: &Host, distribution: &Distribution, kind: IdKind) -> Check {
         source = "getsubids";
     }
     let add = || match room {
-        Some(range) => distribution.add_range(&label, kind.name(), file, range),
+        Some(range) => distribution.family.add_range(&label, kind, range.start, range.count),
         None => "start the outer container with more ids than the caller's".into(),
     };
     let check = |found: String| Check::ok(file, found, "65536 ids for the caller", WHY);
     let own = match kind {
-        IdKind::Uid => host.euid(),
-        IdKind::Gid => host.egid(),
+        IdKind::User => host.euid(),
+        IdKind::Group => host.egid(),
     };
     if let Some(range) = ranges.iter().find(|range| range.contains(own)) {
-        let found =
-            format!("{}:{} contains the caller's own {} {own}", range.start, range.count, kind.name());
+        let found = format!("{}:{} contains the caller's own {} {own}", range.start, range.count, kind);
         return check(found).failed(format!("as root: remove that line from {file}; then, {}", add()));
     }
     let count: u64 = ranges.iter().map(|range| u64::from(range.count)).sum();
@@ -49,7 +49,7 @@ fn of_kind(host: &Host, distribution: &Distribution, kind: IdKind) -> Check {
 }
 
 pub(super) fn helpers(host: &Host, distribution: &Distribution) -> Vec<Check> {
-    [IdKind::Uid, IdKind::Gid].into_iter().map(|kind| helper(host, distribution, kind)).collect()
+    [IdKind::User, IdKind::Group].into_iter().map(|kind| helper(host, distribution, kind)).collect()
 }
 
 fn helper(host: &Host, distribution: &Distribution, kind: IdKind) -> Check {
@@ -65,21 +65,7 @@ fn helper(host: &Host, distribution: &Distribution, kind: IdKind) -> Check {
     let at = |path: &std::path::Path| path.display().to_string();
     match host.id_helper(kind) {
         IdHelper::Usable(path) => check(at(path)),
-        IdHelper::Unusable(Fault::Missing) => {
-            check("not installed".into()).warning(distribution.install_id_helpers())
-        }
-        IdHelper::Unusable(Fault::Unprivileged(path)) => {
-            check(format!("{} has neither the set-user-id bit nor cap_set{}", at(path), kind.name())).warning(
-                format!("as root: chmod u+s {}, or setcap cap_set{}+ep {}", at(path), kind.name(), at(path)),
-            )
-        }
-        IdHelper::Unusable(Fault::Nosuid(path)) => check(format!("{} is on a mount with nosuid", at(path)))
-            .warning("install it on a mount without nosuid, or remount that one with suid"),
-        IdHelper::Unusable(Fault::NoNewPrivs(path)) => {
-            check(format!("{}, but this process has no_new_privs", at(path))).warning(
-                "start rootling from a process without no_new_privs (setpriv, systemd's NoNewPrivileges=)",
-            )
-        }
+        IdHelper::Unusable(fault) => check(fault.describe(kind)).warning(fault.remedy(kind, distribution)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the kernel, and whoever configured it, allows.
 
+use rootling_config::remedies::UNCOVERED_PROC;
+
 use super::{Check, Distribution};
 use crate::host::{APPARMOR_FILE, Host, Restriction};
 
@@ -43,8 +45,8 @@ fn describe(restriction: &Restriction) -> String {
 
 fn fix(restriction: &Restriction, distribution: &Distribution) -> String {
     match restriction {
-        Restriction::CloneDenied => distribution.sysctl("kernel.unprivileged_userns_clone", "1"),
-        Restriction::NoneAllowed => distribution.sysctl("user.max_user_namespaces", "28633"),
+        Restriction::CloneDenied => distribution.family.sysctl("kernel.unprivileged_userns_clone", "1"),
+        Restriction::NoneAllowed => distribution.family.sysctl("user.max_user_namespaces", "28633"),
         Restriction::AppArmorSysctl => {
             // The file that `make install` and the package have; for a program elsewhere they have none.
             let program = std::env::current_exe().unwrap_or_else(|_| "rootling".into());
@@ -67,8 +69,7 @@ pub(super) fn covered(host: &Host) -> Option<Check> {
             "the kernel refuses a new proc here, so containers get this one and see the processes outside of them",
         )
         .warning(
-            "start the outer container with --security-opt unmask=ALL (podman) or systempaths=unconfined (Docker), or \
-             with a bind of the host's whole /proc",
+            format!("{UNCOVERED_PROC}, or with a bind of the host's whole /proc"),
         )
     })
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::{Check, Distribution, Family};
+use rootling_config::remedies::{Family, WRITABLE_CGROUPS};
+
+use super::{Check, Distribution};
 use crate::host::{CgroupMode, Host};
-use crate::passes::resources::WRITABLE_CGROUPS;
 
 /// Fewer free keys than this, and a handful of containers uses them up.
 const FEW_KEYS: u64 = 16;
@@ -18,7 +19,7 @@ pub(super) fn keyring(host: &Host, distribution: &Distribution) -> Option<Check>
         "each container gets a session keyring (or run with --no-new-keyring)",
     );
     let setting = if host.is_ordinary_user() { "kernel.keys.maxkeys" } else { "kernel.keys.root_maxkeys" };
-    let fix = distribution.sysctl(setting, "2000");
+    let fix = distribution.family.sysctl(setting, "2000");
     Some(match most.saturating_sub(used) {
         0 => check.failed(fix),
         free if free < FEW_KEYS => check.warning(fix),
@@ -37,7 +38,7 @@ pub(super) fn ping_groups(host: &Host, distribution: &Distribution) -> Check {
     );
     match range {
         Some((first, last)) if !(first..=last).contains(&host.egid()) => {
-            check.warning(distribution.sysctl("net.ipv4.ping_group_range", "0 2147483647"))
+            check.warning(distribution.family.sysctl("net.ipv4.ping_group_range", "0 2147483647"))
         }
         _ => check,
     }
@@ -56,16 +57,16 @@ pub(super) fn cgroups(host: &Host, distribution: &Distribution, root: bool) -> C
     match host.cgroup_mode() {
         CgroupMode::V1 if root => return check("version 1".into()),
         CgroupMode::Hybrid if root => return check("version 1 and 2".into()),
-        CgroupMode::None => return check("not mounted".into()).warning(distribution.cgroup_2()),
-        CgroupMode::V1 => return check("version 1".into()).warning(distribution.cgroup_2()),
-        CgroupMode::Hybrid => return check("version 1 and 2".into()).warning(distribution.cgroup_2()),
+        CgroupMode::None => return check("not mounted".into()).warning(distribution.family.cgroup_2()),
+        CgroupMode::V1 => return check("version 1".into()).warning(distribution.family.cgroup_2()),
+        CgroupMode::Hybrid => return check("version 1 and 2".into()).warning(distribution.family.cgroup_2()),
         CgroupMode::V2 if root => return check("version 2".into()),
         CgroupMode::V2 => {}
     }
     let Some(delegation) = host.own_delegation().or_else(|| host.systemd_delegation()) else {
         let check = check("version 2, nothing delegated to this user".into());
         if host.cgroups_read_only() {
-            return check.warning(WRITABLE_CGROUPS);
+            return check.warning(format!("cgroups are mounted read-only here: {WRITABLE_CGROUPS}"));
         }
         let uid = host.outer_uid(host.euid());
         let manager = format!("/sys/fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service");
@@ -74,14 +75,14 @@ pub(super) fn cgroups(host: &Host, distribution: &Distribution, root: bool) -> C
             let user = host.account().label();
             return check.warning(format!(
                 "as root: loginctl enable-linger {user}, which starts the user's systemd; then {}",
-                distribution.delegate()
+                distribution.family.delegate()
             ));
         }
-        return check.warning(distribution.delegate());
+        return check.warning(distribution.family.delegate());
     };
     let missing: Vec<_> =
         WANTED.into_iter().filter(|name| !delegation.controllers.iter().any(|has| has == name)).collect();
     let how = if delegation.by_systemd { " (with --systemd-cgroup)" } else { "" };
     let found = format!("version 2, delegated: {}{how}", delegation.controllers.join(", "));
-    if missing.is_empty() { check(found) } else { check(found).warning(distribution.delegate()) }
+    if missing.is_empty() { check(found) } else { check(found).warning(distribution.family.delegate()) }
 }

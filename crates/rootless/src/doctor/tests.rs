@@ -1,5 +1,7 @@
 //! Each check with the host that it is about.
 
+use rootling_config::remedies::Family;
+
 use super::Verdict::{Failed, Warning};
 use super::*;
 use crate::host::Fixture;

@@ -287,6 +287,13 @@ impl Machine for Fixture {
         self.files.get(path).cloned().ok_or_else(absent)
     }
 
+    fn directories(&self, path: &Path) -> Vec<PathBuf> {
+        self.look_at("directories", path);
+        let below = |known: &PathBuf| Some(path.join(known.strip_prefix(path).ok()?.components().next()?));
+        let all: BTreeSet<PathBuf> = self.files.keys().chain(self.nodes.keys()).filter_map(below).collect();
+        all.into_iter().filter(|path| !self.files.contains_key(path)).collect()
+    }
+
     fn stat(&self, path: &Path) -> io::Result<NodeFacts> {
         self.look_at("stat", path);
         self.nodes.get(path).copied().ok_or_else(absent)

@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{FsFacts, Host, IdKind};
+use rootling_config::remedies;
+
+use crate::distribution::Distribution;
+
+use super::{FsFacts, Host};
+use rootling_config::idmap::IdKind;
 
 /// Whether a helper can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +29,35 @@ pub enum Fault {
     Nosuid(PathBuf),
     /// The caller has `no_new_privs` set, which turns either off. prctl(2)
     NoNewPrivs(PathBuf),
+}
+
+impl Fault {
+    /// What is wrong.
+    pub fn describe(&self, kind: IdKind) -> String {
+        let name = kind.helper();
+        match self {
+            Self::Missing => format!("{name} is not installed"),
+            Self::Unprivileged(path) => {
+                format!("{} has neither the set-user-id bit nor cap_set{kind}", path.display())
+            }
+            Self::Nosuid(path) => {
+                format!("{} is on a mount with nosuid, where it has no privilege", path.display())
+            }
+            Self::NoNewPrivs(path) => {
+                format!("{} has no privilege, since this process has no_new_privs set", path.display())
+            }
+        }
+    }
+
+    /// What to do about it, in the words of the distribution.
+    pub fn remedy(&self, kind: IdKind, distribution: &Distribution) -> String {
+        match self {
+            Self::Missing => distribution.family.install_id_helpers(),
+            Self::Unprivileged(path) => remedies::privilege_id_helper(kind, path),
+            Self::Nosuid(_) => remedies::ID_HELPER_ON_NOSUID.into(),
+            Self::NoNewPrivs(_) => remedies::NO_NEW_PRIVS.into(),
+        }
+    }
 }
 
 /// `CAP_SETGID`, capabilities(7).
@@ -54,8 +88,8 @@ fn is_privileged(host: &Host, kind: IdKind, path: &Path) -> bool {
         return true;
     }
     let bit = match kind {
-        IdKind::Uid => CAP_SETUID,
-        IdKind::Gid => CAP_SETGID,
+        IdKind::User => CAP_SETUID,
+        IdKind::Group => CAP_SETGID,
     };
     host.machine().file_capabilities(path).is_some_and(|raw| raises(&raw, bit))
 }
@@ -76,7 +110,7 @@ mod tests {
     const CAP_SETUID_EP: [u8; 20] = [1, 0, 0, 2, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
     fn look(machine: Fixture) -> IdHelper {
-        Host::on(machine).id_helper(IdKind::Uid).clone()
+        Host::on(machine).id_helper(IdKind::User).clone()
     }
 
     #[test]

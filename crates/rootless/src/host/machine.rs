@@ -105,6 +105,8 @@ pub trait Machine {
     fn search_path(&self) -> Vec<PathBuf>;
     /// A small text file; bytes that are not UTF-8 are replaced.
     fn read(&self, path: &Path) -> io::Result<String>;
+    /// The directories in a directory; none where it cannot be read.
+    fn directories(&self, path: &Path) -> Vec<PathBuf>;
     /// stat(2)
     fn stat(&self, path: &Path) -> io::Result<NodeFacts>;
     /// statfs(2)
@@ -155,6 +157,11 @@ impl Machine for System {
     fn read(&self, path: &Path) -> io::Result<String> {
         // Lossy, since one odd byte in somebody's full name must not hide all of /etc/passwd.
         Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned())
+    }
+
+    fn directories(&self, path: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
     }
 
     fn stat(&self, path: &Path) -> io::Result<NodeFacts> {

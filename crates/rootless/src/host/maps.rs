@@ -2,11 +2,18 @@
 
 use oci_spec::runtime::LinuxIdMapping;
 
+use rootling_config::idmap::IdKind;
+
 use super::SubIdRange;
 use crate::idmap::mapping;
 
 /// Every id but 4294967295, which stands for "none".
 const ALL_IDS: u32 = u32::MAX;
+
+/// The map of the user namespace that the caller is in at this moment; none where /proc cannot be read.
+pub fn own_map(kind: IdKind) -> Vec<LinuxIdMapping> {
+    std::fs::read_to_string(format!("/proc/self/{kind}_map")).map_or_else(|_| Vec::new(), |text| parse(&text))
+}
 
 pub(super) fn parse(text: &str) -> Vec<LinuxIdMapping> {
     text.lines()

@@ -1,4 +1,4 @@
-//! Security modules of the kernel, to which profiles and labels of a process mean something.
+//! What is on here: security modules of the kernel, to which profiles and labels of a process mean something, systemd, RDT.
 
 use std::path::Path;
 
@@ -10,6 +10,16 @@ impl Host {
         self.machine
             .read(Path::new("/sys/module/apparmor/parameters/enabled"))
             .is_ok_and(|text| text.starts_with('Y'))
+    }
+
+    /// Whether systemd is the host's init: sd_booted(3).
+    pub fn runs_systemd(&self) -> bool {
+        self.node(Path::new("/run/systemd/system")).is_ok()
+    }
+
+    /// Whether Intel RDT can be used: Documentation/arch/x86/resctrl.rst.
+    pub fn has_rdt(&self) -> bool {
+        self.node(Path::new("/sys/fs/resctrl/schemata")).is_ok()
     }
 
     /// Whether SELinux is on: its file system is mounted only then. selinux(8)

@@ -5,23 +5,25 @@ use std::path::{Path, PathBuf};
 use super::cgroup::{self, CgroupMode};
 use super::{Host, Machine};
 
-impl Host {
-    /// Which limit of processes the caller has reached, as far as this host shows, and what to do about it.
-    pub fn process_limit(&self) -> String {
-        if let Some((dir, limit)) = pids_cgroup_at_limit(&*self.machine, self.cgroup_mode()) {
-            return format!(
-                "cgroup {dir:?} is at its limit of {limit} processes: raise its pids.max, or end processes in it"
-            );
-        }
-        match process_rlimit(&*self.machine) {
-            Some(limit) => format!(
-                "RLIMIT_NPROC lets this user have {limit} processes: raise it with `ulimit -u`, or end some; the \
-                 pids.max of a cgroup above the caller's, and kernel.threads-max, limit them as well"
-            ),
-            None => "the pids.max of a cgroup above the caller's, or kernel.threads-max or kernel.pid_max of the host, \
-                     is reached: raise it, or end processes"
-                .into(),
-        }
+/// Which limit of processes the caller has reached at this moment, as far as this host shows, and what to do about it.
+pub fn process_limit() -> String {
+    on(&Host::probe())
+}
+
+fn on(host: &Host) -> String {
+    if let Some((dir, limit)) = pids_cgroup_at_limit(host.machine(), host.cgroup_mode()) {
+        return format!(
+            "cgroup {dir:?} is at its limit of {limit} processes: raise its pids.max, or end processes in it"
+        );
+    }
+    match process_rlimit(host.machine()) {
+        Some(limit) => format!(
+            "RLIMIT_NPROC lets this user have {limit} processes: raise it with `ulimit -u`, or end some; the \
+             pids.max of a cgroup above the caller's, and kernel.threads-max, limit them as well"
+        ),
+        None => "the pids.max of a cgroup above the caller's, or kernel.threads-max or kernel.pid_max of the host, \
+                 is reached: raise it, or end processes"
+            .into(),
     }
 }
 
@@ -53,6 +55,7 @@ fn pids_cgroup_at_limit(machine: &dyn Machine, mode: CgroupMode) -> Option<(Path
 
 #[cfg(test)]
 mod tests {
+    use super::on;
     use crate::host::{Fixture, Host};
 
     #[test]
@@ -66,15 +69,15 @@ mod tests {
                     "Max processes             40                   50                   processes\n",
                 )
         };
-        let advice = Host::on(v2()).process_limit();
+        let advice = on(&Host::on(v2()));
         assert!(advice.contains("RLIMIT_NPROC lets this user have 40 processes"), "{advice}");
         let full = v2()
             .file("/sys/fs/cgroup/user.slice/pids.max", "7\n")
             .file("/sys/fs/cgroup/user.slice/pids.current", "7\n");
-        let advice = Host::on(full).process_limit();
+        let advice = on(&Host::on(full));
         assert!(advice.starts_with("cgroup \"/sys/fs/cgroup/user.slice\" is at its limit of 7"), "{advice}");
         let unlimited = v2().file("/proc/self/limits", "Max processes unlimited unlimited processes\n");
-        let advice = Host::on(unlimited).process_limit();
+        let advice = on(&Host::on(unlimited));
         assert!(advice.contains("kernel.threads-max"), "{advice}");
     }
 }

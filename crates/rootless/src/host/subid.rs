@@ -5,49 +5,6 @@ use std::path::Path;
 
 use super::Account;
 
-/// Whether a question is about users or about groups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IdKind {
-    /// User ids.
-    Uid,
-    /// Group ids.
-    Gid,
-}
-
-impl IdKind {
-    /// The file that gives subordinate ids of this kind.
-    pub fn file(self) -> &'static str {
-        match self {
-            Self::Uid => "/etc/subuid",
-            Self::Gid => "/etc/subgid",
-        }
-    }
-
-    /// The program that writes maps of this kind.
-    pub fn helper(self) -> &'static str {
-        match self {
-            Self::Uid => "newuidmap",
-            Self::Gid => "newgidmap",
-        }
-    }
-
-    /// `uid` or `gid`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Uid => "uid",
-            Self::Gid => "gid",
-        }
-    }
-
-    /// The field of the runtime specification, config-linux.md "User namespace mappings".
-    pub fn field(self) -> &'static str {
-        match self {
-            Self::Uid => "linux.uidMappings",
-            Self::Gid => "linux.gidMappings",
-        }
-    }
-}
-
 /// Ids from `start`, `count` of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubIdRange {

@@ -2,10 +2,11 @@
 
 use oci_spec::runtime::LinuxIdMapping;
 
-use super::error::fault_and_remedy;
 use super::{IdmapError, MapOwner, Maps, mapping};
 use crate::adaptation::Adaptation;
-use crate::host::{Account, Host, IdHelper, IdKind, SubIdRange, SubIds};
+use crate::distribution::Distribution;
+use crate::host::{Account, Host, IdHelper, SubIdRange, SubIds};
+use rootling_config::idmap::IdKind;
 
 /// Maps, and what the caller should know about them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -51,8 +52,8 @@ pub fn default_maps(host: &Host) -> Result<WantedMaps, IdmapError> {
             (Vec::new(), Vec::new())
         }
     };
-    wanted.maps.uid = self_then(IdKind::Uid, host.euid(), &account.label(), &uid)?;
-    wanted.maps.gid = self_then(IdKind::Gid, host.egid(), &account.label(), &gid)?;
+    wanted.maps.uid = self_then(IdKind::User, host.euid(), &account.label(), &uid)?;
+    wanted.maps.gid = self_then(IdKind::Group, host.egid(), &account.label(), &gid)?;
     Ok(wanted)
 }
 
@@ -64,11 +65,11 @@ pub fn default_maps(host: &Host) -> Result<WantedMaps, IdmapError> {
 pub fn maps_of(host: &Host, owner: &MapOwner) -> Result<WantedMaps, IdmapError> {
     let (user, group) = owner.resolve(host)?;
     let mut wanted = WantedMaps::default();
-    let uid = named_ranges(host, IdKind::Uid, &user, &mut wanted.notes)?;
-    let gid = named_ranges(host, IdKind::Gid, &group, &mut wanted.notes)?;
+    let uid = named_ranges(host, IdKind::User, &user, &mut wanted.notes)?;
+    let gid = named_ranges(host, IdKind::Group, &group, &mut wanted.notes)?;
     if host.is_ordinary_user() {
-        wanted.maps.uid = self_then(IdKind::Uid, host.euid(), &user.label(), &uid)?;
-        wanted.maps.gid = self_then(IdKind::Gid, host.egid(), &group.label(), &gid)?;
+        wanted.maps.uid = self_then(IdKind::User, host.euid(), &user.label(), &uid)?;
+        wanted.maps.gid = self_then(IdKind::Group, host.egid(), &group.label(), &gid)?;
     } else {
         wanted.maps.uid = packed(Vec::new(), &uid);
         wanted.maps.gid = packed(Vec::new(), &gid);
@@ -92,16 +93,16 @@ type Ranges = (Vec<SubIdRange>, Vec<SubIdRange>);
 
 /// The ranges for users and groups, or the reason why there are none.
 fn own_ranges(host: &Host, account: &Account, notes: &mut Vec<Adaptation>) -> Result<Ranges, String> {
-    let (uid, gid) = (host.sub_ids(IdKind::Uid, account), host.sub_ids(IdKind::Gid, account));
+    let (uid, gid) = (host.sub_ids(IdKind::User, account), host.sub_ids(IdKind::Group, account));
     notes.extend(uid.warnings.iter().chain(&gid.warnings).map(|line| file_note(line)));
     let (mut uids, mut gids) = (uid.ranges.clone(), gid.ranges.clone());
     if uids.is_empty() && gids.is_empty() {
-        uids = host.directory_sub_ids(IdKind::Uid, account);
-        gids = if uids.is_empty() { Vec::new() } else { host.directory_sub_ids(IdKind::Gid, account) };
+        uids = host.directory_sub_ids(IdKind::User, account);
+        gids = if uids.is_empty() { Vec::new() } else { host.directory_sub_ids(IdKind::Group, account) };
     }
     if uids.is_empty() || gids.is_empty() {
         let label = account.label();
-        let missing = [(IdKind::Uid, &uids, &uid), (IdKind::Gid, &gids, &gid)]
+        let missing = [(IdKind::User, &uids, &uid), (IdKind::Group, &gids, &gid)]
             .into_iter()
             .filter(|(_, ranges, _)| ranges.is_empty())
             .map(|(kind, _, given)| line_to_add(host, kind, &label, given));
@@ -117,7 +118,7 @@ fn own_ranges(host: &Host, account: &Account, notes: &mut Vec<Adaptation>) -> Re
 /// `add the line "alice:100000:65536" to /etc/subuid`, where the caller's user namespace has ids to give.
 fn line_to_add(host: &Host, kind: IdKind, owner: &str, given: &SubIds) -> Option<String> {
     let range = host.range_to_add(kind, given)?;
-    Some(format!("add the line \"{owner}:{}:{}\" to {}", range.start, range.count, kind.file()))
+    Some(format!("add the line \"{owner}:{}:{}\" to {}", range.start, range.count, kind.subid_file()))
 }
 
 fn file_note(line: &str) -> Adaptation {
@@ -128,9 +129,10 @@ fn helpers_usable(host: &Host) -> Result<(), String> {
     if super::write::may_map_anything(host) {
         return Ok(());
     }
-    for kind in [IdKind::Uid, IdKind::Gid] {
+    for kind in [IdKind::User, IdKind::Group] {
         if let IdHelper::Unusable(fault) = host.id_helper(kind) {
-            return Err(fault_and_remedy(kind, fault));
+            let remedy = fault.remedy(kind, &Distribution::of(host));
+            return Err(format!("{}: {remedy}", fault.describe(kind)));
         }
     }
     Ok(())

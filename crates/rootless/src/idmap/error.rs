@@ -1,13 +1,12 @@
-use std::path::PathBuf;
-
-use crate::host::{Fault, IdKind};
+use crate::host::Fault;
+use rootling_config::idmap::IdKind;
 
 /// Why a container cannot get the ids it is to have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdmapError {
     /// A user namespace without ids.
-    #[error("{}: empty: a new user namespace needs at least one mapping", .kind.field())]
+    #[error("linux.{}: empty: a new user namespace needs at least one mapping", .kind.field())]
     Empty {
         /// Users or groups.
         kind: IdKind,
@@ -16,7 +15,7 @@ pub enum IdmapError {
     #[error(
         "{file}: the range {start}:{count} of \"{owner}\" contains the caller's own {kind} {id}, which is \
          mapped already: give \"{owner}\" a range without it",
-        file = .kind.file(), kind = .kind.name()
+        file = .kind.subid_file(), kind = .kind
     )]
     OwnIdInRange {
         /// Users or groups.
@@ -32,7 +31,7 @@ pub enum IdmapError {
     },
     /// A range was asked for by the name of its owner, and there is none.
     #[error(
-        "{}: no range for \"{owner}\": add the line \"{owner}:{free}:65536\" to it", .kind.file()
+        "{}: no range for \"{owner}\": add the line \"{owner}:{free}:65536\" to it", .kind.subid_file()
     )]
     NoRange {
         /// Users or groups.
@@ -43,7 +42,7 @@ pub enum IdmapError {
         free: u32,
     },
     /// A map owner that this host does not know.
-    #[error("id map \"{value}\": no {} \"{value}\" in {file}: give a known name or a number", if *.kind == IdKind::Uid { "user" } else { "group" })]
+    #[error("id map \"{value}\": no {} \"{value}\" in {file}: give a known name or a number", if *.kind == IdKind::User { "user" } else { "group" })]
     UnknownOwner {
         /// Users or groups.
         kind: IdKind,
@@ -65,7 +64,7 @@ pub enum IdmapError {
     )]
     NoDefaultForRoot,
     /// More than the caller's own id is to be mapped, and the helper cannot be used.
-    #[error("{}: more than the caller's own id {own} is to be mapped, but {}", .kind.field(), fault_and_remedy(*.kind, .fault))]
+    #[error("linux.{}: more than the caller's own id {own} is to be mapped, but {}: {remedy}, or map only the caller's own id", .kind.field(), .fault.describe(*.kind))]
     Helper {
         /// Users or groups.
         kind: IdKind,
@@ -73,12 +72,14 @@ pub enum IdmapError {
         own: u32,
         /// What is wrong with the helper.
         fault: Fault,
+        /// What to do about it.
+        remedy: String,
     },
     /// A mapping reaches ids that are not the caller's.
     #[error(
-        "{}: host ids {first} to {last} are not all given to \"{owner}\" by {file}: map only ids that are, or \
+        "linux.{}: host ids {first} to {last} are not all given to \"{owner}\" by {file}: map only ids that are, or \
          as root add the line \"{owner}:{first}:{count}\" to it",
-        .kind.field(), file = .kind.file(), count = u64::from(*.last) - u64::from(*.first) + 1
+        .kind.field(), file = .kind.subid_file(), count = u64::from(*.last) - u64::from(*.first) + 1
     )]
     NotOurs {
         /// Users or groups.
@@ -92,7 +93,7 @@ pub enum IdmapError {
     },
     /// Id 0 of the parent namespace takes one capability more. `user_namespaces`(7), Linux 5.12.
     #[error(
-        "{}: host id 0 cannot be mapped without CAP_SETFCAP: give the capability to this process (a \
+        "linux.{}: host id 0 cannot be mapped without CAP_SETFCAP: give the capability to this process (a \
          container: --cap-add SETFCAP), or map other ids", .kind.field()
     )]
     RootNeedsSetfcap {
@@ -105,35 +106,5 @@ impl IdmapError {
     /// Whether `rootling doctor` has a check for what is missing.
     pub fn has_check(&self) -> bool {
         matches!(self, Self::OwnIdInRange { .. } | Self::Helper { .. } | Self::NotOurs { .. })
-    }
-}
-
-/// `newuidmap is not installed: install the package uidmap`, and so on for the other faults.
-pub(crate) fn fault_and_remedy(kind: IdKind, fault: &Fault) -> String {
-    let name = kind.helper();
-    let capability = match kind {
-        IdKind::Uid => "cap_setuid",
-        IdKind::Gid => "cap_setgid",
-    };
-    let at = |path: &PathBuf| path.display().to_string();
-    match fault {
-        Fault::Missing => {
-            format!(
-                "{name} is not installed: install the package uidmap (shadow-utils, shadow on some systems)"
-            )
-        }
-        Fault::Unprivileged(path) => format!(
-            "{path} has neither the set-user-id bit nor {capability}: reinstall the package uidmap, or as root run \
-             `setcap {capability}+ep {path}`",
-            path = at(path)
-        ),
-        Fault::Nosuid(path) => format!(
-            "{} is on a mount with nosuid, where it has no privilege: install it on a mount without",
-            at(path)
-        ),
-        Fault::NoNewPrivs(path) => format!(
-            "{} has no privilege, since this process has no_new_privs set: start it without, or map only its own id",
-            at(path)
-        ),
     }
 }

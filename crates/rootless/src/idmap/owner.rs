@@ -3,7 +3,8 @@
 use std::str::FromStr;
 
 use super::IdmapError;
-use crate::host::{Account, Host, IdKind};
+use crate::host::{Account, Host};
+use rootling_config::idmap::IdKind;
 
 /// `UID`, `UID:GID`, `USER` or `USER:GROUP`: whose ranges in /etc/subuid and /etc/subgid are to be
 /// used. Without a group, the user's own ranges in /etc/subgid.
@@ -33,14 +34,14 @@ impl MapOwner {
             Ok(id) => host.user_by_id(id),
             Err(_) => host
                 .user_by_name(&self.user)
-                .ok_or_else(|| unknown(IdKind::Uid, &self.user, "/etc/passwd"))?,
+                .ok_or_else(|| unknown(IdKind::User, &self.user, "/etc/passwd"))?,
         };
         let group = match &self.group {
             None => user.clone(),
             Some(group) => match group.parse() {
                 Ok(id) => host.group_by_id(id),
                 Err(_) => {
-                    host.group_by_name(group).ok_or_else(|| unknown(IdKind::Gid, group, "/etc/group"))?
+                    host.group_by_name(group).ok_or_else(|| unknown(IdKind::Group, group, "/etc/group"))?
                 }
             },
         };

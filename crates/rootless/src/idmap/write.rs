@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use oci_spec::runtime::LinuxIdMapping;
 
 use super::{IdmapError, is_own_id};
-use crate::host::{Host, IdHelper, IdKind, SubIdRange};
+use crate::distribution::Distribution;
+use crate::host::{Host, IdHelper, SubIdRange};
+use rootling_config::idmap::IdKind;
 
 /// How maps are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +37,7 @@ const CAP_SETFCAP: u8 = 31;
 /// [`IdmapError::Empty`], [`IdmapError::Helper`] when newuidmap or newgidmap cannot be used,
 /// [`IdmapError::NotOurs`] when it would refuse, and [`IdmapError::RootNeedsSetfcap`].
 pub fn writer(host: &Host, uid: &[LinuxIdMapping], gid: &[LinuxIdMapping]) -> Result<MapWriter, IdmapError> {
-    for (kind, maps) in [(IdKind::Uid, uid), (IdKind::Gid, gid)] {
+    for (kind, maps) in [(IdKind::User, uid), (IdKind::Group, gid)] {
         if maps.is_empty() {
             return Err(IdmapError::Empty { kind });
         }
@@ -47,9 +49,9 @@ pub fn writer(host: &Host, uid: &[LinuxIdMapping], gid: &[LinuxIdMapping]) -> Re
         return Ok(MapWriter::Direct);
     }
     let helper =
-        MapWriter::Helper { newuidmap: usable(host, IdKind::Uid)?, newgidmap: usable(host, IdKind::Gid)? };
-    check_ranges(host, IdKind::Uid, uid)?;
-    check_ranges(host, IdKind::Gid, gid)?;
+        MapWriter::Helper { newuidmap: usable(host, IdKind::User)?, newgidmap: usable(host, IdKind::Group)? };
+    check_ranges(host, IdKind::User, uid)?;
+    check_ranges(host, IdKind::Group, gid)?;
     Ok(helper)
 }
 
@@ -71,22 +73,23 @@ fn need_setfcap(host: &Host) -> Result<(), IdmapError> {
     if host.has_capability(CAP_SETFCAP) || !host.kernel_at_least(5, 12) {
         return Ok(());
     }
-    Err(IdmapError::RootNeedsSetfcap { kind: IdKind::Uid })
+    Err(IdmapError::RootNeedsSetfcap { kind: IdKind::User })
 }
 
 fn usable(host: &Host, kind: IdKind) -> Result<PathBuf, IdmapError> {
     match host.id_helper(kind) {
         IdHelper::Usable(path) => Ok(path.clone()),
         IdHelper::Unusable(fault) => {
-            Err(IdmapError::Helper { kind, own: own_id(host, kind), fault: fault.clone() })
+            let remedy = fault.remedy(kind, &Distribution::of(host));
+            Err(IdmapError::Helper { kind, own: own_id(host, kind), fault: fault.clone(), remedy })
         }
     }
 }
 
 fn own_id(host: &Host, kind: IdKind) -> u32 {
     match kind {
-        IdKind::Uid => host.euid(),
-        IdKind::Gid => host.egid(),
+        IdKind::User => host.euid(),
+        IdKind::Group => host.egid(),
     }
 }
 
@@ -198,7 +201,7 @@ mod tests {
     fn every_failure_names_field_and_remedy() {
         let gid_outside = (full().0, vec![mapping(0, 1000, 1), mapping(1, 200_000, 65537)]);
         let missing = "linux.uidMappings: more than the caller's own id 1000 is to be mapped, but newuidmap is not \
-                       installed: install the package uidmap";
+                       installed: install the package that has newuidmap";
         for (machine, maps, wanted) in [
             (alice(), full(), missing),
             (

@@ -4,7 +4,9 @@ use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
 use rootling_config::annotations::{KEEP_GROUPS, keeps_groups};
 
-use super::view::{Namespace, namespace};
+use rootling_config::namespaces::Namespace;
+
+use super::view::namespace;
 use crate::idmap::is_own_id;
 use crate::pass::{AdaptError, Pass};
 

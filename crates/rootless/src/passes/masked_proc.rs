@@ -2,6 +2,7 @@
 //! namespace: it would show what is covered. The outer one can be bound instead.
 
 use oci_spec::runtime::Mount;
+use rootling_config::remedies::UNCOVERED_PROC;
 
 use super::host_pid::{BIND, drop_proc_readonly_paths};
 use super::view::{destination, has_type, is_bind, mounts, mounts_mut, turn_into_bind};
@@ -22,9 +23,11 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     }
     pass.warn(
         format!("mounts: proc on {}: replaced by a bind of the outer /proc", at.display()),
-        "parts of /proc are mounted over here, so the kernel refuses a new one; the container sees the processes \
-         outside of it, their command lines and their resource use (--strict fails instead); for a proc of its own start \
-         the outer container with --security-opt unmask=ALL (podman) or systempaths=unconfined (Docker)",
+        format!(
+            "parts of /proc are mounted over here, so the kernel refuses a new one; the container sees the processes \
+             outside of it, their command lines and their resource use (--strict fails instead); for a proc of its own, \
+             {UNCOVERED_PROC}"
+        ),
     );
     drop_proc_readonly_paths(pass);
     Ok(())

@@ -3,10 +3,12 @@
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 
-use super::view::{Namespace, destination, is_bind, mounts, namespace, options};
+use rootling_config::namespaces::Namespace;
+
+use super::view::{destination, is_bind, mounts, namespace, options};
 use crate::adaptation::Adaptation;
-use crate::host::IdKind;
 use crate::pass::{AdaptError, Pass};
+use rootling_config::idmap::IdKind;
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let has_id = |option: &String| id_of(option).is_some();
@@ -19,13 +21,13 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
         let Some(all) = mount.options_mut() else { continue };
         all.retain(|option| {
             let Some((kind, id)) = id_of(option) else { return true };
-            let maps = if kind == IdKind::Uid { &uids } else { &gids };
+            let maps = if kind == IdKind::User { &uids } else { &gids };
             let mapped =
                 maps.iter().any(|row| id >= row.container_id() && id - row.container_id() < row.size());
             if !mapped {
                 pass.changes.push(Adaptation::note(
                     format!("mounts: {}: dropped option \"{option}\"", at.display()),
-                    format!("{} {id} is not mapped in the container", kind.name()),
+                    format!("{} {id} is not mapped in the container", kind),
                 ));
             }
             mapped
@@ -36,8 +38,8 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
 
 fn id_of(option: &str) -> Option<(IdKind, u32)> {
     let (kind, value) = match option.split_once('=')? {
-        ("uid", value) => (IdKind::Uid, value),
-        ("gid", value) => (IdKind::Gid, value),
+        ("uid", value) => (IdKind::User, value),
+        ("gid", value) => (IdKind::Group, value),
         _ => return None,
     };
     // A value that is no number is for the file system to judge.
@@ -47,8 +49,8 @@ fn id_of(option: &str) -> Option<(IdKind, u32)> {
 /// The maps in force inside, unless they are those of a namespace that is joined and not known.
 pub(super) fn container_maps(pass: &Pass<'_>) -> Option<(Vec<LinuxIdMapping>, Vec<LinuxIdMapping>)> {
     match namespace(pass.spec, LinuxNamespaceType::User) {
-        Namespace::Joined(_) => None,
-        Namespace::Shared => Some((pass.host.uid_map().to_vec(), pass.host.gid_map().to_vec())),
+        Namespace::Path(_) => None,
+        Namespace::None => Some((pass.host.uid_map().to_vec(), pass.host.gid_map().to_vec())),
         Namespace::New => {
             let linux = pass.spec.linux().as_ref()?;
             Some((linux.uid_mappings().clone()?, linux.gid_mappings().clone()?))

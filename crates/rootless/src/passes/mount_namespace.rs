@@ -2,12 +2,13 @@
 
 use oci_spec::runtime::LinuxNamespaceType;
 
-use super::view::{Namespace, add_namespace, namespace};
+use rootling_config::namespaces::Namespace;
+
+use super::view::{add_namespace, namespace};
 use crate::pass::{AdaptError, Pass};
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
-    if pass.host.needs_user_namespace()
-        && namespace(pass.spec, LinuxNamespaceType::Mount) == Namespace::Shared
+    if pass.host.needs_user_namespace() && namespace(pass.spec, LinuxNamespaceType::Mount) == Namespace::None
     {
         add_namespace(pass.spec, LinuxNamespaceType::Mount);
         pass.note(

@@ -4,10 +4,13 @@
 use std::path::Path;
 
 use oci_spec::runtime::{LinuxResources, Spec};
+use rootling_config::CgroupManager;
+use rootling_config::remedies::WRITABLE_CGROUPS;
 
 use super::limits;
+use crate::distribution::Distribution;
 use crate::host::{CgroupMode, Delegation, Host};
-use crate::pass::{AdaptError, CgroupManager, Pass};
+use crate::pass::{AdaptError, Pass};
 
 /// What kernels take as `cpu.period`, in microseconds: `max_bw_quota_period_us` and its lower kin in
 /// kernel/sched/core.c.
@@ -86,10 +89,13 @@ fn check_period(spec: &Spec) -> Result<(), AdaptError> {
 fn delegation(pass: &Pass<'_>, path: Option<&Path>) -> Option<Delegation> {
     let (host, path) = (pass.host, path.filter(|path| path.is_absolute()));
     match (pass.options.cgroup_manager, path) {
-        (CgroupManager::Auto | CgroupManager::Cgroupfs, Some(path)) => host.delegation_at(path),
-        (CgroupManager::Auto, None) if pass.options.ignore_cgroup_limits => host.own_delegation().cloned(),
-        (CgroupManager::Auto, None) => host.own_delegation().or_else(|| host.systemd_delegation()).cloned(),
-        (CgroupManager::Cgroupfs, None) => host.own_delegation().cloned(),
+        (CgroupManager::Cgroupfs, Some(path)) => host.delegation_at(path),
+        (CgroupManager::Cgroupfs, None) if pass.options.ignore_cgroup_limits => {
+            host.own_delegation().cloned()
+        }
+        (CgroupManager::Cgroupfs, None) => {
+            host.own_delegation().or_else(|| host.systemd_delegation()).cloned()
+        }
         (CgroupManager::Systemd, _) => host.systemd_delegation().cloned(),
         (CgroupManager::Disabled, _) => None,
     }
@@ -150,7 +156,7 @@ fn drop_all(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
         let names: Vec<&str> = asked.iter().map(|(name, _)| name.as_str()).collect();
         let remedy = match pass.options.cgroup_manager {
             CgroupManager::Disabled => "choose another cgroup manager".into(),
-            CgroupManager::Auto if pass.host.systemd_delegation().is_some() => {
+            CgroupManager::Cgroupfs if pass.host.systemd_delegation().is_some() => {
                 "have the user's systemd make one with --systemd-cgroup".into()
             }
             _ => remedy(pass.host, &names),
@@ -179,26 +185,18 @@ fn drop_all(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     Ok(())
 }
 
-/// What an outer container needs for limits inside of it.
-pub(crate) const WRITABLE_CGROUPS: &str = "cgroups are mounted read-only here: start the outer container with \
-    --security-opt unmask=/sys/fs/cgroup (podman) or --privileged (Docker)";
-
 /// What gets the controllers delegated.
 fn remedy(host: &Host, names: &[&str]) -> String {
-    let names: Vec<&str> = names.iter().copied().filter(|name| SYSTEMD_CONTROLLERS.contains(name)).collect();
     if host.cgroups_read_only() {
-        return WRITABLE_CGROUPS.into();
+        return format!("cgroups are mounted read-only here: {WRITABLE_CGROUPS}");
     }
+    let family = Distribution::of(host).family;
     if host.cgroup_mode() != CgroupMode::V2 {
-        return "boot with cgroup version 2 alone (kernel parameter systemd.unified_cgroup_hierarchy=1)"
-            .into();
+        return family.cgroup_2();
     }
-    if names.is_empty() {
-        return "systemd cannot delegate it: run as root".into();
+    if names.iter().any(|name| SYSTEMD_CONTROLLERS.contains(name)) {
+        family.delegate()
+    } else {
+        "systemd cannot delegate it: run as root".into()
     }
-    format!(
-        "as root put \"[Service]\" and \"Delegate={}\" on two lines into \
-         /etc/systemd/system/user@.service.d/delegate.conf, run `systemctl daemon-reload` and log in again",
-        SYSTEMD_CONTROLLERS.join(" ")
-    )
 }

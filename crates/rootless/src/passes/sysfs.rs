@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
 
-use super::view::{Namespace, destination, has_type, is_bind, is_cgroup, mounts, namespace, turn_into_bind};
+use rootling_config::namespaces::Namespace;
+
+use super::view::{destination, has_type, is_bind, is_cgroup, mounts, namespace, turn_into_bind};
 use crate::host::Host;
 use crate::pass::{AdaptError, Pass};
 
@@ -39,20 +41,13 @@ fn is_sysfs(mount: &Mount) -> bool {
 fn refusal(spec: &Spec, host: &Host) -> Option<&'static str> {
     let (network, user) =
         (namespace(spec, LinuxNamespaceType::Network), namespace(spec, LinuxNamespaceType::User));
-    let owned = match (network, user) {
-        (Namespace::New, _) => true,
-        // A new user namespace has no rights over a network namespace that was there before it.
-        (_, Namespace::New) => false,
-        (Namespace::Shared, Namespace::Joined(user)) => host.network_belongs_to(None, Some(user)),
-        (Namespace::Shared, Namespace::Shared) => host.network_belongs_to(None, None),
-        (Namespace::Joined(path), Namespace::Joined(user)) => host.network_belongs_to(Some(path), Some(user)),
-        (Namespace::Joined(path), Namespace::Shared) => host.network_belongs_to(Some(path), None),
-    };
+    // A new user namespace has no rights over a network namespace that was there before it.
+    let owned = network.is_new() || (!user.is_new() && host.network_belongs_to(network.path(), user.path()));
     match network {
         _ if owned => host
             .sys_masked()
             .then_some("parts of /sys are mounted over here, so the kernel refuses a new sysfs"),
-        Namespace::Joined(path) if !host.is_own_namespace(LinuxNamespaceType::Network, path) => Some(
+        Namespace::Path(path) if !host.is_own_namespace(LinuxNamespaceType::Network, &path) => Some(
             "the network namespace to join does not belong to the container's user namespace, as a sysfs needs",
         ),
         _ => Some("the container shares the host's network namespace, and a sysfs takes rights over it"),

@@ -3,14 +3,17 @@
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Spec};
 
-use super::view::{Namespace, add_namespace, linux_mut, namespace};
-use crate::host::{Host, IdKind};
+use rootling_config::namespaces::Namespace;
+
+use super::view::{add_namespace, linux_mut, namespace};
+use crate::host::Host;
 use crate::idmap::{self, IdmapError, WantedMaps};
 use crate::pass::{AdaptError, Pass};
+use rootling_config::idmap::IdKind;
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let asked_for = namespace(pass.spec, LinuxNamespaceType::User);
-    if matches!(asked_for, Namespace::Joined(_)) {
+    if matches!(asked_for, Namespace::Path(_)) {
         return Ok(());
     }
     let asked_for = asked_for == Namespace::New;
@@ -18,7 +21,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     if !asked_for && !pass.host.needs_user_namespace() && pass.options.map_owner.is_none() {
         return Ok(());
     }
-    let missing = [IdKind::Uid, IdKind::Gid].map(|kind| maps(pass.spec, kind).is_empty());
+    let missing = [IdKind::User, IdKind::Group].map(|kind| maps(pass.spec, kind).is_empty());
     if missing.contains(&true) {
         fill_in(pass, missing)?;
     }
@@ -39,8 +42,8 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
 fn maps(spec: &Spec, kind: IdKind) -> &[LinuxIdMapping] {
     let linux = spec.linux().as_ref();
     let maps = linux.and_then(|linux| match kind {
-        IdKind::Uid => linux.uid_mappings().as_deref(),
-        IdKind::Gid => linux.gid_mappings().as_deref(),
+        IdKind::User => linux.uid_mappings().as_deref(),
+        IdKind::Group => linux.gid_mappings().as_deref(),
     });
     maps.unwrap_or_default()
 }
@@ -52,15 +55,16 @@ fn fill_in(pass: &mut Pass<'_>, [uid, gid]: [bool; 2]) -> Result<(), AdaptError>
     }
     pass.changes.extend(wanted.notes);
     let why = reason(pass.host, pass.options.map_owner.is_some());
-    for (kind, missing, rows) in [(IdKind::Uid, uid, wanted.maps.uid), (IdKind::Gid, gid, wanted.maps.gid)] {
+    for (kind, missing, rows) in [(IdKind::User, uid, wanted.maps.uid), (IdKind::Group, gid, wanted.maps.gid)]
+    {
         if !missing {
             continue;
         }
-        pass.note(format!("{}: set to {}", kind.field(), describe(&rows)), why);
+        pass.note(format!("linux.{}: set to {}", kind.field(), describe(&rows)), why);
         let linux = linux_mut(pass.spec);
         match kind {
-            IdKind::Uid => linux.set_uid_mappings(Some(rows)),
-            IdKind::Gid => linux.set_gid_mappings(Some(rows)),
+            IdKind::User => linux.set_uid_mappings(Some(rows)),
+            IdKind::Group => linux.set_gid_mappings(Some(rows)),
         };
     }
     Ok(())

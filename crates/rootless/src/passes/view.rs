@@ -1,27 +1,19 @@
 //! Questions that several passes ask of a spec, and small edits that they share.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Mount, Spec};
 
+use rootling_config::namespaces::Namespace;
+use rootling_sys::path::clean;
+
 use crate::host::Host;
 
-/// What a spec says about a namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Namespace<'a> {
-    /// The caller's own is used.
-    Shared,
-    /// A new one is made.
-    New,
-    /// The one at this path is joined.
-    Joined(&'a Path),
-}
-
-pub(super) fn namespace(spec: &Spec, typ: LinuxNamespaceType) -> Namespace<'_> {
+pub(super) fn namespace(spec: &Spec, typ: LinuxNamespaceType) -> Namespace {
     let all = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
     match all.into_iter().flatten().find(|namespace| namespace.typ() == typ).map(LinuxNamespace::path) {
-        None => Namespace::Shared,
-        Some(Some(path)) if !path.as_os_str().is_empty() => Namespace::Joined(path),
+        None => Namespace::None,
+        Some(Some(path)) if !path.as_os_str().is_empty() => Namespace::Path(path.clone()),
         Some(_) => Namespace::New,
     }
 }
@@ -29,9 +21,9 @@ pub(super) fn namespace(spec: &Spec, typ: LinuxNamespaceType) -> Namespace<'_> {
 /// Whether the container uses the caller's own namespace, be it by naming none or by its path.
 pub(super) fn is_shared(spec: &Spec, host: &Host, typ: LinuxNamespaceType) -> bool {
     match namespace(spec, typ) {
-        Namespace::Shared => true,
+        Namespace::None => true,
         Namespace::New => false,
-        Namespace::Joined(path) => host.is_own_namespace(typ, path),
+        Namespace::Path(path) => host.is_own_namespace(typ, &path),
     }
 }
 
@@ -82,20 +74,6 @@ pub(super) fn destination(mount: &Mount) -> PathBuf {
     clean(mount.destination())
 }
 
-pub(super) fn clean(path: &Path) -> PathBuf {
-    let mut out = PathBuf::from("/");
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                out.pop();
-            }
-            Component::Normal(name) => out.push(name),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    out
-}
-
 /// Turns a mount into a bind of a directory of the host, in its place.
 pub(super) fn turn_into_bind(mount: &mut Mount, source: &str, options: &[&str]) {
     mount
@@ -138,8 +116,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(namespace(&spec, LinuxNamespaceType::Pid), Namespace::New);
-        assert_eq!(namespace(&spec, LinuxNamespaceType::Ipc), Namespace::Joined(Path::new("/x")));
-        assert_eq!(namespace(&spec, LinuxNamespaceType::Uts), Namespace::Shared);
+        assert_eq!(namespace(&spec, LinuxNamespaceType::Ipc), Namespace::Path("/x".into()));
+        assert_eq!(namespace(&spec, LinuxNamespaceType::Uts), Namespace::None);
     }
 
     #[test]

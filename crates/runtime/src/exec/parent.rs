@@ -8,6 +8,7 @@ use rootling_init::attributes::Attributes;
 use rootling_init::channel::{Channel, FromChild, ToChild, Warn};
 use rootling_init::exec::{Joiner, Namespaces, run, stopped};
 use rootling_init::new_process;
+use rootling_rootless::host::Host;
 use rootling_sys as sys;
 use rootling_sys::clone::{CloneOptions, Cloned};
 use rootling_sys::signals::Signals;
@@ -29,7 +30,7 @@ use crate::stored::Listener;
 const WHO: &str = "the process";
 
 /// Runs a program in a container and, unless detached, waits for its end; its exit code.
-pub fn exec(store: &Store, options: &ExecOptions, warn: Warn<'_>) -> Result<i32> {
+pub fn exec(host: &Host, store: &Store, options: &ExecOptions, warn: Warn<'_>) -> Result<i32> {
     let slot = store.open(&options.id)?;
     let record = slot.read()?;
     check_status(slot.status(&record)?, options)?;
@@ -37,7 +38,7 @@ pub fn exec(store: &Store, options: &ExecOptions, warn: Warn<'_>) -> Result<i32>
     let (stored, filter) = slot.read_process()?;
     self_exe::protect(stored.maps.as_ref().map(|(uid, gid)| (uid.as_slice(), gid.as_slice())))?;
     let target = Target::new(&slot, &record.cgroup, &options.cgroups, init.pid)?;
-    let plan = ExecPlan::new(options, stored, filter, warn)?;
+    let plan = ExecPlan::new(host, options, stored, filter, warn)?;
     let namespaces = Namespaces::of(init.pid, init.open()?.ok_or_else(stopped)?)?;
     let terminal =
         terminal::path(options.console_socket.as_deref(), plan.attributes.terminal, options.detach)?;

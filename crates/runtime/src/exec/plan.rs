@@ -2,6 +2,7 @@
 
 use nix::errno::Errno;
 use rootling_config::process::affinity;
+use rootling_config::remedies::GROUP_RANGES;
 use rootling_config::{seccomp, validate};
 use rootling_rootless::host::Host;
 
@@ -34,6 +35,7 @@ pub(super) struct Affinity {
 
 impl ExecPlan {
     pub(crate) fn new(
+        host: &Host,
         options: &ExecOptions,
         stored: StoredProcess,
         filter: Option<seccomp::Program>,
@@ -42,11 +44,9 @@ impl ExecPlan {
         let mut process = request::process(options, &stored.process, warn)?;
         validate::process(&process).map_err(|e| Error::invalid(chain(&e)))?;
         if stored.groups_denied && process.user().additional_gids().as_ref().is_some_and(|g| !g.is_empty()) {
-            warn(
-                "process.user.additionalGids ignored: a map of a single id lets nobody change groups; give the \
-                 caller ranges in /etc/subgid"
-                    .into(),
-            );
+            warn(format!(
+                "process.user.additionalGids ignored: a map of a single id lets nobody change groups; {GROUP_RANGES}"
+            ));
             process.user_mut().set_additional_gids(None);
         }
         let surroundings = Surroundings {
@@ -59,7 +59,7 @@ impl ExecPlan {
             preserve_fds: options.preserve_fds,
         };
         let attributes = Attributes::new(&process, surroundings, warn)?;
-        labels::check(&process, &Host::probe())?;
+        labels::check(&process, host)?;
         Ok(Self {
             attributes,
             apparmor: process.apparmor_profile().clone().filter(|p| !p.is_empty()),

@@ -13,7 +13,7 @@ pub(crate) fn make(plan: &Plan, options: &CreateOptions, slot: &Slot, record: &m
     let request = Request {
         id: plan.id().as_str(),
         path: plan.cgroup_path.as_deref(),
-        driver: options.cgroup_driver,
+        manager: options.cgroup_manager,
         resources: plan.resources.as_ref(),
         rootless: plan.blueprint.rootless,
     };

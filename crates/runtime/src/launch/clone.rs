@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use rootling_init::channel::Channel;
-use rootling_init::host;
+use rootling_init::{host, new_process};
 use rootling_sys as sys;
 use rootling_sys::clone::{CloneOptions, Cloned};
 use rootling_sys::signals::Signals;
@@ -51,10 +51,7 @@ pub(super) fn clone_child(
     let ChildEnd { channel: childs, accept, console } = end;
     let process = match cloned {
         Cloned::Parent { pid, pidfd } => Process { pid, pidfd },
-        Cloned::Child if joins => {
-            let explain = |errno| maps::clone_error(errno, plan.blueprint.namespaces.user.is_new());
-            host::join::run(childs, accept, console, theirs, &plan.blueprint, &explain)
-        }
+        Cloned::Child if joins => host::join::run(childs, accept, console, theirs, &plan.blueprint),
         Cloned::Child => host::run(childs, accept, console, theirs, &plan.blueprint),
     };
     // The child's end closes the channel, so it is the child's alone.
@@ -75,14 +72,14 @@ pub(super) fn clone_child(
 
 /// Clones into the cgroup, or where the kernel refuses just that, outside of it; whether inside.
 fn clone_into(options: CloneOptions, plan: &Plan) -> Result<(Cloned, bool)> {
-    let explain = |errno| maps::clone_error(errno, plan.blueprint.namespaces.user.is_new());
+    let refused = |errno| new_process::clone_error(errno, &plan.blueprint.namespaces);
     match sys::clone::clone(options) {
         // No right to move processes there, or a cgroup that takes none: joining it later says which.
         Err(Errno::EACCES | Errno::EBUSY | Errno::EOPNOTSUPP) if options.cgroup.is_some() => {
             let outside = CloneOptions { cgroup: None, ..options };
-            sys::clone::clone(outside).map(|cloned| (cloned, false)).map_err(explain)
+            sys::clone::clone(outside).map(|cloned| (cloned, false)).map_err(refused)
         }
-        Err(errno) => Err(explain(errno)),
+        Err(errno) => Err(refused(errno)),
         Ok(cloned) => Ok((cloned, options.cgroup.is_some())),
     }
 }

@@ -7,16 +7,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nix::errno::Errno;
 use oci_spec::runtime::LinuxIdMapping;
 use rootling_config::idmap::render;
+use rootling_config::remedies::CHECK_RANGES;
 use rootling_init::idmap::{said, write_maps};
 use rootling_init::new_process;
-use rootling_rootless::host::Host;
 use rootling_rootless::idmap::MapWriter;
 use rootling_sys as sys;
 
-use super::outer;
 use super::reactor::Reactor;
 use crate::error::{Context, Error, Result};
 use crate::plan::Plan;
@@ -93,7 +91,7 @@ impl Helper {
         let said = String::from_utf8_lossy(&said);
         let said = said.lines().next().unwrap_or("no message").trim();
         Err(Error::system(format!("{}: {said}", self.line))
-            .remedy("check the caller's ranges in /etc/subuid and /etc/subgid; see `rootling doctor`"))
+            .remedy(format!("{CHECK_RANGES}; see `rootling doctor`")))
     }
 }
 
@@ -104,43 +102,5 @@ impl Drop for Helper {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
-    }
-}
-
-/// What to say when the kernel refuses the namespace itself.
-pub(crate) fn clone_error(errno: Errno, user: bool) -> Error {
-    let error = Error::from(errno).wrap("clone3");
-    match errno {
-        Errno::EPERM | Errno::EACCES | Errno::ENOSPC | Errno::EUSERS | Errno::ENOSYS if user => {
-            error.remedy(format!("{}; see `rootling doctor`", user_namespace_advice(errno)))
-        }
-        Errno::ENOSPC | Errno::EUSERS => error.remedy("raise user.max_user_namespaces with sysctl"),
-        Errno::EPERM => {
-            error.remedy("new namespaces need root or a user namespace: add one to linux.namespaces")
-        }
-        Errno::ENOSYS => {
-            error.remedy("rootling needs Linux 5.12 or newer, and a seccomp profile that allows clone3")
-        }
-        _ => new_process::explain(error),
-    }
-}
-
-/// The reason that this host shows, else those that are possible.
-fn user_namespace_advice(errno: Errno) -> String {
-    let found = Host::probe().user_namespace_restrictions();
-    if let Some(restriction) = found.iter().find(|r| r.is_certain()) {
-        return restriction.advice();
-    }
-    if let Some(rules) = outer::advice(&found, errno) {
-        return rules;
-    }
-    match errno {
-        Errno::ENOSPC | Errno::EUSERS => "the limit of user namespaces is reached: as root raise \
-                                          user.max_user_namespaces with sysctl"
-            .into(),
-        Errno::ENOSYS => "rootling needs Linux 5.12 or newer, and a seccomp profile that allows clone3".into(),
-        _ => "the host does not let this caller make user namespaces: look at chroot, and at the security policy of \
-              the host or of an outer container"
-            .into(),
     }
 }

@@ -8,7 +8,6 @@ mod clone;
 mod devices;
 pub(crate) mod made;
 mod maps;
-mod outer;
 pub(crate) mod reactor;
 pub(crate) mod sockets;
 mod sources;

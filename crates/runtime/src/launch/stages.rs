@@ -13,8 +13,8 @@ use rootling_sys::signals::Signals;
 use super::clone::{ChildEnd, FIRST, clone_child};
 use super::made::Made;
 use super::reactor::{Event, Reactor, interrupted};
-use super::{cgroup, devices, maps, outer, sockets, sources, terminal};
-use crate::error::{Context, Error, Result, of_cgroup};
+use super::{cgroup, devices, maps, sockets, sources, terminal};
+use crate::error::{Context, Error, Operation, Result, of_cgroup};
 use crate::foreground;
 use crate::plan::{CreateOptions, Plan};
 use crate::process::ProcessRef;
@@ -62,8 +62,8 @@ pub(crate) fn launch(
     signals: Signals,
     warn: Warn<'_>,
 ) -> Result<Ready> {
-    let begun = begin(plan, slot, options, mode, signals, warn).map_err(outer::explain)?;
-    let mut begun = begun.serve(warn).map_err(outer::explain)?;
+    let begun = begin(plan, slot, options, mode, signals, warn).map_err(during_launch)?;
+    let mut begun = begun.serve(warn).map_err(during_launch)?;
     let pid = begun.reactor.process().pid;
     begun.made.write_pid_file(options.pid_file.as_deref(), pid)?;
     if let Some(path) = &options.pidfd_socket {
@@ -72,6 +72,10 @@ pub(crate) fn launch(
             .context(|| format!("--pidfd-socket {path:?}: sendmsg(SCM_RIGHTS)"))?;
     }
     Ok(Ready(begun))
+}
+
+fn during_launch(error: Error) -> Error {
+    error.during(Operation::Launch)
 }
 
 fn begin(

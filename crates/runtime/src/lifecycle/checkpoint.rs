@@ -15,7 +15,7 @@ use rust_criu::rust_criu_protobuf::rpc::{Criu_opts, Criu_page_server_info, Criu_
 
 use super::delete;
 use crate::criu::{self, CheckpointOptions, Notice, Session};
-use crate::error::{Context, Error, ErrorKind, Result, chain};
+use crate::error::{Context, Error, ErrorKind, Operation, Result, chain};
 use crate::state::{Record, Status};
 use crate::store::Store;
 use rootling_sys as sys;
@@ -27,7 +27,7 @@ const LOG: &str = "dump.log";
 const END: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Saves the processes of a container, and removes it unless it is to go on running.
-pub fn checkpoint(store: &Store, id: &ContainerId, options: &CheckpointOptions) -> Result<()> {
+pub fn checkpoint(host: &Host, store: &Store, id: &ContainerId, options: &CheckpointOptions) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
     let status = slot.status(&record)?;
@@ -39,7 +39,7 @@ pub fn checkpoint(store: &Store, id: &ContainerId, options: &CheckpointOptions) 
     };
     let images = criu::directory(&options.criu.images, "--image-path")?;
     check_parent(options)?;
-    let mut message = message(options, &record, init.pid, &images)?;
+    let mut message = message(host, options, &record, init.pid, &images)?;
     let _config = criu::set_config_file(&mut message, &record.annotations)?;
     let program = &options.criu.program;
     Session::check_release(program)?;
@@ -103,7 +103,13 @@ fn writable(fd: i32) -> Result<i32> {
     )))
 }
 
-fn message(options: &CheckpointOptions, record: &Record, pid: i32, images: &File) -> Result<Criu_opts> {
+fn message(
+    host: &Host,
+    options: &CheckpointOptions,
+    record: &Record,
+    pid: i32,
+    images: &File,
+) -> Result<Criu_opts> {
     let mut message = options.criu.message(LOG);
     message.images_dir_fd = Some(images.as_raw_fd());
     message.root = Some(record.rootfs.to_string_lossy().into_owned());
@@ -125,7 +131,7 @@ fn message(options: &CheckpointOptions, record: &Record, pid: i32, images: &File
         server.set_port(i32::from(*port));
         message.ps = MessageField::some(server);
     }
-    if is_unprivileged() {
+    if is_unprivileged(host) {
         message.unprivileged = Some(true);
     }
     let loaded = load::bundle(&record.bundle).map_err(|e| Error::invalid(chain(&e)))?;
@@ -145,8 +151,7 @@ fn message(options: &CheckpointOptions, record: &Record, pid: i32, images: &File
 }
 
 /// Whether CRIU has to do without root.
-pub(super) fn is_unprivileged() -> bool {
-    let host = Host::probe();
+pub(super) fn is_unprivileged(host: &Host) -> bool {
     host.is_ordinary_user() || host.in_user_namespace()
 }
 
@@ -182,18 +187,7 @@ fn dump(options: &CheckpointOptions, message: Criu_opts, status_fd: Option<i32>)
         Ok(())
     };
     let result = session.perform(kind, message, None, &mut notice);
-    result.map_err(|e| failed(criu::explained(e, &options.criu.log(LOG))))?;
+    result.map_err(|e| criu::explained(e, &options.criu.log(LOG)).during(Operation::Criu))?;
     // After a pre-dump it waits for the dump, which another process asks for.
     if options.pre_dump { Ok(()) } else { session.end() }
-}
-
-/// The failure, with what an ordinary user lacks.
-pub(super) fn failed(error: Error) -> Error {
-    if !is_unprivileged() {
-        return error;
-    }
-    error.remedy(
-        "CRIU needs root for the namespaces of a container: run it as root (CAP_CHECKPOINT_RESTORE, as of \
-         `setcap cap_checkpoint_restore+eip` on criu, is enough for processes without namespaces only)",
-    )
 }

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 
 use rootling_init::channel::Warn;
+use rootling_rootless::host::Host;
 use rootling_sys as sys;
 use rootling_sys::signals::Signals;
 
@@ -27,9 +28,9 @@ pub struct RunOptions {
 }
 
 /// Makes a container that waits for its start.
-pub fn create(store: &Store, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
+pub fn create(host: &Host, store: &Store, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
     let notify = sd_notify::directory(store, &options.id);
-    let plan = plan(options, notify.as_deref(), warn)?;
+    let plan = plan(host, options, notify.as_deref(), warn)?;
     // From here on there is something to undo.
     let signals = Signals::block().context(|| "signalfd")?;
     let slot = new_slot(store, options, notify.is_some())?;
@@ -46,9 +47,15 @@ fn new_slot(store: &Store, options: &CreateOptions, notify: bool) -> Result<Slot
 }
 
 /// Makes a container, starts it and, unless detached, waits for its end; its exit code.
-pub fn run(store: &Store, options: &CreateOptions, run: RunOptions, warn: Warn<'_>) -> Result<i32> {
+pub fn run(
+    host: &Host,
+    store: &Store,
+    options: &CreateOptions,
+    run: RunOptions,
+    warn: Warn<'_>,
+) -> Result<i32> {
     let notify = sd_notify::directory(store, &options.id);
-    let plan = plan(options, notify.as_deref(), warn)?;
+    let plan = plan(host, options, notify.as_deref(), warn)?;
     // From here on there is something to undo.
     let signals = Signals::block().context(|| "signalfd")?;
     let slot = new_slot(store, options, notify.is_some())?;

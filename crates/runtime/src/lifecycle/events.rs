@@ -11,7 +11,7 @@ use rootling_config::id::ContainerId;
 
 use rootling_init::channel::Warn;
 
-use super::stats::{NOT_COUNTED, check_running, figures};
+use super::stats::{check_running, figures, not_counted};
 use crate::error::{Context, Result, of_cgroup};
 use crate::state::Record;
 use crate::store::Store;
@@ -46,7 +46,7 @@ pub fn events(
     // Before the first wait: what cannot be read is an error now and not after an interval.
     let (_, counted) = figures(&record)?;
     if !counted {
-        warn(NOT_COUNTED.to_owned());
+        warn(not_counted());
     }
     let mut watch = record.cgroup.watch_oom().map_err(of_cgroup)?;
     if watch.is_none() {

@@ -1,10 +1,10 @@
 //! The operations on containers, one file for each command.
-mod ability;
 mod checkpoint;
 mod create;
 mod delete;
 mod events;
 mod kill;
+mod limit_support;
 mod pause;
 mod prepare;
 mod ps;
@@ -14,7 +14,6 @@ mod start;
 mod stats;
 mod update;
 
-pub use ability::{cpus, memory_nodes};
 pub use checkpoint::checkpoint;
 pub use create::{RunOptions, create, run};
 pub use delete::delete;
@@ -23,7 +22,7 @@ pub use kill::{kill, parse_signal};
 pub use pause::{pause, resume};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use prepare::plan_loaded;
-pub use prepare::{adapt, cgroup_manager, load_bundle};
+pub use prepare::{adapt, load_bundle};
 pub use ps::processes;
 pub use resources::resources;
 pub use restore::restore;

@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use oci_spec::runtime::Spec;
-use rootling_cgroup::Driver;
 use rootling_config::load::Loaded;
-use rootling_config::{cgroup_parent, load, validate};
-use rootling_rootless::adapt::{self, Adaptation, CgroupManager};
+use rootling_config::{CgroupManager, cgroup_parent, load, validate};
+use rootling_rootless::adapt::{self, Adaptation};
 use rootling_rootless::host::Host;
 
 use rootling_init::channel::Warn;
@@ -26,21 +25,12 @@ pub fn adapt(spec: &mut Spec, host: &Host, options: &adapt::Options) -> Result<V
     adapt::adapt(spec, host, options).map_err(|e| Error::invalid(chain(&e)).see_doctor(e.has_check()))
 }
 
-/// Who is to place a container in a cgroup, for the adaptation.
-pub fn cgroup_manager(driver: Driver) -> CgroupManager {
-    match driver {
-        Driver::Systemd => CgroupManager::Systemd,
-        Driver::Disabled => CgroupManager::Disabled,
-        Driver::Cgroupfs => CgroupManager::Auto,
-    }
-}
-
 fn adapt_options(options: &CreateOptions) -> adapt::Options {
     adapt::Options {
         bundle: options.bundle.clone(),
         ignore_cgroup_limits: options.ignore_cgroup_limits,
         strict: options.strict,
-        cgroup_manager: cgroup_manager(options.cgroup_driver),
+        cgroup_manager: options.cgroup_manager,
         map_owner: options.map_owner.clone(),
     }
 }
@@ -48,27 +38,32 @@ fn adapt_options(options: &CreateOptions) -> adapt::Options {
 /// The plan for a bundle.
 ///
 /// `notify`: the directory in which the container is to tell that it is ready.
-pub(super) fn plan(options: &CreateOptions, notify: Option<&Path>, warn: Warn<'_>) -> Result<Plan> {
+pub(super) fn plan(
+    host: &Host,
+    options: &CreateOptions,
+    notify: Option<&Path>,
+    warn: Warn<'_>,
+) -> Result<Plan> {
     // Said at the end: a sealed copy of ours begins anew, and would say them a second time.
     let mut warnings = Vec::new();
-    let plan = make_plan(options, notify, &mut |text| warnings.push(text));
+    let plan = make_plan(host, options, notify, &mut |text| warnings.push(text));
     warnings.into_iter().for_each(warn);
     plan
 }
 
-fn make_plan(options: &CreateOptions, notify: Option<&Path>, warn: Warn<'_>) -> Result<Plan> {
+fn make_plan(host: &Host, options: &CreateOptions, notify: Option<&Path>, warn: Warn<'_>) -> Result<Plan> {
     let mut loaded = load(options)?;
     if let Some(directory) = notify {
         sd_notify::add_to(&mut loaded.spec, directory)?;
     }
-    let plan = plan_loaded(loaded, &Host::probe(), options, warn)?;
+    let plan = plan_loaded(loaded, host, options, warn)?;
     self_exe::protect(plan.maps())?;
     Ok(plan)
 }
 
 /// The same for a container into which no process of ours goes, so that it cannot reach our program.
-pub(super) fn plan_without_copy(options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
-    plan_loaded(load(options)?, &Host::probe(), options, warn)
+pub(super) fn plan_without_copy(host: &Host, options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
+    plan_loaded(load(options)?, host, options, warn)
 }
 
 fn load(options: &CreateOptions) -> Result<Loaded> {
@@ -90,8 +85,8 @@ pub(crate) fn plan_loaded(
     let mut spec = loaded.spec;
     // Before the first of them has an effect.
     validate::annotations(&spec).map_err(|e| Error::invalid(chain(&e)))?;
-    if options.cgroup_driver != Driver::Disabled {
-        let systemd = options.cgroup_driver == Driver::Systemd;
+    if options.cgroup_manager != CgroupManager::Disabled {
+        let systemd = options.cgroup_manager == CgroupManager::Systemd;
         cgroup_parent::resolve(&mut spec, &options.id, systemd).map_err(|e| Error::invalid(chain(&e)))?;
     }
     let changes =

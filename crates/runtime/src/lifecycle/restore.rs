@@ -9,17 +9,18 @@ use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
 use rootling_config::namespaces::proc_name;
 use rust_criu::rust_criu_protobuf::rpc::{Cgroup_root, Criu_opts, Criu_req_type, Inherit_fd, Join_namespace};
 
-use super::checkpoint::{DESCRIPTORS, failed, is_unprivileged};
+use super::checkpoint::{DESCRIPTORS, is_unprivileged};
 use super::create::{RunOptions, clean_up};
 use rootling_init::channel::Warn;
 use rootling_init::hooks::{self, HookState, Setting};
+use rootling_rootless::host::Host;
 use rootling_sys as sys;
 use rootling_sys::signals::Signals;
 use rootling_sys::socket::send_fd;
 
 use super::prepare::plan_without_copy;
 use crate::criu::{self, Notice, RestoreOptions, Session};
-use crate::error::{Context, Error, Result, of_cgroup};
+use crate::error::{Context, Error, Operation, Result, of_cgroup};
 use crate::foreground;
 use crate::launch::made::Made;
 use crate::launch::terminal::{self, TerminalPath};
@@ -35,15 +36,16 @@ const LAZY_PAGES_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Makes a container from a checkpoint and, unless detached, waits for its end; its exit code.
 pub fn restore(
+    host: &Host,
     store: &Store,
     options: &CreateOptions,
     restore: &RestoreOptions,
     run: RunOptions,
     warn: Warn<'_>,
 ) -> Result<i32> {
-    let plan = plan_without_copy(options, warn)?;
+    let plan = plan_without_copy(host, options, warn)?;
     open_images(restore)?;
-    let mut message = message(&plan, restore);
+    let mut message = message(host, &plan, restore);
     let _config = criu::set_config_file(&mut message, &plan.blueprint.identity.annotations)?;
     let terminal = plan.blueprint.process.terminal;
     let path = terminal::path(options.console_socket.as_deref(), terminal, run.detach)?;
@@ -83,7 +85,7 @@ fn open_images(restore: &RestoreOptions) -> Result<File> {
     File::open(images).context(|| format!("--image-path {images:?}"))
 }
 
-fn message(plan: &Plan, restore: &RestoreOptions) -> Criu_opts {
+fn message(host: &Host, plan: &Plan, restore: &RestoreOptions) -> Criu_opts {
     let mut message = restore.criu.message(LOG);
     message.root = Some(plan.blueprint.rootfs.to_string_lossy().into_owned());
     message.evasive_devices = Some(true);
@@ -91,7 +93,7 @@ fn message(plan: &Plan, restore: &RestoreOptions) -> Criu_opts {
     message.rst_sibling = Some(true);
     message.lsm_profile.clone_from(&restore.lsm_profile);
     message.lsm_mount_context.clone_from(&restore.lsm_mount_context);
-    if is_unprivileged() {
+    if is_unprivileged(host) {
         message.unprivileged = Some(true);
     }
     message
@@ -162,7 +164,9 @@ fn start(
     message: &mut Criu_opts,
 ) -> Result<(Session, [Option<File>; 2])> {
     let ours = File::open("/proc/self/ns/mnt").context(|| "open(/proc/self/ns/mnt)")?;
-    unshare(CloneFlags::CLONE_NEWNS).context(|| "unshare(CLONE_NEWNS)").map_err(failed)?;
+    unshare(CloneFlags::CLONE_NEWNS)
+        .context(|| "unshare(CLONE_NEWNS)")
+        .map_err(|e| e.during(Operation::Criu))?;
     let none = None::<&str>;
     let started = mount(none, "/", none, MsFlags::MS_SLAVE | MsFlags::MS_REC, none)
         .and_then(|()| {
@@ -212,7 +216,7 @@ impl Restoring<'_> {
         let result = session.perform(Criu_req_type::RESTORE, message, Some(&mut signals), &mut |notice| {
             self.notice(notice, path)
         });
-        result.map_err(|e| failed(criu::explained(e, &restore.criu.log(LOG))))?;
+        result.map_err(|e| criu::explained(e, &restore.criu.log(LOG)).during(Operation::Criu))?;
         session.end()?;
         let pid = self.made.record.init.map_or(0, |init| init.pid);
         self.made.write_pid_file(options.pid_file.as_deref(), pid)?;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rootling_cgroup::stats::{Pids, Stats};
 use rootling_config::id::ContainerId;
+use rootling_config::remedies::CREATE_DELEGATED;
 
 use rootling_init::channel::Warn;
 
@@ -83,8 +84,9 @@ pub(super) fn figures(record: &Record) -> Result<(Stats, bool)> {
 }
 
 /// Why there is little to be seen of a container.
-pub(super) const NOT_COUNTED: &str = "this container has no cgroup, so nothing but its processes is counted; create it \
-     where a cgroup is delegated, as with --systemd-cgroup, or as root";
+pub(super) fn not_counted() -> String {
+    format!("this container has no cgroup, so nothing but its processes is counted; {CREATE_DELEGATED}")
+}
 
 /// The figures of one container that has not stopped; what is not counted is 0, with a warning.
 ///
@@ -96,7 +98,7 @@ pub fn stats(store: &Store, id: &ContainerId, warn: Warn<'_>) -> Result<Stats> {
     check_running(&slot, &record)?;
     let (stats, counted) = figures(&record)?;
     if !counted {
-        warn(NOT_COUNTED.to_owned());
+        warn(not_counted());
     }
     Ok(stats)
 }

@@ -5,8 +5,9 @@ use rootling_config::id::ContainerId;
 use rootling_config::resources;
 use serde_json::{Map, Value};
 
-use super::ability;
+use super::limit_support;
 use rootling_init::channel::Warn;
+use rootling_rootless::host::Host;
 
 use crate::error::{Error, ErrorKind, Result, of_cgroup};
 use crate::state::Status;
@@ -29,6 +30,7 @@ pub struct Rules {
 /// # Errors
 /// The container does not run, `rules` or the kernel refuse a value, or there is no cgroup to limit.
 pub fn update(
+    host: &Host,
     store: &Store,
     id: &ContainerId,
     resources: &LinuxResources,
@@ -52,7 +54,7 @@ pub fn update(
     let mut wanted = complete(&before, wanted);
     if let Some(Rules { memory_min }) = rules {
         let least = memory_min.unwrap_or(0);
-        let checked = resources::check_change(&mut wanted, &ability::of(&record.cgroup), least);
+        let checked = resources::check_change(&mut wanted, &limit_support::of(&record.cgroup, host), least);
         checked.map_err(|e| Error::invalid(format!("--{e}")))?.into_iter().for_each(&mut *warn);
     }
     let ignored = record.cgroup.update(&wanted).map_err(|error| {

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::*;
-use rootling_cgroup::Driver;
+use rootling_config::CgroupManager;
 use rootling_config::load::{self, Loaded};
 use rootling_rootless::host::{Fixture, NodeKind};
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ impl Planner {
             no_pivot: false,
             no_new_keyring: false,
             preserve_fds: 0,
-            cgroup_driver: Driver::Cgroupfs,
+            cgroup_manager: CgroupManager::Cgroupfs,
             rootless: None,
             ignore_cgroup_limits: true,
             strict: false,

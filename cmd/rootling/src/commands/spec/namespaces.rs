@@ -6,21 +6,20 @@ use oci_spec::runtime::LinuxNamespaceType;
 use rootling_config::generate::{Mode, Namespace, Namespaces, User, UserNamespace};
 use rootling_config::id::ContainerId;
 use rootling_rootless::adapt::AdaptError;
-use rootling_rootless::host::Host;
 use rootling_rootless::idmap::{self, MapOwner, WantedMaps};
 use rootling_runtime::{Error, Result, Status};
 
-use crate::args::{Global, SpecFlags};
-use crate::{log, roots};
+use crate::args::SpecFlags;
+use crate::log;
+use crate::roots::Context;
 
 pub(super) fn namespaces(
-    global: &Global,
+    context: Context<'_>,
     flags: &SpecFlags,
-    host: &Host,
     rootless: bool,
     user: Option<&User>,
 ) -> Result<Namespaces> {
-    let mut lookup = Lookup { global, host, user: None };
+    let mut lookup = Lookup { context, user: None };
     let mut one = |flag, file, text: &Option<String>| match text {
         Some(text) => lookup.namespace(flag, file, text),
         None => Ok(Namespace::Default),
@@ -39,8 +38,7 @@ pub(super) fn namespaces(
 
 /// Looks up containers, and keeps in mind whose user namespace has to be joined for it.
 struct Lookup<'a> {
-    global: &'a Global,
-    host: &'a Host,
+    context: Context<'a>,
     /// The user namespace that owns what is joined, and its container.
     user: Option<(PathBuf, String)>,
 }
@@ -59,7 +57,7 @@ impl Lookup<'_> {
     fn join(&mut self, flag: &str, file: &str, id: &str) -> Result<PathBuf> {
         let pid = self.pid(flag, id)?;
         let user = PathBuf::from(format!("/proc/{pid}/ns/user"));
-        if !self.host.is_own_namespace(LinuxNamespaceType::User, &user) {
+        if !self.context.host.is_own_namespace(LinuxNamespaceType::User, &user) {
             let same = |(other, _): &(PathBuf, String)| {
                 std::fs::read_link(other).ok() == std::fs::read_link(&user).ok()
             };
@@ -79,7 +77,7 @@ impl Lookup<'_> {
     }
 
     fn pid(&self, flag: &str, id: &str) -> Result<i32> {
-        let slot = roots::store(self.global)?.open(&ContainerId::parse(id)?)?;
+        let slot = self.context.store()?.open(&ContainerId::parse(id)?)?;
         let record = slot.read()?;
         let status = slot.status(&record)?;
         match record.init {
@@ -122,11 +120,12 @@ impl Lookup<'_> {
             "host" => Ok(UserNamespace::Host),
             "auto" => self.maps_for(user),
             "single" => Ok(UserNamespace::Maps {
-                uid: vec![idmap::mapping(0, self.host.euid(), 1)],
-                gid: vec![idmap::mapping(0, self.host.egid(), 1)],
+                uid: vec![idmap::mapping(0, self.context.host.euid(), 1)],
+                gid: vec![idmap::mapping(0, self.context.host.egid(), 1)],
             }),
             owner => {
-                let wanted = owner.parse::<MapOwner>().and_then(|owner| idmap::maps_of(self.host, &owner));
+                let wanted =
+                    owner.parse::<MapOwner>().and_then(|owner| idmap::maps_of(self.context.host, &owner));
                 let wanted = wanted.map_err(|e| Error::invalid(format!("--userns {owner:?}: {e}")))?;
                 Ok(announced(wanted))
             }
@@ -135,7 +134,8 @@ impl Lookup<'_> {
 
     /// The caller's own maps, which have to hold the process's user.
     fn maps_for(&self, user: Option<&User>) -> Result<UserNamespace> {
-        let wanted = idmap::default_maps(self.host).map_err(|e| Error::invalid(format!("--userns: {e}")))?;
+        let wanted =
+            idmap::default_maps(self.context.host).map_err(|e| Error::invalid(format!("--userns: {e}")))?;
         let user = user.cloned().unwrap_or_default();
         for (field, id) in [("--user: uid", user.uid), ("--user: gid", user.gid)] {
             if let Some(why) = wanted.only_own.clone().filter(|_| id != 0) {

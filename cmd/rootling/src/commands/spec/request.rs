@@ -3,16 +3,15 @@
 use std::path::Path;
 
 use rootling_config::generate::{self, Accounts, LimitFlags, Request};
-use rootling_rootless::host::Host;
 use rootling_runtime::{Error, Result};
 
 use super::namespaces;
-use crate::args::{Global, Limits, SpecFlags};
+use crate::args::{Limits, SpecFlags};
+use crate::roots::Context;
 
 pub(super) fn request(
-    global: &Global,
+    context: Context<'_>,
     flags: &SpecFlags,
-    host: &Host,
     rootless: bool,
     bundle: &Path,
 ) -> Result<Request> {
@@ -20,7 +19,7 @@ pub(super) fn request(
     let rootfs = bundle.join(flags.rootfs.as_deref().unwrap_or(Path::new("rootfs")));
     let user = flags.user.as_deref().map(|text| generate::user(text, &Accounts::read(&rootfs)));
     let user = user.transpose().map_err(invalid)?;
-    let namespaces = namespaces::namespaces(global, flags, host, rootless, user.as_ref())?;
+    let namespaces = namespaces::namespaces(context, flags, rootless, user.as_ref())?;
     Ok(Request {
         args: flags.args.clone(),
         rootfs: flags.rootfs.clone(),

@@ -9,21 +9,22 @@ use rootling_config::generate::{self, Generated};
 use rootling_rootless::host::{CgroupMode, Host};
 use rootling_runtime::{Error, Result};
 
-use super::{facts, request};
-use crate::args::{self, Global, SpecFlags};
+use super::request;
+use crate::args::{self, SpecFlags};
 use crate::commands::list;
 use crate::log;
+use crate::roots::Context;
 
 const NAME: &str = "config.json";
 
-pub(crate) fn spec(global: &Global, args: &args::Spec) -> Result<()> {
-    let host = Host::probe();
+pub(crate) fn spec(context: Context<'_>, args: &args::Spec) -> Result<()> {
+    let host = context.host;
     let rootless = args.rootless || host.is_ordinary_user();
     let spec = if args.flags == SpecFlags::default() {
-        plain(&host, rootless)
+        plain(host, rootless)
     } else {
         let bundle = std::path::absolute(args.bundle.as_deref().unwrap_or(Path::new(".")))?;
-        with_flags(global, &args.flags, &host, rootless, &bundle)?
+        with_flags(context, &args.flags, rootless, &bundle)?
     };
     let text = serde_json::to_string_pretty(&spec).map_err(|e| Error::system(e.to_string()))?;
     match &args.output {
@@ -43,15 +44,9 @@ fn plain(host: &Host, rootless: bool) -> Spec {
     }
 }
 
-fn with_flags(
-    global: &Global,
-    flags: &SpecFlags,
-    host: &Host,
-    rootless: bool,
-    bundle: &Path,
-) -> Result<Spec> {
-    let facts = facts::facts(host, global)?;
-    let request = request::request(global, flags, host, rootless, bundle)?;
+fn with_flags(context: Context<'_>, flags: &SpecFlags, rootless: bool, bundle: &Path) -> Result<Spec> {
+    let facts = context.host.spec_facts(context.global.manager(), std::env::current_dir()?);
+    let request = request::request(context, flags, rootless, bundle)?;
     let made = generate::build(&request, rootless, &facts, &generate::System);
     let Generated { spec, warnings } = made.map_err(|e| Error::invalid(e.to_string()))?;
     for text in &warnings {

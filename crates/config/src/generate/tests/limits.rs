@@ -1,3 +1,4 @@
+use crate::CgroupManager;
 use serde_json::{Value, json};
 
 use super::super::fixture::{caller, made, refused, root};
@@ -167,42 +168,42 @@ fn limits_that_the_host_cannot_set_are_left_out_with_a_warning() {
 #[test]
 fn the_driver_follows_host_and_caller_unless_one_is_asked_for() {
     let facts =
-        |systemd, cgroup2, ordinary_user| DriverFacts { asked: None, systemd, cgroup2, ordinary_user };
+        |systemd, cgroup2, ordinary_user| ManagerFacts { asked: None, systemd, cgroup2, ordinary_user };
     for (facts, expected) in [
-        (facts(true, true, true), CgroupDriver::Systemd),
-        (facts(true, true, false), CgroupDriver::Systemd),
-        (facts(true, false, true), CgroupDriver::None),
-        (facts(true, false, false), CgroupDriver::Cgroupfs),
-        (facts(false, true, true), CgroupDriver::None),
-        (facts(false, true, false), CgroupDriver::Cgroupfs),
+        (facts(true, true, true), CgroupManager::Systemd),
+        (facts(true, true, false), CgroupManager::Systemd),
+        (facts(true, false, true), CgroupManager::Disabled),
+        (facts(true, false, false), CgroupManager::Cgroupfs),
+        (facts(false, true, true), CgroupManager::Disabled),
+        (facts(false, true, false), CgroupManager::Cgroupfs),
     ] {
-        assert_eq!(driver(facts), expected, "{facts:?}");
-        for asked in [CgroupDriver::Systemd, CgroupDriver::Cgroupfs, CgroupDriver::None] {
-            assert_eq!(driver(DriverFacts { asked: Some(asked), ..facts }), asked, "{facts:?}");
+        assert_eq!(manager(facts), expected, "{facts:?}");
+        for asked in [CgroupManager::Systemd, CgroupManager::Cgroupfs, CgroupManager::Disabled] {
+            assert_eq!(manager(ManagerFacts { asked: Some(asked), ..facts }), asked, "{facts:?}");
         }
     }
 }
 
 #[test]
 fn a_cgroup_parent_becomes_an_annotation() {
-    let made = |driver, parent: &str| {
+    let made = |manager, parent: &str| {
         let request = Request { cgroup_parent: text(parent), ..Request::default() };
-        made(&request, &Facts { driver, ..caller(0) })
+        made(&request, &Facts { cgroup_manager: manager, ..caller(0) })
     };
-    for (driver, parent) in [(CgroupDriver::Systemd, "user.slice"), (CgroupDriver::Cgroupfs, "/jobs")] {
-        let (spec, warnings) = made(driver, parent).expect(parent);
+    for (manager, parent) in [(CgroupManager::Systemd, "user.slice"), (CgroupManager::Cgroupfs, "/jobs")] {
+        let (spec, warnings) = made(manager, parent).expect(parent);
         let annotations = json!({ "org.rootling.cgroup-parent": parent });
         assert_eq!((&spec["annotations"], warnings), (&annotations, Vec::new()), "{parent}");
         assert_eq!(spec["linux"]["cgroupsPath"], Value::Null, "{parent}");
     }
-    for (driver, parent, expected) in [
-        (CgroupDriver::Systemd, "/jobs", "--cgroup-parent \"/jobs\": is not a slice; where systemd manages"),
-        (CgroupDriver::Cgroupfs, "user.slice", "--cgroup-parent \"user.slice\": is a slice of systemd"),
+    for (manager, parent, expected) in [
+        (CgroupManager::Systemd, "/jobs", "--cgroup-parent \"/jobs\": is not a slice; where systemd manages"),
+        (CgroupManager::Cgroupfs, "user.slice", "--cgroup-parent \"user.slice\": is a slice of systemd"),
     ] {
-        let error = made(driver, parent).expect_err(parent).to_string();
+        let error = made(manager, parent).expect_err(parent).to_string();
         assert!(error.starts_with(expected), "{error}");
     }
-    let (spec, warnings) = made(CgroupDriver::None, "/jobs").expect("a warning");
+    let (spec, warnings) = made(CgroupManager::Disabled, "/jobs").expect("a warning");
     assert_eq!(spec["annotations"], Value::Null);
     assert_eq!(warnings.len(), 1);
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::host::FsFacts;
-use crate::pass::CgroupManager;
+use rootling_config::CgroupManager;
 
 fn with_resources(resources: &Value) -> Value {
     json!({"linux": {"namespaces": namespaces(&["mount", "user"]), "uidMappings": one_id(), "gidMappings": one_id(),
@@ -62,12 +62,9 @@ fn strict_refuses_to_lose_a_limit() {
 #[test]
 fn a_subtree_of_ones_own_needs_no_systemd() {
     let machine = on_v2().file("/proc/self/cgroup", "0::/mine\n").cgroup("/sys/fs/cgroup/mine", "cpu memory");
-    for (manager, kept) in [
-        (CgroupManager::Auto, true),
-        (CgroupManager::Cgroupfs, true),
-        (CgroupManager::Systemd, false),
-        (CgroupManager::Disabled, false),
-    ] {
+    for (manager, kept) in
+        [(CgroupManager::Cgroupfs, true), (CgroupManager::Systemd, false), (CgroupManager::Disabled, false)]
+    {
         let options = Options { cgroup_manager: manager, ignore_cgroup_limits: true, ..Options::default() };
         let spec = with_resources(&json!({"memory": {"limit": 104_857_600}}));
         let outcome = try_adapt(spec, machine.clone(), &options).unwrap();
@@ -84,12 +81,12 @@ fn without_delegation_a_limit_is_an_error_with_the_remedy() {
         error,
         "linux.resources.memory.limit 104857600 (cgroup controller memory), linux.resources.pids.limit 50 (cgroup \
          controller pids): no cgroup is delegated to this user (rootless needs no limits + no cgrouppath when no permission \
-         is granted for cgroups): as root put \"[Service]\" and \"Delegate=cpu cpuset io \
-         memory pids\" on two lines into /etc/systemd/system/user@.service.d/delegate.conf, run `systemctl \
-         daemon-reload` and log in again, or run with --ignore-cgroup-limits"
+         is granted for cgroups): as root: mkdir -p \
+         /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' > \
+         /etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload; then log in again, or run with --ignore-cgroup-limits"
     );
     let error = refused(spec(), alice().fs("/sys/fs/cgroup", TMPFS));
-    assert!(error.contains("boot with cgroup version 2 alone"), "{error}");
+    assert!(error.contains("boot with the kernel parameter systemd.unified_cgroup_hierarchy=1"), "{error}");
     let error = refused(spec(), on_v2().mount_flags("/sys/fs/cgroup", FsFacts::RDONLY));
     assert!(
         error.contains("start the outer container with --security-opt unmask=/sys/fs/cgroup (podman)"),

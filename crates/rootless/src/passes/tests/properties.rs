@@ -145,7 +145,7 @@ fn options() -> Options {
 }
 
 fn is_below_sys(mount: &Value) -> bool {
-    let at = crate::passes::view::clean(mount["destination"].as_str().unwrap().as_ref());
+    let at = rootling_sys::path::clean(mount["destination"].as_str().unwrap().as_ref());
     at.starts_with("/sys")
 }
 

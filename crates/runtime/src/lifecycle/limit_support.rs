@@ -5,32 +5,16 @@ use std::fs;
 use std::path::Path;
 
 use rootling_cgroup::Cgroup;
-use rootling_config::process::affinity::{self, NumberSet};
 use rootling_config::resources::{Ability, Controllers};
-
-/// The CPUs that are online.
-pub fn cpus() -> NumberSet {
-    numbers("/sys/devices/system/cpu/online")
-}
-
-/// The memory nodes that are online.
-pub fn memory_nodes() -> NumberSet {
-    numbers("/sys/devices/system/node/online")
-}
-
-/// A kernel without memory nodes has one, number 0.
-fn numbers(file: &str) -> NumberSet {
-    let text = fs::read_to_string(file).unwrap_or_else(|_| "0".to_owned());
-    affinity::parse(text.trim()).unwrap_or_default()
-}
+use rootling_rootless::host::Host;
 
 /// What the files of these cgroups allow. A controller that is missing altogether is not seen here: a limit
 /// that needs it is an error of the cgroup's, not one to be left out.
-pub(super) fn of(cgroup: &Cgroup) -> Ability {
+pub(super) fn of(cgroup: &Cgroup, host: &Host) -> Ability {
     let paths = cgroup.paths();
     Ability {
-        cpus: cpus(),
-        mems: memory_nodes(),
+        cpus: host.cpus(),
+        mems: host.memory_nodes(),
         swap: has(&paths, "memory", &["memory.memsw.limit_in_bytes", "memory.swap.max"]),
         swappiness: has(&paths, "memory", &["memory.swappiness"]),
         oom_kill_disable: has(&paths, "memory", &["memory.oom_control"]),

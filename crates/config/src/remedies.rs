@@ -1,8 +1,9 @@
-//! The words of each distribution. os-release(5)
+//! What to do about what a host or a caller lacks: one text for each, whoever says it, be it an error, a warning or
+//! `rootling doctor`.
 
 use std::path::Path;
 
-use crate::host::{Host, SubIdRange};
+use crate::idmap::IdKind;
 
 /// Distributions that do these things alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,33 +22,10 @@ pub enum Family {
     Other,
 }
 
-/// What the host runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Distribution {
-    /// The family.
-    pub family: Family,
-    /// Its name for people, such as `Debian GNU/Linux 12 (bookworm)`.
-    pub name: String,
-}
-
-impl Distribution {
-    /// The one that /etc/os-release names.
-    pub fn of(host: &Host) -> Self {
-        let read = |path: &str| host.text_of(Path::new(path));
-        let text = read("/etc/os-release").or_else(|| read("/usr/lib/os-release")).unwrap_or_default();
-        let field = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            line.map(|value| value.trim().trim_matches(['"', '\'']).to_owned())
-        };
-        let words = format!("{} {}", field("ID").unwrap_or_default(), field("ID_LIKE").unwrap_or_default());
-        let family = words.split_whitespace().find_map(family).unwrap_or(Family::Other);
-        let name = field("PRETTY_NAME").or_else(|| field("NAME")).unwrap_or_else(|| "unknown".into());
-        Self { family, name }
-    }
-
+impl Family {
     /// Installs newuidmap and newgidmap.
-    pub(super) fn install_id_helpers(&self) -> String {
-        match self.family {
+    pub fn install_id_helpers(self) -> String {
+        match self {
             Family::Debian => "as root: apt-get install uidmap".into(),
             Family::Fedora => "as root: dnf reinstall shadow-utils".into(),
             Family::Arch => "as root: pacman -S shadow".into(),
@@ -61,10 +39,10 @@ impl Distribution {
         }
     }
 
-    /// Gives `owner` the missing `range` of `kind` ("uid" or "gid").
-    pub(super) fn add_range(&self, owner: &str, kind: &str, file: &str, range: SubIdRange) -> String {
-        let SubIdRange { start, count } = range;
-        match self.family {
+    /// Gives `owner` the missing range of ids.
+    pub fn add_range(self, owner: &str, kind: IdKind, start: u32, count: u32) -> String {
+        let file = kind.subid_file();
+        match self {
             Family::Alpine => format!("as root: echo '{owner}:{start}:{count}' >> {file}"),
             Family::NixOs => {
                 format!(
@@ -79,9 +57,9 @@ impl Distribution {
     }
 
     /// Sets a sysctl now and for later.
-    pub(super) fn sysctl(&self, key: &str, value: &str) -> String {
+    pub fn sysctl(self, key: &str, value: &str) -> String {
         let file = "/etc/sysctl.d/90-rootling.conf";
-        match self.family {
+        match self {
             Family::NixOs => {
                 format!(
                     "in configuration.nix: boot.kernel.sysctl.\"{key}\" = \"{value}\"; then nixos-rebuild switch"
@@ -93,8 +71,8 @@ impl Distribution {
     }
 
     /// Gives every user's systemd all controllers.
-    pub(super) fn delegate(&self) -> String {
-        match self.family {
+    pub fn delegate(self) -> String {
+        match self {
             Family::Alpine => "as root: give the user a cgroup directory of its own; Alpine has no delegation".into(),
             Family::NixOs => "in configuration.nix: systemd.services.\"user@\".serviceConfig.Delegate = \"cpu cpuset io \
                               memory pids\"; then nixos-rebuild switch, and log in again"
@@ -107,9 +85,9 @@ impl Distribution {
     }
 
     /// Makes cgroup version 2 the only one.
-    pub(super) fn cgroup_2(&self) -> String {
-        let parameter = "systemd.unified_cgroup_hierarchy=1";
-        match self.family {
+    pub fn cgroup_2(self) -> String {
+        let parameter = UNIFIED_HIERARCHY;
+        match self {
             Family::Alpine => {
                 "as root: set rc_cgroup_mode=\"unified\" in /etc/rc.conf, rc-update add cgroups, and boot again".into()
             }
@@ -125,13 +103,38 @@ impl Distribution {
     }
 }
 
-fn family(id: &str) -> Option<Family> {
-    Some(match id {
-        "debian" | "ubuntu" => Family::Debian,
-        "fedora" | "rhel" | "centos" => Family::Fedora,
-        "arch" => Family::Arch,
-        "alpine" => Family::Alpine,
-        "nixos" => Family::NixOs,
-        _ => return None,
-    })
+/// Gives newuidmap or newgidmap at this path the right to write maps.
+pub fn privilege_id_helper(kind: IdKind, path: &Path) -> String {
+    let path = path.display();
+    format!("as root: chmod u+s {path}, or setcap cap_set{kind}+ep {path}; or install its package anew")
 }
+
+/// For newuidmap or newgidmap on a mount that takes their privilege.
+pub const ID_HELPER_ON_NOSUID: &str = "install it on a mount without nosuid, or remount that one with suid";
+
+/// For newuidmap and newgidmap that are started without a right to privilege.
+pub const NO_NEW_PRIVS: &str =
+    "start rootling from a process without no_new_privs (setpriv, systemd's NoNewPrivileges=)";
+
+/// For a newuidmap or newgidmap that refuses.
+pub const CHECK_RANGES: &str = "check the caller's ranges in /etc/subuid and /etc/subgid";
+
+/// For a map of a single id, with which nobody may change groups.
+pub const GROUP_RANGES: &str = "give the caller ranges in /etc/subgid";
+
+/// A cgroup of the caller's own where systemd delegates its controllers.
+pub const OWN_SCOPE: &str = "run under `systemd-run --user --scope -p Delegate=yes`";
+
+/// For a container that needs a cgroup and has none.
+pub const CREATE_DELEGATED: &str = "create it where a cgroup is delegated, as under `systemd-run --user --scope -p Delegate=yes`, or as root";
+
+/// For cgroups that an outer container has read-only.
+pub const WRITABLE_CGROUPS: &str = "start the outer container with --security-opt unmask=/sys/fs/cgroup (podman) or \
+     --privileged (Docker)";
+
+/// For a /proc of which an outer container covers parts.
+pub const UNCOVERED_PROC: &str =
+    "start the outer container with --security-opt unmask=ALL (podman) or systempaths=unconfined (Docker)";
+
+/// The kernel parameter that makes cgroup version 2 the only one.
+pub const UNIFIED_HIERARCHY: &str = "systemd.unified_cgroup_hierarchy=1";

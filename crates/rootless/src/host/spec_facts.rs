@@ -1,0 +1,68 @@
+//! What the generator of specs asks about this host.
+
+use std::path::PathBuf;
+
+use nix::sys::resource::{Resource, getrlimit};
+use oci_spec::runtime::PosixRlimitType;
+use rootling_config::CgroupManager;
+use rootling_config::generate::Facts;
+
+use super::{CgroupMode, Host};
+
+/// CAP_SYS_RESOURCE (linux/capability.h), which raises hard limits.
+const SYS_RESOURCE: u8 = 24;
+
+/// Limits that may be raised up to the hard one, and no further.
+const LIMITS: [(PosixRlimitType, Resource); 16] = [
+    (PosixRlimitType::RlimitCpu, Resource::RLIMIT_CPU),
+    (PosixRlimitType::RlimitFsize, Resource::RLIMIT_FSIZE),
+    (PosixRlimitType::RlimitData, Resource::RLIMIT_DATA),
+    (PosixRlimitType::RlimitStack, Resource::RLIMIT_STACK),
+    (PosixRlimitType::RlimitCore, Resource::RLIMIT_CORE),
+    (PosixRlimitType::RlimitRss, Resource::RLIMIT_RSS),
+    (PosixRlimitType::RlimitNproc, Resource::RLIMIT_NPROC),
+    (PosixRlimitType::RlimitNofile, Resource::RLIMIT_NOFILE),
+    (PosixRlimitType::RlimitMemlock, Resource::RLIMIT_MEMLOCK),
+    (PosixRlimitType::RlimitAs, Resource::RLIMIT_AS),
+    (PosixRlimitType::RlimitLocks, Resource::RLIMIT_LOCKS),
+    (PosixRlimitType::RlimitSigpending, Resource::RLIMIT_SIGPENDING),
+    (PosixRlimitType::RlimitMsgqueue, Resource::RLIMIT_MSGQUEUE),
+    (PosixRlimitType::RlimitNice, Resource::RLIMIT_NICE),
+    (PosixRlimitType::RlimitRtprio, Resource::RLIMIT_RTPRIO),
+    (PosixRlimitType::RlimitRttime, Resource::RLIMIT_RTTIME),
+];
+
+impl Host {
+    /// The facts for [`rootling_config::generate`], of a caller in the directory `cwd` who asked for this cgroup manager.
+    pub fn spec_facts(&self, asked: Option<CgroupManager>, cwd: PathBuf) -> Facts {
+        let cgroup_manager = self.cgroup_manager(asked);
+        let privileged = !self.in_user_namespace() && self.has_capability(SYS_RESOURCE);
+        Facts {
+            uid: self.euid(),
+            gid: self.egid(),
+            cgroup2: self.cgroup_mode() == CgroupMode::V2,
+            ability: self.limit_support(cgroup_manager),
+            cgroup_manager,
+            oom_score_adj: self.oom_score_adj().unwrap_or(0),
+            capabilities: self.bounding_set(),
+            last_cap: self
+                .number("/proc/sys/kernel/cap_last_cap")
+                .and_then(|n| n.try_into().ok())
+                .unwrap_or(40),
+            hard_limits: if privileged { Vec::new() } else { hard_limits() },
+            kernel: self.kernel(),
+            apparmor: self.has_apparmor(),
+            selinux: self.has_selinux(),
+            cwd,
+        }
+    }
+
+    /// `CapBnd` of proc_pid_status(5); all of them where it cannot be read.
+    fn bounding_set(&self) -> u64 {
+        self.status_field("CapBnd").and_then(|hex| u64::from_str_radix(&hex, 16).ok()).unwrap_or(u64::MAX)
+    }
+}
+
+fn hard_limits() -> Vec<(PosixRlimitType, u64)> {
+    LIMITS.iter().filter_map(|(typ, number)| Some((*typ, getrlimit(*number).ok()?.1))).collect()
+}

@@ -1,0 +1,116 @@
+//! What to do about what the system refused, by what this host shows.
+
+use nix::errno::Errno;
+use rootling_init::error::Operation;
+use rootling_rootless::host::{Host, Restriction};
+
+use crate::error::{Error, ErrorKind};
+
+/// The error with its remedy on this host, for who reads it.
+#[must_use]
+pub fn explain(error: Error, host: &Host) -> Error {
+    let errno = error.errno().map(Errno::from_raw);
+    match (error.operation(), errno) {
+        (Some(Operation::Criu), _) if host.is_ordinary_user() || host.in_user_namespace() => {
+            error.remedy(CRIU)
+        }
+        (Some(Operation::NewUserNamespace), Some(errno)) => new_user_namespace(error, errno, host),
+        (Some(Operation::NewNamespaces), Some(errno)) => new_namespaces(error, errno),
+        (Some(Operation::Launch), Some(errno)) if error.kind() == ErrorKind::System => {
+            match outer_rules(&host.user_namespace_restrictions(), errno) {
+                Some(rules) => error.remedy(format!("perhaps since {rules}; see `rootling doctor`")),
+                None => error,
+            }
+        }
+        _ => error,
+    }
+}
+
+const TOO_OLD: &str = "rootling needs Linux 5.12 or newer, and a seccomp profile that allows clone3";
+
+const CRIU: &str = "CRIU needs root for the namespaces of a container: run it as root (CAP_CHECKPOINT_RESTORE, as of \
+     `setcap cap_checkpoint_restore+eip` on criu, is enough for processes without namespaces only)";
+
+fn new_namespaces(error: Error, errno: Errno) -> Error {
+    match errno {
+        Errno::ENOSPC | Errno::EUSERS => error.remedy("raise user.max_user_namespaces with sysctl"),
+        Errno::EPERM => {
+            error.remedy("new namespaces need root or a user namespace: add one to linux.namespaces")
+        }
+        Errno::ENOSYS => error.remedy(TOO_OLD),
+        _ => error,
+    }
+}
+
+/// The reason that this host shows, else those that are possible.
+fn new_user_namespace(error: Error, errno: Errno, host: &Host) -> Error {
+    if !matches!(errno, Errno::EPERM | Errno::EACCES | Errno::ENOSPC | Errno::EUSERS | Errno::ENOSYS) {
+        return error;
+    }
+    let found = host.user_namespace_restrictions();
+    let certain = found.iter().find(|restriction| restriction.is_certain()).map(Restriction::advice);
+    let advice = certain.or_else(|| outer_rules(&found, errno)).unwrap_or_else(|| {
+        let text = match errno {
+            Errno::ENOSPC | Errno::EUSERS => {
+                "the limit of user namespaces is reached: as root raise user.max_user_namespaces with sysctl"
+            }
+            Errno::ENOSYS => TOO_OLD,
+            _ => {
+                "the host does not let this caller make user namespaces: look at chroot, and at the security policy of \
+                 the host or of an outer container"
+            }
+        };
+        text.to_owned()
+    });
+    error.remedy(format!("{advice}; see `rootling doctor`"))
+}
+
+/// What an outer container's rules have to do with it: which of those that are in force can refuse a call with this error
+/// that the kernel would allow, and how to start that container without.
+fn outer_rules(found: &[Restriction], errno: Errno) -> Option<String> {
+    // Filters are asked first, so that EACCES is of what comes behind them.
+    let refuses = |restriction: &&Restriction| match restriction {
+        Restriction::AppArmorProfile(_) => matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOSYS),
+        Restriction::SeccompFilter => matches!(errno, Errno::EPERM | Errno::ENOSYS),
+        _ => false,
+    };
+    let all: Vec<_> = found.iter().filter(refuses).map(Restriction::advice).collect();
+    (!all.is_empty()).then(|| all.join("; and "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rootling_rootless::host::Fixture;
+
+    #[test]
+    fn every_rule_that_refuses_so_is_named() {
+        let docker = [Restriction::AppArmorProfile("docker-default".into()), Restriction::SeccompFilter];
+        for (errno, apparmor, seccomp) in
+            [(Errno::EACCES, true, false), (Errno::EPERM, true, true), (Errno::ENOSYS, true, true)]
+        {
+            let text = outer_rules(&docker, errno).unwrap();
+            assert_eq!(text.contains("apparmor=unconfined"), apparmor, "{text}");
+            assert_eq!(text.contains("seccomp=unconfined"), seccomp, "{text}");
+        }
+        assert_eq!(outer_rules(&docker[1..], Errno::EACCES), None);
+        assert_eq!(outer_rules(&docker, Errno::ENOENT), None);
+        assert_eq!(outer_rules(&[Restriction::NoneAllowed], Errno::EPERM), None);
+    }
+
+    #[test]
+    fn only_what_a_launch_was_refused_is_explained() {
+        let host = Host::on(Fixture::ordinary(1000).file("/proc/self/status", "Seccomp:\t2\n"));
+        let said = |error: Error| explain(error, &host).to_string();
+        let refused = || Error::from(Errno::EPERM).wrap("mount");
+        assert!(
+            said(refused().during(Operation::Launch))
+                .contains("; perhaps since a seccomp filter of the outer")
+        );
+        for error in
+            [refused(), Error::from(Errno::ENOENT).during(Operation::Launch), Error::invalid("of the caller")]
+        {
+            assert_eq!(said(error.clone()), error.to_string());
+        }
+    }
+}
