@@ -73,6 +73,32 @@ fn modules_use_what_is_drawn_below_them() {
     assert!(faults.is_empty(), "docs/architecture.md and the source differ:\n{faults}");
 }
 
+#[test]
+fn every_crate_is_drawn() {
+    let names: BTreeSet<String> = drawn_crates().map(|one| one.name).collect();
+    let drawn: BTreeSet<String> = drawing::of_modules().into_keys().collect();
+    assert_eq!(
+        drawn, names,
+        "the crates whose modules docs/architecture.md draws are not those of the workspace"
+    );
+}
+
+#[test]
+fn no_modules_form_a_circle() {
+    let mut circles = Vec::new();
+    for one in drawn_crates() {
+        let Some(root) = &one.root else { continue };
+        for (parent, graph) in Modules::read(root).among_children() {
+            let arrows = graph.circles();
+            if !arrows.is_empty() {
+                let inside = [vec![one.name.clone()], parent].concat().join("::");
+                circles.push(format!("in {inside}:\n    {}", arrows.join("\n    ")));
+            }
+        }
+    }
+    assert!(circles.is_empty(), "modules that use each other in a circle:\n{}", circles.join("\n"));
+}
+
 /// What differs between the floors of a crate and its source, one line each, and the floors as they could be.
 fn faults_of(name: &str, modules: &Modules, floors: &[BTreeSet<String>]) -> String {
     let floor = |module: &String| floors.iter().position(|floor| floor.contains(module));
