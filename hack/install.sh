@@ -59,7 +59,7 @@ install_all() {
     out "$share/rootling/seccomp.json" profile seccomp
     while IFS= read -r file; do
         put 0644 "$file" "$share/doc/rootling/$file"
-    done < <(find README.md CHANGELOG.md SECURITY.md LICENSE docs -type f)
+    done < <(find README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE docs -type f)
     if ! wants_profile; then
         return
     elif [[ -e $profile ]] && ! is_ours "$binary"; then

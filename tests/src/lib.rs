@@ -12,6 +12,7 @@ mod account;
 pub mod apparmor;
 mod bundle;
 pub mod cgroups;
+pub mod chart;
 mod command;
 mod exchange;
 pub mod fault;

@@ -8,6 +8,8 @@ mod caller;
 mod commands;
 mod failure;
 mod log;
+#[cfg(test)]
+mod picture;
 mod roots;
 mod terminal;
 mod version;

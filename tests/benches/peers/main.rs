@@ -2,7 +2,7 @@
 //!
 //! `make bench`, or `cargo bench -p rootling-tests --bench peers` after a release build.
 //! `ROOTLING_BENCH_RUNS` sets the number of pairs of each work; `ROOTLING_BENCH_ONLY` is the start of the
-//! name of the works that are measured.
+//! name of the works that are measured; `ROOTLING_BENCH_CHART` is the file that gets the table as a chart.
 //!
 //! The program runs three times over: `outside` prepares bundles and becomes the ordinary user
 //! where root started it; `inside` measures; `peak` starts one command and reports its memory,
@@ -111,7 +111,18 @@ fn outside() -> ExitCode {
     }
     let status = command.status().expect("start the measuring");
     rootling_tests::leaks::remove_cgroups(test.marker());
+    keep_chart(&test.path(works::CHART));
     if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Puts the chart, which the ordinary user has drawn, where the caller wants it.
+fn keep_chart(drawn: &Path) {
+    let Some(kept) = std::env::var_os("ROOTLING_BENCH_CHART").map(PathBuf::from) else { return };
+    // Without a peer nothing is compared, and there is no chart.
+    if drawn.exists() {
+        std::fs::copy(drawn, &kept).expect("keep the chart");
+        println!("The chart of the ratios of pairs: {}", kept.display());
+    }
 }
 
 fn inside() {

@@ -36,8 +36,8 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 /// A row of a table.
 pub(crate) type Row = Vec<String>;
 
-/// Prints a table in Markdown, columns aligned; numbers to the right.
-pub(crate) fn print(head: &[&str], rows: &[Row]) {
+/// A table in Markdown, columns aligned; numbers to the right.
+pub(crate) fn render(head: &[&str], rows: &[Row]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].len());
         cells.chain([head[column].len()]).max().unwrap_or_default()
@@ -48,15 +48,16 @@ pub(crate) fn print(head: &[&str], rows: &[Row]) {
             let width = width(column);
             if is_number(column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
         });
-        println!("| {} |", aligned.collect::<Vec<_>>().join(" | "));
+        format!("| {} |\n", aligned.collect::<Vec<_>>().join(" | "))
     };
-    line(&head.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>());
+    let mut text = line(&head.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>());
     let rule = |column: usize| {
         let dashes = "-".repeat(width(column) - 1);
         if is_number(column) { format!("{dashes}:") } else { format!("-{dashes}") }
     };
-    line(&(0..head.len()).map(rule).collect::<Vec<_>>());
+    text += &line(&(0..head.len()).map(rule).collect::<Vec<_>>());
     for row in rows {
-        line(row);
+        text += &line(row);
     }
+    text
 }

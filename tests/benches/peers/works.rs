@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rootling_tests::sys;
+use rootling_tests::{chart, sys};
 
 use crate::runtimes::{Cgroups, Runtime};
 use crate::table::{self, Pairs, Row};
@@ -68,10 +68,13 @@ pub(crate) const BINDS: usize = 100;
 /// Containers that run at once.
 const AT_ONCE: usize = 64;
 
+/// The table as a picture, in the working directory.
+pub(crate) const CHART: &str = "chart.svg";
+
 /// Pairs of each work, unless `ROOTLING_BENCH_RUNS` says otherwise.
 const RUNS: usize = 100;
 
-/// Times every work against every peer and prints the tables.
+/// Times every work against every peer, prints the tables and draws the chart.
 pub(crate) fn compare(ours: &Runtime, peers: &[Runtime], place: &Place) {
     let runs =
         std::env::var("ROOTLING_BENCH_RUNS").map_or(RUNS, |runs| runs.parse().expect("a number of runs"));
@@ -100,7 +103,11 @@ pub(crate) fn compare(ours: &Runtime, peers: &[Runtime], place: &Place) {
         }
     }
     progress("");
-    table::print(&["work", "peer", "rootling", "of the peer", "ratio", "ratio of pairs"], &rows);
+    let times = table::render(&["work", "peer", "rootling", "of the peer", "ratio", "ratio of pairs"], &rows);
+    print!("{times}");
+    if !rows.is_empty() {
+        fs::write(place.work.join(CHART), chart::draw(&chart::ratios(&times))).expect("write the chart");
+    }
     println!("\nPeak resident set in KiB.\n");
     memory(ours, peers, place);
 }
@@ -215,7 +222,7 @@ fn memory(ours: &Runtime, peers: &[Runtime], place: &Place) {
             vec![runtime.name.to_owned(), single, seccomp, waiting(runtime, &place.single)]
         })
         .collect();
-    table::print(&["runtime", "run", "run, seccomp", "waiting for start"], &rows);
+    print!("{}", table::render(&["runtime", "run", "run, seccomp", "waiting for start"], &rows));
     println!(
         "\nThe measuring itself shows as {} KiB, the least that can be seen.",
         peak(&["true".to_owned()])

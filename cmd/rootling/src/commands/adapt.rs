@@ -1,10 +1,13 @@
 //! `adapt`: what `create` would make of a config.json.
 
 use std::fmt::Write as _;
+use std::io::Write;
 
 use anstyle::{AnsiColor, Reset};
+use oci_spec::runtime::Spec;
 use rootling_config::load;
 use rootling_rootless::adapt::{Adaptation, Options};
+use rootling_rootless::host::Host;
 use rootling_runtime::{self as runtime, Error, Result};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
@@ -25,23 +28,31 @@ pub(crate) fn adapt(context: Context<'_>, args: &args::Adapt) -> Result<()> {
     };
     let loaded = runtime::load_bundle(&options.bundle)?;
     loaded.warnings.iter().for_each(|text| log::warning(text));
-    let mut spec = loaded.spec;
-    let before = value(&spec)?;
-    let changes = runtime::adapt(&mut spec, context.host, &options)?;
     let written = rootling_sys::file::read(&options.bundle.join(load::CONFIG_FILE), load::MOST)?;
     // It was read before, and then as a spec.
     let written: Value = serde_json::from_slice(&written).map_err(|e| Error::system(e.to_string()))?;
-    let adapted = carry_over(written.clone(), &before, value(&spec)?);
-    explain(&changes, args.explain);
-    let adapted = pretty(&adapted)?;
+    let (adapted, changes) = adapted(&written, loaded.spec, context.host, &options)?;
+    explain(&changes, args.explain, &mut std::io::stderr())?;
     if args.diff {
-        print(&diff(&pretty(&written)?, &adapted, terminal::has_colours()))
+        print(&diff(&pretty(&written)?, &pretty(&adapted)?, terminal::has_colours()))
     } else {
-        print(&adapted)
+        print(&pretty(&adapted)?)
     }
 }
 
-fn value(spec: &oci_spec::runtime::Spec) -> Result<Value> {
+/// The document as it is adapted to the host, and what was changed; `spec` is what was understood of it.
+fn adapted(
+    written: &Value,
+    mut spec: Spec,
+    host: &Host,
+    options: &Options,
+) -> Result<(Value, Vec<Adaptation>)> {
+    let before = value(&spec)?;
+    let changes = runtime::adapt(&mut spec, host, options)?;
+    Ok((carry_over(written.clone(), &before, value(&spec)?), changes))
+}
+
+fn value(spec: &Spec) -> Result<Value> {
     serde_json::to_value(spec).map_err(|e| Error::system(e.to_string()))
 }
 
@@ -78,17 +89,18 @@ fn carry_over(written: Value, before: &Value, after: Value) -> Value {
 }
 
 /// What is lost is said in any case, as `create` does.
-fn explain(changes: &[Adaptation], all: bool) {
+fn explain(changes: &[Adaptation], all: bool, to: &mut impl Write) -> Result<()> {
     for change in changes {
         if change.warning {
             log::warning(&change.to_string());
         } else if all {
-            eprintln!("{change}");
+            writeln!(to, "{change}")?;
         }
     }
     if all && changes.is_empty() {
-        eprintln!("nothing to change");
+        writeln!(to, "nothing to change")?;
     }
+    Ok(())
 }
 
 fn diff(old: &str, new: &str, colours: bool) -> String {
@@ -120,9 +132,39 @@ fn diff(old: &str, new: &str, colours: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rootling_rootless::host::Fixture;
     use serde_json::json;
 
     use super::*;
+    use crate::picture;
+
+    /// A user with subordinate ids on a host where nothing is covered.
+    fn alice() -> Fixture {
+        Fixture::ordinary(1000)
+            .file("/etc/passwd", "alice:x:1000:1000::/home/alice:/bin/sh\n")
+            .file("/etc/subuid", "alice:100000:65536\n")
+            .file("/etc/subgid", "alice:100000:65536\n")
+            .file("/proc/self/oom_score_adj", "0\n")
+            .id_helpers()
+    }
+
+    #[test]
+    fn picture_in_the_docs_shows_the_reasons_and_the_coloured_diff() {
+        let for_root = json!({
+            "ociVersion": "1.2.0",
+            "process": {"args": ["httpd"], "cwd": "/", "oomScoreAdj": -500, "user": {"uid": 0, "gid": 0}},
+            "root": {"path": "rootfs"},
+            "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}]}
+        });
+        let spec = serde_json::from_value(for_root.clone()).unwrap();
+        let (adapted, changes) = adapted(&for_root, spec, &Host::on(alice()), &Options::default()).unwrap();
+        assert!(changes.iter().all(|change| !change.warning), "a warning is not in the picture: {changes:?}");
+        let mut printed = Vec::new();
+        explain(&changes, true, &mut printed).unwrap();
+        let printed = String::from_utf8(printed).unwrap();
+        let diff = diff(&pretty(&for_root).unwrap(), &pretty(&adapted).unwrap(), true);
+        picture::assert_shows("adapt", "rootling adapt --explain --diff", &(printed + &diff));
+    }
 
     #[test]
     fn what_was_not_understood_stays() {

@@ -14,14 +14,7 @@ use super::list::print;
 use crate::{args, terminal};
 
 pub(crate) fn doctor(host: &Host, args: &args::Doctor) -> Result<ExitCode> {
-    let mut checks = examine(host);
-    let trial = trial::check(host);
-    let failed = trial.verdict == Verdict::Failed;
-    // With a reason that is certain there is no need to guess.
-    if failed && checks.iter().all(|check| check.verdict != Verdict::Failed) {
-        checks.extend(suspects(host));
-    }
-    checks.push(trial);
+    let checks = all_checks(host, trial::check(host));
     let distribution = Distribution::of(host).name;
     print(&if args.json {
         json(&checks, &distribution)?
@@ -30,6 +23,18 @@ pub(crate) fn doctor(host: &Host, args: &args::Doctor) -> Result<ExitCode> {
     })?;
     let can_run = checks.iter().all(|check| check.verdict != Verdict::Failed);
     Ok(if can_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What was found on the host, and last the trial of a container there.
+fn all_checks(host: &Host, trial: Check) -> Vec<Check> {
+    let mut checks = examine(host);
+    let failed = trial.verdict == Verdict::Failed;
+    // With a reason that is certain there is no need to guess.
+    if failed && checks.iter().all(|check| check.verdict != Verdict::Failed) {
+        checks.extend(suspects(host));
+    }
+    checks.push(trial);
+    checks
 }
 
 /// What `--json` prints.
@@ -63,4 +68,43 @@ fn json(checks: &[Check], distribution: &str) -> Result<String> {
     let ok = checks.iter().all(|check| check.verdict != Verdict::Failed);
     let report = Report { ok, distribution, checks: lines.collect() };
     serde_json::to_string_pretty(&report).map(|text| text + "\n").map_err(|e| Error::system(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rootling_rootless::host::Fixture;
+
+    use super::*;
+    use crate::picture;
+
+    /// The file system of cgroup v2: statfs(2).
+    const CGROUP2: u64 = 0x6367_7270;
+
+    /// Debian after its installation: without the package uidmap and without subordinate ids.
+    fn minimal_debian() -> Fixture {
+        Fixture::ordinary(1000)
+            .kernel("6.12.48+deb13-amd64")
+            .file("/etc/passwd", "alice:x:1000:1000::/home/alice:/bin/sh\n")
+            .file("/etc/os-release", "ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n")
+            .file("/etc/subuid", "")
+            .file("/etc/subgid", "")
+            .file("/proc/key-users", " 1000: 7 7/7 5/200 90/20000\n")
+            .file("/proc/sys/net/ipv4/ping_group_range", "0\t2147483647\n")
+            .variable("PWD", "/home/alice")
+            .directory("/")
+            .directory("/home")
+            .directory_of("/home/alice", 0o755, 1000)
+            .variable("XDG_RUNTIME_DIR", "/run/user/1000")
+            .directory_of("/run/user/1000", 0o700, 1000)
+            .fs("/sys/fs/cgroup", CGROUP2)
+            .file("/proc/self/cgroup", "0::/mine\n")
+            .cgroup("/sys/fs/cgroup/mine", "cpuset cpu io memory pids")
+    }
+
+    #[test]
+    fn picture_in_the_docs_shows_the_table_and_the_fixes() {
+        let checks = all_checks(&Host::on(minimal_debian()), trial::passed());
+        let printed = table::render(&checks, picture::WIDTH).unwrap();
+        picture::assert_shows("doctor", "rootling doctor", &printed);
+    }
 }

@@ -163,6 +163,7 @@ fn print(start: &str, text: &str) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture;
 
     fn used() -> Usage {
         Usage {
@@ -184,6 +185,32 @@ mod tests {
             text.lines().map(|l| l.split("   ").filter(|f| !f.is_empty()).map(str::trim).collect()).collect();
         assert_eq!(lines[0], ["ID", "CPU %", "MEM USAGE / LIMIT", "MEM %", "PIDS", "IO READ / WRITE"]);
         assert_eq!(lines[1], ["web", "12.50%", "3.0MiB / 12.0MiB", "25.00%", "4", "2.0KiB / 0B"]);
+    }
+
+    #[test]
+    fn picture_in_the_docs_shows_limits_and_what_nobody_counts() {
+        let db = Usage {
+            id: "db".into(),
+            cpu_percent: Some(112.03),
+            memory: Some(405 << 20),
+            memory_limit: Some(512 << 20),
+            pids: Some(38),
+            pids_limit: Some(100),
+            read_bytes: Some(733 << 20),
+            written_bytes: Some(5 << 30),
+        };
+        let uncounted = Usage {
+            id: "without-cgroup".into(),
+            cpu_percent: None,
+            memory: None,
+            memory_limit: None,
+            pids: Some(1),
+            read_bytes: None,
+            written_bytes: None,
+            ..used()
+        };
+        let printed = table(&[used(), db, uncounted], Some(16 << 30)).unwrap();
+        picture::assert_shows("stats", "rootling stats --no-stream", &printed);
     }
 
     #[test]

@@ -19,25 +19,33 @@ const LIMIT: Duration = Duration::from_secs(30);
 const PROGRAM: &str = "/rootling";
 
 pub(super) fn check(host: &Host) -> Check {
-    let check = |verdict, found: String, fix: Option<&str>| Check {
-        name: "trial container",
-        verdict,
-        found,
-        needed: "create, start and delete work".into(),
-        why: "it is what every container does".into(),
-        fix: fix.map(str::to_owned),
-    };
     let error = match Trial::run(None) {
-        Ok(()) => return check(Verdict::Ok, "ran from create to delete".into(), None),
+        Ok(()) => return passed(),
         Err(error) => error,
     };
     if host.is_ordinary_user() && Trial::run(Some((host.euid(), host.egid()))).is_ok() {
         let found = format!("{error}; with the caller's own id alone it works");
         let fix = "put right what is said above of ids; until then use maps of the caller's own id, as \
                    `rootling spec --rootless` writes them";
-        return check(Verdict::Failed, found, Some(fix));
+        return outcome(Verdict::Failed, found, Some(fix));
     }
-    check(Verdict::Failed, error, Some("put right what is said above, or what the message names"))
+    outcome(Verdict::Failed, error, Some("put right what is said above, or what the message names"))
+}
+
+/// The check of a container that ran as it should.
+pub(super) fn passed() -> Check {
+    outcome(Verdict::Ok, "ran from create to delete".into(), None)
+}
+
+fn outcome(verdict: Verdict, found: String, fix: Option<&str>) -> Check {
+    Check {
+        name: "trial container",
+        verdict,
+        found,
+        needed: "create, start and delete work".into(),
+        why: "it is what every container does".into(),
+        fix: fix.map(str::to_owned),
+    }
 }
 
 struct Trial {

@@ -88,7 +88,11 @@ fn one_id_has_to_do_where_there_are_no_more_and_the_remedy_is_named() {
     let without_helpers =
         alice().path("/nowhere").program("/usr/bin/newuidmap", 0).program("/usr/bin/newgidmap", 0);
     let outcome = adapted(bare(&json!({})), without_helpers);
-    assert!(outcome.warnings()[0].contains("install the package that has newuidmap"), "{:?}", outcome.warnings());
+    assert!(
+        outcome.warnings()[0].contains("install the package that has newuidmap"),
+        "{:?}",
+        outcome.warnings()
+    );
 }
 
 #[test]

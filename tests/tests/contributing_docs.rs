@@ -1,0 +1,52 @@
+//! CONTRIBUTING.md and the source: the files and tests that its recipes name are there.
+
+use std::fs;
+use std::path::Path;
+
+use rootling_tests::source;
+
+/// The words in backticks that satisfy `wanted`.
+fn quoted(text: &str, wanted: impl Fn(&str) -> bool) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).filter(|word| wanted(word)).collect()
+}
+
+fn recipes() -> String {
+    fs::read_to_string(source("CONTRIBUTING.md")).expect("CONTRIBUTING.md")
+}
+
+/// Whether a Rust file below `dir` has this text.
+fn is_in_source(dir: &Path, text: &str) -> bool {
+    fs::read_dir(dir).expect("a folder of sources").any(|entry| {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            return is_in_source(&path, text);
+        }
+        path.extension().is_some_and(|kind| kind == "rs")
+            && fs::read_to_string(&path).expect("a source").contains(text)
+    })
+}
+
+#[test]
+fn files_of_the_recipes_exist() {
+    let text = recipes();
+    let paths = quoted(&text, |word| {
+        ["cmd/", "crates/", "docs/", "tests/"].iter().any(|dir| word.starts_with(dir)) && !word.contains(' ')
+    });
+    assert!(paths.len() > 20, "{paths:?}");
+    for path in paths {
+        assert!(source(path).exists(), "{path} is not there");
+    }
+}
+
+#[test]
+fn tests_that_the_recipes_name_exist() {
+    let text = recipes();
+    let names = quoted(&text, |word| {
+        word.matches('_').count() > 2 && word.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase())
+    });
+    assert!(names.len() > 2, "{names:?}");
+    for name in names {
+        let function = format!("fn {name}(");
+        assert!(["cmd", "crates"].iter().any(|dir| is_in_source(&source(dir), &function)), "no test {name}");
+    }
+}
