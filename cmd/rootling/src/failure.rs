@@ -1,10 +1,11 @@
 //! How a failure is shown: one line for people, a JSON line for engines, and an exit code.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use rootling_runtime::{Error, ErrorKind};
 
-use crate::args::Command;
+use crate::args::{Command, End};
 use crate::log;
 
 /// Shows the error and picks the exit code.
@@ -41,9 +42,17 @@ fn shorten(id: &str) -> String {
     if id.chars().count() <= 64 { id.to_owned() } else { id.chars().take(61).chain("...".chars()).collect() }
 }
 
-/// Shows what is wrong with the command line.
-pub(crate) fn usage(message: &str, program: &str, command: Option<&str>) -> ExitCode {
-    let help = command.map(|name| format!("{name} ")).unwrap_or_default();
-    log::failure(&format!("{message}; see `{program} {help}--help`"));
-    ExitCode::FAILURE
+/// Shows the answer to a command line without a command, or what is wrong with it.
+pub(crate) fn end(end: &End) -> ExitCode {
+    match end {
+        End::Answer(text) => {
+            // A reader that has gone has seen enough.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        End::Wrong(message) => {
+            log::failure(message);
+            ExitCode::FAILURE
+        }
+    }
 }

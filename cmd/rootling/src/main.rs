@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 fn run() -> ExitCode {
     let args = match args::parse(std::env::args_os()) {
         Ok(args) => args,
-        Err(end) => return end,
+        Err(end) => return failure::end(&end),
     };
     if let Err(error) = caller::check_not_set_id() {
         return failure::report(&error, None);

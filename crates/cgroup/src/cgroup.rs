@@ -17,26 +17,10 @@ use crate::systemd::{Cgroups, Scope};
 use crate::v1::Legacy;
 use crate::v2::{self, Unified};
 use crate::wanted::Wanted;
-use crate::{CgroupError, OomWatch, file, procs, remove, v1};
+use crate::{CgroupError, OomWatch, Request, file, procs, remove, v1};
 
 /// Where the hosts mount cgroups; systemd, the FHS and runc know no other place.
 const MOUNT: &str = "/sys/fs/cgroup";
-
-/// What a container asks for.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Request<'a> {
-    /// The container's id, already validated: the default name of the cgroup.
-    pub id: &'a str,
-    /// `linux.cgroupsPath`.
-    pub path: Option<&'a str>,
-    /// Who creates the cgroup.
-    pub manager: CgroupManager,
-    /// `linux.resources`.
-    pub resources: Option<&'a LinuxResources>,
-    /// An ordinary user, or root inside a user namespace: what is not permitted is done without,
-    /// unless limits depend on it, and device rules are left to the user namespace.
-    pub rootless: bool,
-}
 
 /// A container's cgroup, or the lack of one.
 ///

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use oci_spec::runtime::Spec;
 
 use crate::cgroup_parent;
-use crate::validate::ValidateError;
+use crate::error::ValidateError;
 
 /// Those that change more than the container itself: features.md, "potentiallyUnsafeConfigAnnotations". One that ends in a
 /// dot stands for all that begin with it.

@@ -28,6 +28,7 @@ pub mod annotations;
 pub mod capabilities;
 mod cgroup_manager;
 pub mod cgroup_parent;
+mod error;
 pub mod features;
 pub mod generate;
 pub mod id;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use rootling_config::remedies::Family;
+use rootling_config::idmap::IdKind;
+use rootling_config::remedies::{self, Family};
 
-use crate::host::Host;
+use crate::host::{Fault, Host};
 
 /// What the host runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,18 @@ impl Distribution {
         let family = words.split_whitespace().find_map(family).unwrap_or(Family::Other);
         let name = field("PRETTY_NAME").or_else(|| field("NAME")).unwrap_or_else(|| "unknown".into());
         Self { family, name }
+    }
+}
+
+impl Distribution {
+    /// What to do about a newuidmap or newgidmap that cannot be used.
+    pub(crate) fn mend(&self, kind: IdKind, fault: &Fault) -> String {
+        match fault {
+            Fault::Missing => self.family.install_id_helpers(),
+            Fault::Unprivileged(path) => remedies::privilege_id_helper(kind, path),
+            Fault::Nosuid(_) => remedies::ID_HELPER_ON_NOSUID.into(),
+            Fault::NoNewPrivs(_) => remedies::NO_NEW_PRIVS.into(),
+        }
     }
 }
 

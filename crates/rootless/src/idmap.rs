@@ -6,7 +6,7 @@ mod error;
 mod owner;
 mod write;
 
-use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder};
+use oci_spec::runtime::LinuxIdMapping;
 
 pub use cut::cut;
 pub use default_maps::{WantedMaps, default_maps, maps_of};
@@ -21,13 +21,6 @@ pub struct Maps {
     pub uid: Vec<LinuxIdMapping>,
     /// Group ids.
     pub gid: Vec<LinuxIdMapping>,
-}
-
-/// `size` ids from `container` on inside stand for those from `host` on outside.
-pub fn mapping(container: u32, host: u32, size: u32) -> LinuxIdMapping {
-    let row = LinuxIdMappingBuilder::default().container_id(container).host_id(host).size(size);
-    // Every field is given, and none is checked, so this cannot fail.
-    row.build().unwrap_or_default()
 }
 
 /// Whether `maps` is the one map that any user may write: its own id and nothing else.

@@ -37,7 +37,7 @@ pub(crate) use global::{Global, Id, LogFormat, LogLevel, Rootless};
 pub(crate) use kill::Kill;
 pub(crate) use list::{List, ListFormat};
 pub(crate) use manual::{Completion, Help, Man, Shell};
-pub(crate) use parse::{Cli, help_text, parse, whole};
+pub(crate) use parse::{Cli, End, help_text, parse, whole};
 pub(crate) use profile::{Kind as ProfileKind, Profile};
 pub(crate) use ps::{Ps, PsFormat};
 pub(crate) use spec::{Limits, Spec, SpecFlags};

@@ -2,14 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, FromArgMatches};
 
 use super::command::{COMMANDS, Definition};
 use super::{Command, Global, help, words};
-use crate::{failure, version};
+use crate::version;
 
 /// The parsed command line.
 #[derive(Debug)]
@@ -18,8 +17,17 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Parses the command line; on help, version or an error, prints it and says how to end.
-pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, ExitCode> {
+/// An end without a command to execute.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// What was asked for: help, or the version.
+    Answer(String),
+    /// What is wrong with the line, and where to read more.
+    Wrong(String),
+}
+
+/// Parses the command line.
+pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, End> {
     let args: Vec<OsString> = args.collect();
     let program = program_name(&args);
     // Taking apart the definition of all commands is a twentieth of the time of a run: where the first
@@ -103,33 +111,22 @@ fn read(mut definition: clap::Command, args: &[OsString]) -> Result<Cli, clap::E
     (found.read)(inner).map(|command| Cli { global, command })
 }
 
-/// Ends without a command to execute: help, version, or what is wrong with the line.
-fn end(program: &str, args: &[OsString], error: &clap::Error) -> ExitCode {
+/// Help, version, or what is wrong with the line.
+fn end(program: &str, args: &[OsString], error: &clap::Error) -> End {
     let asked = words::command(&definition(COMMANDS), args);
     let known =
         asked.and_then(|word| COMMANDS.iter().find(|d| d.name == word || word == "ls" && d.name == "list"));
+    let help = |command: Option<&str>| End::Answer(help_text(program, command).unwrap_or_default());
     match error.kind() {
-        ErrorKind::DisplayHelp => {
-            print(&help_text(program, known.map(|d| d.name)).unwrap_or_default());
-            ExitCode::SUCCESS
-        }
+        ErrorKind::DisplayHelp => help(known.map(|d| d.name)),
         // As runc: no command at all asks for help.
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            print(&help_text(program, None).unwrap_or_default());
-            ExitCode::SUCCESS
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => help(None),
+        ErrorKind::DisplayVersion => End::Answer(format!("{program} version {}\n", version::text())),
+        _ => {
+            let command = known.map(|d| format!("{} ", d.name)).unwrap_or_default();
+            End::Wrong(format!("{}; see `{program} {command}--help`", message(error)))
         }
-        ErrorKind::DisplayVersion => {
-            print(&format!("{program} version {}\n", version::text()));
-            ExitCode::SUCCESS
-        }
-        _ => failure::usage(&message(error), program, known.map(|d| d.name)),
     }
-}
-
-fn print(text: &str) {
-    use std::io::Write as _;
-    // A reader that has gone has seen enough.
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// What is wrong, on one line.

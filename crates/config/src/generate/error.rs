@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::error::ValidateError;
 use crate::resources::ResourceError;
-use crate::validate::ValidateError;
 
 /// What `--security-opt` takes.
 const SECURITY_FORMS: &str = "no-new-privileges[=BOOL], seccomp=default|unconfined|FILE, apparmor=NAME|unconfined or \

@@ -9,6 +9,7 @@ mod base;
 mod build;
 mod capabilities;
 mod cgroup;
+mod choices;
 mod devices;
 mod error;
 mod facts;
@@ -28,9 +29,9 @@ pub use base::{
 };
 pub use build::{Generated, build};
 pub use cgroup::{ManagerFacts, manager};
+pub use choices::{Mode, NamespaceChoice, Namespaces, UserNamespace};
 pub use error::GenerateError;
 pub use facts::{Facts, Files, Node, NodeKind, System};
-pub use namespaces::{Mode, Namespace, Namespaces, UserNamespace};
 pub use process::environment;
 pub use request::{LimitFlags, Request};
 pub use size::size;

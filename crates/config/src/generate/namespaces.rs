@@ -1,84 +1,14 @@
 //! `--pid`, `--ipc`, `--uts`, `--network`, `--cgroupns` and `--userns`, and what follows from them for
 //! the default mounts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType, Mount, Spec};
 
 use super::base::{bind_options, namespace};
+use super::choices::{NamespaceChoice, UserNamespace};
 use super::error::{GenerateError, wrong};
 use super::{Facts, Files, Request};
-
-/// The value of a namespace's flag.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// The caller's.
-    Host,
-    /// A new one.
-    Private,
-    /// That of the container with this id.
-    Container(String),
-}
-
-impl Mode {
-    /// Reads `host`, `private` or `container:ID`.
-    ///
-    /// # Errors
-    /// [`GenerateError::Flag`] for anything else.
-    pub fn parse(flag: &'static str, text: &str) -> Result<Self, GenerateError> {
-        match text.split_once(':') {
-            None if text == "host" => Ok(Self::Host),
-            None if text == "private" => Ok(Self::Private),
-            Some(("container", id)) if !id.is_empty() => Ok(Self::Container(id.to_owned())),
-            _ => Err(wrong(flag, text, "is none of host, private and container:ID")),
-        }
-    }
-}
-
-/// Which namespace of one type the container gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Namespace {
-    /// As without the flag.
-    #[default]
-    Default,
-    /// The caller's.
-    Host,
-    /// A new one.
-    Private,
-    /// The one at this path.
-    Joined(PathBuf),
-}
-
-/// Which user namespace the container gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum UserNamespace {
-    /// None for root; for an ordinary user a new one with its own id as 0.
-    #[default]
-    Default,
-    /// The caller's.
-    Host,
-    /// A new one with these maps.
-    Maps {
-        /// Of user ids.
-        uid: Vec<LinuxIdMapping>,
-        /// Of group ids.
-        gid: Vec<LinuxIdMapping>,
-    },
-    /// The one at this path.
-    Joined(PathBuf),
-}
-
-/// All of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // Each field is the namespace that it is named after.
-pub struct Namespaces {
-    pub pid: Namespace,
-    pub ipc: Namespace,
-    pub uts: Namespace,
-    pub network: Namespace,
-    pub cgroup: Namespace,
-    pub user: UserNamespace,
-}
 
 pub(super) fn run(
     spec: &mut Spec,
@@ -124,15 +54,15 @@ fn find(spec: &Spec, typ: LinuxNamespaceType) -> Option<&LinuxNamespace> {
     spec.linux().as_ref()?.namespaces().as_ref()?.iter().find(|namespace| namespace.typ() == typ)
 }
 
-fn set(spec: &mut Spec, typ: LinuxNamespaceType, choice: &Namespace) {
+fn set(spec: &mut Spec, typ: LinuxNamespaceType, choice: &NamespaceChoice) {
     let Some(namespaces) = spec.linux_mut().as_mut().and_then(|linux| linux.namespaces_mut().as_mut()) else {
         return;
     };
     let path = match choice {
-        Namespace::Default => return,
-        Namespace::Host => return namespaces.retain(|namespace| namespace.typ() != typ),
-        Namespace::Private => None,
-        Namespace::Joined(path) => Some(path.clone()),
+        NamespaceChoice::Default => return,
+        NamespaceChoice::Host => return namespaces.retain(|namespace| namespace.typ() != typ),
+        NamespaceChoice::Private => None,
+        NamespaceChoice::Joined(path) => Some(path.clone()),
     };
     let mut new = namespace(typ);
     new.set_path(path);
@@ -150,9 +80,9 @@ fn set_user(spec: &mut Spec, wanted: &UserNamespace, facts: &Facts) -> Result<()
                 "an ordinary user can run a container only in a user namespace; use auto, or leave it out";
             return Err(wrong("userns", "host", problem));
         }
-        UserNamespace::Host => (Namespace::Host, None),
-        UserNamespace::Maps { uid, gid } => (Namespace::Private, Some((uid.clone(), gid.clone()))),
-        UserNamespace::Joined(path) => (Namespace::Joined(path.clone()), None),
+        UserNamespace::Host => (NamespaceChoice::Host, None),
+        UserNamespace::Maps { uid, gid } => (NamespaceChoice::Private, Some((uid.clone(), gid.clone()))),
+        UserNamespace::Joined(path) => (NamespaceChoice::Joined(path.clone()), None),
     };
     set(spec, LinuxNamespaceType::User, &choice);
     if let Some(linux) = spec.linux_mut() {

@@ -2,9 +2,9 @@
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, Spec};
 
-use super::error::{ValidateError, invalid, quoted};
 use super::nul::no_nul;
 use super::process::is_no_id;
+use crate::error::{ValidateError, invalid, quoted};
 
 pub(super) fn check(spec: &Spec) -> Result<(), ValidateError> {
     let Some(linux) = spec.linux() else { return Ok(()) };

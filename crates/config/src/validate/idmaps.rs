@@ -2,7 +2,7 @@
 
 use oci_spec::runtime::{LinuxIdMapping, Spec};
 
-use super::error::{ValidateError, invalid, quoted};
+use crate::error::{ValidateError, invalid, quoted};
 use crate::idmap::{self, IdKind};
 use crate::mounts;
 use crate::namespaces::NamespaceSet;

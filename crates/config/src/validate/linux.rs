@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use oci_spec::runtime::{LinuxIntelRdt, LinuxResources, LinuxSchedulerPolicy, Spec};
 
-use super::error::{ValidateError, invalid};
+use crate::error::{ValidateError, invalid};
 use crate::process::{affinity, memory_policy, personality};
 use crate::seccomp;
 

@@ -5,7 +5,6 @@
 //! machine (does the root filesystem exist, which controllers are delegated) is checked elsewhere.
 
 mod devices;
-mod error;
 mod idmaps;
 mod linux;
 mod mounts;
@@ -15,9 +14,9 @@ mod process;
 mod rules;
 mod sysctl;
 
-pub use self::error::ValidateError;
 pub use self::process::process;
 pub use self::rules::{annotations, spec, warnings};
+pub use crate::error::ValidateError;
 
 #[cfg(test)]
 mod tests;

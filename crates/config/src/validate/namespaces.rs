@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use oci_spec::runtime::Spec;
 
-use super::error::{ValidateError, invalid};
+use crate::error::{ValidateError, invalid};
 use crate::namespaces::{Namespace, NamespaceSet};
 
 /// Time namespaces have an offset for each of these (`time_namespaces(7)`).

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use oci_spec::runtime::{Hook, Linux, Process, Spec};
 
-use super::error::{ValidateError, invalid, quoted};
+use crate::error::{ValidateError, invalid, quoted};
 
 /// A path with a NUL byte would be cut short in the system call.
 pub(super) fn no_nul(field: &str, path: &Path) -> Result<(), ValidateError> {

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use oci_spec::runtime::{LinuxCapabilities, Process, User};
 
-use super::error::{ValidateError, invalid, quoted};
 use super::nul;
 use super::nul::no_nul;
 use crate::capabilities::number;
+use crate::error::{ValidateError, invalid, quoted};
 use crate::process::{env, rlimit, scheduling};
 
 /// Checks the process of a spec, or one that `exec --process` brought.

@@ -2,8 +2,8 @@
 
 use oci_spec::runtime::{Hook, Spec};
 
-use super::error::{ValidateError, invalid, quoted};
 use super::{devices, idmaps, linux, mounts, namespaces, nul, process, sysctl};
+use crate::error::{ValidateError, invalid, quoted};
 
 /// Checks a spec, after it was adapted to an ordinary user where that was needed.
 ///

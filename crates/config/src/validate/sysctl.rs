@@ -2,7 +2,7 @@
 
 use oci_spec::runtime::Spec;
 
-use super::error::{ValidateError, invalid};
+use crate::error::{ValidateError, invalid};
 use crate::namespaces::{Namespace, NamespaceSet};
 
 /// The variables of the ipc namespace outside `fs.mqueue` (`ipc_namespaces(7)`).

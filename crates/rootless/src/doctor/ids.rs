@@ -65,7 +65,7 @@ fn helper(host: &Host, distribution: &Distribution, kind: IdKind) -> Check {
     let at = |path: &std::path::Path| path.display().to_string();
     match host.id_helper(kind) {
         IdHelper::Usable(path) => check(at(path)),
-        IdHelper::Unusable(fault) => check(fault.describe(kind)).warning(fault.remedy(kind, distribution)),
+        IdHelper::Unusable(fault) => check(fault.describe(kind)).warning(distribution.mend(kind, fault)),
     }
 }
 

@@ -2,10 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use rootling_config::remedies;
-
-use crate::distribution::Distribution;
-
 use super::{FsFacts, Host};
 use rootling_config::idmap::IdKind;
 
@@ -46,16 +42,6 @@ impl Fault {
             Self::NoNewPrivs(path) => {
                 format!("{} has no privilege, since this process has no_new_privs set", path.display())
             }
-        }
-    }
-
-    /// What to do about it, in the words of the distribution.
-    pub fn remedy(&self, kind: IdKind, distribution: &Distribution) -> String {
-        match self {
-            Self::Missing => distribution.family.install_id_helpers(),
-            Self::Unprivileged(path) => remedies::privilege_id_helper(kind, path),
-            Self::Nosuid(_) => remedies::ID_HELPER_ON_NOSUID.into(),
-            Self::NoNewPrivs(_) => remedies::NO_NEW_PRIVS.into(),
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use oci_spec::runtime::LinuxIdMapping;
 
-use rootling_config::idmap::IdKind;
+use rootling_config::idmap::{IdKind, mapping};
 
 use super::SubIdRange;
-use crate::idmap::mapping;
 
 /// Every id but 4294967295, which stands for "none".
 const ALL_IDS: u32 = u32::MAX;

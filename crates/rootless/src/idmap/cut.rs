@@ -2,7 +2,7 @@
 
 use oci_spec::runtime::LinuxIdMapping;
 
-use super::mapping;
+use rootling_config::idmap::mapping;
 
 /// `rows` cut where a row of `own`, the map of the namespace around, ends: the kernel takes no row that goes
 /// over such a border, though every id of it be there. What the ids stand for remains.

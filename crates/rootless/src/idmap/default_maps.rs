@@ -2,7 +2,9 @@
 
 use oci_spec::runtime::LinuxIdMapping;
 
-use super::{IdmapError, MapOwner, Maps, mapping};
+use rootling_config::idmap::mapping;
+
+use super::{IdmapError, MapOwner, Maps};
 use crate::adaptation::Adaptation;
 use crate::distribution::Distribution;
 use crate::host::{Account, Host, IdHelper, SubIdRange, SubIds};
@@ -131,7 +133,7 @@ fn helpers_usable(host: &Host) -> Result<(), String> {
     }
     for kind in [IdKind::User, IdKind::Group] {
         if let IdHelper::Unusable(fault) = host.id_helper(kind) {
-            let remedy = fault.remedy(kind, &Distribution::of(host));
+            let remedy = Distribution::of(host).mend(kind, fault);
             return Err(format!("{}: {remedy}", fault.describe(kind)));
         }
     }

@@ -80,7 +80,7 @@ fn usable(host: &Host, kind: IdKind) -> Result<PathBuf, IdmapError> {
     match host.id_helper(kind) {
         IdHelper::Usable(path) => Ok(path.clone()),
         IdHelper::Unusable(fault) => {
-            let remedy = fault.remedy(kind, &Distribution::of(host));
+            let remedy = Distribution::of(host).mend(kind, fault);
             Err(IdmapError::Helper { kind, own: own_id(host, kind), fault: fault.clone(), remedy })
         }
     }
@@ -127,9 +127,9 @@ fn covers(ranges: &[SubIdRange], first: u32, count: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mapping;
     use super::*;
     use crate::host::Fixture;
+    use rootling_config::idmap::mapping;
 
     fn alice() -> Fixture {
         Fixture::ordinary(1000)

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use oci_spec::runtime::LinuxNamespaceType;
-use rootling_config::generate::{Mode, Namespace, Namespaces, User, UserNamespace};
+use rootling_config::generate::{Mode, NamespaceChoice, Namespaces, User, UserNamespace};
 use rootling_config::id::ContainerId;
+use rootling_config::idmap::mapping;
 use rootling_rootless::adapt::AdaptError;
 use rootling_rootless::idmap::{self, MapOwner, WantedMaps};
 use rootling_runtime::{Error, Result, Status};
@@ -22,7 +23,7 @@ pub(super) fn namespaces(
     let mut lookup = Lookup { context, user: None };
     let mut one = |flag, file, text: &Option<String>| match text {
         Some(text) => lookup.namespace(flag, file, text),
-        None => Ok(Namespace::Default),
+        None => Ok(NamespaceChoice::Default),
     };
     let mut namespaces = Namespaces {
         pid: one("pid", "pid", &flags.pid)?,
@@ -44,11 +45,11 @@ struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    fn namespace(&mut self, flag: &'static str, file: &str, text: &str) -> Result<Namespace> {
+    fn namespace(&mut self, flag: &'static str, file: &str, text: &str) -> Result<NamespaceChoice> {
         match Mode::parse(flag, text).map_err(|e| Error::invalid(e.to_string()))? {
-            Mode::Host => Ok(Namespace::Host),
-            Mode::Private => Ok(Namespace::Private),
-            Mode::Container(id) => self.join(flag, file, &id).map(Namespace::Joined),
+            Mode::Host => Ok(NamespaceChoice::Host),
+            Mode::Private => Ok(NamespaceChoice::Private),
+            Mode::Container(id) => self.join(flag, file, &id).map(NamespaceChoice::Joined),
         }
     }
 
@@ -120,8 +121,8 @@ impl Lookup<'_> {
             "host" => Ok(UserNamespace::Host),
             "auto" => self.maps_for(user),
             "single" => Ok(UserNamespace::Maps {
-                uid: vec![idmap::mapping(0, self.context.host.euid(), 1)],
-                gid: vec![idmap::mapping(0, self.context.host.egid(), 1)],
+                uid: vec![mapping(0, self.context.host.euid(), 1)],
+                gid: vec![mapping(0, self.context.host.egid(), 1)],
             }),
             owner => {
                 let wanted =

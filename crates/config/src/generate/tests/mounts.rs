@@ -129,7 +129,7 @@ fn shared_memory_has_the_size_that_is_asked_for() {
         let error = refused(Request { shm_size: Some(text.to_owned()), ..request() });
         assert!(error.starts_with(expected), "{error}");
     }
-    let namespaces = Namespaces { ipc: Namespace::Host, ..Namespaces::default() };
+    let namespaces = Namespaces { ipc: NamespaceChoice::Host, ..Namespaces::default() };
     let given = Request { shm_size: Some("1m".to_owned()), namespaces, ..request() };
     let (_, warnings) = made(&given, &caller(0)).expect("a spec");
     assert!(warnings[0].starts_with("--shm-size: /dev/shm is the host's"), "{warnings:?}");
@@ -137,7 +137,7 @@ fn shared_memory_has_the_size_that_is_asked_for() {
 
 #[test]
 fn the_network_of_the_host_brings_its_names() {
-    let namespaces = Namespaces { network: Namespace::Host, ..Namespaces::default() };
+    let namespaces = Namespaces { network: NamespaceChoice::Host, ..Namespaces::default() };
     let shared = Request { namespaces, ..request() };
     let expected = |path| bind(path, path, &["bind", "ro", "nosuid", "nodev", "noexec"]);
     for spec in [root(shared.clone()), user(request()), user(shared.clone())] {

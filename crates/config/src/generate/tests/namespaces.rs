@@ -36,7 +36,7 @@ fn modes_are_read() {
 
 #[test]
 fn each_namespace_is_the_hosts_a_new_one_or_anothers() {
-    let set = |typ: &str, choice: Namespace| match typ {
+    let set = |typ: &str, choice: NamespaceChoice| match typ {
         "pid" => Namespaces { pid: choice, ..none() },
         "ipc" => Namespaces { ipc: choice, ..none() },
         "uts" => Namespaces { uts: choice, ..none() },
@@ -45,11 +45,11 @@ fn each_namespace_is_the_hosts_a_new_one_or_anothers() {
     };
     for typ in ["pid", "ipc", "uts", "network", "cgroup"] {
         for make in [root, user] {
-            assert_eq!(namespace(&make(with(set(typ, Namespace::Host))), typ), None, "{typ}");
-            let private = namespace(&make(with(set(typ, Namespace::Private))), typ);
+            assert_eq!(namespace(&make(with(set(typ, NamespaceChoice::Host))), typ), None, "{typ}");
+            let private = namespace(&make(with(set(typ, NamespaceChoice::Private))), typ);
             assert_eq!(private, Some(json!({ "type": typ })));
             let path = format!("/proc/7/ns/{typ}");
-            let joined = namespace(&make(with(set(typ, Namespace::Joined(path.clone().into())))), typ);
+            let joined = namespace(&make(with(set(typ, NamespaceChoice::Joined(path.clone().into())))), typ);
             assert_eq!(joined, Some(json!({ "type": typ, "path": path })));
         }
     }
@@ -80,7 +80,7 @@ fn the_user_namespace_has_the_maps_that_are_chosen() {
 
 #[test]
 fn a_host_name_needs_a_namespace_of_its_own() {
-    for uts in [Namespace::Host, Namespace::Joined("/proc/7/ns/uts".into())] {
+    for uts in [NamespaceChoice::Host, NamespaceChoice::Joined("/proc/7/ns/uts".into())] {
         let namespaces = Namespaces { uts, ..none() };
         assert_eq!(root(with(namespaces.clone()))["hostname"], Value::Null);
         let error = refused(Request { hostname: Some("box".into()), ..with(namespaces) });
@@ -95,7 +95,7 @@ fn a_host_name_needs_a_namespace_of_its_own() {
 #[test]
 fn a_shared_ipc_namespace_shares_its_file_systems() {
     for make in [root, user] {
-        let spec = make(with(Namespaces { ipc: Namespace::Host, ..none() }));
+        let spec = make(with(Namespaces { ipc: NamespaceChoice::Host, ..none() }));
         for place in ["/dev/shm", "/dev/mqueue"] {
             let expected = json!({ "destination": place, "type": "none", "source": place,
                 "options": ["rbind", "nosuid", "noexec", "nodev"] });
@@ -106,7 +106,7 @@ fn a_shared_ipc_namespace_shares_its_file_systems() {
 
 #[test]
 fn a_shared_pid_namespace_binds_proc_where_the_kernel_refuses_a_new_one() {
-    let shared = with(Namespaces { pid: Namespace::Host, ..none() });
+    let shared = with(Namespaces { pid: NamespaceChoice::Host, ..none() });
     assert_eq!(mount_at(&root(shared.clone()), "/proc")["type"], "proc");
     let spec = user(shared);
     assert_eq!(mount_at(&spec, "/proc")["options"], json!(["rbind", "nosuid", "noexec", "nodev"]));
@@ -115,14 +115,14 @@ fn a_shared_pid_namespace_binds_proc_where_the_kernel_refuses_a_new_one() {
 
 #[test]
 fn sysfs_is_new_only_with_a_new_network_namespace_or_for_root_of_the_host() {
-    let network = |network: Namespace, user: UserNamespace| with(Namespaces { network, user, ..none() });
-    let joined = || Namespace::Joined("/proc/7/ns/net".into());
+    let network = |network: NamespaceChoice, user: UserNamespace| with(Namespaces { network, user, ..none() });
+    let joined = || NamespaceChoice::Joined("/proc/7/ns/net".into());
     for (spec, expected) in [
-        (root(network(Namespace::Host, UserNamespace::Default)), "sysfs"),
-        (root(network(Namespace::Private, maps())), "sysfs"),
-        (root(network(Namespace::Host, maps())), "none"),
-        (user(network(Namespace::Default, UserNamespace::Default)), "none"),
-        (user(network(Namespace::Private, UserNamespace::Default)), "sysfs"),
+        (root(network(NamespaceChoice::Host, UserNamespace::Default)), "sysfs"),
+        (root(network(NamespaceChoice::Private, maps())), "sysfs"),
+        (root(network(NamespaceChoice::Host, maps())), "none"),
+        (user(network(NamespaceChoice::Default, UserNamespace::Default)), "none"),
+        (user(network(NamespaceChoice::Private, UserNamespace::Default)), "sysfs"),
         (user(network(joined(), UserNamespace::Default)), "none"),
     ] {
         assert_eq!(mount_at(&spec, "/sys")["type"], expected);

@@ -121,7 +121,7 @@ fn privileges_are_those_of_a_user_namespace() {
     let given = Request { privileged_in_userns: true, ..Request::default() };
     let error = refused(given.clone());
     assert!(error.starts_with("--privileged-in-userns \"true\": needs a user namespace"), "{error}");
-    let private = Namespaces { network: Namespace::Private, ..Namespaces::default() };
+    let private = Namespaces { network: NamespaceChoice::Private, ..Namespaces::default() };
     let spec = user(Request { namespaces: private, ..given.clone() });
     assert_eq!(spec["process"]["capabilities"]["bounding"].as_array().expect("array").len(), 41);
     assert_eq!(spec["process"]["noNewPrivileges"], false);

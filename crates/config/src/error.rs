@@ -66,12 +66,12 @@ pub enum ValidateError {
 }
 
 /// A path as errors show it: quoted and escaped, so that whatever is in it the message is one line.
-pub(super) fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     format!("{:?}", path.to_string_lossy())
 }
 
 /// A [`ValidateError::Field`].
-pub(super) fn invalid(
+pub(crate) fn invalid(
     field: impl Into<String>,
     problem: impl Into<String>,
     remedy: impl Into<String>,
