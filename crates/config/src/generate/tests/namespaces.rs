@@ -115,7 +115,8 @@ fn a_shared_pid_namespace_binds_proc_where_the_kernel_refuses_a_new_one() {
 
 #[test]
 fn sysfs_is_new_only_with_a_new_network_namespace_or_for_root_of_the_host() {
-    let network = |network: NamespaceChoice, user: UserNamespace| with(Namespaces { network, user, ..none() });
+    let network =
+        |network: NamespaceChoice, user: UserNamespace| with(Namespaces { network, user, ..none() });
     let joined = || NamespaceChoice::Joined("/proc/7/ns/net".into());
     for (spec, expected) in [
         (root(network(NamespaceChoice::Host, UserNamespace::Default)), "sysfs"),
