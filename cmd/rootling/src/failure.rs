@@ -18,7 +18,7 @@ pub(crate) fn report(error: &Error, command: Option<&Command>) -> ExitCode {
         None => error.to_string(),
     };
     let message = message.replace('\n', " ");
-    if error.is_said() {
+    if error.is_already_reported() {
         log::detail(&message);
     } else {
         log::failure(&message);

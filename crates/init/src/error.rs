@@ -56,7 +56,7 @@ pub struct Error {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     operation: Option<Operation>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    said: bool,
+    already_reported: bool,
 }
 
 /// Shorthand for a result of this crate.
@@ -65,7 +65,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: one_line(message.into()), errno: None, operation: None, said: false }
+        Self {
+            kind,
+            message: one_line(message.into()),
+            errno: None,
+            operation: None,
+            already_reported: false,
+        }
     }
 
     /// An error about something that was handed over.
@@ -111,20 +117,20 @@ impl Error {
     }
 
     /// Whether the container has said it on a standard error that is the caller's own: once is enough.
-    pub fn is_said(&self) -> bool {
-        self.said
+    pub fn is_already_reported(&self) -> bool {
+        self.already_reported
     }
 
     /// The same error, which the container has written to its standard error.
     #[must_use]
-    pub fn said_by_container(self) -> Self {
-        Self { said: true, ..self }
+    pub fn already_reported(self) -> Self {
+        Self { already_reported: true, ..self }
     }
 
     /// The same error, to be said to a caller that does not see the container's standard error.
     #[must_use]
-    pub fn unsaid(self) -> Self {
-        Self { said: false, ..self }
+    pub fn not_yet_reported(self) -> Self {
+        Self { already_reported: false, ..self }
     }
 
     /// The same error, seen from one layer further out.

@@ -191,7 +191,7 @@ fn not_executed(program: &sys::exec::Program, errno: Errno) -> Error {
     let said =
         format!("exec {}: {}", program.path().to_string_lossy().escape_debug(), errno.desc().to_lowercase());
     say(&format!("{said}\n"));
-    Error::new(kind, format!("process.args: {said} ({errno:?}){hint}")).said_by_container()
+    Error::new(kind, format!("process.args: {said} ({errno:?}){hint}")).already_reported()
 }
 
 /// On the container's standard error, where engines look for why a program did not run: whoever started

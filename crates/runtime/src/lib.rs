@@ -8,6 +8,7 @@ mod cgroup_mount;
 mod criu;
 mod error;
 mod exec;
+mod exec_state;
 mod explain;
 mod foreground;
 #[cfg(feature = "fuzzing")]
@@ -17,15 +18,14 @@ mod late_hooks;
 mod launch;
 mod lifecycle;
 mod lower;
-mod members;
 mod plan;
 mod process;
+mod process_list;
 mod rdt;
 mod sd_notify;
 mod self_exe;
 mod state;
 mod store;
-mod stored;
 
 pub use criu::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
 pub use error::{Error, ErrorKind, Result, one_line};

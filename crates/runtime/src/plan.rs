@@ -17,9 +17,9 @@ use rootling_init::blueprint::{Blueprint, Identity};
 use rootling_init::idmap::IdMaps;
 
 use crate::error::{Error, Result, chain};
+use crate::exec_state::{Listener, Outside, StoredFilter, StoredProcess};
 use crate::labels;
 use crate::lower;
-use crate::stored::{Listener, Outside, StoredFilter, StoredProcess};
 
 /// What `create` and `run` are asked for.
 #[derive(Clone, Debug)]

@@ -7,8 +7,8 @@ use rootling_rootless::host::Host;
 use rootling_runtime::{self as runtime, Result};
 
 use super::{
-    adapt, checkpoint, create, doctor, events, exec, features, list, manual, many, profile, ps, spec, state,
-    stats, update,
+    adapt, checkpoint, create, doctor, events, exec, features, list, manual, profile, ps, select, spec,
+    state, stats, update,
 };
 use crate::args::{Cli, Command};
 use crate::roots::Context;
@@ -30,11 +30,11 @@ fn perform(command: &Command, context: Context<'_>) -> Result<ExitCode> {
         Command::Kill(args) => {
             let signal = runtime::parse_signal(&args.signal)?;
             let store = context.store()?;
-            many::each(&store, &args.id.id, args.regex, |id| runtime::kill(&store, id, signal, args.all))?;
+            select::each(&store, &args.id.id, args.regex, |id| runtime::kill(&store, id, signal, args.all))?;
         }
         Command::Delete(args) => {
             let store = context.store()?;
-            many::each(&store, &args.id.id, args.regex, |id| runtime::delete(&store, id, args.force))?;
+            select::each(&store, &args.id.id, args.regex, |id| runtime::delete(&store, id, args.force))?;
         }
         Command::Exec(args) => return exec::exec(context, args),
         Command::Spec(args) => spec::spec(context, args)?,

@@ -36,17 +36,17 @@ struct Host<'c> {
 
 /// Becomes the container, or reports why not and ends. Only for the child of a clone: it never returns, and closes
 /// whatever else is open. `accept`: where a created container waits for its start. `console`: where the terminal goes.
-/// `theirs`: descriptors of the runtime's that the child must not hold at all.
+/// `parent_fds`: descriptors of the runtime's that the child must not hold at all.
 pub fn run(
     channel: Channel,
     accept: Option<OwnedFd>,
     console: Option<OwnedFd>,
-    theirs: &[RawFd],
+    parent_fds: &[RawFd],
     blueprint: &Blueprint,
 ) -> ! {
     // Its lock would outlive it, the end of its channels would never be seen. What the caller has left open stays for
     // now: sources of mounts may be named by it.
-    for fd in theirs {
+    for fd in parent_fds {
         let _ = nix::unistd::close(*fd);
     }
     log::without(channel.as_raw_fd(), || {

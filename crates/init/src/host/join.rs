@@ -51,10 +51,10 @@ pub fn run(
     channel: Channel,
     accept: Option<OwnedFd>,
     console: Option<OwnedFd>,
-    theirs: &[RawFd],
+    parent_fds: &[RawFd],
     blueprint: &Blueprint,
 ) -> ! {
-    for fd in theirs {
+    for fd in parent_fds {
         let _ = nix::unistd::close(*fd);
     }
     match crate::log::without(channel.as_raw_fd(), || join_and_clone(&channel, blueprint)) {

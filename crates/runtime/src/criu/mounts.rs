@@ -12,8 +12,8 @@ use rust_criu::rust_criu_protobuf::rpc::Ext_mount_map;
 
 use crate::cgroup_mount;
 use crate::error::{Context, Error, Result, chain};
+use crate::exec_state::Outside;
 use crate::plan::Plan;
-use crate::stored::Outside;
 use rootling_init::blueprint::{MountKind, MountPlan};
 
 /// Devices that may be bound from the host, the first as a mask, too; runtime-spec, config-linux.md "Default Devices".

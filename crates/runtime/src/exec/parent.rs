@@ -17,6 +17,7 @@ use super::cgroup::Target;
 use super::plan::{Affinity, ExecPlan, affinity_error};
 use super::request::ExecOptions;
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::exec_state::Listener;
 use crate::foreground;
 use crate::launch::made::write_pid_file;
 use crate::launch::reactor::{Event, Process, Reactor, interrupted, reap};
@@ -24,7 +25,6 @@ use crate::launch::{sockets, terminal};
 use crate::self_exe;
 use crate::state::{Record, Status};
 use crate::store::Store;
-use crate::stored::Listener;
 
 /// What the process is called in errors.
 const WHO: &str = "the process";
@@ -43,12 +43,13 @@ pub fn exec(host: &Host, store: &Store, options: &ExecOptions, warn: Warn<'_>) -
     let terminal =
         terminal::path(options.console_socket.as_deref(), plan.attributes.terminal, options.detach)?;
     let signals = Signals::block().context(|| "signalfd")?;
-    let mut exec = Exec::start(record, plan, namespaces, terminal.childs, &target, signals)?;
+    let mut exec = Exec::start(record, plan, namespaces, terminal.child_end, &target, signals)?;
     exec.serve(&target, warn)?;
     exec.prepare(options)?;
     // What the child has said on its standard error whoever reads that may not hear of in time.
     let commit = exec.commit(terminal.ours.as_ref(), warn);
-    let (master, process, mut signals) = commit.map_err(|e| if options.detach { e.unsaid() } else { e })?;
+    let (master, process, mut signals) =
+        commit.map_err(|e| if options.detach { e.not_yet_reported() } else { e })?;
     if options.detach {
         return Ok(0);
     }
@@ -96,11 +97,11 @@ impl Exec {
         target: &Target<'_>,
         signals: Signals,
     ) -> Result<Self> {
-        let (ours, childs) = Channel::pair()?;
+        let (ours, child_end) = Channel::pair()?;
         let ExecPlan { attributes, apparmor, affinity, listener } = plan;
         let needs_child = namespaces.need_child();
         let apparmor = apparmor.as_deref();
-        let child = Child { namespaces, console, channel: childs, attributes: &attributes, apparmor };
+        let child = Child { namespaces, console, channel: child_end, attributes: &attributes, apparmor };
         let (process, placed) = clone_joiner(child, target, affinity.initial.as_deref())?;
         let who = if needs_child { "the process that joins the container" } else { WHO };
         let mut reactor = Reactor::new(ours, signals, process, who);

@@ -11,10 +11,10 @@ use rootling_init::attributes::{Attributes, Surroundings};
 use rootling_init::channel::Warn;
 
 use crate::error::{Error, Result, chain};
+use crate::exec_state::Listener;
+use crate::exec_state::StoredProcess;
 use crate::labels;
 use crate::plan::keyring_name;
-use crate::stored::Listener;
-use crate::stored::StoredProcess;
 
 /// What the process is made with.
 pub(crate) struct ExecPlan {

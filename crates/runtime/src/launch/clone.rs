@@ -24,13 +24,13 @@ pub(super) struct ChildEnd {
 /// The name of the container's first process in errors.
 pub(super) const FIRST: &str = "the container's first process";
 
-/// Clones it; what waits for it, and whether it is in the cgroup. Only the parent returns. `theirs`: the descriptors of
+/// Clones it; what waits for it, and whether it is in the cgroup. Only the parent returns. `parent_fds`: the descriptors of
 /// the runtime's that the child must not hold.
 pub(super) fn clone_child(
     plan: &Plan,
     cgroup: Option<&OwnedFd>,
     end: ChildEnd,
-    theirs: &[RawFd],
+    parent_fds: &[RawFd],
     channel: Channel,
     signals: Signals,
 ) -> Result<(Reactor, bool)> {
@@ -48,14 +48,14 @@ pub(super) fn clone_child(
         ..CloneOptions::default()
     };
     let (cloned, inside) = clone_into(options, plan)?;
-    let ChildEnd { channel: childs, accept, console } = end;
+    let ChildEnd { channel: child_end, accept, console } = end;
     let process = match cloned {
         Cloned::Parent { pid, pidfd } => Process { pid, pidfd },
-        Cloned::Child if joins => host::join::run(childs, accept, console, theirs, &plan.blueprint),
-        Cloned::Child => host::run(childs, accept, console, theirs, &plan.blueprint),
+        Cloned::Child if joins => host::join::run(child_end, accept, console, parent_fds, &plan.blueprint),
+        Cloned::Child => host::run(child_end, accept, console, parent_fds, &plan.blueprint),
     };
     // The child's end closes the channel, so it is the child's alone.
-    drop((childs, accept, console));
+    drop((child_end, accept, console));
     if !joins {
         return Ok((Reactor::new(channel, signals, process, FIRST), inside));
     }

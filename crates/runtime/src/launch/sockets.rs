@@ -9,8 +9,8 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use serde_json::json;
 
 use crate::error::{Context, Error, Result};
+use crate::exec_state::Listener;
 use crate::state::{Record, Status};
-use crate::stored::Listener;
 
 /// How long whoever listens may take to have room for another connection, in seconds.
 const CONNECT_LIMIT: i64 = 10;

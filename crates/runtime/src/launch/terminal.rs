@@ -12,7 +12,7 @@ use crate::error::{Context, Error, Result};
 #[derive(Default)]
 pub(crate) struct TerminalPath {
     /// The child's.
-    pub(crate) childs: Option<OwnedFd>,
+    pub(crate) child_end: Option<OwnedFd>,
     /// Ours, when we are the one who shows it.
     pub(crate) ours: Option<OwnedFd>,
 }
@@ -21,7 +21,7 @@ pub(crate) struct TerminalPath {
 pub(crate) fn path(console_socket: Option<&Path>, terminal: bool, detached: bool) -> Result<TerminalPath> {
     match (console_socket, terminal, detached) {
         (Some(path), true, true) => {
-            Ok(TerminalPath { childs: Some(sockets::connect(path, "--console-socket")?), ours: None })
+            Ok(TerminalPath { child_end: Some(sockets::connect(path, "--console-socket")?), ours: None })
         }
         (None, true, true) => Err(Error::invalid(
             "process.terminal is true and nobody is in the foreground: name a socket for the terminal with \
@@ -39,10 +39,10 @@ pub(crate) fn path(console_socket: Option<&Path>, terminal: bool, detached: bool
              process.terminal to false",
         )),
         (None, true, false) => {
-            let (ours, childs) =
+            let (ours, child_end) =
                 socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
                     .context(|| "socketpair")?;
-            Ok(TerminalPath { childs: Some(childs), ours: Some(ours) })
+            Ok(TerminalPath { child_end: Some(child_end), ours: Some(ours) })
         }
         (None, false, _) => Ok(TerminalPath::default()),
     }

@@ -5,7 +5,7 @@ use rootling_config::id::ContainerId;
 use crate::error::{Result, of_cgroup};
 use crate::state::{Record, Status};
 use crate::store::Store;
-use crate::{members, process::ProcessRef};
+use crate::{process::ProcessRef, process_list};
 
 /// The pids of all processes in a container, as the caller sees them. None when it has stopped.
 pub fn processes(store: &Store, id: &ContainerId) -> Result<Vec<i32>> {
@@ -26,5 +26,8 @@ pub(super) fn of(record: &Record) -> Result<Vec<i32>> {
     if !init.is_alive()? {
         return Ok(Vec::new());
     }
-    Ok(members::of(init, record.own_pid_namespace).into_iter().map(|ProcessRef { pid, .. }| pid).collect())
+    Ok(process_list::of(init, record.own_pid_namespace)
+        .into_iter()
+        .map(|ProcessRef { pid, .. }| pid)
+        .collect())
 }

@@ -269,7 +269,7 @@ impl Restoring<'_> {
                 self.made.slot.write_recovery(&self.made.record)?;
                 self.made.slot.write_process(&self.plan.stored, self.plan.blueprint.process.seccomp.as_ref())
             }
-            "orphan-pts-master" => match (notice.fd, &path.childs) {
+            "orphan-pts-master" => match (notice.fd, &path.child_end) {
                 (Some(master), Some(socket)) => {
                     send_fd(socket.as_fd(), b"/dev/ptmx", master.as_fd()).context(|| "sendmsg(SCM_RIGHTS)")
                 }
