@@ -9,8 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use oci_spec::runtime::Mount;
+use rootling_sys::mount::attr;
 
-use self::table::{ATIME_FLAGS, Effect, MOUNT_ATTR_ATIME, MS_BIND, MS_REC, MS_REMOUNT};
+use self::table::{ATIME_FLAGS, Effect};
 
 /// How a bind mount treats the mounts below its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub enum IdmapKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountOptions {
     /// `MS_*` attributes to set (linux/mount.h). `MS_BIND`, `MS_REC` and `MS_REMOUNT` are not among
-    /// them, see `bind` and `remount`; [`MountOptions::mount_flags`] has them all.
+    /// them, see `bind` and `remount`.
     pub set: u64,
     /// `MS_*` attributes that were explicitly cleared, such as `MS_RDONLY` for `rw`. Never shares a
     /// bit with `set`.
@@ -196,8 +197,8 @@ impl MountOptions {
             // The access-time attributes are one number of three bits, not three switches: the whole
             // field is cleared whenever one of its values is asked for.
             Effect::RecAtime(value) => {
-                self.rec_set = (self.rec_set & !MOUNT_ATTR_ATIME) | value;
-                self.rec_clear |= MOUNT_ATTR_ATIME;
+                self.rec_set = (self.rec_set & !attr::ATIME) | value;
+                self.rec_clear |= attr::ATIME;
             }
             Effect::Propagation(flags) => self.propagation.push(flags),
             Effect::Bind(kind) => self.bind = Some(kind),
@@ -218,17 +219,6 @@ impl MountOptions {
         }
         self.set |= flag;
         self.clear &= !flag;
-    }
-
-    /// All flags for the first mount(2) call: the attributes to set, and `MS_BIND`, `MS_REC`,
-    /// `MS_REMOUNT` where asked for. Propagation is not included.
-    pub fn mount_flags(&self) -> u64 {
-        let bind = match self.bind {
-            Some(Bind::Plain) => MS_BIND,
-            Some(Bind::Recursive) => MS_BIND | MS_REC,
-            None => 0,
-        };
-        self.set | bind | if self.remount { MS_REMOUNT } else { 0 }
     }
 
     /// The data string for mount(2), or `None` when there is none.

@@ -15,6 +15,7 @@ pub mod attr {
     pub const NODEV: u64 = 0x4;
     pub const NOEXEC: u64 = 0x8;
     pub const ATIME: u64 = 0x70;
+    pub const RELATIME: u64 = 0;
     pub const NOATIME: u64 = 0x10;
     pub const STRICTATIME: u64 = 0x20;
     pub const NODIRATIME: u64 = 0x80;

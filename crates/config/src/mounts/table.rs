@@ -3,76 +3,73 @@
 //! The words are those of runc 1.5, which follow the specification and mount(8), and three of crun's
 //! (`src-nofollow`, `dest-nofollow`, `copy-symlink`).
 
-use super::{Bind, IdmapKind};
+pub use libc::{
+    MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC,
+    MS_NOSUID, MS_NOSYMFOLLOW, MS_PRIVATE, MS_RDONLY, MS_REC, MS_RELATIME, MS_SHARED, MS_SILENT, MS_SLAVE,
+    MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE,
+};
+use rootling_sys::mount::attr;
 
-/// linux/mount.h: mount read-only.
-pub const MS_RDONLY: u64 = 1;
-/// linux/mount.h: ignore setuid and setgid bits.
-pub const MS_NOSUID: u64 = 1 << 1;
-/// linux/mount.h: disallow access to device nodes.
-pub const MS_NODEV: u64 = 1 << 2;
-/// linux/mount.h: disallow program execution.
-pub const MS_NOEXEC: u64 = 1 << 3;
-/// linux/mount.h: writes are synced at once.
-pub const MS_SYNCHRONOUS: u64 = 1 << 4;
-/// linux/mount.h: alter an existing mount.
-pub const MS_REMOUNT: u64 = 1 << 5;
-/// linux/mount.h: permit mandatory locking.
-pub const MS_MANDLOCK: u64 = 1 << 6;
-/// linux/mount.h: directory changes are synced at once.
-pub const MS_DIRSYNC: u64 = 1 << 7;
-/// linux/mount.h: do not follow symbolic links, since Linux 5.10.
-pub const MS_NOSYMFOLLOW: u64 = 1 << 8;
-/// linux/mount.h: do not update access times.
-pub const MS_NOATIME: u64 = 1 << 10;
-/// linux/mount.h: do not update access times of directories.
-pub const MS_NODIRATIME: u64 = 1 << 11;
-/// linux/mount.h: bind.
-pub const MS_BIND: u64 = 1 << 12;
-/// linux/mount.h: the whole tree.
-pub const MS_REC: u64 = 1 << 14;
-/// linux/mount.h: suppress messages in the kernel log.
-pub const MS_SILENT: u64 = 1 << 15;
-/// linux/mount.h: propagation `unbindable`.
-pub const MS_UNBINDABLE: u64 = 1 << 17;
-/// linux/mount.h: propagation `private`.
-pub const MS_PRIVATE: u64 = 1 << 18;
-/// linux/mount.h: propagation `slave`.
-pub const MS_SLAVE: u64 = 1 << 19;
-/// linux/mount.h: propagation `shared`.
-pub const MS_SHARED: u64 = 1 << 20;
-/// linux/mount.h: update access times relative to modification.
-pub const MS_RELATIME: u64 = 1 << 21;
-/// linux/mount.h: update the inode's version counter.
-pub const MS_I_VERSION: u64 = 1 << 23;
-/// linux/mount.h: always update access times.
-pub const MS_STRICTATIME: u64 = 1 << 24;
-/// linux/mount.h: keep time stamps in memory for a while.
-pub const MS_LAZYTIME: u64 = 1 << 25;
+use super::{Bind, IdmapKind};
 
 /// The flags of which mount(2) takes one: how access times are kept.
 pub const ATIME_FLAGS: u64 = MS_NOATIME | MS_RELATIME | MS_STRICTATIME;
 
-/// `mount_setattr(2)`.
-pub const MOUNT_ATTR_RDONLY: u64 = 0x1;
-/// `mount_setattr(2)`.
-pub const MOUNT_ATTR_NOSUID: u64 = 0x2;
-/// `mount_setattr(2)`.
-pub const MOUNT_ATTR_NODEV: u64 = 0x4;
-/// `mount_setattr(2)`.
-pub const MOUNT_ATTR_NOEXEC: u64 = 0x8;
-/// `mount_setattr(2)`: the field that holds one of the next three.
-pub const MOUNT_ATTR_ATIME: u64 = 0x70;
-/// `mount_setattr(2)`.
-pub const MOUNT_ATTR_RELATIME: u64 = 0;
-/// `mount_setattr(2)`.
-pub const MOUNT_ATTR_NOATIME: u64 = 0x10;
-/// `mount_setattr(2)`.
-pub const MOUNT_ATTR_STRICTATIME: u64 = 0x20;
-/// `mount_setattr(2)`.
-pub const MOUNT_ATTR_NODIRATIME: u64 = 0x80;
-/// `mount_setattr(2)`, since Linux 5.14.
-pub const MOUNT_ATTR_NOSYMFOLLOW: u64 = 0x20_0000;
+/// A flag that is on or off, in each of the kernel's interfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switch {
+    /// The option that sets it.
+    pub name: &'static str,
+    /// mount(2).
+    pub ms: u64,
+    /// `mount_setattr(2)`.
+    pub attr: u64,
+    /// statfs(2).
+    pub st: u64,
+    /// Whether a user namespace cannot clear it where the mount came with it (`mount_namespaces(7)`).
+    pub locked: bool,
+}
+
+/// linux/statfs.h
+const ST_NOSYMFOLLOW: u64 = 0x2000;
+
+/// All of them. How access times are kept is no switch, but one of three.
+pub const SWITCHES: [Switch; 5] = [
+    Switch { name: "ro", ms: MS_RDONLY, attr: attr::RDONLY, st: libc::ST_RDONLY, locked: true },
+    Switch { name: "nosuid", ms: MS_NOSUID, attr: attr::NOSUID, st: libc::ST_NOSUID, locked: true },
+    Switch { name: "nodev", ms: MS_NODEV, attr: attr::NODEV, st: libc::ST_NODEV, locked: true },
+    Switch { name: "noexec", ms: MS_NOEXEC, attr: attr::NOEXEC, st: libc::ST_NOEXEC, locked: true },
+    Switch {
+        name: "nosymfollow",
+        ms: MS_NOSYMFOLLOW,
+        attr: attr::NOSYMFOLLOW,
+        st: ST_NOSYMFOLLOW,
+        locked: false,
+    },
+];
+
+impl Switch {
+    /// Whether an option sets it on the mount itself.
+    pub fn is_set_by(&self, word: &str) -> bool {
+        effect(word) == Some(Effect::Set(self.ms))
+    }
+
+    /// Whether an option clears it, on the mount or on its whole tree.
+    pub fn is_cleared_by(&self, word: &str) -> bool {
+        matches!(effect(word), Some(Effect::Clear(ms)) if ms == self.ms)
+            || matches!(effect(word), Some(Effect::RecClear(attr)) if attr == self.attr)
+    }
+}
+
+/// Whether an option is about how access times are kept.
+pub fn is_about_access_times(word: &str) -> bool {
+    match effect(word) {
+        Some(Effect::Set(ms) | Effect::Clear(ms)) => ms & (ATIME_FLAGS | MS_NODIRATIME) != 0,
+        Some(Effect::RecSet(flag) | Effect::RecClear(flag)) => flag == attr::NODIRATIME,
+        Some(Effect::RecAtime(_)) => true,
+        _ => false,
+    }
+}
 
 /// What one option does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,32 +134,32 @@ pub const OPTIONS: &[(&str, Effect)] = &[
     ("nosuid", Effect::Set(MS_NOSUID)),
     ("nosymfollow", Effect::Set(MS_NOSYMFOLLOW)),
     ("private", Effect::Propagation(MS_PRIVATE)),
-    ("ratime", Effect::RecAtime(MOUNT_ATTR_RELATIME)),
+    ("ratime", Effect::RecAtime(attr::RELATIME)),
     ("rbind", Effect::Bind(Bind::Recursive)),
-    ("rdev", Effect::RecClear(MOUNT_ATTR_NODEV)),
-    ("rdiratime", Effect::RecClear(MOUNT_ATTR_NODIRATIME)),
+    ("rdev", Effect::RecClear(attr::NODEV)),
+    ("rdiratime", Effect::RecClear(attr::NODIRATIME)),
     ("relatime", Effect::Set(MS_RELATIME)),
     ("remount", Effect::Remount),
-    ("rexec", Effect::RecClear(MOUNT_ATTR_NOEXEC)),
+    ("rexec", Effect::RecClear(attr::NOEXEC)),
     ("ridmap", Effect::Idmap(IdmapKind::Recursive)),
-    ("rnoatime", Effect::RecAtime(MOUNT_ATTR_NOATIME)),
-    ("rnodev", Effect::RecSet(MOUNT_ATTR_NODEV)),
-    ("rnodiratime", Effect::RecSet(MOUNT_ATTR_NODIRATIME)),
-    ("rnoexec", Effect::RecSet(MOUNT_ATTR_NOEXEC)),
-    ("rnorelatime", Effect::RecAtime(MOUNT_ATTR_RELATIME)),
-    ("rnostrictatime", Effect::RecAtime(MOUNT_ATTR_RELATIME)),
-    ("rnosuid", Effect::RecSet(MOUNT_ATTR_NOSUID)),
-    ("rnosymfollow", Effect::RecSet(MOUNT_ATTR_NOSYMFOLLOW)),
+    ("rnoatime", Effect::RecAtime(attr::NOATIME)),
+    ("rnodev", Effect::RecSet(attr::NODEV)),
+    ("rnodiratime", Effect::RecSet(attr::NODIRATIME)),
+    ("rnoexec", Effect::RecSet(attr::NOEXEC)),
+    ("rnorelatime", Effect::RecAtime(attr::RELATIME)),
+    ("rnostrictatime", Effect::RecAtime(attr::RELATIME)),
+    ("rnosuid", Effect::RecSet(attr::NOSUID)),
+    ("rnosymfollow", Effect::RecSet(attr::NOSYMFOLLOW)),
     ("ro", Effect::Set(MS_RDONLY)),
     ("rprivate", Effect::Propagation(MS_PRIVATE | MS_REC)),
-    ("rrelatime", Effect::RecAtime(MOUNT_ATTR_RELATIME)),
-    ("rro", Effect::RecSet(MOUNT_ATTR_RDONLY)),
-    ("rrw", Effect::RecClear(MOUNT_ATTR_RDONLY)),
+    ("rrelatime", Effect::RecAtime(attr::RELATIME)),
+    ("rro", Effect::RecSet(attr::RDONLY)),
+    ("rrw", Effect::RecClear(attr::RDONLY)),
     ("rshared", Effect::Propagation(MS_SHARED | MS_REC)),
     ("rslave", Effect::Propagation(MS_SLAVE | MS_REC)),
-    ("rstrictatime", Effect::RecAtime(MOUNT_ATTR_STRICTATIME)),
-    ("rsuid", Effect::RecClear(MOUNT_ATTR_NOSUID)),
-    ("rsymfollow", Effect::RecClear(MOUNT_ATTR_NOSYMFOLLOW)),
+    ("rstrictatime", Effect::RecAtime(attr::STRICTATIME)),
+    ("rsuid", Effect::RecClear(attr::NOSUID)),
+    ("rsymfollow", Effect::RecClear(attr::NOSYMFOLLOW)),
     ("runbindable", Effect::Propagation(MS_UNBINDABLE | MS_REC)),
     ("rw", Effect::Clear(MS_RDONLY)),
     ("shared", Effect::Propagation(MS_SHARED)),

@@ -75,11 +75,6 @@ pub fn search_path(env: &[String]) -> impl Iterator<Item = &str> {
     value(env, "PATH").unwrap_or(DEFAULT_PATH).split(':').map(|dir| if dir.is_empty() { "." } else { dir })
 }
 
-/// Whether a program's name is a path of its own, so that `PATH` is not searched (execvp(3)).
-pub fn is_path(program: &str) -> bool {
-    program.contains('/')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +111,5 @@ mod tests {
     fn programs_are_looked_for_along_path() {
         assert_eq!(search_path(&env(&["PATH=/a:/b::c"])).collect::<Vec<_>>(), ["/a", "/b", ".", "c"]);
         assert_eq!(search_path(&[]).count(), 6);
-        assert!(is_path("./x") && is_path("/bin/sh") && !is_path("sh"));
     }
 }

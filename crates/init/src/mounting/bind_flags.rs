@@ -8,26 +8,15 @@ use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use rootling_config::mounts::MountOptions;
+use rootling_config::mounts::table::{ATIME_FLAGS, SWITCHES, Switch};
 
 use rootling_sys::mount::{MountAttr, attr, set_attr};
 
 use super::hints;
 use crate::error::{Context, Error, Result};
 
-/// Flags that are switches of their own: of mount(2), of mount_setattr(2), of statfs(2), and the name.
-const SWITCHES: [(u64, u64, u64, &str); 5] = [
-    (libc::MS_RDONLY, attr::RDONLY, libc::ST_RDONLY, "ro"),
-    (libc::MS_NOSUID, attr::NOSUID, libc::ST_NOSUID, "nosuid"),
-    (libc::MS_NODEV, attr::NODEV, libc::ST_NODEV, "nodev"),
-    (libc::MS_NOEXEC, attr::NOEXEC, libc::ST_NOEXEC, "noexec"),
-    (libc::MS_NOSYMFOLLOW, attr::NOSYMFOLLOW, ST_NOSYMFOLLOW, "nosymfollow"),
-];
-
-/// linux/statfs.h
-const ST_NOSYMFOLLOW: u64 = 0x2000;
-
 /// Flags about access times: mount(2) replaces all of them or none.
-const TIMES: u64 = libc::MS_NOATIME | libc::MS_NODIRATIME | libc::MS_RELATIME | libc::MS_STRICTATIME;
+const TIMES: u64 = ATIME_FLAGS | libc::MS_NODIRATIME;
 
 /// Gives a detached bind its flags.
 pub(crate) fn apply(mount: &OwnedFd, options: &MountOptions) -> Result<()> {
@@ -45,12 +34,12 @@ pub(crate) fn apply(mount: &OwnedFd, options: &MountOptions) -> Result<()> {
 
 /// What the options come to, or `None` where there is no flag among them.
 fn exact(options: &MountOptions) -> Option<MountAttr> {
-    let known = SWITCHES.iter().fold(TIMES, |all, (ms, ..)| all | ms);
+    let known = SWITCHES.iter().fold(TIMES, |all, switch| all | switch.ms);
     if (options.set | options.clear) & known == 0 {
         return None;
     }
     let mut wanted = MountAttr::default();
-    for (ms, attr, ..) in SWITCHES {
+    for Switch { ms, attr, .. } in SWITCHES {
         wanted.clear |= attr;
         if options.set & ms != 0 {
             wanted.set |= attr;
@@ -80,7 +69,7 @@ fn access_time(ms: u64) -> u64 {
 /// The same with the flags that the source has, by `statfs(2)`, which may be locked to it.
 fn with_locked(wanted: MountAttr, options: &MountOptions, has: u64) -> Result<MountAttr> {
     let mut kept = wanted;
-    for (ms, attr, st, name) in SWITCHES {
+    for Switch { name, ms, attr, st, .. } in SWITCHES {
         if has & st == 0 {
             continue;
         }
@@ -96,7 +85,7 @@ fn with_locked(wanted: MountAttr, options: &MountOptions, has: u64) -> Result<Mo
     } else {
         attr::STRICTATIME
     };
-    let asked = options.set & (TIMES & !libc::MS_NODIRATIME) != 0;
+    let asked = options.set & ATIME_FLAGS != 0;
     if asked && access_time(options.set) != source {
         return Err(locked("access time setting"));
     }

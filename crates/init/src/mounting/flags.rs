@@ -1,28 +1,21 @@
 //! Options of mounts as attributes of mount_setattr(2).
 
 use rootling_config::mounts::MountOptions;
+use rootling_config::mounts::table::{ATIME_FLAGS, SWITCHES};
 use rootling_sys::mount::{MountAttr, attr};
 
 /// Flags of mount(2) as attributes of mount_setattr(2).
 pub(crate) fn own_attr(options: &MountOptions) -> MountAttr {
-    const FLAGS: [(u64, u64); 6] = [
-        (libc::MS_RDONLY, attr::RDONLY),
-        (libc::MS_NOSUID, attr::NOSUID),
-        (libc::MS_NODEV, attr::NODEV),
-        (libc::MS_NOEXEC, attr::NOEXEC),
-        (libc::MS_NODIRATIME, attr::NODIRATIME),
-        (libc::MS_NOSYMFOLLOW, attr::NOSYMFOLLOW),
-    ];
-    let of = |flags: u64| FLAGS.iter().filter(|(ms, _)| flags & ms != 0).map(|(_, attr)| attr).sum::<u64>();
+    let pairs = SWITCHES.iter().map(|switch| (switch.ms, switch.attr));
+    let pairs: Vec<_> = pairs.chain([(libc::MS_NODIRATIME, attr::NODIRATIME)]).collect();
+    let of = |flags: u64| pairs.iter().filter(|(ms, _)| flags & ms != 0).map(|(_, attr)| attr).sum::<u64>();
     let mut attr = MountAttr { set: of(options.set), clear: of(options.clear), ..MountAttr::default() };
     // The access time setting is one number, which has to be cleared to be set; 0 is relatime.
     let time = if options.set & libc::MS_STRICTATIME != 0 {
         Some(attr::STRICTATIME)
     } else if options.set & libc::MS_NOATIME != 0 {
         Some(attr::NOATIME)
-    } else if (options.set | options.clear) & (libc::MS_RELATIME | libc::MS_NOATIME | libc::MS_STRICTATIME)
-        != 0
-    {
+    } else if (options.set | options.clear) & ATIME_FLAGS != 0 {
         Some(0)
     } else {
         None

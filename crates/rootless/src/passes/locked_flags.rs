@@ -4,46 +4,17 @@
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
+use rootling_config::mounts::table::{SWITCHES, Switch, is_about_access_times};
 
 use super::view::{destination, is_bind, options};
 use crate::adaptation::Adaptation;
 use crate::host::FsFacts;
 use crate::pass::{AdaptError, Pass};
 
-/// A flag of a mount, the option that sets it and those that clear it.
-struct Flag {
-    bit: u64,
-    set: &'static str,
-    clear: &'static [&'static str],
+/// The flags that a user namespace cannot clear.
+fn locked_switches() -> impl Iterator<Item = &'static Switch> {
+    SWITCHES.iter().filter(|switch| switch.locked)
 }
-
-const FLAGS: [Flag; 4] = [
-    Flag { bit: FsFacts::RDONLY, set: "ro", clear: &["rw", "rrw"] },
-    Flag { bit: FsFacts::NOSUID, set: "nosuid", clear: &["suid", "rsuid"] },
-    Flag { bit: FsFacts::NODEV, set: "nodev", clear: &["dev", "rdev"] },
-    Flag { bit: FsFacts::NOEXEC, set: "noexec", clear: &["exec", "rexec"] },
-];
-
-/// How access times are kept is locked as a whole. Without any of these options the kernel keeps
-/// what the source's mount has.
-const ATIME: [&str; 16] = [
-    "atime",
-    "noatime",
-    "relatime",
-    "norelatime",
-    "strictatime",
-    "nostrictatime",
-    "diratime",
-    "nodiratime",
-    "ratime",
-    "rnoatime",
-    "rrelatime",
-    "rnorelatime",
-    "rstrictatime",
-    "rnostrictatime",
-    "rdiratime",
-    "rnodiratime",
-];
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let mut changes = Vec::new();
@@ -66,27 +37,25 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
 }
 
 /// Only a bind with flags of its own is remounted, and one that has all of the flags already
-/// cannot lose any.
+/// cannot lose any. How access times are kept is locked as a whole: without an option about them the kernel keeps what the
+/// source's mount has.
 fn needs_a_look(mount: &Mount) -> bool {
     let given = options(mount);
     is_bind(mount)
         && given.iter().any(|option| is_flag(option))
-        && (given.iter().any(|option| is_atime(option)) || FLAGS.iter().any(|flag| !is_set(given, flag)))
-}
-
-fn is_atime(option: &str) -> bool {
-    ATIME.contains(&option)
+        && (given.iter().any(|option| is_about_access_times(option))
+            || locked_switches().any(|switch| !is_set(given, switch)))
 }
 
 fn is_flag(option: &str) -> bool {
-    let known = FLAGS.iter().any(|flag| flag.set == option || flag.clear.contains(&option));
-    known || is_atime(option) || matches!(option, "symfollow" | "nosymfollow")
+    SWITCHES.iter().any(|switch| switch.is_set_by(option) || switch.is_cleared_by(option))
+        || is_about_access_times(option)
 }
 
 /// The later of two options that contradict each other counts, as for mount(8).
-fn is_set(given: &[String], flag: &Flag) -> bool {
-    let last = given.iter().rev().find(|option| *option == flag.set || flag.clear.contains(&option.as_str()));
-    last.is_some_and(|option| option == flag.set)
+fn is_set(given: &[String], switch: &Switch) -> bool {
+    let last = given.iter().rev().find(|option| switch.is_set_by(option) || switch.is_cleared_by(option));
+    last.is_some_and(|option| switch.is_set_by(option))
 }
 
 struct Bind<'a> {
@@ -99,26 +68,25 @@ struct Bind<'a> {
 
 impl Bind<'_> {
     fn keep_flags(&mut self, locked: u64) -> Result<(), AdaptError> {
-        for flag in FLAGS.iter().filter(|flag| locked & flag.bit != 0) {
-            if is_set(options(self.mount), flag) {
+        for switch in locked_switches().filter(|switch| locked & switch.st != 0) {
+            if is_set(options(self.mount), switch) {
                 continue;
             }
-            let contrary =
-                options(self.mount).iter().find(|option| flag.clear.contains(&option.as_str())).cloned();
-            self.replace(|option| flag.clear.contains(&option), &[flag.set]);
-            self.report(contrary, flag.set)?;
+            let contrary = options(self.mount).iter().find(|option| switch.is_cleared_by(option)).cloned();
+            self.replace(|option| switch.is_cleared_by(option), &[switch.name]);
+            self.report(contrary, switch.name)?;
         }
         Ok(())
     }
 
     fn keep_atime(&mut self, locked: u64) -> Result<(), AdaptError> {
         let given: Vec<String> =
-            options(self.mount).iter().filter(|option| is_atime(option)).cloned().collect();
+            options(self.mount).iter().filter(|option| is_about_access_times(option)).cloned().collect();
         let wanted = atime_options(locked);
         if given.is_empty() || given == wanted {
             return Ok(());
         }
-        self.replace(is_atime, &wanted);
+        self.replace(is_about_access_times, &wanted);
         self.report(given.first().cloned(), wanted[0])
     }
 
