@@ -16,7 +16,8 @@
 //! | [`process`] | environment, limits, scheduling, personality |
 //! | [`annotations`] | `annotations` that change more than a name |
 //! | [`cgroup_parent`] | `linux.cgroupsPath`, called after the container |
-//! | [`resources`] | `linux.resources`, as `spec` and `update` accept them |
+//! | [`limits`] | `linux.resources`: what is a limit |
+//! | [`resources`] | the rules for limits that a person types, as flags of `spec` and `update` |
 //! | [`seccomp`] | `linux.seccomp` to BPF, with a cache |
 //! | [`features`] | what of all that this build knows, features.md |
 //! | [`generate`] | the specs that `rootling spec` writes |
@@ -29,6 +30,7 @@ pub mod features;
 pub mod generate;
 pub mod id;
 pub mod idmap;
+pub mod limits;
 pub mod load;
 pub mod mounts;
 pub mod namespaces;

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::resources::ResourceError;
+use crate::limits::LimitError;
 use crate::validate::ValidateError;
 
 /// Why no spec was made: one line that names the flag, its value and the remedy.
@@ -21,7 +21,7 @@ pub enum GenerateError {
     },
     /// A limit that makes no sense.
     #[error("--{0}")]
-    Resource(#[from] ResourceError),
+    Resource(#[from] LimitError),
     /// Neither a known option nor a known value of one.
     #[error("invalid --security-opt: {value:?}{problem}; use {forms}", forms = super::security::FORMS)]
     SecurityOption {
