@@ -38,7 +38,8 @@
 //!
 //! 0 is a limit for `pids.limit`: the specification asks for that since 1.3 and runc does it since 1.4. What
 //! exists on one version of cgroups alone is ignored with a warning on the other ([`Limits::ignored`]); `unified`
-//! on v1 is an error.
+//! on v1 is an error. Refused is what no kernel or no runc takes; what only some kernels take is for the kernel to
+//! refuse.
 
 mod controller;
 mod cpu;
@@ -81,7 +82,7 @@ impl Limits {
     /// Reads `resources`; device rules are not limits.
     ///
     /// # Errors
-    /// [`LimitError`] for the first value that no kernel takes.
+    /// [`LimitError`] for the first value that the table refuses.
     pub fn parse(resources: &LinuxResources) -> Result<Self, LimitError> {
         let memory = resources.memory();
         let cpu = resources.cpu().as_ref();

@@ -96,6 +96,7 @@ pub(super) struct Field {
 }
 
 impl Field {
+    #[allow(clippy::needless_pass_by_value)] // Numbers and texts by value read best.
     pub(super) fn limit(controller: &str, name: impl Into<String>, value: impl ToString) -> Self {
         let value = value.to_string();
         Self { controller: controller.to_owned(), name: name.into(), value, is_limit: true, not_on_v2: None }

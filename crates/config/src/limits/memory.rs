@@ -72,15 +72,13 @@ impl Swap {
                 let problem = "needs a memory limit, which it includes; set one, or use -1 for unlimited";
                 return Err(refuse(FIELD, swap, problem));
             }
-            (Some(Bound::At(swap)), Some(Bound::At(limit))) => match swap.checked_sub(limit) {
-                Some(alone) => (Bound::At(swap), Bound::At(alone)),
-                None => {
-                    let problem = format!(
-                        "is below the memory limit of {limit}, which it includes; use more, or -1 for unlimited"
-                    );
-                    return Err(refuse(FIELD, swap, problem));
-                }
-            },
+            (Some(Bound::At(swap)), Some(Bound::At(limit))) if swap < limit => {
+                let problem = format!(
+                    "is below the memory limit of {limit}, which it includes; use more, or -1 for unlimited"
+                );
+                return Err(refuse(FIELD, swap, problem));
+            }
+            (Some(Bound::At(swap)), Some(Bound::At(limit))) => (Bound::At(swap), Bound::At(swap - limit)),
         };
         Ok(Some(Self { with_memory, alone }))
     }
