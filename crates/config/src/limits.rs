@@ -41,6 +41,9 @@
 //! on v1 is an error. Refused is what no kernel or no runc takes; what only some kernels take is for the kernel to
 //! refuse.
 
+// Each field is the one of the specification that it is named after.
+#![allow(missing_docs)]
+
 mod controller;
 mod cpu;
 mod field;
@@ -49,22 +52,23 @@ mod memory;
 mod others;
 mod unified;
 
-use oci_spec::runtime::LinuxResources;
+use std::collections::BTreeMap;
+
+use oci_spec::runtime::{LinuxRdma, LinuxResources};
 
 pub use self::controller::{clear, controllers};
 pub use self::cpu::{Cpu, Cpuset, Period};
 pub(crate) use self::field::refuse;
 pub use self::field::{Ask, Bound, LimitError, Version};
-pub use self::io::{Device, DeviceWeight, Io, Throttle, Throttled};
+pub use self::io::{DeviceWeight, Io, Throttle, Throttled};
 pub use self::memory::{Memory, Swap, Swappiness, kernel_memory_ignored};
-pub use self::others::{Hugepages, Network, Rdma};
+pub use self::others::{Hugepages, Network};
 pub use self::unified::Unified;
 
 use self::field::Field;
 
 /// `linux.resources` without the device rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // Each field is the one of the specification that it is named after.
 pub struct Limits {
     pub memory: Memory,
     pub cpu: Cpu,
@@ -74,7 +78,8 @@ pub struct Limits {
     pub io: Io,
     pub hugepages: Vec<Hugepages>,
     pub network: Network,
-    pub rdma: Vec<Rdma>,
+    /// By device.
+    pub rdma: BTreeMap<String, LinuxRdma>,
     pub unified: Unified,
 }
 
@@ -95,7 +100,7 @@ impl Limits {
             io: resources.block_io().as_ref().map(Io::parse).unwrap_or_default(),
             hugepages: hugepages.map(Hugepages::parse).collect::<Result<_, _>>()?,
             network: resources.network().as_ref().map(Network::parse).unwrap_or_default(),
-            rdma: resources.rdma().as_ref().map(Rdma::parse).unwrap_or_default(),
+            rdma: resources.rdma().iter().flatten().map(|(device, limit)| (device.clone(), *limit)).collect(),
             unified: Unified::parse(resources)?,
         })
     }
@@ -127,7 +132,7 @@ impl Limits {
         all.extend(io.fields());
         all.extend(hugepages.iter().map(|_| Field::limit("hugetlb", "hugepageLimits", "")));
         all.extend(network.fields());
-        all.extend(rdma.iter().map(|_| Field::limit("rdma", "rdma", "")));
+        all.extend(rdma.keys().map(|_| Field::limit("rdma", "rdma", "")));
         all.extend(unified.fields());
         all
     }

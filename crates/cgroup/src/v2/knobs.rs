@@ -1,8 +1,8 @@
 //! Limits as values of cgroup v2 files, in the order in which runc writes them.
 
+use oci_spec::runtime::LinuxRdma;
 use rootling_config::limits::{
-    Bound, Cpu, Cpuset, Device, DeviceWeight, Hugepages, Io, Limits, Memory, Period, Rdma, Swap, Throttle,
-    Throttled,
+    Bound, Cpu, Cpuset, DeviceWeight, Hugepages, Io, Limits, Memory, Period, Swap, Throttle, Throttled,
 };
 
 use crate::convert::{blkio_weight_to_io_weight, cpu_shares_to_weight, or_max, tasks};
@@ -87,7 +87,7 @@ fn io_files(io: &Io, knobs: &mut Vec<Knob>) {
     }
 }
 
-fn throttle(what: Throttled, device: &Device, rate: Bound) -> Knob {
+fn throttle(what: Throttled, device: &str, rate: Bound) -> Knob {
     let key = match what {
         Throttled::ReadBps => "rbps",
         Throttled::WriteBps => "wbps",
@@ -108,9 +108,9 @@ pub(crate) fn hugetlb(limits: &[Hugepages], suffix: &str, knobs: &mut Vec<Knob>)
     }
 }
 
-pub(crate) fn rdma(Rdma { device, handles, objects }: &Rdma) -> Knob {
-    let handles = handles.map(|n| format!(" hca_handle={n}")).unwrap_or_default();
-    let objects = objects.map(|n| format!(" hca_object={n}")).unwrap_or_default();
+pub(crate) fn rdma((device, limits): (&String, &LinuxRdma)) -> Knob {
+    let handles = limits.hca_handles().map(|n| format!(" hca_handle={n}")).unwrap_or_default();
+    let objects = limits.hca_objects().map(|n| format!(" hca_object={n}")).unwrap_or_default();
     Knob::new("rdma", "rdma.max", format!("{device}{handles}{objects}"))
 }
 

@@ -9,7 +9,6 @@ use crate::process::affinity::{self, NumberSet};
 
 /// `cpu` without the placement; times in microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // Each field is the one of the specification that it is named after.
 pub struct Cpu {
     pub shares: Option<NonZeroU64>,
     pub quota: Option<Bound>,
@@ -26,7 +25,6 @@ pub struct Period(u64);
 
 /// The placement in `cpu`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // Each field is the one of the specification that it is named after.
 pub struct Cpuset {
     pub cpus: Option<NumberSet>,
     pub mems: Option<NumberSet>,

@@ -1,6 +1,5 @@
 //! `blockIO`.
 
-use std::fmt::{self, Display};
 use std::num::NonZeroU16;
 
 use oci_spec::runtime::LinuxBlockIo;
@@ -9,7 +8,6 @@ use super::field::{Bound, Field};
 
 /// `blockIO`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // Each field is the one of the specification that it is named after.
 pub struct Io {
     pub weight: Option<NonZeroU16>,
     pub leaf_weight: Option<NonZeroU16>,
@@ -17,40 +15,26 @@ pub struct Io {
     pub throttles: Vec<Throttle>,
 }
 
-/// The numbers of a block device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Device {
-    major: i64,
-    minor: i64,
-}
-
-impl Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.major, self.minor)
-    }
-}
-
 /// An entry of `blockIO.weightDevice`; a weight of 0 is that of the cgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // Each field is the one of the specification that it is named after.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceWeight {
-    pub device: Device,
+    /// `MAJOR:MINOR`.
+    pub device: String,
     pub weight: Option<u16>,
     pub leaf_weight: Option<NonZeroU16>,
 }
 
 /// An entry of `blockIO.throttle*Device`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // Each field is the one of the specification that it is named after.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throttle {
     pub what: Throttled,
-    pub device: Device,
+    /// `MAJOR:MINOR`.
+    pub device: String,
     pub rate: Bound,
 }
 
 /// What the rate of a [`Throttle`] is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // Each field is the one of the specification that it is named after.
 pub enum Throttled {
     ReadBps,
     WriteBps,
@@ -62,7 +46,7 @@ impl Io {
     pub(super) fn parse(io: &LinuxBlockIo) -> Self {
         let nonzero = |value: Option<u16>| value.and_then(NonZeroU16::new);
         let devices = io.weight_device().iter().flatten().map(|entry| DeviceWeight {
-            device: Device { major: entry.major(), minor: entry.minor() },
+            device: format!("{}:{}", entry.major(), entry.minor()),
             weight: entry.weight(),
             leaf_weight: nonzero(entry.leaf_weight()),
         });
@@ -75,7 +59,7 @@ impl Io {
         let throttles = throttles.into_iter().flat_map(|(what, list)| {
             list.iter().flatten().map(move |entry| Throttle {
                 what,
-                device: Device { major: entry.major(), minor: entry.minor() },
+                device: format!("{}:{}", entry.major(), entry.minor()),
                 rate: if entry.rate() == 0 { Bound::Unlimited } else { Bound::At(entry.rate()) },
             })
         });

@@ -6,7 +6,6 @@ use super::field::{Bound, Field, LimitError, bytes, refuse};
 
 /// `memory`, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // Each field is the one of the specification that it is named after.
 pub struct Memory {
     pub limit: Option<Bound>,
     pub reservation: Option<Bound>,

@@ -1,9 +1,8 @@
-//! `hugepageLimits`, `network` and `rdma`.
+//! `hugepageLimits` and `network`.
 
-use std::collections::HashMap;
 use std::num::NonZeroU32;
 
-use oci_spec::runtime::{LinuxHugepageLimit, LinuxNetwork, LinuxRdma};
+use oci_spec::runtime::{LinuxHugepageLimit, LinuxNetwork};
 
 use super::field::{Field, LimitError, refuse};
 
@@ -16,20 +15,10 @@ pub struct Hugepages {
 
 /// `network`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // Each field is the one of the specification that it is named after.
 pub struct Network {
     pub class_id: Option<NonZeroU32>,
     /// By interface.
     pub priorities: Vec<(String, u32)>,
-}
-
-/// An entry of `rdma`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // Each field is the one of the specification that it is named after.
-pub struct Rdma {
-    pub device: String,
-    pub handles: Option<u32>,
-    pub objects: Option<u32>,
 }
 
 impl Hugepages {
@@ -73,19 +62,5 @@ impl Network {
         let class = class_id.map(|id| Field::limit("net_cls", "network.classID", id));
         let priorities = priorities.iter().map(|_| Field::limit("net_prio", "network.priorities", ""));
         class.into_iter().chain(priorities.take(1)).map(|field| field.not_on_v2(why)).collect()
-    }
-}
-
-impl Rdma {
-    /// All entries, by device.
-    pub(super) fn parse(limits: &HashMap<String, LinuxRdma>) -> Vec<Self> {
-        let entry = |(device, limit): (&String, &LinuxRdma)| Self {
-            device: device.clone(),
-            handles: limit.hca_handles(),
-            objects: limit.hca_objects(),
-        };
-        let mut all: Vec<_> = limits.iter().map(entry).collect();
-        all.sort_by(|a, b| a.device.cmp(&b.device));
-        all
     }
 }
