@@ -14,6 +14,7 @@ both!(
     config_that_is_no_json_has_line_and_column,
     empty_config,
     field_of_a_wrong_type_has_its_path,
+    limit_that_no_kernel_takes,
     missing_rootfs,
     empty_args,
     missing_process,
@@ -88,6 +89,22 @@ fn field_of_a_wrong_type_has_its_path(t: &Test) {
     ];
     for (pointer, value, path) in cases {
         refused(t, bundle_with(t, pointer, value).dir(), &["config.json", path]);
+    }
+}
+
+/// Also where there is no cgroup to limit.
+fn limit_that_no_kernel_takes(t: &Test) {
+    for (resources, parts) in [
+        (json!({"memory": {"limit": -5}}), ["linux.resources.memory.limit: -5", "use -1 for no limit"]),
+        (json!({"memory": {"swap": 5}}), ["linux.resources.memory.swap: 5", "needs a memory limit"]),
+        (json!({"memory": {"swappiness": 101}}), ["linux.resources.memory.swappiness: 101", "use 0 to 100"]),
+        (json!({"cpu": {"period": 100}}), ["linux.resources.cpu.period: 100", "1000 to 1000000"]),
+        (json!({"cpu": {"idle": 7}}), ["linux.resources.cpu.idle: 7", "use 0 or 1"]),
+        (json!({"cpu": {"cpus": "3-1"}}), ["linux.resources.cpu.cpus", "\"3-1\""]),
+        (json!({"hugepageLimits": [{"pageSize": "/../x", "limit": 1}]}), ["pageSize: \"/../x\"", "like 2MB"]),
+        (json!({"unified": {"a/b.c": "1"}}), ["linux.resources.unified: \"a/b.c\"", "like memory.high"]),
+    ] {
+        refused(t, bundle_with(t, "/linux/resources", resources).dir(), &parts);
     }
 }
 

@@ -11,8 +11,10 @@ user!(
     container_runs_without_a_writable_cgroup,
     limit_without_a_writable_cgroup_is_an_error_that_names_it,
     limit_without_a_writable_cgroup_can_be_ignored,
+    what_limits_nothing_needs_no_cgroup,
 );
 root!(
+    what_limits_nothing_needs_no_hierarchy,
     limits_are_set_and_the_cgroup_goes_with_the_container,
     named_cgroup_is_used,
     container_over_its_memory_limit_is_killed,
@@ -80,9 +82,13 @@ fn limit_without_a_writable_cgroup_is_an_error_that_names_it(t: &Test) {
         return;
     }
     let mut bundle = t.bundle(&["true"]);
-    for (resources, controller) in
-        [(json!({"memory": {"limit": 64 << 20}}), "memory"), (json!({"pids": {"limit": 10}}), "pids")]
-    {
+    for (resources, controller) in [
+        (json!({"memory": {"limit": 64 << 20}}), "memory"),
+        (json!({"pids": {"limit": 10}}), "pids"),
+        // A limit like any other to the kernel, the specification and runc.
+        (json!({"pids": {"limit": 0}}), "pids"),
+        (json!({"cpu": {"burst": 1000}}), "cpu"),
+    ] {
         bundle.set("/linux/resources", resources);
         let output = run_by_path(t, &bundle, &[]);
         output.fails_with(&[controller]);
@@ -104,6 +110,51 @@ fn limit_without_a_writable_cgroup_can_be_ignored(t: &Test) {
     let output = run_by_path(t, &bundle, &["--ignore-cgroup-limits"]).ok();
     assert_eq!(output.text(), "ran");
     assert!(output.stderr.contains("warning") && output.stderr.contains("memory"), "{output}");
+}
+
+fn what_limits_nothing_needs_no_cgroup(t: &Test) {
+    if has_writable_cgroup(t) {
+        return;
+    }
+    let mut bundle = t.bundle(&["echo", "ran"]);
+    for resources in [
+        json!({"pids": {"limit": -1}}),
+        json!({"cpu": {"idle": 0, "burst": 0, "shares": 0, "quota": -1, "period": 100_000}}),
+        json!({"cpu": {"realtimePeriod": 1_000_000}}),
+        // -1, as some callers write for the host's.
+        json!({"memory": {"limit": -1, "swap": -1, "reservation": -1, "swappiness": u64::MAX}}),
+        json!({"blockIO": {"weight": 0, "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 0}]}}),
+    ] {
+        bundle.set("/linux/resources", resources.clone());
+        let output = run_by_path(t, &bundle, &[]).ok();
+        assert_eq!((output.text(), output.stderr.as_str()), ("ran", ""), "{resources}");
+    }
+    if !is_unified() {
+        // 0 is not the kernel's 60, and v1 alone has it.
+        bundle.set("/linux/resources", json!({"memory": {"swappiness": 0}}));
+        run_by_path(t, &bundle, &[]).fails_with(&["linux.resources.memory.swappiness 0", "memory"]);
+    }
+}
+
+/// A host on which one controller is not there for root either.
+fn what_limits_nothing_needs_no_hierarchy(t: &Test) {
+    if is_unified() || !has_controller("cpu") {
+        skip("a controller can be taken away by its mount on cgroup v1 only");
+        return;
+    }
+    let mut bundle = t.bundle(&["echo", "ran"]);
+    let mut run = |resources| {
+        bundle.set("/linux/resources", resources);
+        let run = t.rootling_without_flags(&["run", "-b"]).arg(bundle.write().dir()).arg(t.id("c"));
+        let without = "umount /sys/fs/cgroup/cpu && exec \"$@\"";
+        run.under(&["unshare", "--mount", "sh", "-c", without, "sh"]).output()
+    };
+    let nothing =
+        json!({"cpu": {"idle": 0, "burst": 0, "quota": -1, "period": 100_000, "realtimeRuntime": -1}});
+    assert_eq!(run(nothing).ok().text(), "ran");
+    for cpu in [json!({"idle": 1}), json!({"burst": 1000}), json!({"quota": 50_000, "period": 100_000})] {
+        run(json!({"cpu": cpu})).fails_with(&["cpu", "has not mounted"]);
+    }
 }
 
 /// Whether the kernel gives us this controller, on v1 or v2.

@@ -11,6 +11,7 @@ use serde_json::json;
 both!(
     limits_are_in_the_files_and_the_cgroup_goes_with_the_container,
     limits_are_seen_from_inside,
+    zero_is_written_where_it_is_a_value,
     memory_limit_kills_the_hog,
     memory_limit_that_is_too_small_for_the_start_is_named,
     process_limit_stops_a_fork_bomb,
@@ -68,6 +69,38 @@ fn limits_are_seen_from_inside(t: &Test) {
         }
         bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"]);
         assert_eq!(way.run(t, &bundle).ok().stdout, format!("{expected}0::/\n"), "{way:?}");
+    }
+}
+
+/// As runc does, and as the specification asks for with processes.
+fn zero_is_written_where_it_is_a_value(t: &Test) {
+    for way in Way::all(t) {
+        if !["memory", "pids", "cpu"].iter().all(|c| way.has(t, c)) {
+            continue;
+        }
+        let mut bundle = t.bundle(&["sleep", "1000"]);
+        bundle.set("/linux/resources/pids", json!({"limit": 0}));
+        bundle.set(
+            "/linux/resources/memory",
+            json!({"limit": 0, "swap": 0, "reservation": 0, "swappiness": 0}),
+        );
+        bundle.set(
+            "/linux/resources/cpu",
+            json!({"shares": 0, "quota": 0, "period": 0, "idle": 0, "burst": 0}),
+        );
+        let cgroup = way.start(t, &bundle);
+        let read = |controller, v1, v2| cgroup.read(controller, v1, v2);
+        // systemd takes no 0, and one process is as good as none: the first is there already.
+        assert_eq!(read("pids", "pids.max", "pids.max"), "1", "{way:?}");
+        assert_eq!(read("cpu", "cpu.cfs_burst_us", "cpu.max.burst"), "0", "{way:?}");
+        assert_eq!(read("cpu", "cpu.idle", "cpu.idle"), "0", "{way:?}");
+        let (shares, quota) = if is_unified() { ("100", "max 100000") } else { ("1024", "-1") };
+        assert_eq!(read("cpu", "cpu.shares", "cpu.weight"), shares, "{way:?}");
+        assert_eq!(read("cpu", "cpu.cfs_quota_us", "cpu.max"), quota, "{way:?}");
+        if !is_unified() {
+            assert_eq!(read("memory", "memory.swappiness", ""), "0", "{way:?}");
+        }
+        t.delete_force("c").ok();
     }
 }
 

@@ -161,8 +161,13 @@ fn refused_value_changes_nothing(t: &Test) {
     for way in Way::all(t) {
         let Some(cgroup) = started(t, way) else { continue };
         let refused = t.rootling(&["update", &t.id("c"), "--pids-limit", "9", "--cpu-idle", "7"]).output();
-        refused.fails_with(&["cpu.idle"]);
+        refused.fails_with(&["cpu-idle: 7 is out of range; use 0 or 1"]);
         assert_eq!(cgroup.read("pids", "pids.max", "pids.max"), "20", "{way:?}");
+        // What only the kernel can tell, after others have been written: a burst is within the quota.
+        let args = ["--pids-limit", "9", "--memory", "48M", "--cpu-burst", "99999999"];
+        t.rootling(&["update", &t.id("c")]).args(&args).output().fails_with(&["burst"]);
+        assert_eq!(cgroup.read("pids", "pids.max", "pids.max"), "20", "{way:?}");
+        assert_eq!(memory(&cgroup), "67108864", "{way:?}");
         t.delete_force("c").ok();
     }
 }
@@ -236,6 +241,9 @@ fn without_a_cgroup_there_is_nothing_to_limit(t: &Test) {
     t.create(bundle.write(), "c").ok();
     if Cgroup::of(&t.state("c")["pid"].to_string()).dir("pids") == Cgroup::of("self").dir("pids") {
         t.rootling(&["update", &t.id("c"), "--pids-limit", "5"]).output().fails_with(&["pids", "no cgroup"]);
+        t.rootling(&["update", &t.id("c"), "--cpu-idle", "1"]).output().fails_with(&["cpu", "no cgroup"]);
+        // That is so already.
+        update(t, &["--pids-limit", "-1", "--cpu-idle", "0", "--cpu-burst", "0"]);
     } else {
         rootling_tests::skip("the user's container has a cgroup of its own here");
     }

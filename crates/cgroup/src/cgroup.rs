@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::LinuxDeviceCgroup;
+use rootling_config::limits::{Limits, Version};
 use serde::{Deserialize, Serialize};
 
 use rootling_config::CgroupManager;
@@ -21,6 +22,15 @@ use crate::{CgroupError, OomWatch, Request, file, procs, remove, v1};
 
 /// Where the hosts mount cgroups; systemd, the FHS and runc know no other place.
 const MOUNT: &str = "/sys/fs/cgroup";
+
+/// Whether version 2 alone is mounted.
+fn is_unified(mount: &Path) -> bool {
+    statfs(mount).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC)
+}
+
+const fn version(unified: bool) -> Version {
+    if unified { Version::V2 } else { Version::V1 }
+}
 
 /// A container's cgroup, or the lack of one.
 ///
@@ -86,7 +96,8 @@ impl Cgroup {
         request: &Request,
         announce: &mut dyn FnMut(&Self),
     ) -> Result<Self, CgroupError> {
-        let wanted = Wanted::from(request.resources);
+        let unified = is_unified(mount);
+        let wanted = request.limits.map(|limits| Wanted::of(limits, version(unified))).unwrap_or_default();
         if request.manager == CgroupManager::Disabled {
             if !wanted.is_empty() {
                 tracing::warn!("cgroups are disabled: limits of {} are ignored", wanted.list());
@@ -95,7 +106,6 @@ impl Cgroup {
             return Ok(Self::none());
         }
         let limited = !wanted.is_empty();
-        let unified = statfs(mount).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC);
         let of = |backend| Self { backend, limited, rootless: request.rootless };
         let backend = if request.manager == CgroupManager::Systemd {
             Some(Backend::Systemd(Box::new(Scope::plan(mount, unified, request, wanted)?)))
@@ -265,23 +275,23 @@ impl Cgroup {
 
     /// Sets limits and device rules of a new container; returns what was left out, in words.
     ///
-    /// Call it for every container, with empty resources if it has none: the devices of the host
+    /// Call it for every container, with no limits and rules if it has none: the devices of the host
     /// are shut off here. For an ordinary user the user namespace does that. With the systemd
     /// driver, call it after [`attach`](Self::attach); with the others, before or after.
     ///
     /// # Errors
     /// A value that the kernel or the specification refuses, or a limit without a cgroup.
-    pub fn apply(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
+    pub fn apply(&self, limits: &Limits, rules: &[LinuxDeviceCgroup]) -> Result<Vec<String>, CgroupError> {
         // First, since systemd writes limits that it knows once more with the devices.
         if !self.rootless {
             match &self.backend {
                 Backend::None => {}
-                Backend::V2(c) => c.apply_devices(resources)?,
-                Backend::V1(c) => c.apply_devices(resources)?,
-                Backend::Systemd(scope) => scope.apply_devices(resources)?,
+                Backend::V2(c) => c.apply_devices(rules)?,
+                Backend::V1(c) => c.apply_devices(rules)?,
+                Backend::Systemd(scope) => scope.apply_devices(rules)?,
             }
         }
-        self.update(resources)
+        self.update(limits)
     }
 
     /// Changes limits of a running container and leaves its device rules alone; returns what was
@@ -289,17 +299,17 @@ impl Cgroup {
     ///
     /// # Errors
     /// As for [`apply`](Self::apply).
-    pub fn update(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
+    pub fn update(&self, limits: &Limits) -> Result<Vec<String>, CgroupError> {
         match &self.backend {
-            Backend::None => Self::update_without(resources),
-            Backend::V2(c) => c.apply(resources),
-            Backend::V1(c) => c.apply(resources),
-            Backend::Systemd(scope) => scope.update(resources),
+            Backend::None => Self::update_without(limits),
+            Backend::V2(c) => c.apply(limits),
+            Backend::V1(c) => c.apply(limits),
+            Backend::Systemd(scope) => scope.update(limits),
         }
     }
 
-    fn update_without(resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
-        let wanted = Wanted::from(Some(resources));
+    fn update_without(limits: &Limits) -> Result<Vec<String>, CgroupError> {
+        let wanted = Wanted::of(limits, version(is_unified(Path::new(MOUNT))));
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
@@ -524,7 +534,7 @@ mod tests {
     #[test]
     fn without_a_cgroup_a_limit_and_a_pause_are_errors() {
         let cgroup = Cgroup::none();
-        let limits = serde_json::from_str(r#"{"pids":{"limit":3}}"#).unwrap();
+        let limits = crate::knob::testing::limits(r#"{"pids":{"limit":3}}"#);
         assert!(cgroup.update(&limits).unwrap_err().to_string().contains("pids"));
         assert!(cgroup.freeze().is_err() && cgroup.thaw().is_err());
         assert!(cgroup.remove().is_ok() && cgroup.kill_all(9).is_ok() && cgroup.pids().is_empty());

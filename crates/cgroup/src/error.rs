@@ -141,9 +141,9 @@ pub enum CgroupError {
         /// `memory` or `memory+swap`.
         what: &'static str,
         /// The limit, in bytes.
-        limit: i64,
+        limit: u64,
         /// What is in use, in bytes.
-        usage: i64,
+        usage: u64,
     },
     /// A device rule without access.
     #[error(

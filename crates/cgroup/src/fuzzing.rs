@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::LinuxDeviceCgroup;
+use rootling_config::limits::Limits;
 use zbus::zvariant::Value;
 
 use crate::devices::{Ruleset, program};
@@ -16,15 +17,19 @@ use crate::{CgroupError, file, procs, v2};
 ///
 /// # Errors
 /// Those that placing a container with these limits would end with.
-pub fn limits(resources: &LinuxResources, unified: bool) -> Result<Vec<String>, CgroupError> {
-    let knobs = if unified { v2::knobs::knobs(resources)? } else { v1::knobs::knobs(resources)? };
+pub fn limits(
+    limits: &Limits,
+    rules: &[LinuxDeviceCgroup],
+    unified: bool,
+) -> Result<Vec<String>, CgroupError> {
+    let knobs = if unified { v2::knobs::knobs(limits) } else { v1::knobs::knobs(limits)? };
     let mut all: Vec<String> =
         knobs.into_iter().map(|knob| format!("{}={}", knob.file, knob.value)).collect();
-    let rules = Ruleset::of(resources)?;
+    let rules = Ruleset::of(rules)?;
     all.push(format!("{} bytes", program::compile(&rules).len()));
     all.extend(rules.v1().into_iter().map(|(file, rule)| format!("{file}={rule}")));
     let translator = Translator { unified, version: &|| 252 };
-    all.extend(translator.properties(resources)?.into_iter().map(|(name, value)| format!("{name}={value}")));
+    all.extend(translator.properties(limits)?.into_iter().map(|(name, value)| format!("{name}={value}")));
     Ok(all)
 }
 

@@ -7,8 +7,6 @@ use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxMemory, LinuxResources};
-
 use crate::{CgroupError, file};
 
 /// What a failed write means.
@@ -32,6 +30,8 @@ pub(crate) struct Knob {
     pub(crate) file: Cow<'static, str>,
     pub(crate) value: String,
     pub(crate) on_error: OnError,
+    /// Whether the controller has to be there.
+    pub(crate) is_limit: bool,
     /// Where to write instead, and what, when the file does not exist.
     pub(crate) instead: Option<(&'static str, String)>,
 }
@@ -49,6 +49,7 @@ impl Knob {
             file: file.into(),
             value: value.to_string(),
             on_error: OnError::Fail,
+            is_limit: true,
             instead: None,
         }
     }
@@ -58,15 +59,9 @@ impl Knob {
         self
     }
 
-    /// For a value that lifts a limit: without the controller there is none to lift.
-    pub(crate) fn lifting(mut self, unlimited: bool) -> Self {
-        if unlimited {
-            self.on_error = match self.on_error {
-                OnError::Fail | OnError::IgnoreMissing => OnError::IgnoreMissing,
-                OnError::RetryLater | OnError::RetryLaterIgnoreMissing => OnError::RetryLaterIgnoreMissing,
-            };
-        }
-        self
+    /// Whether it takes anything away: without its controller there is no limit to lift.
+    pub(crate) fn if_limit(self, is_limit: bool) -> Self {
+        Self { is_limit, ..self }
     }
 
     pub(crate) fn or(mut self, file: &'static str, value: impl ToString) -> Self {
@@ -108,14 +103,15 @@ pub(crate) fn write_all(
 ) -> Result<(), CgroupError> {
     let mut again = Vec::new();
     for knob in knobs {
-        let may_miss = matches!(knob.on_error, OnError::IgnoreMissing | OnError::RetryLaterIgnoreMissing);
         let Some(dir) = dir(knob.controller) else {
-            if may_miss {
-                continue;
+            if knob.is_limit {
+                return Err(missing(knob));
             }
-            return Err(missing(knob));
+            continue;
         };
         let Err(e) = knob.write(&dir) else { continue };
+        let may_miss = !knob.is_limit
+            || matches!(knob.on_error, OnError::IgnoreMissing | OnError::RetryLaterIgnoreMissing);
         let may_wait = matches!(knob.on_error, OnError::RetryLater | OnError::RetryLaterIgnoreMissing);
         if may_miss && file::is_gone(&e) {
             tracing::debug!(file = %knob.file, "not offered by this kernel, skipped");
@@ -131,19 +127,14 @@ pub(crate) fn write_all(
     Ok(())
 }
 
-/// The warning that goes with limits of kernel memory, which no supported kernel has any more.
-pub(crate) fn kernel_memory_ignored(r: &LinuxResources) -> Vec<String> {
-    let memory = r.memory().as_ref();
-    [
-        ("kernel", memory.and_then(LinuxMemory::kernel)),
-        ("kernelTCP", memory.and_then(LinuxMemory::kernel_tcp)),
-    ]
-    .into_iter()
-    .filter(|(_, given)| given.is_some())
-    .map(|(field, _)| {
-        format!("linux.resources.memory.{field} is ignored: kernel memory counts towards memory.limit")
-    })
-    .collect()
+#[cfg(test)]
+pub(crate) mod testing {
+    use rootling_config::limits::Limits;
+
+    /// The limits of `linux.resources` as JSON.
+    pub(crate) fn limits(json: &str) -> Limits {
+        Limits::parse(&serde_json::from_str(json).unwrap()).unwrap()
+    }
 }
 
 #[cfg(test)]
@@ -185,6 +176,6 @@ mod tests {
         let knob = Knob::new("pids", "pids.max", "max");
         let missing = |_: &Knob| CgroupError::UnifiedOnV1;
         assert!(write_all(std::slice::from_ref(&knob), |_| None, missing).is_err());
-        write_all(&[knob.lifting(true)], |_| None, missing).unwrap();
+        write_all(&[knob.if_limit(false)], |_| None, missing).unwrap();
     }
 }

@@ -34,7 +34,6 @@ mod v2;
 mod wanted;
 
 pub use cgroup::{Cgroup, own_v1_paths};
-pub use convert::{blkio_weight_to_io_weight, cpu_shares_to_weight, memory_swap_to_v2};
 pub use error::CgroupError;
 pub use oom::OomWatch;
 pub use request::Request;

@@ -1,7 +1,7 @@
 //! What is asked of a cgroup.
 
-use oci_spec::runtime::LinuxResources;
 use rootling_config::CgroupManager;
+use rootling_config::limits::Limits;
 
 /// What a container asks for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,8 +12,8 @@ pub struct Request<'a> {
     pub path: Option<&'a str>,
     /// Who creates the cgroup.
     pub manager: CgroupManager,
-    /// `linux.resources`.
-    pub resources: Option<&'a LinuxResources>,
+    /// `linux.resources` without the device rules.
+    pub limits: Option<&'a Limits>,
     /// An ordinary user, or root inside a user namespace: what is not permitted is done without,
     /// unless limits depend on it, and device rules are left to the user namespace.
     pub rootless: bool,

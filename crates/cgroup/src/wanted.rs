@@ -1,43 +1,24 @@
-//! Which controllers `linux.resources` really asks for.
+//! Which controllers the limits of a container need.
 
-use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
+use rootling_config::limits::{Limits, Version};
 
 use crate::CgroupError;
 
 /// Controllers that a limit was asked of, by their v2 names, each once.
 ///
-/// "Unlimited" is no limit: a container without a cgroup has that already. Device rules are not
-/// counted either: without a cgroup the user namespace keeps device nodes away.
+/// Device rules are not counted: without a cgroup the user namespace keeps device nodes away.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted(Vec<String>);
 
 impl Wanted {
-    pub(crate) fn from(resources: Option<&LinuxResources>) -> Self {
+    pub(crate) fn of(limits: &Limits, version: Version) -> Self {
         let mut wanted = Self::default();
-        let Some(r) = resources else { return wanted };
-        wanted.add(r.cpu().as_ref().is_some_and(cpu), "cpu");
-        wanted.add(r.cpu().as_ref().is_some_and(cpuset), "cpuset");
-        wanted.add(r.memory().as_ref().is_some_and(memory), "memory");
-        wanted.add(r.pids().is_some_and(|p| p.limit() >= 0), "pids");
-        wanted.add(r.block_io().as_ref().is_some_and(io), "io");
-        wanted.add(r.hugepage_limits().as_ref().is_some_and(|l| !l.is_empty()), "hugetlb");
-        wanted.add(r.rdma().as_ref().is_some_and(|l| !l.is_empty()), "rdma");
-        let net = r.network().as_ref();
-        wanted.add(net.is_some_and(|n| n.class_id().is_some_and(|id| id != 0)), "net_cls");
-        wanted.add(net.is_some_and(|n| n.priorities().as_ref().is_some_and(|p| !p.is_empty())), "net_prio");
-        for key in r.unified().iter().flat_map(|u| u.keys()) {
-            // The files of the core, cgroup.*, are in every cgroup.
-            if let Some((controller, _)) = key.split_once('.').filter(|(c, _)| *c != "cgroup") {
-                wanted.add(true, controller);
+        for ask in limits.asks(version) {
+            if !wanted.contains(&ask.controller) {
+                wanted.0.push(ask.controller);
             }
         }
         wanted
-    }
-
-    fn add(&mut self, asked: bool, controller: &str) {
-        if asked && !self.contains(controller) {
-            self.0.push(controller.to_owned());
-        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -69,71 +50,65 @@ impl Wanted {
     }
 }
 
-fn cpu(c: &LinuxCpu) -> bool {
-    c.shares().is_some_and(|v| v != 0)
-        || c.quota().is_some_and(|v| v > 0)
-        || c.period().is_some_and(|v| v != 0)
-        || c.burst().is_some()
-        || c.idle().is_some()
-        || c.realtime_runtime().is_some_and(|v| v != 0)
-        || c.realtime_period().is_some_and(|v| v != 0)
-}
-
-fn cpuset(c: &LinuxCpu) -> bool {
-    [c.cpus(), c.mems()].into_iter().flatten().any(|set| !set.is_empty())
-}
-
-fn memory(m: &LinuxMemory) -> bool {
-    [m.limit(), m.reservation(), m.swap()].into_iter().flatten().any(|v| v > 0)
-        || m.disable_oom_killer().unwrap_or(false)
-}
-
-fn io(b: &LinuxBlockIo) -> bool {
-    let throttled = [
-        b.throttle_read_bps_device(),
-        b.throttle_write_bps_device(),
-        b.throttle_read_iops_device(),
-        b.throttle_write_iops_device(),
-    ];
-    b.weight().is_some_and(|w| w != 0)
-        || b.leaf_weight().is_some_and(|w| w != 0)
-        || b.weight_device().as_ref().is_some_and(|d| !d.is_empty())
-        || throttled.into_iter().flatten().any(|d| !d.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeSet;
 
-    fn wanted(json: &str) -> Vec<String> {
-        Wanted::from(Some(&serde_json::from_str(json).unwrap())).0
+    use super::*;
+    use crate::knob::{Knob, testing::limits};
+    use crate::{v1, v2};
+
+    /// The controllers without which the files cannot be written.
+    fn needed(knobs: &[Knob]) -> BTreeSet<&str> {
+        let controller = |knob: &'static str| if knob == "blkio" { "io" } else { knob };
+        knobs.iter().filter(|knob| knob.is_limit).map(|knob| controller(knob.controller)).collect()
     }
 
+    /// What is checked before anything starts is what would fail later.
     #[test]
-    fn a_limit_asks_for_its_controller() {
-        for (json, controllers) in [
-            ("{}", &[][..]),
-            (r#"{"memory":{"limit":1000}}"#, &["memory"]),
-            (r#"{"memory":{"reservation":1000}}"#, &["memory"]),
-            (r#"{"cpu":{"shares":512,"cpus":"0"}}"#, &["cpu", "cpuset"]),
-            (r#"{"cpu":{"idle":0}}"#, &["cpu"]),
-            (r#"{"pids":{"limit":10}}"#, &["pids"]),
-            (r#"{"blockIO":{"weight":100}}"#, &["io"]),
-            (r#"{"hugepageLimits":[{"pageSize":"2MB","limit":1}]}"#, &["hugetlb"]),
-            (r#"{"rdma":{"mlx5_0":{"hcaHandles":1}}}"#, &["rdma"]),
-            (r#"{"network":{"classID":1}}"#, &["net_cls"]),
-            (r#"{"unified":{"memory.high":"1","memory.low":"1"}}"#, &["memory"]),
-            (r#"{"unified":{"cgroup.freeze":"0"}}"#, &[]),
-            (r#"{"devices":[{"allow":false,"access":"rwm"}]}"#, &[]),
+    fn a_controller_is_wanted_where_a_file_of_it_has_to_be_written() {
+        for json in [
+            "{}",
+            r#"{"pids":{"limit":0}}"#,
+            r#"{"pids":{"limit":-1}}"#,
+            r#"{"memory":{"limit":-1,"swap":-1,"reservation":-1,"swappiness":18446744073709551615}}"#,
+            r#"{"memory":{"limit":100,"swap":100}}"#,
+            r#"{"memory":{"limit":-1,"swap":100}}"#,
+            r#"{"memory":{"reservation":100}}"#,
+            r#"{"memory":{"swappiness":0}}"#,
+            r#"{"memory":{"disableOOMKiller":true}}"#,
+            r#"{"cpu":{"shares":5}}"#,
+            r#"{"cpu":{"quota":-1,"period":1000,"burst":0,"idle":0}}"#,
+            r#"{"cpu":{"quota":1000,"period":1000}}"#,
+            r#"{"cpu":{"burst":1}}"#,
+            r#"{"cpu":{"idle":1,"shares":5}}"#,
+            r#"{"cpu":{"realtimeRuntime":-1,"realtimePeriod":1000}}"#,
+            r#"{"cpu":{"realtimeRuntime":5,"realtimePeriod":1000}}"#,
+            r#"{"cpu":{"realtimePeriod":1000}}"#,
+            r#"{"cpu":{"cpus":"0","mems":""}}"#,
+            r#"{"blockIO":{"weight":10}}"#,
+            r#"{"blockIO":{"leafWeight":10}}"#,
+            r#"{"blockIO":{"weightDevice":[{"major":8,"minor":0,"weight":10}]}}"#,
+            r#"{"blockIO":{"weightDevice":[{"major":8,"minor":0,"weight":0,"leafWeight":10}]}}"#,
+            r#"{"blockIO":{"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":0}]}}"#,
+            r#"{"blockIO":{"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":1}]}}"#,
+            r#"{"hugepageLimits":[{"pageSize":"2MB","limit":0}],"rdma":{"mlx":{"hcaHandles":1}}}"#,
+            r#"{"network":{"classID":3,"priorities":[{"name":"eth0","priority":3}]}}"#,
         ] {
-            assert_eq!(wanted(json), controllers, "{json}");
+            let limits = limits(json);
+            let v1 = v1::knobs::knobs(&limits).unwrap();
+            for (version, knobs) in [(Version::V1, v1), (Version::V2, v2::knobs::knobs(&limits))] {
+                let wanted = Wanted::of(&limits, version);
+                let wanted: BTreeSet<&str> = wanted.0.iter().map(String::as_str).collect();
+                assert_eq!(wanted, needed(&knobs), "{json} {version:?}");
+            }
         }
     }
 
     #[test]
-    fn unlimited_asks_for_nothing() {
-        assert!(
-            wanted(r#"{"memory":{"limit":-1,"swap":-1},"pids":{"limit":-1},"cpu":{"quota":-1}}"#).is_empty()
-        );
+    fn each_controller_is_wanted_once() {
+        let json =
+            r#"{"memory":{"limit":1000},"unified":{"memory.high":"1","cpu.max":"max","cgroup.freeze":"0"}}"#;
+        assert_eq!(Wanted::of(&limits(json), Version::V2).list(), "memory cpu");
     }
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Guard, MOUNT, Shell, is_root, name, read, request, resources};
+use common::{Guard, MOUNT, Shell, devices, is_root, limits, name, read, request};
 use rootling_cgroup::{Cgroup, CgroupError, Request};
 
 fn can_run() -> bool {
@@ -22,14 +22,14 @@ fn a_container_is_placed_limited_frozen_killed_and_removed() {
         return;
     }
     let id = name("life");
-    let limits = resources(
+    let limits = limits(
         r#"{"memory":{"limit":67108864},"cpu":{"shares":512,"quota":50000,"period":100000,"cpus":"0"},"pids":{"limit":7}}"#,
     );
     let mut cgroup = Guard(Cgroup::prepare(&request(&id, &limits)).unwrap());
     assert!(cgroup.0.clone_into().is_none());
     let mut shell = Shell::new("true");
     cgroup.0.attach(shell.pid()).unwrap();
-    assert_eq!(cgroup.0.apply(&limits).unwrap(), Vec::<String>::new());
+    assert_eq!(cgroup.0.apply(&limits, &[]).unwrap(), Vec::<String>::new());
 
     let paths = cgroup.0.paths();
     for (controller, file, value) in [
@@ -51,7 +51,7 @@ fn a_container_is_placed_limited_frozen_killed_and_removed() {
     assert!(cgroup.0.is_frozen().unwrap());
     cgroup.0.thaw().unwrap();
     assert!(!cgroup.0.is_frozen().unwrap());
-    cgroup.0.update(&resources(r#"{"memory":{"limit":134217728}}"#)).unwrap();
+    cgroup.0.update(&common::limits(r#"{"memory":{"limit":134217728}}"#)).unwrap();
     assert_eq!(read(&paths["memory"], "memory.limit_in_bytes"), "134217728");
     cgroup.0.kill_all(nix::libc::SIGKILL).unwrap();
     assert!(!shell.child.wait().unwrap().success());
@@ -68,15 +68,15 @@ fn only_the_default_devices_are_open() {
         return;
     }
     let id = name("devices");
-    let none = resources("{}");
+    let none = limits("{}");
     let mut cgroup = Guard(Cgroup::prepare(&request(&id, &none)).unwrap());
     let shell = Shell::new(": >/dev/null && : </dev/urandom && ! (: </dev/kmsg) 2>/dev/null");
     cgroup.0.attach(shell.pid()).unwrap();
-    cgroup.0.apply(&none).unwrap();
+    cgroup.0.apply(&none, &[]).unwrap();
     assert!(shell.go());
     cgroup
         .0
-        .apply(&resources(r#"{"devices":[{"allow":true,"type":"c","major":1,"minor":11,"access":"r"}]}"#))
+        .apply(&none, &devices(r#"[{"allow":true,"type":"c","major":1,"minor":11,"access":"r"}]"#))
         .unwrap();
     let shell = Shell::new(": </dev/kmsg");
     cgroup.0.attach(shell.pid()).unwrap();
@@ -89,7 +89,7 @@ fn a_cgroup_with_a_process_is_refused() {
         return;
     }
     let id = name("full");
-    let none = resources("{}");
+    let none = limits("{}");
     let mut cgroup = Guard(Cgroup::prepare(&request(&id, &none)).unwrap());
     let shell = Shell::new("true");
     cgroup.0.attach(shell.pid()).unwrap();
@@ -107,7 +107,7 @@ fn an_absolute_path_and_sub_cgroups_are_removed_together() {
     }
     let parent = name("parent");
     let path = format!("/{parent}/web");
-    let none = resources("{}");
+    let none = limits("{}");
     let request = Request { path: Some(&path), ..request("web", &none) };
     let cgroup = Guard(Cgroup::prepare(&request).unwrap());
     let pids = cgroup.0.paths()["pids"].clone();
@@ -128,6 +128,6 @@ fn unified_resources_are_an_error() {
         return;
     }
     let id = name("unified");
-    let error = Cgroup::prepare(&request(&id, &resources(r#"{"unified":{"pids.max":"5"}}"#))).unwrap_err();
+    let error = Cgroup::prepare(&request(&id, &limits(r#"{"unified":{"pids.max":"5"}}"#))).unwrap_err();
     assert!(matches!(error, CgroupError::UnifiedOnV1), "{error}");
 }

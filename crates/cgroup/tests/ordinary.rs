@@ -5,7 +5,7 @@ mod common;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use common::{is_root, name, resources};
+use common::{is_root, limits, name};
 use rootling_cgroup::{Cgroup, CgroupError, Request};
 use rootling_config::CgroupManager;
 
@@ -26,7 +26,7 @@ fn as_ordinary_user(test: &str) -> bool {
 }
 
 fn request<'a>(id: &'a str, path: Option<&'a str>) -> Request<'a> {
-    Request { id, path, manager: CgroupManager::Cgroupfs, resources: None, rootless: true }
+    Request { id, path, manager: CgroupManager::Cgroupfs, limits: None, rootless: true }
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn nothing_asked_for_is_no_cgroup_and_no_error() {
     let id = name("none");
     let mut cgroup = Cgroup::prepare(&request(&id, None)).unwrap();
     cgroup.attach(std::process::id().cast_signed()).unwrap();
-    assert!(cgroup.apply(&resources("{}")).unwrap().is_empty());
+    assert!(cgroup.apply(&limits("{}"), &[]).unwrap().is_empty());
     assert!(cgroup.kill_all(9).is_ok() && cgroup.is_empty());
     cgroup.remove().unwrap();
 }
@@ -60,8 +60,8 @@ fn a_limit_without_delegation_names_controller_and_remedy() {
     }
     let id = name("limit");
     let path = format!("/{id}");
-    let limits = resources(r#"{"memory":{"limit":67108864},"pids":{"limit":5}}"#);
-    let request = Request { resources: Some(&limits), ..request(&id, Some(&path)) };
+    let limits = limits(r#"{"memory":{"limit":67108864},"pids":{"limit":5}}"#);
+    let request = Request { limits: Some(&limits), ..request(&id, Some(&path)) };
     let error = Cgroup::prepare(&request).unwrap_err();
     assert!(matches!(error, CgroupError::ControllerUnavailable { .. }), "{error}");
     let text = error.to_string();
@@ -83,11 +83,8 @@ fn systemd_where_it_does_not_run_says_so() {
 
 #[test]
 fn a_disabled_driver_ignores_limits() {
-    let limits = resources(r#"{"pids":{"limit":5}}"#);
-    let request = Request {
-        manager: CgroupManager::Disabled,
-        resources: Some(&limits),
-        ..request("off", Some("/off"))
-    };
+    let limits = limits(r#"{"pids":{"limit":5}}"#);
+    let request =
+        Request { manager: CgroupManager::Disabled, limits: Some(&limits), ..request("off", Some("/off")) };
     assert!(Cgroup::prepare(&request).unwrap().is_none());
 }

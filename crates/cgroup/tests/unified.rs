@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Guard, MOUNT, Shell, is_root, name, read, request, resources};
+use common::{Guard, MOUNT, Shell, devices, is_root, name, read, request};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
@@ -37,7 +37,7 @@ fn on_cgroup2(test: impl FnOnce() + Send + 'static) {
 fn a_container_is_placed_frozen_killed_and_removed() {
     on_cgroup2(|| {
         let id = name("life");
-        let none = resources("{}");
+        let none = common::limits("{}");
         let mut cgroup = Guard(Cgroup::prepare(&request(&id, &none)).unwrap());
         assert!(cgroup.0.clone_into().is_some());
         let path = cgroup.0.paths()[""].clone();
@@ -67,7 +67,7 @@ fn a_container_is_placed_frozen_killed_and_removed() {
 fn sub_cgroups_are_killed_and_removed_with_it() {
     on_cgroup2(|| {
         let id = name("nested");
-        let none = resources("{}");
+        let none = common::limits("{}");
         let cgroup = Guard(Cgroup::prepare(&request(&id, &none)).unwrap());
         let path = cgroup.0.paths()[""].clone();
         std::fs::create_dir_all(format!("{path}/a/b")).unwrap();
@@ -88,7 +88,7 @@ fn sub_cgroups_are_killed_and_removed_with_it() {
 fn a_process_that_lingers_is_waited_for() {
     on_cgroup2(|| {
         let id = name("linger");
-        let none = resources("{}");
+        let none = common::limits("{}");
         let mut cgroup = Guard(Cgroup::prepare(&request(&id, &none)).unwrap());
         let shell = Shell::new("sleep 0.1");
         cgroup.0.attach(shell.pid()).unwrap();
@@ -102,16 +102,16 @@ fn a_process_that_lingers_is_waited_for() {
 fn only_the_default_devices_are_open() {
     on_cgroup2(|| {
         let id = name("devices");
-        let none = resources("{}");
+        let none = common::limits("{}");
         let mut cgroup = Guard(Cgroup::prepare(&request(&id, &none)).unwrap());
-        cgroup.0.apply(&none).unwrap();
+        cgroup.0.apply(&none, &[]).unwrap();
         let script = ": >/dev/null && : </dev/urandom && ! (: </dev/kmsg) 2>/dev/null";
         let shell = Shell::new(script);
         cgroup.0.attach(shell.pid()).unwrap();
         assert!(shell.go());
         // New rules replace the old ones: two programs would have to agree.
-        let kmsg = r#"{"devices":[{"allow":true,"type":"c","major":1,"minor":11,"access":"r"}]}"#;
-        cgroup.0.apply(&resources(kmsg)).unwrap();
+        let kmsg = r#"[{"allow":true,"type":"c","major":1,"minor":11,"access":"r"}]"#;
+        cgroup.0.apply(&none, &devices(kmsg)).unwrap();
         let shell = Shell::new(": </dev/kmsg && ! (: >/dev/kmsg) 2>/dev/null");
         cgroup.0.attach(shell.pid()).unwrap();
         assert!(shell.go());
@@ -124,15 +124,15 @@ fn a_controller_that_the_host_has_is_enabled_and_one_that_it_lacks_is_named() {
         let offered = read(MOUNT, "cgroup.controllers");
         let parent = name("limits");
         let path = format!("/{parent}/web");
-        let limits = resources(r#"{"hugepageLimits":[{"pageSize":"2MB","limit":4194304}]}"#);
+        let limits = common::limits(r#"{"hugepageLimits":[{"pageSize":"2MB","limit":4194304}]}"#);
         if offered.contains("hugetlb") {
             let cgroup = Cgroup::prepare(&Request { path: Some(&path), ..request("web", &limits) });
             let cgroup = Guard(cgroup.unwrap());
-            cgroup.0.apply(&limits).unwrap();
+            cgroup.0.apply(&limits, &[]).unwrap();
             assert_eq!(read(&cgroup.0.paths()[""], "hugetlb.2MB.max"), "4194304");
         }
         if !offered.contains("rdma") {
-            let limits = resources(r#"{"unified":{"rdma.max":"x hca_handle=1"}}"#);
+            let limits = common::limits(r#"{"unified":{"rdma.max":"x hca_handle=1"}}"#);
             let error = Cgroup::prepare(&Request { path: Some(&path), ..request("web", &limits) });
             let error = error.unwrap_err().to_string();
             assert!(error.contains("controller(s) rdma"), "{error}");
@@ -183,26 +183,26 @@ fn a_delegated_subtree_is_enough_for_an_ordinary_user() {
 fn a_delegated_subtree() {
     let Some(subtree) = std::env::var_os(DELEGATED) else { return };
     let id = name("user");
-    let none = resources("{}");
+    let none = common::limits("{}");
     let mut cgroup = Guard(Cgroup::prepare(&Request { rootless: true, ..request(&id, &none) }).unwrap());
     assert_eq!(cgroup.0.paths()[""], Path::new(&subtree).join(&id).to_str().unwrap());
     let mut shell = Shell::new("true");
     cgroup.0.attach(shell.pid()).unwrap();
-    cgroup.0.apply(&none).unwrap();
+    cgroup.0.apply(&none, &[]).unwrap();
     assert_eq!(cgroup.0.pids(), [shell.pid()]);
     cgroup.0.kill_all(nix::libc::SIGKILL).unwrap();
     shell.child.wait().unwrap();
     drop(cgroup);
 
-    let limits = resources(r#"{"hugepageLimits":[{"pageSize":"2MB","limit":2097152}]}"#);
+    let limits = common::limits(r#"{"hugepageLimits":[{"pageSize":"2MB","limit":2097152}]}"#);
     let id = name("limited");
     let limited = Cgroup::prepare(&Request { rootless: true, ..request(&id, &limits) });
     if read(&subtree, "cgroup.controllers").contains("hugetlb") {
         let cgroup = Guard(limited.unwrap());
-        cgroup.0.apply(&limits).unwrap();
+        cgroup.0.apply(&limits, &[]).unwrap();
         assert_eq!(read(&cgroup.0.paths()[""], "hugetlb.2MB.max"), "2097152");
     }
-    let limits = resources(r#"{"memory":{"limit":67108864}}"#);
+    let limits = common::limits(r#"{"memory":{"limit":67108864}}"#);
     if !read(&subtree, "cgroup.controllers").contains("memory") {
         let error = Cgroup::prepare(&Request { rootless: true, ..request(&id, &limits) }).unwrap_err();
         assert!(error.to_string().contains("Delegate=cpu cpuset io memory"), "{error}");

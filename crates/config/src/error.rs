@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::idmap::IdmapError;
+use crate::limits::LimitError;
 use crate::mounts::MountError;
 use crate::namespaces::NamespaceError;
 use crate::process::env::EnvError;
@@ -54,6 +55,9 @@ pub enum ValidateError {
     /// `process.scheduler` and `process.ioPriority`.
     #[error(transparent)]
     Scheduling(#[from] SchedulingError),
+    /// `linux.resources`.
+    #[error("linux.resources.{0}")]
+    Limit(#[from] LimitError),
     /// `linux.personality`.
     #[error(transparent)]
     Personality(#[from] UnknownFlag),

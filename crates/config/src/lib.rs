@@ -17,8 +17,9 @@
 //! | [`annotations`] | `annotations` that change more than a name |
 //! | [`CgroupManager`] | `--cgroup-manager`: who makes the cgroup |
 //! | [`cgroup_parent`] | `linux.cgroupsPath`, called after the container |
+//! | [`limits`] | `linux.resources`: what is a limit |
 //! | [`remedies`] | what to do about what a host lacks |
-//! | [`resources`] | `linux.resources`, as `spec` and `update` accept them |
+//! | [`resources`] | the rules for limits that a person types, as flags of `spec` and `update` |
 //! | [`seccomp`] | `linux.seccomp` to BPF, with a cache |
 //! | [`features`] | what of all that this build knows, features.md |
 //! | [`generate`] | the specs that `rootling spec` writes |
@@ -33,6 +34,7 @@ pub mod features;
 pub mod generate;
 pub mod id;
 pub mod idmap;
+pub mod limits;
 pub mod load;
 pub mod mounts;
 pub mod namespaces;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::Spec;
 use rootling_config::CgroupManager;
+use rootling_config::limits::LimitError;
 use rootling_config::remedies::UNCOVERED_PROC;
 
 use crate::adaptation::Adaptation;
@@ -90,13 +91,8 @@ pub enum AdaptError {
         remedy: String,
     },
     /// A limit that no kernel takes, whatever is delegated.
-    #[error("{limit}: {why}")]
-    ImpossibleLimit {
-        /// The field with its value.
-        limit: String,
-        /// What would be right.
-        why: &'static str,
-    },
+    #[error("linux.resources.{0}")]
+    ImpossibleLimit(#[from] LimitError),
     /// A device that cannot be bound from the host.
     #[error(
         "linux.devices[{index}]: {path}: {why}: an ordinary user cannot create devices, only use those of the host; {remedy}"

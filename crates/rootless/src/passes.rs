@@ -18,7 +18,6 @@ pub(crate) mod sysctl;
 pub(crate) mod sysfs;
 pub(crate) mod user_namespace;
 
-mod limits;
 mod view;
 
 #[cfg(test)]

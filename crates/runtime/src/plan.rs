@@ -5,8 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Hook, Hooks, LinuxIdMapping, LinuxIntelRdt, LinuxResources, Spec};
+use oci_spec::runtime::{
+    Hook, Hooks, LinuxDeviceCgroup, LinuxIdMapping, LinuxIntelRdt, LinuxResources, Spec,
+};
 use rootling_config::id::ContainerId;
+use rootling_config::limits::Limits;
 use rootling_config::namespaces::{self, NamespaceSet};
 use rootling_config::seccomp;
 use rootling_rootless::host::Host;
@@ -16,7 +19,7 @@ use rootling_init::attributes::{Attributes, Surroundings};
 use rootling_init::blueprint::{Blueprint, Identity};
 use rootling_init::idmap::IdMaps;
 
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result, chain, of_limits};
 use crate::exec_state::{Listener, Outside, StoredFilter, StoredProcess};
 use crate::labels;
 use crate::lower;
@@ -73,7 +76,11 @@ pub(crate) struct Plan {
     pub(crate) hooks: Option<Hooks>,
     pub(crate) listener: Option<Listener>,
     pub(crate) cgroup_path: Option<String>,
+    /// `linux.resources` without the device rules, for the record.
     pub(crate) resources: Option<LinuxResources>,
+    /// What they say.
+    pub(crate) limits: Limits,
+    pub(crate) device_rules: Vec<LinuxDeviceCgroup>,
     pub(crate) rdt: Option<LinuxIntelRdt>,
 }
 
@@ -97,13 +104,28 @@ impl Plan {
         let denied = writer.as_ref().is_some_and(|w| w.deny_setgroups);
         let mut stored = stored(&spec, &process, maps.as_ref(), denied, listener.as_ref());
         let linux = spec.linux_mut().get_or_insert_with(Default::default);
-        let resources = linux.resources_mut().take();
+        let mut resources = linux.resources_mut().take();
+        let limits =
+            resources.as_ref().map(Limits::parse).transpose().map_err(of_limits)?.unwrap_or_default();
+        let device_rules = resources.as_mut().and_then(|all| all.devices_mut().take()).unwrap_or_default();
+        let resources = resources.filter(|limits| *limits != LinuxResources::default());
         let cgroup_path = linux.cgroups_path_mut().take().map(|p| p.to_string_lossy().into_owned());
         let rdt = linux.intel_rdt_mut().take();
         let blueprint =
             blueprint(spec, Known { namespaces, rootfs, maps, process }, hooks.as_ref(), host, options)?;
         stored.outside = Outside::of(&blueprint);
-        Ok(Self { blueprint, writer, stored, hooks, listener, cgroup_path, resources, rdt })
+        Ok(Self {
+            blueprint,
+            writer,
+            stored,
+            hooks,
+            listener,
+            cgroup_path,
+            resources,
+            limits,
+            device_rules,
+            rdt,
+        })
     }
 
     /// The container's id.

@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn decides(json: &str, cases: &[(i32, u8, u32, u32, bool)]) {
-        let rules = Ruleset::of(&serde_json::from_str(json).unwrap()).unwrap();
+        let rules = Ruleset::of(&serde_json::from_str::<Vec<_>>(json).unwrap()).unwrap();
         let program = assemble(&rules);
         for &(kind, access, major, minor, allowed) in cases {
             let decision = run(&program, kind, access, major, minor);
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn the_default_rules_allow_the_default_devices_only() {
         decides(
-            "{}",
+            "[]",
             &[
                 (CHAR, READ | WRITE, 1, 3, true),
                 (CHAR, READ, 1, 8, true),
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_wildcard_and_a_part_of_the_access_are_honoured() {
         decides(
-            r#"{"devices":[{"allow":true,"type":"b","major":8,"access":"r"}]}"#,
+            r#"[{"allow":true,"type":"b","major":8,"access":"r"}]"#,
             &[
                 (BLOCK, READ, 8, 5, true),
                 (BLOCK, READ | WRITE, 8, 5, false),
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn denied_exceptions_of_an_allowing_default_are_denied() {
         decides(
-            r#"{"devices":[{"allow":true,"access":"rwm"},{"allow":false,"type":"b","major":8,"minor":0,"access":"rwm"}]}"#,
+            r#"[{"allow":true,"access":"rwm"},{"allow":false,"type":"b","major":8,"minor":0,"access":"rwm"}]"#,
             &[(BLOCK, READ, 8, 0, false), (BLOCK, READ, 8, 1, true), (CHAR, WRITE, 1, 1, true)],
         );
     }

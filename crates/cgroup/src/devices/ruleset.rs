@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::LinuxDeviceCgroup;
 
 use super::rule::{DEFAULTS, Match, Rule, letters};
 use crate::CgroupError;
@@ -20,13 +20,13 @@ pub(crate) struct Ruleset {
 }
 
 impl Ruleset {
-    /// The rules of `resources`, then those that every container gets.
+    /// The rules of `linux.resources.devices`, then those that every container gets.
     ///
     /// # Errors
     /// A malformed rule, or one that takes away a part of a wildcard before it.
-    pub(crate) fn of(resources: &LinuxResources) -> Result<Self, CgroupError> {
+    pub(crate) fn of(rules: &[LinuxDeviceCgroup]) -> Result<Self, CgroupError> {
         let mut set = Self::default();
-        for (index, rule) in resources.devices().iter().flatten().enumerate() {
+        for (index, rule) in rules.iter().enumerate() {
             set.add(Rule::parse(index, rule)?, || format!("[{index}]"))?;
         }
         for rule in DEFAULTS {
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     fn ruleset(json: &str) -> Result<Ruleset, CgroupError> {
-        Ruleset::of(&serde_json::from_str(&format!(r#"{{"devices":{json}}}"#)).unwrap())
+        Ruleset::of(&serde_json::from_str::<Vec<LinuxDeviceCgroup>>(json).unwrap())
     }
 
     fn v1(json: &str) -> Vec<String> {

@@ -41,8 +41,8 @@ mod tests {
 
     #[test]
     fn allowed_devices_are_listed_by_path_or_class() {
-        let resources = r#"{"devices":[{"allow":true,"type":"b","major":8,"minor":0,"access":"r"}]}"#;
-        let rules = Ruleset::of(&serde_json::from_str(resources).unwrap()).unwrap();
+        let rules = r#"[{"allow":true,"type":"b","major":8,"minor":0,"access":"r"}]"#;
+        let rules = Ruleset::of(&serde_json::from_str::<Vec<_>>(rules).unwrap()).unwrap();
         let properties = properties(&rules);
         assert_eq!(properties[1].1, Value::from("strict"));
         let allowed = Vec::<(String, String)>::try_from(properties[2].1.clone()).unwrap();
@@ -55,8 +55,8 @@ mod tests {
 
     #[test]
     fn allowing_everything_leaves_the_policy_to_systemd() {
-        let rules = r#"{"devices":[{"allow":true,"access":"rwm"}]}"#;
-        let rules = Ruleset::of(&serde_json::from_str(rules).unwrap()).unwrap();
+        let rules = r#"[{"allow":true,"access":"rwm"}]"#;
+        let rules = Ruleset::of(&serde_json::from_str::<Vec<_>>(rules).unwrap()).unwrap();
         assert_eq!(properties(&rules)[1].1, Value::from("auto"));
     }
 }

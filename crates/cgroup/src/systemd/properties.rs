@@ -1,16 +1,17 @@
-//! `linux.resources` as properties of a unit, so that systemd does not undo what is written to the
+//! Limits as properties of a unit, so that systemd does not undo what is written to the
 //! files, and shows it.
 
 use cgroups_rs::systemd::{
     ALLOWED_CPUS, ALLOWED_MEMORY_NODES, CPU_QUOTA_PER_SEC_US, CPU_QUOTA_PERIOD_US, CPU_SHARES, CPU_WEIGHT,
     MEMORY_LIMIT, MEMORY_LOW, MEMORY_MAX, MEMORY_SWAP_MAX, TASKS_MAX,
 };
-use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
+use rootling_config::limits::{Bound, Cpu, Cpuset, Io, Limits, Memory, Period, Swap};
+use rootling_config::process::affinity::{self, NumberSet};
 use zbus::zvariant::Value;
 
 use super::bus::Property;
 use crate::CgroupError;
-use crate::convert::{blkio_weight_to_io_weight, cpu_shares_to_weight, memory_swap_to_v2};
+use crate::convert::{blkio_weight_to_io_weight, cpu_shares_to_weight, tasks};
 
 /// systemd's `infinity`.
 const INFINITY: u64 = u64::MAX;
@@ -18,10 +19,7 @@ const INFINITY: u64 = u64::MAX;
 /// systemd.resource-control(5), the scale is that of `io.weight`.
 const IO_WEIGHT: &str = "IOWeight";
 
-/// The kernel's period when none is given, in microseconds.
-const DEFAULT_PERIOD: u64 = 100_000;
-
-/// Turns resources into properties for one systemd and one cgroup version.
+/// Turns limits into properties for one systemd and one cgroup version.
 pub(crate) struct Translator<'a> {
     pub(crate) unified: bool,
     /// Asked for only when a property depends on it: it costs a round trip.
@@ -29,98 +27,91 @@ pub(crate) struct Translator<'a> {
 }
 
 impl Translator<'_> {
-    pub(crate) fn properties(&self, r: &LinuxResources) -> Result<Vec<Property>, CgroupError> {
+    pub(crate) fn properties(&self, limits: &Limits) -> Result<Vec<Property>, CgroupError> {
+        // systemd has no properties of these controllers.
+        let Limits { memory, cpu, cpuset, pids, io, hugepages: _, network: _, rdma: _, unified } = limits;
         let mut out = Vec::new();
-        if let Some(m) = r.memory() {
-            self.memory(m, &mut out)?;
+        self.memory(memory, &mut out);
+        self.cpu(cpu, &mut out);
+        self.cpuset(cpuset, &mut out);
+        if let Some(limit) = pids {
+            push(&mut out, TASKS_MAX, infinite(tasks(*limit)));
         }
-        if let Some(c) = r.cpu() {
-            self.cpu(c, &mut out)?;
-        }
-        if let Some(p) = r.pids() {
-            push(&mut out, TASKS_MAX, tasks(p.limit()));
-        }
-        if let Some(weight) = r.block_io().as_ref().and_then(LinuxBlockIo::weight).filter(|w| *w != 0) {
+        // Weights of single devices and throttles are only written.
+        let Io { weight, leaf_weight: _, devices: _, throttles: _ } = io;
+        if let Some(weight) = weight {
             let (name, value) = if self.unified {
-                (IO_WEIGHT, blkio_weight_to_io_weight(weight))
+                (IO_WEIGHT, blkio_weight_to_io_weight(*weight))
             } else {
-                ("BlockIOWeight", u64::from(weight))
+                ("BlockIOWeight", u64::from(weight.get()))
             };
             push(&mut out, name, value);
         }
-        let mut files: Vec<_> = r.unified().iter().flatten().collect();
-        // cpu.idle before cpu.weight.
-        files.sort();
-        for (file, value) in files {
+        // By name: cpu.idle before cpu.weight.
+        for (file, value) in unified.iter() {
             self.unified_file(file, value.trim(), &mut out)?;
         }
         Ok(out)
     }
 
-    fn memory(&self, m: &LinuxMemory, out: &mut Vec<Property>) -> Result<(), CgroupError> {
-        let limit = if self.unified { MEMORY_MAX } else { MEMORY_LIMIT };
-        // -1 is all bits set, which is systemd's infinity.
-        if let Some(n) = m.limit().filter(|n| *n != 0) {
-            push(out, limit, n.cast_unsigned());
+    fn memory(&self, memory: &Memory, out: &mut Vec<Property>) {
+        let Memory { limit, reservation, swap, swappiness: _, disable_oom_killer: _, check_before_update: _ } =
+            memory;
+        let names = if self.unified {
+            [MEMORY_MAX, MEMORY_LOW, MEMORY_SWAP_MAX].map(Some)
+        } else {
+            [Some(MEMORY_LIMIT), None, None]
+        };
+        for (name, value) in names.into_iter().zip([*limit, *reservation, swap.map(Swap::alone)]) {
+            if let (Some(name), Some(value)) = (name, value) {
+                push(out, name, infinite(value));
+            }
         }
-        if !self.unified {
-            return Ok(());
-        }
-        if let Some(n) = m.reservation().filter(|n| *n != 0) {
-            push(out, MEMORY_LOW, n.cast_unsigned());
-        }
-        if let Some(n) = memory_swap_to_v2(m.swap().unwrap_or(0), m.limit().unwrap_or(0))? {
-            push(out, MEMORY_SWAP_MAX, n.cast_unsigned());
-        }
-        Ok(())
     }
 
-    fn cpu(&self, c: &LinuxCpu, out: &mut Vec<Property>) -> Result<(), CgroupError> {
-        let shares = c.shares().filter(|s| *s != 0);
-        if self.unified && c.idle() == Some(1) && (self.version)() >= 252 {
+    fn cpu(&self, cpu: &Cpu, out: &mut Vec<Property>) {
+        let Cpu { shares, quota, period, burst: _, idle, realtime_runtime: _, realtime_period: _ } = cpu;
+        if self.unified && *idle == Some(true) && (self.version)() >= 252 {
             // This is how cpu.idle is said; there can be no weight beside it.
             push(out, CPU_WEIGHT, 0_u64);
         } else if let Some(shares) = shares {
-            let (name, value) =
-                if self.unified { (CPU_WEIGHT, cpu_shares_to_weight(shares)) } else { (CPU_SHARES, shares) };
+            let (name, value) = if self.unified {
+                (CPU_WEIGHT, cpu_shares_to_weight(*shares))
+            } else {
+                (CPU_SHARES, shares.get())
+            };
             push(out, name, value);
         }
-        self.quota(c.quota().unwrap_or(0), c.period().unwrap_or(0), out);
-        self.cpuset(ALLOWED_CPUS, "cpu.cpus", c.cpus().as_deref(), out)?;
-        self.cpuset(ALLOWED_MEMORY_NODES, "cpu.mems", c.mems().as_deref(), out)
+        self.quota(*quota, period.map(Period::get), out);
     }
 
     /// systemd keeps the quota as a percentage of a CPU, rounded up here so that the container
     /// gets at least what it asked for.
-    fn quota(&self, quota: i64, period: u64, out: &mut Vec<Property>) {
-        if period != 0 && (self.version)() >= 242 {
-            push(out, CPU_QUOTA_PERIOD_US, period);
-        }
-        if quota == 0 && period == 0 {
+    fn quota(&self, quota: Option<Bound>, period: Option<u64>, out: &mut Vec<Property>) {
+        if quota.is_none() && period.is_none() {
             return;
         }
-        let mut per_second = INFINITY;
-        if let Ok(quota @ 1..) = u64::try_from(quota) {
-            per_second = rounded_per_second(quota, period);
+        if let Some(period) = period
+            && (self.version)() >= 242
+        {
+            push(out, CPU_QUOTA_PERIOD_US, period);
         }
+        let per_second = match quota {
+            Some(Bound::At(quota)) => rounded_per_second(quota, period.unwrap_or(Period::DEFAULT.get())),
+            _ => INFINITY,
+        };
         push(out, CPU_QUOTA_PER_SEC_US, per_second);
     }
 
-    fn cpuset(
-        &self,
-        name: &str,
-        field: &'static str,
-        set: Option<&str>,
-        out: &mut Vec<Property>,
-    ) -> Result<(), CgroupError> {
-        let Some(set) = set.filter(|s| !s.is_empty()) else { return Ok(()) };
-        let reason = "write it as a list of numbers and ranges, such as 0-2,7";
-        let invalid = || CgroupError::InvalidResource { field, value: set.to_owned(), reason };
-        let bits = bitmap(set).ok_or_else(invalid)?;
-        if (self.version)() >= 244 {
-            push(out, name, bits);
+    fn cpuset(&self, cpuset: &Cpuset, out: &mut Vec<Property>) {
+        let Cpuset { cpus, mems } = cpuset;
+        for (name, set) in [(ALLOWED_CPUS, cpus), (ALLOWED_MEMORY_NODES, mems)] {
+            if let Some(set) = set
+                && (self.version)() >= 244
+            {
+                push(out, name, bitmap(set));
+            }
         }
-        Ok(())
     }
 
     /// The files of `unified` that systemd has a property for; the others are written all the same.
@@ -128,7 +119,10 @@ impl Translator<'_> {
         let invalid = || CgroupError::InvalidResource {
             field: "unified",
             value: format!("{file}={value}"),
-            reason: "must be a number, or max where the file takes it",
+            reason: "must be a number, a list of numbers such as 0-2,7, or max, as the file takes it",
+        };
+        let list = || {
+            affinity::parse(value).map(|set| Some(set).filter(|set| !set.is_empty())).map_err(|_| invalid())
         };
         let number = || match value {
             "max" => Ok(INFINITY),
@@ -142,11 +136,15 @@ impl Translator<'_> {
             "cpu.max" => {
                 let (quota, period) = value.split_once(' ').unwrap_or((value, "100000"));
                 let period = period.trim().parse().map_err(|_| invalid())?;
-                let quota = if quota == "max" { -1 } else { quota.parse().map_err(|_| invalid())? };
-                self.quota(quota, period, out);
+                let quota = match quota {
+                    "max" => Bound::Unlimited,
+                    quota => Bound::At(quota.parse().map_err(|_| invalid())?),
+                };
+                // 0 is for the kernel to refuse.
+                self.quota(Some(quota), Some(period).filter(|period| *period != 0), out);
             }
-            "cpuset.cpus" => self.cpuset(ALLOWED_CPUS, "unified", Some(value), out)?,
-            "cpuset.mems" => self.cpuset(ALLOWED_MEMORY_NODES, "unified", Some(value), out)?,
+            "cpuset.cpus" => self.cpuset(&Cpuset { cpus: list()?, mems: None }, out),
+            "cpuset.mems" => self.cpuset(&Cpuset { cpus: None, mems: list()? }, out),
             // Weights of single devices have other properties, and are only written.
             "io.weight" => {
                 let weight = value.strip_prefix("default").unwrap_or(value).trim();
@@ -167,61 +165,45 @@ impl Translator<'_> {
 
 /// Microseconds of processor time a second, in whole per cents.
 fn rounded_per_second(quota: u64, period: u64) -> u64 {
-    let period = if period == 0 { DEFAULT_PERIOD } else { period };
     (quota.saturating_mul(1_000_000) / period).next_multiple_of(10_000)
 }
 
-/// The same resources with the quota that systemd makes of it, so that both write the same to the file.
-pub(crate) fn as_systemd_rounds(r: &LinuxResources) -> LinuxResources {
-    let mut rounded = r.clone();
-    if let Some(cpu) = rounded.cpu_mut()
-        && let Some(Ok(quota @ 1..)) = cpu.quota().map(u64::try_from)
-    {
-        let period = cpu.period().filter(|p| *p != 0).unwrap_or(DEFAULT_PERIOD);
-        let quota = rounded_per_second(quota, period).saturating_mul(period) / 1_000_000;
-        cpu.set_quota(i64::try_from(quota).ok());
+/// The same limits with the quota that systemd makes of it, so that both write the same to the file.
+pub(crate) fn as_systemd_rounds(limits: &Limits) -> Limits {
+    let mut rounded = limits.clone();
+    if let Some(Bound::At(quota)) = &mut rounded.cpu.quota {
+        let period = limits.cpu.period.unwrap_or(Period::DEFAULT).get();
+        *quota = rounded_per_second(*quota, period).saturating_mul(period) / 1_000_000;
     }
     rounded
+}
+
+const fn infinite(bound: Bound) -> u64 {
+    match bound {
+        Bound::Unlimited => INFINITY,
+        Bound::At(value) => value,
+    }
 }
 
 fn push(out: &mut Vec<Property>, name: &str, value: impl Into<Value<'static>>) {
     out.push((name.to_owned(), value.into()));
 }
 
-fn tasks(limit: i64) -> u64 {
-    match limit {
-        ..0 => INFINITY,
-        0 => 1,
-        n => n.cast_unsigned(),
-    }
-}
-
-/// A list of CPUs or memory nodes as bytes, the lowest numbers in the first.
-fn bitmap(set: &str) -> Option<Vec<u8>> {
-    /// More than any kernel is built for.
-    const MOST: usize = 1 << 16;
-    let mut bits = Vec::new();
-    for range in set.split(',').map(str::trim).filter(|r| !r.is_empty()) {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
-        if first > last || last >= MOST {
-            return None;
-        }
-        if bits.len() <= last / 8 {
-            bits.resize(last / 8 + 1, 0);
-        }
-        (first..=last).for_each(|n| bits[n / 8] |= 1 << (n % 8));
-    }
-    (!bits.is_empty()).then_some(bits)
+/// A set as bytes, the lowest numbers in the first.
+fn bitmap(set: &NumberSet) -> Vec<u8> {
+    let mut bits: Vec<u8> = set.words().iter().flat_map(|word| word.to_le_bytes()).collect();
+    bits.truncate(bits.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+    bits
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knob::testing::limits;
 
     fn properties(unified: bool, version: u32, json: &str) -> Vec<(String, u64)> {
         let translator = Translator { unified, version: &|| version };
-        let properties = translator.properties(&serde_json::from_str(json).unwrap()).unwrap();
+        let properties = translator.properties(&limits(json)).unwrap();
         properties.into_iter().map(|(name, value)| (name, u64::try_from(value).unwrap_or(0))).collect()
     }
 
@@ -268,13 +250,13 @@ mod tests {
     #[test]
     fn the_file_gets_the_quota_that_systemd_makes_of_it() {
         for (json, quota) in [
-            (r#"{"cpu":{"quota":1001,"period":100000}}"#, Some(2000)),
-            (r#"{"cpu":{"quota":50000}}"#, Some(50_000)),
-            (r#"{"cpu":{"quota":-1}}"#, Some(-1)),
+            (r#"{"cpu":{"quota":1001,"period":100000}}"#, Some(Bound::At(2000))),
+            (r#"{"cpu":{"quota":50000}}"#, Some(Bound::At(50_000))),
+            (r#"{"cpu":{"quota":-1}}"#, Some(Bound::Unlimited)),
             (r#"{"cpu":{"shares":5}}"#, None),
         ] {
-            let rounded = as_systemd_rounds(&serde_json::from_str(json).unwrap());
-            assert_eq!(rounded.cpu().as_ref().unwrap().quota(), quota, "{json}");
+            let rounded = as_systemd_rounds(&limits(json));
+            assert_eq!(rounded.cpu.quota, quota, "{json}");
         }
     }
 
@@ -287,10 +269,15 @@ mod tests {
 
     #[test]
     fn cpu_lists_become_bitmaps() {
-        assert_eq!(bitmap("0"), Some(vec![1]));
-        assert_eq!(bitmap("0-3, 9,"), Some(vec![0b1111, 0b10]));
-        for bad in ["", ",", "3-1", "a", "99999999"] {
-            assert_eq!(bitmap(bad), None, "{bad}");
+        for (list, bytes) in
+            [("0", &[1][..]), ("0-3, 9", &[0b1111, 0b10]), ("64", &[0, 0, 0, 0, 0, 0, 0, 0, 1])]
+        {
+            assert_eq!(bitmap(&affinity::parse(list).unwrap()), bytes, "{list}");
+        }
+        let translator = Translator { unified: true, version: &|| 255 };
+        for bad in [",", "3-1", "a", "99999999"] {
+            let limits = limits(&format!(r#"{{"unified":{{"cpuset.cpus":"{bad}"}}}}"#));
+            assert!(translator.properties(&limits).is_err(), "{bad}");
         }
     }
 }

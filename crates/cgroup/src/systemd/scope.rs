@@ -7,7 +7,8 @@ use cgroups_rs::systemd::{
     BLOCK_IO_ACCOUNTING, CPU_ACCOUNTING, DEFAULT_DEPENDENCIES, DELEGATE, DESCRIPTION, IO_ACCOUNTING,
     MEMORY_ACCOUNTING, PIDS, SLICE, TASKS_ACCOUNTING, WANTS,
 };
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::LinuxDeviceCgroup;
+use rootling_config::limits::Limits;
 use serde::{Deserialize, Serialize};
 use zbus::zvariant::Value;
 
@@ -73,8 +74,7 @@ impl Scope {
             return Err(CgroupError::RootlessSystemdOnV1);
         }
         let unit = Unit::parse(request.path, request.id, request.rootless)?;
-        let oom_group =
-            request.resources.and_then(|r| r.unified().as_ref()?.get("memory.oom.group").cloned());
+        let oom_group = request.limits.and_then(|l| l.unified.get("memory.oom.group").map(str::to_owned));
         let plan = Plan { mount: mount.to_owned(), unified, wanted, oom_group, ..Plan::default() };
         Ok(Self {
             unit,
@@ -217,35 +217,34 @@ impl Scope {
     }
 
     /// Sets limits through systemd and in the files; returns what was left out.
-    pub(crate) fn update(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
+    pub(crate) fn update(&self, limits: &Limits) -> Result<Vec<String>, CgroupError> {
         let Some(cgroups) = &self.cgroups else { return Err(self.not_started("set limits")) };
         if let Cgroups::V2(c) = cgroups {
             // Before systemd sets what kills.
-            c.check_usage(resources)?;
+            c.check_usage(limits)?;
         }
         let translator = Translator {
             unified: matches!(cgroups, Cgroups::V2(_)),
             version: &|| self.bus().map_or(0, Bus::version),
         };
-        let properties = translator.properties(resources)?;
+        let properties = translator.properties(limits)?;
         if !properties.is_empty() {
             self.bus()?.set(&self.unit.name, &properties)?;
         }
-        let resources = &properties::as_systemd_rounds(resources);
+        let limits = &properties::as_systemd_rounds(limits);
         match cgroups {
-            Cgroups::V2(c) => c.apply(resources),
-            Cgroups::V1(c) => c.apply(resources),
+            Cgroups::V2(c) => c.apply(limits),
+            Cgroups::V1(c) => c.apply(limits),
         }
     }
 
     /// Sets device rules through systemd and by ourselves.
-    pub(crate) fn apply_devices(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+    pub(crate) fn apply_devices(&self, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
         let Some(cgroups) = &self.cgroups else { return Err(self.not_started("set device rules")) };
-        let rules = Ruleset::of(resources)?;
-        self.bus()?.set(&self.unit.name, &devices::properties(&rules))?;
+        self.bus()?.set(&self.unit.name, &devices::properties(&Ruleset::of(rules)?))?;
         match cgroups {
-            Cgroups::V2(c) => c.apply_devices(resources),
-            Cgroups::V1(c) => c.apply_devices(resources),
+            Cgroups::V2(c) => c.apply_devices(rules),
+            Cgroups::V1(c) => c.apply_devices(rules),
         }
     }
 

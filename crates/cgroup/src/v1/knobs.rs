@@ -1,183 +1,130 @@
-//! `linux.resources` as values of cgroup v1 files.
+//! Limits as values of cgroup v1 files.
 
-use oci_spec::runtime::{
-    LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxNetwork, LinuxResources, LinuxThrottleDevice,
+use std::num::NonZeroU64;
+
+use rootling_config::limits::{
+    Bound, Cpu, Cpuset, DeviceWeight, Io, Limits, Memory, Network, Swap, Throttle, Throttled,
 };
 
 use crate::CgroupError;
-use crate::knob::{Knob, OnError, kernel_memory_ignored};
+use crate::knob::{Knob, OnError};
 use crate::v2::knobs::{hugetlb, pids, rdma};
 
 /// All values, in the order in which runc writes them.
-pub(crate) fn knobs(r: &LinuxResources) -> Result<Vec<Knob>, CgroupError> {
-    if r.unified().as_ref().is_some_and(|u| !u.is_empty()) {
+pub(crate) fn knobs(limits: &Limits) -> Result<Vec<Knob>, CgroupError> {
+    let Limits { memory, cpu, cpuset, pids: most, io, hugepages, network, rdma: devices, unified } = limits;
+    if !unified.is_empty() {
         return Err(CgroupError::UnifiedOnV1);
     }
     let mut knobs = Vec::new();
-    if let Some(c) = r.cpu() {
-        cpuset(c, &mut knobs);
-    }
-    if let Some(m) = r.memory() {
-        memory(m, &mut knobs)?;
-    }
-    if let Some(c) = r.cpu() {
-        cpu(c, &mut knobs);
-    }
-    if let Some(p) = r.pids() {
-        knobs.push(pids(p.limit()));
-    }
-    if let Some(b) = r.block_io() {
-        blkio(b, &mut knobs);
-    }
-    hugetlb(r.hugepage_limits().iter().flatten(), "limit_in_bytes", &mut knobs);
-    if let Some(n) = r.network() {
-        network(n, &mut knobs);
-    }
-    for (device, limits) in r.rdma().iter().flatten() {
-        knobs.push(rdma(device, *limits));
-    }
+    cpuset_files(cpuset, &mut knobs);
+    memory_files(memory, &mut knobs);
+    cpu_files(cpu, &mut knobs);
+    knobs.extend(most.map(pids));
+    io_files(io, &mut knobs);
+    hugetlb(hugepages, "limit_in_bytes", &mut knobs);
+    network_files(network, &mut knobs);
+    knobs.extend(devices.iter().map(rdma));
     Ok(knobs)
 }
 
-/// What v1 has no place for and is left out, as text for the user.
-pub(crate) fn ignored(r: &LinuxResources) -> Vec<String> {
-    kernel_memory_ignored(r)
-}
-
-fn cpuset(c: &LinuxCpu, knobs: &mut Vec<Knob>) {
+fn cpuset_files(cpuset: &Cpuset, knobs: &mut Vec<Knob>) {
+    let Cpuset { cpus, mems } = cpuset;
     // The kernel can mount this one hierarchy without the prefix of its files.
-    for (file, bare, set) in [("cpuset.cpus", "cpus", c.cpus()), ("cpuset.mems", "mems", c.mems())] {
-        if let Some(set) = set.as_ref().filter(|s| !s.is_empty()) {
-            knobs.push(Knob::new("cpuset", file, set).or(bare, set));
-        }
+    for (file, bare, set) in [("cpuset.cpus", "cpus", cpus), ("cpuset.mems", "mems", mems)] {
+        knobs.extend(set.iter().map(|set| Knob::new("cpuset", file, set).or(bare, set)));
     }
 }
 
-fn memory(m: &LinuxMemory, knobs: &mut Vec<Knob>) -> Result<(), CgroupError> {
-    let limit = m.limit().filter(|l| *l != 0);
-    let swap = m.swap().filter(|s| *s != 0);
-    if let Some(limit) = limit {
-        // Never above the limit of memory and swap, which may be about to be raised.
-        let knob = Knob::new("memory", "memory.limit_in_bytes", limit);
-        knobs.push(knob.on_error(OnError::RetryLater).lifting(limit == -1));
-    }
-    match (limit, swap) {
-        (_, Some(swap)) => {
-            knobs.push(Knob::new("memory", "memory.memsw.limit_in_bytes", swap).lifting(swap == -1));
-        }
-        // Unlimited memory means unlimited swap, where swap is counted.
-        (Some(-1), None) => {
-            let knob = Knob::new("memory", "memory.memsw.limit_in_bytes", -1);
-            knobs.push(knob.on_error(OnError::IgnoreMissing));
-        }
-        _ => {}
-    }
-    if let Some(reservation) = m.reservation().filter(|r| *r != 0) {
-        knobs.push(Knob::new("memory", "memory.soft_limit_in_bytes", reservation));
-    }
-    if m.disable_oom_killer() == Some(true) {
+fn memory_files(memory: &Memory, knobs: &mut Vec<Knob>) {
+    let Memory { limit, reservation, swap, swappiness, disable_oom_killer, check_before_update: _ } = memory;
+    let bytes = |file, value: Bound| Knob::new("memory", file, value).if_limit(value.is_limit());
+    // Never above the limit of memory and swap, which may be about to be raised.
+    knobs.extend(limit.map(|limit| {
+        let knob = Knob::new("memory", "memory.limit_in_bytes", limit).on_error(OnError::RetryLater);
+        knob.if_limit(limit.is_limit())
+    }));
+    knobs.extend(swap.map(Swap::with_memory).map(|swap| bytes("memory.memsw.limit_in_bytes", swap)));
+    knobs.extend(reservation.map(|value| bytes("memory.soft_limit_in_bytes", value)));
+    if *disable_oom_killer {
         knobs.push(Knob::new("memory", "memory.oom_control", 1));
     }
-    match m.swappiness() {
-        // -1, as some callers write for "the host's".
-        None | Some(u64::MAX) => {}
-        Some(s @ 0..=100) => knobs.push(Knob::new("memory", "memory.swappiness", s)),
-        Some(s) => {
-            let reason = "the range is 0 to 100";
-            return Err(CgroupError::InvalidResource {
-                field: "memory.swappiness",
-                value: s.to_string(),
-                reason,
-            });
-        }
-    }
-    Ok(())
+    knobs.extend(swappiness.map(|value| Knob::new("memory", "memory.swappiness", value.get())));
 }
 
 /// Realtime period and runtime, in microseconds: each is checked against the other.
-pub(crate) fn realtime(c: &LinuxCpu) -> Vec<Knob> {
-    let (period, runtime) = (c.realtime_period().unwrap_or(0), c.realtime_runtime().unwrap_or(0));
-    let mut knobs = Vec::new();
-    if period != 0 {
-        let on_error = if runtime == 0 { OnError::Fail } else { OnError::RetryLater };
-        knobs.push(Knob::new("cpu", "cpu.rt_period_us", period).on_error(on_error));
-    }
-    if runtime != 0 {
-        knobs.push(Knob::new("cpu", "cpu.rt_runtime_us", runtime));
-    }
-    knobs
+pub(crate) fn realtime(runtime: Option<Bound>, period: Option<NonZeroU64>) -> Vec<Knob> {
+    let is_limit = runtime.is_some_and(Bound::is_limit);
+    let period = period.map(|period| {
+        let on_error = if runtime.is_none() { OnError::Fail } else { OnError::RetryLater };
+        Knob::new("cpu", "cpu.rt_period_us", period).on_error(on_error).if_limit(is_limit)
+    });
+    let runtime = runtime.map(|value| Knob::new("cpu", "cpu.rt_runtime_us", value).if_limit(is_limit));
+    period.into_iter().chain(runtime).collect()
 }
 
-fn cpu(c: &LinuxCpu, knobs: &mut Vec<Knob>) {
-    if let Some(shares) = c.shares().filter(|s| *s != 0) {
-        knobs.push(Knob::new("cpu", "cpu.shares", shares));
-    }
-    let quota = c.quota().unwrap_or(0);
-    let wait = |alone, with_quota| if quota == 0 { alone } else { with_quota };
-    if let Some(period) = c.period().filter(|p| *p != 0) {
+fn cpu_files(cpu: &Cpu, knobs: &mut Vec<Knob>) {
+    let Cpu { shares, quota, period, burst, idle, realtime_runtime, realtime_period } = cpu;
+    knobs.extend(shares.map(|shares| Knob::new("cpu", "cpu.shares", shares)));
+    let wait = |alone, with_quota| if quota.is_none() { alone } else { with_quota };
+    knobs.extend(period.map(|period| {
         // The quota still in force may be too much of the new period.
-        let knob = Knob::new("cpu", "cpu.cfs_period_us", period);
-        knobs.push(knob.on_error(wait(OnError::Fail, OnError::RetryLater)));
-    }
-    if let Some(burst) = c.burst() {
-        let knob = Knob::new("cpu", "cpu.cfs_burst_us", burst);
-        knobs.push(knob.on_error(wait(OnError::IgnoreMissing, OnError::RetryLaterIgnoreMissing)));
-    }
-    if quota != 0 {
-        knobs.push(Knob::new("cpu", "cpu.cfs_quota_us", quota).lifting(quota < 0));
-    }
-    if let Some(idle) = c.idle() {
-        knobs.push(Knob::new("cpu", "cpu.idle", idle).on_error(OnError::IgnoreMissing));
-    }
-    knobs.extend(realtime(c));
+        let knob = Knob::new("cpu", "cpu.cfs_period_us", period.get());
+        let on_error = wait(OnError::Fail, OnError::RetryLater);
+        knob.on_error(on_error).if_limit(quota.is_some_and(Bound::is_limit))
+    }));
+    knobs.extend(burst.map(|burst| {
+        let on_error = wait(OnError::IgnoreMissing, OnError::RetryLaterIgnoreMissing);
+        Knob::new("cpu", "cpu.cfs_burst_us", burst).on_error(on_error).if_limit(burst != 0)
+    }));
+    knobs.extend(quota.map(|quota| Knob::new("cpu", "cpu.cfs_quota_us", quota).if_limit(quota.is_limit())));
+    knobs.extend(idle.map(|idle| Knob::new("cpu", "cpu.idle", u8::from(idle)).if_limit(idle)));
+    knobs.extend(realtime(*realtime_runtime, *realtime_period));
 }
 
-fn blkio(b: &LinuxBlockIo, knobs: &mut Vec<Knob>) {
-    if let Some(weight) = b.weight().filter(|w| *w != 0) {
-        knobs.push(Knob::new("blkio", "blkio.weight", weight).or("blkio.bfq.weight", weight));
-    }
-    if let Some(weight) = b.leaf_weight().filter(|w| *w != 0) {
-        knobs.push(Knob::new("blkio", "blkio.leaf_weight", weight));
-    }
-    for device in b.weight_device().iter().flatten() {
-        let value = |weight: u16| format!("{}:{} {weight}", device.major(), device.minor());
-        if let Some(weight) = device.weight().filter(|w| *w != 0) {
-            let knob = Knob::new("blkio", "blkio.weight_device", value(weight));
-            knobs.push(knob.or("blkio.bfq.weight_device", value(weight)));
+fn io_files(io: &Io, knobs: &mut Vec<Knob>) {
+    let Io { weight, leaf_weight, devices, throttles } = io;
+    knobs.extend(weight.map(|w| Knob::new("blkio", "blkio.weight", w).or("blkio.bfq.weight", w)));
+    knobs.extend(leaf_weight.map(|weight| Knob::new("blkio", "blkio.leaf_weight", weight)));
+    for DeviceWeight { device, weight, leaf_weight } in devices {
+        if let Some(weight) = weight.filter(|weight| *weight != 0) {
+            let value = format!("{device} {weight}");
+            let knob = Knob::new("blkio", "blkio.weight_device", &value);
+            knobs.push(knob.or("blkio.bfq.weight_device", value));
         }
-        if let Some(weight) = device.leaf_weight().filter(|w| *w != 0) {
-            knobs.push(Knob::new("blkio", "blkio.leaf_weight_device", value(weight)));
-        }
+        knobs.extend(
+            leaf_weight.map(|w| Knob::new("blkio", "blkio.leaf_weight_device", format!("{device} {w}"))),
+        );
     }
-    for (file, devices) in [
-        ("blkio.throttle.read_bps_device", b.throttle_read_bps_device()),
-        ("blkio.throttle.write_bps_device", b.throttle_write_bps_device()),
-        ("blkio.throttle.read_iops_device", b.throttle_read_iops_device()),
-        ("blkio.throttle.write_iops_device", b.throttle_write_iops_device()),
-    ] {
-        knobs.extend(devices.iter().flatten().map(|d| throttle(file, d)));
+    for Throttle { what, device, rate } in throttles {
+        let file = match what {
+            Throttled::ReadBps => "blkio.throttle.read_bps_device",
+            Throttled::WriteBps => "blkio.throttle.write_bps_device",
+            Throttled::ReadIops => "blkio.throttle.read_iops_device",
+            Throttled::WriteIops => "blkio.throttle.write_iops_device",
+        };
+        // 0 removes a limit.
+        let value = if let Bound::At(rate) = rate { *rate } else { 0 };
+        knobs.push(Knob::new("blkio", file, format!("{device} {value}")).if_limit(rate.is_limit()));
     }
 }
 
-fn throttle(file: &'static str, d: &LinuxThrottleDevice) -> Knob {
-    Knob::new("blkio", file, format!("{}:{} {}", d.major(), d.minor(), d.rate()))
-}
-
-fn network(n: &LinuxNetwork, knobs: &mut Vec<Knob>) {
-    if let Some(id) = n.class_id().filter(|id| *id != 0) {
-        knobs.push(Knob::new("net_cls", "net_cls.classid", id));
-    }
-    for p in n.priorities().iter().flatten() {
-        knobs.push(Knob::new("net_prio", "net_prio.ifpriomap", format!("{} {}", p.name(), p.priority())));
-    }
+fn network_files(network: &Network, knobs: &mut Vec<Knob>) {
+    let Network { class_id, priorities } = network;
+    knobs.extend(class_id.map(|id| Knob::new("net_cls", "net_cls.classid", id)));
+    let priority = |(name, value): &(String, u32)| {
+        Knob::new("net_prio", "net_prio.ifpriomap", format!("{name} {value}"))
+    };
+    knobs.extend(priorities.iter().map(priority));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knob::testing::limits;
 
     fn written(json: &str) -> Vec<String> {
-        let knobs = knobs(&serde_json::from_str(json).unwrap()).unwrap();
+        let knobs = knobs(&limits(json)).unwrap();
         knobs.into_iter().map(|k| format!("{}={}", k.file, k.value)).collect()
     }
 
@@ -222,15 +169,9 @@ mod tests {
     }
 
     #[test]
-    fn swappiness_has_a_range() {
-        let json = r#"{"memory":{"swappiness":101}}"#;
-        assert!(knobs(&serde_json::from_str(json).unwrap()).is_err());
-    }
-
-    #[test]
     fn unified_is_an_error_on_v1() {
         let json = r#"{"unified":{"memory.max":"1"}}"#;
-        let error = knobs(&serde_json::from_str(json).unwrap()).unwrap_err();
+        let error = knobs(&limits(json)).unwrap_err();
         assert!(matches!(error, CgroupError::UnifiedOnV1));
     }
 }

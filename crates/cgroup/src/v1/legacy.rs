@@ -1,8 +1,10 @@
 //! A container's cgroups in the v1 hierarchies.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxCpu, LinuxResources};
+use oci_spec::runtime::LinuxDeviceCgroup;
+use rootling_config::limits::{Limits, Version};
 use serde::{Deserialize, Serialize};
 
 use super::hierarchy::{HYBRID, Paths};
@@ -42,16 +44,16 @@ impl Legacy {
         Ok(())
     }
 
-    /// Writes the limits of `resources`; returns what was left out.
-    pub(crate) fn apply(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
-        self.write(&knobs::knobs(resources)?)?;
-        self.check_shares(resources)?;
-        Ok(knobs::ignored(resources))
+    /// Writes the limits; returns what was left out.
+    pub(crate) fn apply(&self, limits: &Limits) -> Result<Vec<String>, CgroupError> {
+        self.write(&knobs::knobs(limits)?)?;
+        self.check_shares(limits)?;
+        Ok(limits.ignored(Version::V1))
     }
 
-    /// Allows the devices of `resources` and the default ones, and no others.
-    pub(crate) fn apply_devices(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
-        let writes = Ruleset::of(resources)?.v1().into_iter();
+    /// Allows the devices of `rules` and the default ones, and no others.
+    pub(crate) fn apply_devices(&self, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
+        let writes = Ruleset::of(rules)?.v1().into_iter();
         self.write(&writes.map(|(file, rule)| Knob::new("devices", file, rule)).collect::<Vec<_>>())
     }
 
@@ -65,8 +67,8 @@ impl Legacy {
     }
 
     /// The kernel clamps shares without a word; say so instead.
-    fn check_shares(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
-        let asked = resources.cpu().as_ref().and_then(LinuxCpu::shares).filter(|s| *s != 0);
+    fn check_shares(&self, limits: &Limits) -> Result<(), CgroupError> {
+        let asked = limits.cpu.shares.map(NonZeroU64::get);
         let (Some(asked), Some(dir)) = (asked, self.paths.get("cpu")) else { return Ok(()) };
         let set = file::read(dir, "cpu.shares").ok().and_then(|s| s.trim().parse::<u64>().ok());
         let reason = match set {

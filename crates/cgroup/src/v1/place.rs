@@ -23,7 +23,7 @@ pub(crate) fn create(
     wanted: &Wanted,
     announce: &mut dyn FnMut(Legacy),
 ) -> Result<Option<Legacy>, CgroupError> {
-    if request.resources.is_some_and(|r| r.unified().as_ref().is_some_and(|u| !u.is_empty())) {
+    if request.limits.is_some_and(|limits| !limits.unified.is_empty()) {
         return Err(CgroupError::UnifiedOnV1);
     }
     let own = Own::read().map_err(|source| CgroupError::Read { path: "/proc/self/cgroup".into(), source })?;
@@ -154,7 +154,7 @@ fn check_controllers(paths: &Paths, wanted: &Wanted, denied: Option<&Denied>) ->
 
 /// Realtime bandwidth, which must be there before a process with a realtime policy may join.
 fn realtime(paths: &Paths, request: &Request) -> Result<(), CgroupError> {
-    let Some(cpu) = request.resources.and_then(|r| r.cpu().as_ref()) else { return Ok(()) };
-    let knobs = knobs::realtime(cpu);
+    let Some(cpu) = request.limits.map(|limits| &limits.cpu) else { return Ok(()) };
+    let knobs = knobs::realtime(cpu.realtime_runtime, cpu.realtime_period);
     knob::write_all(&knobs, |c| paths.get(c).cloned(), |_| CgroupError::NoHierarchy { root: PathBuf::new() })
 }

@@ -264,11 +264,13 @@ pub(crate) fn check_controllers(dir: &Path, wanted: &Wanted) -> Result<(), Cgrou
 
 #[cfg(test)]
 mod tests {
+    use rootling_config::limits::Version;
+
     use super::*;
     use rootling_config::CgroupManager;
 
     fn request(path: Option<&str>, rootless: bool) -> Request<'_> {
-        Request { id: "web", path, manager: CgroupManager::Cgroupfs, resources: None, rootless }
+        Request { id: "web", path, manager: CgroupManager::Cgroupfs, limits: None, rootless }
     }
 
     fn fill(dir: &Path, files: &[(&str, &str)]) {
@@ -279,7 +281,7 @@ mod tests {
     }
 
     fn wanting(json: &str) -> Wanted {
-        Wanted::from(Some(&serde_json::from_str(json).unwrap()))
+        Wanted::of(&crate::knob::testing::limits(json), Version::V2)
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::LinuxDeviceCgroup;
+use rootling_config::limits::{Bound, Limits, Swap, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::devices::{self, Ruleset};
@@ -25,33 +26,33 @@ impl Unified {
         open_dir(&self.path)
     }
 
-    /// Writes the limits of `resources`; returns what was left out.
-    pub(crate) fn apply(&self, resources: &LinuxResources) -> Result<Vec<String>, CgroupError> {
-        let knobs = v2::knobs::knobs(resources)?;
-        if !knobs.is_empty() {
-            v2::place::check_controllers(&self.path, &Wanted::from(Some(resources)))?;
-        }
-        self.check_usage(resources)?;
+    /// Writes the limits; returns what was left out.
+    pub(crate) fn apply(&self, limits: &Limits) -> Result<Vec<String>, CgroupError> {
+        v2::place::check_controllers(&self.path, &Wanted::of(limits, Version::V2))?;
+        self.check_usage(limits)?;
         let dir = |_: &str| Some(self.path.clone());
-        knob::write_all(&knobs, dir, |_| CgroupError::UnifiedOnV1)?;
-        Ok(v2::knobs::ignored(resources))
+        knob::write_all(&v2::knobs::knobs(limits), dir, |_| CgroupError::UnifiedOnV1)?;
+        Ok(limits.ignored(Version::V2))
     }
 
-    /// Allows the devices of `resources` and the default ones, and no others.
-    pub(crate) fn apply_devices(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
-        devices::install(&self.path, &Ruleset::of(resources)?)
+    /// Allows the devices of `rules` and the default ones, and no others.
+    pub(crate) fn apply_devices(&self, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
+        devices::install(&self.path, &Ruleset::of(rules)?)
     }
 
     /// `memory.checkBeforeUpdate`: a limit below what is in use is refused instead of killing.
-    pub(crate) fn check_usage(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
-        let Some(memory) = resources.memory().filter(|m| m.check_before_update() == Some(true)) else {
+    pub(crate) fn check_usage(&self, limits: &Limits) -> Result<(), CgroupError> {
+        let memory = &limits.memory;
+        if !memory.check_before_update {
             return Ok(());
-        };
+        }
         // Best effort: what cannot be told cannot be too much.
         let usage = file::read(&self.path, "memory.current").ok();
-        let Some(usage) = usage.and_then(|s| s.trim().parse::<i64>().ok()) else { return Ok(()) };
-        for (what, limit) in [("memory+swap", memory.swap()), ("memory", memory.limit())] {
-            if let Some(limit) = limit.filter(|l| *l > 0 && *l <= usage) {
+        let Some(usage) = usage.and_then(|s| s.trim().parse::<u64>().ok()) else { return Ok(()) };
+        for (what, limit) in [("memory+swap", memory.swap.map(Swap::with_memory)), ("memory", memory.limit)] {
+            if let Some(Bound::At(limit)) = limit
+                && limit <= usage
+            {
                 return Err(CgroupError::BelowUsage { what, limit, usage });
             }
         }

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::LinuxDeviceCgroup;
 use rootling_cgroup::{Cgroup, Request};
 use rootling_config::CgroupManager;
+use rootling_config::limits::Limits;
 
 pub(crate) const MOUNT: &str = "/sys/fs/cgroup";
 
@@ -18,7 +19,11 @@ pub(crate) fn name(test: &str) -> String {
     format!("rltest-{}-{}-{test}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-pub(crate) fn resources(json: &str) -> LinuxResources {
+pub(crate) fn limits(json: &str) -> Limits {
+    Limits::parse(&serde_json::from_str(json).unwrap()).unwrap()
+}
+
+pub(crate) fn devices(json: &str) -> Vec<LinuxDeviceCgroup> {
     serde_json::from_str(json).unwrap()
 }
 
@@ -26,8 +31,8 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-pub(crate) fn request<'a>(id: &'a str, resources: &'a LinuxResources) -> Request<'a> {
-    Request { id, path: None, manager: CgroupManager::Cgroupfs, resources: Some(resources), rootless: false }
+pub(crate) fn request<'a>(id: &'a str, limits: &'a Limits) -> Request<'a> {
+    Request { id, path: None, manager: CgroupManager::Cgroupfs, limits: Some(limits), rootless: false }
 }
 
 /// A cgroup that is gone at the end of the test, however that comes.

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use crate::error::ValidateError;
-use crate::resources::ResourceError;
+use crate::limits::LimitError;
 
 /// What `--security-opt` takes.
 const SECURITY_FORMS: &str = "no-new-privileges[=BOOL], seccomp=default|unconfined|FILE, apparmor=NAME|unconfined or \
@@ -25,7 +25,7 @@ pub enum GenerateError {
     },
     /// A limit that makes no sense.
     #[error("--{0}")]
-    Resource(#[from] ResourceError),
+    Resource(#[from] LimitError),
     /// Neither a known option nor a known value of one.
     #[error("invalid --security-opt: {value:?}{problem}; use {forms}", forms = SECURITY_FORMS)]
     SecurityOption {

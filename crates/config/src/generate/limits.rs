@@ -9,7 +9,8 @@ use oci_spec::runtime::{
 
 use super::error::{GenerateError, wrong};
 use super::{Facts, Files, LimitFlags, NodeKind, size};
-use crate::resources::{self, CPUS_PERIOD, MEMORY_MIN, ResourceError};
+use crate::limits::LimitError;
+use crate::resources::{self, CPUS_PERIOD, MEMORY_MIN};
 
 pub(super) fn run(
     spec: &mut Spec,
@@ -55,7 +56,7 @@ fn memory(flags: &LimitFlags) -> Result<LinuxMemory, GenerateError> {
     Ok(memory)
 }
 
-fn cpu(flags: &LimitFlags, facts: &Facts) -> Result<LinuxCpu, ResourceError> {
+fn cpu(flags: &LimitFlags, facts: &Facts) -> Result<LinuxCpu, LimitError> {
     let mut cpu = LinuxCpu::default();
     cpu.set_shares(flags.cpu_shares)
         .set_period(flags.cpu_period)

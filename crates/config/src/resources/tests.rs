@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::process::affinity;
 
 fn able() -> Ability {
     Ability {
@@ -15,7 +16,7 @@ fn able() -> Ability {
     }
 }
 
-fn checked(resources: Value, host: &Ability) -> Result<(Value, Vec<String>), ResourceError> {
+fn checked(resources: Value, host: &Ability) -> Result<(Value, Vec<String>), LimitError> {
     let mut resources = serde_json::from_value(resources).expect("resources");
     let warnings = check(&mut resources, host, MEMORY_MIN)?;
     Ok((serde_json::to_value(resources).expect("serialises"), warnings))

@@ -1,11 +1,10 @@
 //! The rest of `linux`.
 
-use std::collections::BTreeSet;
-
-use oci_spec::runtime::{LinuxIntelRdt, LinuxResources, LinuxSchedulerPolicy, Spec};
+use oci_spec::runtime::{LinuxIntelRdt, LinuxSchedulerPolicy, Spec};
 
 use crate::error::{ValidateError, invalid};
-use crate::process::{affinity, memory_policy, personality};
+use crate::limits::{self, Limits};
+use crate::process::{memory_policy, personality};
 use crate::seccomp;
 
 pub(super) fn check(spec: &Spec) -> Result<(), ValidateError> {
@@ -23,8 +22,7 @@ pub(super) fn check(spec: &Spec) -> Result<(), ValidateError> {
         seccomp::check(profile)?;
     }
     if let Some(resources) = linux.resources() {
-        cpuset(resources)?;
-        unified(resources)?;
+        Limits::parse(resources)?;
     }
     deadline(spec)
 }
@@ -54,40 +52,7 @@ fn intel_rdt(rdt: &LinuxIntelRdt) -> Result<(), ValidateError> {
     }
 }
 
-fn cpuset(resources: &LinuxResources) -> Result<(), ValidateError> {
-    let Some(cpu) = resources.cpu() else { return Ok(()) };
-    for (name, list) in [("cpus", cpu.cpus()), ("mems", cpu.mems())] {
-        if let Some(list) = list {
-            affinity::parse(list).map_err(|error| {
-                invalid(format!("linux.resources.cpu.{name}"), format!("{list:?}: {error}"), "see cpuset(7)")
-            })?;
-        }
-    }
-    Ok(())
-}
-
-/// A key is the name of one file in the container's cgroup.
-fn unified(resources: &LinuxResources) -> Result<(), ValidateError> {
-    // Sorted, so that of several errors it is always the same one.
-    for key in resources.unified().iter().flat_map(|entries| entries.keys()).collect::<BTreeSet<_>>() {
-        let one_file =
-            key.split_once('.').is_some_and(|(controller, file)| !controller.is_empty() && !file.is_empty());
-        if !one_file || key.contains(['/', '\0']) {
-            let problem = format!("{key:?} is not a file of a cgroup");
-            return Err(invalid("linux.resources.unified", problem, "write it like memory.high"));
-        }
-    }
-    Ok(())
-}
-
 pub(super) fn warn(spec: &Spec, warnings: &mut Vec<String>) {
     let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
-    let Some(memory) = resources.and_then(|resources| resources.memory().as_ref()) else { return };
-    #[allow(deprecated)] // That is what the warning is about.
-    let kernel = memory.kernel();
-    for (name, value) in [("kernel", kernel), ("kernelTCP", memory.kernel_tcp())] {
-        if value.is_some() {
-            warnings.push(format!("linux.resources.memory.{name}: kernel memory settings are ignored"));
-        }
-    }
+    warnings.extend(resources.map(limits::kernel_memory_ignored).unwrap_or_default());
 }

@@ -2,6 +2,7 @@
 
 use oci_spec::runtime::LinuxResources;
 use rootling_cgroup::fuzzing::limits;
+use rootling_config::limits::Limits;
 use rootling_config::process::affinity;
 use rootling_config::resources::{Ability, Controllers, check_change};
 use rootling_init::error::chain;
@@ -31,11 +32,17 @@ fn run(input: &[u8], before: &LinuxResources) -> Result<Answer, String> {
     let [wanted, kept, back] = fuzzing::update(before, wanted).map_err(|e| format!("cannot be kept: {e}"))?;
     for resources in [&wanted, &kept, &back] {
         for unified in [true, false] {
-            // What the texts hold is for files and for systemd, and not for people.
-            error = error.or(limits(resources, unified).err().map(|e| chain(&e)));
+            error = error.or(written(resources, unified).err());
         }
     }
     Ok(error.map_or(Answer::Accepted(said), Answer::Refused))
+}
+
+/// What the texts hold is for files and for systemd, and not for people.
+fn written(resources: &LinuxResources, unified: bool) -> Result<Vec<String>, String> {
+    let read = Limits::parse(resources).map_err(|e| chain(&e))?;
+    let rules = resources.devices().as_deref().unwrap_or_default();
+    limits(&read, rules, unified).map_err(|e| chain(&e))
 }
 
 fn ability() -> Ability {

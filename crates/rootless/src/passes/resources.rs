@@ -1,20 +1,17 @@
 //! An ordinary user can limit only with the cgroup controllers that were delegated to it.
 //! cgroups(7), systemd.resource-control(5)
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use oci_spec::runtime::{LinuxResources, Spec};
 use rootling_config::CgroupManager;
+use rootling_config::limits::{self, Limits, Version};
 use rootling_config::remedies::WRITABLE_CGROUPS;
 
-use super::limits;
 use crate::distribution::Distribution;
 use crate::host::{CgroupMode, Delegation, Host};
 use crate::pass::{AdaptError, Pass};
-
-/// What kernels take as `cpu.period`, in microseconds: `max_bw_quota_period_us` and its lower kin in
-/// kernel/sched/core.c.
-const CPU_PERIOD: std::ops::RangeInclusive<u64> = 1_000..=1_000_000;
 
 /// Controllers that systemd can delegate to a user.
 const SYSTEMD_CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
@@ -24,11 +21,11 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     if !asks_for_a_cgroup(pass.spec) {
         return Ok(());
     }
-    check_period(pass.spec)?;
+    let asked = asked(pass)?;
     let path = pass.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
     match delegation(pass, path.as_deref()) {
-        Some(delegation) => keep_delegated(pass, &delegation),
-        None => drop_all(pass),
+        Some(delegation) => keep_delegated(pass, &delegation, &asked),
+        None => drop_all(pass, &asked),
     }
 }
 
@@ -69,18 +66,20 @@ fn asks_for_a_cgroup(spec: &Spec) -> bool {
     spec.linux().as_ref().is_some_and(|linux| linux.resources().is_some() || linux.cgroups_path().is_some())
 }
 
+/// The first limit that needs a controller, by controller.
+type Asked = BTreeMap<String, String>;
+
 /// A limit that is left out is not refused by the kernel, so what no kernel takes is refused here.
-fn check_period(spec: &Spec) -> Result<(), AdaptError> {
-    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
-    let period =
-        resources.and_then(|resources| resources.cpu().as_ref()?.period()).filter(|period| *period != 0);
-    match period.filter(|period| !CPU_PERIOD.contains(period)) {
-        None => Ok(()),
-        Some(period) => Err(AdaptError::ImpossibleLimit {
-            limit: format!("linux.resources.cpu.period {period}"),
-            why: "out of range: use 1000 to 1000000 microseconds, or leave it out",
-        }),
+fn asked(pass: &Pass<'_>) -> Result<Asked, AdaptError> {
+    let Some(resources) = pass.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) else {
+        return Ok(Asked::new());
+    };
+    let version = if pass.host.cgroup_mode() == CgroupMode::V2 { Version::V2 } else { Version::V1 };
+    let mut asked = Asked::new();
+    for ask in Limits::parse(resources)?.asks(version) {
+        asked.entry(ask.controller).or_insert(ask.limit);
     }
+    Ok(asked)
 }
 
 /// What the container's cgroup may use. A path from the mount has to be below a cgroup that the caller may
@@ -102,28 +101,21 @@ fn delegation(pass: &Pass<'_>, path: Option<&Path>) -> Option<Delegation> {
 }
 
 /// Some controllers are there: what the others would do goes, with a warning where it is a limit.
-fn keep_delegated(pass: &mut Pass<'_>, delegation: &Delegation) -> Result<(), AdaptError> {
+fn keep_delegated(pass: &mut Pass<'_>, delegation: &Delegation, asked: &Asked) -> Result<(), AdaptError> {
     let Some(resources) = resources_mut(pass.spec) else { return Ok(()) };
-    let mut missing = limits::controllers(resources);
-    missing.retain(|name| !delegation.controllers.contains(name));
-    let lost: Vec<(String, Option<String>)> = missing
-        .into_iter()
-        .map(|name| {
-            let limit = limits::limit(resources, &name);
-            (name, limit)
-        })
-        .collect();
-    for (name, _) in &lost {
+    let mut lost = limits::controllers(resources);
+    lost.retain(|name| !delegation.controllers.contains(name));
+    for name in &lost {
         limits::clear(resources, name);
     }
     drop_if_empty(pass.spec);
     let why = |name: &str| format!("the cgroup controller {name} is not delegated to this user");
-    for (name, limit) in lost {
-        match limit {
+    for name in lost {
+        match asked.get(&name) {
             None => pass.note(format!("linux.resources: dropped what is for {name}"), why(&name)),
             Some(limits) if pass.options.strict => {
                 return Err(AdaptError::CgroupLimits {
-                    limits,
+                    limits: limits.clone(),
                     why: why(&name),
                     remedy: remedy(pass.host, &[&name]),
                 });
@@ -138,12 +130,7 @@ fn keep_delegated(pass: &mut Pass<'_>, delegation: &Delegation) -> Result<(), Ad
 }
 
 /// No cgroup can be made at all.
-fn drop_all(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
-    let resources = resources_mut(pass.spec);
-    let asked: Vec<(String, String)> = resources.map_or_else(Vec::new, |resources| {
-        let all = limits::controllers(resources).into_iter();
-        all.filter_map(|name| limits::limit(resources, &name).map(|limit| (name, limit))).collect()
-    });
+fn drop_all(pass: &mut Pass<'_>, asked: &Asked) -> Result<(), AdaptError> {
     let disabled = pass.options.cgroup_manager == CgroupManager::Disabled;
     // In the words of runc, beside ours.
     let why = if disabled {
@@ -153,7 +140,7 @@ fn drop_all(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
          granted for cgroups)"
     };
     if !asked.is_empty() {
-        let names: Vec<&str> = asked.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = asked.keys().map(String::as_str).collect();
         let remedy = match pass.options.cgroup_manager {
             CgroupManager::Disabled => "choose another cgroup manager".into(),
             CgroupManager::Cgroupfs if pass.host.systemd_delegation().is_some() => {

@@ -14,7 +14,7 @@ pub(crate) fn make(plan: &Plan, options: &CreateOptions, slot: &Slot, record: &m
         id: plan.id().as_str(),
         path: plan.cgroup_path.as_deref(),
         manager: options.cgroup_manager,
-        resources: plan.resources.as_ref(),
+        limits: Some(&plan.limits),
         rootless: plan.blueprint.rootless,
     };
     let mut announced = Ok(());

@@ -6,7 +6,6 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::LinuxResources;
 use rootling_cgroup::Cgroup;
 use rootling_sys as sys;
 
@@ -87,13 +86,6 @@ impl Drop for Made {
     }
 }
 
-/// The limits without device rules, which no update changes.
-fn limits(plan: &Plan) -> Option<LinuxResources> {
-    let mut limits = plan.resources.clone()?;
-    limits.set_devices(None);
-    (limits != LinuxResources::default()).then_some(limits)
-}
-
 /// The record of a container that has no process yet.
 fn new_record(plan: &Plan) -> Record {
     let later = plan.hooks.clone().filter(|h| h.poststart().is_some() || h.poststop().is_some());
@@ -108,7 +100,7 @@ fn new_record(plan: &Plan) -> Record {
         init: None,
         cgroup: Cgroup::none(),
         rdt: Groups::default(),
-        resources: limits(plan),
+        resources: plan.resources.clone(),
         own_pid_namespace: plan.blueprint.namespaces.pid.is_new(),
         hooks: later,
         is_whole: false,

@@ -3,7 +3,6 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use oci_spec::runtime::LinuxResources;
 use rootling_init::attributes::{raise_rlimits, set_oom_score};
 use rootling_init::channel::{Channel, FromChild, ToChild, Warn};
 use rootling_init::hooks::{self, HookState, Setting};
@@ -161,9 +160,8 @@ impl Begun {
             }
             record.cgroup.attach(pid).map_err(of_cgroup)?;
         }
-        let none = LinuxResources::default();
-        let resources = self.plan.resources.as_ref().unwrap_or(&none);
-        record.cgroup.apply(resources).map_err(of_cgroup)?.into_iter().for_each(warn);
+        let Plan { limits, device_rules, .. } = &self.plan;
+        record.cgroup.apply(limits, device_rules).map_err(of_cgroup)?.into_iter().for_each(warn);
         if let Some(uid) = owner {
             record.cgroup.delegate_to(uid).map_err(of_cgroup)?;
         }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
-use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
+use oci_spec::runtime::LinuxNamespaceType;
 use rootling_config::namespaces::proc_name;
 use rust_criu::rust_criu_protobuf::rpc::{Cgroup_root, Criu_opts, Criu_req_type, Inherit_fd, Join_namespace};
 
@@ -234,9 +234,8 @@ impl Restoring<'_> {
             return Ok(());
         }
         self.made.record.cgroup.attach(criu).map_err(of_cgroup)?;
-        let none = LinuxResources::default();
-        let resources = self.plan.resources.as_ref().unwrap_or(&none);
-        self.made.record.cgroup.apply(resources).map_err(of_cgroup)?.into_iter().for_each(warn);
+        let Plan { limits, device_rules, .. } = self.plan;
+        self.made.record.cgroup.apply(limits, device_rules).map_err(of_cgroup)?.into_iter().for_each(warn);
         Ok(())
     }
 

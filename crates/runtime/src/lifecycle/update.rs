@@ -2,6 +2,7 @@
 
 use oci_spec::runtime::{LinuxMemory, LinuxResources};
 use rootling_config::id::ContainerId;
+use rootling_config::limits::{self, Limits};
 use rootling_config::resources;
 use serde_json::{Map, Value};
 
@@ -9,7 +10,7 @@ use super::limit_support;
 use rootling_init::channel::Warn;
 use rootling_rootless::host::Host;
 
-use crate::error::{Error, ErrorKind, Result, of_cgroup};
+use crate::error::{Error, ErrorKind, Result, of_cgroup, of_limits};
 use crate::state::Status;
 use crate::store::Store;
 
@@ -58,12 +59,15 @@ pub fn update(
         let checked = resources::check_change(&mut wanted, &limit_support::of(&record.cgroup, host), least);
         checked.map_err(|e| Error::invalid(format!("--{e}")))?.into_iter().for_each(&mut *warn);
     }
-    let ignored = record.cgroup.update(&wanted).map_err(|error| {
-        if let Err(undo) = record.cgroup.update(&taken_back(&before, &wanted)) {
+    let limits = Limits::parse(&wanted).map_err(of_limits)?;
+    let ignored = record.cgroup.update(&limits).map_err(|error| {
+        let back = Limits::parse(&taken_back(&before, &wanted)).map_err(of_limits);
+        if let Err(undo) = back.and_then(|back| record.cgroup.update(&back).map_err(of_cgroup)) {
             tracing::debug!("limits of before: {undo}");
         }
         of_cgroup(error)
     })?;
+    limits::kernel_memory_ignored(&wanted).into_iter().for_each(&mut *warn);
     ignored.into_iter().for_each(&mut *warn);
     record.resources = Some(merged(&before, &wanted)?);
     slot.write(&record)?;

@@ -311,6 +311,8 @@ const NEEDED: &[&str] = &[
     "/linux/namespaces/0/type",
     "/linux/personality/domain",
     "/linux/resources/devices/0/access",
+    "/linux/resources/hugepageLimits/0/pageSize",
+    "/linux/resources/memory/limit",
     "/linux/seccomp/defaultAction",
     "/linux/seccomp/listenerPath",
     "/linux/seccomp/syscalls/0/action",

@@ -132,16 +132,41 @@ fn a_path_from_the_mount_is_delegated_by_where_it_is() {
 fn without_delegation_what_is_no_limit_goes_quietly() {
     let engine = json!({
         "devices": [{"allow": false, "access": "rwm"}],
-        "memory": {"disableOOMKiller": false, "limit": -1},
-        "cpu": {"shares": 0, "quota": 0},
-        "pids": {"limit": 0},
-        "blockIO": {"weight": 0}
+        "memory": {"disableOOMKiller": false, "limit": -1, "swappiness": u64::MAX},
+        "cpu": {"shares": 0, "quota": 0, "idle": 0, "burst": 0},
+        "pids": {"limit": -1},
+        "blockIO": {"weight": 0, "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 0}]}
     });
     let outcome = adapted(with_resources(&engine), on_v2());
     assert!(outcome.json["linux"].get("resources").is_none());
     // That it cannot be made is for the maker of cgroups to say.
     assert_eq!(outcome.json["linux"]["cgroupsPath"], "box");
     assert!(outcome.warnings().is_empty(), "{:?}", outcome.warnings());
+}
+
+/// As in runc and to the kernel; nothing else says that no process may be made.
+#[test]
+fn no_process_at_all_is_a_limit() {
+    let spec = || with_resources(&json!({"pids": {"limit": 0}}));
+    let error = refused(spec(), on_v2());
+    assert!(error.starts_with("linux.resources.pids.limit 0 (cgroup controller pids): "), "{error}");
+    let outcome = adapted(spec(), delegated("memory"));
+    assert!(
+        outcome.warnings()[0].starts_with("linux.resources.pids.limit 0: dropped"),
+        "{:?}",
+        outcome.warnings()
+    );
+    let outcome = adapted(spec(), delegated("pids"));
+    assert_eq!(outcome.json["linux"]["resources"], json!({"pids": {"limit": 0}}));
+}
+
+/// Where no cgroup of this version has it, there is nothing to lose.
+#[test]
+fn what_the_version_does_not_have_is_no_limit_on_it() {
+    let swappiness = || with_resources(&json!({"memory": {"swappiness": 0}}));
+    assert!(adapted(swappiness(), on_v2()).warnings().is_empty());
+    let error = refused(swappiness(), alice().fs("/sys/fs/cgroup", TMPFS));
+    assert!(error.starts_with("linux.resources.memory.swappiness 0 (cgroup controller memory)"), "{error}");
 }
 
 #[test]
@@ -184,5 +209,8 @@ fn root_of_a_user_namespace_looks_for_the_outer_users_delegation() {
 fn a_period_that_no_kernel_takes_is_refused_even_where_it_would_be_left_out() {
     let spec = with_resources(&json!({"cpu": {"period": 100}}));
     let error = refused(spec, delegated("memory"));
-    assert!(error.contains("cpu.period 100") && error.contains("1000 to 1000000"), "{error}");
+    assert!(
+        error.contains("linux.resources.cpu.period: 100 ") && error.contains("1000 to 1000000"),
+        "{error}"
+    );
 }
