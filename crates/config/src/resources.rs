@@ -34,7 +34,7 @@ pub const OOM_SCORE_ADJ: std::ops::RangeInclusive<i64> = -1000..=1000;
 
 /// What the host can do, as far as the rules ask.
 #[derive(Clone, Debug, Default)]
-pub struct Ability {
+pub struct LimitSupport {
     /// The CPUs that exist.
     pub cpus: NumberSet,
     /// The memory nodes that exist.
@@ -93,7 +93,7 @@ impl Controllers {
 /// [`LimitError`] for the first limit that makes no sense.
 pub fn check(
     resources: &mut LinuxResources,
-    host: &Ability,
+    host: &LimitSupport,
     memory_min: i64,
 ) -> Result<Vec<String>, LimitError> {
     // In words, 0 is no limit; to the kernel, and so to `update`, it is the least that there is.
@@ -115,7 +115,7 @@ pub fn check(
 /// [`LimitError`] for the first limit that makes no sense.
 pub fn check_change(
     resources: &mut LinuxResources,
-    host: &Ability,
+    host: &LimitSupport,
     memory_min: i64,
 ) -> Result<Vec<String>, LimitError> {
     let limits = Limits::parse(resources).map_err(in_flags)?;
@@ -182,7 +182,7 @@ fn leave_out(
 fn check_memory(
     memory: &mut LinuxMemory,
     limits: &Memory,
-    host: &Ability,
+    host: &LimitSupport,
     least: i64,
     warnings: &mut Vec<String>,
 ) -> Result<(), LimitError> {
@@ -225,7 +225,7 @@ fn check_memory(
 fn check_cpu(
     cpu: &mut LinuxCpu,
     limits: &Cpu,
-    host: &Ability,
+    host: &LimitSupport,
     warnings: &mut Vec<String>,
 ) -> Result<(), LimitError> {
     if let Some(shares) = limits.shares.map(NonZeroU64::get) {
@@ -248,7 +248,7 @@ fn check_cpu(
 fn check_realtime(
     cpu: &mut LinuxCpu,
     limits: &Cpu,
-    host: &Ability,
+    host: &LimitSupport,
     warnings: &mut Vec<String>,
 ) -> Result<(), LimitError> {
     let period = limits.realtime_period.map(NonZeroU64::get);
@@ -299,7 +299,7 @@ fn exists(field: &'static str, wanted: Option<&NumberSet>, present: &NumberSet) 
 fn check_block_io(
     block_io: &mut LinuxBlockIo,
     limits: &Io,
-    host: &Ability,
+    host: &LimitSupport,
     warnings: &mut Vec<String>,
 ) -> Result<(), LimitError> {
     let devices = limits.devices.iter().filter_map(|entry| entry.weight);

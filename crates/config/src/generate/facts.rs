@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::PosixRlimitType;
 
 use crate::CgroupManager;
-use crate::resources::Ability;
+use crate::resources::LimitSupport;
 
 /// Facts about the host and the caller, as plain values.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Facts {
     /// Cgroups are of version 2 only.
     pub cgroup2: bool,
     /// What its cgroups can do for the caller.
-    pub ability: Ability,
+    pub support: LimitSupport,
     /// Who makes the container's cgroup.
     pub cgroup_manager: CgroupManager,
     /// The caller's own `oom_score_adj`: without privileges nothing of it goes lower.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::process::affinity;
-use crate::resources::{Ability, Controllers};
+use crate::resources::{Controllers, LimitSupport};
 
 /// Files by path.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +69,7 @@ pub(super) fn caller(uid: u32) -> Facts {
         uid,
         gid: uid,
         cgroup2: true,
-        ability: Ability {
+        support: LimitSupport {
             cpus: affinity::parse("0-3").expect("list"),
             mems: affinity::parse("0").expect("list"),
             swap: true,

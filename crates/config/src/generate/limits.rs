@@ -34,7 +34,7 @@ pub(super) fn run(
             pids.set_limit(limit);
             pids
         }));
-    warnings.extend(resources::check(&mut wanted, &facts.ability, memory_min)?);
+    warnings.extend(resources::check(&mut wanted, &facts.support, memory_min)?);
     let Some(linux) = spec.linux_mut() else { return Ok(()) };
     let devices = linux.resources().as_ref().and_then(|old| old.devices().clone());
     wanted.set_devices(devices);
@@ -66,7 +66,7 @@ fn cpu(flags: &LimitFlags, facts: &Facts) -> Result<LinuxCpu, LimitError> {
         .set_cpus(flags.cpuset_cpus.clone())
         .set_mems(flags.cpuset_mems.clone());
     if let Some(cpus) = &flags.cpus {
-        let quota = resources::cpus_quota(cpus, facts.ability.cpus.len(), &cpu)?;
+        let quota = resources::cpus_quota(cpus, facts.support.cpus.len(), &cpu)?;
         cpu.set_quota(Some(quota)).set_period(Some(u64::from(CPUS_PERIOD)));
     }
     Ok(cpu)

@@ -3,8 +3,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::process::affinity;
 
-fn able() -> Ability {
-    Ability {
+fn able() -> LimitSupport {
+    LimitSupport {
         cpus: affinity::parse("0-3").expect("list"),
         mems: affinity::parse("0").expect("list"),
         swap: true,
@@ -16,7 +16,7 @@ fn able() -> Ability {
     }
 }
 
-fn checked(resources: Value, host: &Ability) -> Result<(Value, Vec<String>), LimitError> {
+fn checked(resources: Value, host: &LimitSupport) -> Result<(Value, Vec<String>), LimitError> {
     let mut resources = serde_json::from_value(resources).expect("resources");
     let warnings = check(&mut resources, host, MEMORY_MIN)?;
     Ok((serde_json::to_value(resources).expect("serialises"), warnings))
@@ -97,8 +97,13 @@ fn limits_that_make_none_are_refused_with_value_and_range() {
 
 #[test]
 fn what_the_host_cannot_do_is_left_out_with_a_warning() {
-    let host =
-        Ability { swap: false, swappiness: false, oom_kill_disable: false, blkio_weight: false, ..able() };
+    let host = LimitSupport {
+        swap: false,
+        swappiness: false,
+        oom_kill_disable: false,
+        blkio_weight: false,
+        ..able()
+    };
     let given = json!({
         "memory": { "limit": 8 * MIB, "swap": 9 * MIB, "swappiness": 5, "disableOOMKiller": true },
         "blockIO": { "weight": 100 }
@@ -127,10 +132,11 @@ fn limits_of_controllers_that_the_caller_does_not_have_are_left_out() {
         (Controllers::among(["cpuset"]), json!({ "cpu": { "cpus": "0" } }), 4),
         (Controllers::among(["blkio"]), json!({ "blockIO": { "weight": 10 } }), 4),
     ] {
-        let (resources, texts) = checked(all.clone(), &Ability { controllers, ..able() }).expect("warnings");
+        let (resources, texts) =
+            checked(all.clone(), &LimitSupport { controllers, ..able() }).expect("warnings");
         assert_eq!((resources, texts.len()), (expected, warnings), "{texts:?}");
     }
-    let none = Ability { controllers: Controllers::default(), ..able() };
+    let none = LimitSupport { controllers: Controllers::default(), ..able() };
     assert!(checked(json!({ "memory": { "limit": 1 } }), &none).is_err(), "an error stays an error");
     assert_eq!(checked(json!({ "pids": { "limit": 0 } }), &none), Ok((json!({}), Vec::new())));
 }
@@ -139,7 +145,8 @@ fn limits_of_controllers_that_the_caller_does_not_have_are_left_out() {
 fn realtime_needs_a_host_that_has_it() {
     let given = json!({ "cpu": { "realtimeRuntime": 1000, "realtimePeriod": 2000 } });
     assert_eq!(checked(given.clone(), &able()), Ok((given.clone(), Vec::new())));
-    let (resources, warnings) = checked(given, &Ability { realtime: None, ..able() }).expect("a warning");
+    let (resources, warnings) =
+        checked(given, &LimitSupport { realtime: None, ..able() }).expect("a warning");
     assert_eq!(resources, json!({}));
     assert!(warnings[0].starts_with("cpu-rt-runtime and cpu-rt-period: this host"), "{warnings:?}");
 }

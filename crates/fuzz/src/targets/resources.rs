@@ -4,7 +4,7 @@ use oci_spec::runtime::LinuxResources;
 use rootling_cgroup::fuzzing::limits;
 use rootling_config::limits::Limits;
 use rootling_config::process::affinity;
-use rootling_config::resources::{Ability, Controllers, check_change};
+use rootling_config::resources::{Controllers, LimitSupport, check_change};
 use rootling_init::error::chain;
 use rootling_runtime::fuzzing;
 
@@ -25,7 +25,7 @@ fn run(input: &[u8], before: &LinuxResources) -> Result<Answer, String> {
     };
     let mut said = Vec::new();
     let mut error = None;
-    match check_change(&mut wanted.clone(), &ability(), 0) {
+    match check_change(&mut wanted.clone(), &support(), 0) {
         Ok(warnings) => said.extend(warnings),
         Err(refused) => error = Some(chain(&refused)),
     }
@@ -45,9 +45,9 @@ fn written(resources: &LinuxResources, unified: bool) -> Result<Vec<String>, Str
     limits(&read, rules, unified).map_err(|e| chain(&e))
 }
 
-fn ability() -> Ability {
+fn support() -> LimitSupport {
     let all = Controllers::ALL;
-    Ability {
+    LimitSupport {
         cpus: affinity::parse("0-3").expect("a list"),
         mems: affinity::parse("0").expect("a list"),
         swap: true,

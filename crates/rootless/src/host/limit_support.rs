@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rootling_config::CgroupManager;
 use rootling_config::generate::{self, ManagerFacts};
 use rootling_config::process::affinity::{self, NumberSet};
-use rootling_config::resources::{Ability, Controllers};
+use rootling_config::resources::{Controllers, LimitSupport};
 
 use super::cgroup::{self, CgroupMode, Delegation};
 use super::{Access, Host};
@@ -45,7 +45,7 @@ impl Host {
     }
 
     /// What this manager can limit for the caller.
-    pub fn limit_support(&self, manager: CgroupManager) -> Ability {
+    pub fn limit_support(&self, manager: CgroupManager) -> LimitSupport {
         let delegation = match manager {
             CgroupManager::Disabled => None,
             CgroupManager::Systemd => self.systemd_delegation().or_else(|| self.own_delegation()),
@@ -56,7 +56,7 @@ impl Host {
         let has = |old: &[&str], new: &[&str]| {
             if v1 { self.any_below(Path::new(cgroup::ROOT), old) } else { self.any_v2(delegation, new) }
         };
-        Ability {
+        LimitSupport {
             cpus: self.cpus(),
             mems: self.memory_nodes(),
             swap: has(&["memory/memory.memsw.limit_in_bytes"], &["memory.swap.max"]),

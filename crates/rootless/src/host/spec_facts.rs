@@ -41,7 +41,7 @@ impl Host {
             uid: self.euid(),
             gid: self.egid(),
             cgroup2: self.cgroup_mode() == CgroupMode::V2,
-            ability: self.limit_support(cgroup_manager),
+            support: self.limit_support(cgroup_manager),
             cgroup_manager,
             oom_score_adj: self.oom_score_adj().unwrap_or(0),
             capabilities: self.bounding_set(),

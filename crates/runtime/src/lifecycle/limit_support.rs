@@ -5,14 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use rootling_cgroup::Cgroup;
-use rootling_config::resources::{Ability, Controllers};
+use rootling_config::resources::{Controllers, LimitSupport};
 use rootling_rootless::host::Host;
 
 /// What the files of these cgroups allow. A controller that is missing altogether is not seen here: a limit
 /// that needs it is an error of the cgroup's, not one to be left out.
-pub(super) fn of(cgroup: &Cgroup, host: &Host) -> Ability {
+pub(super) fn of(cgroup: &Cgroup, host: &Host) -> LimitSupport {
     let paths = cgroup.paths();
-    Ability {
+    LimitSupport {
         cpus: host.cpus(),
         mems: host.memory_nodes(),
         swap: has(&paths, "memory", &["memory.memsw.limit_in_bytes", "memory.swap.max"]),

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::super::fixture::{caller, made, refused, root};
 use super::super::*;
-use crate::resources::{Ability, Controllers};
+use crate::resources::{Controllers, LimitSupport};
 
 fn flags(limits: LimitFlags) -> Request {
     Request { limits, ..Request::default() }
@@ -155,7 +155,7 @@ fn limits_that_make_no_sense_name_flag_value_and_range() {
 #[test]
 fn limits_that_the_host_cannot_set_are_left_out_with_a_warning() {
     let facts = Facts {
-        ability: Ability { controllers: Controllers::default(), ..caller(0).ability },
+        support: LimitSupport { controllers: Controllers::default(), ..caller(0).support },
         ..caller(1000)
     };
     let limits = LimitFlags { memory: text("64m"), pids_limit: Some(5), cpus: text("1"), ..none() };
