@@ -27,8 +27,7 @@ const OF_AN_IMAGE: [&str; 2] = ["org.opencontainers.image.architecture", "org.op
 
 /// How systemd ends the container's scope. podman writes them for every container of an image, beside the image's own
 /// annotations. A maker of an image gains nothing by them: the container ends as late as by ignoring the signal.
-const OF_AN_ENGINE: [&str; 2] =
-    ["org.systemd.property.KillSignal", "org.systemd.property.TimeoutStopUSec"];
+const OF_AN_ENGINE: [&str; 2] = ["org.systemd.property.KillSignal", "org.systemd.property.TimeoutStopUSec"];
 
 /// Whether the caller's groups stay.
 pub fn keeps_groups(spec: &Spec) -> bool {
