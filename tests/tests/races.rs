@@ -12,7 +12,11 @@ use std::time::{Duration, Instant};
 
 use rootling_tests::{Bundle, Output, Random, Shown, Test, attempts, both, can_trace, eventually, seed};
 
-both!(random_commands_of_64_callers, container_that_run_makes_is_not_taken_for_running);
+both!(
+    random_commands_of_64_callers,
+    container_that_run_makes_is_not_taken_for_running,
+    create_does_not_take_the_directory_of_the_next_one,
+);
 
 const CALLERS: usize = 64;
 const CONTAINERS: usize = 6;
@@ -295,4 +299,26 @@ fn container_that_run_makes_is_not_taken_for_running(t: &Test) {
     run.output().ok();
     assert_eq!(status, "creating", "while it was made; {exec}");
     exec.fails_with(&["still being created"]);
+}
+
+/// Between making its directory and opening it a create loses it: the one that it finds by that name is another
+/// container's, whose record it would write over and whose processes would be nobody's.
+fn create_does_not_take_the_directory_of_the_next_one(t: &Test) {
+    if !can_trace(t) {
+        return;
+    }
+    let bundle = t.bundle(&["sleep", "1000000"]);
+    // The store is there, so that this is the first directory that a create makes.
+    t.create(bundle.sibling(t, &["true"]).write(), "other").ok();
+    let inject = "inject=mkdirat:delay_exit=1500000:when=1";
+    let strace = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=mkdirat", "-e", inject];
+    let late = t.rootling(&["create", "-b"]).arg(bundle.write().dir()).arg(t.id("c")).under(&strace).spawn();
+    eventually("its directory is there", || t.state_root().join(t.id("c")).exists());
+    t.delete_force("c").ok();
+    t.run_detached(&bundle, "c").ok();
+    let pid = t.state("c")["pid"].clone();
+    late.output().fails_with(&["already exists: choose another id"]);
+    assert_eq!((t.status("c").as_str(), &t.state("c")["pid"]), ("running", &pid));
+    t.delete_force("c").ok();
+    t.delete_force("other").ok();
 }

@@ -112,13 +112,20 @@ impl Store {
             self.place.open()?.ok_or(Errno::ENOENT).context(|| self.path().display().to_string())?
         };
         mkdirat(Some(root.as_raw_fd()), id.as_str(), MODE).map_err(|errno| match errno {
-            Errno::EEXIST => Error::new(
-                ErrorKind::AlreadyExists,
-                format!("container \"{id}\" already exists: choose another id, or remove it with `rootling delete {id}`"),
-            ),
+            Errno::EEXIST => exists(id),
             errno => Error::from(errno).wrap(format!("mkdir({:?})", self.path_of(id))),
         })?;
         let root = Arc::new(root);
+        self.take(&root, id).inspect_err(|error| {
+            if error.errno().is_some() {
+                // Without its name it is nobody's: whoever else has made one of this name meanwhile is told so.
+                let _ = unlinkat(Some(root.as_raw_fd()), id.as_str(), UnlinkatFlags::RemoveDir);
+            }
+        })
+    }
+
+    /// Opens and locks the directory that was made a moment ago.
+    fn take(&self, root: &Arc<OwnedFd>, id: &ContainerId) -> Result<Slot> {
         // To a delete, an empty one is what a killed create has left.
         let removed = || {
             Error::new(
@@ -128,18 +135,15 @@ impl Store {
                 ),
             )
         };
-        let slot = self.open_dir(Arc::clone(&root), id).map_err(|e| {
-            let _ = unlinkat(Some(root.as_raw_fd()), id.as_str(), UnlinkatFlags::RemoveDir);
-            if e.kind() == ErrorKind::NotFound { removed() } else { e }
-        })?;
+        let slot = self
+            .open_dir(Arc::clone(root), id)
+            .map_err(|e| if e.kind() == ErrorKind::NotFound { removed() } else { e })?;
         // Who only looks has it locked for a moment.
-        let ours = slot.lock(LOOK).inspect_err(|_| drop(slot.remove()))?;
-        let gone = slot.is_gone().inspect_err(|_| {
-            if ours {
-                drop(slot.remove());
-            }
-        })?;
-        if ours && !gone { Ok(slot) } else { Err(removed()) }
+        if !slot.lock(LOOK)? || slot.is_gone()? {
+            return Err(removed());
+        }
+        // Ours may have been removed before it was open, and this be the next creator's, of which one comes second here.
+        if slot.is_empty()? { Ok(slot) } else { Err(exists(id)) }
     }
 
     fn path(&self) -> PathBuf {
@@ -212,6 +216,15 @@ impl Store {
         slot.check_owner()?;
         Ok(slot)
     }
+}
+
+fn exists(id: &ContainerId) -> Error {
+    Error::new(
+        ErrorKind::AlreadyExists,
+        format!(
+            "container \"{id}\" already exists: choose another id, or remove it with `rootling delete {id}`"
+        ),
+    )
 }
 
 fn missing(id: &ContainerId, root: &Path) -> Error {
@@ -310,6 +323,11 @@ impl Slot {
         }
         let held = Held(self);
         if self.is_gone()? { Err(self.removed()) } else { Ok(held) }
+    }
+
+    /// As [`Slot::hold`], but for what another command may make or remove meanwhile.
+    pub(crate) fn hold_if_free(&self) -> Result<Option<Held<'_>>> {
+        if self.is_locked()? { Ok(None) } else { self.hold().map(Some) }
     }
 
     fn busy(&self) -> Error {
@@ -561,6 +579,12 @@ impl Slot {
             }
             other => other.context(what),
         }
+    }
+
+    /// Whether nothing has been made in it yet.
+    fn is_empty(&self) -> Result<bool> {
+        let what = || format!("read {:?}", self.path);
+        Ok(fs::read_dir(self.short_path(".")).context(what)?.next().is_none())
     }
 
     fn remove_empty(&self) -> Result<(), Errno> {

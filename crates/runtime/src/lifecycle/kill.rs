@@ -24,6 +24,8 @@ pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<(
         if stopped && !all && record.cgroup.is_empty() {
             return Err(not_running(id, signal));
         }
+        // One that is being made or removed is another command's, and its cgroup no other container's.
+        let _held = slot.hold_if_free()?;
         return record.cgroup.kill_all(signal).map_err(of_cgroup);
     }
     let Some(init) = record.init.filter(|_| !stopped) else {

@@ -10,6 +10,7 @@ use crate::store::Store;
 pub fn pause(store: &Store, id: &ContainerId) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
+    let _held = slot.hold()?;
     match slot.status(&record)? {
         Status::Running | Status::Created => record.cgroup.freeze().map_err(of_cgroup),
         status => Err(Error::new(
@@ -23,6 +24,7 @@ pub fn pause(store: &Store, id: &ContainerId) -> Result<()> {
 pub fn resume(store: &Store, id: &ContainerId) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
+    let _held = slot.hold()?;
     let status = slot.status(&record)?;
     // One that was paused before its start shows as created.
     if status == Status::Paused
