@@ -18,14 +18,14 @@ use crate::store::Store;
 pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
+    // All but a signal to the first process goes by the path of the cgroup.
+    let _held = slot.hold_if_free()?;
     let stopped = slot.status(&record)? == Status::Stopped;
     let everyone = all || (signal == libc::SIGKILL && !record.own_pid_namespace);
     if everyone && !record.cgroup.is_none() {
         if stopped && !all && record.cgroup.is_empty() {
             return Err(not_running(id, signal));
         }
-        // One that is being made or removed is another command's, and its cgroup no other container's.
-        let _held = slot.hold_if_free()?;
         return record.cgroup.kill_all(signal).map_err(of_cgroup);
     }
     let Some(init) = record.init.filter(|_| !stopped) else {
