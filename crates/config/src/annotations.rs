@@ -52,7 +52,7 @@ pub(crate) fn check(annotations: &HashMap<String, String>) -> Result<(), Validat
     let Some(converted) = OF_AN_IMAGE.into_iter().find(|name| annotations.contains_key(*name)) else {
         return Ok(());
     };
-    // The first has no effect here.
+    // `bundle` has no effect here.
     let harmless = |name: &str| name == "bundle" || OF_AN_ENGINE.contains(&name);
     let mut unsafe_ones: Vec<&String> =
         annotations.keys().filter(|name| is_unsafe(name) && !harmless(name)).collect();

@@ -325,9 +325,13 @@ impl Slot {
         if self.is_gone()? { Err(self.removed()) } else { Ok(held) }
     }
 
-    /// As [`Slot::hold`], but for what another command may make or remove meanwhile.
+    /// As [`Slot::hold`], but for what may be done while another command makes or removes the container: as long as that
+    /// has it, no other has its name.
     pub(crate) fn hold_if_free(&self) -> Result<Option<Held<'_>>> {
-        if self.is_locked()? { Ok(None) } else { self.hold().map(Some) }
+        match self.hold() {
+            Err(e) if e.kind() == ErrorKind::WrongState => Ok(None),
+            other => other.map(Some),
+        }
     }
 
     fn busy(&self) -> Error {

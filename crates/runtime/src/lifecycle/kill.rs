@@ -18,6 +18,8 @@ use crate::store::Store;
 pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
+    // All but a signal to the first process goes by the path of the cgroup.
+    let _held = slot.hold_if_free()?;
     let stopped = slot.status(&record)? == Status::Stopped;
     let everyone = all || (signal == libc::SIGKILL && !record.own_pid_namespace);
     if everyone && !record.cgroup.is_none() {
