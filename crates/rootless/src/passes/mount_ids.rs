@@ -27,7 +27,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
             if !mapped {
                 pass.changes.push(Adaptation::note(
                     format!("mounts: {}: dropped option \"{option}\"", at.display()),
-                    format!("{} {id} is not mapped in the container", kind),
+                    format!("{kind} {id} is not mapped in the container"),
                 ));
             }
             mapped
