@@ -134,7 +134,7 @@ lifecycle() {
     check '--memory-limit' '^67108864$' 'cd "$(find /sys/fs/cgroup -name "ctr$UID-web.scope")" && cat memory.max cpu.max'
     also '--cpus' '^50000 100000$'
     check 'task ls' '^web +[0-9]+ +RUNNING' '$CTR task ls'
-    check 'logs' '^started$' 'sleep 1; cat "$DIR/web.log"'
+    soon 'logs' '^started$' 'cat "$DIR/web.log"'
     check 'exec' status=5 '$CTR task exec --exec-id e1 web sh -c "exit 5"'
     check 'exec -t' 'terminal$' 'script -qec "$CTR task exec -t --exec-id e2 web sh -c \"test -t 0 && echo terminal\"" /dev/null'
     check 'exec --user --cwd' '^1000 /tmp$' '$CTR task exec --exec-id e3 --user 1000 --cwd /tmp web sh -c "echo \$(id -u) \$PWD"'
@@ -150,8 +150,10 @@ lifecycle() {
     check 'ps' '^[0-9]+' '$CTR task ps web'
     check 'pause' 'PAUSED' '$CTR task pause web && $CTR task ls'
     check 'resume' 'RUNNING' '$CTR task resume web && $CTR task ls'
-    check 'kill -s USR1' '^got-usr1$' '$CTR task kill -s SIGUSR1 web; sleep 1; cat "$DIR/web.log"'
-    check 'kill' 'STOPPED' '$CTR task kill web; for i in 1 2 3 4 5; do $CTR task ls | grep STOPPED && break; sleep 1; done'
+    check 'kill -s USR1' status=0 '$CTR task kill -s SIGUSR1 web'
+    soon 'kill -s USR1: the program got it' '^got-usr1$' 'cat "$DIR/web.log"'
+    check 'kill' status=0 '$CTR task kill web'
+    soon 'kill: it has stopped' 'STOPPED' '$CTR task ls'
     calls
     check 'task rm' 'non-zero exit code 3' '$CTR task rm web'
     check 'the runtime has forgotten it' 'does not exist' "$CALL state web"

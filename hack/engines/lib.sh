@@ -16,22 +16,41 @@ fail() { echo "engines: $*" >&2; exit 2; }
 # when PATTERN, an extended regular expression, matches a line of what it prints or of its exit
 # code, `status=0`.
 check() {
-    local name=$1 pattern=$2 command=$3 status=0 limit=${ROOTLING_ENGINES_STEP:-240} left
+    try "$3"
+    also "$1" "$2"
+}
+
+# soon NAME PATTERN COMMAND: as check, for what comes about by itself a moment later: the command, which has to change
+# nothing, is repeated until it is well, for a minute at most.
+soon() {
+    local end=$((SECONDS + 60))
+    try "$3"
+    until matches "$2" || ((SECONDS >= end)); do
+        sleep 0.5
+        try "$3"
+    done
+    also "$1" "$2"
+}
+
+# try COMMAND: what it prints and its exit code are in $output.
+try() {
+    local status=0 limit=${ROOTLING_ENGINES_STEP:-240} left
     left=$((${ROOTLING_ENGINES_TIME:-3600} - SECONDS))
     if ((left > 0)); then
-        output=$(timeout -k 5 "$((left < limit ? left : limit))" bash -c "$command" </dev/null 2>&1) || status=$?
+        output=$(timeout -k 5 "$((left < limit ? left : limit))" bash -c "$1" </dev/null 2>&1) || status=$?
     else
         output='no time is left' status=124
     fi
     output+=$'\n'status=$status
-    also "$name" "$pattern"
 }
+
+# A terminal's lines end otherwise.
+matches() { grep -qE -- "$1" <<<"${output//$'\r'/}"; }
 
 # also NAME PATTERN: looks at what the last command printed once more.
 also() {
     local name="$group: $1" pattern=$2 result=ok
-    # A terminal's lines end otherwise.
-    if grep -qE -- "$pattern" <<<"${output//$'\r'/}"; then
+    if matches "$pattern"; then
         ((passed += 1))
     else
         result=FAILED

@@ -104,4 +104,6 @@ done
 printf '\nTime in the VM: %d s. Logs: %s\n' "$((SECONDS - start))" "$results"
 cat "$results"/*-rootling | grep -E ' passed, [0-9]+ failed, [0-9]+ s$' | grep -v '^--' || true
 cat "$results"/*-rootling | grep -oE '^(ok|FAILED)' | sort | uniq -c
+# What has failed once more, at the end, where it is looked for.
+grep -H -A 26 '^FAILED' "$results"/*-rootling | grep -E -- '-rootling(:FAILED|- +\|)' | sed "s|^$results/||" || true
 [[ ! -e $results/failed-rootling ]]

@@ -20,8 +20,7 @@ F
 
 health() {
     web
-    check 'healthy' '^healthy$' 'for i in 1 2 3 4 5 6 7 8 9; do
-        h=$(docker inspect --format "{{.State.Health.Status}}" web); [[ $h != healthy ]] || break; sleep 2; done; echo $h'
+    soon 'healthy' '^healthy$' 'docker inspect --format "{{.State.Health.Status}}" web'
     check 'rm -f' status=0 'docker rm -f web'
 }
 
@@ -34,8 +33,7 @@ restart() {
     before=$(docker inspect --format '{{.State.Pid}}' stays)
     stop_daemon
     start_daemon
-    check 'runs after the restart' '^true' 'for i in 1 2 3 4 5 6 7 8 9; do
-        r=$(docker inspect --format "{{.State.Running}} {{.State.Pid}}" stays); [[ $r != true* ]] || break; sleep 1; done; echo "$r"'
+    soon 'runs after the restart' '^true' 'docker inspect --format "{{.State.Running}} {{.State.Pid}}" stays'
     ((EUID)) || also 'is the same process' "^true $before\$"
     check 'exec' status=0 'docker exec stays cat /tmp/once'
     check 'stop' status=0 'docker stop -t 1 stays'
