@@ -14,6 +14,9 @@ both!(
     option_without_an_attribute_changes_nothing_on_a_bind,
     attribute_of_a_new_file_system_is_set,
     option_of_the_file_system_reaches_it,
+    options_may_be_joined_by_commas,
+    option_that_the_file_system_refuses_is_named,
+    option_of_a_file_system_on_a_bind_is_ignored_with_a_warning,
     propagation_is_what_the_last_option_of_its_kind_says,
     several_propagations_are_applied_in_order,
     propagation_of_a_bind_is_for_the_tree_where_it_is_recursive,
@@ -224,6 +227,45 @@ fn option_of_the_file_system_reaches_it(t: &Test) {
     for option in ["size=64k", "nr_inodes=7", "mode=1750", "sync", "dirsync", "lazytime"] {
         assert!(mount.data.contains(option), "{option}: {mount:?}");
     }
+}
+
+/// mount(2) takes them in one string, and so do those who write config.json for it.
+fn options_may_be_joined_by_commas(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    bundle.mount("/one", "tmpfs", "tmpfs", &["size=64k,nr_inodes=7,", "nosuid,mode=1750"]);
+    bundle.mount("/dev/pts2", "devpts", "devpts", &["newinstance,ptmxmode=0666,mode=0620"]);
+    bundle.mount("/bound", "bind", "/tmp", &["rbind,ro"]);
+    let mounts = t.mounts_of(&mut bundle);
+    let one = mounts.at("/one");
+    assert!(one.data.contains("size=64k") && one.data.contains("nr_inodes=7"), "{one:?}");
+    assert!(one.data.contains("mode=1750") && one.options.contains("nosuid"), "{one:?}");
+    assert!(mounts.at("/dev/pts2").data.contains("ptmxmode=666"), "{mounts:?}");
+    assert!(mounts.at("/bound").options.contains("ro"), "{mounts:?}");
+}
+
+fn option_that_the_file_system_refuses_is_named(t: &Test) {
+    for (options, refused) in [
+        (&["size=1m", "bogus=1"][..], "bogus=1"),
+        (&["size=zz"], "size=zz"),
+        (&["size=1m,nosiud"], "nosiud"),
+    ] {
+        let mut bundle = t.bundle(&["true"]);
+        bundle.mount("/t", "tmpfs", "tmpfs", options);
+        t.run(bundle.write()).fails_with(&["/t", &format!("option {refused:?}"), "EINVAL"]);
+    }
+}
+
+/// Configurations for several runtimes have it; a misspelt flag is refused.
+fn option_of_a_file_system_on_a_bind_is_ignored_with_a_warning(t: &Test) {
+    let mut bundle = t.shell("grep -c ' /bound ' /proc/self/mountinfo");
+    bundle.mount("/bound", "bind", "/tmp", &["bind", "mode=755", "size=1k"]);
+    let output = t.run(bundle.write()).ok();
+    assert_eq!(output.stdout, "1\n");
+    for option in ["mode=755", "size=1k"] {
+        assert!(output.stderr.contains(&format!("{option:?} is ignored")), "{output}");
+    }
+    bundle.mount("/bound", "bind", "/tmp", &["bind", "nosiud"]);
+    t.run(bundle.write()).fails_with(&["\"nosiud\" is not a mount flag"]);
 }
 
 fn propagation_is_what_the_last_option_of_its_kind_says(t: &Test) {

@@ -20,6 +20,7 @@ both!(
     proc_and_sysfs_are_of_the_containers_namespaces,
     overlay_merges_its_directories,
     overlay_takes_options_of_any_length,
+    options_of_an_overlay_may_be_joined,
     file_and_directory_destinations_are_made_inside,
     made_destinations_inherit_the_setgid_bit,
     destination_through_dangling_links_is_made_inside,
@@ -31,7 +32,9 @@ both!(
     source_may_be_relative_to_the_bundle,
     missing_source_is_an_error,
     source_link_is_not_followed_with_src_nofollow,
-    destination_link_is_refused_with_dest_nofollow,
+    destination_is_the_link_itself_with_dest_nofollow,
+    directory_is_not_mounted_on_a_link,
+    propagation_of_a_copied_link_is_none,
     copied_link_does_not_replace_what_is_there,
     mount_over_proc_is_an_error,
     file_of_proc_may_be_stood_in_for,
@@ -221,6 +224,30 @@ fn overlay_takes_options_of_any_length(t: &Test) {
     assert!(output.stdout.contains(" ro,relatime "), "{output}");
 }
 
+/// As one string for mount(2), with a directory that has a comma in its name.
+fn options_of_an_overlay_may_be_joined(t: &Test) {
+    if !has_overlay() {
+        return;
+    }
+    let mut bundle = t.shell("ls /merged; grep ' /merged ' /proc/self/mountinfo");
+    let mut options = overlay(&bundle, &["low1", "low2"]);
+    let comma = bundle.rootfs("low,2");
+    fs::rename(bundle.rootfs("low2"), &comma).expect("rename the directory");
+    options[0] = options[0].replace("low2", "low\\,2");
+    options.extend(["userxattr".to_owned(), "nosuid".to_owned()]);
+    for options in [vec![options.join(",")], options] {
+        let mut bundle = bundle.clone();
+        let options = json!(options);
+        bundle.set(
+            "/mounts/-",
+            json!({"destination": "/merged", "type": "overlay", "source": "overlay", "options": options}),
+        );
+        let output = t.run(bundle.write()).ok();
+        assert!(output.stdout.starts_with("1\n2\nu\n"), "{options}: {output}");
+        assert!(output.stdout.contains("nosuid"), "{options}: {output}");
+    }
+}
+
 fn file_and_directory_destinations_are_made_inside(t: &Test) {
     let mut bundle = t.shell("cat /new/dir/file; ls /other/dir");
     let source = file(t, "source", "bound\n");
@@ -370,14 +397,47 @@ fn source_link_is_not_followed_with_src_nofollow(t: &Test) {
     assert_eq!(t.run(bundle.write()).ok().stdout, "some/where\n1\n");
 }
 
-fn destination_link_is_refused_with_dest_nofollow(t: &Test) {
-    for (kind, source) in
-        [("tmpfs", "tmpfs".to_owned()), ("bind", at(t, "")), ("bind", file(t, "source", "x"))]
-    {
+fn destination_is_the_link_itself_with_dest_nofollow(t: &Test) {
+    let source = file(t, "source", "bound\n");
+    for (target, destination) in [
+        (Some("nowhere"), "/link"),
+        (Some("/etc"), "/link"),
+        (Some("etc/passwd"), "/link"),
+        (None, "/etc/passwd"),
+        (None, "/etc/new"),
+    ] {
+        let mut bundle = t.shell(&format!("cat {destination}; awk '$5 == \"{destination}\"' /proc/self/mountinfo | wc -l"));
+        if let Some(target) = target {
+            symlink(target, bundle.rootfs("link")).expect("make a link");
+        }
+        bundle.mount(destination, "bind", &source, &["bind", "dest-nofollow", "rprivate"]);
+        let output = t.run(bundle.write()).ok();
+        assert_eq!(output.stdout, "bound\n1\n", "{target:?} {destination}: {output}");
+        assert!(!bundle.rootfs("nowhere").exists(), "the link was followed");
+    }
+    let mut bundle = t.shell("ls /etc");
+    bundle.mount("/etc", "bind", &bundle.rootfs("bin").to_string_lossy(), &["bind", "dest-nofollow"]);
+    assert!(t.run(bundle.write()).ok().stdout.contains("busybox"));
+}
+
+fn directory_is_not_mounted_on_a_link(t: &Test) {
+    for (kind, source) in [("tmpfs", "tmpfs".to_owned()), ("bind", at(t, ""))] {
         let mut bundle = t.bundle(&["true"]);
         symlink("/tmp", bundle.rootfs("link")).expect("make a link");
         bundle.mount("/link", kind, &source, &["dest-nofollow"]);
-        t.run(bundle.write()).fails_with(&["/link", "link"]);
+        t.run(bundle.write()).fails_with(&["/link", "no directory can be mounted"]);
+    }
+}
+
+fn propagation_of_a_copied_link_is_none(t: &Test) {
+    for target in ["/etc/passwd", "nowhere"] {
+        for propagation in ["rprivate", "rshared", "unbindable"] {
+            let mut bundle = t.shell("readlink /copy; grep -c ' /copy ' /proc/self/mountinfo");
+            let _ = fs::remove_file(t.path("link"));
+            symlink(target, t.path("link")).expect("make a link");
+            bundle.mount("/copy", "bind", &at(t, "link"), &["rbind", "copy-symlink", propagation]);
+            assert_eq!(t.run(bundle.write()).stdout, format!("{target}\n0\n"), "{target} {propagation}");
+        }
     }
 }
 

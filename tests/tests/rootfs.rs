@@ -13,6 +13,8 @@ both!(
     mask_of_a_link_covers_what_it_leads_to,
     read_only_path_keeps_its_flags_and_what_is_mounted_below,
     read_only_path_of_a_link_covers_what_it_leads_to,
+    read_only_path_that_is_the_root_makes_it_read_only,
+    root_cannot_be_masked,
     paths_may_be_named_twice_and_in_any_form,
     propagation_of_the_root_is_the_word,
     propagation_of_another_word_is_an_error,
@@ -23,6 +25,7 @@ root!(
     mounts_of_the_host_reach_a_slave_and_no_private,
     mounts_of_a_shared_bind_reach_the_host,
     mounts_of_a_shared_host_stay,
+    propagation_on_a_shared_host_is_the_words_and_no_other,
 );
 
 /// With and without pivot_root(2).
@@ -115,6 +118,28 @@ fn read_only_path_keeps_its_flags_and_what_is_mounted_below(t: &Test) {
     assert!(mounts.at("/proc/sys").options.contains("ro") && mounts.at("/proc").options.contains("rw"));
 }
 
+/// Covering it would cover what nobody sees.
+fn read_only_path_that_is_the_root_makes_it_read_only(t: &Test) {
+    for path in ["/", "//", "/.", "/etc/..", "/way", "/way/etc/.."] {
+        let mut bundle = t.shell("touch /new 2>&1");
+        symlink("/", bundle.rootfs("way")).expect("make a link");
+        bundle.set("/linux/readonlyPaths", json!([path]));
+        for flags in WAYS {
+            let output = t.run_command(bundle.write()).args(flags).output();
+            assert!(output.stdout.contains("Read-only file system"), "{path}: {output}");
+        }
+    }
+}
+
+fn root_cannot_be_masked(t: &Test) {
+    for path in ["/", "/etc/..", "/way"] {
+        let mut bundle = t.bundle(&["true"]);
+        symlink("/", bundle.rootfs("way")).expect("make a link");
+        bundle.set("/linux/maskedPaths", json!([path]));
+        t.run(bundle.write()).fails_with(&["linux.maskedPaths", path, "is the container's root"]);
+    }
+}
+
 fn paths_may_be_named_twice_and_in_any_form(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     fs::create_dir(bundle.rootfs("dir")).expect("make a directory");
@@ -146,8 +171,7 @@ fn propagation_of_the_root_is_the_word(t: &Test) {
             let mounts = mounts(t, &mut bundle, flags);
             let tags = |point: &str| {
                 let tags = mounts.at(point).tags.iter().filter_map(|tag| tag.split(':').next());
-                // What the host shares may reach in here.
-                tags.filter(|tag| *tag != "master").map(str::to_owned).collect::<Vec<_>>()
+                tags.map(str::to_owned).collect::<Vec<_>>()
             };
             let expected = Vec::from_iter(tag.map(str::to_owned));
             assert_eq!(tags("/"), expected, "{word:?} {flags:?}: {mounts:?}");
@@ -155,6 +179,40 @@ fn propagation_of_the_root_is_the_word(t: &Test) {
                 assert_eq!(tags("/t"), expected, "{word:?} {flags:?}: {mounts:?}");
             }
         }
+    }
+}
+
+/// Without a word all is private, and the words without an `r` are about the root alone.
+fn propagation_on_a_shared_host_is_the_words_and_no_other(t: &Test) {
+    for (word, option, root, bound, other) in [
+        (None, "", "", "", ""),
+        (Some(""), "", "", "", ""),
+        (Some("private"), "", "", "", ""),
+        (Some("slave"), "", "master", "master", "master"),
+        (Some("rslave"), "", "master", "master", "master"),
+        (Some("shared"), "", "shared", "", ""),
+        (Some("rshared"), "", "shared", "shared", "shared"),
+        (None, "rslave", "", "master", ""),
+        (Some("shared"), "rslave", "shared", "master", ""),
+        (Some("shared"), "rshared", "shared", "shared", ""),
+    ] {
+        let mut bundle = t.bundle(&["cat", "/proc/self/mountinfo"]);
+        if let Some(word) = word {
+            bundle.set("/linux/rootfsPropagation", word.into());
+        }
+        let place = t.path("place").to_string_lossy().into_owned();
+        let options = ["rbind", option];
+        bundle.mount("/bound", "", &place, &options[..if option.is_empty() { 1 } else { 2 }]);
+        bundle.mount("/other", "", &place, &["rbind"]);
+        let output = on_a_shared_host(t, bundle.write(), "\"$@\"").ok();
+        let mounts = Mounts::parse(&output.stdout);
+        let tags = |point: &str| {
+            let tags: Vec<_> =
+                mounts.at(point).tags.iter().filter_map(|tag| tag.split(':').next()).collect();
+            tags.join(" ")
+        };
+        let found = (tags("/"), tags("/bound"), tags("/other"));
+        assert_eq!(found, (root.into(), bound.into(), other.into()), "{word:?} {option:?}: {mounts:?}");
     }
 }
 
