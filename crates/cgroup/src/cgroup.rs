@@ -453,10 +453,10 @@ impl Cgroup {
         }
     }
 
-    /// How many processes the kernel has killed for want of memory.
-    pub fn oom_kills(&self) -> u64 {
+    /// How many processes the kernel has killed for want of memory; `None` where the cgroup is gone.
+    pub fn oom_kills(&self) -> Option<u64> {
         match self.place() {
-            Place::None => 0,
+            Place::None => Some(0),
             Place::V2(c) => c.oom_kills(),
             Place::V1(c) => c.oom_kills(),
         }

@@ -11,6 +11,17 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use crate::file;
 
+/// How many processes the kernel has killed in a cgroup for want of memory, by the file that counts them; `None` where the
+/// cgroup is gone, as systemd removes it with its last process.
+pub(crate) fn kills_of(dir: &Path, file: &str) -> Option<u64> {
+    match file::read(dir, file) {
+        Ok(text) => Some(file::keyed(&text, "oom_kill").unwrap_or(0)),
+        // Without the controller nothing is limited.
+        Err(_) if dir.exists() => Some(0),
+        Err(_) => None,
+    }
+}
+
 /// A descriptor to poll(2) for, and what it tells.
 ///
 /// On cgroup v2 it is readable too when the last process has gone.

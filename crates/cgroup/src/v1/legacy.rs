@@ -11,7 +11,7 @@ use super::hierarchy::{HYBRID, Paths};
 use super::{freezer, knobs};
 use crate::devices::Ruleset;
 use crate::knob::{self, Knob};
-use crate::{CgroupError, file, procs, remove, v2};
+use crate::{CgroupError, file, oom, procs, remove, v2};
 
 /// A directory in each hierarchy.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -121,10 +121,8 @@ impl Legacy {
     }
 
     /// Processes that the kernel killed in it for want of memory.
-    pub(crate) fn oom_kills(&self) -> u64 {
-        let read = |dir: &PathBuf| file::read(dir, "memory.oom_control").ok();
-        let control = self.paths.get("memory").and_then(read).unwrap_or_default();
-        file::keyed(&control, "oom_kill").unwrap_or(0)
+    pub(crate) fn oom_kills(&self) -> Option<u64> {
+        self.paths.get("memory").map_or(Some(0), |dir| oom::kills_of(dir, "memory.oom_control"))
     }
 
     /// Removes every directory, going on after an error and returning the first.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::devices::{self, Ruleset};
 use crate::wanted::Wanted;
-use crate::{CgroupError, file, knob, procs, v2};
+use crate::{CgroupError, file, knob, oom, procs, v2};
 
 /// One directory, with everything of the container in it and below it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,9 +60,8 @@ impl Unified {
     }
 
     /// Processes that the kernel killed in it for want of memory.
-    pub(crate) fn oom_kills(&self) -> u64 {
-        let events = file::read(&self.path, "memory.events").unwrap_or_default();
-        file::keyed(&events, "oom_kill").unwrap_or(0)
+    pub(crate) fn oom_kills(&self) -> Option<u64> {
+        oom::kills_of(&self.path, "memory.events")
     }
 
     pub(crate) fn pids(&self) -> Result<Vec<i32>, CgroupError> {

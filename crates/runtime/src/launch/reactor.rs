@@ -208,10 +208,14 @@ impl Reactor {
             Ok(WaitStatus::Signaled(_, signal, _)) => {
                 let error = Error::system(format!("{who} was killed by {signal}"));
                 match signal {
-                    Signal::SIGKILL if self.cgroup.oom_kills() > 0 => error.remedy(
-                        "it needs more memory than its limit allows: raise linux.resources.memory.limit",
-                    ),
-                    Signal::SIGKILL => error.remedy("somebody else has killed it"),
+                    Signal::SIGKILL => error.remedy(match self.cgroup.oom_kills() {
+                        Some(0) => "somebody else has killed it",
+                        Some(_) => "it needs more memory than its limit allows: raise linux.resources.memory.limit",
+                        None => {
+                            "by whom its cgroup, which is gone, cannot tell: if the limit is small, raise \
+                             linux.resources.memory.limit"
+                        }
+                    }),
                     Signal::SIGSYS => error.remedy("linux.seccomp kills a system call that the start needs"),
                     _ => error,
                 }
