@@ -63,7 +63,8 @@ impl Host {
             swappiness: has(&["memory/memory.swappiness"], &[]),
             oom_kill_disable: has(&["memory/memory.oom_control"], &[]),
             blkio_weight: has(
-                &["blkio/blkio.weight", "blkio/blkio.bfq.weight"],
+                // The root of the hierarchy has no weight, but what BFQ counts: the cgroups below it have both.
+                &["blkio/blkio.weight", "blkio/blkio.bfq.weight", "blkio/blkio.bfq.io_service_bytes"],
                 &["io.weight", "io.bfq.weight"],
             ),
             realtime: if v1 { self.realtime() } else { None },
@@ -123,5 +124,15 @@ mod tests {
         assert_eq!(without.mems, affinity::parse("0").unwrap());
         let below = machine.file("/sys/fs/cgroup/mine/below/memory.swap.max", "max\n");
         assert!(support(below).swap);
+    }
+
+    #[test]
+    fn weights_of_v1_are_not_in_the_root() {
+        let machine = Fixture::ordinary(0).fs("/sys/fs/cgroup", 0x0102_1994);
+        let support =
+            |machine: Fixture| Host::on(machine).limit_support(CgroupManager::Cgroupfs).blkio_weight;
+        assert!(!support(machine.clone().file("/sys/fs/cgroup/blkio/blkio.throttle.io_serviced", "")));
+        assert!(support(machine.clone().file("/sys/fs/cgroup/blkio/blkio.weight", "500\n")));
+        assert!(support(machine.file("/sys/fs/cgroup/blkio/blkio.bfq.io_service_bytes", "")));
     }
 }
