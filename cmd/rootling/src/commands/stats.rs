@@ -56,20 +56,22 @@ pub(crate) fn stats(store: &Store, args: &args::Stats) -> Result<()> {
 
 fn usage(before: &[Sample], now: &Sample) -> Usage {
     let earlier = before.iter().find(|b| b.id == now.id);
-    let stats = now.counted.then_some(&now.stats);
-    let cpu_percent = earlier.and_then(|b| {
-        let used = stats?.cpu.usage.total.checked_sub(b.stats.cpu.usage.total)?;
+    let (stats, counted) = (&now.stats, now.stats.counted);
+    let cpu_percent = earlier.filter(|b| counted.cpu && b.stats.counted.cpu).and_then(|b| {
+        let used = stats.cpu.usage.total.checked_sub(b.stats.cpu.usage.total)?;
         let passed = now.at.saturating_duration_since(b.at);
         Some(percent(Duration::from_nanos(used), passed))
     });
-    let bytes = stats.map(|s| s.blkio.bytes());
+    let memory = counted.memory.then_some(stats.memory.usage);
+    let pids = counted.pids.then_some(stats.pids);
+    let bytes = counted.blkio.then(|| stats.blkio.bytes());
     Usage {
         id: now.id.clone(),
         cpu_percent,
-        memory: stats.map(|s| s.memory.usage.usage),
-        memory_limit: stats.map(|s| s.memory.usage.limit).filter(|limit| is_limit(*limit)),
-        pids: Some(now.stats.pids.current),
-        pids_limit: stats.map(|s| s.pids.limit).filter(|limit| *limit != 0),
+        memory: memory.map(|memory| memory.usage),
+        memory_limit: memory.map(|memory| memory.limit).filter(|limit| is_limit(*limit)),
+        pids: pids.map(|pids| pids.current),
+        pids_limit: pids.map(|pids| pids.limit).filter(|limit| *limit != 0),
         read_bytes: bytes.map(|(read, _)| read),
         written_bytes: bytes.map(|(_, written)| written),
     }
@@ -83,8 +85,7 @@ fn percent(used: Duration, passed: Duration) -> f64 {
     (used.as_secs_f64() / passed.as_secs_f64() * 10_000.0).round() / 100.0
 }
 
-/// "No limit" is the largest number on cgroup v2, and the largest number of whole pages on v1; no
-/// controller shows as 0.
+/// "No limit" is the largest number on cgroup v2, and the largest number of whole pages on v1.
 fn is_limit(limit: u64) -> bool {
     limit != 0 && limit < 1 << 62
 }
@@ -97,7 +98,7 @@ fn table(usages: &[Usage], total: Option<u64>) -> Result<String> {
     let mut text = String::from("ID\tCPU %\tMEM USAGE / LIMIT\tMEM %\tPIDS\tIO READ / WRITE\n");
     for u in usages {
         // What limits a container without a limit is the machine.
-        let limit = u.memory_limit.or(total);
+        let limit = u.memory.and(u.memory_limit.or(total));
         let memory_percent = u.memory.zip(limit).map(|(usage, limit)| share(usage, limit));
         let _ = writeln!(
             text,
@@ -124,7 +125,7 @@ fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64 * 100.0
 }
 
-/// A container without a cgroup is not counted by anybody.
+/// What no cgroup or no controller counts.
 fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
@@ -225,8 +226,26 @@ mod tests {
             ..used()
         };
         let text = table(std::slice::from_ref(&none), Some(1 << 30)).unwrap();
-        assert!(text.lines().nth(1).unwrap().contains("- / 1.0GiB"), "{text}");
+        assert!(text.lines().nth(1).unwrap().contains("- / -"), "{text}");
         assert!(json(&[none]).unwrap().contains(r#""cpuPercent":null"#));
+    }
+
+    #[test]
+    fn figures_without_a_controller_are_none() {
+        use rootling_cgroup::stats::{Counted, Stats};
+        let counted = Counted { cpu: true, pids: true, ..Counted::default() };
+        let sample = |total| {
+            let mut stats = Stats { counted, ..Stats::default() };
+            (stats.cpu.usage.total, stats.pids.current) = (total, 2);
+            Sample { id: "a".into(), at: std::time::Instant::now(), stats }
+        };
+        let usage = usage(&[sample(5)], &sample(5));
+        assert_eq!(
+            (usage.memory, usage.memory_limit, usage.read_bytes, usage.written_bytes),
+            (None, None, None, None)
+        );
+        assert_eq!((usage.cpu_percent, usage.pids), (Some(0.0), Some(2)));
+        assert!(table(&[usage], Some(1 << 30)).unwrap().lines().nth(1).unwrap().contains("- / -"));
     }
 
     #[test]

@@ -7,13 +7,14 @@ use super::model::{
     BlkIo, BlkIoEntry, CpuSet, CpuUsage, HugeTlb, Memory, MemoryEntry, Pids, Stats, Throttling,
 };
 use super::parse::{huge_page_sizes, keyed, list, text, value, value_or_zero};
+use crate::procs;
 use crate::v1::Paths;
 
 /// Clock ticks of `cpuacct.stat` a second: USER_HZ, the same on all that we run on.
 const TICKS: u64 = 100;
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// Reads all hierarchies that the container is in; what it is not in is zero.
+/// Reads all hierarchies that the container is in; what it is not in is zero, and not counted.
 pub(crate) fn read(paths: &Paths) -> io::Result<Stats> {
     let mut stats = Stats::default();
     let dir = |name: &str| paths.get(name).filter(|dir| dir.is_dir());
@@ -28,19 +29,27 @@ pub(crate) fn read(paths: &Paths) -> io::Result<Stats> {
     }
     if let Some(dir) = dir("cpuacct") {
         stats.cpu.usage = cpu(dir)?;
+        stats.counted.cpu = true;
     }
     if let Some(dir) = dir("cpuset") {
         stats.cpuset = cpuset(dir)?;
     }
     if let Some(dir) = dir("memory") {
         stats.memory = memory(dir)?;
+        stats.counted.memory = true;
     }
     if let Some(dir) = dir("pids") {
         let limit = value(dir, "pids.max")?.filter(|max| *max != u64::MAX).unwrap_or(0);
         stats.pids = Pids { current: value_or_zero(dir, "pids.current")?, limit };
+        stats.counted.pids = true;
+    } else if let Some(dir) = paths.values().find(|dir| dir.is_dir()) {
+        // Without the controller there is no count of threads, but one of processes.
+        stats.pids.current = procs::direct(dir)?.len() as u64;
+        stats.counted.pids = true;
     }
     if let Some(dir) = dir("blkio") {
         stats.blkio = blkio(dir)?;
+        stats.counted.blkio = true;
     }
     if let Some(dir) = dir("hugetlb") {
         for size in huge_page_sizes() {
@@ -201,7 +210,18 @@ fn huge_pages(dir: &Path, size: &str) -> io::Result<Option<HugeTlb>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::model::Counted;
     use super::*;
+
+    #[test]
+    fn what_is_in_no_hierarchy_is_not_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("cgroup.procs"), "1\n2\n").unwrap();
+        let stats = read(&Paths::from([("memory".to_owned(), dir.path().to_owned())])).unwrap();
+        let expected = Counted { memory: true, pids: true, ..Counted::default() };
+        assert_eq!((stats.counted, stats.pids.current), (expected, 2));
+        assert_eq!(read(&Paths::new()).unwrap().counted, Counted::default());
+    }
 
     #[test]
     fn processor_time_is_split_by_processor_and_mode() {

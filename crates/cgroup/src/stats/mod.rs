@@ -6,8 +6,8 @@ mod parse;
 mod unified;
 
 pub use model::{
-    BlkIo, BlkIoEntry, Cpu, CpuSet, CpuUsage, HugeTlb, IntelRdt, Memory, MemoryEntry, NetworkInterface, Pids,
-    Pressure, PressureLine, Stats, Throttling,
+    BlkIo, BlkIoEntry, Counted, Cpu, CpuSet, CpuUsage, HugeTlb, IntelRdt, Memory, MemoryEntry,
+    NetworkInterface, Pids, Pressure, PressureLine, Stats, Throttling,
 };
 
 pub(crate) use legacy::read as legacy;

@@ -30,6 +30,19 @@ pub struct Stats {
     pub intel_rdt: IntelRdt,
     /// Interfaces that the runtime made. It makes none, which runc prints as `null`.
     pub network_interfaces: Option<Vec<NetworkInterface>>,
+    /// What of it somebody counts. runc does not print it.
+    #[serde(skip)]
+    pub counted: Counted,
+}
+
+/// Which figures come from a controller; those of the others are 0 whatever is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // Each field is the part of the figures that it is named after.
+pub struct Counted {
+    pub cpu: bool,
+    pub memory: bool,
+    pub pids: bool,
+    pub blkio: bool,
 }
 
 /// Placeholder of the shape: no figures are kept.
@@ -146,7 +159,7 @@ pub struct MemoryEntry {
     /// The most that was ever in use.
     #[serde(skip_serializing_if = "is_zero")]
     pub max: u64,
-    /// How often the limit was hit; cgroup v1 only.
+    /// How often the limit was hit; on cgroup v2 how often nothing could be reclaimed then, and not for swap.
     pub failcnt: u64,
 }
 

@@ -3,11 +3,13 @@
 use std::io;
 use std::path::Path;
 
-use super::model::{BlkIo, BlkIoEntry, Cpu, CpuUsage, HugeTlb, Memory, MemoryEntry, Pids, Stats, Throttling};
+use super::model::{
+    BlkIo, BlkIoEntry, Counted, Cpu, CpuUsage, HugeTlb, Memory, MemoryEntry, Pids, Stats, Throttling,
+};
 use super::parse::{huge_page_sizes, keyed, pressure, text, value, value_or_zero};
 use crate::procs;
 
-/// Reads all that the cgroup `dir` has; what it has no controller for is zero.
+/// Reads all that the cgroup `dir` has; what it has no controller for is zero, and not counted.
 pub(crate) fn read(dir: &Path) -> io::Result<Stats> {
     let mut stats =
         Stats { pids: pids(dir)?, memory: memory(dir)?, blkio: io(dir)?, cpu: cpu(dir)?, ..Stats::default() };
@@ -16,6 +18,9 @@ pub(crate) fn read(dir: &Path) -> io::Result<Stats> {
             stats.hugetlb.insert(size, found);
         }
     }
+    let has = |name: &str| Ok::<_, io::Error>(text(dir, name)?.is_some());
+    stats.counted =
+        Counted { cpu: has("cpu.stat")?, memory: has("memory.current")?, pids: true, blkio: has("io.stat")? };
     Ok(stats)
 }
 
@@ -30,7 +35,10 @@ fn pids(dir: &Path) -> io::Result<Pids> {
 
 fn memory(dir: &Path) -> io::Result<Memory> {
     let raw = keyed(&text(dir, "memory.stat")?.unwrap_or_default());
-    let usage = memory_entry(dir, "memory")?;
+    let mut usage = memory_entry(dir, "memory")?;
+    // dockerd's choice: "max" counts each time that something had to be reclaimed, which harms nobody.
+    let events = keyed(&text(dir, "memory.events")?.unwrap_or_default());
+    usage.failcnt = events.get("oom").copied().unwrap_or(0);
     let mut swap = memory_entry(dir, "memory.swap")?;
     // As cgroup v1 counts it: memory and swap together, which the highest of each cannot be added for.
     swap.usage = swap.usage.saturating_add(usage.usage);
@@ -133,14 +141,23 @@ mod tests {
             ("memory.peak", "70\n"),
             ("memory.swap.current", "5\n"),
             ("memory.swap.max", "20\n"),
+            ("memory.events", "low 0\nhigh 0\nmax 900\noom 3\noom_kill 2\n"),
         ])
         .memory;
         assert_eq!(memory.cache, 30);
-        assert_eq!(memory.usage, MemoryEntry { limit: 100, usage: 50, max: 70, failcnt: 0 });
+        assert_eq!(memory.usage, MemoryEntry { limit: 100, usage: 50, max: 70, failcnt: 3 });
         assert_eq!(memory.swap, MemoryEntry { limit: 120, usage: 55, max: 0, failcnt: 0 });
         assert_eq!(memory.raw.len(), 2);
         let unlimited = stats(&[("memory.max", "max\n"), ("memory.swap.max", "max\n")]).memory;
         assert_eq!((unlimited.usage.limit, unlimited.swap.limit), (u64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn what_has_no_controller_is_not_counted() {
+        let counted = stats(&[("cpu.stat", "usage_usec 1\n"), ("cgroup.procs", "1\n")]).counted;
+        assert_eq!(counted, Counted { cpu: true, pids: true, ..Counted::default() });
+        let counted = stats(&[("memory.current", "0\n"), ("io.stat", ""), ("cgroup.procs", "")]).counted;
+        assert_eq!(counted, Counted { memory: true, pids: true, blkio: true, cpu: false });
     }
 
     #[test]

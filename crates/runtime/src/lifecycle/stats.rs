@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rootling_cgroup::stats::{Pids, Stats};
+use rootling_cgroup::stats::{Counted, Pids, Stats};
 use rootling_config::id::ContainerId;
 use rootling_config::remedies::CREATE_DELEGATED;
 
@@ -21,8 +21,6 @@ pub struct Sample {
     pub at: Instant,
     /// The figures; without a cgroup that counts, the number of processes alone.
     pub stats: Stats,
-    /// Whether a cgroup counts.
-    pub counted: bool,
 }
 
 /// Reads the figures of the containers `ids` that have not stopped; of all without an id.
@@ -65,13 +63,13 @@ fn one(slot: &Slot, record: &Record) -> Result<Option<Sample>> {
         return Ok(None);
     }
     let at = Instant::now();
-    let (stats, counted) = match figures(record) {
-        Ok(figures) => figures,
+    let stats = match figures(record) {
+        Ok((stats, _)) => stats,
         // It has ended since.
         Err(_) if slot.status(record)? == Status::Stopped => return Ok(None),
         Err(e) => return Err(e),
     };
-    Ok(Some(Sample { id: record.id.clone(), at, stats, counted }))
+    Ok(Some(Sample { id: record.id.clone(), at, stats }))
 }
 
 /// The figures of a container, and whether a cgroup counts them.
@@ -80,7 +78,8 @@ pub(super) fn figures(record: &Record) -> Result<(Stats, bool)> {
         return Ok((record.cgroup.stats().map_err(of_cgroup)?, true));
     }
     let current = super::ps::of(record)?.len() as u64;
-    Ok((Stats { pids: Pids { current, limit: 0 }, ..Stats::default() }, false))
+    let counted = Counted { pids: true, ..Counted::default() };
+    Ok((Stats { pids: Pids { current, limit: 0 }, counted, ..Stats::default() }, false))
 }
 
 /// Why there is little to be seen of a container.
