@@ -58,8 +58,9 @@ fn each_limit_changes_in_the_files(t: &Test) {
         assert_eq!(cgroup.read("cpu", "cpu.shares", "cpu.weight"), weight, "{way:?}");
         update(t, &["--pids-limit", "-1", "--memory", "-1"]);
         assert_eq!(cgroup.read("pids", "pids.max", "pids.max"), "max", "{way:?}");
+        update(t, &["--pids-limit", "10"]);
         update(t, &["--pids-limit", "0"]);
-        assert_eq!(cgroup.read("pids", "pids.max", "pids.max"), "1", "{way:?}");
+        assert_eq!(cgroup.read("pids", "pids.max", "pids.max"), "max", "{way:?}");
         assert_ne!(memory(&cgroup), "52428800", "{way:?}");
         if way.has(t, "cpuset") {
             update(t, &["--cpuset-cpus", "0"]);
@@ -125,6 +126,13 @@ fn option_that_makes_no_sense_is_refused_with_its_range(t: &Test) {
         refused(&["--cpu-period", "5"], "use 1000 to 1000000 (1 ms to 1 s)");
         refused(&["--cpuset-cpus", "4095"], "names 4095, which this host does not have");
         refused(&["--blkio-weight", "5"], "use 10 to 1000");
+        refused(&["--blkio-weight", "-1"], "--blkio-weight: -1 is out of range; use 10 to 1000");
+        refused(&["--cpu-share", "-1"], "--cpu-share: -1 is out of range; use 2 to 262144");
+        refused(&["--memory-reservation", "4m"], "--memory-reservation: 4194304 bytes is below the minimum");
+        refused(
+            &["--memory-reservation", "100m"],
+            "--memory-reservation: 104857600 is above the memory limit of",
+        );
         assert_eq!(memory(&cgroup), "67108864", "{way:?}");
         let clamped = t.rootling(&["update", "--cpu-share", "1", &t.id("c")]).output().ok();
         assert!(clamped.stderr.contains("1 is outside 2 to 262144; 2 is used"), "{way:?}: {clamped}");

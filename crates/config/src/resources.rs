@@ -96,11 +96,7 @@ pub fn check(
     host: &LimitSupport,
     memory_min: i64,
 ) -> Result<Vec<String>, LimitError> {
-    // In words, 0 is no limit; to the kernel, and so to `update`, it is the least that there is.
-    if let Some(pids) = resources.pids_mut().as_mut().filter(|pids| pids.limit() <= 0) {
-        pids.set_limit(-1);
-    }
-    let warnings = check_change(resources, host, memory_min)?;
+    let warnings = check_values(resources, host, Least { limit: memory_min, reservation: memory_min })?;
     if let Some(memory) = resources.memory_mut().as_mut().filter(|memory| memory.swap().unwrap_or(0) == 0) {
         let twice = memory.limit().filter(|limit| *limit > 0).map(|limit| limit.saturating_mul(2));
         memory.set_swap(twice.filter(|_| host.swap));
@@ -108,20 +104,46 @@ pub fn check(
     Ok(warnings)
 }
 
-/// As [`check`], for limits of a container that has some already: what is not named stays as it is, so
-/// nothing is completed.
+/// As [`check`], for limits of a container that has those of `before` already: what is not named stays as it
+/// is, so nothing is completed, and what is named has to go with it. Only `memory_min` asks for a least
+/// memory limit: what runs is often enough known to need less.
 ///
 /// # Errors
 /// [`LimitError`] for the first limit that makes no sense.
 pub fn check_change(
     resources: &mut LinuxResources,
+    before: &LinuxResources,
     host: &LimitSupport,
-    memory_min: i64,
+    memory_min: Option<i64>,
 ) -> Result<Vec<String>, LimitError> {
+    let least = Least { limit: memory_min.unwrap_or(0), reservation: memory_min.unwrap_or(MEMORY_MIN) };
+    let warnings = check_values(resources, host, least)?;
+    if let (Some(memory), Some(before)) = (resources.memory(), before.memory()) {
+        check_reservation(memory, before)?;
+    }
+    Ok(warnings)
+}
+
+/// The least memory, in bytes.
+#[derive(Clone, Copy)]
+struct Least {
+    limit: i64,
+    reservation: i64,
+}
+
+fn check_values(
+    resources: &mut LinuxResources,
+    host: &LimitSupport,
+    least: Least,
+) -> Result<Vec<String>, LimitError> {
+    // In words, 0 is no limit; to the kernel it is the least that there is.
+    if let Some(pids) = resources.pids_mut().as_mut().filter(|pids| pids.limit() <= 0) {
+        pids.set_limit(-1);
+    }
     let limits = Limits::parse(resources).map_err(in_flags)?;
     let mut warnings = Vec::new();
     if let Some(memory) = resources.memory_mut() {
-        check_memory(memory, &limits.memory, host, memory_min, &mut warnings)?;
+        check_memory(memory, &limits.memory, host, least, &mut warnings)?;
     }
     if let Some(cpu) = resources.cpu_mut() {
         check_cpu(cpu, &limits.cpu, host, &mut warnings)?;
@@ -183,11 +205,13 @@ fn check_memory(
     memory: &mut LinuxMemory,
     limits: &Memory,
     host: &LimitSupport,
-    least: i64,
+    least: Least,
     warnings: &mut Vec<String>,
 ) -> Result<(), LimitError> {
-    let least = u64::try_from(least).unwrap_or(0);
-    for (field, value) in [("memory", limits.limit), ("memory-reservation", limits.reservation)] {
+    for (field, value, least) in
+        [("memory", limits.limit, least.limit), ("memory-reservation", limits.reservation, least.reservation)]
+    {
+        let least = u64::try_from(least).unwrap_or(0);
         if let Some(Bound::At(value)) = value
             && value < least
         {
@@ -220,6 +244,34 @@ fn check_memory(
         }
     }
     Ok(())
+}
+
+/// Limit and reservation, where one of them is new and the other is in force.
+fn check_reservation(new: &LinuxMemory, before: &LinuxMemory) -> Result<(), LimitError> {
+    let given = |value: Option<i64>| value.filter(|value| *value != 0);
+    let limited = |value: Option<i64>| value.filter(|value| *value > 0);
+    match (given(new.limit()), given(new.reservation())) {
+        (None, Some(reservation)) => match limited(before.limit()) {
+            Some(limit) if reservation > limit => {
+                let problem = format!(
+                    "is above the memory limit of {limit}, which is in force; raise that with memory"
+                );
+                Err(refuse("memory-reservation", reservation, problem))
+            }
+            _ => Ok(()),
+        },
+        (Some(limit @ 1..), None) => match limited(before.reservation()) {
+            Some(reservation) if reservation > limit => {
+                let problem = format!(
+                    "is below the memory reservation of {reservation}, which is in force; lower that with \
+                     memory-reservation"
+                );
+                Err(refuse("memory", limit, problem))
+            }
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
 }
 
 fn check_cpu(

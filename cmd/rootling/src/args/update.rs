@@ -27,7 +27,7 @@ pub(crate) struct Update {
     /// Limit the CPU time that can be accumulated for a burst, in microseconds
     #[arg(long, value_name = "USEC")]
     pub(crate) cpu_burst: Option<String>,
-    /// Set the CPU shares, the weight relative to other containers
+    /// Set the CPU shares, the weight relative to other containers, from 2 to 262144
     #[arg(long, value_name = "SHARES")]
     pub(crate) cpu_share: Option<String>,
     /// Set the period of the realtime quota, in microseconds
@@ -63,7 +63,7 @@ pub(crate) struct Update {
     /// Limit memory and swap together; -1 means unlimited swap
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
     pub(crate) memory_swap: Option<String>,
-    /// Limit the number of processes and threads; -1 means no limit
+    /// Limit the number of processes and threads; 0 or less means no limit
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) pids_limit: Option<String>,
     /// Set the Intel RDT schema of the L3 cache

@@ -52,6 +52,9 @@ fn refuse_intel_rdt(args: &args::Update) -> Result<()> {
     Ok(())
 }
 
+/// What a period may be.
+const PERIODS: &str = "1000 to 1000000 microseconds (1 ms to 1 s)";
+
 fn from_flags(args: &args::Update) -> Result<LinuxResources> {
     let mut memory = LinuxMemory::default();
     memory
@@ -61,17 +64,17 @@ fn from_flags(args: &args::Update) -> Result<LinuxResources> {
         .set_kernel(bytes("kernel-memory", args.kernel_memory.as_ref())?)
         .set_kernel_tcp(bytes("kernel-memory-tcp", args.kernel_memory_tcp.as_ref())?);
     let mut cpu = LinuxCpu::default();
-    cpu.set_shares(number("cpu-share", args.cpu_share.as_ref())?)
+    cpu.set_shares(within("cpu-share", args.cpu_share.as_ref(), "2 to 262144")?)
         .set_quota(number("cpu-quota", args.cpu_quota.as_ref())?)
-        .set_period(number("cpu-period", args.cpu_period.as_ref())?)
-        .set_burst(number("cpu-burst", args.cpu_burst.as_ref())?)
-        .set_realtime_period(number("cpu-rt-period", args.cpu_rt_period.as_ref())?)
+        .set_period(within("cpu-period", args.cpu_period.as_ref(), PERIODS)?)
+        .set_burst(within("cpu-burst", args.cpu_burst.as_ref(), "0 to the quota, in microseconds")?)
+        .set_realtime_period(within("cpu-rt-period", args.cpu_rt_period.as_ref(), PERIODS)?)
         .set_realtime_runtime(number("cpu-rt-runtime", args.cpu_rt_runtime.as_ref())?)
         .set_idle(number("cpu-idle", args.cpu_idle.as_ref())?)
         .set_cpus(given(args.cpuset_cpus.as_ref()))
         .set_mems(given(args.cpuset_mems.as_ref()));
     let mut block_io = LinuxBlockIo::default();
-    block_io.set_weight(number("blkio-weight", args.blkio_weight.as_ref())?);
+    block_io.set_weight(within("blkio-weight", args.blkio_weight.as_ref(), "10 to 1000")?);
     let pids = number("pids-limit", args.pids_limit.as_ref())?.map(|limit| {
         let mut pids = LinuxPids::default();
         pids.set_limit(limit);
@@ -109,6 +112,16 @@ fn number<T: FromStr<Err: Display>>(flag: &str, text: Option<&String>) -> Result
             .map_err(|e| Error::invalid(format!("invalid value for {flag}: {text:?}: {e}; write a number")))
     };
     given(text).map(parse).transpose()
+}
+
+/// As [`number`], where whole numbers outside of `range` do not fit.
+fn within<T: FromStr<Err: Display>>(flag: &str, text: Option<&String>, range: &str) -> Result<Option<T>> {
+    number(flag, text).map_err(|error| match text {
+        Some(text) if text.parse::<i128>().is_ok() => {
+            Error::invalid(format!("--{flag}: {text} is out of range; use {range}"))
+        }
+        _ => error,
+    })
 }
 
 /// Bytes, or with a unit of 1024 as Docker has them; -1 stays.
@@ -156,5 +169,9 @@ mod tests {
         let error = number::<u64>("cpu-period", Some(&"fast".to_owned())).unwrap_err().to_string();
         assert!(error.contains("invalid value for cpu-period"), "{error}");
         assert_eq!(number::<i64>("cpu-quota", Some(&"-1".to_owned())).unwrap(), Some(-1));
+        let share = |text: &str| within::<u64>("cpu-share", Some(&text.to_owned()), "2 to 262144");
+        assert_eq!(share("-1").unwrap_err().to_string(), "--cpu-share: -1 is out of range; use 2 to 262144");
+        assert_eq!(share("5").unwrap(), Some(5));
+        assert!(share("x").unwrap_err().to_string().contains("write a number"));
     }
 }

@@ -171,6 +171,60 @@ fn a_smaller_memory_minimum_can_be_asked_for() {
 }
 
 #[test]
+fn change_is_held_to_the_rules_and_to_what_is_in_force() {
+    let changed = |before: &Value, wanted: Value, least| {
+        let (before, mut wanted) = (
+            serde_json::from_value(before.clone()).expect("resources"),
+            serde_json::from_value(wanted).expect("resources"),
+        );
+        check_change(&mut wanted, &before, &able(), least)
+            .map(|_| serde_json::to_value(wanted).expect("a value"))
+    };
+    let before = json!({ "memory": { "limit": 50 * MIB, "reservation": 20 * MIB } });
+    for (wanted, least, expected) in [
+        (
+            json!({ "memory": { "reservation": 4 * MIB } }),
+            None,
+            "memory-reservation: 4194304 bytes is below the minimum of 6291456",
+        ),
+        (
+            json!({ "memory": { "reservation": 60 * MIB } }),
+            None,
+            "memory-reservation: 62914560 is above the memory limit of 52428800, which is in force",
+        ),
+        (
+            json!({ "memory": { "limit": 10 * MIB } }),
+            None,
+            "memory: 10485760 is below the memory reservation of 20971520, which is in force",
+        ),
+        (
+            json!({ "memory": { "limit": 3 * MIB } }),
+            Some(4 * MIB),
+            "memory: 3145728 bytes is below the minimum",
+        ),
+    ] {
+        let error = changed(&before, wanted, least).expect_err(expected).to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    for (wanted, least) in [
+        (json!({ "memory": { "reservation": 4 * MIB } }), Some(4 * MIB)),
+        (json!({ "memory": { "reservation": 50 * MIB } }), None),
+        (json!({ "memory": { "reservation": -1 } }), None),
+        (json!({ "memory": { "limit": 60 * MIB, "reservation": 60 * MIB } }), None),
+        (json!({ "memory": { "limit": 4 * MIB, "reservation": -1 } }), None),
+        (json!({ "memory": { "limit": -1 } }), None),
+    ] {
+        assert_eq!(changed(&before, wanted.clone(), least), Ok(wanted));
+    }
+    let none = json!({});
+    let large = json!({ "memory": { "reservation": 60 * MIB } });
+    assert_eq!(changed(&none, large.clone(), None), Ok(large));
+    let pids = |limit: i64| json!({ "pids": { "limit": limit } });
+    assert_eq!(changed(&none, pids(0), None), Ok(pids(-1)));
+    assert_eq!(changed(&none, pids(-7), None), Ok(pids(-1)));
+}
+
+#[test]
 fn cpus_become_a_quota() {
     let none = LinuxCpu::default();
     for (cpus, expected) in [("0.01", 1_000), ("1.5", 150_000), ("4", 400_000)] {

@@ -25,7 +25,7 @@ fn run(input: &[u8], before: &LinuxResources) -> Result<Answer, String> {
     };
     let mut said = Vec::new();
     let mut error = None;
-    match check_change(&mut wanted.clone(), &support(), 0) {
+    match check_change(&mut wanted.clone(), before, &support(), Some(0)) {
         Ok(warnings) => said.extend(warnings),
         Err(refused) => error = Some(chain(&refused)),
     }

@@ -55,8 +55,8 @@ pub fn update(
     }
     let mut wanted = complete(&before, wanted);
     if let Some(Rules { memory_min }) = rules {
-        let least = memory_min.unwrap_or(0);
-        let checked = resources::check_change(&mut wanted, &limit_support::of(&record.cgroup, host), least);
+        let support = limit_support::of(&record.cgroup, host);
+        let checked = resources::check_change(&mut wanted, &before, &support, memory_min);
         checked.map_err(|e| Error::invalid(format!("--{e}")))?.into_iter().for_each(&mut *warn);
     }
     let limits = Limits::parse(&wanted).map_err(of_limits)?;
