@@ -133,6 +133,8 @@ fn the_process_is_as_the_flags_say(t: &Test) {
             case(&["--readonly"], "touch /new 2>/dev/null || echo closed", "closed\n"),
             case(&["--user", "root"], "id -u; id -g", "0\n0\n"),
             case(&["--annotation", "a=b"], "true", ""),
+            // Values that say "as it is".
+            case(&["--memory-swappiness", "-1"], "true", ""),
         ],
     );
 }
@@ -372,6 +374,11 @@ fn what_makes_no_sense_writes_nothing(t: &Test) {
         (&["--cpuset-cpus", "8000"], &["--cpuset-cpus", "8000"]),
         (&["--memory-swap", "64m"], &["needs a memory limit"]),
         (&["--blkio-weight", "5"], &["10 to 1000"]),
+        (&["--blkio-weight", "-1"], &["--blkio-weight: -1 is out of range", "10 to 1000"]),
+        (&["--cpu-shares", "-1"], &["--cpu-shares: -1 is out of range", "2 to 262144"]),
+        (&["--memory-swappiness", "-2"], &["--memory-swappiness: -2 is out of range", "0 to 100"]),
+        (&["--cpu-rt-period", "-1"], &["--cpu-rt-period: -1 is out of range", "1000 to 1000000"]),
+        (&["--cpuset-cpus", "-1"], &["--cpuset-cpus", "-1"]),
         (&["--device-read-bps", "/dev/null:1m"], &["not a block device"]),
         (&["--oom-score-adj", "2000"], &["-1000 to 1000"]),
         (&["--shm-size", "-1"], &["negative"]),
@@ -514,6 +521,17 @@ fn limits_are_those_of_the_cgroup(t: &Test) {
         let output = run(t, runtime, &bundle, "c");
         assert_eq!(output.clone().ok().stdout, "67108864\n50\n512\n", "{written} {output}");
     }
+    if !["blkio.weight", "blkio.bfq.io_service_bytes"]
+        .iter()
+        .any(|file| Path::new("/sys/fs/cgroup/blkio").join(file).exists())
+    {
+        return skip("the kernel has no weights for block I/O");
+    }
+    let show = "cd /sys/fs/cgroup/blkio; cat blkio.weight blkio.bfq.weight 2>/dev/null";
+    let written = spec(t, &bundle, &["--blkio-weight", "300"], &["sh", "-c", show]).ok();
+    assert_eq!(written.stderr, "", "{written}");
+    let output = run(t, &runtimes(t)[0], &bundle, "c");
+    assert!(output.stdout.contains("300\n"), "{output}");
 }
 
 fn root_can_map_the_ids_of_a_user(t: &Test) {

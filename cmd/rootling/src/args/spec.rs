@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 pub(crate) struct Spec {
     /// Write config.json to this directory [default: the current directory]
     #[arg(short, long, value_name = "DIR")]
@@ -76,10 +77,10 @@ pub(crate) struct SpecFlags {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) sysctl: Vec<String>,
     /// Set how likely the kernel kills the program when memory is short, from -1000 to 1000
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N")]
     pub(crate) oom_score_adj: Option<i64>,
     /// Set the size of /dev/shm [default: 64m]
-    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIZE")]
     pub(crate) shm_size: Option<String>,
     /// Use this pid namespace: host, private or container:ID
     #[arg(long, value_name = "MODE")]
@@ -114,17 +115,17 @@ pub(crate) struct SpecFlags {
 #[derive(Debug, Default, PartialEq, Args)]
 pub(crate) struct Limits {
     /// Limit the memory
-    #[arg(short, long, value_name = "SIZE", allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "SIZE")]
     pub(crate) memory: Option<String>,
     /// Limit memory and swap together [default: twice the memory]
-    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIZE")]
     pub(crate) memory_swap: Option<String>,
     /// Reserve this much memory for when memory is short
-    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIZE")]
     pub(crate) memory_reservation: Option<String>,
-    /// Set how readily memory is swapped out, from 0 to 100; cgroup v1 only
+    /// Set how readily memory is swapped out, from 0 to 100, or -1 for the host's own; cgroup v1 only
     #[arg(long, value_name = "N")]
-    pub(crate) memory_swappiness: Option<u64>,
+    pub(crate) memory_swappiness: Option<i64>,
     /// Let processes wait for memory instead of killing them; cgroup v1 only
     #[arg(long)]
     pub(crate) oom_kill_disable: bool,
@@ -132,22 +133,22 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory_min: Option<String>,
     /// Limit the CPU time to that of this many CPUs, such as 1.5
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N")]
     pub(crate) cpus: Option<String>,
     /// Set the weight for CPU time, from 2 to 262144
     #[arg(long, value_name = "N")]
-    pub(crate) cpu_shares: Option<u64>,
+    pub(crate) cpu_shares: Option<i64>,
     /// Set the period of the CPU quota, in microseconds
     #[arg(long, value_name = "N")]
-    pub(crate) cpu_period: Option<u64>,
+    pub(crate) cpu_period: Option<i64>,
     /// Limit the CPU time in each period, in microseconds
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N")]
     pub(crate) cpu_quota: Option<i64>,
     /// Set the period of the realtime quota, in microseconds; cgroup v1 only
     #[arg(long, value_name = "N")]
-    pub(crate) cpu_rt_period: Option<u64>,
+    pub(crate) cpu_rt_period: Option<i64>,
     /// Limit the realtime CPU time in each period, in microseconds; cgroup v1 only
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N")]
     pub(crate) cpu_rt_runtime: Option<i64>,
     /// Run only on these CPUs, such as 0-3,7
     #[arg(long, value_name = "LIST")]
@@ -156,11 +157,11 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "LIST")]
     pub(crate) cpuset_mems: Option<String>,
     /// Limit the number of processes and threads; 0 or less means no limit
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N")]
     pub(crate) pids_limit: Option<i64>,
     /// Set the weight for block I/O, from 10 to 1000
     #[arg(long, value_name = "N")]
-    pub(crate) blkio_weight: Option<u16>,
+    pub(crate) blkio_weight: Option<i64>,
     /// Set the weight for block I/O of one device
     #[arg(long, value_name = "DEVICE:N")]
     pub(crate) blkio_weight_device: Vec<String>,

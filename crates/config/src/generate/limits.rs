@@ -9,8 +9,14 @@ use oci_spec::runtime::{
 
 use super::error::{GenerateError, wrong};
 use super::{Facts, Files, LimitFlags, NodeKind, size};
-use crate::limits::LimitError;
-use crate::resources::{self, CPUS_PERIOD, MEMORY_MIN};
+use crate::limits::{LimitError, refuse};
+use crate::resources::{self, BLKIO_WEIGHT, CPUS_PERIOD, MEMORY_MIN};
+
+/// What a period may be.
+const PERIODS: &str = "1000 to 1000000 microseconds (1 ms to 1 s)";
+
+/// What a weight may be.
+const WEIGHTS: &str = "10 to 1000";
 
 pub(super) fn run(
     spec: &mut Spec,
@@ -51,17 +57,33 @@ fn memory(flags: &LimitFlags) -> Result<LinuxMemory, GenerateError> {
         .set_limit(bytes("memory", &flags.memory)?)
         .set_reservation(bytes("memory-reservation", &flags.memory_reservation)?)
         .set_swap(bytes("memory-swap", &flags.memory_swap)?)
-        .set_swappiness(flags.memory_swappiness)
+        .set_swappiness(held(
+            "memory-swappiness",
+            // The host's own, as without the flag.
+            flags.memory_swappiness.filter(|value| *value != -1),
+            "0 to 100, or -1 for the host's own",
+        )?)
         .set_disable_oom_killer(flags.oom_kill_disable.then_some(true));
     Ok(memory)
 }
 
+/// A number as the field of the specification holds it, which is none below 0.
+fn held<T: TryFrom<i64>>(
+    flag: &'static str,
+    value: Option<i64>,
+    range: &str,
+) -> Result<Option<T>, LimitError> {
+    let held =
+        |value| T::try_from(value).map_err(|_| refuse(flag, value, format!("is out of range; use {range}")));
+    value.map(held).transpose()
+}
+
 fn cpu(flags: &LimitFlags, facts: &Facts) -> Result<LinuxCpu, LimitError> {
     let mut cpu = LinuxCpu::default();
-    cpu.set_shares(flags.cpu_shares)
-        .set_period(flags.cpu_period)
+    cpu.set_shares(held("cpu-shares", flags.cpu_shares, "2 to 262144")?)
+        .set_period(held("cpu-period", flags.cpu_period, PERIODS)?)
         .set_quota(flags.cpu_quota)
-        .set_realtime_period(flags.cpu_rt_period)
+        .set_realtime_period(held("cpu-rt-period", flags.cpu_rt_period, PERIODS)?)
         .set_realtime_runtime(flags.cpu_rt_runtime)
         .set_cpus(flags.cpuset_cpus.clone())
         .set_mems(flags.cpuset_mems.clone());
@@ -74,7 +96,7 @@ fn cpu(flags: &LimitFlags, facts: &Facts) -> Result<LinuxCpu, LimitError> {
 
 fn block_io(flags: &LimitFlags, files: &dyn Files) -> Result<LinuxBlockIo, GenerateError> {
     let mut io = LinuxBlockIo::default();
-    io.set_weight(flags.blkio_weight);
+    io.set_weight(held("blkio-weight", flags.blkio_weight, WEIGHTS)?);
     let weights = flags.blkio_weight_device.iter().map(|text| weight_device(text, files));
     io.set_weight_device(some(weights.collect::<Result<_, _>>()?));
     io.set_throttle_read_bps_device(throttles("device-read-bps", &flags.device_read_bps, files)?)
@@ -91,8 +113,8 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 fn weight_device(text: &str, files: &dyn Files) -> Result<LinuxWeightDevice, GenerateError> {
     const FLAG: &str = "blkio-weight-device";
     let (path, value) = device_and_value(FLAG, text)?;
-    let weight: u16 =
-        value.parse().map_err(|_| wrong(FLAG, text, "the weight is not a number; use 10 to 1000"))?;
+    let weight = value.parse::<u16>().ok().filter(|weight| *weight == 0 || BLKIO_WEIGHT.contains(weight));
+    let weight = weight.ok_or_else(|| wrong(FLAG, text, format!("{value:?} is no weight; use {WEIGHTS}")))?;
     let (major, minor) = block_device(FLAG, text, path, files)?;
     let device = LinuxWeightDeviceBuilder::default().major(major).minor(minor).weight(weight);
     device.build().map_err(|error| wrong(FLAG, text, error.to_string()))

@@ -37,26 +37,26 @@ pub struct Request {
     pub cgroup_parent: Option<String>,
 }
 
-/// The flags about cgroup limits, which `update` has too.
+/// The flags about cgroup limits. Whole numbers are held as typed: which of them have a meaning is decided here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // Each field is the flag that it is named after.
 pub struct LimitFlags {
     pub memory: Option<String>,
     pub memory_swap: Option<String>,
     pub memory_reservation: Option<String>,
-    pub memory_swappiness: Option<u64>,
+    pub memory_swappiness: Option<i64>,
     pub oom_kill_disable: bool,
     pub memory_min: Option<String>,
     pub cpus: Option<String>,
-    pub cpu_shares: Option<u64>,
-    pub cpu_period: Option<u64>,
+    pub cpu_shares: Option<i64>,
+    pub cpu_period: Option<i64>,
     pub cpu_quota: Option<i64>,
-    pub cpu_rt_period: Option<u64>,
+    pub cpu_rt_period: Option<i64>,
     pub cpu_rt_runtime: Option<i64>,
     pub cpuset_cpus: Option<String>,
     pub cpuset_mems: Option<String>,
     pub pids_limit: Option<i64>,
-    pub blkio_weight: Option<u16>,
+    pub blkio_weight: Option<i64>,
     pub blkio_weight_device: Vec<String>,
     pub device_read_bps: Vec<String>,
     pub device_write_bps: Vec<String>,

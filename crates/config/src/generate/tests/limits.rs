@@ -50,6 +50,10 @@ fn each_limit_becomes_its_field() {
             json!({ "memory": { "limit": 8 * MIB, "swap": 16 * MIB, "swappiness": 0, "disableOOMKiller": true } }),
         ),
         (
+            LimitFlags { memory_swappiness: Some(-1), cpu_shares: Some(0), ..none() },
+            json!({ "cpu": { "shares": 0 } }),
+        ),
+        (
             LimitFlags { memory: text("512k"), memory_min: text("0"), ..none() },
             json!({ "memory": { "limit": 512 << 10, "swap": 1 << 20 } }),
         ),
@@ -128,7 +132,32 @@ fn limits_that_make_no_sense_name_flag_value_and_range() {
         ),
         (
             LimitFlags { blkio_weight_device: vec!["/dev/sda:5000000".into()], ..none() },
-            "--blkio-weight-device \"/dev/sda:5000000\": the weight is not a number",
+            "--blkio-weight-device \"/dev/sda:5000000\": \"5000000\" is no weight; use 10 to 1000",
+        ),
+        (
+            LimitFlags { blkio_weight_device: vec!["/dev/sda:-1".into()], ..none() },
+            "--blkio-weight-device \"/dev/sda:-1\": \"-1\" is no weight; use 10 to 1000",
+        ),
+        (
+            LimitFlags { blkio_weight: Some(-1), ..none() },
+            "--blkio-weight: -1 is out of range; use 10 to 1000",
+        ),
+        (
+            LimitFlags { blkio_weight: Some(70_000), ..none() },
+            "--blkio-weight: 70000 is out of range; use 10 to 1000",
+        ),
+        (LimitFlags { cpu_shares: Some(-1), ..none() }, "--cpu-shares: -1 is out of range; use 2 to 262144"),
+        (
+            LimitFlags { memory_swappiness: Some(-2), ..none() },
+            "--memory-swappiness: -2 is out of range; use 0 to 100, or -1 for the host's own",
+        ),
+        (
+            LimitFlags { cpu_period: Some(-1), ..none() },
+            "--cpu-period: -1 is out of range; use 1000 to 1000000",
+        ),
+        (
+            LimitFlags { cpu_rt_period: Some(-1), ..none() },
+            "--cpu-rt-period: -1 is out of range; use 1000 to 1000000",
         ),
         (
             LimitFlags { device_read_bps: vec!["/dev/fuse:1m".into()], ..none() },
