@@ -293,6 +293,7 @@ fn devices_are_there(t: &Test) {
             case(&["--device", "/dev/zero:/dev/other"], "head -c 3 /dev/other | wc -c", "3\n"),
         ],
     );
+    rules_without_nodes(t);
     // A directory adds every node below it.
     let Some((directory, node)) = [("/dev/cpu", "/dev/cpu/0/"), ("/dev/net", "/dev/net/tun")]
         .into_iter()
@@ -304,6 +305,29 @@ fn devices_are_there(t: &Test) {
     spec(t, &bundle, &["--device", directory], &["true"]).ok();
     let text = fs::read_to_string(bundle.dir().join("config.json")).unwrap();
     assert!(text.contains(node), "{text}");
+}
+
+/// The device rules of the container's cgroup, which version 2 does not show.
+fn rules_without_nodes(t: &Test) {
+    let bundle = t.bundle(&["true"]);
+    let show = "cat /sys/fs/cgroup/devices/devices.list";
+    for (rule, expected) in [("c 10:229 rw", "c 10:229 rw\n"), ("a *:* rwm", "a *:* rwm\n")] {
+        let written = spec(t, &bundle, &["--device-cgroup-rule", rule], &["sh", "-c", show]).ok();
+        if t.who() == Who::User {
+            assert!(written.stderr.contains("--device-cgroup-rule: left out: only root can"), "{written}");
+            continue;
+        }
+        assert_eq!(written.stderr, "");
+        if Path::new("/sys/fs/cgroup/devices").is_dir() {
+            let list = t.run(&bundle).ok().stdout;
+            assert!(list.contains(expected), "{list}");
+        } else {
+            t.run(&bundle).fails_with(&["devices.list"]);
+        }
+    }
+    let flags = ["--device-cgroup-rule", "a"];
+    spec(t, &bundle, &flags, &["true"])
+        .fails_with(&["--device-cgroup-rule \"a\"", "TYPE MAJOR:MINOR ACCESS"]);
 }
 
 fn variables_of_the_kernel_are_set_in_their_namespaces(t: &Test) {

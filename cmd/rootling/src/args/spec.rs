@@ -53,7 +53,7 @@ pub(crate) struct SpecFlags {
     /// Grant everything that root of a user namespace can have
     #[arg(long)]
     pub(crate) privileged_in_userns: bool,
-    /// Set a security option: no-new-privileges[=BOOL], seccomp=default|unconfined|FILE, apparmor=NAME, label=...
+    /// Set a security option: no-new-privileges[=BOOL], seccomp=default|unconfined|FILE, apparmor=NAME, disable, label=...
     #[arg(long, value_name = "OPTION")]
     pub(crate) security_opt: Vec<String>,
     /// Add a mount: type=TYPE,src=SOURCE,dst=DESTINATION[,OPTION...]
@@ -68,6 +68,9 @@ pub(crate) struct SpecFlags {
     /// Add a device, or all devices below a directory: SOURCE[:DESTINATION][:rwm]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Vec<String>,
+    /// Allow access to devices by number, such as 'c 10:229 rwm', or to all: 'a *:* rwm'
+    #[arg(long, value_name = "RULE")]
+    pub(crate) device_cgroup_rule: Vec<String>,
     #[command(flatten)]
     pub(crate) limits: Limits,
     /// Set a resource limit of the process: NAME=SOFT[:HARD]

@@ -48,7 +48,7 @@ pub fn build(
     capabilities::run(&mut spec, request, facts, &mut warnings)?;
     limits::run(&mut spec, &request.limits, facts, files, &mut warnings)?;
     mounts::run(&mut spec, request, facts, files, &mut warnings)?;
-    devices::run(&mut spec, &request.device, files)?;
+    devices::run(&mut spec, request, rootless, files, &mut warnings)?;
     security::run(&mut spec, request, facts, files, &mut warnings)?;
     let annotations = pairs("annotation", &request.annotation)?;
     let sysctl = pairs("sysctl", &request.sysctl)?;

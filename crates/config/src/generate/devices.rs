@@ -1,4 +1,4 @@
-//! `--device SOURCE[:DESTINATION[:PERMISSIONS]]`.
+//! `--device SOURCE[:DESTINATION[:PERMISSIONS]]` and `--device-cgroup-rule TYPE MAJOR:MINOR PERMISSIONS`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use oci_spec::runtime::{
 
 use super::error::{GenerateError, wrong};
 use super::namespaces::has;
-use super::{Files, Node, NodeKind};
+use super::{Files, Node, NodeKind, Request};
 
 /// What each container has of its own, below /dev.
 const OWN: [&str; 12] =
@@ -25,9 +25,15 @@ struct Device {
     node: Node,
 }
 
-pub(super) fn run(spec: &mut Spec, given: &[String], files: &dyn Files) -> Result<(), GenerateError> {
+pub(super) fn run(
+    spec: &mut Spec,
+    request: &Request,
+    rootless: bool,
+    files: &dyn Files,
+    warnings: &mut Vec<String>,
+) -> Result<(), GenerateError> {
     let mut devices = Vec::new();
-    for text in given {
+    for text in &request.device {
         parse(text, files, &mut devices)?;
     }
     let namespace = has(spec, LinuxNamespaceType::User);
@@ -40,10 +46,71 @@ pub(super) fn run(spec: &mut Spec, given: &[String], files: &dyn Files) -> Resul
             let list = linux.devices_mut().get_or_insert_default();
             list.retain(|known| *known.path() != device.destination);
             list.push(listed(&device));
-            allow(linux, &device);
+            let (typ, major, minor) = numbers(device.node.kind);
+            allow(linux, typ, Some(major), Some(minor), device.access);
+        }
+    }
+    set_rules(spec, &request.device_cgroup_rule, rootless, warnings)
+}
+
+/// Access to devices without nodes for them. Only root can set it.
+fn set_rules(
+    spec: &mut Spec,
+    given: &[String],
+    rootless: bool,
+    warnings: &mut Vec<String>,
+) -> Result<(), GenerateError> {
+    const FLAG: &str = "device-cgroup-rule";
+    let rules = given.iter().map(|text| {
+        let rule = rule(text);
+        rule.ok_or_else(|| {
+            wrong(
+                FLAG,
+                text,
+                "is not of the form TYPE MAJOR:MINOR ACCESS, such as \"c 10:229 rwm\" or \"a *:* rwm\"",
+            )
+        })
+    });
+    let rules = rules.collect::<Result<Vec<_>, _>>()?;
+    if rootless && !given.is_empty() {
+        warnings.push(format!(
+            "--{FLAG}: left out: only root can set it; without it the permissions of the host's devices decide"
+        ));
+        return Ok(());
+    }
+    for (text, (typ, major, minor, access)) in given.iter().zip(rules) {
+        if typ == LinuxDeviceType::A && (major, minor, access.len()) != (None, None, 3) {
+            warnings.push(format!(
+                "--{FLAG} {text:?}: type a allows every access to every device, whatever follows; use b or c for some"
+            ));
+        }
+        if let Some(linux) = spec.linux_mut() {
+            allow(linux, typ, major, minor, access);
         }
     }
     Ok(())
+}
+
+/// Docker's `^([acb]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})$`.
+fn rule(text: &str) -> Option<(LinuxDeviceType, Option<i64>, Option<i64>, String)> {
+    let mut words = text.split(' ');
+    let (typ, numbers, access) = (words.next()?, words.next()?, words.next()?);
+    let typ = match typ {
+        "a" => LinuxDeviceType::A,
+        "b" => LinuxDeviceType::B,
+        "c" => LinuxDeviceType::C,
+        _ => return None,
+    };
+    let number = |text: &str| match text {
+        "*" => Some(None),
+        text if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            text.parse::<u32>().ok().map(|number| Some(number.into()))
+        }
+        _ => None,
+    };
+    let (major, minor) = numbers.split_once(':')?;
+    let valid = (1..=3).contains(&access.len()) && access.chars().all(|c| "rwm".contains(c));
+    (valid && words.next().is_none()).then_some((typ, number(major)?, number(minor)?, access.to_owned()))
 }
 
 fn parse(text: &str, files: &dyn Files, devices: &mut Vec<Device>) -> Result<(), GenerateError> {
@@ -145,14 +212,10 @@ fn bound(device: &Device) -> Mount {
     mount
 }
 
-fn allow(linux: &mut Linux, device: &Device) {
-    let (typ, major, minor) = numbers(device.node.kind);
+/// Without a number, all of them.
+fn allow(linux: &mut Linux, typ: LinuxDeviceType, major: Option<i64>, minor: Option<i64>, access: String) {
     let mut rule = LinuxDeviceCgroup::default();
-    rule.set_allow(true)
-        .set_typ(Some(typ))
-        .set_major(Some(major))
-        .set_minor(Some(minor))
-        .set_access(Some(device.access.clone()));
+    rule.set_allow(true).set_typ(Some(typ)).set_major(major).set_minor(minor).set_access(Some(access));
     // Its default is a rule of its own.
     let empty = || {
         let mut resources = LinuxResources::default();

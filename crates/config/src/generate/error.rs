@@ -6,8 +6,8 @@ use crate::error::ValidateError;
 use crate::limits::LimitError;
 
 /// What `--security-opt` takes.
-const SECURITY_FORMS: &str = "no-new-privileges[=BOOL], seccomp=default|unconfined|FILE, apparmor=NAME|unconfined or \
-     label=disable|user:U|role:R|type:T|level:L";
+const SECURITY_FORMS: &str = "no-new-privileges[=BOOL], seccomp=default|unconfined|FILE, apparmor=NAME|unconfined, \
+     disable, or label=disable|user:U|role:R|type:T|level:L";
 
 /// Why no spec was made: one line that names the flag, its value and the remedy.
 #[derive(Debug, thiserror::Error)]

@@ -27,6 +27,7 @@ pub struct Request {
     pub volume: Vec<String>,
     pub tmpfs: Vec<String>,
     pub device: Vec<String>,
+    pub device_cgroup_rule: Vec<String>,
     pub limits: LimitFlags,
     pub ulimit: Vec<String>,
     pub sysctl: Vec<String>,

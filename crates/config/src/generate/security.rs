@@ -135,6 +135,8 @@ fn one(options: &mut Options, name: &str, value: Option<&str>) -> Result<(), Str
         ("seccomp", Some("unconfined")) => options.seccomp = Some(Seccomp::Unconfined),
         ("seccomp", Some(file)) if !file.is_empty() => options.seccomp = Some(Seccomp::File(file.into())),
         ("apparmor", Some(name)) if !name.is_empty() => options.apparmor = Some(name.to_owned()),
+        // Docker's older word for it.
+        ("disable", None) => options.label.disable = true,
         ("label", Some(label)) => return set_label(&mut options.label, label),
         _ => return Err(String::new()),
     }

@@ -37,6 +37,7 @@ pub(super) fn request(
         volume: flags.volume.clone(),
         tmpfs: flags.tmpfs.clone(),
         device: flags.device.clone(),
+        device_cgroup_rule: flags.device_cgroup_rule.clone(),
         limits: limits(&flags.limits),
         ulimit: flags.ulimit.clone(),
         sysctl: flags.sysctl.clone(),

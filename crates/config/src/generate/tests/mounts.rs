@@ -199,3 +199,32 @@ fn devices_that_make_no_sense_are_refused() {
         assert!(error.starts_with(&format!("--device {text:?}: ")) && error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn access_to_devices_needs_no_nodes() {
+    let given = |text: &str| Request { device_cgroup_rule: strings(&[text]), ..request() };
+    for (text, expected) in [
+        ("c 10:229 rw", json!({ "allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw" })),
+        ("b 8:* m", json!({ "allow": true, "type": "b", "major": 8, "access": "m" })),
+        ("a *:* rwm", json!({ "allow": true, "type": "a", "access": "rwm" })),
+    ] {
+        let spec = root(given(text));
+        assert_eq!(spec["linux"]["resources"]["devices"][1], expected, "{text}");
+        assert_eq!(spec["linux"]["devices"], Value::Null);
+    }
+    let (_, warnings) = made(&given("a 1:3 r"), &caller(0)).expect("a spec");
+    assert!(warnings[0].contains("type a allows every access to every device"), "{warnings:?}");
+    let (spec, warnings) = made(&given("a *:* rwm"), &caller(1000)).expect("a spec");
+    assert_eq!(spec["linux"]["resources"], Value::Null);
+    assert!(warnings[0].starts_with("--device-cgroup-rule: left out: only root can"), "{warnings:?}");
+    for text in
+        ["", "a", "a *:*", "d 1:3 r", "c 1 r", "c 1:3 rx", "c 1:3 rwmr", "c 1:3  r", "c :3 r", "c -1:3 r"]
+    {
+        for caller in [caller(0), caller(1000)] {
+            let error = made(&given(text), &caller).expect_err(text).to_string();
+            let expected =
+                format!("--device-cgroup-rule {text:?}: is not of the form TYPE MAJOR:MINOR ACCESS");
+            assert!(error.starts_with(&expected), "{error}");
+        }
+    }
+}

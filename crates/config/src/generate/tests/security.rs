@@ -109,6 +109,10 @@ fn labels_and_apparmor_need_a_host_that_has_them() {
             "--security-opt label: SELinux is not enabled here; left out"
         ]
     );
+    for disable in ["disable", "label=disable"] {
+        let spec = root(with(&["label=user:u", disable]));
+        assert_eq!(spec["process"]["selinuxLabel"], Value::Null, "{disable}");
+    }
     let spec = root(with(&["apparmor=unconfined", "label=disable"]));
     assert_eq!(
         (&spec["process"]["apparmorProfile"], &spec["process"]["selinuxLabel"]),
