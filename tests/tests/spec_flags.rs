@@ -17,6 +17,7 @@ both!(
     variables_of_the_kernel_are_set_in_their_namespaces,
     a_terminal_is_given_on_request,
     namespaces_of_another_container_are_joined,
+    namespaces_that_another_container_shares_are_the_hosts,
     what_makes_no_sense_writes_nothing,
     nothing_is_overwritten_and_output_can_be_chosen,
     the_plain_spec_is_runcs,
@@ -387,6 +388,41 @@ fn namespaces_of_another_container_are_joined(t: &Test) {
     spec(t, &bundle, &["--pid", &mode], &["true"]).fails_with(&["does not exist"]);
 }
 
+fn namespaces_that_another_container_shares_are_the_hosts(t: &Test) {
+    let first = t.bundle(&["true"]);
+    let shared =
+        ["--pid", "host", "--ipc", "host", "--uts", "host", "--network", "host", "--cgroupns", "host"];
+    spec(t, &first, &shared, &["sleep", "1000"]).ok();
+    t.create(&first, "first").ok();
+    t.start("first").ok();
+    let mode = format!("container:{}", t.id("first"));
+    let bundle = t.bundle(&["true"]);
+    let user = format!("/proc/{}/ns/user", t.state("first")["pid"]);
+    let user = t.command("readlink").arg(user).output().ok().stdout;
+    for (flag, kind) in
+        [("--pid", "pid"), ("--ipc", "ipc"), ("--uts", "uts"), ("--network", "net"), ("--cgroupns", "cgroup")]
+    {
+        let script = format!("readlink /proc/self/ns/{kind}; readlink /proc/self/ns/user");
+        spec(t, &bundle, &[flag, &mode], &["sh", "-c", &script]).ok();
+        assert_eq!(t.run(&bundle).ok().stdout, format!("{}\n{user}", own(kind)), "{flag}");
+    }
+    // With the host's namespaces any user namespace goes.
+    let script = [
+        "sh",
+        "-c",
+        "readlink /proc/self/ns/net; test $(readlink /proc/self/ns/user) != \"$0\"",
+        user.trim(),
+    ];
+    if t.who() == Who::User {
+        spec(t, &bundle, &["--network", &mode, "--userns", "single"], &script).ok();
+        assert_eq!(t.run(&bundle).ok().stdout, format!("{}\n", own("net")));
+    } else {
+        spec(t, &bundle, &["--userns", &mode], &["readlink", "/proc/self/ns/user"]).ok();
+        assert_eq!(t.run(&bundle).ok().stdout, user);
+    }
+    t.delete_force("first").ok();
+}
+
 fn what_makes_no_sense_writes_nothing(t: &Test) {
     let bundle = t.bundle(&["true"]);
     for (flags, expected) in [
@@ -574,4 +610,13 @@ fn root_can_map_the_ids_of_a_user(t: &Test) {
     check(t, &[case(&["--userns", &owner[0]], show, &map)]);
     let bundle = t.bundle(&["true"]);
     spec(t, &bundle, &["--privileged-in-userns"], &["true"]).fails_with(&["add --userns"]);
+    // Their file systems cannot be mounted with another user namespace than the owner.
+    let first = t.shell("sleep 1000");
+    t.create(first.write(), "first").ok();
+    let mode = format!("container:{}", t.id("first"));
+    for (flag, place) in [("--pid", "/proc"), ("--ipc", "/dev/mqueue")] {
+        let refused = spec(t, &bundle, &[flag, &mode, "--userns", &owner[0]], &["true"]);
+        refused.fails_with(&[&mode, place, "leave out --userns"]);
+    }
+    t.delete_force("first").ok();
 }

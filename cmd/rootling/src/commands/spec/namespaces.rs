@@ -20,61 +20,106 @@ pub(super) fn namespaces(
     rootless: bool,
     user: Option<&User>,
 ) -> Result<Namespaces> {
-    let mut lookup = Lookup { context, user: None };
-    let mut one = |flag, file, text: &Option<String>| match text {
-        Some(text) => lookup.namespace(flag, file, text),
+    let mut lookup = Lookup { context, user: None, of_caller: Vec::new() };
+    let mut one = |flag, typ, text: &Option<String>| match text {
+        Some(text) => lookup.namespace(flag, typ, text),
         None => Ok(NamespaceChoice::Default),
     };
     let mut namespaces = Namespaces {
-        pid: one("pid", "pid", &flags.pid)?,
-        ipc: one("ipc", "ipc", &flags.ipc)?,
-        uts: one("uts", "uts", &flags.uts)?,
-        network: one("network", "net", &flags.network)?,
-        cgroup: one("cgroupns", "cgroup", &flags.cgroupns)?,
+        pid: one("pid", LinuxNamespaceType::Pid, &flags.pid)?,
+        ipc: one("ipc", LinuxNamespaceType::Ipc, &flags.ipc)?,
+        uts: one("uts", LinuxNamespaceType::Uts, &flags.uts)?,
+        network: one("network", LinuxNamespaceType::Network, &flags.network)?,
+        cgroup: one("cgroupns", LinuxNamespaceType::Cgroup, &flags.cgroupns)?,
         user: UserNamespace::Default,
     };
     namespaces.user = lookup.user_namespace(flags, rootless, user)?;
+    if matches!(namespaces.user, UserNamespace::Maps { .. }) {
+        lookup.check_mounts()?;
+    }
     Ok(namespaces)
 }
 
 /// Looks up containers, and keeps in mind whose user namespace has to be joined for it.
 struct Lookup<'a> {
     context: Context<'a>,
-    /// The user namespace that owns what is joined, and its container.
-    user: Option<(PathBuf, String)>,
+    /// The user namespace to join.
+    user: Option<Owner>,
+    /// Flags, with their containers, whose namespaces belong to the caller's user namespace.
+    of_caller: Vec<(&'static str, String)>,
+}
+
+/// The user namespace of a container.
+struct Owner {
+    path: PathBuf,
+    id: String,
+    /// It owns a namespace that is joined; else it comes with one of the host's, which others may share as well.
+    needed: bool,
 }
 
 impl Lookup<'_> {
-    fn namespace(&mut self, flag: &'static str, file: &str, text: &str) -> Result<NamespaceChoice> {
+    fn namespace(
+        &mut self,
+        flag: &'static str,
+        typ: LinuxNamespaceType,
+        text: &str,
+    ) -> Result<NamespaceChoice> {
         match Mode::parse(flag, text).map_err(|e| Error::invalid(e.to_string()))? {
             Mode::Host => Ok(NamespaceChoice::Host),
             Mode::Private => Ok(NamespaceChoice::Private),
-            Mode::Container(id) => self.join(flag, file, &id).map(NamespaceChoice::Joined),
+            Mode::Container(id) => {
+                Ok(self.join(flag, typ, &id)?.map_or(NamespaceChoice::Host, NamespaceChoice::Joined))
+            }
         }
     }
 
-    /// The path of a container's namespace. To enter one takes the capabilities of the user namespace
-    /// that owns it, so that is entered as well. setns(2)
-    fn join(&mut self, flag: &str, file: &str, id: &str) -> Result<PathBuf> {
+    /// The path of a container's namespace; none if it shares that of the host, which a user namespace of its
+    /// own does not own. To enter one takes the capabilities of the user namespace that owns it, so that is
+    /// entered as well. setns(2)
+    fn join(&mut self, flag: &'static str, typ: LinuxNamespaceType, id: &str) -> Result<Option<PathBuf>> {
+        let host = self.context.host;
         let pid = self.pid(flag, id)?;
+        let path = PathBuf::from(format!("/proc/{pid}/ns/{typ}"));
         let user = PathBuf::from(format!("/proc/{pid}/ns/user"));
-        if !self.context.host.is_own_namespace(LinuxNamespaceType::User, &user) {
-            let same = |(other, _): &(PathBuf, String)| {
-                std::fs::read_link(other).ok() == std::fs::read_link(&user).ok()
-            };
-            match &self.user {
-                Some(other) if !same(other) => {
-                    return Err(Error::invalid(format!(
-                        "--{flag} container:{id}: its user namespace is another than that of {:?}, and only one can be \
-                         joined; name one container",
-                        other.1
-                    )));
-                }
-                Some(_) => {}
-                None => self.user = Some((user, id.to_owned())),
+        let shared = host.is_own_namespace(typ, &path);
+        if !host.is_own_namespace(LinuxNamespaceType::User, &user) {
+            self.enter(flag, Owner { path: user, id: id.to_owned(), needed: !shared })?;
+        } else if !shared {
+            self.of_caller.push((flag, id.to_owned()));
+        }
+        Ok(Some(path).filter(|_| !shared))
+    }
+
+    fn enter(&mut self, flag: &str, new: Owner) -> Result<()> {
+        let target = |owner: &Owner| std::fs::read_link(&owner.path).ok();
+        match &mut self.user {
+            Some(known) if target(known) == target(&new) => known.needed |= new.needed,
+            Some(known) if known.needed && new.needed => {
+                return Err(Error::invalid(format!(
+                    "--{flag} container:{}: its user namespace is another than that of {:?}, and only one can be \
+                     joined; name one container",
+                    new.id, known.id
+                )));
+            }
+            Some(_) if !new.needed => {}
+            _ => self.user = Some(new),
+        }
+        Ok(())
+    }
+
+    /// A file system of a namespace can be mounted by those alone who have the user namespace that owns it.
+    fn check_mounts(&self) -> Result<()> {
+        for (flag, id) in &self.of_caller {
+            if let Some((_, place)) =
+                [("pid", "/proc"), ("ipc", "/dev/mqueue")].iter().find(|(f, _)| f == flag)
+            {
+                return Err(Error::invalid(format!(
+                    "--{flag} container:{id}: its {flag} namespace belongs to the caller's user namespace, so that a \
+                     container with another one cannot mount {place}; leave out --userns"
+                )));
             }
         }
-        Ok(format!("/proc/{pid}/ns/{file}").into())
+        Ok(())
     }
 
     fn pid(&self, flag: &str, id: &str) -> Result<i32> {
@@ -99,7 +144,7 @@ impl Lookup<'_> {
     ) -> Result<UserNamespace> {
         let Some(text) = flags.userns.as_deref() else {
             return match &self.user {
-                Some((path, _)) => Ok(UserNamespace::Joined(path.clone())),
+                Some(owner) => Ok(UserNamespace::Joined(owner.path.clone())),
                 // One id is enough for root, starts fastest and works everywhere.
                 None if rootless && user.is_some_and(|user| (user.uid, user.gid) != (0, 0)) => {
                     self.maps_for(user)
@@ -108,10 +153,10 @@ impl Lookup<'_> {
             };
         };
         if let Some(id) = text.strip_prefix("container:") {
-            let path = self.join("userns", "user", id)?;
-            return Ok(UserNamespace::Joined(path));
+            let path = self.join("userns", LinuxNamespaceType::User, id)?;
+            return Ok(path.map_or(UserNamespace::Host, UserNamespace::Joined));
         }
-        if let Some((_, id)) = &self.user {
+        if let Some(Owner { id, .. }) = self.user.as_ref().filter(|owner| owner.needed) {
             return Err(Error::invalid(format!(
                 "--userns {text:?}: the namespaces of {id:?} belong to a user namespace of its own, which has to be \
                  joined with them; leave out --userns"
