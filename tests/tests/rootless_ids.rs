@@ -1,6 +1,7 @@
 //! The ids that a container gets, by what the host gives to its caller.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use rootling_tests::{Bundle, Ids, Output, Test, Variation, root, user};
@@ -16,7 +17,7 @@ user!(
     used_up_user_namespaces_are_named,
     no_adapt_leaves_the_spec_alone,
 );
-root!(root_maps_the_ranges_of_a_named_owner);
+root!(root_maps_the_ranges_of_a_named_owner, default_owner_is_dockremap_or_the_error_says_how_to_make_it);
 
 /// Prints its maps; no maps are configured.
 fn maps_printer(t: &Test) -> Bundle {
@@ -156,13 +157,50 @@ fn root_maps_the_ranges_of_a_named_owner(t: &Test) {
         let command = t.rootling(&["run", "--userns-remap", owner, "-b"]).arg(bundle.dir()).arg(t.id("c"));
         let Some(host) = Variation::of(t) else { unreachable!("root started the tests") };
         host.file("/etc/subuid", "daemon:700000:10\n77:800000:20\n")
-            .file("/etc/subgid", "daemon:710000:10\nadm:720000:30\n77:1:1\n")
+            .file("/etc/subgid", "daemon:710000:10\nadm:720000:30\n77:730000:20\n")
             .run(command)
             .output()
     };
     assert_eq!(numbers(&run("daemon").ok()), [0, 700_000, 10, 0, 710_000, 10]);
-    assert_eq!(numbers(&run("77:adm").ok()), [0, 800_000, 20, 0, 720_000, 30]);
+    // The ranges are the user's; the group only has to exist.
+    assert_eq!(numbers(&run("daemon:adm").ok()), [0, 700_000, 10, 0, 710_000, 10]);
+    assert_eq!(numbers(&run("77:adm").ok()), [0, 800_000, 20, 0, 730_000, 20]);
+    run("daemon:no-such-group").fails_with(&["no group \"no-such-group\" in /etc/group"]);
+    for root in ["root", "root:root", "0"] {
+        let output = run(root).ok();
+        assert!(
+            output.stderr.contains("id map: nothing is mapped: root cannot be mapped to itself"),
+            "{output}"
+        );
+        assert_eq!(numbers(&output), numbers(&t.run(&bundle).ok()), "{root}");
+    }
     run("nobody").fails_with(&["/etc/subuid", "no range for \"nobody\""]);
     run("no-such-user").fails_with(&["no user \"no-such-user\" in /etc/passwd"]);
-    run("a:b:c").fails_with(&["not of the form UID, UID:GID, USER or USER:GROUP"]);
+    run("a:b:c").fails_with(&["not of the form UID, UID:GID, USER, USER:GROUP, default or root"]);
+}
+
+fn default_owner_is_dockremap_or_the_error_says_how_to_make_it(t: &Test) {
+    let bundle = maps_printer(t);
+    let known = fs::read_to_string("/etc/passwd").expect("the users of this host");
+    let others: String = known
+        .lines()
+        .filter(|line| !line.starts_with("dockremap:"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let run = |passwd: &str| {
+        let command =
+            t.rootling(&["run", "--userns-remap", "default", "-b"]).arg(bundle.dir()).arg(t.id("c"));
+        let Some(host) = Variation::of(t) else { unreachable!("root started the tests") };
+        host.file("/etc/passwd", passwd)
+            .file("/etc/subuid", "dockremap:700000:10\n")
+            .file("/etc/subgid", "dockremap:710000:10\n")
+            .run(command)
+            .output()
+    };
+    let output = run(&format!("{others}dockremap:x:64990:64990::/:/bin/false\n")).ok();
+    assert_eq!(numbers(&output), [0, 700_000, 10, 0, 710_000, 10]);
+    run(&others).fails_with(&[
+        "no user \"dockremap\"",
+        "useradd --system",
+        "usermod --add-subuids 710010-775545",
+    ]);
 }

@@ -609,6 +609,9 @@ fn root_can_map_the_ids_of_a_user(t: &Test) {
     let show = "awk '{print $1,$2,$3}' /proc/self/uid_map";
     check(t, &[case(&["--userns", &owner[0]], show, &map)]);
     let bundle = t.bundle(&["true"]);
+    let written = spec(t, &bundle, &["--userns", "root"], &["readlink", "/proc/self/ns/user"]).ok();
+    assert!(written.stderr.contains("--userns \"root\": root cannot be mapped to itself"), "{written}");
+    assert_eq!(t.run(&bundle).ok().stdout, format!("{}\n", own("user")));
     spec(t, &bundle, &["--privileged-in-userns"], &["true"]).fails_with(&["add --userns"]);
     // Their file systems cannot be mounted with another user namespace than the owner.
     let first = t.shell("sleep 1000");

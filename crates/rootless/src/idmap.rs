@@ -11,7 +11,7 @@ use oci_spec::runtime::LinuxIdMapping;
 pub use cut::cut;
 pub use default_maps::{WantedMaps, default_maps, maps_of};
 pub use error::IdmapError;
-pub use owner::MapOwner;
+pub use owner::{MapOwner, ROOT_IS_NOT_MAPPED};
 pub use write::{MapWriter, must_deny_setgroups, writer};
 
 /// The maps of one user namespace.

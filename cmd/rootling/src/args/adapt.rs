@@ -16,7 +16,7 @@ pub(crate) struct Adapt {
     /// Print a unified diff instead of the whole config.json
     #[arg(long)]
     pub(crate) diff: bool,
-    /// Map the subordinate ids of OWNER if config.json has no mappings: UID, UID:GID, USER or USER:GROUP
+    /// Map the subordinate ids of OWNER if config.json has no mappings: UID, UID:GID, USER, USER:GROUP, default or root
     #[arg(long, value_name = "OWNER")]
     pub(crate) userns_remap: Option<MapOwner>,
     /// Leave out limits that cannot be set on this host, with a warning

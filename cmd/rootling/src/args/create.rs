@@ -38,7 +38,7 @@ pub(crate) struct Create {
     /// Use config.json as it is, without adapting it to caller and host
     #[arg(long, conflicts_with = "userns_remap")]
     pub(crate) no_adapt: bool,
-    /// Map the subordinate ids of OWNER if config.json has no mappings: UID, UID:GID, USER or USER:GROUP
+    /// Map the subordinate ids of OWNER if config.json has no mappings: UID, UID:GID, USER, USER:GROUP, default or root
     #[arg(long, value_name = "OWNER")]
     pub(crate) userns_remap: Option<MapOwner>,
     /// Run without limits that cannot be set on this host, with a warning

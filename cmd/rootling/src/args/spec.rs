@@ -100,7 +100,7 @@ pub(crate) struct SpecFlags {
     /// Use this cgroup namespace: host, private or container:ID
     #[arg(long, value_name = "MODE")]
     pub(crate) cgroupns: Option<String>,
-    /// Use this user namespace: host, auto, single, container:ID, or the ids of USER[:GROUP]
+    /// Use this user namespace: host, auto, single, container:ID, or the ids of USER[:GROUP] or default
     #[arg(long, value_name = "MODE")]
     pub(crate) userns: Option<String>,
     /// Add an annotation

@@ -59,19 +59,19 @@ pub fn default_maps(host: &Host) -> Result<WantedMaps, IdmapError> {
     Ok(wanted)
 }
 
-/// The maps from the ranges of a named owner: from 0 up for root, from 1 up after the caller
+/// The maps from the ranges of a named owner, who is not [root](MapOwner::is_root): from 0 up for root, from 1 up after the caller
 /// itself for anyone else.
 ///
 /// # Errors
 /// [`IdmapError::UnknownOwner`], [`IdmapError::NoRange`] and [`IdmapError::OwnIdInRange`].
 pub fn maps_of(host: &Host, owner: &MapOwner) -> Result<WantedMaps, IdmapError> {
-    let (user, group) = owner.resolve(host)?;
+    let user = owner.resolve(host)?;
     let mut wanted = WantedMaps::default();
     let uid = named_ranges(host, IdKind::User, &user, &mut wanted.notes)?;
-    let gid = named_ranges(host, IdKind::Group, &group, &mut wanted.notes)?;
+    let gid = named_ranges(host, IdKind::Group, &user, &mut wanted.notes)?;
     if host.is_ordinary_user() {
         wanted.maps.uid = self_then(IdKind::User, host.euid(), &user.label(), &uid)?;
-        wanted.maps.gid = self_then(IdKind::Group, host.egid(), &group.label(), &gid)?;
+        wanted.maps.gid = self_then(IdKind::Group, host.egid(), &user.label(), &gid)?;
     } else {
         wanted.maps.uid = packed(Vec::new(), &uid);
         wanted.maps.gid = packed(Vec::new(), &gid);
@@ -295,12 +295,13 @@ mod tests {
                 .file("/etc/passwd", "remap:x:900:900::/:/bin/sh\n")
                 .file("/etc/group", "remap:x:901:\n")
                 .file("/etc/subuid", "remap:200000:65536\n")
-                .file("/etc/subgid", "901:300000:65536\n")
+                .file("/etc/subgid", "remap:300000:65536\n901:1:1\n")
         };
         let wanted = maps_of(&Host::on(machine()), &"remap:remap".parse().unwrap()).unwrap();
         assert_eq!(rows(&wanted.maps.uid), [(0, 200_000, 65536)]);
         assert_eq!(rows(&wanted.maps.gid), [(0, 300_000, 65536)]);
-        let error = maps_of(&Host::on(machine()), &"remap".parse().unwrap()).unwrap_err();
+        let machine = machine().file("/etc/subgid", "901:300000:65536\n");
+        let error = maps_of(&Host::on(machine), &"remap:remap".parse().unwrap()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "/etc/subgid: no range for \"remap\": add the line \"remap:365536:65536\" to it"

@@ -51,8 +51,20 @@ pub enum IdmapError {
         /// Where it was looked for.
         file: &'static str,
     },
+    /// The user that stands for "default" does not exist.
+    #[error(
+        "id map \"default\": no user \"{user}\" in /etc/passwd: as root run `useradd --system --user-group --shell \
+         /usr/sbin/nologin {user}` and `usermod --add-subuids {free}-{last} --add-subgids {free}-{last} {user}`, or \
+         name another user", last = u64::from(*.free) + 65535
+    )]
+    NoDefaultUser {
+        /// Its name.
+        user: &'static str,
+        /// Where a new range can start.
+        free: u32,
+    },
     /// A map owner that does not have the form of one.
-    #[error("id map \"{value}\": not of the form UID, UID:GID, USER or USER:GROUP")]
+    #[error("id map \"{value}\": not of the form UID, UID:GID, USER, USER:GROUP, default or root")]
     MalformedOwner {
         /// The value given.
         value: String,

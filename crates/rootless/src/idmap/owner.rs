@@ -6,8 +6,15 @@ use super::IdmapError;
 use crate::host::{Account, Host};
 use rootling_config::idmap::IdKind;
 
-/// `UID`, `UID:GID`, `USER` or `USER:GROUP`: whose ranges in /etc/subuid and /etc/subgid are to be
-/// used. Without a group, the user's own ranges in /etc/subgid.
+/// The user that `default` stands for, as with the Docker daemon.
+const DEFAULT_USER: &str = "dockremap";
+
+/// Why naming root as the owner has no effect.
+pub const ROOT_IS_NOT_MAPPED: &str =
+    "root cannot be mapped to itself, so that it stands for no user namespace: name another user to have one";
+
+/// `UID`, `UID:GID`, `USER`, `USER:GROUP`, `default` or `root`: whose ranges in /etc/subuid and /etc/subgid are
+/// to be used. As with the Docker daemon, the ranges are the user's in both files, and the group only has to exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapOwner {
     user: String,
@@ -28,25 +35,32 @@ impl FromStr for MapOwner {
 }
 
 impl MapOwner {
-    /// The owners of the user and of the group ranges.
-    pub(super) fn resolve(&self, host: &Host) -> Result<(Account, Account), IdmapError> {
-        let user = match self.user.parse() {
-            Ok(id) => host.user_by_id(id),
-            Err(_) => host
-                .user_by_name(&self.user)
-                .ok_or_else(|| unknown(IdKind::User, &self.user, "/etc/passwd"))?,
-        };
-        let group = match &self.group {
-            None => user.clone(),
-            Some(group) => match group.parse() {
-                Ok(id) => host.group_by_id(id),
-                Err(_) => {
-                    host.group_by_name(group).ok_or_else(|| unknown(IdKind::Group, group, "/etc/group"))?
-                }
-            },
-        };
-        Ok((user, group))
+    /// Whether nothing is to be mapped: root cannot be mapped to itself and be another.
+    pub fn is_root(&self) -> bool {
+        self.user == "root" || self.user.parse() == Ok(0)
     }
+
+    /// The owner of the ranges.
+    pub(super) fn resolve(&self, host: &Host) -> Result<Account, IdmapError> {
+        if let Some(group) = self.group.as_deref().filter(|group| group.parse::<u32>().is_err()) {
+            host.group_by_name(group).ok_or_else(|| unknown(IdKind::Group, group, "/etc/group"))?;
+        }
+        match self.user.parse() {
+            Ok(id) => Ok(host.user_by_id(id)),
+            Err(_) if self.user == "default" => {
+                host.user_by_name(DEFAULT_USER).ok_or_else(|| no_default_user(host))
+            }
+            Err(_) => {
+                host.user_by_name(&self.user).ok_or_else(|| unknown(IdKind::User, &self.user, "/etc/passwd"))
+            }
+        }
+    }
+}
+
+fn no_default_user(host: &Host) -> IdmapError {
+    let nobody = Account { id: u32::MAX, name: Some(DEFAULT_USER.to_owned()) };
+    let free = |kind| host.sub_ids(kind, &nobody).next_free;
+    IdmapError::NoDefaultUser { user: DEFAULT_USER, free: free(IdKind::User).max(free(IdKind::Group)) }
 }
 
 fn unknown(kind: IdKind, value: &str, file: &'static str) -> IdmapError {
@@ -65,15 +79,45 @@ mod tests {
                 .file("/etc/passwd", "alice:x:1000:1000::/:/bin/sh\n")
                 .file("/etc/group", "staff:x:50:\n"),
         );
-        for (value, user, group) in [
-            ("1000", (1000, Some("alice")), (1000, Some("alice"))),
-            ("alice", (1000, Some("alice")), (1000, Some("alice"))),
-            ("alice:staff", (1000, Some("alice")), (50, Some("staff"))),
-            ("7:50", (7, None), (50, Some("staff"))),
+        for (value, expected) in [
+            ("1000", (1000, Some("alice"))),
+            ("alice", (1000, Some("alice"))),
+            ("alice:staff", (1000, Some("alice"))),
+            ("alice:51", (1000, Some("alice"))),
+            ("7:50", (7, None)),
         ] {
-            let (u, g) = value.parse::<MapOwner>().unwrap().resolve(&host).unwrap();
-            assert_eq!((u.id, u.name.as_deref()), user, "{value}");
-            assert_eq!((g.id, g.name.as_deref()), group, "{value}");
+            let user = value.parse::<MapOwner>().unwrap().resolve(&host).unwrap();
+            assert_eq!((user.id, user.name.as_deref()), expected, "{value}");
+        }
+        let error = "alice:wheel".parse::<MapOwner>().unwrap().resolve(&host).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "id map \"wheel\": no group \"wheel\" in /etc/group: give a known name or a number"
+        );
+    }
+
+    #[test]
+    fn default_is_dockremap_or_says_how_to_make_it() {
+        let host = Fixture::ordinary(0).file("/etc/subgid", "alice:100000:65536\n");
+        let owner: MapOwner = "default".parse().unwrap();
+        let error = owner.resolve(&Host::on(host.clone())).unwrap_err().to_string();
+        for words in [
+            "no user \"dockremap\" in /etc/passwd",
+            "useradd",
+            "--add-subuids 165536-231071 --add-subgids 165536-231071",
+        ] {
+            assert!(error.contains(words), "{error}");
+        }
+        let host = host.file("/etc/passwd", "dockremap:x:998:998::/:/bin/false\n");
+        assert_eq!(owner.resolve(&Host::on(host)).unwrap().id, 998);
+    }
+
+    #[test]
+    fn root_is_not_mapped() {
+        for (value, root) in
+            [("root", true), ("root:root", true), ("0", true), ("0:5", true), ("rooty", false)]
+        {
+            assert_eq!(value.parse::<MapOwner>().unwrap().is_root(), root, "{value}");
         }
     }
 

@@ -7,7 +7,7 @@ use rootling_config::namespaces::Namespace;
 
 use super::view::{add_namespace, linux_mut, namespace};
 use crate::host::Host;
-use crate::idmap::{self, IdmapError, WantedMaps};
+use crate::idmap::{self, IdmapError, MapOwner, ROOT_IS_NOT_MAPPED, WantedMaps};
 use crate::pass::{AdaptError, Pass};
 use rootling_config::idmap::IdKind;
 
@@ -18,7 +18,10 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     }
     let asked_for = asked_for == Namespace::New;
     // Root of a user namespace can run a container in it, as root of the host can.
-    if !asked_for && !pass.host.needs_user_namespace() && pass.options.map_owner.is_none() {
+    if !asked_for && pass.options.map_owner.as_ref().is_some_and(MapOwner::is_root) {
+        pass.warn("id map: nothing is mapped", ROOT_IS_NOT_MAPPED);
+    }
+    if !asked_for && !pass.host.needs_user_namespace() && map_owner(pass).is_none() {
         return Ok(());
     }
     let missing = [IdKind::User, IdKind::Group].map(|kind| maps(pass.spec, kind).is_empty());
@@ -54,7 +57,7 @@ fn fill_in(pass: &mut Pass<'_>, [uid, gid]: [bool; 2]) -> Result<(), AdaptError>
         check_one_id_suffices(pass.spec, why)?;
     }
     pass.changes.extend(wanted.notes);
-    let why = reason(pass.host, pass.options.map_owner.is_some());
+    let why = reason(pass.host, map_owner(pass).is_some());
     for (kind, missing, rows) in [(IdKind::User, uid, wanted.maps.uid), (IdKind::Group, gid, wanted.maps.gid)]
     {
         if !missing {
@@ -70,8 +73,12 @@ fn fill_in(pass: &mut Pass<'_>, [uid, gid]: [bool; 2]) -> Result<(), AdaptError>
     Ok(())
 }
 
+fn map_owner<'a>(pass: &Pass<'a>) -> Option<&'a MapOwner> {
+    pass.options.map_owner.as_ref().filter(|owner| !owner.is_root())
+}
+
 fn wanted_maps(pass: &Pass<'_>) -> Result<WantedMaps, IdmapError> {
-    match &pass.options.map_owner {
+    match map_owner(pass) {
         Some(owner) => idmap::maps_of(pass.host, owner),
         None => idmap::default_maps(pass.host),
     }

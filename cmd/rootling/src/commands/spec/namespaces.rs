@@ -7,7 +7,7 @@ use rootling_config::generate::{Mode, NamespaceChoice, Namespaces, User, UserNam
 use rootling_config::id::ContainerId;
 use rootling_config::idmap::mapping;
 use rootling_rootless::adapt::AdaptError;
-use rootling_rootless::idmap::{self, MapOwner, WantedMaps};
+use rootling_rootless::idmap::{self, MapOwner, ROOT_IS_NOT_MAPPED, WantedMaps};
 use rootling_runtime::{Error, Result, Status};
 
 use crate::args::SpecFlags;
@@ -169,11 +169,14 @@ impl Lookup<'_> {
                 uid: vec![mapping(0, self.context.host.euid(), 1)],
                 gid: vec![mapping(0, self.context.host.egid(), 1)],
             }),
-            owner => {
-                let wanted =
-                    owner.parse::<MapOwner>().and_then(|owner| idmap::maps_of(self.context.host, &owner));
-                let wanted = wanted.map_err(|e| Error::invalid(format!("--userns {owner:?}: {e}")))?;
-                Ok(announced(wanted))
+            text => {
+                let invalid = |e: idmap::IdmapError| Error::invalid(format!("--userns {text:?}: {e}"));
+                let owner: MapOwner = text.parse().map_err(invalid)?;
+                if owner.is_root() {
+                    log::warning(&format!("--userns {text:?}: {ROOT_IS_NOT_MAPPED}"));
+                    return Ok(UserNamespace::Host);
+                }
+                idmap::maps_of(self.context.host, &owner).map(announced).map_err(invalid)
             }
         }
     }

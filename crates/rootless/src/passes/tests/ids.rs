@@ -167,6 +167,19 @@ fn a_named_owner_gives_its_ranges() {
 }
 
 #[test]
+fn root_is_mapped_to_nobody_with_a_warning() {
+    let options = Options { map_owner: Some("root".parse().unwrap()), ..Options::default() };
+    let machine =
+        || Fixture::ordinary(0).file("/etc/subuid", "root:200000:10\n").file("/etc/subgid", "root:1:10\n");
+    let spec = || bare(&json!({"namespaces": namespaces(&["mount"])}));
+    let outcome = try_adapt(spec(), machine(), &options).unwrap();
+    assert_eq!(types(&outcome), ["mount"]);
+    assert!(outcome.changes[0].warning && outcome.changes[0].why.contains("cannot be mapped to itself"));
+    let outcome = try_adapt(spec(), alice(), &options).unwrap();
+    assert_eq!(types(&outcome), ["mount", "user"], "an ordinary user needs one");
+}
+
+#[test]
 fn root_of_a_container_without_sys_admin_gets_a_user_namespace() {
     // CAP_CHOWN to CAP_SETUID, CAP_SETFCAP: much as Docker and podman give.
     let usual = 0xff | 1 << 31;
