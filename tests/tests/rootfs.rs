@@ -24,6 +24,7 @@ root!(
     paths_need_a_mount_namespace,
     mounts_of_the_host_reach_a_slave_and_no_private,
     mounts_of_a_shared_bind_reach_the_host,
+    mounts_of_a_shared_volume_reach_the_host,
     mounts_of_a_shared_host_stay,
     propagation_on_a_shared_host_is_the_words_and_no_other,
 );
@@ -287,4 +288,26 @@ fn mounts_of_a_shared_bind_reach_the_host(t: &Test) {
         let output = on_a_shared_host(t, bundle.write(), "mkdir $0/sub && \"$@\" && ls $0/sub").ok();
         assert_eq!(output.text() == "file", seen, "{option}: {output}");
     }
+}
+
+/// `rootling spec` sets what has to be set for it.
+fn mounts_of_a_shared_volume_reach_the_host(t: &Test) {
+    let (bundle, binary) = (t.bundle(&["true"]), t.binary().display().to_string());
+    let place = t.path("place").display().to_string();
+    let config = bundle.dir().join("config.json").display().to_string();
+    for (option, seen) in [("rshared", true), ("shared", true), ("rslave", false), ("rprivate", false)] {
+        let inside = "mount -t tmpfs tmpfs /bound/sub && touch /bound/sub/file";
+        let spec = format!(
+            "mkdir $0/sub && rm -f {config} && cd {} && {binary} spec --cap-add SYS_ADMIN -v {place}:/bound:{option} -- \
+             sh -c '{inside}' && \"$@\" && ls $0/sub",
+            bundle.dir().display()
+        );
+        let output = on_a_shared_host(t, &bundle, &spec).ok();
+        assert_eq!((output.text() == "file", output.stderr.as_str()), (seen, ""), "{option}: {output}");
+    }
+    let script =
+        format!("rm -f {config}; mount --make-rprivate / && {binary} spec -v {place}:/bound:rshared -o -");
+    let alone = t.command("unshare").args(&["-m", "sh", "-c", &script]).output().ok();
+    assert!(alone.stderr.contains("is not shared, so that nothing propagates to the host"), "{alone}");
+    assert_eq!(alone.json()["linux"]["rootfsPropagation"], serde_json::Value::Null);
 }

@@ -86,6 +86,12 @@ pub trait Files {
     /// As readdir(3).
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
 
+    /// The path without symbolic links, `.` and `..`.
+    ///
+    /// # Errors
+    /// As realpath(3).
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf>;
+
     /// The content of a file.
     ///
     /// # Errors
@@ -120,6 +126,10 @@ impl Files for System {
         }
         paths.sort_unstable();
         Ok(paths)
+    }
+
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        std::fs::canonicalize(path)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

@@ -40,6 +40,10 @@ impl Files for Paths {
         Ok(self.nodes.keys().filter(|path| path.parent() == Some(directory)).cloned().collect())
     }
 
+    fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        self.node(path).map(|_| path.to_owned())
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.texts.get(path).map(|text| text.clone().into_bytes()).ok_or(io::ErrorKind::NotFound.into())
     }
@@ -92,7 +96,15 @@ pub(super) fn caller(uid: u32) -> Facts {
 }
 
 pub(super) fn made(request: &Request, facts: &Facts) -> Result<(Value, Vec<String>), GenerateError> {
-    let made = build(request, facts.is_ordinary_user(), facts, &paths())?;
+    made_with(request, facts, &paths())
+}
+
+pub(super) fn made_with(
+    request: &Request,
+    facts: &Facts,
+    files: &Paths,
+) -> Result<(Value, Vec<String>), GenerateError> {
+    let made = build(request, facts.is_ordinary_user(), facts, files)?;
     Ok((serde_json::to_value(made.spec).expect("serialises"), made.warnings))
 }
 

@@ -17,6 +17,7 @@ mod limits;
 mod mounts;
 mod namespaces;
 mod process;
+mod propagation;
 mod request;
 mod rlimits;
 mod security;

@@ -6,6 +6,7 @@ use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
 
 use super::error::{GenerateError, wrong};
 use super::namespaces::has;
+use super::propagation::{self, Volume};
 use super::words::{boolean, fields};
 use super::{Facts, Files, Request, size};
 use crate::mounts::table::{self, Effect};
@@ -46,6 +47,9 @@ pub(super) fn run(
         }
     }
     set_shm_size(spec, request, warnings)?;
+    let binds = wanted.iter().filter(|(.., mount)| mount.typ().as_deref() == Some("bind"));
+    let volumes: Vec<_> = binds.map(|(flag, text, mount)| Volume { flag, text, mount }).collect();
+    propagation::run(spec, &volumes, files, warnings);
     // A mount hides what is mounted below it before.
     wanted.sort_by_key(|(.., mount)| mount.destination().components().count());
     let mounts = spec.mounts_mut().get_or_insert_default();

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::super::fixture::{caller, made, mount_at, refused, root, strings, user};
+use super::super::fixture::{caller, made, made_with, mount_at, paths, refused, root, strings, user};
 use super::super::*;
 
 fn request() -> Request {
@@ -227,4 +227,55 @@ fn access_to_devices_needs_no_nodes() {
             assert!(error.starts_with(&expected), "{error}");
         }
     }
+}
+
+#[test]
+fn shared_volumes_set_the_propagation_of_the_root() {
+    let mounts = "20 1 8:1 / / rw - ext4 /dev/root rw\n\
+                  21 20 8:2 / /data rw,relatime shared:1 - ext4 /dev/sda rw\n\
+                  22 21 8:3 / /data/with\\040blank rw master:1 - ext4 /dev/sdb rw\n\
+                  23 20 8:4 / /home/ann/here rw shared:7 - tmpfs tmpfs rw\n\
+                  24 23 8:4 / /home/ann/here rw - tmpfs tmpfs rw\n";
+    let files = paths().text("/proc/self/mountinfo", mounts).with("/data/with blank/x", NodeKind::Directory);
+    let files = files.with("/dataset", NodeKind::Directory);
+    let made = |volumes: &[&str], uid| {
+        let volume = |(at, text): (usize, &&str)| {
+            let (source, option) = text.split_once(' ').expect("source and option");
+            format!("{}:/v{at}:{option}", source.replace('_', " "))
+        };
+        let volumes: Vec<_> = volumes.iter().enumerate().map(volume).collect();
+        let (spec, warnings) =
+            made_with(&Request { volume: volumes, ..request() }, &caller(uid), &files).expect("a spec");
+        (spec["linux"]["rootfsPropagation"].as_str().map(str::to_owned), warnings)
+    };
+    for (volumes, expected) in [
+        (&["/data rshared"][..], Some("shared")),
+        (&["/data shared", "/data slave"], Some("shared")),
+        (&["/data slave", "/data shared"], Some("shared")),
+        (&["/data/with_blank/x rslave"], Some("rslave")),
+        (&["/data rprivate"], None),
+        (&["/data ro"], None),
+        (&[], None),
+    ] {
+        assert_eq!(made(volumes, 0), (expected.map(str::to_owned), Vec::new()), "{volumes:?}");
+    }
+    for (volume, warning) in [
+        (
+            "/dataset rshared",
+            "the mount at /, which the source is on, is not shared, so that nothing propagates to",
+        ),
+        ("/home/ann/here shared", "the mount at /home/ann/here, which the source is on, is not shared"),
+        ("/data/with_blank/x shared", "mount --make-shared /data/with blank"),
+        ("/dataset slave", "is neither shared nor a slave, so that nothing propagates to the container"),
+    ] {
+        let (root, warnings) = made(&[volume], 0);
+        assert_eq!((root, warnings.len()), (None, 1), "{volume}");
+        assert!(warnings[0].starts_with("--volume ") && warnings[0].contains(warning), "{warnings:?}");
+    }
+    let (root, warnings) = made(&["/data rshared"], 1000);
+    assert_eq!(root.as_deref(), Some("shared"));
+    assert!(
+        warnings[0].contains("in a user namespace nothing that the container mounts propagates to the host")
+    );
+    assert_eq!(made(&["/data rslave"], 1000), (Some("rslave".to_owned()), Vec::new()));
 }
