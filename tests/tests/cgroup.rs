@@ -19,6 +19,7 @@ root!(
     named_cgroup_is_used,
     container_over_its_memory_limit_is_killed,
     process_limit_is_kept,
+    realtime_time_is_handed_down_to_the_container,
 );
 
 /// Where the process's cgroup for `controller` is mounted: on v1 that controller's, else v2's.
@@ -228,4 +229,45 @@ fn process_limit_is_kept(t: &Test) {
     bundle.set("/linux/resources/pids", json!({"limit": 5}));
     let output = t.run(bundle.write());
     assert!(output.stderr.contains("fork"), "{output}");
+}
+
+fn realtime_time_is_handed_down_to_the_container(t: &Test) {
+    let root = Path::new("/sys/fs/cgroup/cpu");
+    if !root.join("cpu.rt_runtime_us").exists() {
+        return skip("realtime time is given to groups on cgroup v1 only, with CONFIG_RT_GROUP_SCHED");
+    }
+    let top = t.id("realtime");
+    let mut bundle = t.bundle(&["sleep", "1000"]);
+    bundle.set("/linux/cgroupsPath", format!("/{top}/mid/c").into());
+    let left = || {
+        let hierarchies = fs::read_dir("/sys/fs/cgroup").expect("hierarchies");
+        hierarchies.map(|entry| entry.expect("a hierarchy").path().join(&top)).find(|dir| dir.exists())
+    };
+    // More than there is: what was made for it goes again.
+    bundle.set("/linux/resources/cpu", json!({"realtimeRuntime": 990_000, "realtimePeriod": 1_000_000}));
+    let create = |bundle: &Bundle| {
+        t.rootling_without_flags(&["create", "-b"]).arg(bundle.write().dir()).arg(t.id("c")).output()
+    };
+    create(&bundle).fails_with(&[&top, "cpu.rt_runtime_us, which has 0", "ask for less"]);
+    assert_eq!(left(), None);
+    bundle.set("/linux/resources/cpu", json!({"realtimeRuntime": 1000, "realtimePeriod": 1_000_000}));
+    create(&bundle).ok();
+    let value = |path: &str| {
+        let text = fs::read_to_string(root.join(&top).join(path).join("cpu.rt_runtime_us")).expect("a value");
+        text.trim().parse::<u64>().expect("microseconds")
+    };
+    assert_eq!(value("mid/c"), 1000);
+    assert!(
+        (1..=1000).contains(&value("mid")) && (1..=1000).contains(&value("")),
+        "{} {}",
+        value("mid"),
+        value("")
+    );
+    t.start("c").ok();
+    t.rootling(&["update", "--cpu-rt-runtime", "2000", &t.id("c")]).output().ok();
+    assert_eq!(value("mid/c"), 2000);
+    t.delete_force("c").ok();
+    while let Some(dir) = left() {
+        fs::remove_dir(dir.join("mid")).and_then(|()| fs::remove_dir(&dir)).expect("remove the parents");
+    }
 }

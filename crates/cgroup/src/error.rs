@@ -73,6 +73,21 @@ pub enum CgroupError {
         /// open(2)'s or write(2)'s error.
         source: io::Error,
     },
+    /// A cgroup above the container's has too little realtime time, and was not given more.
+    #[error(
+        "linux.resources.cpu.realtimeRuntime needs {needed} in {}, which has {before}: {source}; as root write it there, \
+         or ask for less", path.display()
+    )]
+    Realtime {
+        /// The file.
+        path: PathBuf,
+        /// Its value, in microseconds.
+        before: i64,
+        /// What those below it need together.
+        needed: u64,
+        /// open(2)'s or write(2)'s error.
+        source: io::Error,
+    },
     /// A cgroup file or directory could not be read.
     #[error("read {}: {source}{}", path.display(), gone(source, path))]
     Read {

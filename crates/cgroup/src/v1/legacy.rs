@@ -8,7 +8,7 @@ use rootling_config::limits::{Limits, Version};
 use serde::{Deserialize, Serialize};
 
 use super::hierarchy::{HYBRID, Paths};
-use super::{freezer, knobs};
+use super::{freezer, knobs, realtime};
 use crate::devices::Ruleset;
 use crate::knob::{self, Knob};
 use crate::{CgroupError, file, oom, procs, remove, v2};
@@ -46,7 +46,11 @@ impl Legacy {
 
     /// Writes the limits; returns what was left out.
     pub(crate) fn apply(&self, limits: &Limits) -> Result<Vec<String>, CgroupError> {
-        self.write(&knobs::knobs(limits)?)?;
+        let knobs = knobs::knobs(limits)?;
+        match self.paths.get("cpu") {
+            Some(dir) => realtime::below_raised(dir, &limits.cpu, || self.write(&knobs))?,
+            None => self.write(&knobs)?,
+        }
         self.check_shares(limits)?;
         Ok(limits.ignored(Version::V1))
     }

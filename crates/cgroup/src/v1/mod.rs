@@ -6,6 +6,7 @@ pub(crate) mod hierarchy;
 pub(crate) mod knobs;
 mod legacy;
 pub(crate) mod place;
+mod realtime;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use hierarchy::HYBRID;

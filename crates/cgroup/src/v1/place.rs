@@ -8,7 +8,7 @@ use cgroups_rs::fs::cpuset::CpuSetController;
 use rootling_config::remedies::UNIFIED_HIERARCHY;
 
 use super::hierarchy::{HYBRID, Paths, locate};
-use super::{Legacy, freezer, knobs};
+use super::{Legacy, freezer, knobs, realtime};
 use crate::path::{Own, clean};
 use crate::wanted::Wanted;
 use crate::{CgroupError, Request, file, knob, procs};
@@ -47,7 +47,7 @@ pub(crate) fn create(
                 _ => Ok(()),
             }
         })
-        .and_then(|()| realtime(&paths, request));
+        .and_then(|()| set_realtime(&paths, request));
     if let Err(e) = result {
         for dir in made.iter().rev() {
             let _ = std::fs::remove_dir(dir);
@@ -94,10 +94,12 @@ pub(crate) fn mkdir_all(
     let mut denied = None;
     let mut dropped = Vec::new();
     for (name, dir) in paths.iter() {
-        let existed = dir.exists();
-        match mkdir(name, dir) {
-            Ok(()) if existed => {}
-            Ok(()) => made.push(dir.clone()),
+        let missing: Vec<_> = dir.ancestors().take_while(|dir| !dir.exists()).map(Path::to_owned).collect();
+        let result = mkdir(name, dir);
+        // Also where only some of them could be made; from the top, as they are removed from the end.
+        made.extend(missing.into_iter().rev().filter(|dir| dir.exists()));
+        match result {
+            Ok(()) => {}
             // Neither controls anything, so a host that has them read-only loses nothing.
             Err(source) if super::legacy::is_optional(name) && file::is_denied(&source) => {
                 dropped.push(name.clone());
@@ -153,8 +155,13 @@ fn check_controllers(paths: &Paths, wanted: &Wanted, denied: Option<&Denied>) ->
 }
 
 /// Realtime bandwidth, which must be there before a process with a realtime policy may join.
-fn realtime(paths: &Paths, request: &Request) -> Result<(), CgroupError> {
+fn set_realtime(paths: &Paths, request: &Request) -> Result<(), CgroupError> {
     let Some(cpu) = request.limits.map(|limits| &limits.cpu) else { return Ok(()) };
     let knobs = knobs::realtime(cpu.realtime_runtime, cpu.realtime_period);
-    knob::write_all(&knobs, |c| paths.get(c).cloned(), |_| CgroupError::NoHierarchy { root: PathBuf::new() })
+    let missing = |_: &knob::Knob| CgroupError::NoHierarchy { root: PathBuf::new() };
+    let write = || knob::write_all(&knobs, |c| paths.get(c).cloned(), missing);
+    match paths.get("cpu") {
+        Some(dir) => realtime::below_raised(dir, cpu, write),
+        None => write(),
+    }
 }

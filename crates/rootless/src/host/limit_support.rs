@@ -83,7 +83,8 @@ impl Host {
         std::iter::once(own.clone()).chain(below).any(|dir: PathBuf| self.any_below(&dir, files))
     }
 
-    /// The realtime time of the caller's own cgroup, which is above the container's.
+    /// The realtime time of the caller's own cgroup, which is above the container's. For root those between the
+    /// hierarchy's root and the container are raised.
     fn realtime(&self) -> Option<i64> {
         let text = self.text_of(Path::new("/proc/self/cgroup"))?;
         let own = text.lines().find_map(|line| {
@@ -91,7 +92,7 @@ impl Host {
             let names = fields.next()?;
             names.split(',').any(|name| name == "cpu").then(|| fields.next())?
         })?;
-        let dir = cgroup::below_root("cpu", own)?;
+        let dir = cgroup::below_root("cpu", if self.is_ordinary_user() { own } else { "" })?;
         self.text_of(&dir.join("cpu.rt_runtime_us"))?.trim().parse().ok()
     }
 }
@@ -124,6 +125,19 @@ mod tests {
         assert_eq!(without.mems, affinity::parse("0").unwrap());
         let below = machine.file("/sys/fs/cgroup/mine/below/memory.swap.max", "max\n");
         assert!(support(below).swap);
+    }
+
+    #[test]
+    fn realtime_time_is_that_of_the_root_for_who_may_hand_it_down() {
+        for (uid, expected) in [(0, 950_000), (1000, 0)] {
+            let machine = Fixture::ordinary(uid)
+                .fs("/sys/fs/cgroup", 0x0102_1994)
+                .file("/proc/self/cgroup", "1:cpu,cpuacct:/mine\n")
+                .file("/sys/fs/cgroup/cpu/cpu.rt_runtime_us", "950000\n")
+                .file("/sys/fs/cgroup/cpu/mine/cpu.rt_runtime_us", "0\n");
+            let support = Host::on(machine).limit_support(CgroupManager::Cgroupfs);
+            assert_eq!(support.realtime, Some(expected), "{uid}");
+        }
     }
 
     #[test]

@@ -38,10 +38,11 @@ fn has(paths: &BTreeMap<String, String>, controller: &str, files: &[&str]) -> bo
     absent || files.iter().any(|file| dir.join(file).exists())
 }
 
-/// The realtime time of the cgroup above the container's.
+/// The realtime time of the highest cgroup above the container's; those between are raised.
 fn realtime(paths: &BTreeMap<String, String>) -> Option<i64> {
-    let above = Path::new(paths.get("cpu")?).parent()?;
-    fs::read_to_string(above.join("cpu.rt_runtime_us")).ok()?.trim().parse().ok()
+    let above = Path::new(paths.get("cpu")?).ancestors().skip(1);
+    let files = above.map_while(|dir| fs::read_to_string(dir.join("cpu.rt_runtime_us")).ok());
+    files.last()?.trim().parse().ok()
 }
 
 #[cfg(test)]
