@@ -244,11 +244,9 @@ fn options_may_be_joined_by_commas(t: &Test) {
 }
 
 fn option_that_the_file_system_refuses_is_named(t: &Test) {
-    for (options, refused) in [
-        (&["size=1m", "bogus=1"][..], "bogus=1"),
-        (&["size=zz"], "size=zz"),
-        (&["size=1m,nosiud"], "nosiud"),
-    ] {
+    for (options, refused) in
+        [(&["size=1m", "bogus=1"][..], "bogus=1"), (&["size=zz"], "size=zz"), (&["size=1m,nosiud"], "nosiud")]
+    {
         let mut bundle = t.bundle(&["true"]);
         bundle.mount("/t", "tmpfs", "tmpfs", options);
         t.run(bundle.write()).fails_with(&["/t", &format!("option {refused:?}"), "EINVAL"]);
@@ -264,8 +262,6 @@ fn option_of_a_file_system_on_a_bind_is_ignored_with_a_warning(t: &Test) {
     for option in ["mode=755", "size=1k"] {
         assert!(output.stderr.contains(&format!("{option:?} is ignored")), "{output}");
     }
-    bundle.mount("/bound", "bind", "/tmp", &["bind", "nosiud"]);
-    t.run(bundle.write()).fails_with(&["\"nosiud\" is not a mount flag"]);
 }
 
 fn propagation_is_what_the_last_option_of_its_kind_says(t: &Test) {
@@ -320,7 +316,7 @@ fn propagation_of_a_bind_is_for_the_tree_where_it_is_recursive(t: &Test) {
 }
 
 fn unknown_option_on_a_bind_is_an_error(t: &Test) {
-    for option in ["size=1k", "nosuidd", "mode=755", "RO"] {
+    for option in ["nosuidd", "RO", "=x"] {
         let mut bundle = t.bundle(&["true"]);
         bundle.mount("/bound", "bind", "/etc", &["bind", option]);
         t.run(bundle.write()).fails_with(&["mounts[6]", "\"/bound\"", &format!("{option:?}"), "remove it"]);

@@ -229,7 +229,7 @@ fn options_of_an_overlay_may_be_joined(t: &Test) {
     if !has_overlay() {
         return;
     }
-    let mut bundle = t.shell("ls /merged; grep ' /merged ' /proc/self/mountinfo");
+    let bundle = t.shell("ls /merged; grep ' /merged ' /proc/self/mountinfo");
     let mut options = overlay(&bundle, &["low1", "low2"]);
     let comma = bundle.rootfs("low,2");
     fs::rename(bundle.rootfs("low2"), &comma).expect("rename the directory");
@@ -406,7 +406,8 @@ fn destination_is_the_link_itself_with_dest_nofollow(t: &Test) {
         (None, "/etc/passwd"),
         (None, "/etc/new"),
     ] {
-        let mut bundle = t.shell(&format!("cat {destination}; awk '$5 == \"{destination}\"' /proc/self/mountinfo | wc -l"));
+        let mut bundle = t
+            .shell(&format!("cat {destination}; awk '$5 == \"{destination}\"' /proc/self/mountinfo | wc -l"));
         if let Some(target) = target {
             symlink(target, bundle.rootfs("link")).expect("make a link");
         }

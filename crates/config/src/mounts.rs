@@ -114,11 +114,11 @@ pub enum MountError {
 /// source, a NUL byte anywhere.
 pub fn parse(mount: &Mount) -> Result<MountOptions, MountError> {
     let mut options = MountOptions::default();
-    for word in mount.options().iter().flatten() {
+    for word in mount.options().iter().flatten().flat_map(|options| words(options)) {
         match table::effect(word) {
             Some(effect) => options.apply(effect),
             None if word.is_empty() => {}
-            None => options.data.push(word.clone()),
+            None => options.data.push(word.to_owned()),
         }
     }
     if mount.typ().as_deref() == Some("bind") && options.bind.is_none() {
@@ -131,6 +131,18 @@ pub fn parse(mount: &Mount) -> Result<MountOptions, MountError> {
     }
     check(mount, &options)?;
     Ok(options)
+}
+
+/// The options of one string: several may be joined by commas, as mount(2) takes them. A comma after a backslash is part of a
+/// name, as overlay has it, and so is one within double quotes, as SELinux labels have them.
+fn words(joined: &str) -> impl Iterator<Item = &str> {
+    let (mut escaped, mut quoted) = (false, false);
+    joined.split(move |c: char| {
+        let ends = c == ',' && !escaped && !quoted;
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    })
 }
 
 fn check(mount: &Mount, options: &MountOptions) -> Result<(), MountError> {
@@ -147,11 +159,22 @@ fn check(mount: &Mount, options: &MountOptions) -> Result<(), MountError> {
             return Err(MountError::NoSource { destination: destination() });
         }
         // No filesystem will ever see it: silently dropping it would hide a misspelt `nosuid`.
-        if let Some(option) = options.data.first() {
+        if let Some(option) = options.data.iter().find(|option| !is_value(option)) {
             return Err(MountError::DataOnBind { destination: destination(), option: option.clone() });
         }
     }
     Ok(())
+}
+
+/// Whether an option has a value, as none of the flags of a mount: a misspelt flag is not meant. Configurations that were made
+/// for several runtimes have `mode=755` on binds.
+fn is_value(option: &str) -> bool {
+    option.split_once('=').is_some_and(|(name, _)| !name.is_empty())
+}
+
+/// The options of a bind mount that have no effect on one.
+pub fn without_effect(options: &MountOptions) -> &[String] {
+    if options.bind.is_some() { &options.data } else { &[] }
 }
 
 fn nul_field(mount: &Mount, source: &Path, options: &MountOptions) -> Option<&'static str> {

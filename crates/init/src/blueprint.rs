@@ -54,7 +54,7 @@ pub struct Blueprint {
     pub readonly_paths: Vec<String>,
     /// `linux.maskedPaths`.
     pub masked_paths: Vec<String>,
-    /// `linux.rootfsPropagation`, and whether it is for the whole tree.
+    /// `linux.rootfsPropagation`, and whether it is for the whole tree; without one all is private.
     pub root_propagation: Option<(u64, bool)>,
     /// Its first process.
     pub process: Attributes,

@@ -11,7 +11,6 @@ use oci_spec::runtime::{
 };
 use rootling_config::mounts::{self, IdmapKind};
 use rootling_config::namespaces::NamespaceSet;
-use rootling_rootless::host::Host;
 
 use rootling_init::blueprint::{Dev, MountKind, MountPlan};
 use rootling_init::idmap::Idmap;
@@ -39,9 +38,9 @@ pub(crate) fn lower(
     namespaces: &NamespaceSet,
     hooked: bool,
     (bundle, rootfs): (&Path, &Path),
-    host: &Host,
 ) -> Result<Lowered> {
     let wanted = spec.mounts_mut().take().unwrap_or_default();
+    let propagation = wanted_propagation(&spec);
     let mut mounts = Vec::with_capacity(wanted.len());
     let mut dev = Dev::Plain { readonly: false };
     for (index, mount) in wanted.iter().enumerate() {
@@ -55,13 +54,8 @@ pub(crate) fn lower(
     let names = (spec.hostname_mut().take(), spec.domainname_mut().take());
     let linux = spec.linux_mut().get_or_insert_with(Default::default);
     let devices = linux.devices_mut().take().unwrap_or_default();
-    let lowered_propagation = lowered_propagation(linux.rootfs_propagation().as_deref());
-    let base_propagation = match lowered_propagation.as_deref() {
-        Some("private") => libc::MS_PRIVATE,
-        Some("shared") => libc::MS_SHARED,
-        _ => libc::MS_SLAVE,
-    };
-    let mount_label = linux.mount_label_mut().take().filter(|l| !l.is_empty() && host.has_selinux());
+    let base_propagation = base_propagation(&mut mounts, propagation.as_deref());
+    let mount_label = linux.mount_label_mut().take().filter(|l| !l.is_empty());
     linux.set_namespaces(Some(remaining_namespaces(namespaces)));
     // Its root is a private one, of which nothing is to be shared with anybody.
     linux.set_rootfs_propagation(None);
@@ -213,13 +207,32 @@ pub(crate) fn propagation(wanted: Option<&str>) -> Result<Option<(u64, bool)>> {
     }
 }
 
-/// The propagation while the mounts are made, of those that libcontainer knows; the wanted one comes
-/// after them.
-fn lowered_propagation(wanted: Option<&str>) -> Option<String> {
-    let wanted = wanted.filter(|w| !w.is_empty())?;
-    let base = wanted.strip_prefix('r').unwrap_or(wanted);
-    // What is unbindable could not even be bound onto itself.
-    Some(if base == "unbindable" { "slave" } else { base }.to_owned())
+/// The word of `rootfsPropagation`; without one the root is private, as are all mounts in it that ask for nothing else.
+fn wanted_propagation(spec: &Spec) -> Option<String> {
+    spec.linux().as_ref()?.rootfs_propagation().clone().filter(|word| !word.is_empty())
+}
+
+/// The propagation of the host's mounts while those of the container are copied from them; the wanted one comes after them.
+///
+/// A mount that asks to be a slave or shared can only be that of what is one while it is copied. `shared` is about the root
+/// alone, so the others are set apart then.
+fn base_propagation(mounts: &mut [MountPlan], wanted: Option<&str>) -> u64 {
+    const REACHED: u64 = libc::MS_SHARED | libc::MS_SLAVE;
+    let asks = |mount: &MountPlan| mount.options.propagation.iter().any(|flags| flags & REACHED != 0);
+    let base = match wanted {
+        None if mounts.iter().any(asks) => libc::MS_SLAVE,
+        Some("shared") if mounts.iter().any(asks) => libc::MS_SHARED,
+        None | Some("shared" | "private" | "rprivate") => return libc::MS_PRIVATE,
+        Some("rshared") => return libc::MS_SHARED,
+        // What is unbindable could not even be bound onto itself.
+        Some(_) => return libc::MS_SLAVE,
+    };
+    for mount in mounts.iter_mut().filter(|mount| mount.options.propagation.is_empty()) {
+        if matches!(mount.kind, MountKind::Bind(_)) {
+            mount.options.propagation.push(libc::MS_PRIVATE | libc::MS_REC);
+        }
+    }
+    base
 }
 
 /// A process that libcontainer leaves as it is: its init ends in our hands before any of it is used.

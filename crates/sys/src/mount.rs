@@ -97,21 +97,65 @@ pub fn attach(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Errno> {
     super::check(ret).map(drop)
 }
 
+/// Why there is no new file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What the kernel answered.
+    pub errno: Errno,
+    /// The option that it refused, where it was one.
+    pub option: Option<String>,
+    /// What it said of it, if anything: the log of fsopen(2).
+    pub log: Option<String>,
+}
+
+impl From<Errno> for Refused {
+    fn from(errno: Errno) -> Self {
+        Self { errno, option: None, log: None }
+    }
+}
+
+impl From<Refused> for Errno {
+    fn from(refused: Refused) -> Self {
+        refused.errno
+    }
+}
+
 /// A new, detached mount of a file system, configured by its data options.
-pub fn new_filesystem(kind: &str, source: &str, data: &[String], attr: u64) -> Result<OwnedFd, Errno> {
+pub fn new_filesystem(kind: &str, source: &str, data: &[String], attr: u64) -> Result<OwnedFd, Refused> {
     let name = CString::new(kind).map_err(|_| Errno::EINVAL)?;
     // SAFETY: the name is a C string that outlives the call.
     let context = own(unsafe { libc::syscall(libc::SYS_fsopen, name.as_ptr(), 1) })?;
-    configure(&context, FSCONFIG_SET_STRING, Some("source"), Some(source))?;
+    let refused = |errno, option: Option<&str>| Refused {
+        errno,
+        option: option.map(str::to_owned),
+        log: log(&context),
+    };
+    configure(&context, FSCONFIG_SET_STRING, Some("source"), Some(source)).map_err(|e| refused(e, None))?;
     for option in data {
         match option.split_once('=') {
-            Some((key, value)) => configure(&context, FSCONFIG_SET_STRING, Some(key), Some(value))?,
-            None => configure(&context, FSCONFIG_SET_FLAG, Some(option), None)?,
+            Some((key, value)) => configure(&context, FSCONFIG_SET_STRING, Some(key), Some(value)),
+            None => configure(&context, FSCONFIG_SET_FLAG, Some(option), None),
         }
+        .map_err(|errno| refused(errno, Some(option)))?;
     }
-    configure(&context, FSCONFIG_CMD_CREATE, None, None)?;
+    configure(&context, FSCONFIG_CMD_CREATE, None, None).map_err(|e| refused(e, None))?;
     // SAFETY: takes numbers only; FSMOUNT_CLOEXEC is 1.
-    own(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), 1, attr) })
+    Ok(own(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), 1, attr) })?)
+}
+
+/// What the kernel has to say of a context: one message for each read, as `e tmpfs: Unknown parameter 'x'`.
+fn log(context: &OwnedFd) -> Option<String> {
+    // Beyond its eight entries the kernel drops the oldest.
+    const ENTRIES: usize = 8;
+    let mut messages = Vec::new();
+    let mut buffer = [0; 512];
+    while messages.len() < ENTRIES {
+        let Ok(length @ 1..) = nix::unistd::read(context.as_raw_fd(), &mut buffer) else { break };
+        let message = String::from_utf8_lossy(&buffer[..length]);
+        let text = message.trim();
+        messages.push(text.strip_prefix(['e', 'w', 'i']).unwrap_or(text).trim_start().to_owned());
+    }
+    (!messages.is_empty()).then(|| messages.join("; "))
 }
 
 const FSCONFIG_SET_FLAG: u32 = 0;

@@ -17,9 +17,16 @@ pub(super) fn check(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError
     root_propagation(spec)
 }
 
-/// runc's warning for a destination that the specification wants absolute.
+/// runc's warning for a destination that the specification wants absolute, and options that do nothing.
 pub(super) fn warn(spec: &Spec, warnings: &mut Vec<String>) {
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
+        let options = mounts::parse(mount).unwrap_or_default();
+        for option in mounts::without_effect(&options) {
+            warnings.push(format!(
+                "mounts[{index}]: {}: {option:?} is ignored: a bind mount has no options of a file system",
+                mount.destination().display()
+            ));
+        }
         if !mount.destination().is_absolute() {
             warnings.push(format!(
                 "mounts[{index}]: mount destination {} is not absolute: relative destination path is deprecated, \

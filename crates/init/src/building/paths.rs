@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, set_attr};
-use rootling_sys::path::clean;
+use rootling_sys::path::{clean, identity};
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::mounting::devices::open_null;
 use crate::mounting::filesystems::new_empty;
 use crate::mounting::image::Image;
@@ -24,8 +24,11 @@ pub(super) fn readonly_root(root: &Image) -> Result<()> {
 pub(super) fn close(root: &Image, path: &Path) -> Result<()> {
     let what = || format!("mount_setattr({path:?}, MOUNT_ATTR_RDONLY)");
     let target = root.open(path, libc::O_PATH).context(what)?;
-    let attr = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
-    set_attr(target.as_fd(), false, &attr).context(what)
+    close_mount(&target).context(what)
+}
+
+fn close_mount(at: &OwnedFd) -> Result<(), Errno> {
+    set_attr(at.as_fd(), false, &MountAttr { set: attr::RDONLY, ..MountAttr::default() })
 }
 
 /// The wanted propagation of the root, when nothing is mounted any more.
@@ -48,16 +51,20 @@ fn open_target(root: &Image, path: &Path, field: &str) -> Result<Option<(OwnedFd
     Ok(Some((fd, mode == libc::S_IFDIR)))
 }
 
+fn is_root(root: &Image, target: &OwnedFd) -> Result<bool> {
+    Ok(identity(target.as_fd()).context(|| "statx of a path in the root file system")? == root.identity())
+}
+
 /// Covers each path with a read-only view of itself.
 pub(super) fn make_readonly(root: &Image, paths: &[String]) -> Result<()> {
     let attr = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
     for path in once(paths) {
-        if path == Path::new("/") {
-            // Covering it would cover what nobody sees; the mount itself is meant.
-            close(root, &path).map_err(|e| e.wrap("linux.readonlyPaths"))?;
+        let Some((target, _)) = open_target(root, &path, "linux.readonlyPaths")? else { continue };
+        if is_root(root, &target)? {
+            // However it is written, or through a link: covering it would cover what nobody sees. The mount itself is meant.
+            close_mount(&target).context(|| format!("linux.readonlyPaths: make {path:?} read-only"))?;
             continue;
         }
-        let Some((target, _)) = open_target(root, &path, "linux.readonlyPaths")? else { continue };
         clone_tree(target.as_fd(), true)
             .and_then(|copy| {
                 set_attr(copy.as_fd(), false, &attr).and_then(|()| attach(copy.as_fd(), target.as_fd()))
@@ -77,6 +84,11 @@ pub(super) fn mask(root: &Image, paths: &[String]) -> Result<()> {
     let mut empty: Option<OwnedFd> = None;
     for path in once(paths) {
         let Some((target, is_dir)) = open_target(root, &path, "linux.maskedPaths")? else { continue };
+        if is_root(root, &target)? {
+            return Err(Error::invalid(format!(
+                "linux.maskedPaths: {path:?} is the container's root, which cannot be covered: name what is to be hidden in it"
+            )));
+        }
         let what = || format!("linux.maskedPaths: cover {path:?}");
         let copy = if is_dir {
             let Some(first) = &empty else {

@@ -170,10 +170,16 @@ fn open_image(blueprint: &Blueprint) -> Result<OwnedFd> {
     }
     let image =
         clone_tree(there.as_fd(), true).context(|| format!("bind the root file system {rootfs:?}"))?;
-    if blueprint.base_propagation == libc::MS_SHARED {
-        // What is mounted on a shared mount would show up on the host.
+    let whole_tree_is_shared = blueprint.root_propagation == Some((libc::MS_SHARED, true));
+    // What is mounted on a shared mount would show up on the host, and without a word on it the root is private.
+    let apart = match blueprint.base_propagation {
+        libc::MS_SHARED => true,
+        libc::MS_SLAVE => blueprint.root_propagation.is_none(),
+        _ => false,
+    };
+    if apart {
         let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
-        set_attr(image.as_fd(), false, &private)
+        set_attr(image.as_fd(), !whole_tree_is_shared, &private)
             .context(|| "make the mount of the root file system private")?;
     }
     Ok(image)

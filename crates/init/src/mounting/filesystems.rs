@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
-use rootling_sys::mount::{attr, new_filesystem, open_in_root, set_attr};
+use rootling_sys::mount::{Refused, attr, new_filesystem, open_in_root, set_attr};
 use rootling_sys::path::relative;
 
 use super::flags::{own_attr, recursive_attr};
@@ -30,7 +30,7 @@ pub(crate) fn new(
         return Ok(None);
     }
     let attr = own_attr(&plan.options).set;
-    let tree = create(plan, kind, source, None, attr, label).map_err(|e| hints::filesystem(e, kind))?;
+    let tree = create(plan, kind, source, None, attr, label).map_err(|e| hints::filesystem(&e, kind))?;
     finish(plan, &tree)?;
     Ok(Some(tree))
 }
@@ -46,7 +46,7 @@ pub(crate) fn tmpfs(
         MountKind::New { source, .. } => source,
         _ => "tmpfs",
     };
-    create(plan, "tmpfs", source, mode, attr, label).map_err(|e| hints::filesystem(e, "tmpfs"))
+    create(plan, "tmpfs", source, mode, attr, label).map_err(|e| hints::filesystem(&e, "tmpfs"))
 }
 
 /// Attributes for the whole tree.
@@ -64,7 +64,7 @@ fn create(
     mode: Option<String>,
     attr: u64,
     label: Option<&str>,
-) -> Result<OwnedFd, Errno> {
+) -> Result<OwnedFd, Refused> {
     // Of the file system and not of the mount, so fsconfig(2) takes them by name.
     const NAMED: [(u64, &str); 4] = [
         (libc::MS_SYNCHRONOUS, "sync"),
@@ -97,5 +97,5 @@ pub(crate) fn inherited_mode(root: &OwnedFd, plan: &MountPlan) -> Result<Option<
 pub(crate) fn new_empty() -> Result<OwnedFd, Errno> {
     let options = ["nr_blocks=1", "nr_inodes=1"].map(str::to_owned);
     let flags = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
-    new_filesystem("tmpfs", "tmpfs", &options, flags)
+    Ok(new_filesystem("tmpfs", "tmpfs", &options, flags)?)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
-use rootling_sys::mount::MountAttr;
+use rootling_sys::mount::{MountAttr, Refused};
 
 use crate::error::Error;
 
@@ -62,9 +62,16 @@ pub(crate) fn attributes(errno: Errno, attr: MountAttr) -> Error {
 }
 
 /// A file system cannot be mounted.
-pub(crate) fn filesystem(errno: Errno, kind: &str) -> Error {
-    let error = Error::from(errno);
-    match (errno, kind) {
+pub(crate) fn filesystem(refused: &Refused, kind: &str) -> Error {
+    let Refused { errno, option, log } = refused;
+    let mut error = Error::from(*errno);
+    if let Some(log) = log {
+        error = error.remedy(log);
+    }
+    if let Some(option) = option {
+        error = error.wrap(format!("option {option:?}"));
+    }
+    match (*errno, kind) {
         (Errno::EPERM, "sysfs") => error.remedy(
             "an unprivileged sysfs mount needs its own network namespace, and a /sys that nothing is mounted over; add \
              one, or use a bind of /sys",
@@ -77,8 +84,9 @@ pub(crate) fn filesystem(errno: Errno, kind: &str) -> Error {
         (Errno::EPERM, "cgroup2") => {
             error.remedy("an unprivileged cgroup2 mount needs its own cgroup namespace; add one")
         }
-        (Errno::EPERM, _) => error.remedy("this kernel lets only root mount it"),
+        (Errno::EPERM, _) => error.remedy("to mount it takes CAP_SYS_ADMIN outside of any user namespace"),
         (Errno::ENODEV, _) => error.remedy("this kernel has no such file system; see /proc/filesystems"),
+        (Errno::EINVAL, _) if option.is_some() => error.remedy(format!("correct the option, or remove it: {kind} refused it")),
         (Errno::EINVAL, _) => error.remedy("the file system refused one of the options"),
         _ => error,
     }

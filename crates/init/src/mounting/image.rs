@@ -33,7 +33,7 @@ impl Image {
     }
 
     /// What its root directory is.
-    pub(super) fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> Identity {
         self.identity
     }
 

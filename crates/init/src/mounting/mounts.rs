@@ -16,7 +16,7 @@ use rootling_sys::path::identity;
 use super::copy::copy_tree;
 use super::flags::own_attr;
 use super::image::Image;
-use super::prepared::{MapBy, Prepared, attributes, attributes_by_link, hierarchy};
+use super::prepared::{MapBy, Prepared, attributes, attributes_by_link, hierarchy, is_link};
 use super::{filesystems, hints, resolve};
 use crate::blueprint::{Blueprint, MountKind, MountPlan};
 use crate::channel::{Channel, FromChild, ToChild};
@@ -106,13 +106,12 @@ fn attach_tmpfs(root: &mut Image, plan: &MountPlan, label: Option<&str>) -> Resu
 /// What a mount goes onto, made where the image lacks it. Looked up once: what is checked here is what is mounted on.
 fn place(root: &Image, plan: &MountPlan, is_dir: bool) -> Result<OwnedFd> {
     let path = &plan.destination;
-    let kernels_own = matches!(&plan.kind, MountKind::New { kind, .. } if kind == "proc" || kind == "sysfs");
-    let target = if kernels_own || plan.options.dest_nofollow {
-        let kind = match &plan.kind {
-            MountKind::New { kind, .. } => kind.as_str(),
-            _ => "dest-nofollow",
-        };
+    let target = if let MountKind::New { kind, .. } = &plan.kind
+        && (kind == "proc" || kind == "sysfs")
+    {
         resolve::ordinary_directory(root, path, kind)?
+    } else if plan.options.dest_nofollow {
+        resolve::itself(root, path, is_dir)?
     } else if is_dir {
         resolve::directory(root, path)?
     } else {
@@ -233,7 +232,14 @@ pub(crate) fn set_propagation(root: &Image, mounts: &[MountPlan]) -> Result<()> 
             continue;
         }
         let what = || format!("change the propagation of the mount on {}", plan.destination.display());
-        let mount = root.open(&plan.destination, libc::O_PATH).context(what)?;
+        let options = &plan.options;
+        let last_link_itself = options.src_nofollow || options.dest_nofollow || options.copy_symlink;
+        let flags = libc::O_PATH | if last_link_itself { libc::O_NOFOLLOW } else { 0 };
+        let mount = root.open(&plan.destination, flags).context(what)?;
+        if options.copy_symlink && is_link(&mount)? {
+            // A link that was made anew, which is no mount.
+            continue;
+        }
         plan.options.propagation.iter().try_for_each(|flags| set_one_propagation(plan, &mount, *flags))?;
     }
     Ok(())
@@ -282,9 +288,9 @@ fn legacy_cgroup(root: &Image, plan: &MountPlan, trees: Vec<OwnedFd>) -> Result<
             hints::attach(errno, true, &place).wrap(hierarchy(plan, name, source).describe())
         })?;
     }
-    let readonly = own_attr(&plan.options).set & attr::RDONLY;
-    set_attr(tmpfs.as_fd(), false, &MountAttr { set: readonly, ..MountAttr::default() })
-        .context(|| "read-only")
+    // The directories are read-only where the mount asks for that. The tmpfs is the container's own, and stays as it is, as
+    // with runc: systemd in a container of Docker makes its own directories there.
+    Ok(())
 }
 
 /// Finds the mounts of the kernel's own file systems in a tree that is complete.

@@ -81,7 +81,8 @@ pub(crate) fn attributes_by_link(plan: &MountPlan, tree: &OwnedFd) -> Result<()>
     attributes(&plan, tree)
 }
 
-fn is_link(tree: &OwnedFd) -> Result<bool> {
-    let mode = fstat(tree.as_raw_fd()).context(|| "stat of the source")?.st_mode;
+/// Whether it is a symbolic link itself.
+pub(super) fn is_link(at: &OwnedFd) -> Result<bool> {
+    let mode = fstat(at.as_raw_fd()).context(|| "stat of a mount")?.st_mode;
     Ok(mode & libc::S_IFMT == libc::S_IFLNK)
 }

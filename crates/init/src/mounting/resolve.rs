@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, readlinkat};
-use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::stat::{Mode, fstat, mkdirat};
 
 use rootling_sys as sys;
 use rootling_sys::mount::{open_in_root, openat2};
@@ -79,6 +79,29 @@ pub(super) fn ordinary_directory(root: &Image, path: &Path, kind: &str) -> Resul
     }
 }
 
+/// Opens the last component itself, also where it is a link, and makes what is missing: `dest-nofollow`. The link is what is
+/// mounted on; on one that is no directory the kernel mounts no directory.
+pub(super) fn itself(root: &Image, path: &Path, is_dir: bool) -> Result<OwnedFd> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return directory(root, path);
+    };
+    let parent = directory(root, parent)?;
+    let missing = if is_dir { Missing::Directory } else { Missing::File };
+    make_one(&parent, name, missing)
+        .map_err(|errno| hints::make(errno, format!("make {path:?} in the root file system")))?;
+    let what = || format!("open {path:?} in the root file system");
+    let flags = libc::O_PATH | libc::O_NOFOLLOW;
+    let found = openat2(parent.as_fd(), Path::new(name), flags, libc::RESOLVE_BENEATH).context(what)?;
+    let kind = fstat(found.as_raw_fd()).context(what)?.st_mode & libc::S_IFMT;
+    if is_dir && kind == libc::S_IFLNK {
+        return Err(Error::invalid(format!(
+            "the image has a link at {path:?}, on which no directory can be mounted: remove the link, or the option \
+             dest-nofollow"
+        )));
+    }
+    Ok(found)
+}
+
 /// Whether what was found lies in this directory of the root file system, as `/proc` before a proc is mounted there.
 /// `path` is where it was looked for.
 pub(super) fn lies_in(root: &Image, path: &Path, found: &OwnedFd, is_dir: bool, name: &str) -> Result<bool> {
@@ -119,7 +142,10 @@ pub(crate) fn working_directory(root: &Image, path: &Path) -> Result<()> {
 
 /// Walks from component to component and makes what is not there.
 fn make(root: &OwnedFd, path: &Path, missing: Missing) -> Result<OwnedFd> {
-    let what = |at: &Path| format!("make /{} in the root file system", at.display());
+    let what = |at: &Path| {
+        let path = Path::new("/").join(at.strip_prefix(".").unwrap_or(at));
+        format!("make {} in the root file system", path.display())
+    };
     let mut left: VecDeque<OsString> = components(path).collect();
     let mut so_far = PathBuf::from(".");
     let mut links = 0;
