@@ -141,7 +141,7 @@ fn program_that_cannot_run_says_so_once(t: &Test) {
         .stdout(File::create(t.path("out")).expect("make"));
     let _ = output.output().code(255);
     let seen = fs::read_to_string(t.path("out")).expect("the output");
-    assert_eq!(seen, "exec /run.sh: no such file or directory\n");
+    assert_eq!(seen, "", "it is the runtime's to say");
     assert!(terminal.settings() == before, "the settings are not restored");
     end(t);
 }

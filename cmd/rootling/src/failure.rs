@@ -18,11 +18,7 @@ pub(crate) fn report(error: &Error, command: Option<&Command>) -> ExitCode {
         None => error.to_string(),
     };
     let message = message.replace('\n', " ");
-    if error.is_already_reported() {
-        log::detail(&message);
-    } else {
-        log::failure(&message);
-    }
+    log::failure(&message);
     let run = matches!(command, Some(Command::Run(_)));
     if matches!(command, Some(Command::Exec(_))) {
         // As runc: every failure of ours is told apart from those of most programs.

@@ -47,13 +47,6 @@ pub(crate) fn failure(message: &str) {
     }
 }
 
-/// Logs a failure that whoever started us has read already.
-pub(crate) fn detail(message: &str) {
-    if LOG.get().is_some_and(|l| l.file.is_some()) {
-        line(LogLevel::Error, message);
-    }
-}
-
 /// Logs what the user should know and is no failure.
 pub(crate) fn warning(message: &str) {
     line(LogLevel::Warning, message);

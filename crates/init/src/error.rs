@@ -55,8 +55,6 @@ pub struct Error {
     errno: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     operation: Option<Operation>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    already_reported: bool,
 }
 
 /// Shorthand for a result of this crate.
@@ -65,13 +63,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: one_line(message.into()),
-            errno: None,
-            operation: None,
-            already_reported: false,
-        }
+        Self { kind, message: one_line(message.into()), errno: None, operation: None }
     }
 
     /// An error about something that was handed over.
@@ -116,23 +108,6 @@ impl Error {
         Self { operation: self.operation.or(Some(operation)), ..self }
     }
 
-    /// Whether the container has said it on a standard error that is the caller's own: once is enough.
-    pub fn is_already_reported(&self) -> bool {
-        self.already_reported
-    }
-
-    /// The same error, which the container has written to its standard error.
-    #[must_use]
-    pub fn already_reported(self) -> Self {
-        Self { already_reported: true, ..self }
-    }
-
-    /// The same error, to be said to a caller that does not see the container's standard error.
-    #[must_use]
-    pub fn not_yet_reported(self) -> Self {
-        Self { already_reported: false, ..self }
-    }
-
     /// The same error, seen from one layer further out.
     #[must_use]
     pub fn wrap(self, outer: impl fmt::Display) -> Self {
@@ -149,6 +124,12 @@ impl Error {
     #[must_use]
     pub fn see_doctor(self, has_check: bool) -> Self {
         if has_check { self.remedy("see `rootling doctor`") } else { self }
+    }
+}
+
+impl From<rootling_sys::mount::Refused> for Error {
+    fn from(refused: rootling_sys::mount::Refused) -> Self {
+        Self::from(refused.errno)
     }
 }
 

@@ -14,7 +14,7 @@ use rootling_sys as sys;
 
 use crate::attributes::Attributes;
 use crate::channel::{Channel, FromChild};
-use crate::container::{Ready, identity};
+use crate::container::{Obstacle, Ready, identity};
 use crate::doors::{self, Held};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::hooks;
@@ -36,6 +36,7 @@ pub(crate) fn run(mut ready: Ready<'_>, channel: Channel) {
         sealed.execute()
     };
     let Err(error) = execute();
+    // The runtime tells it: it waits for the end of the channel.
     channel.send_failure(error);
 }
 
@@ -45,7 +46,11 @@ fn wait_and_run(ready: Ready<'_>, channel: Channel, accept: &OwnedFd) {
     match wait(ready, channel, accept) {
         Ok((sealed, connection)) => {
             let Err(error) = sealed.execute();
-            connection.send_failure(error);
+            let line = format!("{error}\n");
+            if connection.send(&FromChild::Failed(error)).is_err() {
+                // Whoever starts it is gone, and the container's standard error is where engines look next.
+                let _ = nix::unistd::write(std::io::stderr(), line.as_bytes());
+            }
         }
         Err(Some((channel, error))) => channel.send_failure(error),
         // The courier has told why, or nobody starts it any more.
@@ -121,7 +126,7 @@ impl<'a> Sealed<'a> {
     /// Everything is made that needs a system call or memory.
     fn new(ready: Ready<'a>, report: &Channel) -> Self {
         let attributes = ready.attributes;
-        for fd in 3..3 + attributes.preserve_fds as RawFd {
+        for fd in (3..3 + attributes.preserve_fds as RawFd).filter(|fd| !sys::fds::is_reserved(*fd)) {
             let _ = sys::fds::keep_on_exec(fd);
         }
         let program = sys::exec::Program::new(ready.path.clone(), attributes.args.clone(), ready.env.clone());
@@ -163,7 +168,7 @@ impl<'a> Sealed<'a> {
             hooks::run("startContainer", self.ready.hooks, &state, setting)?;
         }
         let errno = self.program.execute();
-        Err(not_executed(&self.program, errno))
+        Err(not_executed(&self.program, errno, self.ready.obstacle.as_ref()))
     }
 }
 
@@ -175,27 +180,36 @@ fn flags(wanted: u32, notify: bool) -> u32 {
     wanted | if notify { 1 << 3 } else { 0 }
 }
 
-fn not_executed(program: &sys::exec::Program, errno: Errno) -> Error {
+/// What execve(2) has answered, with its exit code as a shell's: not found, or found and not executable.
+fn not_executed(program: &sys::exec::Program, errno: Errno, obstacle: Option<&Obstacle>) -> Error {
     let kind = match errno {
         Errno::ENOENT | Errno::ENOTDIR => ErrorKind::ProgramNotFound,
-        Errno::EACCES | Errno::ENOEXEC | Errno::EPERM => ErrorKind::ProgramNotExecutable,
+        Errno::EACCES | Errno::ENOEXEC | Errno::EPERM | Errno::E2BIG | Errno::ETXTBSY | Errno::ELOOP => {
+            ErrorKind::ProgramNotExecutable
+        }
         _ => ErrorKind::System,
     };
-    let hint = match errno {
-        Errno::ENOENT => {
-            "; it is there, so the interpreter or the dynamic loader that it names is missing in the image"
+    let reason = match (errno, obstacle) {
+        (_, Some(obstacle)) if obstacle.errno == errno => obstacle.text.as_str(),
+        (Errno::ENOENT, _) => {
+            "it is there, so the interpreter or the dynamic loader that it names is missing in the root file system"
         }
-        Errno::ENOEXEC => "; it is neither a program for this machine nor a script that begins with #!",
+        (Errno::ENOEXEC, _) => "it is neither a program for this machine nor a script that begins with #!",
+        (Errno::E2BIG, _) => {
+            "process.args and process.env are too long: one string may have 128 KiB, and all of them a quarter of \
+             RLIMIT_STACK (execve(2)); pass a file instead"
+        }
+        (Errno::ETXTBSY, _) => "somebody has it open to write: close it there, or execute a copy",
+        (Errno::EPERM, _) => {
+            "a security module of the host, such as AppArmor or SELinux, or the seccomp profile has denied it"
+        }
+        (Errno::EACCES, _) => {
+            "it may be executed by its mode, so a security module of the host, such as AppArmor or SELinux, has denied it"
+        }
         _ => "",
     };
-    let said =
-        format!("exec {}: {}", program.path().to_string_lossy().escape_debug(), errno.desc().to_lowercase());
-    say(&format!("{said}\n"));
-    Error::new(kind, format!("process.args: {said} ({errno:?}){hint}")).already_reported()
-}
-
-/// On the container's standard error, where engines look for why a program did not run: whoever started
-/// it may not hear of it any more.
-fn say(line: &str) {
-    let _ = nix::unistd::write(std::io::stderr(), line.as_bytes());
+    let colon = if reason.is_empty() { "" } else { "; " };
+    let path = program.path().to_string_lossy();
+    let said = errno.desc().to_lowercase();
+    Error::new(kind, format!("process.args: exec {}: {said} ({errno:?}){colon}{reason}", path.escape_debug()))
 }

@@ -70,9 +70,6 @@ fn args(process: &Process) -> Result<(), ValidateError> {
     if args.is_empty() {
         return Err(invalid("process.args", "args must not be empty", "name the program to run"));
     }
-    if args[0].is_empty() {
-        return Err(invalid("process.args[0]", "the program's name is empty", "name the program to run"));
-    }
     args.iter()
         .enumerate()
         .try_for_each(|(index, arg)| no_nul(&format!("process.args[{index}]"), Path::new(arg)))

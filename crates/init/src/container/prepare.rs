@@ -9,7 +9,7 @@ use nix::sys::stat::{Mode, umask};
 use rootling_sys as sys;
 
 use super::ready::Ready;
-use super::{identity, program};
+use super::{identity, obstacle, program};
 use crate::attributes::Attributes;
 use crate::blueprint::Blueprint;
 use crate::channel::Channel;
@@ -60,6 +60,7 @@ impl<'b> Container<'b, '_> {
         let (path, env) = become_user(attributes, self.channel, self.accept.is_some())?;
         let ready = Ready {
             attributes,
+            obstacle: obstacle::find(&path),
             path,
             env,
             hooks: &blueprint.start_hooks,
@@ -78,7 +79,16 @@ impl Joined<'_> {
         let (path, env) = become_user(attributes, self.channel, false)?;
         // The steps have runc's names in the log: engines and people look for them.
         self.channel.send_debug("setns_init: about to exec");
-        let ready = Ready { attributes, path, env, hooks: &[], identity: None, accept: None, watched: true };
+        let ready = Ready {
+            attributes,
+            obstacle: obstacle::find(&path),
+            path,
+            env,
+            hooks: &[],
+            identity: None,
+            accept: None,
+            watched: true,
+        };
         ready.report(self.channel)
     }
 }

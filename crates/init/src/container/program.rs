@@ -12,6 +12,7 @@ use nix::unistd::{AccessFlags, chdir, faccessat};
 
 use rootling_sys as sys;
 
+use super::denied;
 use crate::error::{Context, Error, ErrorKind, Result};
 
 /// Goes to the working directory.
@@ -80,6 +81,8 @@ pub(super) fn find(args: &[CString], env: &[CString]) -> Result<CString> {
     }
     let path = env.iter().find_map(|e| e.as_bytes().strip_prefix(b"PATH="));
     let mut refused = None;
+    // Nothing has an empty name, and with it each directory would be found itself.
+    let path = path.filter(|_| !name.is_empty());
     for dir in path.unwrap_or_default().split(|b| *b == b':') {
         let dir = if dir.is_empty() { Path::new(".") } else { Path::new(OsStr::from_bytes(dir)) };
         let Ok(candidate) = CString::new(dir.join(OsStr::from_bytes(name.as_bytes())).as_os_str().as_bytes())
@@ -119,12 +122,16 @@ fn executable(path: &CStr) -> Result<(), Errno> {
 
 fn not_runnable(path: &CStr, errno: Errno) -> Error {
     let (kind, why) = match errno {
-        Errno::ENOENT | Errno::ENOTDIR => (ErrorKind::ProgramNotFound, "no such file or directory"),
-        Errno::EACCES => {
-            (ErrorKind::ProgramNotExecutable, "permission denied; it has to be executable by process.user")
+        Errno::ENOENT => (ErrorKind::ProgramNotFound, "no such file or directory".into()),
+        Errno::ENOTDIR => {
+            let why = "no such file or directory; something on its path is not a directory";
+            (ErrorKind::ProgramNotFound, why.into())
         }
-        Errno::EISDIR => (ErrorKind::ProgramNotExecutable, "is a directory"),
-        _ => (ErrorKind::System, errno.desc()),
+        Errno::EACCES => {
+            (ErrorKind::ProgramNotExecutable, format!("permission denied; {}", denied::reason(path)))
+        }
+        Errno::EISDIR => (ErrorKind::ProgramNotExecutable, "is a directory".into()),
+        _ => (ErrorKind::System, errno.desc().into()),
     };
     Error::new(kind, format!("process.args: exec: {path:?}: {why}"))
 }

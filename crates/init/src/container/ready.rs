@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use oci_spec::runtime::Hook;
 use rootling_sys as sys;
 
+use super::Obstacle;
 use crate::attributes::Attributes;
 use crate::blueprint::Identity;
 use crate::channel::{Channel, FromChild, ToChild};
@@ -15,6 +16,8 @@ use crate::error::{Context, Result};
 pub(crate) struct Ready<'a> {
     pub(crate) attributes: &'a Attributes,
     pub(crate) path: CString,
+    /// Why the kernel will not execute it, if that can be seen.
+    pub(crate) obstacle: Option<Obstacle>,
     pub(crate) env: Vec<CString>,
     pub(crate) hooks: &'a [Hook],
     /// What hooks are told, and the pid that they are told.

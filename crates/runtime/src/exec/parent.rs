@@ -46,10 +46,7 @@ pub fn exec(host: &Host, store: &Store, options: &ExecOptions, warn: Warn<'_>) -
     let mut exec = Exec::start(record, plan, namespaces, terminal.child_end, &target, signals)?;
     exec.serve(&target, warn)?;
     exec.prepare(options)?;
-    // What the child has said on its standard error whoever reads that may not hear of in time.
-    let commit = exec.commit(terminal.ours.as_ref(), warn);
-    let (master, process, mut signals) =
-        commit.map_err(|e| if options.detach { e.not_yet_reported() } else { e })?;
+    let (master, process, mut signals) = exec.commit(terminal.ours.as_ref(), warn)?;
     if options.detach {
         return Ok(0);
     }

@@ -65,7 +65,7 @@ pub fn run(
     let mode = LaunchMode { detached: run.detach, waits: false };
     let ready = launch(plan, slot, options, mode, signals, warn)?;
     let notify = Notify::of_environment(ready.slot())?;
-    let mut launched = ready.commit(warn).map_err(|e| if run.detach { e.not_yet_reported() } else { e })?;
+    let mut launched = ready.commit(warn)?;
     if let Err(error) = late_hooks::run_poststart(&launched.record) {
         let _ = sys::process::pidfd_send_signal(launched.pidfd.as_fd(), libc::SIGKILL);
         let _ = foreground::exit_code(launched.pidfd.as_fd());

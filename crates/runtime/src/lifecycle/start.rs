@@ -65,7 +65,7 @@ fn wait_for_program(pidfd: &OwnedFd, channel: &Channel) -> Result<()> {
         }
         match channel.receive_with()? {
             None => return Ok(()),
-            Some((FromChild::Failed(error), _)) => return Err(error.not_yet_reported()),
+            Some((FromChild::Failed(error), _)) => return Err(error),
             Some((FromChild::Debug(text), _)) => tracing::debug!("{text}"),
             Some((FromChild::Warning(text), _)) => tracing::warn!("{text}"),
             Some((other, _)) => {
