@@ -88,6 +88,10 @@ fn groups_of_the_caller_are_dropped_unless_they_are_asked_for(t: &Test) {
         let output = member().run(t.run_command(&bundle)).output().ok();
         assert_eq!(output.stdout, expected, "keep_original_groups={keep}: {output}");
     }
+    // Engines add the annotation to a configuration that has groups.
+    bundle.set("/process/user/additionalGids", json!([1])).write();
+    let output = member().run(t.run_command(&bundle)).output().ok();
+    assert_eq!(output.stdout, "text of the file\n", "beside additionalGids: {output}");
 }
 
 /// Nobody's, on most machines.

@@ -23,7 +23,10 @@ both!(
     classes_of_resctrl_need_resctrl,
 );
 root!(containers_user_namespace_is_joined_by_root);
-user!(namespace_of_somebody_else_is_an_error);
+user!(
+    namespace_of_somebody_else_is_an_error,
+    sources_are_the_callers_also_in_a_user_namespace_that_is_joined,
+);
 
 /// Type in the specification and name in /proc/PID/ns.
 const KINDS: [(&str, &str); 7] = [
@@ -161,6 +164,32 @@ fn containers_user_namespace_is_joined_by_root(t: &Test) {
     let everybody = fs::Permissions::from_mode(0o755);
     fs::set_permissions(bundle.dir(), everybody).expect("chmod of the bundle");
     joins_each(t, bundle);
+}
+
+/// What only the caller may pass is opened as the caller, whoever is root in the namespace: podman's pods with `--userns auto`.
+fn sources_are_the_callers_also_in_a_user_namespace_that_is_joined(t: &Test) {
+    let mut of_first = t.bundle(&["true"]);
+    let Some(Ids::Ranges { uid, gid, count }) = t.account().ranges() else {
+        return skip("the user has no range in /etc/subuid and /etc/subgid");
+    };
+    let map = |host: u32| json!([{"containerID": 0, "hostID": host, "size": count}]);
+    of_first.set("/linux/uidMappings", map(uid)).set("/linux/gidMappings", map(gid));
+    first(t, &mut of_first);
+    let closed = t.path("closed");
+    fs::create_dir(&closed).expect("make a directory");
+    fs::write(closed.join("file"), "of the caller\n").expect("write a file");
+    std::os::unix::fs::chown(&closed, Some(t.account().uid), Some(t.account().gid)).expect("chown");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).expect("chmod");
+    let mut second = of_first.sibling(t, &["true"]);
+    join_user(t, &mut second, &of_first);
+    // Whose root may not write to the image.
+    fs::write(of_first.rootfs("etc/bound"), "").expect("make a file");
+    fs::create_dir(of_first.rootfs("dir")).expect("make a directory");
+    of_first.own_all();
+    second.mount("/etc/bound", "bind", &closed.join("file").to_string_lossy(), &["bind", "ro"]);
+    second.mount("/dir", "bind", &closed.to_string_lossy(), &["rbind", "ro"]);
+    t.run(second.write()).ok();
+    t.delete_force("first").ok();
 }
 
 fn wrong_path_is_an_error_that_names_it(t: &Test) {
@@ -346,7 +375,8 @@ fn sysctls_of_the_host_are_refused(t: &Test) {
     }
     let mut bundle = t.bundle(&["true"]);
     bundle.set("/linux/sysctl/net.ipv4.no_such_variable", "1".into());
-    t.run(bundle.write()).fails_with(&["linux.sysctl", "no_such_variable"]);
+    let words = ["linux.sysctl", "open /proc/sys/net/ipv4/no_such_variable: no such file or directory"];
+    t.run(bundle.write()).fails_with(&words);
 }
 
 /// Runs it in a network namespace of its own with a device that has an address.

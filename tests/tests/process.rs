@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 both!(
     names_in_another_case_are_read,
+    half_of_a_surrogate_pair_is_read,
     user_umask_and_groups_are_the_configured_ones,
     umask_is_022_where_none_is_given,
     other_user_has_the_ambient_capabilities_alone,
@@ -15,6 +16,7 @@ both!(
     unknown_capability_is_a_warning,
     limits_are_set_for_any_user,
     oom_score_is_set,
+    oom_score_that_takes_a_right_is_the_callers,
     oom_score_stays_the_callers_where_none_is_given,
     new_privileges_are_refused_only_where_asked,
     home_is_of_the_images_passwd,
@@ -149,7 +151,7 @@ const FEW_FILES: [&str; 4] = ["prlimit", "--nofile=64:64", "--", "env"];
 fn limit_above_the_callers_is_an_error(t: &Test) {
     let bundle = t.bundle(&["true"]);
     let output = t.run_command(bundle.write()).under(&FEW_FILES).output();
-    output.fails_with(&["process.rlimits", "1024", "only root may raise a hard limit"]);
+    output.fails_with(&["process.rlimits", "1024", "CAP_SYS_RESOURCE"]);
 }
 
 fn limit_above_the_callers_is_raised(t: &Test) {
@@ -177,6 +179,19 @@ fn oom_score_is_set(t: &Test) {
         bundle.set("/process/oomScoreAdj", score.into());
         assert_eq!(t.run(bundle.write()).ok().stdout, format!("{score}\n"));
     }
+}
+
+/// Engines set one for every container.
+fn oom_score_that_takes_a_right_is_the_callers(t: &Test) {
+    let own = fs::read_to_string("/proc/self/oom_score_adj").expect("our score");
+    let mut bundle = t.bundle(&["cat", "/proc/self/oom_score_adj"]);
+    bundle.set("/process/oomScoreAdj", (-500).into());
+    let without = ["setpriv", "--bounding-set", "-sys_resource"];
+    let run = t.run_command(bundle.write());
+    let run = if t.who() == Who::Root { run.under(&without) } else { run };
+    let output = run.output().ok();
+    assert_eq!(output.stdout, own, "{output}");
+    assert!(output.stderr.contains("warning: process.oomScoreAdj: "), "{output}");
 }
 
 fn oom_score_stays_the_callers_where_none_is_given(t: &Test) {
@@ -314,6 +329,16 @@ fn names_in_another_case_are_read(t: &Test) {
     assert_eq!(t.run(bundle.write()).ok().stdout, "of another case\n0027\n");
 }
 
+/// Half a surrogate pair is no character: the replacement character takes its place, as with Go's reader.
+fn half_of_a_surrogate_pair_is_read(t: &Test) {
+    let mut bundle = t.shell("echo $A");
+    bundle.set("/process/env", json!(["A=before HALF after", "PATH=/bin"])).write();
+    let config = bundle.dir().join("config.json");
+    let text = fs::read_to_string(&config).expect("read config.json");
+    fs::write(&config, text.replace("HALF", "\\ud83d")).expect("write config.json");
+    assert_eq!(t.run(&bundle).ok().stdout, "before \u{fffd} after\n");
+}
+
 fn labels_without_their_module_are_an_error(t: &Test) {
     for (field, value, module, words) in [
         ("apparmorProfile", "some-profile", "/sys/kernel/security/apparmor", "apparmor"),
@@ -333,6 +358,13 @@ fn labels_without_their_module_are_an_error(t: &Test) {
         );
         // None is no label.
         bundle.set(&format!("/process/{field}"), "".into());
+        t.run(bundle.write()).ok();
+    }
+    if !fs::exists("/sys/fs/selinux/enforce").unwrap_or(false) {
+        let mut bundle = t.bundle(&["true"]);
+        bundle.set("/linux/mountLabel", "system_u:object_r:x:s0".into());
+        t.run(bundle.write()).fails_with(&["linux.mountLabel", "system_u:object_r:x:s0", "remove it"]);
+        bundle.set("/linux/mountLabel", "".into());
         t.run(bundle.write()).ok();
     }
 }

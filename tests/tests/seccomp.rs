@@ -290,6 +290,9 @@ fn wrong_profile_is_one_line_that_names_the_field(t: &Test) {
         ),
         (rule("action", json!("ERRNO")), ["linux.seccomp.syscalls[0].action", "ERRNO"]),
         (rule("names", json!([""])), ["linux.seccomp.syscalls[0].names", "empty"]),
+        (rule("names", json!([])), ["linux.seccomp.syscalls[0].names", "is empty"]),
+        (rule("names", Value::Null), ["linux.seccomp.syscalls[0].names", "is empty"]),
+        (rule("name", json!("mkdir")), ["linux.seccomp.syscalls[0].name:", "\"names\""]),
         (
             rule("args", json!([{"index": 0, "value": 0, "op": "=="}])),
             ["linux.seccomp.syscalls[0].args[0].op", "=="],

@@ -1,5 +1,7 @@
 //! Fields of config.json, looked at from inside the container.
 
+use std::fs;
+
 use rootling_tests::{Test, both, root, user};
 use serde_json::json;
 
@@ -11,6 +13,7 @@ both!(
     image_without_a_dev_mount_gets_devices_and_links_twice,
     unknown_network_device_is_an_error,
     descriptors_that_are_not_open_cannot_be_preserved,
+    descriptors_between_preserved_ones_stay_closed,
     namespaces_are_joined_by_path,
     terminal_without_anybody_to_show_it_is_refused,
 );
@@ -40,8 +43,8 @@ fn tmpcopyup_brings_what_the_image_has(t: &Test) {
         "cat /etc/copied/deep/file; ls -l /etc/copied/link | grep -o 'link -> file'; touch /etc/copied/new",
     );
     let dir = bundle.rootfs("etc/copied/deep");
-    std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(dir.join("file"), "content\n").unwrap();
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("file"), "content\n").unwrap();
     std::os::unix::fs::symlink("file", bundle.rootfs("etc/copied/link")).unwrap();
     bundle.own_all();
     let mount =
@@ -87,7 +90,24 @@ fn unknown_network_device_is_an_error(t: &Test) {
 fn descriptors_that_are_not_open_cannot_be_preserved(t: &Test) {
     let bundle = t.bundle(&["true"]);
     let output = t.run_command(bundle.write()).args(&["--preserve-fds", "7"]).output();
-    output.fails_with(&["--preserve-fds 7", "descriptor"]);
+    output.fails_with(&["--preserve-fds 7", "descriptor 9 is not open"]);
+}
+
+/// Engines name the highest of theirs, and what lies between may not be open.
+fn descriptors_between_preserved_ones_stay_closed(t: &Test) {
+    let bundle = t.shell("cat <&5; cat <&9; ls /proc/self/fd");
+    let path = t.path("file");
+    fs::write(&path, "text\n").expect("write the file");
+    let caller = ["sh", "-c", r#"exec 5<"$0" 9<"$0"; exec "$@""#, path.to_str().expect("a path in UTF-8")];
+    let run = t.run_command(bundle.write()).args(&["--preserve-fds", "7"]);
+    // The last is of the directory that is listed.
+    assert_eq!(run.under(&caller).output().ok().stdout, "text\ntext\n0\n1\n2\n3\n5\n9\n");
+    let mut bundle = bundle.sibling(t, &["sleep", "1000"]);
+    t.run_command(bundle.set("/process/terminal", false.into()).write()).args(&["--detach"]).output().ok();
+    let exec =
+        t.exec(&["--preserve-fds", "7"], "c", &["sh", "-c", "cat <&9; ls /proc/self/fd"]).under(&caller);
+    assert_eq!(exec.output().ok().stdout, "text\n0\n1\n2\n3\n5\n9\n");
+    t.rootling(&["delete", "--force", &t.id("c")]).output().ok();
 }
 
 fn namespaces_are_joined_by_path(t: &Test) {

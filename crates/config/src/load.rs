@@ -8,6 +8,7 @@
 mod names;
 mod relax;
 mod shape;
+mod text;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -102,10 +103,38 @@ pub fn file(path: &Path) -> Result<Loaded, LoadError> {
 /// [`LoadError::Syntax`] or [`LoadError::Field`].
 pub fn from_slice(name: &Path, json: &[u8]) -> Result<Loaded, LoadError> {
     let mut warnings = Vec::new();
-    let spec = typed(name, json, &mut warnings, relax::spec)?;
+    let spec: Spec = typed(name, json, &mut warnings, relax::spec)?;
+    if spec.linux().as_ref().is_some_and(|linux| linux.seccomp().is_some()) {
+        refuse_old_names(name, json)?;
+    }
     warnings.extend(validate::warnings(&spec));
     Ok(Loaded { spec, warnings })
 }
+
+/// The form that Docker's profiles had before 2016, a name for each rule: the typed spec has no place for it, and a rule that is
+/// not there denies nothing.
+fn refuse_old_names(path: &Path, json: &[u8]) -> Result<(), LoadError> {
+    if memchr::memmem::find(json, b"\"name\"").is_none() {
+        return Ok(());
+    }
+    let value: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
+    let rules = value["linux"]["seccomp"]["syscalls"].as_array();
+    match rules
+        .into_iter()
+        .flatten()
+        .position(|rule| rule["name"].as_str().is_some_and(|name| !name.is_empty()))
+    {
+        Some(index) => {
+            let field = format!("linux.seccomp.syscalls[{index}].name");
+            let reason =
+                format!("{field}: is not in the specification; write the name into the list \"names\"");
+            Err(LoadError::Field { path: path.to_owned(), field, reason })
+        }
+        None => Ok(()),
+    }
+}
+
+pub use self::text::without_lone_surrogates;
 
 /// Reads JSON as leniently as runc does: names in any case, and null for what is not there.
 pub fn lenient(value: &mut serde_json::Value) {
@@ -148,6 +177,7 @@ fn typed<T: serde::de::DeserializeOwned>(
     warnings: &mut Vec<String>,
     relax: fn(&mut serde_json::Value, &mut Vec<String>),
 ) -> Result<T, LoadError> {
+    let json = &*without_lone_surrogates(json);
     if shape::lists_are_usual(json)
         && names::are_usual(json)
         && let Ok(spec) = serde_json::from_slice(json)

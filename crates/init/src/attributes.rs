@@ -101,7 +101,8 @@ impl Attributes {
             cwd: process.cwd().clone(),
             uid: user.uid(),
             gid: user.gid(),
-            groups: user.additional_gids().clone(),
+            // Of the two, the annotation is what was asked for last: engines add it to a configuration that has groups.
+            groups: user.additional_gids().clone().filter(|_| !surroundings.keep_groups),
             keep_groups: surroundings.keep_groups,
             umask: user.umask().unwrap_or(0o022),
             capabilities,
@@ -139,23 +140,36 @@ fn last_capability() -> u8 {
     newest.or_else(|| (0..=40).rev().find(known)).unwrap_or(0)
 }
 
-/// Sets `process.oomScoreAdj` of a process, by the host's /proc.
-pub fn set_oom_score(pid: &str, score: i32) -> Result<()> {
+/// Sets `process.oomScoreAdj` of a process, by the host's /proc. A value that takes a right which the caller has not stays
+/// that of the caller, which is higher, with a warning: an engine sets one for every container.
+pub fn set_oom_score(pid: &str, score: i32) -> Result<Option<String>> {
     let path = format!("/proc/{pid}/oom_score_adj");
-    std::fs::write(&path, score.to_string())
-        .context(|| format!("process.oomScoreAdj: write({path:?}, {score})"))
-        .map_err(|e| e.remedy("only root may go below the caller's own value, see /proc/self/oom_score_adj"))
+    let what = || format!("process.oomScoreAdj: write({path:?}, {score})");
+    match std::fs::write(&path, score.to_string()) {
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            let own = std::fs::read_to_string(&path).context(what)?;
+            Ok(Some(format!(
+                "process.oomScoreAdj: stays {}, {score} was asked for: a value below the caller's takes CAP_SYS_RESOURCE \
+                 outside of any user namespace",
+                own.trim()
+            )))
+        }
+        other => other.map(|()| None).context(what),
+    }
 }
 
 /// Raises hard limits that are below what the program is to have: it may lower its own, later, when they are not in the
 /// way of its preparation, but not raise them. `pid` 0: the calling process.
 pub fn raise_rlimits(pid: i32, rlimits: &[(u32, u64, u64)]) -> Result<()> {
     for (resource, soft, hard) in rlimits {
-        let what = || format!("process.rlimits: prlimit(resource {resource}, soft {soft}, hard {hard})");
+        let what =
+            || format!("process.rlimits: {}: prlimit(soft {soft}, hard {hard})", rlimit::name(*resource));
         let (now, limit) = sys::process::rlimit(pid, *resource).context(what)?;
         if *hard > limit {
             sys::process::set_rlimit(pid, *resource, now, *hard).context(what).map_err(|e| {
-                e.remedy("only root may raise a hard limit; see the caller's own with `ulimit -aH`")
+                e.remedy(format!(
+                    "the caller's hard limit is {limit}: to raise it takes CAP_SYS_RESOURCE outside of any user namespace"
+                ))
             })?;
         }
     }

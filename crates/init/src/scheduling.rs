@@ -77,7 +77,10 @@ fn refused(errno: Errno, what: &str) -> Error {
     let error = Error::from(errno).wrap(what);
     match errno {
         Errno::EPERM => {
-            error.remedy("this takes root of the host, with CAP_SYS_NICE; choose a lower one, or remove it")
+            error.remedy(
+                "this takes CAP_SYS_NICE outside of any user namespace, and on cgroup v1 a cpu.rt_runtime_us above 0 in the \
+                 container's cgroup; choose a lower one, or remove it",
+            )
         }
         _ => error,
     }

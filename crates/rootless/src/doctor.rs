@@ -111,6 +111,7 @@ pub fn examine(host: &Host) -> Vec<Check> {
     if caller != Caller::Root {
         checks.extend(kernel::covered(host));
         checks.push(limits::ping_groups(host, &distribution));
+        checks.extend(limits::low_ports(host));
     }
     checks.push(limits::cgroups(host, &distribution, caller == Caller::Root));
     checks

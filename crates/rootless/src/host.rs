@@ -382,6 +382,21 @@ impl Host {
         Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
     }
 
+    /// The lowest port that takes no privilege, `net.ipv4.ip_unprivileged_port_start`; ip(7), Linux 4.11.
+    pub fn first_free_port(&self) -> Option<u32> {
+        u32::try_from(self.number("/proc/sys/net/ipv4/ip_unprivileged_port_start")?).ok()
+    }
+
+    /// The kinds of namespaces of which none may be made, by the names of their limits: namespaces(7).
+    pub fn forbidden_namespaces(&self) -> Vec<String> {
+        ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"]
+            .into_iter()
+            .map(|kind| format!("max_{kind}_namespaces"))
+            .filter(|name| self.number(&format!("/proc/sys/user/{name}")) == Some(0))
+            .map(|name| format!("user.{name}"))
+            .collect()
+    }
+
     /// The kernel's release, as uname(2) gives it.
     pub fn kernel_release(&self) -> String {
         self.machine.kernel_release()

@@ -15,7 +15,7 @@ pub fn explain(error: Error, host: &Host) -> Error {
             error.remedy(CRIU)
         }
         (Some(Operation::NewUserNamespace), Some(errno)) => new_user_namespace(error, errno, host),
-        (Some(Operation::NewNamespaces), Some(errno)) => new_namespaces(error, errno),
+        (Some(Operation::NewNamespaces), Some(errno)) => new_namespaces(error, errno, host),
         (Some(Operation::Launch), Some(errno)) if error.kind() == ErrorKind::System => {
             match outer_rules(&host.user_namespace_restrictions(), errno) {
                 Some(rules) => error.remedy(format!("perhaps since {rules}; see `rootling doctor`")),
@@ -31,9 +31,23 @@ const TOO_OLD: &str = "rootling needs Linux 5.12 or newer, and a seccomp profile
 const CRIU: &str = "CRIU needs root for the namespaces of a container: run it as root (CAP_CHECKPOINT_RESTORE, as of \
      `setcap cap_checkpoint_restore+eip` on criu, is enough for processes without namespaces only)";
 
-fn new_namespaces(error: Error, errno: Errno) -> Error {
+/// Each kind of namespace has a limit for each user.
+fn limit_of_namespaces(host: &Host) -> String {
+    match host.forbidden_namespaces().as_slice() {
+        [] => "a limit of namespaces for this user is reached: see /proc/sys/user, and raise the one of user.max_*_namespaces, \
+               or end containers"
+            .into(),
+        zero => {
+            let settings: Vec<_> = zero.iter().map(|name| format!("{name}=28633")).collect();
+            let verb = if zero.len() == 1 { "is" } else { "are" };
+            format!("{} {verb} 0: as root run `sysctl -w {}`", zero.join(", "), settings.join(" "))
+        }
+    }
+}
+
+fn new_namespaces(error: Error, errno: Errno, host: &Host) -> Error {
     match errno {
-        Errno::ENOSPC | Errno::EUSERS => error.remedy("raise user.max_user_namespaces with sysctl"),
+        Errno::ENOSPC | Errno::EUSERS => error.remedy(limit_of_namespaces(host)),
         Errno::EPERM => {
             error.remedy("new namespaces need root or a user namespace: add one to linux.namespaces")
         }
@@ -50,17 +64,13 @@ fn new_user_namespace(error: Error, errno: Errno, host: &Host) -> Error {
     let found = host.user_namespace_restrictions();
     let certain = found.iter().find(|restriction| restriction.is_certain()).map(Restriction::advice);
     let advice = certain.or_else(|| outer_rules(&found, errno)).unwrap_or_else(|| {
-        let text = match errno {
-            Errno::ENOSPC | Errno::EUSERS => {
-                "the limit of user namespaces is reached: as root raise user.max_user_namespaces with sysctl"
-            }
-            Errno::ENOSYS => TOO_OLD,
-            _ => {
-                "the host does not let this caller make user namespaces: look at chroot, and at the security policy of \
-                 the host or of an outer container"
-            }
-        };
-        text.to_owned()
+        match errno {
+            Errno::ENOSPC | Errno::EUSERS => limit_of_namespaces(host),
+            Errno::ENOSYS => TOO_OLD.into(),
+            _ => "the host does not let this caller make user namespaces: look at chroot, and at the security policy of \
+                  the host or of an outer container"
+                .into(),
+        }
     });
     error.remedy(format!("{advice}; see `rootling doctor`"))
 }
@@ -96,6 +106,29 @@ mod tests {
         assert_eq!(outer_rules(&docker[1..], Errno::EACCES), None);
         assert_eq!(outer_rules(&docker, Errno::ENOENT), None);
         assert_eq!(outer_rules(&[Restriction::NoneAllowed], Errno::EPERM), None);
+    }
+
+    #[test]
+    fn limit_that_is_reached_is_the_one_that_is_named() {
+        let host = Host::on(
+            Fixture::ordinary(1000)
+                .file("/proc/sys/user/max_user_namespaces", "95000\n")
+                .file("/proc/sys/user/max_pid_namespaces", "0\n")
+                .file("/proc/sys/user/max_mnt_namespaces", "0\n"),
+        );
+        for operation in [Operation::NewUserNamespace, Operation::NewNamespaces] {
+            let text = explain(Error::from(Errno::ENOSPC).during(operation), &host).to_string();
+            assert!(text.contains("user.max_mnt_namespaces, user.max_pid_namespaces are 0"), "{text}");
+            assert!(
+                text.contains("sysctl -w user.max_mnt_namespaces=28633 user.max_pid_namespaces=28633"),
+                "{text}"
+            );
+        }
+        let text = explain(
+            Error::from(Errno::ENOSPC).during(Operation::NewNamespaces),
+            &Host::on(Fixture::ordinary(1000)),
+        );
+        assert!(text.to_string().contains("a limit of namespaces for this user is reached"), "{text}");
     }
 
     #[test]

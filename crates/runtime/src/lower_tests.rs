@@ -1,6 +1,5 @@
 use oci_spec::runtime::Spec;
 use rootling_config::namespaces;
-use rootling_rootless::host::Fixture;
 use serde_json::{Value, json};
 
 use super::*;
@@ -20,8 +19,7 @@ fn lowered(change: impl FnOnce(&mut Value)) -> Result<Lowered> {
     let spec: Spec = serde_json::from_value(spec).unwrap();
     let namespaces = namespaces::set(&spec).unwrap();
     let hooked = sees_the_root(spec.hooks().as_ref());
-    let host = Host::on(Fixture::ordinary(1000));
-    lower(spec, &namespaces, hooked, (Path::new("/bundle"), Path::new("/bundle/rootfs")), &host)
+    lower(spec, &namespaces, hooked, (Path::new("/bundle"), Path::new("/bundle/rootfs")))
 }
 
 #[test]

@@ -97,6 +97,9 @@ impl Plan {
         if let Some(process) = spec.process() {
             labels::check(process, host)?;
         }
+        if let Some(linux) = spec.linux() {
+            labels::check_mounts(linux, host)?;
+        }
         let (maps, writer) = maps(&spec, &namespaces, host)?;
         let (seccomp, listener) = seccomp_program(&mut spec, options, warn)?;
         let hooks = spec.hooks_mut().take();
@@ -179,7 +182,7 @@ fn blueprint(
     let root_propagation = lower::propagation(linux.rootfs_propagation().as_deref())?;
     let time_offsets = linux.time_offsets_mut().take();
     let hooked = lower::sees_the_root(hooks);
-    let lowered = lower::lower(spec, &namespaces, hooked, (&options.bundle, &rootfs), host)?;
+    let lowered = lower::lower(spec, &namespaces, hooked, (&options.bundle, &rootfs))?;
     let net_devices = lowered.spec.linux().as_ref().and_then(|l| l.net_devices().as_ref());
     Ok(Blueprint {
         identity,

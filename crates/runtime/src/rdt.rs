@@ -94,7 +94,9 @@ fn explain(error: &IntelRdtError) -> Error {
         IntelRdtError::WriteSchemata(_) | IntelRdtError::ParseLine(_) => {
             "see info/last_cmd_status below the resctrl mount for what the kernel thinks of the schema"
         }
-        _ => "only root may change resctrl groups; see its mount, /sys/fs/resctrl as a rule",
+        _ => {
+            "the caller may not change resctrl groups; see the owner and mode of its mount, /sys/fs/resctrl as a rule"
+        }
     };
     Error::system(chain(error)).wrap("linux.intelRdt").remedy(remedy)
 }

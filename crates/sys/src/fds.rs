@@ -34,6 +34,29 @@ pub fn keep_on_exec(fd: RawFd) -> Result<(), Errno> {
     fcntl(fd, FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).map(drop)
 }
 
+/// The numbers that [`reserve`] has taken.
+static RESERVED: std::sync::Mutex<Vec<RawFd>> = std::sync::Mutex::new(Vec::new());
+
+/// Takes a number that is not open, so that nothing of ours gets it: one in the middle of those that a program is to have. What
+/// is put there leads nowhere, and execve(2) closes it.
+pub fn reserve(number: RawFd) -> Result<(), Errno> {
+    let nothing = nix::sys::eventfd::EventFd::from_flags(nix::sys::eventfd::EfdFlags::EFD_CLOEXEC)?;
+    if nothing.as_raw_fd() == number {
+        std::mem::forget(nothing);
+    } else {
+        nix::unistd::dup3(nothing.as_raw_fd(), number, nix::fcntl::OFlag::O_CLOEXEC)?;
+    }
+    if let Ok(mut reserved) = RESERVED.lock() {
+        reserved.push(number);
+    }
+    Ok(())
+}
+
+/// Whether a number was [reserved](reserve), and is the program's only as one that is not open.
+pub fn is_reserved(number: RawFd) -> bool {
+    RESERVED.lock().is_ok_and(|reserved| reserved.contains(&number))
+}
+
 /// Makes `fd` the descriptor with the number `number` (0, 1 or 2).
 pub fn install(fd: impl AsFd, number: RawFd) -> Result<(), Errno> {
     nix::unistd::dup2(fd.as_fd().as_raw_fd(), number).map(drop)

@@ -152,7 +152,7 @@ mod tests {
     fn picture_in_the_docs_shows_the_reasons_and_the_coloured_diff() {
         let for_root = json!({
             "ociVersion": "1.2.0",
-            "process": {"args": ["httpd"], "cwd": "/", "oomScoreAdj": -500, "user": {"uid": 0, "gid": 0}},
+            "process": {"args": ["httpd"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
             "root": {"path": "rootfs"},
             "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}]}
         });

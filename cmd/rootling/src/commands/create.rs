@@ -24,7 +24,8 @@ pub(crate) fn run(context: Context<'_>, args: &args::Run) -> Result<ExitCode> {
 }
 
 /// Every descriptor that is to be preserved has to be the caller's: were one of them free, something of
-/// ours would get its number and end up in the container.
+/// ours would get its number and end up in the container. Engines name the highest of theirs, with holes below; the sockets of
+/// systemd follow each other.
 pub(crate) fn check_preserved(command: &Command) -> Result<()> {
     let (preserve, listen) = match command {
         Command::Run(run) => (run.create.preserve_fds, runtime::listen_fds()),
@@ -34,12 +35,18 @@ pub(crate) fn check_preserved(command: &Command) -> Result<()> {
     };
     let count = preserve.saturating_add(listen).min(1 << 20);
     for fd in 3..3 + count as i32 {
-        fcntl(fd, FcntlArg::F_GETFD).map_err(|errno| {
+        let Err(errno) = fcntl(fd, FcntlArg::F_GETFD) else { continue };
+        let wrong = |errno| {
             Error::invalid(format!(
                 "--preserve-fds {preserve} and LISTEN_FDS={listen}: descriptor {fd} is not open ({errno}); pass it, \
                  or lower the number"
             ))
-        })?;
+        };
+        let highest = fd == 2 + count as i32;
+        if listen > 0 || highest {
+            return Err(wrong(errno));
+        }
+        rootling_sys::fds::reserve(fd).map_err(wrong)?;
     }
     Ok(())
 }

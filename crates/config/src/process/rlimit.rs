@@ -65,6 +65,12 @@ pub fn by_name(name: &str) -> Option<PosixRlimitType> {
     ALL.into_iter().find(|typ| typ.to_string() == full)
 }
 
+/// The name of a limit, as `RLIMIT_NOFILE`, by its number.
+pub fn name(wanted: u32) -> String {
+    let typ = ALL.into_iter().find(|typ| number(*typ) == wanted);
+    typ.map_or_else(|| format!("limit {wanted}"), |typ| typ.to_string())
+}
+
 /// One limit.
 pub fn limit(typ: PosixRlimitType, soft: u64, hard: u64) -> PosixRlimit {
     // The builder fails for missing fields, and this one has a default for each.

@@ -14,6 +14,11 @@ pub enum SeccompError {
     /// Notifications that nobody listens to would block the process for ever.
     #[error("linux.seccomp: SCMP_ACT_NOTIFY needs linux.seccomp.listenerPath; set it to the agent's socket")]
     NoListener,
+    /// A rule for no system call.
+    #[error(
+        "linux.seccomp.syscalls[{0}].names: is empty, so that the rule would have no effect; name system calls, or remove the rule"
+    )]
+    NoNames(usize),
     /// A rule for a system call without a name.
     #[error("linux.seccomp.syscalls[{0}].names: an empty string is not a system call; remove it")]
     EmptyName(usize),
@@ -116,6 +121,9 @@ pub fn check(profile: &LinuxSeccomp) -> Result<(), SeccompError> {
         return Err(SeccompError::NotifyEverything("as default action"));
     }
     for (index, rule) in rules(profile).iter().enumerate() {
+        if rule.names().is_empty() {
+            return Err(SeccompError::NoNames(index));
+        }
         if rule.names().iter().any(String::is_empty) {
             return Err(SeccompError::EmptyName(index));
         }

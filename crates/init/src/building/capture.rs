@@ -127,6 +127,11 @@ pub(crate) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
         InitProcessError::Network(_) => "linux.netDevices",
         _ => "prepare the container",
     };
+    if let ("linux.sysctl", Some(missing)) = (text, missing_variable(&cause)) {
+        return Error::from(Errno::ENOENT)
+            .wrap(format!("linux.sysctl: open {missing}: no such file or directory"))
+            .remedy("the kernel has no such variable in the container's namespaces: correct or remove it");
+    }
     let error = Error::system(match event.filter(|text| !text.is_empty()) {
         Some(detail) if detail.contains(&cause) => format!("{text}: {detail}"),
         Some(detail) => format!("{text}: {detail}: {cause}"),
@@ -139,6 +144,13 @@ pub(crate) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
         ),
         _ => error,
     }
+}
+
+/// The file of a variable that is not there, out of a reason of pathrs: it quotes the path below the root that it looked in.
+fn missing_variable(cause: &str) -> Option<String> {
+    let not_there = cause.contains(&format!("(os error {})", Errno::ENOENT as i32));
+    let path = cause.split('"').find(|word| word.starts_with("sys/"))?;
+    not_there.then(|| format!("/proc/{path}"))
 }
 
 /// What a reason begins with where libcontainer's transparent types hide the number from [`errno_of`].

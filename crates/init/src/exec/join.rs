@@ -103,8 +103,10 @@ fn become_program<'a>(
 /// What takes the caller's own privilege, or the host's /proc.
 fn prepare(channel: &Channel, attributes: &Attributes) -> Result<()> {
     begin()?;
-    if let Some(score) = attributes.oom_score_adj {
-        set_oom_score("self", score)?;
+    if let Some(score) = attributes.oom_score_adj
+        && let Some(warning) = set_oom_score("self", score)?
+    {
+        channel.send(&FromChild::Warning(warning))?;
     }
     raise_rlimits(0, &attributes.rlimits)?;
     if channel.is_detailed()

@@ -58,7 +58,7 @@ fn open_host(device: &LinuxDevice) -> Result<OwnedFd> {
     let fd = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map(sys::fds::adopt);
     let fd = fd
         .context(what)
-        .map_err(|e| e.remedy("without root a device can only be bound from the host: remove it"))?;
+        .map_err(|e| e.remedy("in a user namespace a device can only be bound from the host: remove it"))?;
     let stat = fstat(fd.as_raw_fd()).context(what)?;
     if stat.st_mode & libc::S_IFMT == kind(device).bits()
         && (is_fifo(device) || stat.st_rdev == number(device))
@@ -66,7 +66,7 @@ fn open_host(device: &LinuxDevice) -> Result<OwnedFd> {
         return clone_tree(fd.as_fd(), false).context(|| format!("{}: open_tree", what()));
     }
     Err(Error::invalid(format!(
-        "{} is {}:{} and not {}:{}: without root a device can only be bound as it is; correct type, major and minor",
+        "{} is {}:{} and not {}:{}: in a user namespace a device can only be bound as it is; correct type, major and minor",
         what(),
         libc::major(stat.st_rdev),
         libc::minor(stat.st_rdev),

@@ -73,7 +73,9 @@ fn join_and_clone(channel: &Channel, blueprint: &Blueprint) -> Result<bool> {
     if blueprint.is_seen_by_others() {
         if let Some(score) = blueprint.process.oom_score_adj {
             // The runtime has no way to write it any more once this process is not dumpable.
-            set_oom_score("self", score)?;
+            if let Some(warning) = set_oom_score("self", score)? {
+                channel.send(&FromChild::Warning(warning))?;
+            }
         }
         // Before any process of a namespace that is joined can look at this one or its child.
         sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
@@ -118,7 +120,7 @@ fn join_all(blueprint: &Blueprint, channel: &Channel) -> Result<()> {
     if let Some((kind, path, file)) = waiting.iter().find(|e| e.0 == LinuxNamespaceType::User) {
         enter(*kind, file).context(|| describe(*kind, path))?;
         time_namespace(blueprint)?;
-        become_root();
+        become_root(blueprint);
     }
     for (kind, path, file) in refused {
         enter(*kind, file).context(|| describe(*kind, path)).map_err(|e| {
@@ -135,7 +137,7 @@ fn join_all(blueprint: &Blueprint, channel: &Channel) -> Result<()> {
             return Err(Error::system("the runtime has ended"));
         };
         time_namespace(blueprint)?;
-        become_root();
+        become_root(blueprint);
     }
     if !namespaces.user.is_set() {
         time_namespace(blueprint)?;
@@ -151,9 +153,12 @@ fn enter(kind: LinuxNamespaceType, file: &File) -> Result<(), Errno> {
     setns(file.as_fd(), CloneFlags::from_bits_retain(clone_flag(kind) as i32))
 }
 
-/// Root of the joined user namespace, where it has one: otherwise files that belong to its users
-/// could not be reached.
-fn become_root() {
+/// Root of the user namespace, where it has one: otherwise files that belong to its users could not be reached. An
+/// ordinary user stays the caller for now, as whom the sources of mounts are opened.
+fn become_root(blueprint: &Blueprint) {
+    if blueprint.rootless {
+        return;
+    }
     let _ = nix::unistd::setgid(nix::unistd::Gid::from_raw(0));
     let _ = nix::unistd::setuid(nix::unistd::Uid::from_raw(0));
 }

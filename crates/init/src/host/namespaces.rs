@@ -10,7 +10,7 @@ use rootling_sys as sys;
 
 use crate::blueprint::Blueprint;
 use crate::channel::{Channel, FromChild};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Operation, Result};
 use crate::ordinary::die_with_runtime;
 
 /// Root of the user namespace.
@@ -35,7 +35,14 @@ pub(super) fn make(namespaces: &NamespaceSet) -> Result<()> {
         .filter(|kind| namespaces.get(*kind).is_new())
         .map(clone_flag)
         .sum();
-    unshare(CloneFlags::from_bits_retain(flags as i32)).context(|| format!("unshare({flags:#x})"))
+    let flags = CloneFlags::from_bits_retain(flags as i32);
+    unshare(flags)
+        .context(|| format!("unshare({})", names(flags)))
+        .map_err(|e| e.during(Operation::NewNamespaces))
+}
+
+fn names(flags: CloneFlags) -> String {
+    flags.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join("|")
 }
 
 /// Those that have to wait until the process is in its cgroup, and root where it joins.

@@ -91,11 +91,12 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// Whether the container's root is another id than the caller's.
+/// Whether the container's root may be another id than the caller's: that of a user namespace that is joined is not known.
 fn root_is_another(plan: &Blueprint) -> bool {
-    plan.maps.as_ref().is_some_and(|maps| {
-        !maps.uid.iter().any(|map| map.container_id() == 0 && map.host_id() == plan.caller)
-    })
+    match &plan.maps {
+        Some(maps) => !maps.uid.iter().any(|map| map.container_id() == 0 && map.host_id() == plan.caller),
+        None => plan.namespaces.user.path().is_some(),
+    }
 }
 
 /// For reference only. What cannot be opened is reported when its turn comes.

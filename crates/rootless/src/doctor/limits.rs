@@ -44,6 +44,17 @@ pub(super) fn ping_groups(host: &Host, distribution: &Distribution) -> Check {
     }
 }
 
+/// For whoever has the host's network: a container with its own has all ports.
+pub(super) fn low_ports(host: &Host) -> Option<Check> {
+    let first = host.first_free_port()?;
+    Some(Check::ok(
+        "low ports",
+        if first == 0 { "all are free".into() } else { format!("free from {first} on") },
+        "net.ipv4.ip_unprivileged_port_start is the lowest port that programs without privilege may bind",
+        "in containers that share this network; as root, `sysctl -w net.ipv4.ip_unprivileged_port_start=80` frees 80",
+    ))
+}
+
 pub(super) fn cgroups(host: &Host, distribution: &Distribution, root: bool) -> Check {
     const WANTED: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
     let check = |found: String| {

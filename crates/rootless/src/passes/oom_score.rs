@@ -8,7 +8,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let own = pass.host.oom_score_adj().map_err(|error| AdaptError::OomScore { value, error })?;
     if value < own {
         process.set_oom_score_adj(Some(own));
-        pass.note(
+        pass.warn(
             format!("process.oomScoreAdj: raised from {value} to {own}"),
             "it cannot be below that of the caller, who has no right to lower it",
         );

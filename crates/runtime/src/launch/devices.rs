@@ -17,7 +17,7 @@ pub(super) fn move_into(plan: &Plan, pid: i32) -> Result<HashMap<String, Vec<Cid
     let moved = devices.into_iter().flatten().map(|(name, device)| {
         let addresses = dev_change_net_namespace(name, namespace.as_raw_fd(), device).map_err(|e| {
             Error::system(chain(&e)).wrap(format!("linux.netDevices: {name:?}")).remedy(
-                "moving a device takes CAP_NET_ADMIN in its namespace: only root of the host has it there",
+                "moving a device takes CAP_NET_ADMIN in the user namespace that owns the device's network namespace",
             )
         })?;
         Ok((name.clone(), addresses))

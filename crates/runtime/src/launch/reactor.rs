@@ -210,7 +210,9 @@ impl Reactor {
                 match signal {
                     Signal::SIGKILL => error.remedy(match self.cgroup.oom_kills() {
                         Some(0) => "somebody else has killed it",
-                        Some(_) => "it needs more memory than its limit allows: raise linux.resources.memory.limit",
+                        Some(_) => {
+                            "it needs more memory than its limit allows: raise linux.resources.memory.limit"
+                        }
                         None => {
                             "by whom its cgroup, which is gone, cannot tell: if the limit is small, raise \
                              linux.resources.memory.limit"

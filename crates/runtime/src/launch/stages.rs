@@ -139,7 +139,7 @@ impl Begun {
         sys::process::allow_all_cpus(pid);
         raise_rlimits(pid, &blueprint.process.rlimits)?;
         if let Some(score) = blueprint.process.oom_score_adj.filter(|_| !blueprint.is_seen_by_others()) {
-            set_oom_score(&pid.to_string(), score)?;
+            set_oom_score(&pid.to_string(), score)?.into_iter().for_each(&mut *warn);
         }
         self.reactor.send(&ToChild::Begin(pid))
     }

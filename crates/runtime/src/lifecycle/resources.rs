@@ -1,7 +1,7 @@
 //! `linux.resources` from the file that `update --resources` names.
 
 use oci_spec::runtime::LinuxResources;
-use rootling_config::load::lenient;
+use rootling_config::load::{lenient, without_lone_surrogates};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -14,7 +14,7 @@ pub fn resources(json: &[u8]) -> Result<LinuxResources> {
     let invalid = |e: serde_json::Error| {
         Error::invalid(format!("--resources: {e}; it takes an object like linux.resources of config.json"))
     };
-    let mut value: Value = serde_json::from_slice(json).map_err(invalid)?;
+    let mut value: Value = serde_json::from_slice(&without_lone_surrogates(json)).map_err(invalid)?;
     lenient(&mut value);
     if let Some(object) = value.as_object_mut()
         && object.get("pids").is_some_and(|pids| pids.get("limit").is_none())

@@ -316,6 +316,7 @@ const NEEDED: &[&str] = &[
     "/linux/seccomp/defaultAction",
     "/linux/seccomp/listenerPath",
     "/linux/seccomp/syscalls/0/action",
+    "/linux/seccomp/syscalls/0/names",
     "/linux/seccomp/syscalls/2/args/0/op",
     "/linux/uidMappings",
     "/linux/uidMappings/0",

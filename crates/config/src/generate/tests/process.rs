@@ -63,7 +63,7 @@ fn the_environment_takes_values_of_the_caller() {
 
 #[test]
 fn flags_that_make_no_sense_are_refused_with_value_and_remedy() {
-    for (request, expected) in [
+    for (request, expected) in vec![
         (Request { workdir: Some("srv".into()), ..request() }, "--workdir \"srv\": is not absolute"),
         (Request { rootfs: Some("".into()), ..request() }, "--rootfs \"\": is empty"),
         (
