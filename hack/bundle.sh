@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Makes a busybox bundle: bundle.sh DIR [--config [ARG...]]
 # --config writes a config.json as well, by `rootling spec`, that runs ARGs (sh when none);
-# ROOTLING_BIN names the rootling to ask, target/rootling when unset.
+# ROOTLING_BIN names the rootling to ask; without it that is target/rootling, else the one in PATH.
 set -euo pipefail
 
 dir=${1:?usage: bundle.sh DIR [--config [ARG...]]}
 shift
-busybox=$(command -v busybox)
+busybox=$(command -v busybox) || { echo 'bundle.sh: busybox is not installed: install busybox-static' >&2; exit 1; }
 
 mkdir -p "$dir"/rootfs/{bin,etc,proc,sys,dev,root,tmp,usr}
 chmod 1777 "$dir/rootfs/tmp"
@@ -24,6 +24,10 @@ if [[ ${1:-} == --config ]]; then
     shift
     (($#)) || set -- sh
     rootling=${ROOTLING_BIN:-$(dirname "$0")/../target/rootling}
+    [[ -x $rootling || -n ${ROOTLING_BIN:-} ]] || rootling=$(command -v rootling) || {
+        echo 'bundle.sh: there is no rootling: run make build, or name one in ROOTLING_BIN' >&2
+        exit 1
+    }
     rootless=()
     ((EUID == 0)) || rootless=(--rootless)
     rm -f "$dir/config.json"
