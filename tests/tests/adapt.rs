@@ -66,7 +66,7 @@ fn explanation_is_on_standard_error(t: &Test) {
     for part in [
         "linux.namespaces: added \"user\": an ordinary user",
         "mounts: /sys: replaced by a read-only bind",
-        "process.oomScoreAdj: raised from -1000",
+        "rootling: warning: process.oomScoreAdj: raised from -1000",
         "linux.resources.devices: dropped",
     ] {
         assert!(output.stderr.lines().any(|line| line.starts_with(part)), "{part}: {output}");

@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use super::compile::compile;
 use super::profile::SeccompError;
-use crate::load::without_lone_surrogates;
 
 /// What the rules of an engine's profile depend on.
 #[derive(Clone, Copy, Debug)]
@@ -65,8 +64,7 @@ struct ArchEntry {
 /// [`ProfileError`] saying what is wrong, and where in the file.
 pub fn read(bytes: &[u8], conditions: &Conditions<'_>) -> Result<LinuxSeccomp, ProfileError> {
     let form = |error: &dyn std::fmt::Display| ProfileError::Form(error.to_string());
-    let bytes = without_lone_surrogates(bytes);
-    let mut document: Value = serde_json::from_slice(&bytes).map_err(|error| form(&error))?;
+    let mut document: Value = serde_json::from_slice(bytes).map_err(|error| form(&error))?;
     let object = document.as_object_mut().ok_or_else(|| ProfileError::Form("it is not an object".into()))?;
     if let Some(map) = object.remove("archMap") {
         let map: Option<Vec<ArchEntry>> = serde_json::from_value(map).map_err(|error| form(&error))?;
