@@ -58,9 +58,9 @@ fn each_limit_changes_in_the_files(t: &Test) {
         assert_eq!(cgroup.read("cpu", "cpu.shares", "cpu.weight"), weight, "{way:?}");
         update(t, &["--pids-limit", "-1", "--memory", "-1"]);
         assert_eq!(cgroup.read("pids", "pids.max", "pids.max"), "max", "{way:?}");
-        update(t, &["--pids-limit", "10"]);
+        // As with runc, 0 is a limit, and the least is 1.
         update(t, &["--pids-limit", "0"]);
-        assert_eq!(cgroup.read("pids", "pids.max", "pids.max"), "max", "{way:?}");
+        assert_eq!(cgroup.read("pids", "pids.max", "pids.max"), "1", "{way:?}");
         assert_ne!(memory(&cgroup), "52428800", "{way:?}");
         if way.has(t, "cpuset") {
             update(t, &["--cpuset-cpus", "0"]);

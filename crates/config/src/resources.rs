@@ -96,6 +96,10 @@ pub fn check(
     host: &LimitSupport,
     memory_min: i64,
 ) -> Result<Vec<String>, LimitError> {
+    // In words, 0 is no limit; to the kernel, and to `update` as to runc's, it is the least that there is.
+    if let Some(pids) = resources.pids_mut().as_mut().filter(|pids| pids.limit() <= 0) {
+        pids.set_limit(-1);
+    }
     let warnings = check_values(resources, host, Least { limit: memory_min, reservation: memory_min })?;
     if let Some(memory) = resources.memory_mut().as_mut().filter(|memory| memory.swap().unwrap_or(0) == 0) {
         let twice = memory.limit().filter(|limit| *limit > 0).map(|limit| limit.saturating_mul(2));
@@ -136,10 +140,6 @@ fn check_values(
     host: &LimitSupport,
     least: Least,
 ) -> Result<Vec<String>, LimitError> {
-    // In words, 0 is no limit; to the kernel it is the least that there is.
-    if let Some(pids) = resources.pids_mut().as_mut().filter(|pids| pids.limit() <= 0) {
-        pids.set_limit(-1);
-    }
     let limits = Limits::parse(resources).map_err(in_flags)?;
     let mut warnings = Vec::new();
     if let Some(memory) = resources.memory_mut() {

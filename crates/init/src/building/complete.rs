@@ -50,7 +50,10 @@ impl Held for Building<'_, '_> {
         for prepared in &self.content {
             match prepared {
                 Prepared::Tree(fd) | Prepared::FreshDev(fd) => all.push(fd.as_raw_fd()),
-                Prepared::Hierarchies(fds) => all.extend(doors::numbers(fds)),
+                Prepared::Hierarchies(tmpfs, fds) => {
+                    all.push(tmpfs.as_raw_fd());
+                    all.extend(doors::numbers(fds));
+                }
                 Prepared::InImage(_, Some(MapBy::Namespace(namespace, _))) => all.push(namespace.as_raw_fd()),
                 _ => {}
             }

@@ -49,12 +49,14 @@ fn prepare_one(
         }
         MountKind::Remount => Ok(Prepared::Remount),
         MountKind::CgroupV1 { hierarchies, .. } => {
+            // Before the hierarchies: mountinfo has mounts in the order in which they are made.
+            let tmpfs = filesystems::for_hierarchies()?;
             let trees = hierarchies.iter().map(|(name, source)| {
                 let hierarchy = hierarchy(plan, name, source);
                 let tree = open_source(&hierarchy).map_err(|e| e.wrap(name))?;
                 attributes(&hierarchy, &tree).map_err(|e| e.wrap(name)).map(|()| tree)
             });
-            trees.collect::<Result<Vec<_>>>().map(Prepared::Hierarchies)
+            Ok(Prepared::Hierarchies(tmpfs, trees.collect::<Result<_>>()?))
         }
         MountKind::Cgroup => Err(Error::system("the cgroup is not placed")),
     }

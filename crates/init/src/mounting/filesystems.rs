@@ -93,6 +93,12 @@ pub(crate) fn inherited_mode(root: &OwnedFd, plan: &MountPlan) -> Result<Option<
     Ok(Some(format!("mode={mode:o}")))
 }
 
+/// What the hierarchies of cgroup v1 are mounted in.
+pub(crate) fn for_hierarchies() -> Result<OwnedFd> {
+    let flags = attr::NOSUID | attr::NODEV | attr::NOEXEC;
+    new_filesystem("tmpfs", "tmpfs", &["mode=755".to_owned()], flags).context(|| "tmpfs")
+}
+
 /// An empty, read-only file system, detached.
 pub(crate) fn new_empty() -> Result<OwnedFd, Errno> {
     let options = ["nr_blocks=1", "nr_inodes=1"].map(str::to_owned);

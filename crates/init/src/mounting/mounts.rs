@@ -10,7 +10,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs};
-use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, new_filesystem, open_in_root, set_attr};
+use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, open_in_root, set_attr};
 use rootling_sys::path::identity;
 
 use super::copy::copy_tree;
@@ -45,7 +45,7 @@ fn attach_prepared(
         Prepared::InImage(source, map) => source_in_image(root, channel, plan, &source, map)?,
         Prepared::Tmpfs => return attach_tmpfs(root, plan, blueprint.mount_label.as_deref()),
         Prepared::Link(link) => return make_link(root, plan, &link),
-        Prepared::Hierarchies(trees) => return legacy_cgroup(root, plan, trees),
+        Prepared::Hierarchies(tmpfs, trees) => return legacy_cgroup(root, plan, &tmpfs, trees),
         Prepared::Remount => {
             let target = root.open(&plan.destination, libc::O_PATH).context(|| "open the destination")?;
             if !root.is_meant(&plan.destination, &target)? {
@@ -267,11 +267,9 @@ fn make_link(root: &Image, plan: &MountPlan, link: &Path) -> Result<()> {
 }
 
 /// One directory for each hierarchy in a tmpfs, as the host has them.
-fn legacy_cgroup(root: &Image, plan: &MountPlan, trees: Vec<OwnedFd>) -> Result<()> {
+fn legacy_cgroup(root: &Image, plan: &MountPlan, tmpfs: &OwnedFd, trees: Vec<OwnedFd>) -> Result<()> {
     let MountKind::CgroupV1 { hierarchies, links } = &plan.kind else { return Ok(()) };
     let target = place(root, plan, true)?;
-    let flags = attr::NOSUID | attr::NODEV | attr::NOEXEC;
-    let tmpfs = new_filesystem("tmpfs", "tmpfs", &["mode=755".to_owned()], flags).context(|| "tmpfs")?;
     let at = Some(tmpfs.as_raw_fd());
     for (name, to) in links {
         nix::unistd::symlinkat(to.as_str(), at, name.as_str()).context(|| format!("symlink {name:?}"))?;

@@ -20,8 +20,8 @@ pub(crate) enum Prepared {
     Tree(OwnedFd),
     /// `/dev`, which libcontainer fills.
     FreshDev(OwnedFd),
-    /// The hierarchies of cgroup v1, in their order.
-    Hierarchies(Vec<OwnedFd>),
+    /// The tmpfs for the hierarchies of cgroup v1, and these, in their order.
+    Hierarchies(OwnedFd, Vec<OwnedFd>),
     /// A link that is made anew.
     Link(PathBuf),
     /// A tmpfs: its mode may be that of the directory which it covers.
