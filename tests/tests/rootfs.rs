@@ -172,7 +172,9 @@ fn propagation_of_the_root_is_the_word(t: &Test) {
             let mounts = mounts(t, &mut bundle, flags);
             let tags = |point: &str| {
                 let tags = mounts.at(point).tags.iter().filter_map(|tag| tag.split(':').next());
-                tags.map(str::to_owned).collect::<Vec<_>>()
+                // A slave has a master where the host's mounts are shared.
+                let slave = word.is_some_and(|word| word.ends_with("slave"));
+                tags.filter(|tag| !slave || *tag != "master").map(str::to_owned).collect::<Vec<_>>()
             };
             let expected = Vec::from_iter(tag.map(str::to_owned));
             assert_eq!(tags("/"), expected, "{word:?} {flags:?}: {mounts:?}");
