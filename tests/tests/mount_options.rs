@@ -25,6 +25,7 @@ both!(
     remount_changes_the_flags_of_what_is_mounted,
 );
 user!(
+    joined_options_are_adapted_as_separate_ones_are,
     locked_flags_of_the_host_are_kept,
     option_against_a_locked_flag_is_a_warning_or_an_error,
     bind_without_the_locked_mounts_below_says_to_use_rbind,
@@ -241,6 +242,17 @@ fn options_may_be_joined_by_commas(t: &Test) {
     assert!(one.data.contains("mode=1750") && one.options.contains("nosuid"), "{one:?}");
     assert!(mounts.at("/dev/pts2").data.contains("ptmxmode=666"), "{mounts:?}");
     assert!(mounts.at("/bound").options.contains("ro"), "{mounts:?}");
+}
+
+/// What is changed for an ordinary user is found in them as well: a group that is not mapped, and flags of binds.
+fn joined_options_are_adapted_as_separate_ones_are(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    bundle.ids(Ids::Single(t.account().uid, t.account().gid));
+    bundle.mount("/dev/pts2", "devpts", "devpts", &["newinstance,ptmxmode=0666,mode=0620,gid=5"]);
+    bundle.mount("/bound", "none", "/etc", &["rbind,nosuid"]);
+    let mounts = t.mounts_of(&mut bundle);
+    assert!(mounts.at("/dev/pts2").data.contains("mode=620"), "{mounts:?}");
+    assert!(mounts.at("/bound").options.contains("nosuid"), "{mounts:?}");
 }
 
 fn option_that_the_file_system_refuses_is_named(t: &Test) {

@@ -170,6 +170,11 @@ fn overlay(bundle: &Bundle, lower: &[&str]) -> Vec<String> {
     ]
 }
 
+fn mount_merged(bundle: &mut Bundle, options: &[String]) {
+    let mount = json!({"destination": "/merged", "type": "overlay", "source": "overlay", "options": options});
+    bundle.set("/mounts/-", mount);
+}
+
 /// Whether this kernel has overlay, and says otherwise.
 fn has_overlay() -> bool {
     let there =
@@ -188,10 +193,7 @@ fn overlay_merges_its_directories(t: &Test) {
         t.shell("ls /merged; rm /merged/2; echo new > /merged/n; grep ' /merged ' /proc/self/mountinfo");
     let mut options = overlay(&bundle, &["low1", "low2"]);
     options.extend(["nosuid".to_owned(), "userxattr".to_owned()]);
-    bundle.set(
-        "/mounts/-",
-        json!({"destination": "/merged", "type": "overlay", "source": "overlay", "options": options}),
-    );
+    mount_merged(&mut bundle, &options);
     let output = t.run(bundle.write()).ok();
     assert!(output.stdout.starts_with("1\n2\nu\n"), "{output}");
     assert!(
@@ -215,10 +217,7 @@ fn overlay_takes_options_of_any_length(t: &Test) {
     let options = overlay(&bundle, &[&deep, "low1"]);
     assert!(options[0].len() > 400);
     let options: Vec<_> = options.into_iter().chain(["ro".to_owned(), "userxattr".to_owned()]).collect();
-    bundle.set(
-        "/mounts/-",
-        json!({"destination": "/merged", "type": "overlay", "source": "overlay", "options": options}),
-    );
+    mount_merged(&mut bundle, &options);
     let output = t.run(bundle.write()).ok();
     assert!(output.stdout.starts_with("1\nfile\nu\n"), "{output}");
     assert!(output.stdout.contains(" ro,relatime "), "{output}");
@@ -237,14 +236,10 @@ fn options_of_an_overlay_may_be_joined(t: &Test) {
     options.extend(["userxattr".to_owned(), "nosuid".to_owned()]);
     for options in [vec![options.join(",")], options] {
         let mut bundle = bundle.clone();
-        let options = json!(options);
-        bundle.set(
-            "/mounts/-",
-            json!({"destination": "/merged", "type": "overlay", "source": "overlay", "options": options}),
-        );
+        mount_merged(&mut bundle, &options);
         let output = t.run(bundle.write()).ok();
-        assert!(output.stdout.starts_with("1\n2\nu\n"), "{options}: {output}");
-        assert!(output.stdout.contains("nosuid"), "{options}: {output}");
+        assert!(output.stdout.starts_with("1\n2\nu\n"), "{options:?}: {output}");
+        assert!(output.stdout.contains("nosuid"), "{options:?}: {output}");
     }
 }
 

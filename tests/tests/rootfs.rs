@@ -207,6 +207,7 @@ fn propagation_on_a_shared_host_is_the_words_and_no_other(t: &Test) {
         let options = ["rbind", option];
         bundle.mount("/bound", "", &place, &options[..if option.is_empty() { 1 } else { 2 }]);
         bundle.mount("/other", "", &place, &["rbind"]);
+        bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
         let output = on_a_shared_host(t, bundle.write(), "\"$@\"").ok();
         let mounts = Mounts::parse(&output.stdout);
         let tags = |point: &str| {
@@ -215,6 +216,12 @@ fn propagation_on_a_shared_host_is_the_words_and_no_other(t: &Test) {
         };
         let found = (tags("/"), tags("/bound"), tags("/other"));
         assert_eq!(found, (root.into(), bound.into(), other.into()), "{word:?} {option:?}: {mounts:?}");
+        if other.is_empty() {
+            let others = mounts.iter().filter(|mount| !["/", "/bound"].contains(&mount.point.as_str()));
+            for mount in others {
+                assert!(mount.tags.is_empty(), "{word:?} {option:?}: {mount:?}");
+            }
+        }
     }
 }
 

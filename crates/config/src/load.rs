@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::Spec;
 
 use self::shape::Strict;
-use crate::validate;
+use crate::{mounts, validate};
 
 /// The file's name inside a bundle (OCI runtime specification, "Filesystem Bundle").
 pub const CONFIG_FILE: &str = "config.json";
@@ -103,7 +103,8 @@ pub fn file(path: &Path) -> Result<Loaded, LoadError> {
 /// [`LoadError::Syntax`] or [`LoadError::Field`].
 pub fn from_slice(name: &Path, json: &[u8]) -> Result<Loaded, LoadError> {
     let mut warnings = Vec::new();
-    let spec: Spec = typed(name, json, &mut warnings, relax::spec)?;
+    let mut spec: Spec = typed(name, json, &mut warnings, relax::spec)?;
+    mounts::separate(&mut spec);
     if spec.linux().as_ref().is_some_and(|linux| linux.seccomp().is_some()) {
         refuse_old_names(name, json)?;
     }

@@ -8,7 +8,7 @@ pub mod table;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use oci_spec::runtime::Mount;
+use oci_spec::runtime::{Mount, Spec};
 use rootling_sys::mount::attr;
 
 use self::table::{ATIME_FLAGS, Effect};
@@ -114,11 +114,11 @@ pub enum MountError {
 /// source, a NUL byte anywhere.
 pub fn parse(mount: &Mount) -> Result<MountOptions, MountError> {
     let mut options = MountOptions::default();
-    for word in mount.options().iter().flatten().flat_map(|options| words(options)) {
+    for word in mount.options().iter().flatten() {
         match table::effect(word) {
             Some(effect) => options.apply(effect),
             None if word.is_empty() => {}
-            None => options.data.push(word.to_owned()),
+            None => options.data.push(word.clone()),
         }
     }
     if mount.typ().as_deref() == Some("bind") && options.bind.is_none() {
@@ -133,8 +133,19 @@ pub fn parse(mount: &Mount) -> Result<MountOptions, MountError> {
     Ok(options)
 }
 
-/// The options of one string: several may be joined by commas, as mount(2) takes them. A comma after a backslash is part of a
-/// name, as overlay has it, and so is one within double quotes, as SELinux labels have them.
+/// Makes one option of each word of a spec: several may be joined by commas, as mount(2) takes them. Whoever looks at options
+/// finds them as separate ones then.
+pub fn separate(spec: &mut Spec) {
+    let mounts = spec.mounts_mut().iter_mut().flatten();
+    for options in mounts.filter_map(|mount| mount.options_mut().as_mut()) {
+        if options.iter().any(|option| option.contains(',')) {
+            *options = options.iter().flat_map(|option| words(option)).map(str::to_owned).collect();
+        }
+    }
+}
+
+/// A comma after a backslash is part of a name, as overlay has it, and so is one within double quotes, as SELinux labels have
+/// them.
 fn words(joined: &str) -> impl Iterator<Item = &str> {
     let (mut escaped, mut quoted) = (false, false);
     joined.split(move |c: char| {

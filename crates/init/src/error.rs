@@ -129,7 +129,9 @@ impl Error {
 
 impl From<rootling_sys::mount::Refused> for Error {
     fn from(refused: rootling_sys::mount::Refused) -> Self {
-        Self::from(refused.errno)
+        let error = Self::from(refused.errno);
+        let error = refused.log.iter().fold(error, Self::remedy);
+        refused.option.iter().fold(error, |error, option| error.wrap(format!("option {option:?}")))
     }
 }
 

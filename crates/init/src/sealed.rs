@@ -36,8 +36,15 @@ pub(crate) fn run(mut ready: Ready<'_>, channel: Channel) {
         sealed.execute()
     };
     let Err(error) = execute();
-    // The runtime tells it: it waits for the end of the channel.
-    channel.send_failure(error);
+    tell(&channel, error);
+}
+
+/// Whoever started it tells of the failure; if nobody does any more, the container's standard error is where engines look next.
+fn tell(starter: &Channel, error: Error) {
+    let line = format!("{error}\n");
+    if starter.send(&FromChild::Failed(error)).is_err() {
+        let _ = nix::unistd::write(std::io::stderr(), line.as_bytes());
+    }
 }
 
 /// A created container: it has its filter and its final capabilities before it waits. Another process of the container,
@@ -46,11 +53,7 @@ fn wait_and_run(ready: Ready<'_>, channel: Channel, accept: &OwnedFd) {
     match wait(ready, channel, accept) {
         Ok((sealed, connection)) => {
             let Err(error) = sealed.execute();
-            let line = format!("{error}\n");
-            if connection.send(&FromChild::Failed(error)).is_err() {
-                // Whoever starts it is gone, and the container's standard error is where engines look next.
-                let _ = nix::unistd::write(std::io::stderr(), line.as_bytes());
-            }
+            tell(&connection, error);
         }
         Err(Some((channel, error))) => channel.send_failure(error),
         // The courier has told why, or nobody starts it any more.

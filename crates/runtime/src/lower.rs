@@ -228,7 +228,7 @@ fn base_propagation(mounts: &mut [MountPlan], wanted: Option<&str>) -> u64 {
         Some(_) => return libc::MS_SLAVE,
     };
     for mount in mounts.iter_mut().filter(|mount| mount.options.propagation.is_empty()) {
-        if matches!(mount.kind, MountKind::Bind(_)) {
+        if mount.kind != MountKind::Remount {
             mount.options.propagation.push(libc::MS_PRIVATE | libc::MS_REC);
         }
     }

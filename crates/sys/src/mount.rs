@@ -153,7 +153,13 @@ fn log(context: &OwnedFd) -> Option<String> {
         let Ok(length @ 1..) = nix::unistd::read(context.as_raw_fd(), &mut buffer) else { break };
         let message = String::from_utf8_lossy(&buffer[..length]);
         let text = message.trim();
-        messages.push(text.strip_prefix(['e', 'w', 'i']).unwrap_or(text).trim_start().to_owned());
+        // One letter, for error, warning or information, comes before each.
+        messages.push(
+            text.split_once(' ')
+                .filter(|(kind, _)| kind.len() == 1)
+                .map_or(text, |(_, said)| said)
+                .to_owned(),
+        );
     }
     (!messages.is_empty()).then(|| messages.join("; "))
 }

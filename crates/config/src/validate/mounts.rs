@@ -20,7 +20,10 @@ pub(super) fn check(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError
 /// runc's warning for a destination that the specification wants absolute, and options that do nothing.
 pub(super) fn warn(spec: &Spec, warnings: &mut Vec<String>) {
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
-        let options = mounts::parse(mount).unwrap_or_default();
+        // What has no value is an error there, if it is not known.
+        let has_values = mount.options().iter().flatten().any(|option| option.contains('='));
+        let options =
+            if has_values { mounts::parse(mount).unwrap_or_default() } else { MountOptions::default() };
         for option in mounts::without_effect(&options) {
             warnings.push(format!(
                 "mounts[{index}]: {}: {option:?} is ignored: a bind mount has no options of a file system",

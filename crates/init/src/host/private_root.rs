@@ -144,7 +144,7 @@ impl PrivateRoot {
         let flags = MsFlags::from_bits_retain(plan.options.set);
         let data = plan.options.data_string();
         mount(Some(source.as_str()), WORKBENCH, Some(kind.as_str()), flags, data.as_deref())
-            .map_err(|errno| hints::filesystem(&errno.into(), kind).wrap(what()))?;
+            .map_err(|errno| hints::filesystem(errno.into(), kind).wrap(what()))?;
         let tree =
             self.directory(WORKBENCH).and_then(|made| clone_tree(made.as_fd(), false)).context(what)?;
         umount2(WORKBENCH, MntFlags::MNT_DETACH).context(what)?;

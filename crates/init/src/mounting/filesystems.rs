@@ -30,7 +30,7 @@ pub(crate) fn new(
         return Ok(None);
     }
     let attr = own_attr(&plan.options).set;
-    let tree = create(plan, kind, source, None, attr, label).map_err(|e| hints::filesystem(&e, kind))?;
+    let tree = create(plan, kind, source, None, attr, label).map_err(|e| hints::filesystem(e, kind))?;
     finish(plan, &tree)?;
     Ok(Some(tree))
 }
@@ -46,7 +46,7 @@ pub(crate) fn tmpfs(
         MountKind::New { source, .. } => source,
         _ => "tmpfs",
     };
-    create(plan, "tmpfs", source, mode, attr, label).map_err(|e| hints::filesystem(&e, "tmpfs"))
+    create(plan, "tmpfs", source, mode, attr, label).map_err(|e| hints::filesystem(e, "tmpfs"))
 }
 
 /// Attributes for the whole tree.

@@ -62,16 +62,10 @@ pub(crate) fn attributes(errno: Errno, attr: MountAttr) -> Error {
 }
 
 /// A file system cannot be mounted.
-pub(crate) fn filesystem(refused: &Refused, kind: &str) -> Error {
-    let Refused { errno, option, log } = refused;
-    let mut error = Error::from(*errno);
-    if let Some(log) = log {
-        error = error.remedy(log);
-    }
-    if let Some(option) = option {
-        error = error.wrap(format!("option {option:?}"));
-    }
-    match (*errno, kind) {
+pub(crate) fn filesystem(refused: Refused, kind: &str) -> Error {
+    let (errno, names_option) = (refused.errno, refused.option.is_some());
+    let error = Error::from(refused);
+    match (errno, kind) {
         (Errno::EPERM, "sysfs") => error.remedy(
             "an unprivileged sysfs mount needs its own network namespace, and a /sys that nothing is mounted over; add \
              one, or use a bind of /sys",
@@ -86,7 +80,7 @@ pub(crate) fn filesystem(refused: &Refused, kind: &str) -> Error {
         }
         (Errno::EPERM, _) => error.remedy("to mount it takes CAP_SYS_ADMIN outside of any user namespace"),
         (Errno::ENODEV, _) => error.remedy("this kernel has no such file system; see /proc/filesystems"),
-        (Errno::EINVAL, _) if option.is_some() => error.remedy(format!("correct the option, or remove it: {kind} refused it")),
+        (Errno::EINVAL, _) if names_option => error.remedy(format!("correct the option, or remove it: {kind} refused it")),
         (Errno::EINVAL, _) => error.remedy("the file system refused one of the options"),
         _ => error,
     }
