@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::Spec;
 
 use self::shape::Strict;
+pub use self::text::without_lone_surrogates;
 use crate::{mounts, validate};
 
 /// The file's name inside a bundle (OCI runtime specification, "Filesystem Bundle").
@@ -120,11 +121,8 @@ fn refuse_old_names(path: &Path, json: &[u8]) -> Result<(), LoadError> {
     }
     let value: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
     let rules = value["linux"]["seccomp"]["syscalls"].as_array();
-    match rules
-        .into_iter()
-        .flatten()
-        .position(|rule| rule["name"].as_str().is_some_and(|name| !name.is_empty()))
-    {
+    let has_name = |rule: &serde_json::Value| rule["name"].as_str().is_some_and(|name| !name.is_empty());
+    match rules.into_iter().flatten().position(has_name) {
         Some(index) => {
             let field = format!("linux.seccomp.syscalls[{index}].name");
             let reason =
@@ -134,8 +132,6 @@ fn refuse_old_names(path: &Path, json: &[u8]) -> Result<(), LoadError> {
         None => Ok(()),
     }
 }
-
-pub use self::text::without_lone_surrogates;
 
 /// Reads JSON as leniently as runc does: names in any case, and null for what is not there.
 pub fn lenient(value: &mut serde_json::Value) {
