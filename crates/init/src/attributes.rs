@@ -145,16 +145,15 @@ fn last_capability() -> u8 {
 pub fn set_oom_score(pid: &str, score: i32) -> Result<Option<String>> {
     let path = format!("/proc/{pid}/oom_score_adj");
     let what = || format!("process.oomScoreAdj: write({path:?}, {score})");
-    match std::fs::write(&path, score.to_string()) {
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-            let own = std::fs::read_to_string(&path).context(what)?;
-            Ok(Some(format!(
-                "process.oomScoreAdj: stays {}, {score} was asked for: a value below the caller's takes CAP_SYS_RESOURCE \
-                 outside of any user namespace",
-                own.trim()
-            )))
-        }
-        other => other.map(|()| None).context(what),
+    let Err(error) = std::fs::write(&path, score.to_string()) else { return Ok(None) };
+    let own = || std::fs::read_to_string(&path).ok()?.trim().parse::<i32>().ok();
+    // To raise it takes no right, so that another reason refuses that.
+    match own().filter(|own| error.kind() == std::io::ErrorKind::PermissionDenied && score < *own) {
+        Some(own) => Ok(Some(format!(
+            "process.oomScoreAdj: stays {own}, {score} was asked for: a value below the caller's takes CAP_SYS_RESOURCE \
+             outside of any user namespace"
+        ))),
+        None => Err(error).context(what),
     }
 }
 

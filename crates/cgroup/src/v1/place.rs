@@ -97,7 +97,7 @@ pub(crate) fn mkdir_all(
         let missing: Vec<_> = dir.ancestors().take_while(|dir| !dir.exists()).map(Path::to_owned).collect();
         let result = mkdir(name, dir);
         // Also where only some of them could be made; from the top, as they are removed from the end.
-        made.extend(missing.into_iter().rev().filter(|dir| dir.exists()));
+        made.extend(missing.into_iter().rev().filter(|dir| result.is_ok() || dir.exists()));
         match result {
             Ok(()) => {}
             // Neither controls anything, so a host that has them read-only loses nothing.

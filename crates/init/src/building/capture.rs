@@ -127,10 +127,8 @@ pub(crate) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
         InitProcessError::Network(_) => "linux.netDevices",
         _ => "prepare the container",
     };
-    if let ("linux.sysctl", Some(missing)) = (text, missing_variable(&cause)) {
-        return Error::from(Errno::ENOENT)
-            .wrap(format!("linux.sysctl: open {missing}: no such file or directory"))
-            .remedy("the kernel has no such variable in the container's namespaces: correct or remove it");
+    if let ("linux.sysctl", Some((path, errno))) = (text, refused_variable(&cause)) {
+        return not_opened(&path, errno);
     }
     let error = Error::system(match event.filter(|text| !text.is_empty()) {
         Some(detail) if detail.contains(&cause) => format!("{text}: {detail}"),
@@ -146,11 +144,24 @@ pub(crate) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
     }
 }
 
-/// The file of a variable that is not there, out of a reason of pathrs: it quotes the path below the root that it looked in.
-fn missing_variable(cause: &str) -> Option<String> {
-    let not_there = cause.contains(&format!("(os error {})", Errno::ENOENT as i32));
-    let path = cause.split('"').find(|word| word.starts_with("sys/"))?;
-    not_there.then(|| format!("/proc/{path}"))
+/// The file of a variable and the errno, out of a reason of pathrs: it quotes the path below the root that it looked in, and
+/// says much of itself for those who know its source.
+fn refused_variable(cause: &str) -> Option<(String, Errno)> {
+    let path = cause.split('"').find_map(|word| word.trim_start_matches('/').strip_prefix("sys/"))?;
+    let number = cause.rsplit_once("(os error ")?.1.split(')').next()?.parse().ok()?;
+    Some((format!("/proc/sys/{path}"), Errno::from_raw(number)))
+}
+
+fn not_opened(path: &str, errno: Errno) -> Error {
+    if errno == Errno::ENOENT {
+        // In the words of runc, by which engines tell what it was.
+        return Error::system(format!("linux.sysctl: open {path}: no such file or directory"))
+            .with_errno(Some(errno))
+            .remedy("the kernel has no such variable in the container's namespaces: correct or remove it");
+    }
+    Error::from(errno).wrap(format!("linux.sysctl: open {path}")).remedy(
+        "the variable has to be in /proc/sys, in the container's namespaces, and take the value; correct or remove it",
+    )
 }
 
 /// What a reason begins with where libcontainer's transparent types hide the number from [`errno_of`].
@@ -180,6 +191,29 @@ fn cause(error: &InitProcessError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variable_that_cannot_be_opened_is_named_in_plain_words() {
+        let there = "openat2([24]<\"/\">, \"sys/net/ipv4/none\", { flags: OpenFlags(O_WRONLY), resolve: 0 }, 24): No such file or \
+                     directory (os error 2)";
+        let mismatch = "fd [29]<\"/sys/net/ipv4/x\"> is on the same procfs mount: (mnt_id is Some(50)): Invalid cross-device link \
+                        (os error 18)";
+        for (cause, path, errno, text) in [
+            (
+                there,
+                "/proc/sys/net/ipv4/none",
+                Errno::ENOENT,
+                "open /proc/sys/net/ipv4/none: no such file or directory; ",
+            ),
+            (mismatch, "/proc/sys/net/ipv4/x", Errno::EXDEV, "open /proc/sys/net/ipv4/x: EXDEV: "),
+        ] {
+            let (found, reason) = refused_variable(cause).unwrap();
+            assert_eq!((found.as_str(), reason), (path, errno));
+            let error = not_opened(&found, reason);
+            assert!(error.to_string().contains(text) && error.is(errno), "{error}");
+        }
+        assert_eq!(refused_variable("write: Invalid argument (os error 22)"), None);
+    }
 
     #[test]
     fn the_first_error_is_kept_and_the_rest_is_not() {
