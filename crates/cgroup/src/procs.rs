@@ -3,22 +3,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rootling_sys::directory::entries;
+
 use crate::{CgroupError, file};
 
 /// The cgroups directly below `dir`. One that went away has none.
 pub(crate) fn children(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(dir) {
-        Err(e) if file::is_gone(&e) => return Ok(Vec::new()),
-        other => other?,
-    };
-    let mut dirs = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            dirs.push(entry.path());
-        }
+    match entries(dir).map_err(io::Error::from) {
+        Err(e) if file::is_gone(&e) => Ok(Vec::new()),
+        other => Ok(other?.into_iter().filter(|e| e.is_directory).map(|e| dir.join(e.name)).collect()),
     }
-    Ok(dirs)
 }
 
 /// The processes in `dir` alone.

@@ -3,6 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rootling_sys as sys;
 
 use crate::process::ProcessRef;
 
@@ -19,8 +22,8 @@ pub(crate) fn of(init: ProcessRef, own_pid_namespace: bool) -> Vec<ProcessRef> {
 
 /// Every process that /proc shows.
 fn pids() -> Vec<i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten();
-    entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect()
+    let entries = sys::directory::entries(Path::new("/proc")).unwrap_or_default();
+    entries.into_iter().filter_map(|entry| entry.name.to_str()?.parse().ok()).collect()
 }
 
 /// Device and inode are what tells one namespace from another: namespaces(7).

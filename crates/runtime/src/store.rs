@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FlockArg, OFlag};
 use nix::sys::stat::{Mode, mkdirat};
@@ -175,12 +174,8 @@ impl Store {
         };
         let mut names: Vec<String> = Vec::new();
         if let Some(root) = &root {
-            let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-            let mut dir = Dir::openat(Some(root.as_raw_fd()), ".", flags, Mode::empty()).context(what)?;
-            for entry in dir.iter() {
-                let entry = entry.context(what)?;
-                names.extend(entry.file_name().to_str().ok().map(str::to_owned));
-            }
+            let entries = sys::directory::entries_of(root.as_fd()).context(what)?;
+            names.extend(entries.into_iter().filter_map(|entry| entry.name.into_string().ok()));
         }
         names.sort_unstable();
         let list_one = move |name: String| self.list_one(root.as_ref()?, &name);
@@ -587,8 +582,8 @@ impl Slot {
 
     /// Whether nothing has been made in it yet.
     fn is_empty(&self) -> Result<bool> {
-        let what = || format!("read {:?}", self.path);
-        Ok(fs::read_dir(self.short_path(".")).context(what)?.next().is_none())
+        let entries = sys::directory::entries_of(self.dir.as_fd());
+        Ok(entries.context(|| format!("read {:?}", self.path))?.is_empty())
     }
 
     fn remove_empty(&self) -> Result<(), Errno> {
@@ -600,13 +595,9 @@ impl Slot {
 
     /// Removes whatever is in the directory, by way of its descriptor.
     fn empty(&self) -> std::io::Result<()> {
-        for entry in fs::read_dir(self.short_path("."))? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                fs::remove_dir_all(entry.path())?;
-            } else {
-                fs::remove_file(entry.path())?;
-            }
+        for entry in sys::directory::entries_of(self.dir.as_fd())? {
+            let path = self.short_path(".").join(entry.name);
+            if entry.is_directory { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 pub mod bpf;
 pub mod clone;
+pub mod directory;
 pub mod exec;
 pub mod fds;
 pub mod file;

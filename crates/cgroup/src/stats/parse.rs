@@ -89,8 +89,8 @@ fn pressure_line(fields: &str) -> PressureLine {
 
 /// The sizes of huge pages that this machine has, as the names of the files have them: `2MB`.
 pub(super) fn huge_page_sizes() -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir("/sys/kernel/mm/hugepages") else { return Vec::new() };
-    let names = entries.filter_map(|e| e.ok()?.file_name().into_string().ok());
+    let entries = rootling_sys::directory::entries(Path::new("/sys/kernel/mm/hugepages")).unwrap_or_default();
+    let names = entries.into_iter().filter_map(|entry| entry.name.into_string().ok());
     names.filter_map(|name| huge_page_size(&name)).collect()
 }
 

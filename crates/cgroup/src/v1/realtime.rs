@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rootling_config::limits::{Bound, Cpu};
 
-use crate::{CgroupError, file};
+use crate::{CgroupError, file, procs};
 
 const RUNTIME: &str = "cpu.rt_runtime_us";
 const PERIOD: &str = "cpu.rt_period_us";
@@ -59,7 +59,7 @@ fn steps(dir: &Path, cpu: &Cpu) -> Vec<Step> {
         below.parent().filter(|above| above.parent().is_some_and(|dir| read(dir).is_some()))
     {
         let Some((before, period)) = read(above) else { break };
-        let children = std::fs::read_dir(above).into_iter().flatten().flatten().map(|entry| entry.path());
+        let children = procs::children(above).unwrap_or_default().into_iter();
         let others = children.filter(|child| child != below).filter_map(|child| read(&child));
         let total = others.fold(wanted, |sum, (runtime, period)| {
             sum.saturating_add(u64::try_from(runtime).map_or(WHOLE, |runtime| ratio(runtime, period)))

@@ -117,13 +117,9 @@ impl Files for System {
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
-        let mut paths = Vec::new();
-        for entry in std::fs::read_dir(directory)? {
-            let entry = entry?;
-            if !entry.file_type()?.is_symlink() {
-                paths.push(entry.path());
-            }
-        }
+        let entries = rootling_sys::directory::entries(directory)?.into_iter();
+        let paths = entries.map(|entry| directory.join(entry.name));
+        let mut paths: Vec<_> = paths.filter(|path| !path.is_symlink()).collect();
         paths.sort_unstable();
         Ok(paths)
     }

@@ -127,7 +127,7 @@ pub(crate) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
         InitProcessError::Network(_) => "linux.netDevices",
         _ => "prepare the container",
     };
-    if let ("linux.sysctl", Some((path, errno))) = (text, refused_variable(&cause)) {
+    if let (InitProcessError::Pathrs(_), Some((path, errno))) = (error, refused_variable(&cause)) {
         return not_opened(&path, errno);
     }
     let error = Error::system(match event.filter(|text| !text.is_empty()) {
@@ -147,9 +147,9 @@ pub(crate) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
 /// The file of a variable and the errno, out of a reason of pathrs: it quotes the path below the root that it looked in, and
 /// says much of itself for those who know its source.
 fn refused_variable(cause: &str) -> Option<(String, Errno)> {
-    let path = cause.split('"').find_map(|word| word.trim_start_matches('/').strip_prefix("sys/"))?;
     let number = cause.rsplit_once("(os error ")?.1.split(')').next()?.parse().ok()?;
-    Some((format!("/proc/sys/{path}"), Errno::from_raw(number)))
+    let path = cause.split('"').find_map(|word| word.trim_start_matches('/').strip_prefix("sys/"));
+    Some((format!("/proc/sys/{}", path.unwrap_or_default()), Errno::from_raw(number)))
 }
 
 fn not_opened(path: &str, errno: Errno) -> Error {
@@ -212,7 +212,9 @@ mod tests {
             let error = not_opened(&found, reason);
             assert!(error.to_string().contains(text) && error.is(errno), "{error}");
         }
-        assert_eq!(refused_variable("write: Invalid argument (os error 22)"), None);
+        let none = refused_variable("fd [17]<\"/\">: Invalid cross-device link (os error 18)");
+        assert_eq!(none, Some(("/proc/sys/".to_owned(), Errno::EXDEV)));
+        assert_eq!(refused_variable("no number"), None);
     }
 
     #[test]

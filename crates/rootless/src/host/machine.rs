@@ -160,8 +160,8 @@ impl Machine for System {
     }
 
     fn directories(&self, path: &Path) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+        let entries = rootling_sys::directory::entries(path).unwrap_or_default();
+        entries.into_iter().map(|entry| path.join(entry.name)).filter(|path| path.is_dir()).collect()
     }
 
     fn stat(&self, path: &Path) -> io::Result<NodeFacts> {

@@ -42,8 +42,11 @@ impl Progress {
 
 /// Bytes of the files of these directories. What cannot be read does not count.
 fn written(dirs: &[PathBuf]) -> u64 {
-    let sizes = dirs.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
-    sizes.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
+    let files = dirs.iter().flat_map(|dir| {
+        let entries = rootling_sys::directory::entries(dir).unwrap_or_default();
+        entries.into_iter().map(|entry| dir.join(entry.name))
+    });
+    files.filter_map(|path| path.symlink_metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
 #[cfg(test)]
