@@ -366,7 +366,7 @@ impl Slot {
     // in the child too.
     #[allow(deprecated)]
     fn flock(&self, how: FlockArg) -> Result<(), Errno> {
-        nix::fcntl::flock(self.dir.as_raw_fd(), how)
+        sys::retry(|| nix::fcntl::flock(self.dir.as_raw_fd(), how))
     }
 
     /// Whether a runtime, and not we, is making or removing the container this moment.
