@@ -39,10 +39,10 @@ fn foreground_terminal_is_raw_while_the_container_runs(t: &Test) {
 
 fn keys_reach_the_program(t: &Test) {
     let terminal = Terminal::open(24, 80);
-    let bundle = with_terminal(
-        t,
-        r#"trap 'echo interrupted' INT; echo ready; until read line; do :; done; echo "got $line""#,
-    );
+    // The loop looks for the signal again and again: one that comes just before `read` blocks would wait for it.
+    let script = "trap 'echo interrupted; got=1' INT; echo ready; until test \"$got\"; do sleep 0.05; done; \
+                  read line; echo \"got $line\"";
+    let bundle = with_terminal(t, script);
     let running = terminal.attach(t.run_command(&bundle)).spawn();
     terminal.read_until("ready");
     // The container's own line discipline makes the signal, not the caller's.
