@@ -67,7 +67,7 @@ fn explanation_is_on_standard_error(t: &Test) {
         "linux.namespaces: added \"user\": an ordinary user",
         "mounts: /sys: replaced by a read-only bind",
         "rootling: warning: process.oomScoreAdj: raised from -1000",
-        "linux.resources.devices: dropped",
+        "rootling: warning: linux.resources.devices: dropped: device rules",
     ] {
         assert!(output.stderr.lines().any(|line| line.starts_with(part)), "{part}: {output}");
     }

@@ -17,7 +17,7 @@ both!(
 );
 root!(
     devices_have_their_type_numbers_mode_and_owner,
-    devices_of_a_user_namespace_are_bound,
+    devices_of_a_user_namespace_have_their_mode_and_owner,
     device_in_place_of_a_link_changes_nothing_outside,
     device_rule_without_access_is_an_error,
 );
@@ -129,21 +129,49 @@ fn devices_have_their_type_numbers_mode_and_owner(t: &Test) {
     assert!(device.file_type().is_char_device());
 }
 
-/// mknod(2) is not for them, whoever made them.
-fn devices_of_a_user_namespace_are_bound(t: &Test) {
+/// mknod(2) is not for them, but for root of the host, which has made them.
+fn devices_of_a_user_namespace_have_their_mode_and_owner(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
-    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
-    bundle.set("/linux/namespaces/-", json!({"type": "user"}));
-    bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
-    let (path, numbers) = ("/dev/tty0", "4:0");
-    let Ok(host) = fs::metadata(path) else { return skip("the host has no /dev/tty0") };
-    bundle.set(
+    bundle.mapped().set(
         "/linux/devices",
-        json!([{"path": path, "type": "c", "major": 4, "minor": 0, "fileMode": 0o666}]),
+        json!([
+            // Of no path of the host's.
+            {"path": "/dev/foo", "type": "c", "major": 10, "minor": 229, "fileMode": 0o640, "uid": 5, "gid": 7},
+            {"path": "/dev/tty0", "type": "c", "major": 4, "minor": 0, "fileMode": 0o666},
+            {"path": "/dev/deep/er/block", "type": "b", "major": 7, "minor": 300, "gid": 6},
+            {"path": "/dev/pipe", "type": "p", "fileMode": 0o622, "uid": 1},
+        ]),
     );
-    let mode = host.mode() & 0o777;
-    let output = shown(t, &mut bundle, &[path]);
-    assert_eq!(output.stdout, format!("{path} character special file {mode:o} 65534:65534 {numbers}\n"));
+    let paths = ["/dev/foo", "/dev/tty0", "/dev/deep/er/block", "/dev/pipe"];
+    let expected = "/dev/foo character special file 640 5:7 a:e5
+/dev/tty0 character special file 666 0:0 4:0
+/dev/deep/er/block block special file 666 0:6 7:12c
+/dev/pipe fifo 622 1:0 0:0
+";
+    let host =
+        || fs::metadata("/dev/null").map(|facts| (facts.mode(), facts.uid())).expect("stat of the host's");
+    let before = host();
+    assert_eq!(shown(t, &mut bundle, &paths).stdout, expected);
+    // It can be opened, as a device: of a mount with nodev it could not.
+    bundle.set("/linux/devices", json!([{"path": "/dev/nil", "type": "c", "major": 1, "minor": 3}]));
+    bundle.set("/process/args", json!(["sh", "-c", "echo x >/dev/nil && stat -c %s /dev/nil"]));
+    assert_eq!(t.run(bundle.write()).ok().stdout, "0\n");
+    // A user namespace that is joined has maps too.
+    t.create(&bundle, "holder").ok();
+    let pid = t.state("holder")["pid"].clone();
+    let mut joining = t.bundle(&["true"]);
+    joining.set("/linux/namespaces/-", json!({"type": "user", "path": format!("/proc/{pid}/ns/user")}));
+    joining.set(
+        "/linux/devices",
+        json!([{"path": "/dev/foo", "type": "c", "major": 1, "minor": 3, "fileMode": 0o640, "uid": 5, "gid": 7}]),
+    );
+    let joined = shown(t, &mut joining, &["/dev/foo"]).stdout;
+    assert_eq!(joined, "/dev/foo character special file 640 5:7 1:3\n");
+    t.rootling(&["delete", "--force", &t.id("holder")]).output().ok();
+    // An owner that is not mapped cannot be given.
+    bundle.set("/linux/devices/0/uid", 1_000_000.into());
+    t.run(bundle.write()).fails_with(&["linux.devices", "/dev/nil", "uid", "1000000 is not mapped"]);
+    assert_eq!(host(), before);
 }
 
 /// One that is no default device and that everybody may open: path and numbers.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 both!(
     container_goes_from_created_to_running_to_stopped,
     program_does_not_run_before_start,
+    container_without_a_process_is_created_and_not_started,
     state_has_the_fields_of_runc,
     list_has_the_fields_of_runc,
     list_prints_a_table_and_ids,
@@ -48,6 +49,25 @@ fn program_does_not_run_before_start(t: &Test) {
     eventually("the container has stopped", || t.status("c") == "stopped");
     assert_eq!(fs::read_to_string(ran).expect("the program's file"), "done\n");
     t.rootling(&["delete", &t.id("c")]).output().ok();
+}
+
+/// runtime-spec, config.md "Process": it is required when start is called.
+fn container_without_a_process_is_created_and_not_started(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    bundle.remove("/process");
+    t.create(bundle.write(), "c").ok();
+    for _ in 0..2 {
+        t.start("c").code(1).fails_with(&["process property must not be empty", "config.json"]);
+        assert_eq!(t.status("c"), "created");
+    }
+    let id = t.id("c");
+    let inside = t.rootling(&["exec", &id, "/bin/sh", "-c", "cat /proc/1/status"]).output().ok().stdout;
+    assert!(inside.contains("CapPrm:\t0000000000000000"), "{inside}");
+    t.rootling(&["delete", &id]).output().ok();
+    let why = "process: process property must not be empty; add an object with args, cwd and user";
+    t.run(&bundle).code(1).fails_with(&[why]);
+    let ids = t.rootling(&["list", "-q"]).output().ok().stdout;
+    assert_eq!(ids, "", "run has left something");
 }
 
 fn state_has_the_fields_of_runc(t: &Test) {
@@ -235,13 +255,24 @@ fn preserved_descriptors_reach_the_program(t: &Test) {
 
 fn log_file_gets_the_error_as_json(t: &Test) {
     let log = t.path("log");
-    let state = t.rootling(&["--log-format", "json", "--log"]).arg(&log).args(&["state", &t.id("never")]);
-    assert!(state.output().exit() > 0);
-    let log = fs::read_to_string(log).expect("read the log");
-    let last: Value = serde_json::from_str(log.lines().last().expect("a line")).expect("JSON in the log");
-    assert_eq!(last["level"], "error");
-    assert!(last["msg"].as_str().is_some_and(|message| message.contains(&t.id("never"))), "{last}");
-    assert!(last["time"].is_string(), "{last}");
+    let id = t.id("never");
+    let unknown = ["create", "--no-such-option", &id];
+    // Also what is wrong with the line itself: an engine reads nothing else.
+    for (args, words) in [
+        (&["state", &id][..], &*id),
+        (&unknown, "unknown option"),
+        (&["state"], "missing"),
+        (&["nothing"], "nothing"),
+    ] {
+        let failed = t.rootling(&["--log-format", "json", "--log"]).arg(&log).args(args).output();
+        failed.fails_with(&["rootling: ", words]);
+        assert_eq!(failed.stderr.matches("rootling: ").count(), 1, "{failed}");
+        let log = fs::read_to_string(&log).expect("read the log");
+        let last: Value = serde_json::from_str(log.lines().last().expect("a line")).expect("JSON in the log");
+        assert_eq!(last["level"], "error");
+        assert!(last["msg"].as_str().is_some_and(|message| message.contains(words)), "{last}");
+        assert!(last["time"].is_string(), "{last}");
+    }
 }
 
 fn spec_can_be_run(t: &Test) {

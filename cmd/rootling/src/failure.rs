@@ -46,7 +46,9 @@ pub(crate) fn end(end: &End) -> ExitCode {
             let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        End::Wrong(message) => {
+        End::Wrong(message, global) => {
+            // A log that cannot be written is not what is wrong first of all.
+            let _ = global.as_ref().map(log::start);
             log::failure(message);
             ExitCode::FAILURE
         }

@@ -128,6 +128,10 @@ pub const OWN_SCOPE: &str = "run under `systemd-run --user --scope -p Delegate=y
 /// For a container that needs a cgroup and has none.
 pub const CREATE_DELEGATED: &str = "create it where a cgroup is delegated, as under `systemd-run --user --scope -p Delegate=yes`, or as root";
 
+/// For root of a container or of a user namespace whose own cgroup lacks controllers.
+pub const CONTROLLERS_FROM_OUTSIDE: &str =
+    "on the host, write the controllers to cgroup.subtree_control of each cgroup above the caller's";
+
 /// For cgroups that an outer container has read-only.
 pub const WRITABLE_CGROUPS: &str = "start the outer container with --security-opt unmask=/sys/fs/cgroup (podman) or \
      --privileged (Docker)";

@@ -39,6 +39,8 @@ pub enum FromChild {
     NeedsDevices,
     /// The bind mount of this number needs a source that only the runtime can open or map.
     NeedsSource(usize),
+    /// The device of this number in `linux.devices` needs a node, which only the runtime can make.
+    NeedsNode(usize),
     /// Comes with a detached mount, that of the bind of this number, whose ids only the runtime can map.
     NeedsMap(usize),
     /// Everything is prepared; only the wait for the start is left.

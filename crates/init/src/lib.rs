@@ -38,3 +38,4 @@ mod sealed;
 pub use building::capture::errors_of;
 pub use doors::Held;
 pub use host::sources::open_source;
+pub use mounting::devices::{kind as device_kind, number as device_number};

@@ -5,6 +5,7 @@
 //! changes nothing.
 
 use oci_spec::runtime::Spec;
+use rootling_config::limits::kernel_memory_ignored;
 
 pub use crate::adaptation::Adaptation;
 use crate::host::Host;
@@ -44,6 +45,10 @@ const PASSES: &[PassFn] = &[
 /// When the spec asks for something that cannot be had here and must not silently be missing. The
 /// spec may have been changed in part by then.
 pub fn adapt(spec: &mut Spec, host: &Host, options: &Options) -> Result<Vec<Adaptation>, AdaptError> {
+    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    if let Some(ignored) = resources.and_then(kernel_memory_ignored).filter(|_| options.strict) {
+        return Err(AdaptError::KernelMemory(ignored));
+    }
     let mut pass = Pass { spec, host, options, changes: Vec::new() };
     if host.needs_user_namespace() || host.in_user_namespace() {
         for run in PASSES {

@@ -24,7 +24,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
-use rootling_config::idmap::IdKind;
+use rootling_config::idmap::{IdKind, to_host};
 
 pub use accounts::Account;
 pub use apparmor::{APPARMOR_FILE, apparmor_profile};
@@ -32,7 +32,7 @@ pub use cgroup::{CgroupMode, Delegation};
 pub use fixture::Fixture;
 pub use helpers::{Fault, IdHelper};
 pub use machine::{Access, FsFacts, Machine, NodeFacts, NodeKind, System};
-pub use maps::own_map;
+pub use maps::{map_of, own_map};
 pub use process_limit::process_limit;
 pub use restrictions::Restriction;
 pub use subid::{SubIdRange, SubIds};
@@ -148,7 +148,7 @@ impl Host {
 
     /// The id one level out that `id` stands for, or `id` itself when that is not known.
     pub fn outer_uid(&self, id: u32) -> u32 {
-        maps::outer(self.uid_map(), id).unwrap_or(id)
+        to_host(self.uid_map(), id).unwrap_or(id)
     }
 
     /// Whether setgroups(2) is allowed in the caller's user namespace. `user_namespaces`(7).

@@ -26,6 +26,10 @@ pub struct Options {
     pub map_owner: Option<MapOwner>,
 }
 
+/// What becomes of device rules without rights over the host.
+pub(crate) const DEVICES_STAY_OPEN: &str =
+    "device rules take rights over the host; devices in the container are as open as they are to the caller";
+
 /// Why a spec cannot be made to work here.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -90,6 +94,14 @@ pub enum AdaptError {
         /// What to do.
         remedy: String,
     },
+    /// Devices that are to be denied, where nobody can deny any.
+    #[error(
+        "linux.resources.devices: {DEVICES_STAY_OPEN}: remove the rules that deny devices, or run without --strict"
+    )]
+    DeviceRules,
+    /// Limits of kernel memory, which no supported kernel has.
+    #[error("{0}: remove the fields, or run without --strict")]
+    KernelMemory(String),
     /// A limit that no kernel takes, whatever is delegated.
     #[error("linux.resources.{0}")]
     ImpossibleLimit(#[from] LimitError),

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
-    Hook, Hooks, LinuxDeviceCgroup, LinuxIdMapping, LinuxIntelRdt, LinuxResources, Spec,
+    Hook, Hooks, LinuxDeviceCgroup, LinuxIdMapping, LinuxIntelRdt, LinuxResources, Process, ProcessBuilder,
+    Spec, UserBuilder,
 };
 use rootling_config::id::ContainerId;
 use rootling_config::limits::Limits;
@@ -70,6 +71,8 @@ pub(crate) struct MapsWriter {
 /// The whole plan: what the child is to make, and what the runtime has to do for it.
 pub(crate) struct Plan {
     pub(crate) blueprint: Blueprint,
+    /// Whether the spec is without `process`, so that the container can be created and not started.
+    pub(crate) no_process: bool,
     pub(crate) writer: Option<MapsWriter>,
     /// What `exec` needs to know of the container later.
     pub(crate) stored: StoredProcess,
@@ -92,6 +95,10 @@ impl Plan {
         options: &CreateOptions,
         warn: &mut dyn FnMut(String),
     ) -> Result<Self> {
+        let no_process = spec.process().is_none();
+        if no_process {
+            spec.set_process(Some(waiting_process(&spec)?));
+        }
         let namespaces = namespaces::set(&spec).map_err(|e| Error::invalid(chain(&e)))?;
         let rootfs = rootfs(&spec, &options.bundle, host)?;
         if let Some(process) = spec.process() {
@@ -119,6 +126,7 @@ impl Plan {
         stored.outside = Outside::of(&blueprint);
         Ok(Self {
             blueprint,
+            no_process,
             writer,
             stored,
             hooks,
@@ -151,6 +159,28 @@ impl Plan {
             .filter_map(|(name, list)| Some((name, list.as_deref()?)))
             .collect()
     }
+}
+
+/// The process of a container without one: it waits for a start that never comes, with no right in it.
+fn waiting_process(spec: &Spec) -> Result<Process> {
+    let first = |maps: &Option<Vec<LinuxIdMapping>>| {
+        maps.iter().flatten().map(LinuxIdMapping::container_id).min().unwrap_or(0)
+    };
+    let linux = spec.linux().as_ref();
+    let uid = linux.map_or(0, |linux| first(linux.uid_mappings()));
+    let gid = linux.map_or(0, |linux| first(linux.gid_mappings()));
+    let user = UserBuilder::default().uid(uid).gid(gid).build().map_err(|e| Error::system(chain(&e)))?;
+    let process = ProcessBuilder::default()
+        .user(user)
+        .args(Vec::new())
+        .env(vec!["HOME=/".to_owned()])
+        .cwd("/")
+        .no_new_privileges(true)
+        .build();
+    let mut process = process.map_err(|e| Error::system(chain(&e)))?;
+    process.set_capabilities(None);
+    process.set_rlimits(None);
+    Ok(process)
 }
 
 /// What is known before the spec is lowered.

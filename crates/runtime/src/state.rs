@@ -96,6 +96,9 @@ pub struct Record {
     pub resources: Option<LinuxResources>,
     /// Whether it has a pid namespace of its own: then all of its processes end with the first.
     pub own_pid_namespace: bool,
+    /// Whether its config.json is without `process`: then there is nothing to start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) no_process: bool,
     /// Hooks that are still to run after its creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Hooks>,
@@ -148,6 +151,7 @@ impl Recovery {
             rdt: self.rdt,
             resources: None,
             own_pid_namespace: self.own_pid_namespace,
+            no_process: false,
             hooks: None,
             is_whole: true,
         }

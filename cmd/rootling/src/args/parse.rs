@@ -22,8 +22,8 @@ pub(crate) struct Cli {
 pub(crate) enum End {
     /// What was asked for: help, or the version.
     Answer(String),
-    /// What is wrong with the line, and where to read more.
-    Wrong(String),
+    /// What is wrong with the line, and where to read more; the global options as far as they could be read.
+    Wrong(String, Option<Global>),
 }
 
 /// Parses the command line.
@@ -124,9 +124,15 @@ fn end(program: &str, args: &[OsString], error: &clap::Error) -> End {
         ErrorKind::DisplayVersion => End::Answer(format!("{program} version {}\n", version::text())),
         _ => {
             let command = known.map(|d| format!("{} ", d.name)).unwrap_or_default();
-            End::Wrong(format!("{}; see `{program} {command}--help`", message(error)))
+            End::Wrong(format!("{}; see `{program} {command}--help`", message(error)), global_of(args))
         }
     }
+}
+
+/// The global options of a line that is wrong: an engine reads the log that it names, and nothing else.
+fn global_of(args: &[OsString]) -> Option<Global> {
+    let matches = definition(COMMANDS).ignore_errors(true).try_get_matches_from(args).ok()?;
+    Global::from_arg_matches(&matches).ok()
 }
 
 /// What is wrong, on one line.

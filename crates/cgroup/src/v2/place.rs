@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
-use rootling_config::remedies::{Family, OWN_SCOPE};
+use rootling_config::remedies::{CONTROLLERS_FROM_OUTSIDE, Family, OWN_SCOPE};
 
 use crate::path::{Own, below, clean};
 use crate::wanted::Wanted;
@@ -49,8 +49,11 @@ pub(crate) fn create(
     Err(wanted.unavailable(why, remedy()))
 }
 
-/// What makes controllers available to an ordinary user.
+/// What makes controllers available to a caller without them.
 fn remedy() -> String {
+    if nix::unistd::geteuid().is_root() {
+        return format!("{CONTROLLERS_FROM_OUTSIDE}, or remove the limits");
+    }
     format!(
         "delegate them: {}; or, where they are delegated, have the user's systemd make the cgroup with --systemd-cgroup, or \
          {OWN_SCOPE}; or remove the limits",

@@ -109,13 +109,14 @@ impl Swappiness {
     }
 }
 
-/// The warnings that go with limits of kernel memory, which no supported kernel has any more.
-pub fn kernel_memory_ignored(resources: &LinuxResources) -> Vec<String> {
-    let Some(memory) = resources.memory() else { return Vec::new() };
+/// The warning that goes with limits of kernel memory, which no supported kernel has any more.
+pub fn kernel_memory_ignored(resources: &LinuxResources) -> Option<String> {
+    let memory = resources.memory().as_ref()?;
     #[allow(deprecated)] // That is what the warning is about.
     let given = [("kernel", memory.kernel()), ("kernelTCP", memory.kernel_tcp())];
-    let given = given.into_iter().filter(|(_, value)| value.is_some());
-    given
-        .map(|(name, _)| format!("linux.resources.memory.{name}: kernel memory settings are ignored"))
-        .collect()
+    let names: Vec<_> = given.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| *name).collect();
+    let fields = names.join(" and ");
+    // In the words of runc.
+    (!names.is_empty())
+        .then(|| format!("linux.resources.memory: {fields}: kernel memory settings are ignored"))
 }

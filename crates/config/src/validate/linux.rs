@@ -54,5 +54,5 @@ fn intel_rdt(rdt: &LinuxIntelRdt) -> Result<(), ValidateError> {
 
 pub(super) fn warn(spec: &Spec, warnings: &mut Vec<String>) {
     let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
-    warnings.extend(resources.map(limits::kernel_memory_ignored).unwrap_or_default());
+    warnings.extend(resources.and_then(limits::kernel_memory_ignored));
 }

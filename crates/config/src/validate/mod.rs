@@ -15,7 +15,7 @@ mod rules;
 mod sysctl;
 
 pub use self::process::process;
-pub use self::rules::{annotations, spec, warnings};
+pub use self::rules::{annotations, no_process, spec, warnings};
 pub use crate::error::ValidateError;
 
 #[cfg(test)]

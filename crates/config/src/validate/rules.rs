@@ -7,15 +7,15 @@ use crate::error::{ValidateError, invalid, quoted};
 
 /// Checks a spec, after it was adapted to an ordinary user where that was needed.
 ///
+/// It may be without `process`, which a container needs to be started and not to be created (runtime-spec, config.md
+/// "Process"): [`no_process`] is for those that start it.
+///
 /// # Errors
 /// The first rule that is broken, as a [`ValidateError`].
 pub fn spec(spec: &Spec) -> Result<(), ValidateError> {
     version(spec.version())?;
     root(spec)?;
-    let wanted = spec.process().as_ref().ok_or_else(|| {
-        invalid("process", "process property must not be empty", "add an object with args, cwd and user")
-    })?;
-    process(wanted)?;
+    spec.process().as_ref().map_or(Ok(()), process)?;
     nul::check(spec)?;
     let set = crate::namespaces::set(spec)?;
     namespaces::check(spec, &set)?;
@@ -26,6 +26,11 @@ pub fn spec(spec: &Spec) -> Result<(), ValidateError> {
     linux::check(spec)?;
     hooks(spec)?;
     annotations(spec)
+}
+
+/// What a start of a spec without `process` is answered.
+pub fn no_process() -> ValidateError {
+    invalid("process", "process property must not be empty", "add an object with args, cwd and user")
 }
 
 /// Checks the annotations alone, some of which have an effect before the rest can be checked.

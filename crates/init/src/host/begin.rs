@@ -97,7 +97,7 @@ impl<'c> Host<'c> {
     ) -> Result<Option<Building<'b, 'c>>> {
         private_root::set_propagation(blueprint)?;
         let image = open_image(blueprint)?;
-        let devices = devices::open_sources(blueprint)?;
+        let devices = devices::open_sources(blueprint, self.channel)?;
         let mut addresses = Addresses::new();
         if blueprint.net_devices {
             let Some(moved) = self.devices_moved()? else { return Ok(None) };

@@ -3,13 +3,14 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, fstat};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
 use rootling_sys as sys;
 use rootling_sys::mount::clone_tree;
 
 use crate::blueprint::{Blueprint, Dev};
+use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result, chain};
 use crate::mounting::devices::{DeviceSource, is_fifo, kind, number};
 
@@ -24,7 +25,7 @@ const DEFAULTS: [(&str, i64, i64); 6] = [
 ];
 
 /// Opens what may have to be bound, in the order in which it is made.
-pub(super) fn open_sources(blueprint: &Blueprint) -> Result<Vec<DeviceSource>> {
+pub(super) fn open_sources(blueprint: &Blueprint, channel: &Channel) -> Result<Vec<DeviceSource>> {
     let devices = &blueprint.devices;
     let mut all = Vec::new();
     if blueprint.dev == Dev::Bound {
@@ -47,15 +48,42 @@ pub(super) fn open_sources(blueprint: &Blueprint) -> Result<Vec<DeviceSource>> {
         }
     }
     // The multiplexer is a link to the one of the container's own devpts, whatever the list says.
-    all.extend(devices.iter().filter(|d| sys::path::clean(d.path()) != Path::new("/dev/ptmx")).cloned());
-    Ok(all.into_iter().map(|device| DeviceSource { host: open_host(&device), device }).collect())
+    let mut all: Vec<_> =
+        all.into_iter().map(|device| DeviceSource { host: open_host(&device), device }).collect();
+    for (index, device) in devices.iter().enumerate() {
+        if sys::path::clean(device.path()) != Path::new("/dev/ptmx") {
+            all.push(DeviceSource { host: open(blueprint, index, device, channel)?, device: device.clone() });
+        }
+    }
+    Ok(all)
+}
+
+/// A node of its own where root of the host can make one, else the host's.
+fn open(
+    blueprint: &Blueprint,
+    index: usize,
+    device: &LinuxDevice,
+    channel: &Channel,
+) -> Result<Result<OwnedFd>> {
+    let privileged = !blueprint.rootless && blueprint.namespaces.user.is_set();
+    if !privileged || is_fifo(device) {
+        return Ok(open_host(device));
+    }
+    channel.send(&FromChild::NeedsNode(index))?;
+    match channel.receive_with()? {
+        Some((ToChild::Source, Some(fd))) => Ok(Ok(fd)),
+        // Root may be without the right to it, in a container for example.
+        Some((ToChild::NoSource(error), _)) => Ok(open_host(device).map_err(|_| error)),
+        None => Err(Error::system("the runtime has ended")),
+        Some((other, _)) => Err(Error::system(format!("not the node of a device: {other:?}"))),
+    }
 }
 
 /// A detached mount of the host's device of that path, if it is the very device that the spec names.
 fn open_host(device: &LinuxDevice) -> Result<OwnedFd> {
     let path = device.path();
     let what = || format!("linux.devices: {path:?} of the host");
-    let fd = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map(sys::fds::adopt);
+    let fd = nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map(sys::fds::adopt);
     let fd = fd
         .context(what)
         .map_err(|e| e.remedy("in a user namespace a device can only be bound from the host: remove it"))?;

@@ -17,7 +17,7 @@ use super::resolve::directory;
 use crate::blueprint::Dev;
 use crate::error::{Context, Error, Result};
 
-/// A device to make, and the host's.
+/// A device to make, and what is bound where the kernel refuses that: the host's, or a node made for it.
 pub(crate) struct DeviceSource {
     pub(crate) device: LinuxDevice,
     pub(crate) host: Result<OwnedFd>,
@@ -191,7 +191,7 @@ pub(crate) fn is_fifo(device: &LinuxDevice) -> bool {
 }
 
 /// The type of its node.
-pub(crate) fn kind(device: &LinuxDevice) -> SFlag {
+pub fn kind(device: &LinuxDevice) -> SFlag {
     match device.typ() {
         LinuxDeviceType::B => SFlag::S_IFBLK,
         LinuxDeviceType::P => SFlag::S_IFIFO,
@@ -200,7 +200,7 @@ pub(crate) fn kind(device: &LinuxDevice) -> SFlag {
 }
 
 /// The number of its node.
-pub(crate) fn number(device: &LinuxDevice) -> u64 {
+pub fn number(device: &LinuxDevice) -> u64 {
     libc::makedev(device.major() as u32, device.minor() as u32)
 }
 

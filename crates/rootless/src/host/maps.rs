@@ -1,5 +1,7 @@
 //! `/proc/PID/uid_map` and `gid_map`. `user_namespaces`(7)
 
+use std::fmt::Display;
+
 use oci_spec::runtime::LinuxIdMapping;
 
 use rootling_config::idmap::{IdKind, mapping};
@@ -11,7 +13,15 @@ const ALL_IDS: u32 = u32::MAX;
 
 /// The map of the user namespace that the caller is in at this moment; none where /proc cannot be read.
 pub fn own_map(kind: IdKind) -> Vec<LinuxIdMapping> {
-    std::fs::read_to_string(format!("/proc/self/{kind}_map")).map_or_else(|_| Vec::new(), |text| parse(&text))
+    map_of("self", kind).unwrap_or_default()
+}
+
+/// The map of the user namespace of a process, `self` or a pid, with the ids outside as the caller sees them.
+///
+/// # Errors
+/// /proc cannot be read, or there is no such process.
+pub fn map_of(process: impl Display, kind: IdKind) -> std::io::Result<Vec<LinuxIdMapping>> {
+    std::fs::read_to_string(format!("/proc/{process}/{kind}_map")).map(|text| parse(&text))
 }
 
 pub(super) fn parse(text: &str) -> Vec<LinuxIdMapping> {
@@ -26,13 +36,6 @@ pub(super) fn parse(text: &str) -> Vec<LinuxIdMapping> {
 
 pub(super) fn is_identity_of_all(map: &[LinuxIdMapping]) -> bool {
     matches!(map, [one] if (one.container_id(), one.host_id(), one.size()) == (0, 0, ALL_IDS))
-}
-
-pub(super) fn outer(map: &[LinuxIdMapping], inner: u32) -> Option<u32> {
-    map.iter().find_map(|row| {
-        let offset = inner.checked_sub(row.container_id()).filter(|offset| *offset < row.size())?;
-        row.host_id().checked_add(offset)
-    })
 }
 
 /// The most ids in a row that `map` has inside, without 0 and `own`; `wanted` where it has those.
@@ -69,7 +72,7 @@ mod tests {
     fn ids_are_followed_outwards() {
         let map = parse("         0       1000          1\n         1     100000      65536\n");
         for (inner, wanted) in [(0, Some(1000)), (1, Some(100_000)), (65536, Some(165_535)), (65537, None)] {
-            assert_eq!(outer(&map, inner), wanted, "{inner}");
+            assert_eq!(rootling_config::idmap::to_host(&map, inner), wanted, "{inner}");
         }
     }
 

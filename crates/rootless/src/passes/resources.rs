@@ -7,17 +7,17 @@ use std::path::Path;
 use oci_spec::runtime::{LinuxResources, Spec};
 use rootling_config::CgroupManager;
 use rootling_config::limits::{self, Limits, Version};
-use rootling_config::remedies::WRITABLE_CGROUPS;
+use rootling_config::remedies::{CONTROLLERS_FROM_OUTSIDE, WRITABLE_CGROUPS};
 
 use crate::distribution::Distribution;
 use crate::host::{CgroupMode, Delegation, Host};
-use crate::pass::{AdaptError, Pass};
+use crate::pass::{AdaptError, DEVICES_STAY_OPEN, Pass};
 
 /// Controllers that systemd can delegate to a user.
 const SYSTEMD_CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
-    drop_what_takes_root(pass);
+    drop_what_takes_root(pass)?;
     if !asks_for_a_cgroup(pass.spec) {
         return Ok(());
     }
@@ -31,16 +31,18 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
 
 /// Device rules are a program in the kernel and network classes are version 1; neither can be
 /// delegated.
-fn drop_what_takes_root(pass: &mut Pass<'_>) {
-    let Some(resources) = resources_mut(pass.spec) else { return };
+fn drop_what_takes_root(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
+    let Some(resources) = resources_mut(pass.spec) else { return Ok(()) };
     let devices = resources.devices_mut().take().filter(|rules| !rules.is_empty());
     let network = resources.network_mut().take();
     drop_if_empty(pass.spec);
-    if devices.is_some() {
-        pass.note(
-            "linux.resources.devices: dropped",
-            "device rules take rights over the host; devices in the container are as open as they are to the caller",
-        );
+    if let Some(rules) = devices {
+        let denies = rules.iter().any(|rule| !rule.allow());
+        if denies && pass.options.strict {
+            return Err(AdaptError::DeviceRules);
+        }
+        let what = "linux.resources.devices: dropped";
+        if denies { pass.warn(what, DEVICES_STAY_OPEN) } else { pass.note(what, DEVICES_STAY_OPEN) }
     }
     if network.is_some() {
         pass.warn(
@@ -48,6 +50,7 @@ fn drop_what_takes_root(pass: &mut Pass<'_>) {
             "network classes and priorities take rights over the host",
         );
     }
+    Ok(())
 }
 
 fn resources_mut(spec: &mut Spec) -> Option<&mut LinuxResources> {
@@ -181,7 +184,9 @@ fn remedy(host: &Host, names: &[&str]) -> String {
     if host.cgroup_mode() != CgroupMode::V2 {
         return family.cgroup_2();
     }
-    if names.iter().any(|name| SYSTEMD_CONTROLLERS.contains(name)) {
+    if !host.is_ordinary_user() {
+        CONTROLLERS_FROM_OUTSIDE.into()
+    } else if names.iter().any(|name| SYSTEMD_CONTROLLERS.contains(name)) {
         family.delegate()
     } else {
         "systemd cannot delegate it: run as root".into()

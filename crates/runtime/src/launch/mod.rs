@@ -8,6 +8,7 @@ mod clone;
 mod devices;
 pub(crate) mod made;
 mod maps;
+mod nodes;
 pub(crate) mod reactor;
 pub(crate) mod sockets;
 mod sources;

@@ -12,7 +12,7 @@ use rootling_sys::signals::Signals;
 use super::clone::{ChildEnd, FIRST, clone_child};
 use super::made::Made;
 use super::reactor::{Event, Reactor, interrupted};
-use super::{cgroup, devices, maps, sockets, sources, terminal};
+use super::{cgroup, devices, maps, nodes, sockets, sources, terminal};
 use crate::error::{Context, Error, Operation, Result, of_cgroup};
 use crate::foreground;
 use crate::plan::{CreateOptions, Plan};
@@ -200,6 +200,10 @@ impl Begun {
             FromChild::SeccompListener => self.pass_listener(fd),
             FromChild::NeedsSource(index) => match sources::open(&self.plan.blueprint, index, pid) {
                 Ok(tree) => self.reactor.send_with(&ToChild::Source, tree.as_fd()),
+                Err(error) => self.reactor.send(&ToChild::NoSource(error)),
+            },
+            FromChild::NeedsNode(index) => match nodes::make(&self.plan.blueprint, index, pid) {
+                Ok(node) => self.reactor.send_with(&ToChild::Source, node.as_fd()),
                 Err(error) => self.reactor.send(&ToChild::NoSource(error)),
             },
             FromChild::NeedsMap(index) => {

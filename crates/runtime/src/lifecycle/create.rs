@@ -2,13 +2,14 @@
 
 use std::os::fd::AsFd;
 
+use rootling_config::validate;
 use rootling_init::channel::Warn;
 use rootling_rootless::host::Host;
 use rootling_sys as sys;
 use rootling_sys::signals::Signals;
 
 use super::prepare::plan;
-use crate::error::{Context, Result, chain};
+use crate::error::{Context, Error, Result, chain};
 use crate::foreground;
 use crate::late_hooks;
 use crate::launch::{LaunchMode, Launched, launch};
@@ -56,6 +57,9 @@ pub fn run(
 ) -> Result<i32> {
     let notify = sd_notify::directory(store, &options.id);
     let plan = plan(host, options, notify.as_deref(), warn)?;
+    if plan.no_process {
+        return Err(Error::invalid(chain(&validate::no_process())));
+    }
     // From here on there is something to undo.
     let signals = Signals::block().context(|| "signalfd")?;
     let slot = new_slot(store, options, notify.is_some())?;

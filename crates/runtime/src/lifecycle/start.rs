@@ -16,8 +16,11 @@ use crate::store::Store;
 pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
-    let init =
-        startable(slot.status(&record)?, id).and_then(|()| record.init.ok_or_else(|| being_created(id)))?;
+    let status = slot.status(&record)?;
+    if record.no_process && status == Status::Created {
+        return Err(nothing_to_start(id));
+    }
+    let init = startable(status, id).and_then(|()| record.init.ok_or_else(|| being_created(id)))?;
     let notify = Notify::of_environment(&slot)?;
     let (Some(pidfd), Some(socket)) = (init.open()?, slot.connect_for_start()?) else {
         // Another start was faster, or its first process has ended since. One that was killed has left the socket, which
@@ -73,6 +76,13 @@ fn wait_for_program(pidfd: &OwnedFd, channel: &Channel) -> Result<()> {
             }
         }
     }
+}
+
+/// runtime-spec, runtime.md "Start".
+fn nothing_to_start(id: &ContainerId) -> Error {
+    let remedy = "process property must not be empty: add an object with args, cwd and user to config.json, delete \
+                  the container and create it again";
+    wrong_state("cannot start a container without a process", id, remedy)
 }
 
 fn running(id: &ContainerId) -> Error {

@@ -329,7 +329,6 @@ const NEEDED: &[&str] = &[
     "/mounts/6/uidMappings",
     "/mounts/6/uidMappings/0",
     "/mounts/6/uidMappings/0/size",
-    "/process",
     "/process/args",
     "/process/capabilities/permitted",
     "/process/capabilities/permitted/0",

@@ -39,20 +39,26 @@ fn delegated_controllers_decide_what_stays() {
     );
     assert_eq!(outcome.json["linux"]["cgroupsPath"], "box");
     let warnings = outcome.warnings();
-    assert_eq!(warnings.len(), 4, "{warnings:?}");
-    for words in ["resources.network", "controller cpu is", "controller cpuset is", "controller io is"] {
+    assert_eq!(warnings.len(), 5, "{warnings:?}");
+    for words in [
+        "resources.devices: dropped: device rules",
+        "resources.network",
+        "controller cpu is",
+        "controller cpuset is",
+        "controller io is",
+    ] {
         assert!(warnings.iter().any(|warning| warning.contains(words)), "{words} in {warnings:?}");
     }
-    assert!(warnings[1].contains("Delegate=cpu cpuset io memory pids"), "{warnings:?}");
-    assert!(warnings[1].contains("/etc/systemd/system/user@.service.d/delegate.conf"));
+    assert!(warnings[2].contains("Delegate=cpu cpuset io memory pids"), "{warnings:?}");
+    assert!(warnings[2].contains("/etc/systemd/system/user@.service.d/delegate.conf"));
 }
 
 #[test]
 fn strict_refuses_to_lose_a_limit() {
-    let error = try_adapt(with_resources(&everything()), delegated("memory pids"), &strict())
-        .err()
-        .unwrap()
-        .to_string();
+    let mut resources = everything();
+    resources.as_object_mut().unwrap().remove("devices");
+    let error =
+        try_adapt(with_resources(&resources), delegated("memory pids"), &strict()).err().unwrap().to_string();
     assert!(
         error.starts_with("linux.resources.cpu.shares 512: the cgroup controller cpu is not delegated"),
         "{error}"
@@ -131,7 +137,7 @@ fn a_path_from_the_mount_is_delegated_by_where_it_is() {
 #[test]
 fn without_delegation_what_is_no_limit_goes_quietly() {
     let engine = json!({
-        "devices": [{"allow": false, "access": "rwm"}],
+        "devices": [{"allow": true, "access": "rwm"}],
         "memory": {"disableOOMKiller": false, "limit": -1, "swappiness": u64::MAX},
         "cpu": {"shares": 0, "quota": 0, "idle": 0, "burst": 0},
         "pids": {"limit": -1},
@@ -171,12 +177,33 @@ fn what_the_version_does_not_have_is_no_limit_on_it() {
 
 #[test]
 fn device_rules_alone_need_no_look_at_cgroups() {
-    let mut spec = with_resources(&json!({"devices": [{"allow": false, "access": "rwm"}]}));
-    spec["linux"].as_object_mut().unwrap().remove("cgroupsPath");
-    let outcome = adapted(spec, on_v2());
+    let denying = || {
+        let mut spec = with_resources(&json!({"devices": [{"allow": false, "access": "rwm"}]}));
+        spec["linux"].as_object_mut().unwrap().remove("cgroupsPath");
+        spec
+    };
+    let outcome = adapted(denying(), on_v2());
     assert!(outcome.json["linux"].get("resources").is_none());
-    assert!(outcome.warnings().is_empty());
+    let warnings = outcome.warnings();
+    assert!(
+        matches!(&warnings[..], [one] if one.starts_with("linux.resources.devices: dropped: device rules")),
+        "once: {warnings:?}"
+    );
     assert!(!outcome.looks.borrow().iter().any(|look| look.contains("cgroup")), "{:?}", outcome.looks);
+    let error = try_adapt(denying(), on_v2(), &strict()).err().unwrap().to_string();
+    assert!(error.starts_with("linux.resources.devices: device rules take rights over the host"), "{error}");
+    assert!(error.ends_with("or run without --strict"), "{error}");
+}
+
+#[test]
+fn limits_of_kernel_memory_are_refused_by_strict() {
+    let spec = || with_resources(&json!({"memory": {"kernel": 1}}));
+    let error = try_adapt(spec(), delegated("memory"), &strict()).err().unwrap().to_string();
+    assert!(
+        error.starts_with("linux.resources.memory: kernel: kernel memory settings are ignored"),
+        "{error}"
+    );
+    assert!(try_adapt(spec(), delegated("memory"), &Options::default()).is_ok());
 }
 
 #[test]
