@@ -52,8 +52,9 @@ fn owner(device: &LinuxDevice, pid: i32) -> Result<(u32, u32)> {
 
 fn node(device: &LinuxDevice, (uid, gid): (u32, u32)) -> Result<OwnedFd> {
     unshare(CloneFlags::CLONE_NEWNS).context(|| "unshare(CLONE_NEWNS)")?;
-    let none = None::<&str>;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context(|| "make / private")?;
+    let no_name = None::<&str>;
+    mount(no_name, "/", no_name, MsFlags::MS_REC | MsFlags::MS_PRIVATE, no_name)
+        .context(|| "make / private")?;
     let what = || "make a tmpfs for a device";
     let tmpfs = new_filesystem("tmpfs", "rootling", &["mode=755".to_owned()], attr::NOSUID | attr::NOEXEC)
         .context(what)?;
