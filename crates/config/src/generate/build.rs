@@ -43,7 +43,7 @@ pub fn build(
     };
     spec.set_version(PORTABLE_VERSION.to_owned());
     let mut warnings = Vec::new();
-    namespaces::run(&mut spec, request, facts, files)?;
+    namespaces::run(&mut spec, request, facts, files, &mut warnings)?;
     process::run(&mut spec, request, facts, &mut warnings)?;
     capabilities::run(&mut spec, request, facts, &mut warnings)?;
     limits::run(&mut spec, &request.limits, facts, files, &mut warnings)?;

@@ -31,6 +31,10 @@ pub struct Facts {
     pub hard_limits: Vec<(PosixRlimitType, u64)>,
     /// The kernel's version.
     pub kernel: (u32, u32),
+    /// The lowest port that takes no privilege in the caller's network: ip(7); none where that is not known.
+    pub first_free_port: Option<u32>,
+    /// The caller's group may send ICMP echo requests: icmp(7), `ping_group_range`.
+    pub may_ping: bool,
     /// AppArmor is enabled.
     pub apparmor: bool,
     /// SELinux is enabled.

@@ -89,6 +89,8 @@ pub(super) fn caller(uid: u32) -> Facts {
         last_cap: 40,
         hard_limits: Vec::new(),
         kernel: (6, 1),
+        first_free_port: Some(0),
+        may_ping: true,
         apparmor: true,
         selinux: true,
         cwd: "/home/ann".into(),

@@ -15,6 +15,7 @@ pub(super) fn run(
     request: &Request,
     facts: &Facts,
     files: &dyn Files,
+    warnings: &mut Vec<String>,
 ) -> Result<(), GenerateError> {
     let wanted = &request.namespaces;
     set_user(spec, &wanted.user, facts)?;
@@ -42,7 +43,28 @@ pub(super) fn run(
         set_sysfs(spec, own);
         drop_unmapped(spec);
     }
+    if user && wanted.network == NamespaceChoice::Host {
+        warnings.extend(missing_in_the_hosts_network(facts));
+    }
     Ok(())
+}
+
+/// What no capability of a user namespace is good for in the network of the host, which does not belong to it.
+fn missing_in_the_hosts_network(facts: &Facts) -> Option<String> {
+    let port = facts.first_free_port.filter(|port| *port > 0);
+    let ports = port.map(|port| {
+        let what = format!("bind ports below {port}");
+        (what, "net.ipv4.ip_unprivileged_port_start=0".to_owned())
+    });
+    let ping = (!facts.may_ping)
+        .then(|| ("use ping".to_owned(), "net.ipv4.ping_group_range='0 2147483647'".to_owned()));
+    let (what, sysctls): (Vec<_>, Vec<_>) = ports.into_iter().chain(ping).unzip();
+    (!what.is_empty()).then(|| {
+        let (what, sysctls) = (what.join(", nor "), sysctls.join(" "));
+        format!(
+            "--network host: the container's programs cannot {what}; as root, `sysctl -w {sysctls}` lets them"
+        )
+    })
 }
 
 /// Whether the container has a namespace of this type that is not the caller's.

@@ -51,6 +51,10 @@ impl Host {
                 .unwrap_or(40),
             hard_limits: if privileged { Vec::new() } else { hard_limits() },
             kernel: self.kernel(),
+            first_free_port: self.first_free_port(),
+            may_ping: self
+                .ping_group_range()
+                .is_none_or(|(first, last)| (first..=last).contains(&self.egid())),
             apparmor: self.has_apparmor(),
             selinux: self.has_selinux(),
             cwd,

@@ -140,3 +140,21 @@ fn ids_of_mounts_stay_where_they_are_mapped() {
     assert!(!gid(root(with(Namespaces { user: one, ..none() }))));
     assert!(!gid(user(with(none()))));
 }
+
+#[test]
+fn what_programs_cannot_do_in_the_hosts_network_is_said_once() {
+    let host = || with(Namespaces { network: NamespaceChoice::Host, ..none() });
+    let usual = || Facts { first_free_port: Some(1024), ..caller(1000) };
+    let (_, warnings) = made(&host(), &usual()).expect("a spec");
+    let expected = "--network host: the container's programs cannot bind ports below 1024; as root, `sysctl -w \
+                    net.ipv4.ip_unprivileged_port_start=0` lets them";
+    assert_eq!(warnings, [expected]);
+    let facts = Facts { may_ping: false, ..usual() };
+    let (_, warnings) = made(&host(), &facts).expect("a spec");
+    assert!(warnings[0].contains("cannot bind ports below 1024, nor use ping; as root"), "{warnings:?}");
+    assert!(warnings[0].contains("=0 net.ipv4.ping_group_range='0 2147483647'`"), "{warnings:?}");
+    for facts in [caller(1000), Facts { first_free_port: Some(1024), ..caller(0) }] {
+        assert_eq!(made(&host(), &facts).expect("a spec").1, [""; 0], "nothing is missing");
+    }
+    assert_eq!(made(&with(none()), &usual()).expect("a spec").1, [""; 0], "nobody asked for it");
+}
