@@ -15,7 +15,14 @@ pub struct Ratio {
 }
 
 /// The colour of each peer, which the chart has in the order in which they are met.
-const COLOURS: [RGBColor; 3] = [RGBColor(38, 110, 170), RGBColor(225, 140, 35), RGBColor(90, 150, 70)];
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(38, 110, 170),
+    RGBColor(225, 140, 35),
+    RGBColor(90, 150, 70),
+    RGBColor(150, 80, 150),
+    RGBColor(120, 120, 120),
+    RGBColor(200, 70, 60),
+];
 
 /// What the drawing takes, in pixels.
 const WIDTH: u32 = 860;

@@ -54,17 +54,30 @@ pub fn own(received: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(received) }
 }
 
-/// Runs a command and returns its wait status and the peak resident set, in KiB, of it and of every
-/// descendant that was waited for (`wait4(2)`, `getrusage(2)`).
+/// What a command and every descendant that was waited for needed (`getrusage(2)`).
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// As of `wait4(2)`.
+    pub status: i32,
+    /// The peak resident set, in KiB.
+    pub peak: i64,
+    /// Page faults, minor and major.
+    pub faults: i64,
+}
+
+/// Runs a command, and returns what it needed (`wait4(2)`).
 #[allow(clippy::zombie_processes)] // wait4 waits, which clippy cannot see
-pub fn run_with_peak(command: &mut Command) -> Result<(i32, i64)> {
+pub fn run_with_usage(command: &mut Command) -> Result<Usage> {
     let child = command.spawn()?;
     let mut status = 0;
     // SAFETY: rusage is plain numbers, for which zero is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to locals that outlive the call.
     let waited = unsafe { libc::wait4(child.id() as libc::pid_t, &raw mut status, 0, &raw mut usage) };
-    if waited < 0 { Err(Error::last_os_error()) } else { Ok((status, usage.ru_maxrss)) }
+    if waited < 0 {
+        return Err(Error::last_os_error());
+    }
+    Ok(Usage { status, peak: usage.ru_maxrss, faults: usage.ru_minflt + usage.ru_majflt })
 }
 
 /// Makes any system call. The arguments are numbers; none of those that tests give is an address.

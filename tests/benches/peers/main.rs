@@ -5,12 +5,15 @@
 //! name of the works that are measured; `ROOTLING_BENCH_CHART` is the file that gets the table as a chart.
 //!
 //! The program runs three times over: `outside` prepares bundles and becomes the ordinary user
-//! where root started it; `inside` measures; `peak` starts one command and reports its memory,
+//! where root started it; `inside` measures; `usage` starts one command and reports its memory,
 //! from a process so small that what the kernel carries over from it does not count.
 
+mod layouts;
+mod memory;
 mod profile;
 mod runtimes;
 mod table;
+mod tools;
 mod works;
 
 use std::path::{Path, PathBuf};
@@ -41,7 +44,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.get(1).map(String::as_str) {
         Some("--inside") => inside(),
-        Some("--peak") => works::print_peak(&arguments[2..]),
+        Some("--usage") => memory::print_usage(&arguments[2..]),
         _ => return outside(),
     }
     ExitCode::SUCCESS

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::layouts::{Layout, Program};
 use crate::works::Place;
 
 /// For one command, after which it counts as hanging.
@@ -30,7 +31,7 @@ pub(crate) enum Cgroups {
 /// A runtime, and where it keeps its state.
 pub(crate) struct Runtime {
     pub(crate) name: &'static str,
-    program: PathBuf,
+    program: Program,
     flags: &'static [&'static str],
     pub(crate) root: PathBuf,
     /// It runs nothing without a cgroup.
@@ -44,7 +45,7 @@ const PEERS: [(&str, &[&str]); 3] = [("crun", &["--cgroup-manager=disabled"]), (
 pub(crate) fn find(binary: &Path, place: &Place) -> (Runtime, Vec<Runtime>) {
     let runtime = |name, program: PathBuf, flags| Runtime {
         name,
-        program,
+        program: Program::copied(&program, &place.work),
         flags,
         root: place.work.join(name),
         only_by_path: false,
@@ -83,7 +84,7 @@ pub(crate) fn find(binary: &Path, place: &Place) -> (Runtime, Vec<Runtime>) {
 }
 
 /// How it ended, and after what time; it is killed when it does not end.
-fn ended(command: &mut Command) -> (ExitStatus, Duration) {
+pub(crate) fn ended(command: &mut Command) -> (ExitStatus, Duration) {
     let start = Instant::now();
     let mut child = command.process_group(0).spawn().expect("start a runtime");
     let group = Pid::from_raw(-child.id().cast_signed());
@@ -100,7 +101,7 @@ fn ended(command: &mut Command) -> (ExitStatus, Duration) {
     (status, elapsed)
 }
 
-fn in_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let sbin = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     let mut candidates = std::env::split_paths(&path).chain(sbin).map(|dir| dir.join(name));
@@ -108,6 +109,11 @@ fn in_path(name: &str) -> Option<PathBuf> {
 }
 
 impl Runtime {
+    /// What is started from now on.
+    pub(crate) fn choose(&self, layout: Layout) {
+        self.program.choose(layout);
+    }
+
     /// `RUNTIME --root DIR FLAGS... ARGS...`, silent.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
         self.command_in(Cgroups::None, args)
@@ -120,7 +126,7 @@ impl Runtime {
             Cgroups::Path => &[],
             Cgroups::Systemd => &["--systemd-cgroup"],
         };
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(self.program.path());
         command.arg("--root").arg(&self.root).args(flags).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
@@ -155,6 +161,12 @@ impl Runtime {
         panic!("{} fails again and again: {}", self.name, self.words(args).join(" "));
     }
 
+    /// The first process of a container of ours.
+    pub(crate) fn pid(&self, id: &str) -> Option<i64> {
+        let output = self.command(&["state", id]).stdout(Stdio::piped()).output().expect("start a runtime");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).ok()?["pid"].as_i64()
+    }
+
     /// Starts a command that takes its time.
     pub(crate) fn start<S: AsRef<OsStr>>(&self, args: &[S]) -> Child {
         self.command(args).spawn().expect("start a runtime")
@@ -182,7 +194,7 @@ impl Runtime {
     }
 
     fn version(&self) -> String {
-        let output = Command::new(&self.program).arg("--version").output().expect("start a peer");
+        let output = Command::new(self.program.path()).arg("--version").output().expect("start a peer");
         String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
     }
 }

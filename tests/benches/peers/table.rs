@@ -9,13 +9,18 @@ pub(crate) struct Pairs {
 }
 
 impl Pairs {
+    /// The median of the ratios of the pairs.
+    pub(crate) fn ratio(&self) -> f64 {
+        let pairs = self.ours.iter().zip(&self.theirs);
+        median(pairs.map(|(ours, theirs)| ours.as_secs_f64() / theirs.as_secs_f64()))
+    }
+
     /// Median of ours and of theirs in milliseconds, their ratio, and the median of the ratios of
     /// the pairs. The last one is not moved by a machine that is slow for a while.
     pub(crate) fn summary(&self) -> [String; 4] {
         let milliseconds = |times: &[Duration]| median(times.iter().map(|time| time.as_secs_f64() * 1e3));
         let (ours, theirs) = (milliseconds(&self.ours), milliseconds(&self.theirs));
-        let pairs = self.ours.iter().zip(&self.theirs);
-        let of_pairs = median(pairs.map(|(ours, theirs)| ours.as_secs_f64() / theirs.as_secs_f64()));
+        let of_pairs = self.ratio();
         [
             format!("{ours:.2}"),
             format!("{theirs:.2}"),

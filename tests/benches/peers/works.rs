@@ -3,13 +3,15 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rootling_tests::{chart, sys};
+use rootling_tests::chart;
 
+use crate::layouts::Layout;
+use crate::memory;
 use crate::runtimes::{Cgroups, Runtime};
 use crate::table::{self, Pairs, Row};
+use crate::tools::{self, Tool};
 
 /// Where the works find what they need.
 pub(crate) struct Place {
@@ -49,15 +51,29 @@ struct Work<'a> {
     needs: Option<(Cgroups, &'a Path)>,
     prepare: Box<dyn Fn(&Runtime) + 'a>,
     timed: Box<dyn Fn(&Runtime) -> Duration + 'a>,
+    /// Programs that do a part of it, once the runtime is prepared.
+    beside: Box<dyn Fn(&Runtime) -> Vec<Tool> + 'a>,
 }
 
 impl<'a> Work<'a> {
     fn new(name: &str, one_in: usize, timed: impl Fn(&Runtime) -> Duration + 'a) -> Self {
-        Self { name: name.to_owned(), one_in, needs: None, prepare: Box::new(|_| ()), timed: Box::new(timed) }
+        Self {
+            name: name.to_owned(),
+            one_in,
+            needs: None,
+            prepare: Box::new(|_| ()),
+            timed: Box::new(timed),
+            beside: Box::new(|_| Vec::new()),
+        }
     }
 
     fn prepared(mut self, prepare: impl Fn(&Runtime) + 'a) -> Self {
         self.prepare = Box::new(prepare);
+        self
+    }
+
+    fn beside(mut self, tools: impl Fn(&Runtime) -> Vec<Tool> + 'a) -> Self {
+        self.beside = Box::new(tools);
         self
     }
 }
@@ -90,11 +106,16 @@ pub(crate) fn compare(ours: &Runtime, peers: &[Runtime], place: &Place) {
                 println!("{}: left out, {} cannot: {why}", work.name, peer.name);
                 continue;
             }
-            let pairs = in_turns(&work, runs.div_ceil(work.one_in), ours, peer);
-            progress(&format!("{} against {}", work.name, peer.name));
-            let mut row: Row = vec![work.name.clone(), peer.name.to_owned()];
-            row.extend(pairs.summary());
-            rows.push(row);
+            (work.prepare)(ours);
+            (work.prepare)(peer);
+            let theirs =
+                Theirs { name: peer.name, choose: &|l| peer.choose(l), time: &|| (work.timed)(peer) };
+            rows.push(worst(&work, runs, ours, &theirs));
+        }
+        (work.prepare)(ours);
+        for tool in (work.beside)(ours) {
+            let theirs = Theirs { name: tool.name, choose: &|l| tool.choose(l), time: &|| tool.time() };
+            rows.push(worst(&work, runs, ours, &theirs));
         }
         for runtime in peers.iter().chain([ours]) {
             let _ = runtime.command(&["delete", "-f", "sleeping"]).status();
@@ -103,13 +124,13 @@ pub(crate) fn compare(ours: &Runtime, peers: &[Runtime], place: &Place) {
         }
     }
     progress("");
-    let times = table::render(&["work", "peer", "rootling", "of the peer", "ratio", "ratio of pairs"], &rows);
+    let head = ["work", "peer", "layout", "rootling", "of the peer", "ratio", "ratio of pairs"];
+    let times = table::render(&head, &rows);
     print!("{times}");
     if !rows.is_empty() {
         fs::write(place.work.join(CHART), chart::draw(&chart::ratios(&times))).expect("write the chart");
     }
-    println!("\nPeak resident set in KiB.\n");
-    memory(ours, peers, place);
+    memory::compare(ours, peers, place);
 }
 
 fn works(place: &Place) -> Vec<Work<'_>> {
@@ -117,7 +138,11 @@ fn works(place: &Place) -> Vec<Work<'_>> {
         let bundle = bundle.to_string_lossy().into_owned();
         move |runtime: &Runtime| runtime.time(&["run", "-b", &bundle, "run"])
     };
-    let mut works = vec![Work::new("run, one id", 1, run(&place.single))];
+    let rootfs = place.single.join("rootfs");
+    let (tools, bare) = (rootfs.clone(), &place.work);
+    let mut works = vec![
+        Work::new("run, one id", 1, run(&place.single)).beside(move |_| tools::beside_run(bare, &tools)),
+    ];
     if let Some(ranges) = &place.ranges {
         works.push(Work::new("run, ranges of ids", 1, run(ranges)));
     }
@@ -137,7 +162,8 @@ fn works(place: &Place) -> Vec<Work<'_>> {
     let single = place.single.to_string_lossy().into_owned();
     let bundle = single.clone();
     works.extend([
-        Work::new("run, one id, seccomp", 1, run(&place.seccomp)),
+        Work::new("run, one id, seccomp", 1, run(&place.seccomp))
+            .beside(move |_| tools::beside_run_with_seccomp(bare, &rootfs)),
         Work::new(&format!("run, {BINDS} bind mounts"), 1, run(&place.binds)),
         Work::new("create + start + delete", 1, move |runtime| {
             let create = runtime.time(&["create", "-b", &bundle, "life"]);
@@ -147,7 +173,13 @@ fn works(place: &Place) -> Vec<Work<'_>> {
     for (name, bundle) in [("exec", &place.sleeping), ("exec, seccomp", &place.sleeping_seccomp)] {
         let bundle = bundle.to_string_lossy().into_owned();
         let exec = Work::new(name, 1, |runtime| runtime.time(&["exec", "sleeping", "true"]));
-        works.push(exec.prepared(move |runtime| keep_running(runtime, &bundle)));
+        let exec = exec.prepared(move |runtime| keep_running(runtime, &bundle));
+        // nsenter knows no filters.
+        let plain = name == "exec";
+        works.push(exec.beside(move |runtime| match runtime.pid("sleeping") {
+            Some(pid) if plain => tools::beside_exec(bare, pid),
+            _ => Vec::new(),
+        }));
     }
     let bundle = single.clone();
     let state = Work::new("state", 1, |runtime| runtime.time(&["state", "0"]));
@@ -161,11 +193,34 @@ fn works(place: &Place) -> Vec<Work<'_>> {
     works
 }
 
+/// A runtime or a tool, to be compared with.
+struct Theirs<'a> {
+    name: &'static str,
+    choose: &'a dyn Fn(Layout),
+    time: &'a dyn Fn() -> Duration,
+}
+
+/// The row of the layout in which we compare worst: users have each of them.
+fn worst(work: &Work, runs: usize, ours: &Runtime, theirs: &Theirs<'_>) -> Row {
+    progress(&format!("{} against {}", work.name, theirs.name));
+    let pairs = runs.div_ceil(work.one_in);
+    let measured = Layout::ALL.map(|layout| {
+        ours.choose(layout);
+        (theirs.choose)(layout);
+        (layout, in_turns(pairs, &|| (work.timed)(ours), theirs.time))
+    });
+    ours.choose(Layout::Copied);
+    (theirs.choose)(Layout::Copied);
+    let (layout, pairs) =
+        measured.iter().max_by(|(_, a), (_, b)| a.ratio().total_cmp(&b.ratio())).expect("a layout");
+    let mut row: Row = vec![work.name.clone(), theirs.name.to_owned(), layout.name().to_owned()];
+    row.extend(pairs.summary());
+    row
+}
+
 /// Ours and theirs by turns; the first of each is not counted, it fills caches.
-fn in_turns(work: &Work, pairs: usize, ours: &Runtime, theirs: &Runtime) -> Pairs {
-    (work.prepare)(ours);
-    (work.prepare)(theirs);
-    let turn = || ((work.timed)(ours), (work.timed)(theirs));
+fn in_turns(pairs: usize, ours: &dyn Fn() -> Duration, theirs: &dyn Fn() -> Duration) -> Pairs {
+    let turn = || (ours(), theirs());
     turn();
     let (ours, theirs) = (0..pairs).map(|_| turn()).unzip();
     Pairs { ours, theirs }
@@ -206,61 +261,6 @@ fn at_once(runtime: &Runtime, bundle: &str) -> Duration {
         assert!(child.wait().expect("wait for a runtime").success(), "one of {AT_ONCE} runs failed");
     }
     start.elapsed()
-}
-
-/// Prints what each needs at most: `run` with all the processes that it waits for, and the process
-/// that waits in a created container.
-fn memory(ours: &Runtime, peers: &[Runtime], place: &Place) {
-    let rows: Vec<Row> = std::iter::once(ours)
-        .chain(peers.iter().filter(|peer| !peer.only_by_path))
-        .map(|runtime| {
-            let run = |bundle: &Path| {
-                let words = runtime.words(&["run", "-b", &bundle.to_string_lossy(), "memory"]);
-                peak(&words).to_string()
-            };
-            let (single, seccomp) = (run(&place.single), run(&place.seccomp));
-            vec![runtime.name.to_owned(), single, seccomp, waiting(runtime, &place.single)]
-        })
-        .collect();
-    print!("{}", table::render(&["runtime", "run", "run, seccomp", "waiting for start"], &rows));
-    println!(
-        "\nThe measuring itself shows as {} KiB, the least that can be seen.",
-        peak(&["true".to_owned()])
-    );
-}
-
-/// The peak of a created container's process before its program replaces it.
-fn waiting(runtime: &Runtime, bundle: &Path) -> String {
-    let file = runtime.root.join("pid");
-    let (bundle, pid_file) = (bundle.to_string_lossy(), file.to_string_lossy());
-    runtime.time(&["create", "--pid-file", &pid_file, "-b", &bundle, "memory"]);
-    let pid = fs::read_to_string(&file).expect("the pid file");
-    let status = fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next());
-    let peak = peak.unwrap_or("?").to_owned();
-    runtime.time(&["delete", "-f", "memory"]);
-    fs::remove_file(file).expect("remove the pid file");
-    peak
-}
-
-/// The highest of five measurements in a process of its own (see `print_peak`).
-fn peak(words: &[String]) -> i64 {
-    let own = std::env::current_exe().expect("our own path");
-    let measure = || {
-        let output = Command::new(&own).arg("--peak").args(words).output().expect("start the measuring");
-        String::from_utf8_lossy(&output.stdout).trim().parse::<i64>().expect("a number of KiB")
-    };
-    (0..5).map(|_| measure()).max().unwrap_or_default()
-}
-
-/// Runs a command and prints the peak of it and of what it waited for. The kernel counts what the
-/// starting process had resident at its child's exec as the child's: so start from a small one.
-pub(crate) fn print_peak(words: &[String]) {
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let (status, peak) = sys::run_with_peak(&mut command).expect("run the command");
-    assert!(status == 0, "wait status {status}: {}", words.join(" "));
-    println!("{peak}");
 }
 
 /// Overwrites a line on the terminal, if there is one.
