@@ -14,6 +14,7 @@ mod bundle;
 pub mod cgroups;
 pub mod chart;
 mod command;
+pub mod docs;
 mod exchange;
 pub mod fault;
 mod fixture;

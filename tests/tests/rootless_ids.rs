@@ -16,6 +16,7 @@ user!(
     other_users_need_ranges,
     used_up_user_namespaces_are_named,
     no_adapt_leaves_the_spec_alone,
+    debug_says_what_fails_with_a_single_id,
 );
 root!(root_maps_the_ranges_of_a_named_owner, default_owner_is_dockremap_or_the_error_says_how_to_make_it);
 
@@ -203,4 +204,33 @@ fn default_owner_is_dockremap_or_the_error_says_how_to_make_it(t: &Test) {
         "useradd --system",
         "usermod --add-subuids 710010-775545",
     ]);
+}
+
+fn debug_says_what_fails_with_a_single_id(t: &Test) {
+    let run = |bundle: &Bundle| {
+        let run = t.rootling(&["--debug", "run", "-b"]).arg(bundle.dir()).arg(t.id("c"));
+        run.output().ok()
+    };
+    let mut bundle = t.shell("touch /tmp/file; chown 1 /tmp/file 2>&1; cat /proc/self/setgroups");
+    let output = run(bundle.write());
+    // What it says is so.
+    assert!(output.stdout.contains("Invalid argument") && output.stdout.ends_with("deny\n"), "{output}");
+    let lines: Vec<_> = output.stderr.lines().filter(|line| line.contains("only one id is mapped")).collect();
+    assert_eq!(lines.len(), 1, "{output}");
+    for part in [
+        "level=debug",
+        "setgroups(2)",
+        "EPERM",
+        "chown(2)",
+        "EINVAL",
+        "apt, dpkg and su",
+        "newuidmap",
+        "--userns auto",
+    ] {
+        assert!(lines[0].contains(part), "no {part:?}: {output}");
+    }
+    if bundle.many_ids() {
+        let output = run(bundle.write());
+        assert!(!output.stderr.contains("only one id"), "{output}");
+    }
 }

@@ -23,6 +23,18 @@ pub struct Maps {
     pub gid: Vec<LinuxIdMapping>,
 }
 
+/// What a program meets where `maps` have one user and one group, and how it gets more; `None` where there are more of
+/// either.
+pub fn only_one_id(uid: &[LinuxIdMapping], gid: &[LinuxIdMapping]) -> Option<&'static str> {
+    let is_one = |maps: &[LinuxIdMapping]| matches!(maps, [row] if row.size() == 1);
+    (is_one(uid) && is_one(gid)).then_some(
+        "id map: only one id is mapped: in the container setgroups(2), setuid(2), setgid(2) and chown(2) of another id fail \
+         with EPERM or EINVAL, and so do apt, dpkg and su, which call them; for more ids, give the caller ranges in /etc/subuid and \
+         /etc/subgid, install newuidmap (`rootling doctor` has the commands), and remove linux.uidMappings and \
+         linux.gidMappings from config.json, or write it with `rootling spec --userns auto`",
+    )
+}
+
 /// Whether `maps` is the one map that any user may write: its own id and nothing else.
 pub(crate) fn is_own_id(maps: &[LinuxIdMapping], own: u32) -> bool {
     matches!(maps, [row] if row.size() == 1 && row.host_id() == own)

@@ -14,7 +14,7 @@ use rootling_config::limits::Limits;
 use rootling_config::namespaces::{self, NamespaceSet};
 use rootling_config::seccomp;
 use rootling_rootless::host::Host;
-use rootling_rootless::idmap::{MapOwner, MapWriter, must_deny_setgroups};
+use rootling_rootless::idmap::{MapOwner, MapWriter, must_deny_setgroups, only_one_id};
 
 use rootling_init::attributes::{Attributes, Surroundings};
 use rootling_init::blueprint::{Blueprint, Identity};
@@ -298,6 +298,9 @@ fn maps(spec: &Spec, namespaces: &NamespaceSet, host: &Host) -> Result<(Option<I
         linux.and_then(|l| f(l).clone()).unwrap_or_default()
     };
     let (uid, gid) = (list(|l| l.uid_mappings()), list(|l| l.gid_mappings()));
+    if let Some(what) = only_one_id(&uid, &gid) {
+        tracing::debug!("{what}");
+    }
     let by = rootling_rootless::idmap::writer(host, &uid, &gid)
         .map_err(|e| Error::invalid(chain(&e)).see_doctor(e.has_check()))?;
     let deny_setgroups = must_deny_setgroups(host, &by);
