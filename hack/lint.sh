@@ -9,6 +9,8 @@ step 'cargo fmt'
 cargo fmt --all --check
 step 'cargo clippy'
 cargo clippy --workspace --all-targets --locked -- -D warnings
+step 'cargo doc'
+RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 step 'licences, sources and advisories of crates'
 hack/deny.sh
 step 'source rules'

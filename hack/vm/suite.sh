@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs test programs inside the VM, as whoever calls it: suite.sh [OPTION]... DIR RESULTS
-#   DIR               has rootling, hack, docs/cli, the tests in tests/ and their probe
+#   DIR               has rootling, hack, docs/cli, docs/embedding.md, the tests in tests/ and their probe
 #   RESULTS           gets a log a program, and `summary`: program, passed, failed, skipped
 #   --only PATTERNS   programs whose name matches one of them, such as 'exec* run'
 #   --without STRING  no tests with STRING in their name

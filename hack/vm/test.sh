@@ -46,7 +46,7 @@ while read -r name program; do strip --strip-debug -o "$stage/$name" "$program";
 install -m 0755 "$binary" "$stage/rootling"
 cp -r hack "$stage/hack"
 mkdir "$stage/docs"
-cp -r docs/cli "$stage/docs/cli"
+cp -r docs/cli docs/embedding.md "$stage/docs"
 chmod -R go+rX "$stage"
 
 start=$SECONDS

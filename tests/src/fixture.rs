@@ -132,6 +132,11 @@ impl Test {
         install(&probe(), &self.path(name), self.account.uid)
     }
 
+    /// The example of `rootling-runtime`, as a program of the host that belongs to the account.
+    pub fn embedding_program(&self) -> PathBuf {
+        install(&beside("embed"), &self.path("embed"), self.account.uid)
+    }
+
     /// A directory of the host that every id may write to; whoever finds the way there leaves a mark in it.
     pub fn open_directory(&self, name: &str) -> PathBuf {
         let dir = self.path(name);
@@ -251,11 +256,16 @@ fn reachable_binary(dir: &Path, who: Who) -> PathBuf {
     install(&built, &dir.join("rootling"), 0)
 }
 
-/// Where cargo built it: `<target>/<host>/<profile>/probe`, beside a program of ours and one level above a test.
 fn probe() -> PathBuf {
+    beside("probe")
+}
+
+/// Where cargo built a program of `tests/Cargo.toml`: `<target>/<host>/<profile>/<name>`, beside a program of ours and one
+/// level above a test.
+fn beside(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("path of this test");
-    let mut above = own.ancestors().skip(1).map(|dir| dir.join("probe"));
-    above.find(|path| path.is_file()).expect("the probe is built beside the tests")
+    let mut above = own.ancestors().skip(1).map(|dir| dir.join(name));
+    above.find(|path| path.is_file()).unwrap_or_else(|| panic!("{name} is not built beside the tests"))
 }
 
 /// Copies a program, by another program: a descriptor of ours that is open for writing could get

@@ -22,7 +22,7 @@ const DESCRIPTORS: i32 = 64;
 
 /// Hunts for ever. `mark` is the path of a file on the host that does not exist, in a directory that the hunter
 /// may write to. `log` gets a line for each process that is seen before it has become `program`, and one for
-/// each way that leads to the host. `victims` are the programs that it may overwrite, each as [`victim`] gives it: where
+/// each way that leads to the host. `victims` are the programs that it may overwrite, each as `victim` gives it: where
 /// nothing prevents it, it could write every program of the host, nsenter(1) among them.
 pub fn hunt(mark: &Path, log: &Path, program: &str, victims: &[String]) -> ! {
     let log = File::create(log).expect("make the log");

@@ -1,4 +1,4 @@
-//! CONTRIBUTING.md and the source: the files and tests that its recipes name are there.
+//! CONTRIBUTING.md, docs/embedding.md and the source: the files, tests and the example that they name are there.
 
 use std::fs;
 use std::path::Path;
@@ -49,4 +49,13 @@ fn tests_that_the_recipes_name_exist() {
         let function = format!("fn {name}(");
         assert!(["cmd", "crates"].iter().any(|dir| is_in_source(&source(dir), &function)), "no test {name}");
     }
+}
+
+#[test]
+fn the_page_on_embedding_has_the_example() {
+    let read = |path: &str| fs::read_to_string(source(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let example = read("crates/runtime/examples/embed.rs");
+    let page = read("docs/embedding.md");
+    let shown = page.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
+    assert_eq!(shown, Some(example.as_str()), "docs/embedding.md shows another example than is built");
 }

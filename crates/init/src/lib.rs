@@ -11,7 +11,7 @@
 //!
 //! `mounting` is what two of them use to mount.
 //! A room is a type, and what it may hold are its fields. A door consumes one and gives the next; what is not handed
-//! through is closed ([`doors`]). This crate knows neither the store of containers nor their cgroups: it cannot hold
+//! through is closed (`doors`). This crate knows neither the store of containers nor their cgroups: it cannot hold
 //! what a container has no business with. docs/security.md says which property each room has, and which test shows it.
 
 pub mod attributes;

@@ -12,6 +12,7 @@ use nix::sys::stat::Mode;
 use nix::sys::termios::{self, OutputFlags, SetArg, Termios};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 
+use crate::caller::Caller;
 use crate::error::{Context, Error, Result};
 use rootling_sys as sys;
 use rootling_sys::signals::Signals;
@@ -111,6 +112,8 @@ pub(crate) struct Program<'a> {
     pub(crate) terminal: Option<OwnedFd>,
     /// Where it tells that it is ready, if anybody wants to know.
     pub(crate) notify: Option<&'a Notify>,
+    /// Whose process waits: a program's other children are reaped by itself.
+    pub(crate) caller: Caller,
 }
 
 /// Waits for the program's end, forwarding signals and its terminal; its exit code.
@@ -193,7 +196,7 @@ fn wait_event(program: &Program<'_>, relay: Option<&Relay>) -> Result<Ready> {
 fn forward_signals(program: &mut Program<'_>, relay: Option<&Relay>) -> Result<()> {
     while let Some((signal, _)) = program.signals.next().context(|| "read(signalfd)")? {
         match signal {
-            libc::SIGCHLD => reap_others(program.pidfd),
+            libc::SIGCHLD if program.caller == Caller::Command => reap_others(program.pidfd),
             libc::SIGWINCH if relay.is_some() => {
                 if let Some(relay) = relay {
                     resize(relay.master.as_fd(), relay.raw.terminal.as_fd());
@@ -201,7 +204,7 @@ fn forward_signals(program: &mut Program<'_>, relay: Option<&Relay>) -> Result<(
             }
             // The runtime's own: the terminal's job control, and what a write of ours brought about.
             libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU | libc::SIGPIPE if relay.is_some() => {}
-            libc::SIGURG | libc::SIGPIPE => {}
+            libc::SIGCHLD | libc::SIGURG | libc::SIGPIPE => {}
             other => match sys::process::pidfd_send_signal(program.pidfd, other) {
                 // Ended in between: the pidfd says so next.
                 Err(Errno::ESRCH) => {}

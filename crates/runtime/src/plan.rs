@@ -20,18 +20,21 @@ use rootling_init::attributes::{Attributes, Surroundings};
 use rootling_init::blueprint::{Blueprint, Identity};
 use rootling_init::idmap::IdMaps;
 
+use crate::caller::Caller;
 use crate::error::{Error, Result, chain, of_limits};
 use crate::exec_state::{Listener, Outside, StoredFilter, StoredProcess};
 use crate::labels;
 use crate::lower;
 
-/// What `create` and `run` are asked for.
+/// What `create` and `run` are asked for; [`CreateOptions::new`] has the defaults.
 #[derive(Clone, Debug)]
 pub struct CreateOptions {
     /// The id of the new container.
     pub id: ContainerId,
-    /// Absolute path of the bundle.
+    /// Absolute path of the bundle; runtime-spec, bundle.md.
     pub bundle: PathBuf,
+    /// The kind of program that asks.
+    pub caller: Caller,
     /// Another file instead of the bundle's config.json (`--config`).
     pub config: Option<PathBuf>,
     /// Where to write the pid of the container's first process (`--pid-file`).
@@ -44,7 +47,8 @@ pub struct CreateOptions {
     pub no_pivot: bool,
     /// Leave the caller's session keyring in place (`--no-new-keyring`).
     pub no_new_keyring: bool,
-    /// How many descriptors after 2 the container keeps, `$LISTEN_FDS` not counted (`--preserve-fds`).
+    /// How many descriptors after 2 the container keeps, `$LISTEN_FDS` not counted (`--preserve-fds`). They have to be open:
+    /// one that is not would be given to something of the runtime's.
     pub preserve_fds: u32,
     /// How cgroups are managed (`--cgroup-manager`, `--systemd-cgroup`).
     pub cgroup_manager: rootling_config::CgroupManager,
@@ -60,6 +64,36 @@ pub struct CreateOptions {
     pub map_owner: Option<MapOwner>,
     /// Directory of compiled seccomp profiles; without one they are compiled each time.
     pub seccomp_cache: Option<PathBuf>,
+}
+
+impl CreateOptions {
+    /// A container of this bundle, with nothing else asked for.
+    pub fn new(id: ContainerId, bundle: impl Into<PathBuf>) -> Self {
+        Self {
+            id,
+            bundle: bundle.into(),
+            caller: Caller::default(),
+            config: None,
+            pid_file: None,
+            console_socket: None,
+            pidfd_socket: None,
+            no_pivot: false,
+            no_new_keyring: false,
+            preserve_fds: 0,
+            cgroup_manager: rootling_config::CgroupManager::default(),
+            rootless: None,
+            ignore_cgroup_limits: false,
+            strict: false,
+            no_adapt: false,
+            map_owner: None,
+            seccomp_cache: None,
+        }
+    }
+
+    /// How many sockets of systemd's the container gets.
+    fn listen_fds(&self) -> u32 {
+        if self.caller == Caller::Command { listen_fds() } else { 0 }
+    }
 }
 
 /// Who writes the id maps of a new user namespace, and how.
@@ -352,9 +386,10 @@ fn first_process(
     let memory_policy = linux.memory_policy().clone();
     let process = spec.process().as_ref().ok_or_else(|| Error::invalid("process: missing"))?;
     let mut env = Vec::new();
-    if listen_fds() > 0 {
+    let listen_fds = options.listen_fds();
+    if listen_fds > 0 {
         // sd_listen_fds(3): the program is pid 1 of its pid namespace.
-        env.extend([format!("LISTEN_FDS={}", listen_fds()), "LISTEN_PID=1".to_owned()]);
+        env.extend([format!("LISTEN_FDS={listen_fds}"), "LISTEN_PID=1".to_owned()]);
     }
     let surroundings = Surroundings {
         env,
@@ -363,7 +398,7 @@ fn first_process(
         personality,
         memory_policy,
         keyring: (!options.no_new_keyring).then(|| keyring_name(&options.id)),
-        preserve_fds: options.preserve_fds + listen_fds(),
+        preserve_fds: options.preserve_fds + listen_fds,
     };
     Attributes::new(process, surroundings, warn)
 }

@@ -55,6 +55,17 @@ impl ProcessRef {
         }
     }
 
+    /// A pidfd of the very process, which may have ended without its parent having reaped it; `None` when it was reaped.
+    pub(crate) fn open_dead_or_alive(self) -> Result<Option<OwnedFd>> {
+        match sys::process::pidfd_open(self.pid) {
+            Ok(fd) => {
+                Ok((stat(self.pid).ok().map(|(_, start)| start) == Some(self.start_time)).then_some(fd))
+            }
+            Err(Errno::ESRCH | Errno::EINVAL) => Ok(None),
+            Err(errno) => Err(errno).context(|| format!("pidfd_open({})", self.pid)),
+        }
+    }
+
     /// Sends a signal to the very process.
     pub fn signal(self, signal: i32) -> Result<()> {
         let gone = || Error::new(ErrorKind::WrongState, format!("process {} has ended", self.pid));

@@ -22,7 +22,8 @@ use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use oci_spec::runtime::LinuxIdMapping;
 
-use crate::error::{Context, Result};
+use crate::caller::Caller;
+use crate::error::{Context, Error, Result};
 use rootling_sys as sys;
 use rootling_sys::fds::adopt;
 use rootling_sys::mount::{attr, new_filesystem, openat2};
@@ -32,17 +33,48 @@ const NAME: &CStr = c"rootling";
 /// program is copied without need.
 const OVERFLOW_ID: u32 = 65534;
 
-/// Continues from a view or a copy if the program could be written from inside a container with these maps
-/// of user and group ids; `None`: one without a user namespace that was made for it. Returns when there is
-/// nothing to be done, and in the view or copy.
-pub(crate) fn protect(maps: Option<(&[LinuxIdMapping], &[LinuxIdMapping])>) -> Result<()> {
-    let file = File::open("/proc/self/exe").context(|| "open(\"/proc/self/exe\")")?;
-    if !writable_by_container(&file, maps) || is_sealed(&file) {
-        return Ok(());
+/// The user and group ids of a container; `None`: one without a user namespace that was made for it.
+type Maps<'a> = Option<(&'a [LinuxIdMapping], &'a [LinuxIdMapping])>;
+
+/// Has the calling program out of reach of its containers (CVE-2019-5736), if it is to make any.
+///
+/// Until execve(2) a process that is made for a container is a copy of the calling program, whose file the container finds
+/// at `/proc/PID/exe`. Where an id of a container may write to that file, or to its directory, this executes the program again
+/// with the same arguments and environment: as root from a read-only view of its directory, otherwise from a sealed copy in
+/// memory (memfd_create(2)). There it returns at once.
+///
+/// To be called first in `main`, before anything is done that must not be done twice.
+pub fn seal() -> Result<()> {
+    match exposed(None)? {
+        Some(file) => execute_sealed(&file),
+        None => Ok(()),
     }
-    let again = match read_only_view(&file) {
+}
+
+/// Sees to it that the program cannot be written from inside a container with these ids: a command is continued from a view
+/// or a copy, and this returns in there. To any other caller it is an error.
+pub(crate) fn protect(maps: Maps<'_>, caller: Caller) -> Result<()> {
+    match (exposed(maps)?, caller) {
+        (None, _) => Ok(()),
+        (Some(file), Caller::Command) => execute_sealed(&file),
+        (Some(_), Caller::Program) => Err(Error::system(
+            "the container could write to the file of the calling program (CVE-2019-5736): call rootling_runtime::seal first \
+             in its main function",
+        )),
+    }
+}
+
+/// The file of the program, if an id of such a container may write to it.
+fn exposed(maps: Maps<'_>) -> Result<Option<File>> {
+    let file = File::open("/proc/self/exe").context(|| "open(\"/proc/self/exe\")")?;
+    Ok((writable_by_container(&file, maps) && !is_sealed(&file)).then_some(file))
+}
+
+/// Executes the program from a view or a copy; returns only an error.
+fn execute_sealed(file: &File) -> Result<()> {
+    let again = match read_only_view(file) {
         Some(view) => view,
-        None => sealed_copy(&file)?,
+        None => sealed_copy(file)?,
     };
     let args: Vec<CString> = std::env::args_os().filter_map(|a| CString::new(a.into_vec()).ok()).collect();
     let env: Vec<CString> = std::env::vars_os()
@@ -93,7 +125,7 @@ fn second_layer(device: u64) -> Option<&'static str> {
 }
 
 /// Whether an id of the container may write the program, or replace it in its directory.
-fn writable_by_container(file: &File, maps: Option<(&[LinuxIdMapping], &[LinuxIdMapping])>) -> bool {
+fn writable_by_container(file: &File, maps: Maps<'_>) -> bool {
     let Ok(program) = file.metadata() else { return true };
     let parent = std::fs::read_link("/proc/self/exe").ok().and_then(|p| Some(p.parent()?.to_owned()));
     let directory = parent.as_ref().and_then(|path| std::fs::metadata(path).ok());
@@ -139,7 +171,7 @@ fn sealed_copy(file: &File) -> Result<File> {
     let flags = MemFdCreateFlag::MFD_CLOEXEC | MemFdCreateFlag::MFD_ALLOW_SEALING;
     let copy = File::from(memfd_create(NAME, flags).context(|| "memfd_create")?);
     std::io::copy(&mut &*file, &mut &copy).context(|| "copy the runtime")?;
-    seal(&copy).context(|| "fcntl(F_ADD_SEALS)")?;
+    add_seals(&copy).context(|| "fcntl(F_ADD_SEALS)")?;
     Ok(copy)
 }
 
@@ -147,7 +179,7 @@ fn sealed_copy(file: &File) -> Result<File> {
 ///
 /// The kernel refuses with `EBUSY` as long as anybody might still write to one of its pages, and under
 /// load its own bookkeeping holds some for a moment after the copy.
-fn seal(copy: &File) -> Result<(), Errno> {
+fn add_seals(copy: &File) -> Result<(), Errno> {
     let seals =
         SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
     for _ in 0..100 {
@@ -157,4 +189,16 @@ fn seal(copy: &File) -> Result<(), Errno> {
         }
     }
     Err(Errno::EBUSY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_embeds_the_library_is_never_executed_again_without_asking() {
+        // Built by whoever tests it, who may write to it, as an id of a container without a user namespace may.
+        let error = protect(None, Caller::Program).unwrap_err();
+        assert!(error.to_string().contains("call rootling_runtime::seal first"), "{error}");
+    }
 }

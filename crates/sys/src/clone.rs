@@ -28,13 +28,25 @@ pub struct CloneOptions {
     pub sibling: bool,
 }
 
+/// Kept by a child: ends it where it panics. It runs on a copy of its parent's stack, and would unwind into functions that
+/// are the parent's alone, or come back as a second process of a program that catches panics.
+pub struct EndOnPanic;
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
 /// linux/sched.h; the libc crate's constant is too narrow for it.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// fork(2) with namespaces, a cgroup and a pidfd.
 ///
-/// The child gets a copy of the whole address space, as after fork. The caller must be single
-/// threaded, which the runtime is until after its last clone.
+/// The child gets a copy of the whole address space, as after fork. The caller must be single threaded, or the child may call
+/// nothing that takes a lock: the runtime looks for that, see `rootling_runtime::Caller`.
 pub fn clone(options: CloneOptions) -> Result<Cloned, Errno> {
     let mut pidfd: RawFd = -1;
     let mut flags = libc::CLONE_PIDFD as u64 | options.namespaces;

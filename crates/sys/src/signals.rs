@@ -1,5 +1,6 @@
 //! Signals as something to read, so that none is missed between a look and a wait.
 
+use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
@@ -9,14 +10,27 @@ use nix::errno::Errno;
 
 /// Every signal that can be blocked, blocked, and a descriptor to read them from.
 ///
-/// Made before the clone: what comes while the container is being made is read later.
+/// Made before the clone: what comes while the container is being made is read later. It stays in the thread whose signals
+/// are blocked.
 pub struct Signals {
     fd: SignalFd,
+    /// What was blocked before, to be restored.
+    before: Option<SigSet>,
+    thread: PhantomData<*const ()>,
 }
 
 impl Signals {
-    /// Blocks the signals.
+    /// Blocks the signals until this is dropped. What has come by then and was not read is delivered.
     pub fn block() -> Result<Self, Errno> {
+        let mut before = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut before))?;
+        let mut signals = Self::block_for_good()?;
+        signals.before = Some(before);
+        Ok(signals)
+    }
+
+    /// Blocks the signals, and leaves them blocked.
+    pub fn block_for_good() -> Result<Self, Errno> {
         let mut all = SigSet::all();
         // Those mean a defect of ours, and must end us at once.
         for signal in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT] {
@@ -25,7 +39,7 @@ impl Signals {
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&all), None)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let fd = SignalFd::with_flags(&all, flags)?;
-        Ok(Self { fd })
+        Ok(Self { fd, before: None, thread: PhantomData })
     }
 
     /// The next signal that has come, if any: its number and who sent it, 0 for the kernel.
@@ -40,6 +54,14 @@ impl Signals {
     }
 }
 
+impl Drop for Signals {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(before), None);
+        }
+    }
+}
+
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -50,4 +72,24 @@ impl AsFd for Signals {
 pub fn reset() -> Result<(), Errno> {
     crate::process::reset_signal_actions();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocked() -> SigSet {
+        let mut mask = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut mask)).expect("read the mask");
+        mask
+    }
+
+    #[test]
+    fn the_mask_is_what_it_was_when_they_are_dropped() {
+        let before = blocked();
+        let signals = Signals::block().expect("block the signals");
+        assert!(blocked().contains(Signal::SIGTERM) && !before.contains(Signal::SIGTERM));
+        drop(signals);
+        assert_eq!(blocked(), before);
+    }
 }

@@ -1,6 +1,13 @@
-//! A second thread of a cloned child, which the child's own filter and execve(2) are to make no difference to.
+//! Threads: how many there are, and a second one of a cloned child, which the child's own filter and execve(2) are to make no
+//! difference to.
 
 use std::sync::atomic::AtomicU32;
+
+/// How many threads the process has. `/proc/self/task` is linked by each of its directories, and two times more.
+pub fn count() -> std::io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(std::fs::metadata("/proc/self/task")?.nlink().saturating_sub(2))
+}
 
 /// Has the kernel put 0 there when the calling thread ends, whatever ends it (set_tid_address(2)). Other threads of the
 /// process see it.

@@ -43,6 +43,8 @@ impl Place {
     }
 }
 
+type Beside<'a> = dyn Fn(&Runtime) -> Vec<Tool> + 'a;
+
 /// A work: its name, one in how many of the pairs asked for it gets, what happens before and during the timing.
 struct Work<'a> {
     name: String,
@@ -52,7 +54,7 @@ struct Work<'a> {
     prepare: Box<dyn Fn(&Runtime) + 'a>,
     timed: Box<dyn Fn(&Runtime) -> Duration + 'a>,
     /// Programs that do a part of it, once the runtime is prepared.
-    beside: Box<dyn Fn(&Runtime) -> Vec<Tool> + 'a>,
+    beside: Box<Beside<'a>>,
 }
 
 impl<'a> Work<'a> {

@@ -1,4 +1,5 @@
 //! `spec`.
+#![allow(rustdoc::broken_intra_doc_links)] // Brackets in a help text are no links.
 
 use std::path::PathBuf;
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use rootling_config::id::ContainerId;
-use rootling_runtime::{self as runtime, CreateOptions, Error, Result, RunOptions};
+use rootling_runtime::{self as runtime, Caller, CreateOptions, Error, Result, RunOptions};
 
 use crate::args::{self, Command, Rootless};
 use crate::log;
@@ -76,26 +76,15 @@ pub(super) fn absolute(path: &PathBuf) -> Result<PathBuf> {
 /// The options of a container of this id and bundle, all others left out.
 pub(super) fn options_of(context: Context<'_>, id: &str, bundle: Option<&Path>) -> Result<CreateOptions> {
     Ok(CreateOptions {
-        id: ContainerId::parse(id)?,
-        bundle: bundle_path(bundle)?,
-        config: None,
-        pid_file: None,
-        console_socket: None,
-        pidfd_socket: None,
-        no_pivot: false,
-        no_new_keyring: false,
-        preserve_fds: 0,
+        caller: Caller::Command,
         cgroup_manager: context.global.manager().unwrap_or_default(),
         rootless: match context.global.rootless {
             Rootless::Auto => None,
             Rootless::True => Some(true),
             Rootless::False => Some(false),
         },
-        ignore_cgroup_limits: false,
-        strict: false,
-        no_adapt: false,
-        map_owner: None,
         seccomp_cache: roots::seccomp_cache(context.host),
+        ..CreateOptions::new(ContainerId::parse(id)?, bundle_path(bundle)?)
     })
 }
 

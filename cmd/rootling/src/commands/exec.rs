@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use rootling_config::id::ContainerId;
-use rootling_runtime::{self as runtime, Error, ExecOptions, Result};
+use rootling_runtime::{self as runtime, Caller, Error, ExecOptions, Result};
 
 use crate::args::{self};
 use crate::log;
@@ -12,7 +12,8 @@ use crate::roots::Context;
 
 pub(crate) fn exec(context: Context<'_>, args: &args::Exec) -> Result<ExitCode> {
     let options = options(args)?;
-    let code = runtime::exec(context.host, &context.store()?, &options, &mut |text| log::warning(&text))?;
+    let process = runtime::exec(context.host, &context.store()?, &options, &mut |text| log::warning(&text))?;
+    let code = if options.detach { 0 } else { process.wait()? };
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
 }
 
@@ -24,8 +25,7 @@ fn options(args: &args::Exec) -> Result<ExecOptions> {
     // Of use to those who write it before every command: no program has that name.
     let command = command.strip_prefix(&["--".to_owned()]).unwrap_or(command);
     Ok(ExecOptions {
-        id: ContainerId::parse(id)?,
-        args: command.to_vec(),
+        caller: Caller::Command,
         process: args.process.clone(),
         cwd: args.cwd.clone(),
         env: args.env.clone(),
@@ -43,5 +43,6 @@ fn options(args: &args::Exec) -> Result<ExecOptions> {
         pidfd_socket: absolute(&args.pidfd_socket)?,
         cgroups: args.cgroup.clone(),
         ignore_paused: args.ignore_paused,
+        ..ExecOptions::new(ContainerId::parse(id)?, command.to_vec())
     })
 }

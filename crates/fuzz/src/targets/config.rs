@@ -87,26 +87,17 @@ fn adapts_once(loaded: &Loaded, machine: &Fixture, options: &CreateOptions) -> R
 fn options(input: &[u8], bundle: &Path) -> CreateOptions {
     let flags = choice(input, 1 << 12) >> 2;
     CreateOptions {
-        id: ContainerId::parse("web").expect("an id"),
-        bundle: bundle.to_owned(),
-        config: None,
         pid_file: None,
         console_socket: (flags & 1 != 0).then(|| PathBuf::from("/run/console.sock")),
-        pidfd_socket: None,
-        no_pivot: false,
-        no_new_keyring: false,
-        preserve_fds: 0,
         cgroup_manager: [
             CgroupManager::Cgroupfs,
             CgroupManager::Systemd,
             CgroupManager::Disabled,
             CgroupManager::Cgroupfs,
         ][flags >> 1 & 3],
-        rootless: None,
         ignore_cgroup_limits: flags & 8 != 0,
         strict: flags & 0x30 == 0,
         no_adapt: flags & 0x1c0 == 0,
-        map_owner: None,
-        seccomp_cache: None,
+        ..CreateOptions::new(ContainerId::parse("web").expect("an id"), bundle)
     }
 }

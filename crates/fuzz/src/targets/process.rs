@@ -56,24 +56,11 @@ fn exec(slot: &Slot, options: &ExecOptions) -> (Answer, Option<Value>) {
 fn options(process: Option<PathBuf>, slot: &Slot) -> ExecOptions {
     let args = if process.is_some() { Vec::new() } else { vec!["true".to_owned()] };
     ExecOptions {
-        id: slot.id().clone(),
-        args,
         process,
         cwd: Some(Path::new("/").to_owned()),
         env: vec!["A=b".to_owned()],
-        tty: false,
-        user: None,
         additional_gids: vec![5],
-        detach: false,
-        pid_file: None,
-        process_label: None,
-        apparmor: None,
-        no_new_privs: None,
         caps: vec!["KILL".to_owned()],
-        preserve_fds: 0,
-        console_socket: None,
-        pidfd_socket: None,
-        cgroups: Vec::new(),
-        ignore_paused: false,
+        ..ExecOptions::new(slot.id().clone(), args)
     }
 }

@@ -9,7 +9,7 @@ mod request;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use cgroup::parse as cgroups;
-pub use parent::exec;
+pub use parent::{Execution, exec};
 #[cfg(feature = "fuzzing")]
 pub(crate) use plan::ExecPlan;
 pub use request::ExecOptions;

@@ -1,6 +1,6 @@
 //! The runtime's side of `exec`.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -10,12 +10,13 @@ use rootling_init::exec::{Joiner, Namespaces, run, stopped};
 use rootling_init::new_process;
 use rootling_rootless::host::Host;
 use rootling_sys as sys;
-use rootling_sys::clone::{CloneOptions, Cloned};
+use rootling_sys::clone::{CloneOptions, Cloned, EndOnPanic};
 use rootling_sys::signals::Signals;
 
 use super::cgroup::Target;
 use super::plan::{Affinity, ExecPlan, affinity_error};
 use super::request::ExecOptions;
+use crate::caller::{Caller, check_single_threaded};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::exec_state::Listener;
 use crate::foreground;
@@ -29,33 +30,69 @@ use crate::store::Store;
 /// What the process is called in errors.
 const WHO: &str = "the process";
 
-/// Runs a program in a container and, unless detached, waits for its end; its exit code.
-pub fn exec(host: &Host, store: &Store, options: &ExecOptions, warn: Warn<'_>) -> Result<i32> {
+/// A process that [`exec`] has started in a container: a child of the calling process.
+pub struct Execution {
+    process: Process,
+    caller: Caller,
+    /// Unless it is detached: the signals to be passed on to it, and the master of its terminal.
+    foreground: Option<(Signals, Option<OwnedFd>)>,
+}
+
+impl Execution {
+    /// Its pid, as the calling process sees it.
+    pub fn pid(&self) -> i32 {
+        self.process.pid
+    }
+
+    /// Waits for its end; its exit code, or 128 and the number of the signal that ended it. Unless it is detached, signals that
+    /// come to the calling thread meanwhile are passed on to it, and a terminal that it has is shown in the caller's.
+    pub fn wait(self) -> Result<i32> {
+        let Some((mut signals, terminal)) = self.foreground else {
+            return foreground::exit_code(self.process.pidfd.as_fd());
+        };
+        foreground::wait(foreground::Program {
+            pidfd: self.process.pidfd.as_fd(),
+            signals: &mut signals,
+            terminal,
+            notify: None,
+            caller: self.caller,
+        })
+    }
+}
+
+/// The process as a pidfd, which becomes readable at its end (pidfd_open(2)).
+impl AsFd for Execution {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.process.pidfd.as_fd()
+    }
+}
+
+/// Starts a program in a container. It has been executed when this returns.
+///
+/// # Errors
+/// The calling process has more than one thread, the container does not run, or the program cannot be started. Then nothing is
+/// left of it.
+pub fn exec(host: &Host, store: &Store, options: &ExecOptions, warn: Warn<'_>) -> Result<Execution> {
+    check_single_threaded()?;
     let slot = store.open(&options.id)?;
     let record = slot.read()?;
     check_status(slot.status(&record)?, options)?;
     let init = record.init.ok_or_else(|| wrong_state("cannot exec in a container that is being created"))?;
     let (stored, filter) = slot.read_process()?;
-    self_exe::protect(stored.maps.as_ref().map(|(uid, gid)| (uid.as_slice(), gid.as_slice())))?;
+    let maps = stored.maps.as_ref().map(|(uid, gid)| (uid.as_slice(), gid.as_slice()));
+    self_exe::protect(maps, options.caller)?;
     let target = Target::new(&slot, &record.cgroup, &options.cgroups, init.pid)?;
     let plan = ExecPlan::new(host, options, stored, filter, warn)?;
     let namespaces = Namespaces::of(init.pid, init.open()?.ok_or_else(stopped)?)?;
     let terminal =
         terminal::path(options.console_socket.as_deref(), plan.attributes.terminal, options.detach)?;
-    let signals = Signals::block().context(|| "signalfd")?;
+    let signals = options.caller.block_signals()?;
     let mut exec = Exec::start(record, plan, namespaces, terminal.child_end, &target, signals)?;
     exec.serve(&target, warn)?;
     exec.prepare(options)?;
-    let (master, process, mut signals) = exec.commit(terminal.ours.as_ref(), warn)?;
-    if options.detach {
-        return Ok(0);
-    }
-    foreground::wait(foreground::Program {
-        pidfd: process.pidfd.as_fd(),
-        signals: &mut signals,
-        terminal: master,
-        notify: None,
-    })
+    let (master, process, signals) = exec.commit(terminal.ours.as_ref(), warn)?;
+    let foreground = (!options.detach).then_some((signals, master));
+    Ok(Execution { process, caller: options.caller, foreground })
 }
 
 fn check_status(status: Status, options: &ExecOptions) -> Result<()> {
@@ -274,6 +311,7 @@ fn clone_joiner(child: Child<'_>, target: &Target<'_>, initial: Option<&[u64]>) 
     if let Some(mask) = initial {
         sys::scheduling::set_affinity(0, mask).map_err(|errno| affinity_error(errno, "initial"))?;
     }
+    check_single_threaded()?;
     let mut result = Err(Errno::ENOENT);
     for dir in target.clone_into() {
         let options = CloneOptions { cgroup: Some(dir.as_raw_fd()), ..CloneOptions::default() };
@@ -286,6 +324,7 @@ fn clone_joiner(child: Child<'_>, target: &Target<'_>, initial: Option<&[u64]>) 
     let result = result.or_else(|_| sys::clone::clone(CloneOptions::default()));
     let Child { namespaces, console, channel, attributes, apparmor } = child;
     if let Ok(Cloned::Child) = &result {
+        let _end = EndOnPanic;
         let joiner = Joiner { namespaces, console, waits: !placed && target.needs_own_process() };
         run(channel, joiner, attributes, apparmor);
     }

@@ -8,13 +8,16 @@ use oci_spec::runtime::{Capability, LinuxCapabilities, Process};
 use rootling_config::id::ContainerId;
 use rootling_config::load;
 
+use crate::caller::Caller;
 use crate::error::{Context, Error, Result, chain};
 
-/// The options of `exec`.
+/// The options of `exec`; [`ExecOptions::new`] has the defaults.
 #[derive(Clone, Debug)]
 pub struct ExecOptions {
     /// The container.
     pub id: ContainerId,
+    /// The kind of program that asks.
+    pub caller: Caller,
     /// The program and its arguments; empty with [`ExecOptions::process`].
     pub args: Vec<String>,
     /// File with a `process` object that says all about the process (`--process`).
@@ -51,6 +54,34 @@ pub struct ExecOptions {
     pub cgroups: Vec<String>,
     /// Also when the container is paused (`--ignore-paused`).
     pub ignore_paused: bool,
+}
+
+impl ExecOptions {
+    /// A process of a container like its first one but for its arguments, with nothing else asked for.
+    pub fn new(id: ContainerId, args: Vec<String>) -> Self {
+        Self {
+            id,
+            caller: Caller::default(),
+            args,
+            process: None,
+            cwd: None,
+            env: Vec::new(),
+            tty: false,
+            user: None,
+            additional_gids: Vec::new(),
+            detach: false,
+            pid_file: None,
+            process_label: None,
+            apparmor: None,
+            no_new_privs: None,
+            caps: Vec::new(),
+            preserve_fds: 0,
+            console_socket: None,
+            pidfd_socket: None,
+            cgroups: Vec::new(),
+            ignore_paused: false,
+        }
+    }
 }
 
 /// The process that is asked for, on top of the container's own.

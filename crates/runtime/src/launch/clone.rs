@@ -6,11 +6,12 @@ use nix::errno::Errno;
 use rootling_init::channel::Channel;
 use rootling_init::{host, new_process};
 use rootling_sys as sys;
-use rootling_sys::clone::{CloneOptions, Cloned};
+use rootling_sys::clone::{CloneOptions, Cloned, EndOnPanic};
 use rootling_sys::signals::Signals;
 
 use super::maps;
 use super::reactor::{Process, Reactor};
+use crate::caller::check_single_threaded;
 use crate::error::Result;
 use crate::plan::Plan;
 
@@ -47,7 +48,9 @@ pub(super) fn clone_child(
         cgroup: cgroup.map(AsRawFd::as_raw_fd),
         ..CloneOptions::default()
     };
+    check_single_threaded()?;
     let (cloned, inside) = clone_into(options, plan)?;
+    let _end = matches!(cloned, Cloned::Child).then_some(EndOnPanic);
     let ChildEnd { channel: child_end, accept, console } = end;
     let process = match cloned {
         Cloned::Parent { pid, pidfd } => Process { pid, pidfd },

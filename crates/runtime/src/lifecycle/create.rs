@@ -1,15 +1,16 @@
 //! `create` and `run`.
 
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 
 use rootling_config::validate;
 use rootling_init::channel::Warn;
 use rootling_rootless::host::Host;
 use rootling_sys as sys;
-use rootling_sys::signals::Signals;
 
 use super::prepare::plan;
-use crate::error::{Context, Error, Result, chain};
+use crate::caller::{Caller, check_single_threaded};
+use crate::error::{Error, Result, chain};
 use crate::foreground;
 use crate::late_hooks;
 use crate::launch::{LaunchMode, Launched, launch};
@@ -17,7 +18,7 @@ use crate::plan::CreateOptions;
 use crate::sd_notify::{self, Notify};
 use crate::store::{Slot, Store};
 
-/// What `run` takes beside the options of `create`.
+/// What `run` and `restore` take beside the options of `create`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunOptions {
     /// Do not stay with the container (`--detach`).
@@ -28,15 +29,34 @@ pub struct RunOptions {
     pub no_subreaper: bool,
 }
 
-/// Makes a container that waits for its start.
+impl RunOptions {
+    /// Processes that the container leaves behind become children of the calling process, which reaps them.
+    pub(super) fn adopt_orphans(self, caller: Caller) {
+        if caller == Caller::Command && !self.detach && !self.no_subreaper {
+            let _ = sys::process::set_subreaper();
+        }
+    }
+}
+
+/// Makes a container that waits for its start; runtime-spec, runtime.md "Create". Its first process is a child of the
+/// calling process and has the standard streams of that, unless its config.json asks for a terminal.
+///
+/// # Errors
+/// The calling process has more than one thread, there is a container of that id, or the container cannot be made. Then
+/// nothing is left of it.
 pub fn create(host: &Host, store: &Store, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
-    let notify = sd_notify::directory(store, &options.id);
+    check_single_threaded()?;
+    let notify = notify_directory(store, options);
     let plan = plan(host, options, notify.as_deref(), warn)?;
     // From here on there is something to undo.
-    let signals = Signals::block().context(|| "signalfd")?;
+    let signals = options.caller.block_signals()?;
     let slot = new_slot(store, options, notify.is_some())?;
     let mode = LaunchMode { detached: true, waits: true };
     launch(plan, slot, options, mode, signals, warn)?.commit(warn).map(drop)
+}
+
+fn notify_directory(store: &Store, options: &CreateOptions) -> Option<PathBuf> {
+    if options.caller == Caller::Command { sd_notify::directory(store, &options.id) } else { None }
 }
 
 fn new_slot(store: &Store, options: &CreateOptions, notify: bool) -> Result<Slot> {
@@ -47,7 +67,11 @@ fn new_slot(store: &Store, options: &CreateOptions, notify: bool) -> Result<Slot
     Ok(slot)
 }
 
-/// Makes a container, starts it and, unless detached, waits for its end; its exit code.
+/// Makes a container, starts it and, unless detached, waits for its end and removes it; its exit code, or 128 and the number of
+/// the signal that ended it. Signals that come to the calling thread meanwhile are passed on to the container.
+///
+/// # Errors
+/// As with [`create`]. An error after the start is one of a poststart hook; the container has been ended then.
 pub fn run(
     host: &Host,
     store: &Store,
@@ -55,17 +79,16 @@ pub fn run(
     run: RunOptions,
     warn: Warn<'_>,
 ) -> Result<i32> {
-    let notify = sd_notify::directory(store, &options.id);
+    check_single_threaded()?;
+    let notify = notify_directory(store, options);
     let plan = plan(host, options, notify.as_deref(), warn)?;
     if plan.no_process {
         return Err(Error::invalid(chain(&validate::no_process())));
     }
     // From here on there is something to undo.
-    let signals = Signals::block().context(|| "signalfd")?;
+    let signals = options.caller.block_signals()?;
     let slot = new_slot(store, options, notify.is_some())?;
-    if !run.detach && !run.no_subreaper {
-        let _ = sys::process::set_subreaper();
-    }
+    run.adopt_orphans(options.caller);
     let mode = LaunchMode { detached: run.detach, waits: false };
     let ready = launch(plan, slot, options, mode, signals, warn)?;
     let notify = Notify::of_environment(ready.slot())?;
@@ -88,6 +111,7 @@ pub fn run(
         signals: &mut launched.signals,
         terminal: launched.terminal.take(),
         notify: notify.as_ref(),
+        caller: options.caller,
     });
     if !run.keep {
         clean_up(&launched);

@@ -14,7 +14,12 @@ const END: Duration = Duration::from_secs(10);
 /// How long another runtime may take to finish what it makes.
 const CREATE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Removes a container. With `force`, one that runs is killed, and one that is not there is no error.
+/// Removes a container that has stopped or was not started, with its cgroup and its state; runtime-spec, runtime.md "Delete".
+/// With `force`, one that runs is killed, and one that is not there is no error. Waits for whoever else makes or removes it,
+/// and for the end of its processes, at most 10 seconds each.
+///
+/// # Errors
+/// There is no such container, it runs (`WrongState`), or something of it cannot be removed: then it can be tried again.
 pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<()> {
     let slot = match store.open(id) {
         Err(e) if force && e.kind() == ErrorKind::NotFound => return Ok(()),

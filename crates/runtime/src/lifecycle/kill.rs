@@ -14,7 +14,11 @@ use crate::store::Store;
 /// Sends a signal to the first process of a container, with `all` to every one.
 ///
 /// SIGKILL goes to all too where the container has no pid namespace of its own: then the others outlive
-/// the first. With `all`, nobody left to get the signal is no failure, as engines expect.
+/// the first. With `all`, nobody left to get the signal is no failure, as engines expect. `signal` is a number of signal(7), as
+/// [`parse_signal`] has it from a name.
+///
+/// # Errors
+/// There is no such container, or it has stopped (`WrongState`).
 pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;

@@ -11,6 +11,7 @@ mod ps;
 mod resources;
 mod restore;
 mod start;
+mod state;
 mod stats;
 mod update;
 
@@ -27,6 +28,7 @@ pub use ps::processes;
 pub use resources::resources;
 pub use restore::restore;
 pub use start::start;
+pub use state::{state, wait};
 pub use stats::{Sample, sample, stats};
 #[cfg(feature = "fuzzing")]
 pub(crate) use update::of as update_of;

@@ -57,7 +57,7 @@ fn make_plan(host: &Host, options: &CreateOptions, notify: Option<&Path>, warn: 
         sd_notify::add_to(&mut loaded.spec, directory)?;
     }
     let plan = plan_loaded(loaded, host, options, warn)?;
-    self_exe::protect(plan.maps())?;
+    self_exe::protect(plan.maps(), options.caller)?;
     Ok(plan)
 }
 

@@ -19,6 +19,7 @@ use rootling_sys::signals::Signals;
 use rootling_sys::socket::send_fd;
 
 use super::prepare::plan_without_copy;
+use crate::caller::check_single_threaded;
 use crate::criu::{self, Notice, RestoreOptions, Session};
 use crate::error::{Context, Error, Operation, Result, of_cgroup};
 use crate::foreground;
@@ -43,6 +44,7 @@ pub fn restore(
     run: RunOptions,
     warn: Warn<'_>,
 ) -> Result<i32> {
+    check_single_threaded()?;
     let plan = plan_without_copy(host, options, warn)?;
     open_images(restore)?;
     let mut message = message(host, &plan, restore);
@@ -51,16 +53,14 @@ pub fn restore(
     let path = terminal::path(options.console_socket.as_deref(), terminal, run.detach)?;
     Session::check_release(&restore.criu.program)?;
     criu::make_mountpoints(&plan)?;
-    if !run.detach && !run.no_subreaper {
-        let _ = sys::process::set_subreaper();
-    }
+    run.adopt_orphans(options.caller);
     let kept = add_namespaces(&mut message, &plan)?;
     add_descriptors(&mut message, restore)?;
     await_lazy_pages(restore);
     // Before the signals are blocked, which it would inherit.
     let (session, _directories) = start(&plan, restore, &mut message)?;
     drop(kept);
-    let signals = Signals::block().context(|| "signalfd")?;
+    let signals = options.caller.block_signals()?;
     let made = Made::new(store.create(&options.id)?, &plan);
     let restoring = Restoring { plan: &plan, made, pidfd: None };
     let restored = restoring.perform(session, message, options, restore, signals, &path, warn);
@@ -73,6 +73,7 @@ pub fn restore(
         signals: &mut launched.signals,
         terminal: launched.terminal.take(),
         notify: None,
+        caller: options.caller,
     });
     if !run.keep {
         clean_up(&launched);

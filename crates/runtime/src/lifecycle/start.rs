@@ -12,7 +12,11 @@ use crate::sd_notify::Notify;
 use crate::state::Status;
 use crate::store::Store;
 
-/// Executes the program of a created container.
+/// Executes the program of a created container; runtime-spec, runtime.md "Start". It has been executed when this returns. May
+/// be called by any thread of any process.
+///
+/// # Errors
+/// There is no such container, it was started before, or the program cannot be executed.
 pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;

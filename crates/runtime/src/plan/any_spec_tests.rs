@@ -4,7 +4,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::*;
-use rootling_config::CgroupManager;
 use rootling_config::load::{self, Loaded};
 use rootling_rootless::host::{Fixture, NodeKind};
 use serde_json::{Value, json};
@@ -81,22 +80,9 @@ impl Planner {
     /// What every start does before the first process is made.
     fn plan(&self, loaded: Loaded, machine: &Fixture) -> Outcome {
         let options = CreateOptions {
-            id: ContainerId::parse("web").expect("an id"),
-            bundle: self.dir.path().to_owned(),
-            config: None,
-            pid_file: None,
-            console_socket: None,
-            pidfd_socket: None,
-            no_pivot: false,
-            no_new_keyring: false,
-            preserve_fds: 0,
-            cgroup_manager: CgroupManager::Cgroupfs,
-            rootless: None,
             ignore_cgroup_limits: true,
-            strict: false,
-            no_adapt: false,
-            map_owner: None,
             seccomp_cache: Some(self.dir.path().join("seccomp")),
+            ..CreateOptions::new(ContainerId::parse("web").expect("an id"), self.dir.path())
         };
         let mut warnings = Vec::new();
         plan_loaded(loaded, &Host::on(machine.clone()), &options, &mut |warning| warnings.push(warning))

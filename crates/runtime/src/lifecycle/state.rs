@@ -1,0 +1,45 @@
+//! `state`, and waiting for the end of a container.
+
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use rootling_config::id::ContainerId;
+use rootling_sys as sys;
+
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::foreground;
+use crate::state::StateView;
+use crate::store::Store;
+
+/// The state of a container; runtime-spec, runtime.md "State" and "Query State".
+///
+/// # Errors
+/// There is no such container, or its record cannot be read.
+pub fn state(store: &Store, id: &ContainerId) -> Result<StateView> {
+    let slot = store.open(id)?;
+    let record = slot.read()?;
+    Ok(record.view(slot.status(&record)?))
+}
+
+/// Waits for the end of a container's first process, and reaps it if it is a child of the calling process, as it is of the one
+/// that has created the container. `Some`: its exit code, or 128 and the number of the signal that ended it; `None`: it has
+/// ended, but the kernel tells how only to its parent, and only once. May be called by any thread.
+///
+/// # Errors
+/// There is no such container, or it is still being created.
+pub fn wait(store: &Store, id: &ContainerId) -> Result<Option<i32>> {
+    let record = store.open(id)?.read()?;
+    let init = record.init.ok_or_else(|| {
+        Error::new(
+            ErrorKind::WrongState,
+            format!("container \"{id}\" is still being created, or never was complete"),
+        )
+    })?;
+    let Some(pidfd) = init.open_dead_or_alive()? else { return Ok(None) };
+    // Whoever waits for a process that is no child of his is told so at once.
+    sys::poll::readable([Some(pidfd.as_fd())], None).context(|| "poll")?;
+    match foreground::exit_code(pidfd.as_fd()) {
+        Err(error) if error.is(Errno::ECHILD) => Ok(None),
+        code => code.map(Some),
+    }
+}
