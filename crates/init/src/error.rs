@@ -1,6 +1,7 @@
 //! The error of launch and lifecycle: one line from outside in, and a kind to decide by.
 
 use std::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use rootling_config::id::IdError;
@@ -55,6 +56,9 @@ pub struct Error {
     errno: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     operation: Option<Operation>,
+    /// What was refused lies there, or was to be made there, in the container's root file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<PathBuf>,
 }
 
 /// Shorthand for a result of this crate.
@@ -63,7 +67,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: one_line(message.into()), errno: None, operation: None }
+        Self { kind, message: one_line(message.into()), errno: None, operation: None, place: None }
     }
 
     /// An error about something that was handed over.
@@ -106,6 +110,19 @@ impl Error {
     #[must_use]
     pub fn during(self, operation: Operation) -> Self {
         Self { operation: self.operation.or(Some(operation)), ..self }
+    }
+
+    /// Where in the container's root file system permission was missing.
+    pub fn place(&self) -> Option<&Path> {
+        self.place.as_deref()
+    }
+
+    /// The same error about this place in the container's root file system, if it is one about permission: inside, owners
+    /// that the container does not have all look alike, and so the runtime has to say whose it is.
+    #[must_use]
+    pub fn at(self, errno: Errno, place: &Path) -> Self {
+        let is_about_permission = matches!(errno, Errno::EACCES | Errno::EPERM | Errno::EOVERFLOW);
+        Self { place: is_about_permission.then(|| place.to_owned()), ..self }
     }
 
     /// The same error, seen from one layer further out.

@@ -3,6 +3,7 @@
 //! What libcontainer does correctly stays in the lowered spec ([`crate::lower`]); the rest is taken
 //! out of the spec here and given to the part of ours that does it.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
@@ -21,10 +22,11 @@ use rootling_init::blueprint::{Blueprint, Identity};
 use rootling_init::idmap::IdMaps;
 
 use crate::caller::Caller;
-use crate::error::{Error, Result, chain, of_limits};
+use crate::error::{Error, Result, chain, of_limits, one_line};
 use crate::exec_state::{Listener, Outside, StoredFilter, StoredProcess};
 use crate::labels;
 use crate::lower;
+use crate::owners::{Owners, closed_to_caller};
 
 /// What `create` and `run` are asked for; [`CreateOptions::new`] has the defaults.
 #[derive(Clone, Debug)]
@@ -119,6 +121,8 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
     pub(crate) device_rules: Vec<LinuxDeviceCgroup>,
     pub(crate) rdt: Option<LinuxIntelRdt>,
+    /// What is to be known of the root file system once the container has started: an error says the same and more.
+    pub(crate) about_root: Option<String>,
 }
 
 impl Plan {
@@ -134,7 +138,7 @@ impl Plan {
             spec.set_process(Some(waiting_process(&spec)?));
         }
         let namespaces = namespaces::set(&spec).map_err(|e| Error::invalid(chain(&e)))?;
-        let rootfs = rootfs(&spec, &options.bundle, host)?;
+        let (rootfs, root) = rootfs(&spec, &options.bundle, host)?;
         if let Some(process) = spec.process() {
             labels::check(process, host)?;
         }
@@ -142,6 +146,8 @@ impl Plan {
             labels::check_mounts(linux, host)?;
         }
         let (maps, writer) = maps(&spec, &namespaces, host)?;
+        let owners = Owners::of(&rootfs, maps.as_ref()).filter(|_| !is_readonly(&spec));
+        let about_root = owners.and_then(|owners| owners.warning(&root, host)).map(one_line);
         let (seccomp, listener) = seccomp_program(&mut spec, options, warn)?;
         let hooks = spec.hooks_mut().take();
         let process = first_process(&mut spec, seccomp, options, warn)?;
@@ -170,6 +176,7 @@ impl Plan {
             limits,
             device_rules,
             rdt,
+            about_root,
         })
     }
 
@@ -233,7 +240,7 @@ fn blueprint(
     options: &CreateOptions,
 ) -> Result<Blueprint> {
     let Known { namespaces, rootfs, maps, process } = known;
-    let readonly_root = spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false);
+    let readonly_root = is_readonly(&spec);
     let identity = Identity {
         id: options.id.clone(),
         bundle: options.bundle.clone(),
@@ -300,26 +307,27 @@ fn stored(
     }
 }
 
-/// The absolute path of the root file system, which has to be a directory.
-fn rootfs(spec: &Spec, bundle: &Path, host: &Host) -> Result<PathBuf> {
+fn is_readonly(spec: &Spec) -> bool {
+    spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false)
+}
+
+/// The absolute path of the root file system, which has to be a directory, and what is known of that.
+fn rootfs(spec: &Spec, bundle: &Path, host: &Host) -> Result<(PathBuf, Metadata)> {
     let root =
         spec.root().as_ref().ok_or_else(|| Error::invalid("root: missing; name the root file system"))?;
     let path = bundle.join(root.path());
     let path = std::fs::canonicalize(&path).map_err(|e| {
         let error = Error::from(e).wrap(format!("root.path: {path:?}"));
         match host.closed_parent(&path) {
-            Some(closed) => {
-                error.remedy(format!("{closed:?} does not let the caller pass: run `chmod +x` on it"))
-            }
+            Some(closed) => error.remedy(closed_to_caller(&closed, &path, host)),
             None => error.remedy(
                 "it has to be a directory that the caller may enter; a relative path starts at the bundle",
             ),
         }
     })?;
-    if path.is_dir() {
-        Ok(path)
-    } else {
-        Err(Error::invalid(format!("root.path: {path:?} is not a directory")))
+    match std::fs::metadata(&path) {
+        Ok(found) if found.is_dir() => Ok((path, found)),
+        _ => Err(Error::invalid(format!("root.path: {path:?} is not a directory"))),
     }
 }
 

@@ -19,10 +19,12 @@ const NOBODY: u32 = 65534;
 pub(super) fn reason(program: &CStr) -> String {
     let path = Path::new(OsStr::from_bytes(program.to_bytes()));
     let user = format!("process.user {}:{}", geteuid(), getegid());
-    if let Some((directory, owner)) = closed_directory(path) {
-        return format!(
-            "{directory:?}{owner} does not let {user} pass: run `chmod o+x` on it, or use another user"
-        );
+    if let Some((directory, found)) = closed_directory(path) {
+        let owner = found.as_ref().map(owner).unwrap_or_default();
+        let is_unmapped = found.as_ref().is_some_and(is_unmapped);
+        let by_whom = if is_unmapped { "its owner can run" } else { "run" };
+        let other = if is_unmapped { "" } else { ", or use another user" };
+        return format!("{directory:?}{owner} does not let {user} pass: {by_whom} `chmod o+x` on it{other}");
     }
     let Ok(found) = stat(path) else { return format!("it has to be executable by {user}") };
     let mode = found.st_mode & 0o7777;
@@ -37,21 +39,22 @@ pub(super) fn reason(program: &CStr) -> String {
     format!("{user} may not execute it{}: change its mode, or use another user", owner(&found))
 }
 
+fn is_unmapped(found: &FileStat) -> bool {
+    found.st_uid == NOBODY || found.st_gid == NOBODY
+}
+
 fn owner(found: &FileStat) -> String {
     let (mode, uid, gid) = (found.st_mode & 0o7777, found.st_uid, found.st_gid);
-    let unmapped =
-        if uid == NOBODY || gid == NOBODY { "; ids that the container has not show as 65534" } else { "" };
+    let unmapped = if is_unmapped(found) { "; ids that the container has not show as 65534" } else { "" };
     format!(" (mode {mode:04o}, of {uid}:{gid}{unmapped})")
 }
 
 /// The first directory on the way that does not let this process pass.
-fn closed_directory(path: &Path) -> Option<(PathBuf, String)> {
+fn closed_directory(path: &Path) -> Option<(PathBuf, Option<FileStat>)> {
     let mut ancestors: Vec<_> = path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).collect();
     ancestors.reverse();
     ancestors.into_iter().find_map(|dir| match faccessat(None, dir, AccessFlags::X_OK, AtFlags::AT_EACCESS) {
-        Err(Errno::EACCES) => {
-            Some((dir.to_owned(), stat(dir).map(|found| owner(&found)).unwrap_or_default()))
-        }
+        Err(Errno::EACCES) => Some((dir.to_owned(), stat(dir).ok())),
         _ => None,
     })
 }

@@ -116,7 +116,8 @@ fn become_user(attributes: &Attributes, channel: &Channel, waits: bool) -> Resul
         identity::set_capabilities(attributes)?;
     }
     if entered.is_err() {
-        program::enter_cwd(&attributes.cwd).map_err(|(errno, what)| Error::from(errno).wrap(what))?;
+        let refused = |(errno, what)| Error::from(errno).wrap(what).at(errno, &attributes.cwd);
+        program::enter_cwd(&attributes.cwd).map_err(refused)?;
     }
     // The change of user may have made it dumpable again: proc(5), /proc/sys/fs/suid_dumpable.
     sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;

@@ -53,7 +53,9 @@ fn home_of(uid: u32) -> Result<Option<String>> {
     let fd = match sys::mount::open_in_root(root.as_fd(), Path::new("etc/passwd"), sys::file::OPEN_FLAGS) {
         // There is none, or only a link that leads nowhere.
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
-        other => other.context(|| "open")?,
+        other => {
+            other.map_err(|errno| Error::from(errno).wrap("open").at(errno, Path::new("/etc/passwd")))?
+        }
     };
     let text = sys::file::contents(fd, 4 << 20).map_err(|e| match e.raw_os_error() {
         None => Error::invalid(e.to_string()),
@@ -134,7 +136,10 @@ fn not_runnable(path: &CStr, errno: Errno) -> Error {
         Errno::EISDIR => (ErrorKind::ProgramNotExecutable, "is a directory".into()),
         _ => (ErrorKind::System, errno.desc().into()),
     };
-    Error::new(kind, format!("process.args: exec: {path:?}: {why}"))
+    let inside = Path::new(OsStr::from_bytes(path.to_bytes()));
+    // A relative path begins in the working directory, where this process is.
+    let place = nix::unistd::getcwd().map_or_else(|_| inside.to_owned(), |cwd| cwd.join(inside));
+    Error::new(kind, format!("process.args: exec: {path:?}: {why}")).at(errno, &place)
 }
 
 #[cfg(test)]

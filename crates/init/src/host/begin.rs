@@ -1,6 +1,7 @@
 //! The way of a launch through the rooms, and what the child has when it begins.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -151,22 +152,22 @@ fn open_image(blueprint: &Blueprint) -> Result<OwnedFd> {
     let rootfs = &blueprint.rootfs;
     let what = || format!("root.path: {rootfs:?}");
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let closed = |error: Error| {
+    let closed = |errno: Errno| {
         // As the container's root, which is whom the directories have to let pass.
         let closed = Machine::probe().closed_parent(&rootfs.join("dev")).unwrap_or_else(|| rootfs.clone());
-        error.remedy(format!(
-            "{closed:?} does not let the container's root pass: run `chmod o+x` on it, map the caller to 0, or use \
-             another place"
-        ))
+        let error = Error::from(errno).wrap(what()).at(errno, Path::new("/"));
+        // Where ids are mapped here, the runtime says whose it is and what to do.
+        let how = if blueprint.maps.is_some() { "" } else { ": run `chmod o+x` on it, or use another place" };
+        error.remedy(format!("{closed:?} does not let the container's root pass{how}"))
     };
     let there = match open(rootfs, flags, Mode::empty()) {
-        Err(errno @ Errno::EACCES) => return Err(closed(Error::from(errno).wrap(what()))),
+        Err(errno @ Errno::EACCES) => return Err(closed(errno)),
         other => sys::fds::adopt(other.context(what)?),
     };
     if let Err(errno @ Errno::EACCES) =
-        sys::mount::open_in_root(there.as_fd(), std::path::Path::new("dev"), libc::O_PATH)
+        sys::mount::open_in_root(there.as_fd(), Path::new("dev"), libc::O_PATH)
     {
-        return Err(closed(Error::from(errno).wrap(what())));
+        return Err(closed(errno));
     }
     let image =
         clone_tree(there.as_fd(), true).context(|| format!("bind the root file system {rootfs:?}"))?;

@@ -86,15 +86,24 @@ pub(crate) fn filesystem(refused: Refused, kind: &str) -> Error {
     }
 }
 
+/// Something in the image cannot be opened.
+pub(crate) fn open(errno: Errno, path: &Path) -> Error {
+    Error::from(errno).wrap(format!("open {path:?} in the root file system")).at(errno, path)
+}
+
 /// Something cannot be made in the image.
-pub(crate) fn make(errno: Errno, what: String) -> Error {
-    let error = Error::from(errno).wrap(what);
+pub(crate) fn make(errno: Errno, path: &Path, what: String) -> Error {
+    let error = Error::from(errno).wrap(what).at(errno, path);
     match errno {
         Errno::EROFS => {
             error.remedy("the root file system is read-only: create the destination in the image")
         }
         Errno::EACCES => error
             .remedy("the caller may not write to the root file system: create the destination in the image"),
+        Errno::EOVERFLOW => error.remedy(
+            "its file system, or the id map of its mount, has no id for the container's root: create the destination in the \
+             image",
+        ),
         Errno::EEXIST => error.remedy("the image has a link there that leads nowhere; remove it"),
         _ => error,
     }

@@ -261,7 +261,9 @@ fn make_link(root: &Image, plan: &MountPlan, link: &Path) -> Result<()> {
     let at = Some(parent.as_raw_fd());
     match nix::unistd::symlinkat(link, at, name) {
         Err(Errno::EEXIST) if nix::fcntl::readlinkat(at, name).is_ok_and(|there| *link == *there) => Ok(()),
-        Err(errno) => Err(hints::make(errno, format!("make the link {:?}", plan.destination))),
+        Err(errno) => {
+            Err(hints::make(errno, &plan.destination, format!("make the link {:?}", plan.destination)))
+        }
         Ok(()) => Ok(()),
     }
 }

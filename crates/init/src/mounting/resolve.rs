@@ -41,7 +41,7 @@ pub(super) fn directory(root: &Image, path: &Path) -> Result<OwnedFd> {
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     match open_in_root(root.as_fd(), &relative(path), flags) {
         Err(Errno::ENOENT) => make(root, path, Missing::Directory),
-        other => other.context(|| format!("open {path:?} in the root file system")),
+        other => other.map_err(|errno| hints::open(errno, path)),
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) fn file(root: &Image, path: &Path) -> Result<OwnedFd> {
     let root = root.directory();
     match open_in_root(root.as_fd(), &relative(path), libc::O_PATH) {
         Err(Errno::ENOENT) => make(root, path, Missing::File),
-        other => other.context(|| format!("open {path:?} in the root file system")),
+        other => other.map_err(|errno| hints::open(errno, path)),
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) fn ordinary_directory(root: &Image, path: &Path, kind: &str) -> Resul
         Errno::ENOTDIR | Errno::ELOOP => Error::invalid(format!(
             "filesystem {kind:?} must be mounted on ordinary directory; the image has a link or a file at {path:?}"
         )),
-        errno => Error::from(errno).wrap(format!("open {path:?} in the root file system")),
+        errno => hints::open(errno, path),
     };
     match open_in_root(root.directory().as_fd(), &relative(path), flags) {
         Err(Errno::ENOENT) => {
@@ -70,8 +70,9 @@ pub(super) fn ordinary_directory(root: &Image, path: &Path, kind: &str) -> Resul
                 return Err(Error::from(Errno::ENOENT).wrap("open the root file system"));
             };
             let parent = directory(root, parent)?;
-            make_one(&parent, name, Missing::Directory)
-                .map_err(|errno| hints::make(errno, format!("make {path:?} in the root file system")))?;
+            make_one(&parent, name, Missing::Directory).map_err(|errno| {
+                hints::make(errno, path, format!("make {path:?} in the root file system"))
+            })?;
             let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS;
             openat2(parent.as_fd(), Path::new(name), flags, resolve).map_err(link)
         }
@@ -88,7 +89,7 @@ pub(super) fn itself(root: &Image, path: &Path, is_dir: bool) -> Result<OwnedFd>
     let parent = directory(root, parent)?;
     let missing = if is_dir { Missing::Directory } else { Missing::File };
     make_one(&parent, name, missing)
-        .map_err(|errno| hints::make(errno, format!("make {path:?} in the root file system")))?;
+        .map_err(|errno| hints::make(errno, path, format!("make {path:?} in the root file system")))?;
     let what = || format!("open {path:?} in the root file system");
     let flags = libc::O_PATH | libc::O_NOFOLLOW;
     let found = openat2(parent.as_fd(), Path::new(name), flags, libc::RESOLVE_BENEATH).context(what)?;
@@ -125,7 +126,8 @@ pub(super) fn lies_in(root: &Image, path: &Path, found: &OwnedFd, is_dir: bool, 
         if here == root.identity() {
             return Ok(false);
         }
-        at = openat2(at.as_fd(), Path::new(".."), libc::O_PATH | libc::O_DIRECTORY, 0).context(what)?;
+        at = openat2(at.as_fd(), Path::new(".."), libc::O_PATH | libc::O_DIRECTORY, 0)
+            .map_err(|errno| Error::from(errno).wrap(what()).at(errno, path))?;
     }
     Err(Error::invalid(format!("{path:?} leads too deep")))
 }
@@ -158,7 +160,7 @@ fn make(root: &OwnedFd, path: &Path, missing: Missing) -> Result<OwnedFd> {
             continue;
         }
         let dir = open_in_root(root.as_fd(), &so_far, libc::O_PATH | libc::O_DIRECTORY)
-            .context(|| what(&so_far))?;
+            .map_err(|errno| Error::from(errno).wrap(what(&so_far)).at(errno, &so_far))?;
         if let Some(target) = link(&dir, &name) {
             links += 1;
             if links > MAX_LINKS {
@@ -175,7 +177,7 @@ fn make(root: &OwnedFd, path: &Path, missing: Missing) -> Result<OwnedFd> {
         so_far.push(&name);
         let last = left.is_empty();
         make_one(&dir, &name, if last { missing } else { Missing::Directory })
-            .map_err(|errno| hints::make(errno, what(&so_far)))?;
+            .map_err(|errno| hints::make(errno, &so_far, what(&so_far)))?;
     }
     open_in_root(root.as_fd(), &so_far, libc::O_PATH | libc::O_NOFOLLOW).context(|| what(&so_far))
 }

@@ -15,6 +15,7 @@ use super::reactor::{Event, Reactor, interrupted};
 use super::{cgroup, devices, maps, nodes, sockets, sources, terminal};
 use crate::error::{Context, Error, Operation, Result, of_cgroup};
 use crate::foreground;
+use crate::owners::Owners;
 use crate::plan::{CreateOptions, Plan};
 use crate::process::ProcessRef;
 use crate::rdt::Groups;
@@ -54,15 +55,22 @@ pub(crate) struct Launched {
 
 /// Makes everything up to a first process that is ready to execute the program.
 pub(crate) fn launch(
-    plan: Plan,
+    mut plan: Plan,
     slot: Slot,
     options: &CreateOptions,
     mode: LaunchMode,
     signals: Signals,
     warn: Warn<'_>,
 ) -> Result<Ready> {
-    let begun = begin(plan, slot, options, mode, signals, warn).map_err(during_launch)?;
-    let mut begun = begun.serve(warn).map_err(during_launch)?;
+    let about_root = plan.about_root.take();
+    let owners = Owners::of(&plan.blueprint.rootfs, plan.blueprint.maps.as_ref());
+    let failed = |error: Error| {
+        let error = error.during(Operation::Launch);
+        owners.iter().fold(error, |error, owners| owners.explain(error))
+    };
+    let begun = begin(plan, slot, options, mode, signals, warn).map_err(failed)?;
+    let mut begun = begun.serve(warn).map_err(failed)?;
+    about_root.into_iter().for_each(&mut *warn);
     let pid = begun.reactor.process().pid;
     begun.made.write_pid_file(options.pid_file.as_deref(), pid)?;
     if let Some(path) = &options.pidfd_socket {
@@ -71,10 +79,6 @@ pub(crate) fn launch(
             .context(|| format!("--pidfd-socket {path:?}: sendmsg(SCM_RIGHTS)"))?;
     }
     Ok(Ready(begun))
-}
-
-fn during_launch(error: Error) -> Error {
-    error.during(Operation::Launch)
 }
 
 fn begin(

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use oci_spec::runtime::Spec;
-use rootling_config::load::Loaded;
+use rootling_config::load::{LoadError, Loaded};
 use rootling_config::{CgroupManager, cgroup_parent, load, validate};
 use rootling_rootless::adapt::{self, Adaptation};
 use rootling_rootless::host::Host;
@@ -11,13 +11,22 @@ use rootling_rootless::host::Host;
 use rootling_init::channel::Warn;
 
 use crate::error::{Error, Result, chain, one_line};
+use crate::owners::closed_to_caller;
 use crate::plan::{CreateOptions, Plan};
 use crate::sd_notify;
 use crate::self_exe;
 
 /// Reads the config.json of a bundle.
 pub fn load_bundle(bundle: &Path) -> Result<Loaded> {
-    load::bundle(bundle).map_err(|e| Error::invalid(chain(&e)))
+    load::bundle(bundle).map_err(|e| not_loaded(&e, &bundle.join("config.json")))
+}
+
+fn not_loaded(error: &LoadError, path: &Path) -> Error {
+    let (error, host) = (Error::invalid(chain(error)), Host::probe());
+    match host.closed_parent(path) {
+        Some(closed) => error.remedy(closed_to_caller(&closed, path, &host)),
+        None => error,
+    }
 }
 
 /// Adapts a spec to the caller and this host; the changes with their reasons.
@@ -68,7 +77,7 @@ pub(super) fn plan_without_copy(host: &Host, options: &CreateOptions, warn: Warn
 
 fn load(options: &CreateOptions) -> Result<Loaded> {
     match &options.config {
-        Some(path) => load::file(path).map_err(|e| Error::invalid(chain(&e))),
+        Some(path) => load::file(path).map_err(|e| not_loaded(&e, path)),
         None => load_bundle(&options.bundle),
     }
 }
