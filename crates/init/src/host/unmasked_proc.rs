@@ -4,25 +4,26 @@
 //! mount namespace lets a user namespace that is made inside mount a new one, without the masks
 //! (mount_namespaces(7), "Restrictions on mount namespaces"). So the old ones are covered.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use rootling_sys as sys;
 use rootling_sys::mount::{MountAttr, attach, open_in_root, set_attr};
+use rootling_sys::mountinfo::mounts;
 use rootling_sys::path::{identity, relative};
 
 use crate::error::{Context, Error, Result};
 use crate::mounting::filesystems::new_empty;
 
-/// A line of mountinfo, proc_pid_mountinfo(5).
-#[derive(Debug, PartialEq, Eq)]
-struct Line {
+/// What matters of a mount.
+struct Line<'a> {
     id: u64,
     parent: u64,
-    path: PathBuf,
+    path: Cow<'a, Path>,
     kernels_own: bool,
 }
 
@@ -30,7 +31,7 @@ struct Line {
 pub(super) fn cover(private_root: u64) -> Result<()> {
     let what = || "read(\"/proc/self/mountinfo\")".to_owned();
     let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
-    let lines: Vec<Line> = mountinfo.lines().filter_map(line).collect();
+    let lines = lines(&mountinfo);
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = open("/", flags, Mode::empty()).map(sys::fds::adopt).context(|| "open(\"/\")")?;
     for mount in uncovered(&lines, private_root) {
@@ -57,36 +58,28 @@ pub(super) fn cover(private_root: u64) -> Result<()> {
 }
 
 /// The kernel's own file systems that no mount in the same place covers.
-fn uncovered(lines: &[Line], private_root: u64) -> impl Iterator<Item = &Line> {
-    let covers: HashSet<(u64, &Path)> = lines.iter().map(|line| (line.parent, line.path.as_path())).collect();
+fn uncovered<'l>(lines: &'l [Line<'_>], private_root: u64) -> impl Iterator<Item = &'l Line<'l>> {
+    let covers: HashSet<(u64, &Path)> = lines.iter().map(|line| (line.parent, &*line.path)).collect();
     lines.iter().filter(move |line| {
-        line.kernels_own && line.parent != private_root && !covers.contains(&(line.id, line.path.as_path()))
+        line.kernels_own && line.parent != private_root && !covers.contains(&(line.id, &*line.path))
     })
 }
 
 #[cfg(feature = "fuzzing")]
 pub(crate) fn to_be_covered(mountinfo: &str) -> usize {
-    let lines: Vec<Line> = mountinfo.lines().filter_map(line).collect();
-    uncovered(&lines, 0).count()
+    uncovered(&lines(mountinfo), 0).count()
 }
 
-fn line(text: &str) -> Option<Line> {
-    let (before, after) = text.split_once(" - ")?;
-    let kind = after.split(' ').next()?;
-    let fields: Vec<&str> = before.split(' ').collect();
-    // As the kernel writes what would end a field.
-    let path = fields
-        .get(4)?
-        .replace("\\040", " ")
-        .replace("\\011", "\t")
-        .replace("\\012", "\n")
-        .replace("\\134", "\\");
-    Some(Line {
-        id: fields.first()?.parse().ok()?,
-        parent: fields.get(1)?.parse().ok()?,
-        path: Path::new(&path).to_owned(),
-        kernels_own: matches!(kind, "proc" | "sysfs"),
-    })
+fn lines(mountinfo: &str) -> Vec<Line<'_>> {
+    let kernels_own = |kind| matches!(kind, "proc" | "sysfs");
+    mounts(mountinfo)
+        .map(|mount| Line {
+            id: mount.id,
+            parent: mount.parent,
+            path: mount.point(),
+            kernels_own: kernels_own(mount.kind),
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -95,24 +88,22 @@ mod tests {
 
     #[test]
     fn of_any_number_of_mounts_those_that_are_covered_are_left_out() {
-        let proc = |id, parent| Line { id, parent, path: "/proc".into(), kernels_own: true };
+        let proc = |id, parent| Line { id, parent, path: Path::new("/proc").into(), kernels_own: true };
         // Each on the one before, but for the last two, of which one is on the private root.
-        let mut lines: Vec<Line> = (1..200_000).map(|id| proc(id, id - 1)).collect();
-        lines.push(Line { path: "/sys".into(), ..proc(200_000, 1) });
+        let mut lines: Vec<Line<'_>> = (1..200_000).map(|id| proc(id, id - 1)).collect();
+        lines.push(Line { path: Path::new("/sys").into(), ..proc(200_000, 1) });
         lines.push(proc(200_001, 7_000_000));
         let left: Vec<u64> = uncovered(&lines, 7_000_000).map(|line| line.id).collect();
         assert_eq!(left, [199_999, 200_000]);
     }
 
     #[test]
-    fn a_line_has_its_mount_and_what_it_lies_on() {
-        let text =
-            |path: &str, kind: &str| format!("36 35 98:0 / {path} rw,noatime master:1 - {kind} none rw");
-        let wanted =
-            |path: &str, kernels_own| Some(Line { id: 36, parent: 35, path: path.into(), kernels_own });
-        assert_eq!(line(&text("/proc", "proc")), wanted("/proc", true));
-        assert_eq!(line(&text("/a\\040b", "sysfs")), wanted("/a b", true));
-        assert_eq!(line(&text("/proc", "tmpfs")), wanted("/proc", false));
-        assert_eq!(line(""), None);
+    fn proc_and_sysfs_are_the_kernels_own() {
+        let text = ["proc", "sysfs", "tmpfs"]
+            .map(|kind| format!("36 35 98:0 / /a\\040b rw - {kind} none rw\n"))
+            .concat();
+        let lines = lines(&text);
+        assert_eq!(lines.iter().map(|line| line.kernels_own).collect::<Vec<_>>(), [true, true, false]);
+        assert_eq!(lines[0].path, Path::new("/a b"));
     }
 }

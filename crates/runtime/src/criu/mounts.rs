@@ -15,11 +15,12 @@ use crate::error::{Context, Error, Result, chain};
 use crate::exec_state::Outside;
 use crate::plan::Plan;
 use rootling_init::blueprint::{MountKind, MountPlan};
+use rootling_sys::mountinfo::{Mount, mounts};
 
 /// Devices that may be bound from the host, the first as a mask, too; runtime-spec, config-linux.md "Default Devices".
 const DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
-/// A line of mountinfo; proc_pid_mountinfo(5).
+/// What matters of a mount; proc_pid_mountinfo(5).
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
     device: String,
@@ -207,32 +208,26 @@ fn open(tree: &Path) -> Result<Root> {
 
 fn lines(path: &str) -> Result<Vec<Line>> {
     let text = std::fs::read_to_string(path).context(|| path.to_owned())?;
-    Ok(text.lines().filter_map(parse).collect())
+    Ok(mounts(&text).map(Line::of).collect())
+}
+
+impl Line {
+    fn of(mount: Mount<'_>) -> Self {
+        Self {
+            device: mount.device.to_owned(),
+            root: mount.root().into_owned(),
+            point: mount.point().into_owned(),
+            kind: mount.kind.to_owned(),
+        }
+    }
 }
 
 /// The external mounts of a mountinfo, on a host with another one.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn mounts_of(host: &str, inside: &str, own_cgroups: bool) -> Vec<PathBuf> {
-    let all = |text: &str| text.lines().filter_map(parse).collect::<Vec<_>>();
+    let all = |text: &str| mounts(text).map(Line::of).collect::<Vec<_>>();
     let (host, inside) = (all(host), all(inside));
     external_of(&host, &inside, own_cgroups).into_iter().map(|line| line.point.clone()).collect()
-}
-
-fn parse(line: &str) -> Option<Line> {
-    let (before, after) = line.split_once(" - ")?;
-    let fields: Vec<&str> = before.split(' ').collect();
-    let path = |index: usize| fields.get(index).map(|text| unescaped(text));
-    let kind = after.split(' ').next()?.to_owned();
-    Some(Line { device: (*fields.get(2)?).to_owned(), root: path(3)?, point: path(4)?, kind })
-}
-
-/// Blanks and backslashes are written in octal.
-fn unescaped(text: &str) -> PathBuf {
-    let mut out = text.to_owned();
-    for (code, plain) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
-        out = out.replace(code, plain);
-    }
-    out.into()
 }
 
 #[cfg(test)]
@@ -240,7 +235,7 @@ mod tests {
     use super::*;
 
     fn all(text: &str) -> Vec<Line> {
-        text.lines().filter_map(parse).collect()
+        mounts(text).map(Line::of).collect()
     }
 
     fn points<'a>(lines: &[&'a Line]) -> Vec<&'a str> {
@@ -275,12 +270,6 @@ mod tests {
         assert!(external_of(&host, &inside, true).is_empty());
         let found = external_of(&host, &inside, false);
         assert_eq!(points(&found), ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified"]);
-    }
-
-    #[test]
-    fn blanks_in_paths_are_read() {
-        let line = parse("54 50 8:1 /srv/a\\040b /d rw shared:1 master:2 - ext4 /dev/vda rw").unwrap();
-        assert_eq!((line.root.as_path(), line.kind.as_str()), (Path::new("/srv/a b"), "ext4"));
     }
 
     /// Names that these mounts of a container get, by where they are.
