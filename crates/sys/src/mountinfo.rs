@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// A mount, with the fields as they are in its line.
-#[derive(Clone, Copy, Debug)]
+/// A mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount<'a> {
     /// Its id.
     pub id: u64,
@@ -14,10 +14,12 @@ pub struct Mount<'a> {
     pub parent: u64,
     /// Major and minor number of the file system.
     pub device: &'a str,
+    /// What of the file system is mounted.
+    pub root: Cow<'a, Path>,
+    /// Where it is mounted.
+    pub point: Cow<'a, Path>,
     /// The type of the file system.
     pub kind: &'a str,
-    root: &'a str,
-    point: &'a str,
     tags: &'a str,
 }
 
@@ -31,23 +33,12 @@ fn mount(line: &str) -> Option<Mount<'_>> {
     let mut fields = before.splitn(7, ' ');
     let mut next = || fields.next();
     let (id, parent) = (next()?.parse().ok()?, next()?.parse().ok()?);
-    let (device, root, point) = (next()?, next()?, next()?);
-    let _options = next();
-    let tags = next().unwrap_or_default();
-    Some(Mount { id, parent, device, kind: after.split(' ').next()?, root, point, tags })
+    let (device, root, point) = (next()?, unescaped(next()?), unescaped(next()?));
+    let tags = fields.nth(1).unwrap_or_default();
+    Some(Mount { id, parent, device, root, point, kind: after.split(' ').next()?, tags })
 }
 
-impl<'a> Mount<'a> {
-    /// What of the file system is mounted.
-    pub fn root(&self) -> Cow<'a, Path> {
-        unescaped(self.root)
-    }
-
-    /// Where it is mounted.
-    pub fn point(&self) -> Cow<'a, Path> {
-        unescaped(self.point)
-    }
-
+impl Mount<'_> {
     /// Whether it has a tag such as `shared` or `master`: mount_namespaces(7).
     pub fn has_tag(&self, name: &str) -> bool {
         self.tags.split(' ').any(|tag| tag.split(':').next() == Some(name))
@@ -88,11 +79,11 @@ mod tests {
             all.iter().map(|mount| (mount.id, mount.parent)).collect::<Vec<_>>(),
             [(54, 50), (56, 54)]
         );
-        let first = all[0];
+        let first = &all[0];
         assert_eq!((first.device, first.kind), ("8:1", "ext4"));
-        assert_eq!((&*first.root(), &*first.point()), (Path::new("/srv/a b"), Path::new("/d\\040\t\n")));
+        assert_eq!((&*first.root, &*first.point), (Path::new("/srv/a b"), Path::new("/d\\040\t\n")));
         assert!(first.has_tag("shared") && first.has_tag("master") && !all[1].has_tag("shared"));
-        assert!(matches!(all[1].point(), Cow::Borrowed(_)));
+        assert!(matches!(all[1].point, Cow::Borrowed(_)));
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! `--user`: names looked up in the image's own etc/passwd and etc/group.
 
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rootling_sys::accounts::{Account, entries};
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rootling_sys::file::{OPEN_FLAGS, contents};
+use rootling_sys::mount::open_in_root;
 
 use super::error::{GenerateError, wrong};
 
@@ -34,13 +38,12 @@ impl Accounts {
     /// Reads the files of the image at `rootfs`. Links are followed inside of it only, so that an image
     /// cannot have a file of the host read.
     pub fn read(rootfs: &Path) -> Self {
-        let root =
-            rustix::fs::open(rootfs, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let mut only_to_begin_at = File::options();
+        only_to_begin_at.read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY);
+        let root = only_to_begin_at.open(rootfs).ok();
         let text = |name: &str| {
-            let flags = OFlags::from_bits_retain(rootling_sys::file::OPEN_FLAGS as u32);
-            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-            let file = rustix::fs::openat2(root.as_ref().ok()?, name, flags, Mode::empty(), resolve).ok()?;
-            let text = rootling_sys::file::contents(file, MOST).ok()?;
+            let file = open_in_root(root.as_ref()?.as_fd(), Path::new(name), OPEN_FLAGS).ok()?;
+            let text = contents(file, MOST).ok()?;
             Some(String::from_utf8_lossy(&text).into_owned())
         };
         Self { passwd: text("etc/passwd").unwrap_or_default(), group: text("etc/group").unwrap_or_default() }

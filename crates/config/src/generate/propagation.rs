@@ -68,7 +68,8 @@ fn above(path: &Path, files: &dyn Files) -> Option<(PathBuf, bool, bool)> {
     let path = files.real_path(path).ok()?;
     let text = String::from_utf8(files.read(Path::new("/proc/self/mountinfo")).ok()?).ok()?;
     // Of those at one place, the last is on top.
-    let deepest = mounts(&text).filter(|mount| path.starts_with(mount.point()));
-    let mount = deepest.max_by_key(|mount| mount.point().components().count())?;
-    Some((mount.point().into_owned(), mount.has_tag("shared"), mount.has_tag("master")))
+    let deepest = mounts(&text).filter(|mount| path.starts_with(&mount.point));
+    let mount = deepest.max_by_key(|mount| mount.point.components().count())?;
+    let (shared, slave) = (mount.has_tag("shared"), mount.has_tag("master"));
+    Some((mount.point.into_owned(), shared, slave))
 }

@@ -4,7 +4,6 @@
 //! mount namespace lets a user namespace that is made inside mount a new one, without the masks
 //! (mount_namespaces(7), "Restrictions on mount namespaces"). So the old ones are covered.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -13,38 +12,30 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use rootling_sys as sys;
 use rootling_sys::mount::{MountAttr, attach, open_in_root, set_attr};
-use rootling_sys::mountinfo::mounts;
+use rootling_sys::mountinfo::{Mount, mounts};
 use rootling_sys::path::{identity, relative};
 
 use crate::error::{Context, Error, Result};
 use crate::mounting::filesystems::new_empty;
 
-/// What matters of a mount.
-struct Line<'a> {
-    id: u64,
-    parent: u64,
-    path: Cow<'a, Path>,
-    kernels_own: bool,
-}
-
 /// Covers every proc and sysfs of the host, but for those that lie on the private root, the mount of this id.
 pub(super) fn cover(private_root: u64) -> Result<()> {
     let what = || "read(\"/proc/self/mountinfo\")".to_owned();
     let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
-    let lines = lines(&mountinfo);
+    let all: Vec<Mount<'_>> = mounts(&mountinfo).collect();
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = open("/", flags, Mode::empty()).map(sys::fds::adopt).context(|| "open(\"/\")")?;
-    for mount in uncovered(&lines, private_root) {
-        let what = || format!("cover the host's {:?}", mount.path);
+    for mount in uncovered(&all, private_root) {
+        let what = || format!("cover the host's {:?}", mount.point);
         let hidden = || {
             Error::invalid(format!(
                 "--no-pivot: a proc or sysfs of the host on {:?} is hidden below another mount, where it cannot be covered: \
                  unmount it, or leave --no-pivot out",
-                mount.path
+                mount.point
             ))
         };
         let target =
-            open_in_root(root.as_fd(), &relative(&mount.path), libc::O_PATH).map_err(|_| hidden())?;
+            open_in_root(root.as_fd(), &relative(&mount.point), libc::O_PATH).map_err(|_| hidden())?;
         if identity(target.as_fd()).context(what)?.mount() != mount.id {
             return Err(hidden());
         }
@@ -58,28 +49,18 @@ pub(super) fn cover(private_root: u64) -> Result<()> {
 }
 
 /// The kernel's own file systems that no mount in the same place covers.
-fn uncovered<'l>(lines: &'l [Line<'_>], private_root: u64) -> impl Iterator<Item = &'l Line<'l>> {
-    let covers: HashSet<(u64, &Path)> = lines.iter().map(|line| (line.parent, &*line.path)).collect();
-    lines.iter().filter(move |line| {
-        line.kernels_own && line.parent != private_root && !covers.contains(&(line.id, &*line.path))
+fn uncovered<'m>(all: &'m [Mount<'_>], private_root: u64) -> impl Iterator<Item = &'m Mount<'m>> {
+    let covers: HashSet<(u64, &Path)> = all.iter().map(|mount| (mount.parent, &*mount.point)).collect();
+    all.iter().filter(move |mount| {
+        matches!(mount.kind, "proc" | "sysfs")
+            && mount.parent != private_root
+            && !covers.contains(&(mount.id, &*mount.point))
     })
 }
 
 #[cfg(feature = "fuzzing")]
 pub(crate) fn to_be_covered(mountinfo: &str) -> usize {
-    uncovered(&lines(mountinfo), 0).count()
-}
-
-fn lines(mountinfo: &str) -> Vec<Line<'_>> {
-    let kernels_own = |kind| matches!(kind, "proc" | "sysfs");
-    mounts(mountinfo)
-        .map(|mount| Line {
-            id: mount.id,
-            parent: mount.parent,
-            path: mount.point(),
-            kernels_own: kernels_own(mount.kind),
-        })
-        .collect()
+    uncovered(&mounts(mountinfo).collect::<Vec<_>>(), 0).count()
 }
 
 #[cfg(test)]
@@ -88,22 +69,16 @@ mod tests {
 
     #[test]
     fn of_any_number_of_mounts_those_that_are_covered_are_left_out() {
-        let proc = |id, parent| Line { id, parent, path: Path::new("/proc").into(), kernels_own: true };
-        // Each on the one before, but for the last two, of which one is on the private root.
-        let mut lines: Vec<Line<'_>> = (1..200_000).map(|id| proc(id, id - 1)).collect();
-        lines.push(Line { path: Path::new("/sys").into(), ..proc(200_000, 1) });
-        lines.push(proc(200_001, 7_000_000));
-        let left: Vec<u64> = uncovered(&lines, 7_000_000).map(|line| line.id).collect();
+        let on = |id: u64, parent: u64, point: &str, kind: &str| {
+            format!("{id} {parent} 0:1 / {point} rw - {kind} none rw\n")
+        };
+        // Each on the one before, but for the last three, of which one is on the private root and one is the image's.
+        let mut text: String = (1..200_000).map(|id| on(id, id - 1, "/proc", "proc")).collect();
+        text += &on(200_000, 1, "/sys", "sysfs");
+        text += &on(200_001, 7_000_000, "/proc", "proc");
+        text += &on(200_002, 1, "/srv", "tmpfs");
+        let all: Vec<Mount<'_>> = mounts(&text).collect();
+        let left: Vec<u64> = uncovered(&all, 7_000_000).map(|mount| mount.id).collect();
         assert_eq!(left, [199_999, 200_000]);
-    }
-
-    #[test]
-    fn proc_and_sysfs_are_the_kernels_own() {
-        let text = ["proc", "sysfs", "tmpfs"]
-            .map(|kind| format!("36 35 98:0 / /a\\040b rw - {kind} none rw\n"))
-            .concat();
-        let lines = lines(&text);
-        assert_eq!(lines.iter().map(|line| line.kernels_own).collect::<Vec<_>>(), [true, true, false]);
-        assert_eq!(lines[0].path, Path::new("/a b"));
     }
 }

@@ -24,7 +24,7 @@ const MOUNT_POINTS: [&str; 13] = [
 
 /// Whether any mount covers something of the file system that is mounted on `top`.
 pub(super) fn any_below(mountinfo: &str, top: &str) -> bool {
-    let points = mounts(mountinfo).map(|mount| mount.point());
+    let points = mounts(mountinfo).map(|mount| mount.point);
     let mut below = points.filter(|point| point.starts_with(top) && **point != *Path::new(top));
     below.any(|point| !MOUNT_POINTS.iter().any(|known| point.starts_with(known)))
 }
