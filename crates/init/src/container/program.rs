@@ -71,8 +71,7 @@ fn find_home(passwd: &str, uid: u32) -> Option<String> {
 
 /// The path of the program, looked for as a shell does, with the container's own PATH.
 pub(super) fn find(args: &[CString], env: &[CString]) -> Result<CString> {
-    // Of a container without `process`, which is not started.
-    let Some(name) = args.first() else { return Ok(CString::default()) };
+    let name = args.first().ok_or_else(|| Error::invalid("process.args: empty; name the program to run"))?;
     if name.as_bytes().contains(&b'/') {
         return executable(name).map(|()| name.clone()).map_err(|errno| not_runnable(name, errno));
     }
