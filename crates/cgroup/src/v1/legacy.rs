@@ -72,7 +72,7 @@ impl Legacy {
 
     /// The kernel clamps shares without a word; say so instead.
     fn check_shares(&self, limits: &Limits) -> Result<(), CgroupError> {
-        let asked = limits.cpu.shares.map(NonZeroU64::get);
+        let asked = knobs::shares_in_force(&limits.cpu).map(NonZeroU64::get);
         let (Some(asked), Some(dir)) = (asked, self.paths.get("cpu")) else { return Ok(()) };
         let set = file::read(dir, "cpu.shares").ok().and_then(|s| s.trim().parse::<u64>().ok());
         let reason = match set {
