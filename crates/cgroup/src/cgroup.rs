@@ -340,6 +340,20 @@ impl Cgroup {
         }
     }
 
+    /// Lets processes end that got SIGKILL: on v1 one that is frozen does not, in this cgroup or in one below it
+    /// that something in the container has frozen.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn release_killed(&self) -> Result<(), CgroupError> {
+        match self.place() {
+            Place::None => Ok(()),
+            Place::V2(c) if !v2::freezer::is_frozen(&c.path)? => Ok(()),
+            Place::V2(c) => v2::freezer::thaw(&c.path),
+            Place::V1(c) => c.release_killed(),
+        }
+    }
+
     /// Whether the cgroup is frozen: the state `paused`.
     ///
     /// # Errors
@@ -399,7 +413,8 @@ impl Cgroup {
         }
         let pids = self.try_pids();
         procs::signal(pids.as_deref().unwrap_or_default(), signal);
-        if let Err(e) = self.thaw() {
+        let thawed = if at_once { self.thaw().and_then(|()| self.release_killed()) } else { self.thaw() };
+        if let Err(e) = thawed {
             tracing::debug!("{e}");
         }
         pids.map(drop)

@@ -91,6 +91,11 @@ impl Legacy {
         freezer::thaw(self.freezer("thaw")?)
     }
 
+    /// The freezer holds even SIGKILL back.
+    pub(crate) fn release_killed(&self) -> Result<(), CgroupError> {
+        self.paths.get("freezer").map_or(Ok(()), |dir| freezer::thaw_all(dir))
+    }
+
     pub(crate) fn is_frozen(&self) -> Result<bool, CgroupError> {
         self.paths.get("freezer").map_or(Ok(false), |dir| freezer::is_frozen(dir))
     }
@@ -113,9 +118,8 @@ impl Legacy {
     /// Kills through the cgroup2 tree of a hybrid host; false when it has none.
     pub(crate) fn kill(&self) -> Result<bool, CgroupError> {
         let killed = self.paths.get(HYBRID).map_or(Ok(false), |dir| v2::kill(dir))?;
-        // The v1 freezer holds even SIGKILL back.
-        if killed && self.is_frozen()? {
-            self.thaw()?;
+        if killed {
+            self.release_killed()?;
         }
         Ok(killed)
     }

@@ -56,8 +56,8 @@ fn not_running(id: &ContainerId, signal: i32) -> Error {
 fn signal_first(record: &Record, init: ProcessRef, signal: i32) -> Result<()> {
     init.signal(signal)?;
     // On cgroup v1 what is frozen does not even die.
-    if signal == libc::SIGKILL && record.cgroup.is_frozen().map_err(of_cgroup)? {
-        record.cgroup.thaw().map_err(of_cgroup)?;
+    if signal == libc::SIGKILL {
+        record.cgroup.release_killed().map_err(of_cgroup)?;
     }
     Ok(())
 }
