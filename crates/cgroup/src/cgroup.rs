@@ -192,9 +192,25 @@ impl Cgroup {
     /// The cgroup that process `pid` is in now, on cgroup v2, for an exec into a container whose
     /// init has moved on to a cgroup below its first, which takes no processes any more then.
     pub fn clone_into_that_of(&self, pid: i32) -> Option<OwnedFd> {
-        let Place::V2(_) = self.place() else { return None };
+        let Place::V2(c) = self.place() else { return None };
+        v2::open_dir(&self.now_of(pid, &c.path)?).ok()
+    }
+
+    /// Where process `pid` is now in the hierarchy in which the cgroup of this container is `dir`.
+    pub(crate) fn now_of(&self, pid: i32, dir: &Path) -> Option<PathBuf> {
         let own = Own::of(pid).ok()?;
-        v2::open_dir(&below(Path::new(MOUNT), own.unified()?)).ok()
+        let mount = Path::new(MOUNT);
+        match self.place() {
+            Place::None => None,
+            Place::V2(_) => Some(below(mount, own.unified()?)),
+            Place::V1(c) => {
+                let (name, _) = c.paths.iter().find(|(_, path)| *path == dir)?;
+                if name == v1::hierarchy::HYBRID {
+                    return Some(below(&mount.join("unified"), own.unified()?));
+                }
+                v1::hierarchy::locate(mount, &own, Path::new("")).remove(name)
+            }
+        }
     }
 
     /// The existing cgroup `path` below this one, in every hierarchy: `exec --cgroup`.

@@ -276,7 +276,8 @@ fn bus_remedy(user: bool) -> &'static str {
     }
 }
 
-const GONE: &str = "; the cgroup has been removed: its container has ended";
+const GONE: &str =
+    "; the cgroup has been removed: its container has ended, or has moved itself to another cgroup";
 
 /// Whether `file` is the weight of an idle cgroup, which has none.
 fn is_weight_of_idle(file: &Path) -> bool {
