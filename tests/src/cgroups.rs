@@ -145,6 +145,11 @@ impl Cgroup {
         text.trim().to_owned()
     }
 
+    /// One directory a hierarchy.
+    pub fn dirs(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|(_, dir)| dir.as_path())
+    }
+
     /// Whether any of them is still there.
     pub fn exists(&self) -> bool {
         self.0.iter().any(|(_, dir)| dir.exists())

@@ -21,6 +21,7 @@ both!(
     container_starts_under_512_kib,
     second_container_in_the_same_cgroup_is_refused,
     cgroups_below_go_with_the_container,
+    idle_cgroup_has_no_shares,
 );
 user!(limit_of_a_controller_that_is_not_delegated_is_a_warning_that_names_it);
 
@@ -239,6 +240,34 @@ fn cgroups_below_go_with_the_container(t: &Test) {
         t.command("mkdir").args(&["-p", &*dir]).output().ok();
         t.delete_force("c").ok();
         eventually("the cgroup is gone", || !cgroup.dir("pids").exists());
+    }
+}
+
+/// The kernel refuses a weight beside `cpu.idle`: which of the two is in force must not depend on the version.
+fn idle_cgroup_has_no_shares(t: &Test) {
+    for way in Way::all(t) {
+        if !way.has(t, "cpu") {
+            continue;
+        }
+        let mut bundle = t.bundle(&["sleep", "1000"]);
+        bundle.set("/linux/resources/cpu", json!({"idle": 1, "shares": 512}));
+        let cgroup = way.start(t, &bundle);
+        let read = |v1, v2| cgroup.read("cpu", v1, v2);
+        assert_eq!(read("cpu.idle", "cpu.idle"), "1", "{way:?}");
+        // systemd takes a weight as the end of being idle.
+        if way != Way::Systemd {
+            let refused = t.rootling(&["update", "--cpu-share", "300", &t.id("c")]).output();
+            refused.fails_with(&["the cgroup is idle", "set cpu.idle to 0"]);
+        }
+        t.rootling(&["update", "--cpu-idle", "0", "--cpu-share", "512", &t.id("c")]).output().ok();
+        let shares = if is_unified() { "59" } else { "512" };
+        assert_eq!(
+            (read("cpu.idle", "cpu.idle"), read("cpu.shares", "cpu.weight")),
+            ("0".into(), shares.into())
+        );
+        t.rootling(&["update", "--cpu-idle", "1", "--cpu-share", "300", &t.id("c")]).output().ok();
+        assert_eq!(read("cpu.idle", "cpu.idle"), "1", "{way:?}");
+        t.delete_force("c").ok();
     }
 }
 

@@ -3,9 +3,10 @@
 use std::fs;
 
 use rootling_tests::cgroups::{Way, is_unified};
-use rootling_tests::{Test, both, eventually, user};
+use rootling_tests::{Test, both, eventually, root, user};
 
 both!(counter_stops_and_goes_on, paused_container_can_be_deleted, wrong_states_are_errors,);
+root!(what_something_inside_has_frozen_ends_with_the_container);
 user!(without_a_cgroup_nothing_can_be_paused);
 
 /// What the container has counted so far.
@@ -75,4 +76,30 @@ fn without_a_cgroup_nothing_can_be_paused(t: &Test) {
     t.rootling(&["pause", &t.id("c")]).output().fails_with(&["needs a cgroup", "Delegate"]);
     assert_eq!(t.status("c"), "running");
     t.delete_force("c").ok();
+}
+
+/// A container in the container, as it were: SIGKILL alone would not end what the freezer of version 1 holds, and then the
+/// first process of the pid namespace would wait for it forever.
+fn what_something_inside_has_frozen_ends_with_the_container(t: &Test) {
+    let id = t.id("c");
+    for way_to_end in
+        [&["kill", &id, "KILL"][..], &["kill", "--all", &id, "KILL"], &["delete", "--force", &id]]
+    {
+        let bundle = t.shell("sleep 1000 & sleep 1000; :");
+        let cgroup = Way::Path.start(t, &bundle);
+        let pids = || t.rootling(&["ps", "-f", "json", &id]).output().ok().json();
+        eventually("all have started", || pids().as_array().is_some_and(|pids| pids.len() == 3));
+        let below = cgroup.dir("freezer").join("below");
+        fs::create_dir(&below).expect("mkdir");
+        fs::write(below.join("cgroup.procs"), pids()[1].to_string()).expect("attach");
+        let (file, frozen) = if is_unified() { ("cgroup.freeze", "1") } else { ("freezer.state", "FROZEN") };
+        fs::write(below.join(file), frozen).expect("freeze");
+        assert_eq!(t.status("c"), "running", "only a part of it is frozen");
+        t.rootling(way_to_end).output().ok();
+        if way_to_end[0] == "kill" {
+            eventually("it has ended", || t.status("c") == "stopped");
+            t.rootling(&["delete", &id]).output().ok();
+        }
+        assert!(!cgroup.exists(), "{way_to_end:?}");
+    }
 }

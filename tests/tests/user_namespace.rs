@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use rootling_tests::{Ids, Test, root, skip, user};
+use rootling_tests::{Ids, Test, both, root, skip, user};
 use serde_json::json;
 
 user!(
@@ -18,7 +18,13 @@ user!(
     ids_of_others_are_refused,
     unmapped_process_user_is_refused,
 );
-root!(root_runs_without_a_user_namespace, root_maps_any_range, root_maps_every_id);
+root!(
+    root_runs_without_a_user_namespace,
+    root_maps_any_range,
+    root_maps_every_id,
+    file_of_the_host_keeps_its_owner
+);
+both!(pipes_belong_to_the_user_of_the_container);
 
 fn single_id_maps_the_caller_to_root(t: &Test) {
     let bundle = t.shell("id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups");
@@ -152,4 +158,38 @@ fn root_maps_every_id(t: &Test) {
     bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
     let output = t.run(bundle.write()).ok();
     assert_eq!(output.stdout.split_whitespace().collect::<Vec<_>>(), ["0", "0", "4294967295", "1:3"]);
+}
+
+/// An image that logs to /dev/stdout opens it again, which takes the right to the pipe and not only the descriptor.
+fn pipes_belong_to_the_user_of_the_container(t: &Test) {
+    let script = "echo out >/dev/stdout; echo err >/dev/stderr; cat /dev/stdin";
+    let pipes = ["sh", "-c", "echo in | \"$@\" 2>&1 | cat", "sh"];
+    let mut bundle = t.shell(script);
+    if !bundle.mapped().many_ids() {
+        return;
+    }
+    for id in [0, 33] {
+        bundle.set("/process/user", json!({"uid": id, "gid": id}));
+        let output = t.run_command(bundle.write()).under(&pipes).output().ok();
+        assert!(output.stdout.ends_with("out\nerr\nin\n"), "{id}: {output}");
+    }
+    let mut bundle = t.bundle(&["sleep", "1000"]);
+    assert!(bundle.mapped().many_ids());
+    t.run_detached(bundle.write(), "c").ok();
+    for user in ["0", "33:33"] {
+        let output = t.exec(&["-u", user], "c", &["sh", "-c", script]).under(&pipes).output().ok();
+        assert!(output.stdout.ends_with("out\nerr\nin\n"), "{user}: {output}");
+    }
+    t.delete_force("c").ok();
+}
+
+/// The container may write to what it was given, and no more.
+fn file_of_the_host_keeps_its_owner(t: &Test) {
+    let path = t.path("log");
+    let log = fs::File::create(&path).expect("a file");
+    let mut bundle = t.shell("echo written");
+    bundle.mapped().set("/process/user", json!({"uid": 33, "gid": 33}));
+    t.run_command(bundle.write()).stdout(log).output().ok();
+    assert_eq!(fs::read_to_string(&path).expect("the file"), "written\n");
+    assert_eq!(fs::metadata(&path).expect("the file").uid(), 0);
 }

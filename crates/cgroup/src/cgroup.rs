@@ -192,9 +192,25 @@ impl Cgroup {
     /// The cgroup that process `pid` is in now, on cgroup v2, for an exec into a container whose
     /// init has moved on to a cgroup below its first, which takes no processes any more then.
     pub fn clone_into_that_of(&self, pid: i32) -> Option<OwnedFd> {
-        let Place::V2(_) = self.place() else { return None };
+        let Place::V2(c) = self.place() else { return None };
+        v2::open_dir(&self.now_of(pid, &c.path)?).ok()
+    }
+
+    /// Where process `pid` is now in the hierarchy in which the cgroup of this container is `dir`.
+    pub(crate) fn now_of(&self, pid: i32, dir: &Path) -> Option<PathBuf> {
         let own = Own::of(pid).ok()?;
-        v2::open_dir(&below(Path::new(MOUNT), own.unified()?)).ok()
+        let mount = Path::new(MOUNT);
+        match self.place() {
+            Place::None => None,
+            Place::V2(_) => Some(below(mount, own.unified()?)),
+            Place::V1(c) => {
+                let (name, _) = c.paths.iter().find(|(_, path)| *path == dir)?;
+                if name == v1::hierarchy::HYBRID {
+                    return Some(below(&mount.join("unified"), own.unified()?));
+                }
+                v1::hierarchy::locate(mount, &own, Path::new("")).remove(name)
+            }
+        }
     }
 
     /// The existing cgroup `path` below this one, in every hierarchy: `exec --cgroup`.
@@ -340,6 +356,20 @@ impl Cgroup {
         }
     }
 
+    /// Lets processes end that got SIGKILL: on v1 one that is frozen does not, in this cgroup or in one below it
+    /// that something in the container has frozen.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn release_killed(&self) -> Result<(), CgroupError> {
+        match self.place() {
+            Place::None => Ok(()),
+            Place::V2(c) if !v2::freezer::is_frozen(&c.path)? => Ok(()),
+            Place::V2(c) => v2::freezer::thaw(&c.path),
+            Place::V1(c) => c.release_killed(),
+        }
+    }
+
     /// Whether the cgroup is frozen: the state `paused`.
     ///
     /// # Errors
@@ -399,7 +429,8 @@ impl Cgroup {
         }
         let pids = self.try_pids();
         procs::signal(pids.as_deref().unwrap_or_default(), signal);
-        if let Err(e) = self.thaw() {
+        let thawed = if at_once { self.thaw().and_then(|()| self.release_killed()) } else { self.thaw() };
+        if let Err(e) = thawed {
             tracing::debug!("{e}");
         }
         pids.map(drop)

@@ -276,7 +276,14 @@ fn bus_remedy(user: bool) -> &'static str {
     }
 }
 
-const GONE: &str = "; the cgroup has been removed: its container has ended";
+const GONE: &str =
+    "; the cgroup has been removed: its container has ended, or has moved itself to another cgroup";
+
+/// Whether `file` is the weight of an idle cgroup, which has none.
+fn is_weight_of_idle(file: &Path) -> bool {
+    let is_weight = ["cpu.shares", "cpu.weight", "cpu.weight.nice"].iter().any(|name| file.ends_with(name));
+    is_weight && std::fs::read_to_string(file.with_file_name("cpu.idle")).is_ok_and(|idle| idle.trim() == "1")
+}
 
 fn is_gone(file: &Path) -> bool {
     file.parent().is_some_and(|cgroup| !cgroup.exists())
@@ -297,6 +304,9 @@ fn refused(error: &io::Error, path: &Path) -> &'static str {
     match error.raw_os_error() {
         Some(nix::libc::ENOENT | nix::libc::ENODEV) if is_gone(path) => GONE,
         Some(nix::libc::ENOENT) => "; the kernel or the cgroup above offers no such controller file",
+        Some(nix::libc::EINVAL) if is_weight_of_idle(path) => {
+            "; the cgroup is idle and takes no weight: set cpu.idle to 0 along with it"
+        }
         Some(nix::libc::EINVAL) => "; the kernel takes no such value here",
         Some(nix::libc::ERANGE) => "; the value is out of range",
         Some(nix::libc::EBUSY) => "; the processes in the cgroup use more than that already",

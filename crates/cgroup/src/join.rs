@@ -8,13 +8,22 @@ impl Cgroup {
     /// Moves process `pid` into each of these directories: those of [`Cgroup::paths`], or cgroups below
     /// them.
     ///
-    /// An ordinary user who may not, and has no limits that depend on it, leaves it where it is.
+    /// The first process of the container, `init`, may have moved on and the directory been removed: then it goes
+    /// where that one is now. An ordinary user who may not, and has no limits that depend on it, leaves it where
+    /// it is.
     ///
     /// # Errors
     /// A directory does not exist, or the kernel refuses.
-    pub fn join(&self, pid: i32, dirs: &[PathBuf]) -> Result<(), CgroupError> {
+    pub fn join(&self, pid: i32, dirs: &[PathBuf], init: Option<i32>) -> Result<(), CgroupError> {
         for dir in dirs {
-            match procs::attach(dir, pid) {
+            let joined = match (procs::attach(dir, pid), init) {
+                (Err(CgroupError::Attach { source, .. }), Some(init)) if file::is_gone(&source) => {
+                    let now = self.now_of(init, dir).unwrap_or_else(|| dir.clone());
+                    procs::attach(&now, pid)
+                }
+                (other, _) => other,
+            };
+            match joined {
                 // The scope is in another part of the tree than the caller: systemd may move it there.
                 Err(CgroupError::Attach { source, .. }) if file::is_denied(&source) && self.is_scope() => {
                     self.attach_through_systemd(pid, dir)?;

@@ -76,6 +76,7 @@ mod sd_notify;
 mod self_exe;
 mod state;
 mod store;
+mod streams;
 
 pub use caller::Caller;
 pub use criu::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};

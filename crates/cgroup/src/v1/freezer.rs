@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::{CgroupError, file};
+use crate::{CgroupError, file, procs};
 
 const STATE: &str = "freezer.state";
 
@@ -56,6 +56,22 @@ pub(crate) fn thaw(dir: &Path) -> Result<(), CgroupError> {
     set(dir, "THAWED")
 }
 
+/// Lets the processes of the cgroup and of every one below it go on: what something in the container has frozen there
+/// would not even die of SIGKILL, and the first process of its pid namespace would wait for it forever.
+pub(crate) fn thaw_all(dir: &Path) -> Result<(), CgroupError> {
+    let mut left = vec![dir.to_owned()];
+    while let Some(dir) = left.pop() {
+        if is_frozen(&dir)? {
+            match thaw(&dir) {
+                Err(CgroupError::Write { source, .. }) if file::is_gone(&source) => {}
+                other => other?,
+            }
+        }
+        left.extend(procs::children(&dir).map_err(|source| CgroupError::Read { path: dir, source })?);
+    }
+    Ok(())
+}
+
 fn set(dir: &Path, state: &str) -> Result<(), CgroupError> {
     file::write(dir, STATE, state).map_err(|source| CgroupError::Write {
         path: dir.join(STATE),
@@ -78,5 +94,20 @@ mod tests {
         assert!(!is_frozen(dir.path()).unwrap());
         write("freezer.self_freezing", "1\n");
         assert!(is_frozen(dir.path()).unwrap());
+    }
+
+    #[test]
+    fn what_is_frozen_below_is_thawed_as_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let (frozen, thawed) = (dir.path().join("a/b"), dir.path().join("c"));
+        for (dir, state) in [(&frozen, "FROZEN"), (&thawed, "untouched")] {
+            std::fs::create_dir_all(dir).unwrap();
+            std::fs::write(dir.join(STATE), state).unwrap();
+        }
+        thaw_all(dir.path()).unwrap();
+        let state = |dir: &Path| std::fs::read_to_string(dir.join(STATE)).unwrap();
+        assert!(state(&frozen).starts_with("THAWED"));
+        assert_eq!(state(&thawed), "untouched");
+        thaw_all(Path::new("/nonexistent/cgroup")).unwrap();
     }
 }

@@ -63,9 +63,15 @@ pub(crate) fn realtime(runtime: Option<Bound>, period: Option<NonZeroU64>) -> Ve
     period.into_iter().chain(runtime).collect()
 }
 
+/// An idle group has the least shares, and the kernel refuses others.
+pub(crate) fn shares_in_force(cpu: &Cpu) -> Option<NonZeroU64> {
+    cpu.shares.filter(|_| cpu.idle != Some(true))
+}
+
 fn cpu_files(cpu: &Cpu, knobs: &mut Vec<Knob>) {
-    let Cpu { shares, quota, period, burst, idle, realtime_runtime, realtime_period } = cpu;
-    knobs.extend(shares.map(|shares| Knob::new("cpu", "cpu.shares", shares)));
+    let Cpu { shares: _, quota, period, burst, idle, realtime_runtime, realtime_period } = cpu;
+    knobs.extend(idle.map(|idle| Knob::new("cpu", "cpu.idle", u8::from(idle)).if_limit(idle)));
+    knobs.extend(shares_in_force(cpu).map(|shares| Knob::new("cpu", "cpu.shares", shares)));
     let wait = |alone, with_quota| if quota.is_none() { alone } else { with_quota };
     knobs.extend(period.map(|period| {
         // The quota still in force may be too much of the new period.
@@ -78,7 +84,6 @@ fn cpu_files(cpu: &Cpu, knobs: &mut Vec<Knob>) {
         Knob::new("cpu", "cpu.cfs_burst_us", burst).on_error(on_error).if_limit(burst != 0)
     }));
     knobs.extend(quota.map(|quota| Knob::new("cpu", "cpu.cfs_quota_us", quota).if_limit(quota.is_limit())));
-    knobs.extend(idle.map(|idle| Knob::new("cpu", "cpu.idle", u8::from(idle)).if_limit(idle)));
     knobs.extend(realtime(*realtime_runtime, *realtime_period));
 }
 
@@ -145,6 +150,8 @@ mod tests {
                 r#"{"cpu":{"shares":512,"quota":5000,"period":20000,"burst":1}}"#,
                 &["cpu.shares=512", "cpu.cfs_period_us=20000", "cpu.cfs_burst_us=1", "cpu.cfs_quota_us=5000"],
             ),
+            (r#"{"cpu":{"shares":512,"idle":1}}"#, &["cpu.idle=1"]),
+            (r#"{"cpu":{"shares":512,"idle":0}}"#, &["cpu.idle=0", "cpu.shares=512"]),
             (
                 r#"{"cpu":{"realtimePeriod":1000,"realtimeRuntime":500}}"#,
                 &["cpu.rt_period_us=1000", "cpu.rt_runtime_us=500"],

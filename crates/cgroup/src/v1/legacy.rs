@@ -72,7 +72,7 @@ impl Legacy {
 
     /// The kernel clamps shares without a word; say so instead.
     fn check_shares(&self, limits: &Limits) -> Result<(), CgroupError> {
-        let asked = limits.cpu.shares.map(NonZeroU64::get);
+        let asked = knobs::shares_in_force(&limits.cpu).map(NonZeroU64::get);
         let (Some(asked), Some(dir)) = (asked, self.paths.get("cpu")) else { return Ok(()) };
         let set = file::read(dir, "cpu.shares").ok().and_then(|s| s.trim().parse::<u64>().ok());
         let reason = match set {
@@ -89,6 +89,11 @@ impl Legacy {
 
     pub(crate) fn thaw(&self) -> Result<(), CgroupError> {
         freezer::thaw(self.freezer("thaw")?)
+    }
+
+    /// The freezer holds even SIGKILL back.
+    pub(crate) fn release_killed(&self) -> Result<(), CgroupError> {
+        self.paths.get("freezer").map_or(Ok(()), |dir| freezer::thaw_all(dir))
     }
 
     pub(crate) fn is_frozen(&self) -> Result<bool, CgroupError> {
@@ -113,9 +118,8 @@ impl Legacy {
     /// Kills through the cgroup2 tree of a hybrid host; false when it has none.
     pub(crate) fn kill(&self) -> Result<bool, CgroupError> {
         let killed = self.paths.get(HYBRID).map_or(Ok(false), |dir| v2::kill(dir))?;
-        // The v1 freezer holds even SIGKILL back.
-        if killed && self.is_frozen()? {
-            self.thaw()?;
+        if killed {
+            self.release_killed()?;
         }
         Ok(killed)
     }

@@ -62,6 +62,11 @@ impl Namespaces {
         self.others & libc::CLONE_NEWPID != 0
     }
 
+    /// Whether they are in another user namespace than ours.
+    pub fn in_user_namespace(&self) -> bool {
+        self.others & libc::CLONE_NEWUSER != 0
+    }
+
     /// Joins them all: in one go where the caller's privilege reaches that far.
     pub(super) fn join(&self) -> Result<()> {
         match self.enter(self.others) {

@@ -86,7 +86,7 @@ impl<'a> Target<'a> {
     pub(super) fn attach(&self, pid: i32) -> Result<()> {
         let _held = self.hold()?;
         self.cgroup
-            .join(pid, &self.dirs)
+            .join(pid, &self.dirs, (!self.named).then_some(self.init))
             .map_err(|e| of_cgroup(e).wrap(format!("adding pid {pid} to cgroups")))
     }
 }

@@ -26,6 +26,7 @@ use crate::launch::{sockets, terminal};
 use crate::self_exe;
 use crate::state::{Record, Status};
 use crate::store::Store;
+use crate::streams;
 
 /// What the process is called in errors.
 const WHO: &str = "the process";
@@ -87,9 +88,14 @@ pub fn exec(host: &Host, store: &Store, options: &ExecOptions, warn: Warn<'_>) -
     let terminal =
         terminal::path(options.console_socket.as_deref(), plan.attributes.terminal, options.detach)?;
     let signals = options.caller.block_signals()?;
+    let owner = namespaces.in_user_namespace().then_some(plan.attributes.uid);
+    let owner = owner.filter(|_| !plan.attributes.terminal);
     let mut exec = Exec::start(record, plan, namespaces, terminal.child_end, &target, signals)?;
     exec.serve(&target, warn)?;
     exec.prepare(options)?;
+    if let Some(uid) = owner {
+        streams::give_pipes_to(uid, exec.reactor.process().pid);
+    }
     let (master, process, signals) = exec.commit(terminal.ours.as_ref(), warn)?;
     let foreground = (!options.detach).then_some((signals, master));
     Ok(Execution { process, caller: options.caller, foreground })

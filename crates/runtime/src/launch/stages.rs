@@ -21,6 +21,7 @@ use crate::process::ProcessRef;
 use crate::rdt::Groups;
 use crate::state::{Record, Status};
 use crate::store::Slot;
+use crate::streams;
 
 /// How a container is launched.
 #[derive(Clone, Copy)]
@@ -72,6 +73,10 @@ pub(crate) fn launch(
     let mut begun = begun.serve(warn).map_err(failed)?;
     about_root.into_iter().for_each(&mut *warn);
     let pid = begun.reactor.process().pid;
+    let blueprint = &begun.plan.blueprint;
+    if blueprint.namespaces.user.is_set() && !blueprint.process.terminal {
+        streams::give_pipes_to(blueprint.process.uid, pid);
+    }
     begun.made.write_pid_file(options.pid_file.as_deref(), pid)?;
     if let Some(path) = &options.pidfd_socket {
         let socket = sockets::connect(path, "--pidfd-socket")?;

@@ -79,7 +79,9 @@ fn end(record: &Record) -> Result<()> {
         other => other?,
     }
     // A frozen process dies only when it is thawed (cgroup v1).
-    let _ = record.cgroup.thaw();
+    if let Err(e) = record.cgroup.release_killed() {
+        tracing::debug!("{e}");
+    }
     if !init.wait_for_end(END)? {
         return Err(Error::system(format!(
             "process {} has not ended {} s after SIGKILL: it waits in the kernel, see /proc/{}/stack",

@@ -32,7 +32,13 @@ pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<(
         }
         // One that is being made or removed is another command's, and its cgroup no other container's.
         let _held = slot.hold_if_free()?;
-        return record.cgroup.kill_all(signal).map_err(of_cgroup);
+        // One that has moved itself to another cgroup is not among them.
+        let outside = record.init.filter(|init| !stopped && !record.cgroup.pids().contains(&init.pid));
+        record.cgroup.kill_all(signal).map_err(of_cgroup)?;
+        return match outside.map_or(Ok(()), |init| signal_members(&record, init, signal)) {
+            Err(e) if e.kind() == ErrorKind::WrongState => Ok(()),
+            other => other,
+        };
     }
     let Some(init) = record.init.filter(|_| !stopped) else {
         return if all { Ok(()) } else { Err(not_running(id, signal)) };
@@ -56,8 +62,8 @@ fn not_running(id: &ContainerId, signal: i32) -> Error {
 fn signal_first(record: &Record, init: ProcessRef, signal: i32) -> Result<()> {
     init.signal(signal)?;
     // On cgroup v1 what is frozen does not even die.
-    if signal == libc::SIGKILL && record.cgroup.is_frozen().map_err(of_cgroup)? {
-        record.cgroup.thaw().map_err(of_cgroup)?;
+    if signal == libc::SIGKILL {
+        record.cgroup.release_killed().map_err(of_cgroup)?;
     }
     Ok(())
 }

@@ -3,9 +3,9 @@
 use rootling_config::id::ContainerId;
 
 use crate::error::{Result, of_cgroup};
+use crate::process_list;
 use crate::state::{Record, Status};
 use crate::store::Store;
-use crate::{process::ProcessRef, process_list};
 
 /// The pids of all processes in a container, as the caller sees them. None when it has stopped.
 pub fn processes(store: &Store, id: &ContainerId) -> Result<Vec<i32>> {
@@ -17,17 +17,14 @@ pub fn processes(store: &Store, id: &ContainerId) -> Result<Vec<i32>> {
     of(&record)
 }
 
-/// The processes by cgroup; without one, those of its pid namespace or below its first process.
+/// The processes by cgroup; without one, or where the first process has moved itself to another, those of its pid
+/// namespace or below it as well.
 pub(super) fn of(record: &Record) -> Result<Vec<i32>> {
-    if !record.cgroup.is_none() {
-        return record.cgroup.try_pids().map_err(of_cgroup);
+    let mut pids = record.cgroup.try_pids().map_err(of_cgroup)?;
+    let Some(init) = record.init.filter(|init| !pids.contains(&init.pid)) else { return Ok(pids) };
+    if init.is_alive()? {
+        let others = process_list::of(init, record.own_pid_namespace).into_iter().map(|member| member.pid);
+        pids.extend(others.filter(|pid| !pids.contains(pid)).collect::<Vec<_>>());
     }
-    let Some(init) = record.init else { return Ok(Vec::new()) };
-    if !init.is_alive()? {
-        return Ok(Vec::new());
-    }
-    Ok(process_list::of(init, record.own_pid_namespace)
-        .into_iter()
-        .map(|ProcessRef { pid, .. }| pid)
-        .collect())
+    Ok(pids)
 }

@@ -1,0 +1,26 @@
+//! The standard streams of a process in a user namespace.
+
+use nix::libc;
+use nix::sys::stat::fstat;
+use nix::unistd::{Uid, fchown};
+use rootling_config::idmap::{IdKind, to_host};
+use rootling_rootless::host::map_of;
+
+/// Makes user `uid` of the user namespace of process `pid` the owner of the pipes among the standard streams, which are
+/// the caller's own too, so that it can open them again by /dev/stdout and its kin, as images do for their logs.
+///
+/// The process does this itself where it can. In a user namespace it cannot: who has made the pipes is none of its ids.
+/// What lasts longer than the container, a file or a terminal of the host, keeps its owner. Best effort: an ordinary user
+/// may not give anything away.
+pub(crate) fn give_pipes_to(uid: u32, pid: i32) {
+    let Some(owner) = map_of(pid, IdKind::User).ok().and_then(|maps| to_host(&maps, uid)) else { return };
+    for fd in 0..3 {
+        let is_others =
+            |stat: libc::stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO && stat.st_uid != owner;
+        if fstat(fd).is_ok_and(is_others)
+            && let Err(errno) = fchown(fd, Some(Uid::from_raw(owner)), None)
+        {
+            tracing::debug!("standard stream {fd} keeps its owner: {errno}");
+        }
+    }
+}
