@@ -17,7 +17,6 @@ both!(
     limit_that_no_kernel_takes,
     missing_rootfs,
     empty_args,
-    missing_process,
     unknown_namespace,
     namespace_given_twice,
     relative_working_directory,
@@ -120,12 +119,6 @@ fn empty_args(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.remove("/process/args").write();
     refused(t, bundle.dir(), &["process.args"]);
-}
-
-fn missing_process(t: &Test) {
-    let mut bundle = t.bundle(&["true"]);
-    bundle.remove("/process").write();
-    refused(t, bundle.dir(), &["process"]);
 }
 
 fn unknown_namespace(t: &Test) {

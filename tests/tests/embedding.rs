@@ -3,8 +3,13 @@
 use std::fs;
 
 use rootling_tests::{Bundle, Output, Test, both, source};
+use serde_json::json;
 
-both![the_example_prints_what_the_page_says, a_container_that_fails_leaves_nothing];
+both![
+    the_example_prints_what_the_page_says,
+    a_container_that_fails_leaves_nothing,
+    the_thread_that_compiles_a_profile_is_over_before_the_clone,
+];
 
 /// What docs/embedding.md shows of the example.
 fn shown() -> String {
@@ -30,4 +35,13 @@ fn a_container_that_fails_leaves_nothing(t: &Test) {
     let bundle = t.bundle(&["not-there"]);
     embed(t, bundle.write(), &["true"]).fails_with(&["not-there"]);
     assert!(fs::read_dir(t.state_root()).expect("the state directory").next().is_none());
+}
+
+fn the_thread_that_compiles_a_profile_is_over_before_the_clone(t: &Test) {
+    let mut bundle = t.bundle(&["sleep", "60"]);
+    let rule = json!({"names": ["mkdirat"], "action": "SCMP_ACT_ERRNO"});
+    bundle.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}));
+    for _ in 0..20 {
+        embed(t, bundle.write(), &["true"]).ok();
+    }
 }

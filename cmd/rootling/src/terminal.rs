@@ -1,6 +1,8 @@
-//! What standard output can show.
+//! Standard output: what it can show, and how it is written to.
 
-use std::io::{IsTerminal, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stdout};
+
+use rootling_runtime::Result;
 
 /// The widest that text is set: longer lines are hard to read.
 const WIDEST: usize = 120;
@@ -16,4 +18,19 @@ pub(crate) fn width() -> usize {
     // Not that of standard error or input: what is read later from a file should not depend on them.
     terminal_size::terminal_size_of(stdout())
         .map_or(WIDEST, |(width, _)| usize::from(width.0).clamp(40, WIDEST))
+}
+
+/// Prints on standard output. A reader that has gone is no failure.
+pub(crate) fn print(text: &str) -> Result<()> {
+    print_next(text).map(drop)
+}
+
+/// Prints one text of many; whether anybody still reads.
+pub(crate) fn print_next(text: &str) -> Result<bool> {
+    let mut out = stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(e.into()),
+    }
 }

@@ -36,6 +36,8 @@ pub(crate) const NOTIFY_SOCKET: &str = "notify.sock";
 const RECORD: &str = "state.json";
 /// What it takes to end the container, for when the record is damaged.
 const RECOVERY: &str = "recovery";
+/// The same before the container is complete.
+const UNCOMMITTED: &str = "recovery.new";
 /// The socket on which a created container waits for its start.
 const START: &str = "start.sock";
 
@@ -497,13 +499,20 @@ impl Slot {
         self.replace_file(RECORD, &text)
     }
 
-    /// Keeps what it takes to end the container, which is complete: from here on it lives without the runtime, and is found
-    /// even without its record.
-    pub(crate) fn write_recovery(&self, record: &Record) -> Result<()> {
+    /// Writes what it takes to end the container, whose first process is known, under a name that nobody reads. A new
+    /// file on a disk can take a millisecond, and as long as the child works it costs nothing.
+    pub(crate) fn prepare_recovery(&self, record: &Record) -> Result<()> {
         let Some(recovery) = record.recovery() else { return Ok(()) };
         let bytes = recovery.to_bytes().map_err(|e| Error::system(e.to_string()))?;
-        // Half of it is as good as none, and nobody writes it again.
-        self.write_file(RECOVERY, &bytes)
+        self.write_file(UNCOMMITTED, &bytes)
+    }
+
+    /// Keeps what was prepared: the container is complete, lives without the runtime from here on, and is found even
+    /// without its record.
+    pub(crate) fn commit_recovery(&self) -> Result<()> {
+        let at = Some(self.dir.as_raw_fd());
+        nix::fcntl::renameat(at, UNCOMMITTED, at, RECOVERY)
+            .context(|| format!("write({:?})", self.path.join(RECOVERY)))
     }
 
     /// Nobody ever reads half of it.

@@ -3,6 +3,7 @@
 //!
 //! This is the only crate of the workspace in which `unsafe` may appear; each block says why it is sound.
 
+pub mod accounts;
 pub mod bpf;
 pub mod clone;
 pub mod directory;
@@ -10,6 +11,7 @@ pub mod exec;
 pub mod fds;
 pub mod file;
 pub mod mount;
+pub mod mountinfo;
 pub mod namespace;
 pub mod net;
 pub mod path;

@@ -1,12 +1,33 @@
 //! Threads: how many there are, and a second one of a cloned child, which the child's own filter and execve(2) are to make no
 //! difference to.
 
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::AtomicU32;
 
-/// How many threads the process has. `/proc/self/task` is linked by each of its directories, and two times more.
+const TASKS: &str = "/proc/self/task";
+
+/// How many threads of the process run its code. One that has been joined is in the list of its threads for a moment longer, but
+/// only in the kernel, where it has given back all that it held.
 pub fn count() -> std::io::Result<u64> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(std::fs::metadata("/proc/self/task")?.nlink().saturating_sub(2))
+    // The directory is linked by each that is in it, and two times more.
+    if std::fs::metadata(TASKS)?.nlink() == 3 {
+        return Ok(1);
+    }
+    let tasks = crate::directory::entries(Path::new(TASKS))?;
+    Ok(tasks.iter().filter(|task| !is_ending(&task.name)).count() as u64)
+}
+
+fn is_ending(task: &OsStr) -> bool {
+    /// `PF_EXITING` of linux/sched.h, in field 9 of proc_pid_stat(5). The name, field 2, may have brackets and spaces.
+    const ENDING: u32 = 4;
+    let stat = std::fs::read(Path::new(TASKS).join(task).join("stat")).unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
+    let flags =
+        stat.rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(6)?.parse::<u32>().ok());
+    // Where it cannot be read any more, it has ended.
+    flags.is_none_or(|flags| flags & ENDING != 0)
 }
 
 /// Has the kernel put 0 there when the calling thread ends, whatever ends it (set_tid_address(2)). Other threads of the
@@ -32,4 +53,17 @@ pub fn pause() {
     // SAFETY: the structure outlives the call, and what is left of the time is not asked for.
     unsafe { libc::syscall(libc::SYS_nanosleep, &raw const moment, std::ptr::null_mut::<libc::timespec>()) };
     std::hint::spin_loop();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_counts_until_it_ends() {
+        // A test has a thread of its own.
+        assert!(count().expect("count the threads") >= 2);
+        assert!(is_ending(OsStr::new("0")), "there is no such thread");
+        assert!(!is_ending(OsStr::new(&nix::unistd::gettid().to_string())));
+    }
 }

@@ -13,9 +13,9 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::create::bundle_path;
-use super::list::print;
 use crate::args;
 use crate::roots::Context;
+use crate::terminal::print;
 use crate::{log, terminal};
 
 pub(crate) fn adapt(context: Context<'_>, args: &args::Adapt) -> Result<()> {

@@ -10,7 +10,7 @@ use rootling_rootless::host::Host;
 use rootling_runtime::{Error, Result};
 use serde::Serialize;
 
-use super::list::print;
+use crate::terminal::print;
 use crate::{args, terminal};
 
 pub(crate) fn doctor(host: &Host, args: &args::Doctor) -> Result<ExitCode> {

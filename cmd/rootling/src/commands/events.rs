@@ -1,13 +1,12 @@
 //! `events`.
 
-use std::io::{ErrorKind, Write};
-
 use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Event, Result, Stats, Store};
 use serde::Serialize;
 
 use crate::args;
 use crate::log;
+use crate::terminal::print_next;
 
 /// A line of the output, with the fields of runc's.
 #[derive(Serialize)]
@@ -39,13 +38,7 @@ pub(crate) fn events(store: &Store, args: &args::Events) -> Result<()> {
     runtime::events(store, &id, args.interval, &mut report, &mut |text| log::warning(&text))
 }
 
-/// Prints a line at once; whether anybody still reads.
+/// Whether anybody still reads.
 fn print(line: &Line<'_>) -> Result<bool> {
-    let text = serde_json::to_string(line).map_err(|e| Error::system(e.to_string()))? + "\n";
-    let mut out = std::io::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(e) => Err(e.into()),
-    }
+    print_next(&(serde_json::to_string(line).map_err(|e| Error::system(e.to_string()))? + "\n"))
 }

@@ -25,7 +25,7 @@ pub(crate) fn features(host: &Host) -> Result<()> {
     }
     // By way of a value: its members are ordered, and annotations are a hash map.
     let value = serde_json::to_value(&features).map_err(|e| Error::system(e.to_string()))?;
-    super::list::print(&format!("{value:#}\n"))
+    crate::terminal::print(&format!("{value:#}\n"))
 }
 
 /// Whether the kernel lets the caller id-map a mount of the host's file systems: mount_setattr(2) asks for

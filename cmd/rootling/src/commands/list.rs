@@ -11,6 +11,7 @@ use tabwriter::TabWriter;
 
 use crate::args::{self, ListFormat};
 use crate::log;
+use crate::terminal::print;
 
 pub(crate) fn list(store: &Store, args: &args::List) -> Result<ExitCode> {
     let mut views = Vec::new();
@@ -61,14 +62,6 @@ fn table(views: &[StateView]) -> Result<String> {
     writer.write_all(text.as_bytes())?;
     let bytes = writer.into_inner().map_err(|e| Error::system(e.to_string()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Prints on standard output; a reader that has gone is no failure.
-pub(super) fn print(text: &str) -> Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
-        _ => Ok(()),
-    }
 }
 
 /// Names of users, each looked up once.

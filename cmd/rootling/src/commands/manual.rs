@@ -6,8 +6,8 @@ use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 use rootling_runtime::{Error, Result};
 
-use super::list::print;
 use crate::args::{self, help_text, whole};
+use crate::terminal::print;
 use crate::version;
 
 /// Where runtimes have their pages: commands of the administrator, man(1).

@@ -6,8 +6,8 @@ use rootling_config::seccomp;
 use rootling_rootless::host::apparmor_profile;
 use rootling_runtime::{Error, Result};
 
-use super::list::print;
 use crate::args::{Profile, ProfileKind};
+use crate::terminal::print;
 
 pub(crate) fn profile(args: &Profile) -> Result<()> {
     match (args.kind, &args.program) {

@@ -8,8 +8,8 @@ use std::process::Command;
 use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Result, Store};
 
-use super::list::print;
 use crate::args::{self, PsFormat};
+use crate::terminal::print;
 
 pub(crate) fn ps(store: &Store, args: &args::Ps) -> Result<()> {
     let pids = runtime::processes(store, &ContainerId::parse(&args.id.id)?)?;

@@ -1,7 +1,7 @@
 //! `stats`: a live table.
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, IsTerminal, Write as _};
+use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
 use rootling_config::id::ContainerId;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use tabwriter::TabWriter;
 
 use crate::args;
+use crate::terminal::print_next;
 
 /// Clears a terminal and goes to its top: console_codes(4).
 const CLEAR: &str = "\x1b[H\x1b[J";
@@ -45,7 +46,7 @@ pub(crate) fn stats(store: &Store, args: &args::Stats) -> Result<()> {
         };
         let usages: Vec<Usage> = now.iter().map(|sample| usage(&before, sample)).collect();
         let text = if args.json { json(&usages)? } else { table(&usages, total_memory())? };
-        let read_on = print(if live { CLEAR } else { "" }, &text)?;
+        let read_on = print_next(&format!("{}{text}", if live { CLEAR } else { "" }))?;
         // With named containers there is an end: when all of them have stopped.
         if args.no_stream || !read_on || (now.is_empty() && !ids.is_empty()) {
             return Ok(());
@@ -149,16 +150,6 @@ fn total_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
-}
-
-/// Prints at once; whether anybody still reads.
-fn print(start: &str, text: &str) -> Result<bool> {
-    let mut out = std::io::stdout();
-    match out.write_all(format!("{start}{text}").as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(e) => Err(e.into()),
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
+use rootling_config::generate::size;
 use rootling_config::id::ContainerId;
 use rootling_config::load;
 use rootling_runtime::{self as runtime, Error, Result, Rules};
@@ -125,13 +126,9 @@ fn within<T: FromStr<Err: Display>>(flag: &str, text: Option<&String>, range: &s
 }
 
 /// Bytes, or with a unit of 1024 as Docker has them; -1 stays.
-fn bytes(flag: &str, text: Option<&String>) -> Result<Option<i64>> {
+fn bytes(flag: &'static str, text: Option<&String>) -> Result<Option<i64>> {
     let parse = |text: String| {
-        if text == "-1" {
-            return Ok(-1);
-        }
-        let size = parse_size::Config::new().with_binary().parse_size(&text);
-        size.ok().and_then(|n| i64::try_from(n).ok()).ok_or_else(|| {
+        size(flag, &text).map_err(|_| {
             Error::invalid(format!(
                 "invalid value for {flag}: {text:?}; write bytes or a unit, such as 512k, 64M or 1.5g, or -1 for none"
             ))

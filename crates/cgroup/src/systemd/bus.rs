@@ -3,17 +3,55 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use zbus::blocking::Connection;
 use zbus::blocking::connection::Builder;
-use zbus::export::serde::Serialize;
-use zbus::zvariant::{DynamicType, OwnedObjectPath, OwnedValue, Value};
+use zbus::proxy::CacheProperties;
+use zbus::zvariant::{OwnedObjectPath, Value};
 
 use crate::CgroupError;
 
 /// A property of a unit.
 pub(crate) type Property = (String, Value<'static>);
 
-const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+/// The service manager: org.freedesktop.systemd1(5).
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1",
+    gen_async = false,
+    blocking_name = "ManagerProxy"
+)]
+trait Manager {
+    fn start_transient_unit(
+        &self,
+        unit: &str,
+        mode: &str,
+        properties: &[Property],
+        auxiliary: &[(String, Vec<Property>)],
+    ) -> zbus::Result<OwnedObjectPath>;
+    fn stop_unit(&self, unit: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reset_failed_unit(&self, unit: &str) -> zbus::Result<()>;
+    fn set_unit_properties(&self, unit: &str, runtime: bool, properties: &[Property]) -> zbus::Result<()>;
+    fn attach_processes_to_unit(&self, unit: &str, inner: &str, pids: &[u32]) -> zbus::Result<()>;
+    fn get_job(&self, id: u32) -> zbus::Result<OwnedObjectPath>;
+    fn get_unit(&self, unit: &str) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(property)]
+    fn version(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn control_group(&self) -> zbus::Result<String>;
+}
+
+/// A unit of it.
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Unit",
+    default_service = "org.freedesktop.systemd1",
+    gen_async = false,
+    blocking_name = "UnitProxy"
+)]
+trait Unit {
+    #[zbus(property)]
+    fn active_state(&self) -> zbus::Result<String>;
+}
+
 const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 
@@ -23,7 +61,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// A connection to the service manager: the system's, or the user's own.
 #[derive(Debug, Clone)]
 pub(crate) struct Bus {
-    connection: Connection,
+    manager: ManagerProxy<'static>,
 }
 
 impl Bus {
@@ -41,58 +79,31 @@ impl Bus {
         user: bool,
         builder: impl FnOnce() -> zbus::Result<Builder<'b>>,
     ) -> Result<Self, CgroupError> {
-        match builder().and_then(|b| b.method_timeout(LIMIT).build()) {
-            Ok(connection) => Ok(Self { connection }),
-            Err(e) => Err(CgroupError::Bus { user, reason: text(&e) }),
-        }
-    }
-
-    fn call<B, R>(&self, method: &str, body: &B) -> zbus::Result<R>
-    where
-        B: Serialize + DynamicType,
-        R: for<'d> zbus::zvariant::DynamicDeserialize<'d>,
-    {
-        self.call_at("/org/freedesktop/systemd1", MANAGER, method, body)
-    }
-
-    fn call_at<B, R>(&self, path: &str, interface: &str, method: &str, body: &B) -> zbus::Result<R>
-    where
-        B: Serialize + DynamicType,
-        R: for<'d> zbus::zvariant::DynamicDeserialize<'d>,
-    {
-        let destination = Some("org.freedesktop.systemd1");
-        let reply = self.connection.call_method(destination, path, Some(interface), method, body)?;
-        reply.body().deserialize()
-    }
-
-    /// A property of the manager itself, as text.
-    fn manager_property(&self, name: &str) -> zbus::Result<String> {
-        let value: OwnedValue = self.call_at(
-            "/org/freedesktop/systemd1",
-            "org.freedesktop.DBus.Properties",
-            "Get",
-            &(MANAGER, name),
-        )?;
-        Ok(String::try_from(value)?)
+        let connect = || {
+            let connection = builder()?.method_timeout(LIMIT).build()?;
+            // One that keeps properties would have systemd send every change of them.
+            ManagerProxy::builder(&connection).cache_properties(CacheProperties::No).build()
+        };
+        let manager = connect().map_err(|e| CgroupError::Bus { user, reason: text(&e) })?;
+        Ok(Self { manager })
     }
 
     /// systemd's version, 0 when it cannot be told.
     pub(crate) fn version(&self) -> u32 {
-        self.manager_property("Version").map_or(0, |v| parse_version(&v))
+        self.manager.version().map_or(0, |v| parse_version(&v))
     }
 
     /// The cgroup that the manager's units are below: empty for the system's.
     pub(crate) fn control_group(&self) -> Result<PathBuf, CgroupError> {
-        let group = self.manager_property("ControlGroup");
-        group.map(PathBuf::from).map_err(|e| failed("read property ControlGroup", "of the manager", &e))
+        self.manager
+            .control_group()
+            .map(PathBuf::from)
+            .map_err(|e| failed("read property ControlGroup", "of the manager", &e))
     }
 
     /// Starts a transient unit and returns when it runs.
     pub(crate) fn start(&self, unit: &str, properties: &[Property]) -> Result<(), CgroupError> {
-        let start = || -> zbus::Result<OwnedObjectPath> {
-            let none: [(String, Vec<Property>); 0] = [];
-            self.call("StartTransientUnit", &(unit, "replace", properties, &none[..]))
-        };
+        let start = || self.manager.start_transient_unit(unit, "replace", properties, &[]);
         let mut job = start();
         if job.as_ref().is_err_and(|e| is(e, UNIT_EXISTS)) {
             // What is left of a failed unit of that name goes away by this.
@@ -115,7 +126,7 @@ impl Bus {
     fn wait(&self, unit: &str, job: &OwnedObjectPath) -> Result<(), CgroupError> {
         let id: u32 = job.rsplit('/').next().and_then(|id| id.parse().ok()).unwrap_or(0);
         let start = Instant::now();
-        while self.call::<_, OwnedObjectPath>("GetJob", &(id,)).is_ok() {
+        while self.manager.get_job(id).is_ok() {
             let waited = start.elapsed();
             if waited >= LIMIT {
                 self.reset_failed(unit);
@@ -130,21 +141,16 @@ impl Bus {
 
     fn active_state(&self, unit: &str) -> String {
         let get = || -> zbus::Result<String> {
-            let path: OwnedObjectPath = self.call("GetUnit", &(unit,))?;
-            let value: OwnedValue = self.call_at(
-                path.as_str(),
-                "org.freedesktop.DBus.Properties",
-                "Get",
-                &("org.freedesktop.systemd1.Unit", "ActiveState"),
-            )?;
-            Ok(String::try_from(value)?)
+            let connection = self.manager.inner().connection();
+            let unit = UnitProxy::builder(connection).path(self.manager.get_unit(unit)?)?;
+            unit.cache_properties(CacheProperties::No).build()?.active_state()
         };
         get().unwrap_or_else(|e| format!("gone ({})", text(&e)))
     }
 
     /// Stops a unit and returns when it has stopped. One that is gone already is fine.
     pub(crate) fn stop(&self, unit: &str) -> Result<(), CgroupError> {
-        match self.call::<_, OwnedObjectPath>("StopUnit", &(unit, "replace")) {
+        match self.manager.stop_unit(unit, "replace") {
             Ok(job) => self.wait(unit, &job)?,
             Err(e) if is(&e, NO_SUCH_UNIT) => {}
             Err(e) => return Err(failed("StopUnit", unit, &e)),
@@ -154,20 +160,22 @@ impl Bus {
     }
 
     fn reset_failed(&self, unit: &str) {
-        if let Err(e) = self.call::<_, ()>("ResetFailedUnit", &(unit,)) {
+        if let Err(e) = self.manager.reset_failed_unit(unit) {
             tracing::debug!("ResetFailedUnit {unit}: {}", text(&e));
         }
     }
 
     /// Changes properties of a running unit, until it ends.
     pub(crate) fn set(&self, unit: &str, properties: &[Property]) -> Result<(), CgroupError> {
-        self.call("SetUnitProperties", &(unit, true, properties))
+        self.manager
+            .set_unit_properties(unit, true, properties)
             .map_err(|e| failed("SetUnitProperties", unit, &e))
     }
 
     /// Moves a process into a unit that has started, `inner` below its cgroup.
     pub(crate) fn attach(&self, unit: &str, inner: &str, pid: i32) -> Result<(), CgroupError> {
-        self.call("AttachProcessesToUnit", &(unit, inner, &[pid.cast_unsigned()][..]))
+        self.manager
+            .attach_processes_to_unit(unit, inner, &[pid.cast_unsigned()])
             .map_err(|e| failed("AttachProcessesToUnit", unit, &e))
     }
 }

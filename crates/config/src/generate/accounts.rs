@@ -1,8 +1,13 @@
 //! `--user`: names looked up in the image's own etc/passwd and etc/group.
 
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rootling_sys::accounts::{Account, entries};
+use rootling_sys::file::{OPEN_FLAGS, contents};
+use rootling_sys::mount::open_in_root;
 
 use super::error::{GenerateError, wrong};
 
@@ -33,34 +38,20 @@ impl Accounts {
     /// Reads the files of the image at `rootfs`. Links are followed inside of it only, so that an image
     /// cannot have a file of the host read.
     pub fn read(rootfs: &Path) -> Self {
-        let root =
-            rustix::fs::open(rootfs, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let mut only_to_begin_at = File::options();
+        only_to_begin_at.read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY);
+        let root = only_to_begin_at.open(rootfs).ok();
         let text = |name: &str| {
-            let flags = OFlags::from_bits_retain(rootling_sys::file::OPEN_FLAGS as u32);
-            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-            let file = rustix::fs::openat2(root.as_ref().ok()?, name, flags, Mode::empty(), resolve).ok()?;
-            let text = rootling_sys::file::contents(file, MOST).ok()?;
+            let file = open_in_root(root.as_ref()?.as_fd(), Path::new(name), OPEN_FLAGS).ok()?;
+            let text = contents(file, MOST).ok()?;
             Some(String::from_utf8_lossy(&text).into_owned())
         };
         Self { passwd: text("etc/passwd").unwrap_or_default(), group: text("etc/group").unwrap_or_default() }
     }
 
-    /// Name, uid and gid of the first user that `wanted` accepts.
-    fn user(&self, wanted: impl Fn(&str, u32) -> bool) -> Option<(&str, u32, u32)> {
-        self.passwd.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            let (name, uid, gid) =
-                (fields.next()?, fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?);
-            wanted(name, uid).then_some((name, uid, gid))
-        })
-    }
-
-    /// Name, gid and members of each group.
-    fn groups(&self) -> impl Iterator<Item = (&str, u32, &str)> {
-        self.group.lines().filter_map(|line| {
-            let mut fields = line.split(':');
-            Some((fields.next()?, fields.nth(1)?.parse().ok()?, fields.next().unwrap_or_default()))
-        })
+    /// The first user that `wanted` accepts, and its gid.
+    fn user(&self, wanted: impl Fn(&Account<'_>) -> bool) -> Option<(Account<'_>, u32)> {
+        entries(&self.passwd).filter(wanted).find_map(|user| Some((user, user.gid()?)))
     }
 }
 
@@ -79,19 +70,20 @@ pub fn user(text: &str, accounts: &Accounts) -> Result<User, GenerateError> {
     }
     let number = |id: &str| id.parse::<u32>().ok().filter(|id| *id != u32::MAX);
     let known = match number(user) {
-        Some(uid) => accounts.user(|_, id| id == uid),
-        None => accounts.user(|name, _| name == user),
+        Some(uid) => accounts.user(|known| known.id == uid),
+        None => accounts.user(|known| known.name == user),
     };
-    let uid = known.map(|(_, uid, _)| uid).or_else(|| number(user));
+    let uid = known.map(|(user, _)| user.id).or_else(|| number(user));
     let uid = uid.ok_or_else(|| unknown(text, user, "user", "etc/passwd"))?;
     if let Some(group) = group {
-        let by_name = || accounts.groups().find(|(name, ..)| *name == group).map(|(_, gid, _)| gid);
+        let by_name = || entries(&accounts.group).find(|known| known.name == group).map(|known| known.id);
         let gid = number(group).or_else(by_name).ok_or_else(|| unknown(text, group, "group", "etc/group"))?;
         return Ok(User { uid, gid, groups: vec![gid] });
     }
-    let gid = known.map_or(0, |(_, _, gid)| gid);
-    let member = |members: &str| known.is_some_and(|(name, ..)| members.split(',').any(|one| one == name));
-    let of_others = accounts.groups().filter(|(_, _, members)| member(members)).map(|(_, gid, _)| gid);
+    let gid = known.map_or(0, |(_, gid)| gid);
+    let has =
+        |group: &Account<'_>| known.is_some_and(|(user, _)| group.members().any(|one| one == user.name));
+    let of_others = entries(&accounts.group).filter(has).map(|group| group.id);
     let mut groups: Vec<_> = of_others.chain([gid]).collect();
     groups.sort_unstable();
     groups.dedup();

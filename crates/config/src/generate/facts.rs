@@ -1,6 +1,7 @@
 //! What the generator has to know about the host.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::PosixRlimitType;
@@ -109,15 +110,15 @@ pub struct System;
 
 impl Files for System {
     fn node(&self, path: &Path) -> io::Result<Node> {
-        let stat = rustix::fs::stat(path)?;
-        let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
-        let kind = match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
-            rustix::fs::FileType::CharacterDevice => NodeKind::Char(major, minor),
-            rustix::fs::FileType::BlockDevice => NodeKind::Block(major, minor),
-            rustix::fs::FileType::Directory => NodeKind::Directory,
+        let found = std::fs::metadata(path)?;
+        let (major, minor) = (libc::major(found.rdev()), libc::minor(found.rdev()));
+        let kind = match found.mode() & libc::S_IFMT {
+            libc::S_IFCHR => NodeKind::Char(major, minor),
+            libc::S_IFBLK => NodeKind::Block(major, minor),
+            libc::S_IFDIR => NodeKind::Directory,
             _ => NodeKind::Other,
         };
-        Ok(Node { kind, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid })
+        Ok(Node { kind, mode: found.mode() & 0o7777, uid: found.uid(), gid: found.gid() })
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use libc::{MS_SHARED, MS_SLAVE};
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
+use rootling_sys::mountinfo::mounts;
 
 use super::Files;
 use super::namespaces::has;
@@ -16,13 +17,6 @@ pub(super) struct Volume<'a> {
     pub(super) mount: &'a Mount,
 }
 
-/// How the mount that a path is on goes with others. mount_namespaces(7)
-struct Above {
-    point: PathBuf,
-    shared: bool,
-    slave: bool,
-}
-
 pub(super) fn run(spec: &mut Spec, volumes: &[Volume<'_>], files: &dyn Files, warnings: &mut Vec<String>) {
     let user = has(spec, LinuxNamespaceType::User);
     let mut root: Option<&str> = None;
@@ -31,7 +25,7 @@ pub(super) fn run(spec: &mut Spec, volumes: &[Volume<'_>], files: &dyn Files, wa
         let asks = |flag| flags.iter().any(|one| one & flag != 0);
         let above = || volume.mount.source().as_deref().and_then(|source| above(source, files));
         let warning = if asks(MS_SHARED) {
-            let above = above().filter(|above| !above.shared);
+            let above = above().filter(|(_, shared, _)| !shared);
             if above.is_none() {
                 root = Some("shared");
             }
@@ -40,15 +34,17 @@ pub(super) fn run(spec: &mut Spec, volumes: &[Volume<'_>], files: &dyn Files, wa
                     "in a user namespace nothing that the container mounts propagates to the host".to_owned(),
                 )
             } else {
-                above.map(|above| not_shared(&above, "is not shared, so that nothing propagates to the host"))
+                above.map(|(point, ..)| {
+                    not_shared(&point, "is not shared, so that nothing propagates to the host")
+                })
             }
         } else if asks(MS_SLAVE) {
-            let above = above().filter(|above| !above.shared && !above.slave);
+            let above = above().filter(|(_, shared, slave)| !shared && !slave);
             if above.is_none() {
                 root = root.or(Some("rslave"));
             }
             let why = "is neither shared nor a slave, so that nothing propagates to the container";
-            above.map(|above| not_shared(&above, why))
+            above.map(|(point, ..)| not_shared(&point, why))
         } else {
             None
         };
@@ -59,35 +55,21 @@ pub(super) fn run(spec: &mut Spec, volumes: &[Volume<'_>], files: &dyn Files, wa
     }
 }
 
-fn not_shared(above: &Above, why: &str) -> String {
-    let point = above.point.display();
+fn not_shared(point: &Path, why: &str) -> String {
+    let point = point.display();
     format!(
         "the mount at {point}, which the source is on, {why}; as root run `mount --make-shared {point}` first"
     )
 }
 
-/// The mount that `path` is on; none where it cannot be told, which is left to the runtime.
-fn above(path: &Path, files: &dyn Files) -> Option<Above> {
+/// Where the mount is that `path` is on, and whether it is shared and a slave (mount_namespaces(7)). None where that cannot be
+/// told, which is left to the runtime.
+fn above(path: &Path, files: &dyn Files) -> Option<(PathBuf, bool, bool)> {
     let path = files.real_path(path).ok()?;
     let text = String::from_utf8(files.read(Path::new("/proc/self/mountinfo")).ok()?).ok()?;
     // Of those at one place, the last is on top.
-    let deepest = text.lines().filter_map(mount).filter(|mount| path.starts_with(&mount.point));
-    deepest.max_by_key(|mount| mount.point.components().count())
-}
-
-/// One line of proc_pid_mountinfo(5).
-fn mount(line: &str) -> Option<Above> {
-    let fields: Vec<&str> = line.split(' ').collect();
-    let tags = fields.get(6..)?.iter().take_while(|field| **field != "-");
-    let has = |tag: &str| tags.clone().any(|field| field.starts_with(tag));
-    Some(Above { point: unescaped(fields[4]).into(), shared: has("shared:"), slave: has("master:") })
-}
-
-/// Blanks and backslashes are written as three octal digits.
-fn unescaped(field: &str) -> String {
-    let mut text = field.to_owned();
-    for (escaped, plain) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
-        text = text.replace(escaped, plain);
-    }
-    text
+    let deepest = mounts(&text).filter(|mount| path.starts_with(&mount.point));
+    let mount = deepest.max_by_key(|mount| mount.point.components().count())?;
+    let (shared, slave) = (mount.has_tag("shared"), mount.has_tag("master"));
+    Some((mount.point.into_owned(), shared, slave))
 }

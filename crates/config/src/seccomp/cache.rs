@@ -7,14 +7,20 @@
 //! checksum finds files that were cut short. Whatever is wrong, the profile is compiled instead: the
 //! cache can make a start faster and nothing else.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
+use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 use oci_spec::runtime::LinuxSeccomp;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawMode};
+use rootling_sys::directory::entries_of;
+use rootling_sys::fds::adopt;
 
 use super::bpf;
 use super::compile::{Program, compile};
@@ -55,8 +61,7 @@ pub fn load_or_compile(dir: &Path, seccomp: &LinuxSeccomp) -> Result<Option<Prog
     key.extend(profile_key);
 
     let directory = open_dir(dir);
-    if let Some(program) = directory.as_ref().ok().and_then(|directory| load(directory.as_fd(), &name, &key))
-    {
+    if let Some(program) = directory.as_ref().ok().and_then(|directory| load(directory, &name, &key)) {
         return Ok(Some(program));
     }
     let program = compile(seccomp)?;
@@ -71,9 +76,9 @@ pub fn load_or_compile(dir: &Path, seccomp: &LinuxSeccomp) -> Result<Option<Prog
 
 /// Opens the directory if it can be trusted.
 fn open_dir(dir: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(dir, flags, Mode::empty())?;
-    trusted(&directory, FileType::Directory)?;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let directory = nix::fcntl::open(dir, flags, Mode::empty()).map(adopt)?;
+    trusted(&directory, SFlag::S_IFDIR)?;
     Ok(directory)
 }
 
@@ -87,23 +92,31 @@ fn create_dir(dir: &Path, error: io::Error) -> io::Result<OwnedFd> {
 }
 
 /// Owned by the caller, writable by nobody else, and of the kind expected. Returns the size.
-fn trusted(fd: impl AsFd, kind: FileType) -> io::Result<u64> {
-    let stat = rustix::fs::fstat(fd)?;
-    let writable_by_others = stat.st_mode as RawMode & 0o022 != 0;
-    let own = stat.st_uid == rustix::process::geteuid().as_raw();
-    if FileType::from_raw_mode(stat.st_mode as RawMode) != kind || !own || writable_by_others {
+fn trusted(fd: &OwnedFd, kind: SFlag) -> io::Result<u64> {
+    let stat = fstat(fd.as_raw_fd())?;
+    let writable_by_others = stat.st_mode & 0o022 != 0;
+    let own = stat.st_uid == geteuid().as_raw();
+    if stat.st_mode & SFlag::S_IFMT.bits() != kind.bits() || !own || writable_by_others {
         return Err(io::Error::other("not the caller's alone"));
     }
     Ok(stat.st_size as u64)
 }
 
-fn load(directory: impl AsFd, name: &str, key: &[u8]) -> Option<Program> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(directory, name, flags, Mode::empty()).ok()?;
-    let size = trusted(&file, FileType::RegularFile).ok().filter(|size| *size <= MAX_FILE)?;
+fn load(directory: &OwnedFd, name: &str, key: &[u8]) -> Option<Program> {
+    let file = open(directory, name, OFlag::O_RDONLY | OFlag::O_NONBLOCK).ok()?;
+    let size = trusted(&file, SFlag::S_IFREG).ok().filter(|size| *size <= MAX_FILE)?;
     let mut bytes = Vec::with_capacity(size as usize + 1);
     File::from(file).take(MAX_FILE).read_to_end(&mut bytes).ok()?;
     decode(&bytes, key)
+}
+
+fn open(directory: &OwnedFd, name: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    openat(Some(directory.as_raw_fd()), name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(adopt)
+}
+
+fn remove(directory: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
+    unlinkat(Some(directory.as_raw_fd()), name, UnlinkatFlags::NoRemoveDir)
 }
 
 /// A file's content: header, key, program.
@@ -140,14 +153,14 @@ fn decode(bytes: &[u8], key: &[u8]) -> Option<Program> {
 /// Writes beside and renames, so that a reader sees a whole file or none.
 fn store(directory: &OwnedFd, name: &str, key: &[u8], program: &Program) -> io::Result<()> {
     make_room(directory)?;
-    let temporary = format!(".{name}.{}", rustix::process::getpid().as_raw_nonzero());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(directory, &temporary, flags, Mode::RUSR | Mode::WUSR)?;
+    let temporary = format!(".{name}.{}", std::process::id());
+    let file = open(directory, &temporary, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL)?;
+    let at = Some(directory.as_raw_fd());
     let written = File::from(file)
         .write_all(&encode(key, program))
-        .and_then(|()| Ok(rustix::fs::renameat(directory, &temporary, directory, name)?));
+        .and_then(|()| Ok(renameat(at, temporary.as_str(), at, name)?));
     if written.is_err() {
-        let _ = rustix::fs::unlinkat(directory, &temporary, AtFlags::empty());
+        let _ = remove(directory, OsStr::new(&temporary));
     }
     written
 }
@@ -155,17 +168,17 @@ fn store(directory: &OwnedFd, name: &str, key: &[u8], program: &Program) -> io::
 /// Removes the oldest files when there are too many, temporary ones of runs that died included.
 fn make_room(directory: &OwnedFd) -> io::Result<()> {
     let mut entries = Vec::new();
-    for entry in Dir::read_from(directory)? {
-        let name = entry?.file_name().to_owned();
-        if name.to_bytes().windows(SUFFIX.len()).any(|part| part == SUFFIX.as_bytes()) {
-            let stat = rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW)?;
-            entries.push((stat.st_mtime, name));
+    for entry in entries_of(directory.as_fd())? {
+        if entry.name.as_encoded_bytes().windows(SUFFIX.len()).any(|part| part == SUFFIX.as_bytes()) {
+            let at = Some(directory.as_raw_fd());
+            let stat = fstatat(at, entry.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+            entries.push((stat.st_mtime, entry.name));
         }
     }
     entries.sort_unstable();
     let surplus = (entries.len() + 1).saturating_sub(MAX_ENTRIES);
     for (_, name) in &entries[..surplus] {
-        rustix::fs::unlinkat(directory, name, AtFlags::empty())?;
+        remove(directory, name)?;
     }
     Ok(())
 }

@@ -8,12 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
+use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
 use oci_spec::runtime::{
     Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator,
     LinuxSyscall,
 };
-use rustix::fs::MemfdFlags;
 
+use super::key::kernel_release;
 use super::profile::{self, SeccompError, rules, scmp_arch};
 use super::size::least_instructions;
 use super::{bpf, enosys};
@@ -170,8 +171,8 @@ pub fn supported_flags() -> Vec<String> {
 }
 
 fn since(flag: LinuxSeccompFilterFlag, needed: (u32, u32), since: &'static str) -> Result<(), SeccompError> {
-    let name = rustix::system::uname();
-    let release = name.release().to_string_lossy();
+    let release = kernel_release();
+    let release = release.to_string_lossy();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok());
     match (numbers.next(), numbers.next()) {
         (Some(major), Some(minor)) if (major, minor) < needed => {
@@ -274,7 +275,7 @@ fn condition(arg: &LinuxSeccompArg) -> ScmpArgCompare {
 
 /// Appends libseccomp's program. Before 2.6 the library writes it only to a descriptor.
 fn export(filter: &ScmpFilterContext, bpf: &mut Vec<u8>) -> Result<(), SeccompError> {
-    let memory = rustix::fs::memfd_create("seccomp", MemfdFlags::CLOEXEC).map_err(library("memfd_create"))?;
+    let memory = memfd_create(c"seccomp", MemFdCreateFlag::MFD_CLOEXEC).map_err(library("memfd_create"))?;
     let mut file = File::from(memory);
     filter.export_bpf(&file).map_err(library("export BPF"))?;
     file.rewind().and_then(|()| file.read_to_end(bpf)).map_err(library("read BPF"))?;

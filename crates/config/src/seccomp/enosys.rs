@@ -30,7 +30,7 @@ use super::profile::{SeccompError, rules, scmp_arch};
 const X32_BIT: u32 = 0x4000_0000;
 
 /// ENOSYS; MIPS has its own numbers, and it is the running machine's kernel that interprets them.
-const ENOSYS: u32 = rustix::io::Errno::NOSYS.raw_os_error() as u32;
+const ENOSYS: u32 = libc::ENOSYS as u32;
 
 /// `SECCOMP_RET_ERRNO | ENOSYS` (linux/seccomp.h).
 const RET_ENOSYS: u32 = 0x0005_0000 | ENOSYS;

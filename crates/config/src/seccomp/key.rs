@@ -1,5 +1,7 @@
 //! What a compiled profile depends on, as bytes.
 
+use std::ffi::OsString;
+
 use libseccomp::ScmpVersion;
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompFilterFlag, LinuxSyscall};
 
@@ -43,10 +45,14 @@ pub(super) fn machine() -> Vec<u8> {
     for number in [version.major, version.minor, version.micro] {
         key.number(number);
     }
-    let name = rustix::system::uname();
-    key.text(name.release().to_bytes());
+    key.text(kernel_release().as_encoded_bytes());
     key.text(std::env::consts::ARCH.as_bytes());
     key.0
+}
+
+/// The release of the running kernel; empty where uname(2) is refused.
+pub(super) fn kernel_release() -> OsString {
+    nix::sys::utsname::uname().map(|name| name.release().to_owned()).unwrap_or_default()
 }
 
 struct Key(Vec<u8>);

@@ -122,7 +122,9 @@ fn become_user(attributes: &Attributes, channel: &Channel, waits: bool) -> Resul
     // The change of user may have made it dumpable again: proc(5), /proc/sys/fs/suid_dumpable.
     sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     program::verify_cwd(&attributes.cwd)?;
-    let path = program::find(&attributes.args, &env)?;
+    // A container without `process` has no program, and is not started.
+    let path =
+        if attributes.args.is_empty() { CString::default() } else { program::find(&attributes.args, &env)? };
     if attributes.no_new_privileges {
         sys::process::set_no_new_privileges().context(|| "prctl(PR_SET_NO_NEW_PRIVS)")?;
     }

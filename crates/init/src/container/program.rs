@@ -64,21 +64,14 @@ fn home_of(uid: u32) -> Result<Option<String>> {
     Ok(find_home(&String::from_utf8_lossy(&text), uid))
 }
 
-/// passwd(5): `name:password:uid:gid:comment:home:shell`.
 fn find_home(passwd: &str, uid: u32) -> Option<String> {
-    passwd.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        (fields.get(2)?.parse() == Ok(uid))
-            .then(|| fields.get(5).copied())?
-            .filter(|h| !h.is_empty())
-            .map(Into::into)
-    })
+    let mut homes = sys::accounts::entries(passwd).filter(|user| user.id == uid).map(|user| user.home());
+    homes.find(|home| !home.is_empty()).map(Into::into)
 }
 
 /// The path of the program, looked for as a shell does, with the container's own PATH.
 pub(super) fn find(args: &[CString], env: &[CString]) -> Result<CString> {
-    // Of a container without `process`, which is not started.
-    let Some(name) = args.first() else { return Ok(CString::default()) };
+    let name = args.first().ok_or_else(|| Error::invalid("process.args: empty; name the program to run"))?;
     if name.as_bytes().contains(&b'/') {
         return executable(name).map(|()| name.clone()).map_err(|errno| not_runnable(name, errno));
     }

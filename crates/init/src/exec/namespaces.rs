@@ -6,12 +6,12 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, fstatat};
-use nix::unistd::{Gid, Uid, setresgid, setresuid};
 
 use rootling_sys as sys;
 
 use crate::doors::{self, Held};
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::ordinary::become_root;
 
 /// The names below /proc/PID/ns with what they are to setns(2); namespaces(7). In the order in which
 /// they are joined where that has to happen one by one: the mount namespace last, since its root is the
@@ -77,7 +77,8 @@ impl Namespaces {
             other => other.context(|| format!("setns({:#x})", self.others))?,
         }
         if self.others & libc::CLONE_NEWUSER != 0 {
-            become_root();
+            // Where it has no root, files that belong to its users may be out of reach, and need not be reached.
+            let _ = become_root();
         }
         if let Some(root) = &self.root {
             let what = || "chroot to the container's root".to_owned();
@@ -113,14 +114,6 @@ impl Namespaces {
     fn enter(&self, flags: i32) -> Result<(), Errno> {
         if flags == 0 { Ok(()) } else { setns(self.pidfd.as_fd(), CloneFlags::from_bits_retain(flags)) }
     }
-}
-
-/// Root of the joined user namespace, where it has one: otherwise files that belong to its users could
-/// not be reached.
-fn become_root() {
-    let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
-    let _ = setresgid(gid, gid, gid);
-    let _ = setresuid(uid, uid, uid);
 }
 
 /// The container has no first process any more.

@@ -22,7 +22,7 @@ use crate::container::Ready;
 use crate::doors;
 use crate::error::{Context, Error, Result};
 use crate::log;
-use crate::ordinary::begin;
+use crate::ordinary::{become_root, begin, die_with_runtime};
 use crate::sealed;
 
 /// What the child of a launch has.
@@ -72,7 +72,10 @@ fn become_container<'b>(host: Host<'_>, blueprint: &'b Blueprint) -> Result<Opti
     // By now the runtime has raised what the program is to have more of.
     let descriptors = raise_descriptors();
     if blueprint.namespaces.user.is_set() {
-        namespaces::become_root()?;
+        become_root().map_err(|e| {
+            e.remedy("uid and gid 0 have to be among linux.uidMappings and linux.gidMappings")
+        })?;
+        die_with_runtime()?;
     }
     namespaces::finish(&blueprint.namespaces)?;
     namespaces::set_names(blueprint, channel)?;

@@ -21,7 +21,7 @@ use crate::blueprint::Blueprint;
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
 use crate::new_process;
-use crate::ordinary::{begin, die_with_runtime};
+use crate::ordinary::{become_root, begin, die_with_runtime};
 
 /// Whether a process in between is needed at all.
 pub fn needed(namespaces: &NamespaceSet) -> bool {
@@ -120,7 +120,7 @@ fn join_all(blueprint: &Blueprint, channel: &Channel) -> Result<()> {
     if let Some((kind, path, file)) = waiting.iter().find(|e| e.0 == LinuxNamespaceType::User) {
         enter(*kind, file).context(|| describe(*kind, path))?;
         time_namespace(blueprint)?;
-        become_root(blueprint);
+        be_root_unless_rootless(blueprint);
     }
     for (kind, path, file) in refused {
         enter(*kind, file).context(|| describe(*kind, path)).map_err(|e| {
@@ -137,7 +137,7 @@ fn join_all(blueprint: &Blueprint, channel: &Channel) -> Result<()> {
             return Err(Error::system("the runtime has ended"));
         };
         time_namespace(blueprint)?;
-        become_root(blueprint);
+        be_root_unless_rootless(blueprint);
     }
     if !namespaces.user.is_set() {
         time_namespace(blueprint)?;
@@ -153,14 +153,12 @@ fn enter(kind: LinuxNamespaceType, file: &File) -> Result<(), Errno> {
     setns(file.as_fd(), CloneFlags::from_bits_retain(clone_flag(kind) as i32))
 }
 
-/// Root of the user namespace, where it has one: otherwise files that belong to its users could not be reached. An
-/// ordinary user stays the caller for now, as whom the sources of mounts are opened.
-fn become_root(blueprint: &Blueprint) {
-    if blueprint.rootless {
-        return;
+/// An ordinary user stays the caller for now, as whom the sources of mounts are opened.
+fn be_root_unless_rootless(blueprint: &Blueprint) {
+    if !blueprint.rootless {
+        // Where the user namespace has no root, files that belong to its users are not reached.
+        let _ = become_root();
     }
-    let _ = nix::unistd::setgid(nix::unistd::Gid::from_raw(0));
-    let _ = nix::unistd::setuid(nix::unistd::Uid::from_raw(0));
 }
 
 /// A new time namespace, if it is asked for: in the user namespace that is to own it, and before the ids

@@ -2,7 +2,6 @@
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use oci_spec::runtime::LinuxNamespaceType as Kind;
 use rootling_config::namespaces::{NamespaceSet, clone_flag};
 use rootling_rootless::host::{Host as Machine, Restriction};
@@ -11,20 +10,6 @@ use rootling_sys as sys;
 use crate::blueprint::Blueprint;
 use crate::channel::{Channel, FromChild};
 use crate::error::{Context, Error, Operation, Result};
-use crate::ordinary::die_with_runtime;
-
-/// Root of the user namespace.
-pub(super) fn become_root() -> Result<()> {
-    let unmapped =
-        |e: Error| e.remedy("uid and gid 0 have to be among linux.uidMappings and linux.gidMappings");
-    setresgid(Gid::from_raw(0), Gid::from_raw(0), Gid::from_raw(0))
-        .context(|| "setresgid(0)")
-        .map_err(unmapped)?;
-    setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0))
-        .context(|| "setresuid(0)")
-        .map_err(unmapped)?;
-    die_with_runtime()
-}
 
 /// The namespaces that the mounts need, in one go; user, pid and joined ones are there already.
 ///

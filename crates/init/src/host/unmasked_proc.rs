@@ -6,44 +6,36 @@
 
 use std::collections::HashSet;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use rootling_sys as sys;
 use rootling_sys::mount::{MountAttr, attach, open_in_root, set_attr};
+use rootling_sys::mountinfo::{Mount, mounts};
 use rootling_sys::path::{identity, relative};
 
 use crate::error::{Context, Error, Result};
 use crate::mounting::filesystems::new_empty;
 
-/// A line of mountinfo, proc_pid_mountinfo(5).
-#[derive(Debug, PartialEq, Eq)]
-struct Line {
-    id: u64,
-    parent: u64,
-    path: PathBuf,
-    kernels_own: bool,
-}
-
 /// Covers every proc and sysfs of the host, but for those that lie on the private root, the mount of this id.
 pub(super) fn cover(private_root: u64) -> Result<()> {
     let what = || "read(\"/proc/self/mountinfo\")".to_owned();
     let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
-    let lines: Vec<Line> = mountinfo.lines().filter_map(line).collect();
+    let all: Vec<Mount<'_>> = mounts(&mountinfo).collect();
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = open("/", flags, Mode::empty()).map(sys::fds::adopt).context(|| "open(\"/\")")?;
-    for mount in uncovered(&lines, private_root) {
-        let what = || format!("cover the host's {:?}", mount.path);
+    for mount in uncovered(&all, private_root) {
+        let what = || format!("cover the host's {:?}", mount.point);
         let hidden = || {
             Error::invalid(format!(
                 "--no-pivot: a proc or sysfs of the host on {:?} is hidden below another mount, where it cannot be covered: \
                  unmount it, or leave --no-pivot out",
-                mount.path
+                mount.point
             ))
         };
         let target =
-            open_in_root(root.as_fd(), &relative(&mount.path), libc::O_PATH).map_err(|_| hidden())?;
+            open_in_root(root.as_fd(), &relative(&mount.point), libc::O_PATH).map_err(|_| hidden())?;
         if identity(target.as_fd()).context(what)?.mount() != mount.id {
             return Err(hidden());
         }
@@ -57,36 +49,18 @@ pub(super) fn cover(private_root: u64) -> Result<()> {
 }
 
 /// The kernel's own file systems that no mount in the same place covers.
-fn uncovered(lines: &[Line], private_root: u64) -> impl Iterator<Item = &Line> {
-    let covers: HashSet<(u64, &Path)> = lines.iter().map(|line| (line.parent, line.path.as_path())).collect();
-    lines.iter().filter(move |line| {
-        line.kernels_own && line.parent != private_root && !covers.contains(&(line.id, line.path.as_path()))
+fn uncovered<'m>(all: &'m [Mount<'_>], private_root: u64) -> impl Iterator<Item = &'m Mount<'m>> {
+    let covers: HashSet<(u64, &Path)> = all.iter().map(|mount| (mount.parent, &*mount.point)).collect();
+    all.iter().filter(move |mount| {
+        matches!(mount.kind, "proc" | "sysfs")
+            && mount.parent != private_root
+            && !covers.contains(&(mount.id, &*mount.point))
     })
 }
 
 #[cfg(feature = "fuzzing")]
 pub(crate) fn to_be_covered(mountinfo: &str) -> usize {
-    let lines: Vec<Line> = mountinfo.lines().filter_map(line).collect();
-    uncovered(&lines, 0).count()
-}
-
-fn line(text: &str) -> Option<Line> {
-    let (before, after) = text.split_once(" - ")?;
-    let kind = after.split(' ').next()?;
-    let fields: Vec<&str> = before.split(' ').collect();
-    // As the kernel writes what would end a field.
-    let path = fields
-        .get(4)?
-        .replace("\\040", " ")
-        .replace("\\011", "\t")
-        .replace("\\012", "\n")
-        .replace("\\134", "\\");
-    Some(Line {
-        id: fields.first()?.parse().ok()?,
-        parent: fields.get(1)?.parse().ok()?,
-        path: Path::new(&path).to_owned(),
-        kernels_own: matches!(kind, "proc" | "sysfs"),
-    })
+    uncovered(&mounts(mountinfo).collect::<Vec<_>>(), 0).count()
 }
 
 #[cfg(test)]
@@ -95,24 +69,16 @@ mod tests {
 
     #[test]
     fn of_any_number_of_mounts_those_that_are_covered_are_left_out() {
-        let proc = |id, parent| Line { id, parent, path: "/proc".into(), kernels_own: true };
-        // Each on the one before, but for the last two, of which one is on the private root.
-        let mut lines: Vec<Line> = (1..200_000).map(|id| proc(id, id - 1)).collect();
-        lines.push(Line { path: "/sys".into(), ..proc(200_000, 1) });
-        lines.push(proc(200_001, 7_000_000));
-        let left: Vec<u64> = uncovered(&lines, 7_000_000).map(|line| line.id).collect();
+        let on = |id: u64, parent: u64, point: &str, kind: &str| {
+            format!("{id} {parent} 0:1 / {point} rw - {kind} none rw\n")
+        };
+        // Each on the one before, but for the last three, of which one is on the private root and one is the image's.
+        let mut text: String = (1..200_000).map(|id| on(id, id - 1, "/proc", "proc")).collect();
+        text += &on(200_000, 1, "/sys", "sysfs");
+        text += &on(200_001, 7_000_000, "/proc", "proc");
+        text += &on(200_002, 1, "/srv", "tmpfs");
+        let all: Vec<Mount<'_>> = mounts(&text).collect();
+        let left: Vec<u64> = uncovered(&all, 7_000_000).map(|mount| mount.id).collect();
         assert_eq!(left, [199_999, 200_000]);
-    }
-
-    #[test]
-    fn a_line_has_its_mount_and_what_it_lies_on() {
-        let text =
-            |path: &str, kind: &str| format!("36 35 98:0 / {path} rw,noatime master:1 - {kind} none rw");
-        let wanted =
-            |path: &str, kernels_own| Some(Line { id: 36, parent: 35, path: path.into(), kernels_own });
-        assert_eq!(line(&text("/proc", "proc")), wanted("/proc", true));
-        assert_eq!(line(&text("/a\\040b", "sysfs")), wanted("/a b", true));
-        assert_eq!(line(&text("/proc", "tmpfs")), wanted("/proc", false));
-        assert_eq!(line(""), None);
     }
 }

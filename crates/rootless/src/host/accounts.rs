@@ -1,5 +1,6 @@
-//! passwd(5) and group(5), which agree in the fields that matter here: the first is the name, the
-//! third the id.
+//! Users and groups of the host.
+
+use rootling_sys::accounts::entries;
 
 /// A user or group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,23 +19,13 @@ impl Account {
 }
 
 pub(super) fn by_id(text: &str, id: u32) -> Account {
-    let name = entries(text).find(|(_, found)| *found == id).map(|(name, _)| name.to_owned());
+    let name = entries(text).find(|entry| entry.id == id).map(|entry| entry.name.to_owned());
     Account { id, name }
 }
 
 pub(super) fn by_name(text: &str, name: &str) -> Option<Account> {
-    let (name, id) = entries(text).find(|(found, _)| *found == name)?;
-    Some(Account { id, name: Some(name.to_owned()) })
-}
-
-/// Lines that are not entries, such as the `+` of NIS, are passed over.
-fn entries(text: &str) -> impl Iterator<Item = (&str, u32)> {
-    text.lines().filter_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next().filter(|name| !name.is_empty() && !name.starts_with('#'))?;
-        let id = fields.nth(1)?.parse().ok()?;
-        Some((name, id))
-    })
+    let entry = entries(text).find(|entry| entry.name == name)?;
+    Some(Account { id: entry.id, name: Some(name.to_owned()) })
 }
 
 #[cfg(test)]

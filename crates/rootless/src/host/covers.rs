@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rootling_sys::mountinfo::mounts;
+
 /// Directories that are there to be mounted on, and empty below: the kernel's `sysfs_create_mount_point`
 /// and `proc_create_mount_point`. What is on them covers nothing.
 const MOUNT_POINTS: [&str; 13] = [
@@ -22,7 +24,7 @@ const MOUNT_POINTS: [&str; 13] = [
 
 /// Whether any mount covers something of the file system that is mounted on `top`.
 pub(super) fn any_below(mountinfo: &str, top: &str) -> bool {
-    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(Path::new);
-    let mut below = points.filter(|point| point.starts_with(top) && *point != Path::new(top));
+    let points = mounts(mountinfo).map(|mount| mount.point);
+    let mut below = points.filter(|point| point.starts_with(top) && **point != *Path::new(top));
     below.any(|point| !MOUNT_POINTS.iter().any(|known| point.starts_with(known)))
 }

@@ -15,18 +15,10 @@ use crate::error::{Context, Error, Result, chain};
 use crate::exec_state::Outside;
 use crate::plan::Plan;
 use rootling_init::blueprint::{MountKind, MountPlan};
+use rootling_sys::mountinfo::{Mount, mounts};
 
 /// Devices that may be bound from the host, the first as a mask, too; runtime-spec, config-linux.md "Default Devices".
 const DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
-
-/// A line of mountinfo; proc_pid_mountinfo(5).
-#[derive(Debug, PartialEq, Eq)]
-struct Line {
-    device: String,
-    root: PathBuf,
-    point: PathBuf,
-    kind: String,
-}
 
 /// A mount of the outside: what it is called to CRIU, and what it is bound from. The name is the destination as
 /// config.json has it: no link of the image or of the container has a say in which source goes to which name
@@ -35,8 +27,8 @@ type Named = (String, PathBuf);
 
 /// The external mounts of a process's mount namespace: where each is, and its name.
 pub(crate) fn external(pid: i32, outside: &[Outside], cgroup: &Cgroup) -> Result<Vec<(String, String)>> {
-    let own = lines("/proc/self/mountinfo")?;
-    let inside = lines(&format!("/proc/{pid}/mountinfo"))?;
+    let (own, inside) = (read("/proc/self/mountinfo")?, read(&format!("/proc/{pid}/mountinfo"))?);
+    let (own, inside): (Vec<_>, Vec<_>) = (mounts(&own).collect(), mounts(&inside).collect());
     let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/cgroup")).ok();
     let own_cgroups = namespace("self") != namespace(&pid.to_string());
     let named = names_of(&own, &external_of(&own, &inside, own_cgroups), &sources(outside, cgroup)?)?;
@@ -46,19 +38,19 @@ pub(crate) fn external(pid: i32, outside: &[Outside], cgroup: &Cgroup) -> Result
 
 /// Finds the name of each by what it shows, which the kernel says and the container cannot change. Of two with the same
 /// source, the one whose destination it is.
-fn names_of(own: &[Line], found: &[&Line], sources: &[Named]) -> Result<Vec<(String, String)>> {
+fn names_of(own: &[Mount<'_>], found: &[&Mount<'_>], sources: &[Named]) -> Result<Vec<(String, String)>> {
     let mut names: HashMap<(&str, PathBuf), Vec<&str>> = HashMap::new();
-    let tops: Tops = own.iter().map(|line| (line.point.as_path(), line)).collect();
+    let tops: Tops = own.iter().map(|line| (&*line.point, line)).collect();
     for (name, source) in sources {
         if let Some(shown) = shown_by(&tops, source) {
             names.entry(shown).or_default().push(name);
         }
     }
-    let name = |line: &&Line| {
+    let name = |line: &&Mount<'_>| {
         let point = line.point.to_string_lossy().into_owned();
         let deleted = line.root.to_string_lossy();
         let root = PathBuf::from(deleted.strip_suffix("//deleted").unwrap_or(&deleted));
-        let all = names.get(&(line.device.as_str(), root.clone())).map(Vec::as_slice).unwrap_or_default();
+        let all = names.get(&(line.device, root.clone())).map(Vec::as_slice).unwrap_or_default();
         let by_place = || all.iter().find(|name| **name == point);
         let part = || names.keys().any(|(device, top)| *device == line.device && root.starts_with(top));
         match by_place().or(all.first()) {
@@ -75,7 +67,7 @@ fn names_of(own: &[Line], found: &[&Line], sources: &[Named]) -> Result<Vec<(Str
 }
 
 /// The uppermost mount of each place.
-type Tops<'a> = HashMap<&'a Path, &'a Line>;
+type Tops<'a> = HashMap<&'a Path, &'a Mount<'a>>;
 
 /// The device of a path of the host, and where on it that is.
 fn shown_by<'a>(own: &Tops<'a>, path: &Path) -> Option<(&'a str, PathBuf)> {
@@ -83,21 +75,21 @@ fn shown_by<'a>(own: &Tops<'a>, path: &Path) -> Option<(&'a str, PathBuf)> {
     // The last of the deepest ones covers the others.
     let line = path.ancestors().find_map(|point| own.get(point))?;
     let below = path.strip_prefix(&line.point).ok()?;
-    let root = if below.as_os_str().is_empty() { line.root.clone() } else { line.root.join(below) };
-    Some((line.device.as_str(), root))
+    let root = if below.as_os_str().is_empty() { line.root.to_path_buf() } else { line.root.join(below) };
+    Some((line.device, root))
 }
 
-fn external_of<'a>(own: &[Line], inside: &'a [Line], own_cgroups: bool) -> Vec<&'a Line> {
-    let devices: HashSet<&str> = own.iter().map(|line| line.device.as_str()).collect();
+fn external_of<'a>(own: &[Mount<'_>], inside: &'a [Mount<'_>], own_cgroups: bool) -> Vec<&'a Mount<'a>> {
+    let devices: HashSet<&str> = own.iter().map(|line| line.device).collect();
     let root = inside.iter().rfind(|line| line.point == Path::new("/"));
     let v1 = inside.iter().any(|line| line.kind == "cgroup");
-    let is_external = |line: &&Line| match line.kind.as_str() {
+    let is_external = |line: &&Mount<'_>| match line.kind {
         // CRIU makes those anew, in the namespaces of the container.
         "proc" | "sysfs" | "mqueue" | "devpts" => false,
         // v2 alone as well, also without a cgroup namespace, which `--manage-cgroups-mode ignore` restores none of.
         "cgroup2" if !v1 => false,
         "cgroup" | "cgroup2" => !own_cgroups,
-        _ if line.point == Path::new("/") || !devices.contains(line.device.as_str()) => false,
+        _ if line.point == Path::new("/") || !devices.contains(line.device) => false,
         // A part of the root file system, bound over another or over itself.
         _ => !root.is_some_and(|root| root.device == line.device && line.root.starts_with(&root.root)),
     };
@@ -127,7 +119,7 @@ fn check_key(key: &str) -> Result<()> {
 
 /// What is to be bound for each name.
 pub(crate) fn sources(outside: &[Outside], cgroup: &Cgroup) -> Result<Vec<Named>> {
-    let own = lines("/proc/self/mountinfo")?;
+    let own = read("/proc/self/mountinfo")?;
     let mut all: Vec<Named> = DEVICES.iter().map(|device| ((*device).to_owned(), device.into())).collect();
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     for mount in outside {
@@ -143,11 +135,11 @@ pub(crate) fn sources(outside: &[Outside], cgroup: &Cgroup) -> Result<Vec<Named>
         };
         all.push((text(mount.destination.clone()), source.clone()));
         // What is mounted below comes along with a recursive bind, as an external mount of its own.
-        for line in &own {
+        for line in mounts(&own) {
             if let Ok(below) = line.point.strip_prefix(source)
                 && !below.as_os_str().is_empty()
             {
-                all.push((at(below), line.point.clone()));
+                all.push((at(below), line.point.to_path_buf()));
             }
         }
     }
@@ -205,45 +197,27 @@ fn open(tree: &Path) -> Result<Root> {
     Root::open(tree).map_err(|e| Error::system(chain(&e)).wrap(format!("{tree:?}")))
 }
 
-fn lines(path: &str) -> Result<Vec<Line>> {
-    let text = std::fs::read_to_string(path).context(|| path.to_owned())?;
-    Ok(text.lines().filter_map(parse).collect())
+fn read(path: &str) -> Result<String> {
+    std::fs::read_to_string(path).context(|| path.to_owned())
 }
 
 /// The external mounts of a mountinfo, on a host with another one.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn mounts_of(host: &str, inside: &str, own_cgroups: bool) -> Vec<PathBuf> {
-    let all = |text: &str| text.lines().filter_map(parse).collect::<Vec<_>>();
+    let all = |text| mounts(text).collect::<Vec<_>>();
     let (host, inside) = (all(host), all(inside));
-    external_of(&host, &inside, own_cgroups).into_iter().map(|line| line.point.clone()).collect()
-}
-
-fn parse(line: &str) -> Option<Line> {
-    let (before, after) = line.split_once(" - ")?;
-    let fields: Vec<&str> = before.split(' ').collect();
-    let path = |index: usize| fields.get(index).map(|text| unescaped(text));
-    let kind = after.split(' ').next()?.to_owned();
-    Some(Line { device: (*fields.get(2)?).to_owned(), root: path(3)?, point: path(4)?, kind })
-}
-
-/// Blanks and backslashes are written in octal.
-fn unescaped(text: &str) -> PathBuf {
-    let mut out = text.to_owned();
-    for (code, plain) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
-        out = out.replace(code, plain);
-    }
-    out.into()
+    external_of(&host, &inside, own_cgroups).into_iter().map(|line| line.point.to_path_buf()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn all(text: &str) -> Vec<Line> {
-        text.lines().filter_map(parse).collect()
+    fn all(text: &str) -> Vec<Mount<'_>> {
+        mounts(text).collect()
     }
 
-    fn points<'a>(lines: &[&'a Line]) -> Vec<&'a str> {
+    fn points<'a>(lines: &[&'a Mount<'_>]) -> Vec<&'a str> {
         lines.iter().filter_map(|line| line.point.to_str()).collect()
     }
 
@@ -277,16 +251,11 @@ mod tests {
         assert_eq!(points(&found), ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified"]);
     }
 
-    #[test]
-    fn blanks_in_paths_are_read() {
-        let line = parse("54 50 8:1 /srv/a\\040b /d rw shared:1 master:2 - ext4 /dev/vda rw").unwrap();
-        assert_eq!((line.root.as_path(), line.kind.as_str()), (Path::new("/srv/a b"), "ext4"));
-    }
-
     /// Names that these mounts of a container get, by where they are.
     fn named(inside: &str, sources: &[(&str, &str)]) -> Result<Vec<(String, String)>> {
         let sources: Vec<Named> = sources.iter().map(|(n, s)| ((*n).to_owned(), (*s).into())).collect();
-        let inside = all(&format!("50 40 8:1 /b/rootfs / rw - ext4 /dev/vda rw\n{inside}"));
+        let inside = format!("50 40 8:1 /b/rootfs / rw - ext4 /dev/vda rw\n{inside}");
+        let inside = all(&inside);
         let host = all(HOST);
         names_of(&host, &external_of(&host, &inside, true), &sources)
     }

@@ -124,6 +124,7 @@ fn begin(
     begun.made.record.init = Some(ProcessRef::of(pid)?);
     begun.made.slot.write(&begun.made.record)?;
     begun.made.slot.write_process(&begun.plan.stored, begun.plan.blueprint.process.seccomp.as_ref())?;
+    begun.made.slot.prepare_recovery(&begun.made.record)?;
     Ok(begun)
 }
 
@@ -276,7 +277,7 @@ impl Ready {
             other => other,
         };
         begun.reactor.check_signals()?;
-        begun.made.slot.write_recovery(&begun.made.record)?;
+        begun.made.slot.commit_recovery()?;
         if begun.reactor.send(&ToChild::Commit).is_err() {
             return Err(begun.reactor.childs_failure().unwrap_or_else(|| begun.reactor.early_end()));
         }

@@ -266,7 +266,8 @@ impl Restoring<'_> {
                 self.pidfd = Some(pidfd);
                 self.made.slot.write(&self.made.record)?;
                 // CRIU lets it go on, whether we live or not.
-                self.made.slot.write_recovery(&self.made.record)?;
+                self.made.slot.prepare_recovery(&self.made.record)?;
+                self.made.slot.commit_recovery()?;
                 self.made.slot.write_process(&self.plan.stored, self.plan.blueprint.process.seccomp.as_ref())
             }
             "orphan-pts-master" => match (notice.fd, &path.child_end) {

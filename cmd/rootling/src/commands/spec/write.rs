@@ -11,9 +11,9 @@ use rootling_runtime::{Error, Result};
 
 use super::request;
 use crate::args::{self, SpecFlags};
-use crate::commands::list;
 use crate::log;
 use crate::roots::Context;
+use crate::terminal;
 
 const NAME: &str = "config.json";
 
@@ -28,7 +28,7 @@ pub(crate) fn spec(context: Context<'_>, args: &args::Spec) -> Result<()> {
     };
     let text = serde_json::to_string_pretty(&spec).map_err(|e| Error::system(e.to_string()))?;
     match &args.output {
-        Some(output) if output == Path::new("-") => list::print(&format!("{text}\n")),
+        Some(output) if output == Path::new("-") => terminal::print(&format!("{text}\n")),
         Some(output) => write(output, &text),
         None => write(&args.bundle.clone().unwrap_or_default().join(NAME), &text),
     }

@@ -10,10 +10,10 @@ use oci_spec::runtime::{
 use super::names::{ALWAYS, FAMILIES, NEW_NAMESPACES, NEW_TIME, PACKET, PERSONALITIES, WITH, WITH_MODULES};
 
 /// EPERM, what a refused call answers.
-const EPERM: u32 = rustix::io::Errno::PERM.raw_os_error() as u32;
+const EPERM: u32 = libc::EPERM as u32;
 
 /// ENOSYS, upon which C libraries use clone(2), whose flags a filter can see.
-const ENOSYS: u32 = rustix::io::Errno::NOSYS.raw_os_error() as u32;
+const ENOSYS: u32 = libc::ENOSYS as u32;
 
 /// The kernel takes the lower half of an argument that is an `int`, so the filter must as well.
 const INT: u64 = 0xffff_ffff;
