@@ -122,6 +122,8 @@ impl Cgroup {
             let (names, path) = (fields.next()?, fields.next()?.trim_start_matches('/'));
             let base = match names {
                 "" if is_unified() => Path::new(MOUNT).to_owned(),
+                // Of a hierarchy that the kernel has and that is not mounted.
+                _ if is_unified() => return None,
                 "" => Path::new(MOUNT).join("unified"),
                 names => Path::new(MOUNT).join(names.trim_start_matches("name=")),
             };
