@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::shape::key;
+use super::shape::{key, positions};
 
 /// Every name of a field in config.json for Linux, at any depth, in alphabetical order without regard to case.
 const NAMES: [&str; 151] = [
@@ -168,7 +168,7 @@ const FREE: [&str; 4] = ["annotations", "netDevices", "sysctl", "unified"];
 /// Whether every name that the specification has is spelled as there. What looks like a name in a string or is one
 /// of the user's own may make it false as well: then the document is looked at again, to no harm.
 pub(super) fn are_usual(json: &[u8]) -> bool {
-    memchr::memchr_iter(b':', json).all(|colon| {
+    positions(b':', json).all(|colon| {
         key(&json[..colon]).is_none_or(|name| known(name).is_none_or(|known| known.as_bytes() == name))
     })
 }

@@ -52,7 +52,7 @@ const LISTS: [&str; 35] = [
 /// Whether every list of the document is the value of a field that is one. What looks like another in a string
 /// makes it false as well: then the document is looked at again, to no harm.
 pub(super) fn lists_are_usual(json: &[u8]) -> bool {
-    memchr::memchr_iter(b'[', json).all(|bracket| match json[..bracket].trim_ascii_end().split_last() {
+    positions(b'[', json).all(|bracket| match json[..bracket].trim_ascii_end().split_last() {
         Some((b':', before)) => key(before).is_none_or(is_list),
         // An entry of a list, or the document itself.
         Some((b'[' | b',', _)) | None => false,
@@ -61,10 +61,16 @@ pub(super) fn lists_are_usual(json: &[u8]) -> bool {
     })
 }
 
+/// Where this byte is. Not by the crate memchr, which asks the processor at its first search what it can: in a virtual
+/// machine each of its questions goes to the hypervisor, 40 microseconds together, more than a document takes.
+pub(super) fn positions(byte: u8, json: &[u8]) -> impl Iterator<Item = usize> {
+    json.iter().enumerate().filter(move |(_, found)| **found == byte).map(|(at, _)| at)
+}
+
 /// The key that ends here; `None` where it is no key, since it is inside a string then.
 pub(super) fn key(before: &[u8]) -> Option<&[u8]> {
     let before = before.trim_ascii_end().strip_suffix(b"\"")?;
-    let start = memchr::memrchr(b'"', before).map_or(0, |quote| quote + 1);
+    let start = before.iter().rposition(|byte| *byte == b'"').map_or(0, |quote| quote + 1);
     Some(&before[start..])
 }
 

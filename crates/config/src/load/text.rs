@@ -7,7 +7,7 @@ use std::borrow::Cow;
 pub fn without_lone_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
     let mut mended = Cow::Borrowed(json);
     let mut at = 0;
-    while let Some(found) = memchr::memchr(b'\\', &json[at..]) {
+    while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
         let escape = at + found;
         let next = |from: usize| unit(json.get(from..)?);
         at = match (next(escape), next(escape + LENGTH)) {
