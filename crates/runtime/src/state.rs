@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use crc::{CRC_32_ISO_HDLC, Crc};
 use oci_spec::runtime::{Hooks, LinuxResources};
 use rootling_cgroup::Cgroup;
 use rootling_config::id::ContainerId;
@@ -123,17 +124,20 @@ pub(crate) struct Recovery {
     pub(crate) own_pid_namespace: bool,
 }
 
+/// By a table: a faster crate would ask the processor first what it can, which takes longer in a virtual machine.
+static CRC_32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+
 impl Recovery {
     /// As it is written: the CRC-32 of what follows, so that whatever is read is what was written.
     pub(crate) fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
         let text = serde_json::to_string(self)?;
-        Ok(format!("{:08x} {text}", crc32fast::hash(text.as_bytes())).into_bytes())
+        Ok(format!("{:08x} {text}", CRC_32.checksum(text.as_bytes())).into_bytes())
     }
 
     /// None unless every byte is as it was written.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (sum, text) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
-        let whole = sum.len() == 8 && u32::from_str_radix(sum, 16).ok()? == crc32fast::hash(text.as_bytes());
+        let whole = sum.len() == 8 && u32::from_str_radix(sum, 16).ok()? == CRC_32.checksum(text.as_bytes());
         if whole { serde_json::from_str(text).ok() } else { None }
     }
 

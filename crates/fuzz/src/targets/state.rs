@@ -35,7 +35,11 @@ pub(super) fn recovery() -> Run {
         let _held = &root;
         let whole = match choice(input, 8) {
             0 => input.to_owned(),
-            _ => [format!("{:08x} ", crc32fast::hash(input)).as_bytes(), input].concat(),
+            _ => [
+                format!("{:08x} ", crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(input)).as_bytes(),
+                input,
+            ]
+            .concat(),
         };
         write(&path, &whole);
         write(&record, WITHOUT_PROCESS.as_bytes());
