@@ -47,10 +47,10 @@ pub(super) fn open_sources(blueprint: &Blueprint, channel: &Channel) -> Result<V
             all.push(device);
         }
     }
-    // The multiplexer is a link to the one of the container's own devpts, whatever the list says.
     let mut all: Vec<_> =
         all.into_iter().map(|device| DeviceSource { host: open_host(&device), device }).collect();
     for (index, device) in devices.iter().enumerate() {
+        // The multiplexer is a link to the one of the container's own devpts, whatever the list says.
         if sys::path::clean(device.path()) != Path::new("/dev/ptmx") {
             all.push(DeviceSource { host: open(blueprint, index, device, channel)?, device: device.clone() });
         }
