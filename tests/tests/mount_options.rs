@@ -60,9 +60,9 @@ fn bind_cases(t: &Test, source_options: &[&str], bind: &str, cases: &[(&str, &st
 fn bind_without_flags_keeps_those_of_its_source(t: &Test) {
     let (mut bundle, source) = with_tree(t, &STRICT);
     bundle.mount("/bind", "", &source, &["bind"]).mount("/rbind", "", &source, &["rbind"]);
-    bundle.mount("/typed", "bind", &source, &[]);
+    bundle.mount("/typed", "bind", &source, &[]).mount("/both", "bind", &source, &["rbind", "bind"]);
     let mounts = t.mounts_of(&mut bundle);
-    for point in ["/bind", "/rbind", "/rbind/sub", "/typed"] {
+    for point in ["/bind", "/rbind", "/rbind/sub", "/typed", "/both", "/both/sub"] {
         let expected = "ro,nosuid,nodev,noexec,noatime,nodiratime,nosymfollow";
         mounts.at(point).assert_options(expected, &point);
     }

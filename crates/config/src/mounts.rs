@@ -32,7 +32,7 @@ pub enum IdmapKind {
 }
 
 /// What the options of one mount ask for. A later option wins over an earlier one that says the
-/// opposite.
+/// opposite; `bind` does not say the opposite of `rbind`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountOptions {
     /// `MS_*` attributes to set (linux/mount.h). `MS_BIND`, `MS_REC` and `MS_REMOUNT` are not among
@@ -235,7 +235,9 @@ impl MountOptions {
                 self.rec_clear |= attr::ATIME;
             }
             Effect::Propagation(flags) => self.propagation.push(flags),
-            Effect::Bind(kind) => self.bind = Some(kind),
+            // The words are flags of mount(2), and a flag that is set stays: `rbind,bind` is MS_BIND|MS_REC, as with runc.
+            Effect::Bind(Bind::Plain) => _ = self.bind.get_or_insert(Bind::Plain),
+            Effect::Bind(Bind::Recursive) => self.bind = Some(Bind::Recursive),
             Effect::Remount => self.remount = true,
             Effect::TmpCopyUp => self.tmpcopyup = true,
             Effect::Idmap(kind) => self.idmap = Some(kind),
