@@ -7,7 +7,8 @@ use oci_spec::runtime::Spec;
 use super::error::GenerateError;
 use super::words::pair;
 use super::{
-    Facts, Files, Request, base, capabilities, cgroup, devices, limits, mounts, namespaces, process, security,
+    BundleFile, Facts, Files, Request, base, capabilities, cgroup, devices, limits, mounts, namespaces,
+    network, process, security,
 };
 use crate::validate;
 
@@ -21,6 +22,8 @@ pub struct Generated {
     pub spec: Spec,
     /// One line each.
     pub warnings: Vec<String>,
+    /// What the bundle needs beside it.
+    pub file: Option<BundleFile>,
 }
 
 /// The spec that the flags ask for. `rootless` says that it is for an ordinary user.
@@ -57,8 +60,9 @@ pub fn build(
     if let Some(linux) = spec.linux_mut() {
         linux.set_sysctl(sysctl);
     }
+    let file = network::run(&mut spec, request, files)?;
     validate::spec(&spec)?;
-    Ok(Generated { spec, warnings })
+    Ok(Generated { spec, warnings, file })
 }
 
 fn pairs(flag: &'static str, given: &[String]) -> Result<Option<HashMap<String, String>>, GenerateError> {

@@ -80,15 +80,23 @@ fn share_network_files(spec: &mut Spec, files: &dyn Files) {
     if has(spec, LinuxNamespaceType::Network) {
         return;
     }
-    let mounts = spec.mounts_mut().get_or_insert_default();
     for path in NETWORK_FILES {
-        // Also one above it, such as a volume on /etc, is the user's own choice.
-        let taken = mounts.iter().any(|mount| Path::new(path).starts_with(mount.destination()));
-        if !taken && files.node(Path::new(path)).is_ok() {
-            let options = ["bind", "ro", "nosuid", "nodev", "noexec"].map(str::to_owned).into();
-            mounts.push(new(path.into(), "bind", path.into(), options));
+        if files.node(Path::new(path)).is_ok() {
+            share_file(spec, path.into(), path.into());
         }
     }
+}
+
+/// Shows a file, read-only, unless something of the user's is there. Also one above it, such as a volume on /etc, is the user's
+/// own choice. Whether it is shown.
+pub(super) fn share_file(spec: &mut Spec, destination: PathBuf, source: PathBuf) -> bool {
+    let mounts = spec.mounts_mut().get_or_insert_default();
+    let taken = mounts.iter().any(|mount| destination.starts_with(mount.destination()));
+    if !taken {
+        let options = ["bind", "ro", "nosuid", "nodev", "noexec"].map(str::to_owned).into();
+        mounts.push(new(destination, "bind", source, options));
+    }
+    !taken
 }
 
 fn set_shm_size(spec: &mut Spec, request: &Request, warnings: &mut Vec<String>) -> Result<(), GenerateError> {

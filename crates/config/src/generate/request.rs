@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Namespaces, User};
+use super::{Namespaces, Pasta, User};
 
 /// The flags of `rootling spec`, each named after its flag. What needs more than the flags to be
 /// understood is resolved already: ids and namespaces.
@@ -34,6 +34,9 @@ pub struct Request {
     pub oom_score_adj: Option<i64>,
     pub shm_size: Option<String>,
     pub namespaces: Namespaces,
+    /// `--network pasta`.
+    pub pasta: Option<Pasta>,
+    pub publish: Vec<String>,
     pub annotation: Vec<String>,
     pub cgroup_parent: Option<String>,
 }

@@ -2,5 +2,6 @@
 mod limits;
 mod mounts;
 mod namespaces;
+mod network;
 mod process;
 mod security;

@@ -1,0 +1,129 @@
+//! The container that a hook is called for.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
+use oci_spec::runtime::{ContainerState, State};
+
+use crate::error::{Context, Error, Result};
+
+/// The most that a state may have, in bytes: annotations are the user's, and may be long.
+const MOST: u64 = 4 << 20;
+
+/// A container, as its runtime describes it. runtime-spec, runtime.md "State"
+#[derive(Debug)]
+pub struct Container {
+    state: State,
+}
+
+impl Container {
+    /// Reads the state that a runtime writes to the standard input of a hook.
+    ///
+    /// # Errors
+    /// [`Error::NoState`] where it is none.
+    pub fn read(input: impl Read) -> Result<Self> {
+        let no_state = |why: &dyn ToString| Error::NoState(why.to_string());
+        let bytes = rootling_sys::file::stream(input, MOST).map_err(|error| no_state(&error))?;
+        let state: State = serde_json::from_slice(&bytes).map_err(|error| no_state(&error))?;
+        if state.id().is_empty() { Err(no_state(&"it has no id")) } else { Ok(Self { state }) }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        self.state.id()
+    }
+
+    /// Whether its program has ended: this is a poststop hook.
+    pub fn has_ended(&self) -> bool {
+        *self.state.status() == ContainerState::Stopped
+    }
+
+    /// Its first process.
+    ///
+    /// # Errors
+    /// [`Error::NoProcess`] where there is none.
+    pub fn pid(&self) -> Result<i32> {
+        self.state.pid().filter(|pid| *pid > 0).ok_or_else(|| Error::NoProcess(self.id().to_owned()))
+    }
+
+    /// The state, for another process.
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(&self.state).unwrap_or_default()
+    }
+
+    /// A name that no other container of this user has: ids are unique for a runtime and its state directory alone.
+    pub(crate) fn name(&self) -> String {
+        let mut hash = DefaultHasher::new();
+        (self.state.bundle(), self.id()).hash(&mut hash);
+        format!("rootling-network/{}/{:016x}", geteuid(), hash.finish())
+    }
+}
+
+/// Namespaces of the container's first process.
+#[derive(Debug)]
+pub(crate) struct Namespaces {
+    pub(crate) network: PathBuf,
+    /// None where it is the caller's.
+    pub(crate) user: Option<PathBuf>,
+}
+
+impl Namespaces {
+    pub(crate) fn of(container: &Container) -> Result<Self> {
+        let pid = container.pid()?;
+        let path = |name: &str| PathBuf::from(format!("/proc/{pid}/ns/{name}"));
+        let (network, user) = (path("net"), path("user"));
+        if is_own(&network, "net")? {
+            return Err(Error::HostsNetwork(container.id().to_owned()));
+        }
+        let user = if is_own(&user, "user")? { None } else { Some(user) };
+        Ok(Self { network, user })
+    }
+}
+
+/// Whether it is the namespace that this process is in.
+fn is_own(path: &Path, name: &str) -> Result<bool> {
+    let target = |path: &Path| fs::read_link(path).context(|| path.display().to_string());
+    Ok(target(path)? == target(&Path::new("/proc/self/ns").join(name))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(status: &str, pid: i32) -> Container {
+        let text = format!(
+            r#"{{"ociVersion":"1.0.2","id":"c","status":"{status}","pid":{pid},"bundle":"/b","annotations":{{}}}}"#
+        );
+        Container::read(text.as_bytes()).expect("a state")
+    }
+
+    #[test]
+    fn a_state_tells_the_hook() {
+        let own = std::process::id() as i32;
+        for (status, ended) in
+            [("creating", false), ("created", false), ("running", false), ("stopped", true)]
+        {
+            assert_eq!(container(status, own).has_ended(), ended, "{status}");
+        }
+        assert_eq!(container("creating", own).pid().expect("a process"), own);
+        assert!(matches!(container("creating", 0).pid(), Err(Error::NoProcess(id)) if id == "c"));
+    }
+
+    #[test]
+    fn what_is_no_state_is_an_error() {
+        for text in ["", "{}", "[]", "ociVersion"] {
+            let error = Container::read(text.as_bytes()).expect_err(text).to_string();
+            assert!(error.starts_with("standard input is not the state of a container"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_network_of_the_host_is_refused() {
+        let error =
+            Namespaces::of(&container("creating", std::process::id() as i32)).expect_err("the host's");
+        assert!(error.to_string().contains("has the network of the host"), "{error}");
+    }
+}

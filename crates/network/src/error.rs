@@ -1,0 +1,91 @@
+//! Why a container gets no network.
+
+use std::io;
+use std::time::Duration;
+
+/// The result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a container gets no network: one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The runtime has not said which container it is.
+    #[error("standard input is not the state of a container: {0}; this is a hook, which a runtime calls")]
+    NoState(String),
+    /// There is no process whose network could be set up.
+    #[error("container {0:?} has no process; as a createRuntime hook it is called while one waits")]
+    NoProcess(String),
+    /// What a hook would set up is the caller's own network.
+    #[error("container {0:?} has the network of the host; add a network namespace to linux.namespaces")]
+    HostsNetwork(String),
+    /// Neither program is there.
+    #[error(
+        "neither pasta nor slirp4netns is in {path}{old}; install the package passt (pasta of 2024_08_21 or newer), \
+         or slirp4netns"
+    )]
+    NoTool {
+        /// Where was looked.
+        path: String,
+        /// A pasta that is too old, if there is one.
+        old: String,
+    },
+    /// Options of pasta cannot be given to slirp4netns.
+    #[error(
+        "{options:?}: these are options of pasta, and there is only slirp4netns{old}; install pasta of 2024_08_21 or newer, or leave them out"
+    )]
+    OptionsOfPasta {
+        /// The options.
+        options: Vec<String>,
+        /// A pasta that is too old, if there is one.
+        old: String,
+    },
+    /// The program has said what is wrong.
+    #[error("{program} does not start: {said}{remedy}")]
+    Failed {
+        /// Which.
+        program: &'static str,
+        /// Its last words, in one line.
+        said: String,
+        /// Begins with a semicolon, where one is known.
+        remedy: &'static str,
+    },
+    /// It takes too long.
+    #[error("{program} is not ready after {} s; see whether the host's network works", limit.as_secs())]
+    Late {
+        /// Which.
+        program: &'static str,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// The supervisor's words.
+    #[error("{0}")]
+    Said(String),
+    /// The poststop hook has waited in vain.
+    #[error("the network of container {id:?} has not ended after {} s; its ports may still be in use", limit.as_secs())]
+    Stays {
+        /// The container.
+        id: String,
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// What the host has refused.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// Its answer.
+        error: io::Error,
+    },
+}
+
+/// Says what was tried when the host refuses it.
+pub(crate) trait Context<T> {
+    fn context(self, what: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: Into<io::Error>> Context<T> for std::result::Result<T, E> {
+    fn context(self, what: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| Error::System { what: what(), error: error.into() })
+    }
+}

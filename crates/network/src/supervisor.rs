@@ -1,0 +1,294 @@
+//! What stays beside the container: it has the program that gives it its network for a child, and ends it when the container
+//! has ended.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, chdir, dup2, geteuid, pipe2, setsid};
+use rootling_sys as sys;
+use rootling_sys::signals::Signals;
+
+use crate::container::{Container, Namespaces};
+use crate::error::{Context, Error, Result};
+use crate::tool::{Found, Tool, search_path};
+use crate::{Network, hook, pasta, slirp};
+
+/// What the supervisor says when the network is there.
+pub(crate) const READY: &str = "ready\n";
+
+/// What helps where a port of the host is one of root's.
+pub(crate) const LOW_PORTS: &str = "; ports below 1024 are root's: publish a higher one, or, as root, sysctl -w net.ipv4.ip_unprivileged_port_start=0";
+
+/// What helps where the device that makes network interfaces is closed; udev opens it.
+pub(crate) const NO_TUN: &str = "; every user has to be able to open it: as root, chmod 0666 /dev/net/tun";
+
+/// How long a program may take to be ready.
+const READY_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a program may take to end when it is asked to.
+const END_LIMIT: Duration = Duration::from_secs(2);
+
+/// The most of what a program says, in bytes, that is passed on.
+const MOST_SAID: u64 = 4096;
+
+/// A container's network, while it is there.
+pub struct Supervisor {
+    signals: Signals,
+    /// The container's first process.
+    container: OwnedFd,
+    program: Program,
+    /// Where the poststop hook asks whether it is over; missing where somebody else has the name.
+    door: Option<UnixListener>,
+}
+
+impl Supervisor {
+    /// Starts the program that there is.
+    pub(crate) fn start(container: &Container, network: &Network) -> Result<Self> {
+        let words = || "supervisor".to_owned();
+        // The end of the caller's session is not that of the container.
+        let _ = setsid();
+        chdir("/").context(words)?;
+        let signals = Signals::block_for_good().context(words)?;
+        // pasta goes into the background, and becomes a child of this process then.
+        sys::process::set_subreaper().context(words)?;
+        let process = sys::process::pidfd_open(container.pid()?).context(|| container.id().to_owned())?;
+        let namespaces = Namespaces::of(container)?;
+        let door =
+            SocketAddr::from_abstract_name(container.name()).and_then(|at| UnixListener::bind_addr(&at)).ok();
+        let program = Program::start(&Found::look(), network, &namespaces, &process)?;
+        Ok(Self { signals, container: process, program, door })
+    }
+
+    /// Waits for the end of the container, or for whatever else ends the network, and ends the program.
+    pub(crate) fn watch(self) {
+        // Kept until this process ends: its end is what the hook waits for.
+        let mut visitor: Option<UnixStream> = None;
+        loop {
+            let fds = [
+                Some(self.container.as_fd()),
+                Some(self.program.pidfd.as_fd()),
+                Some(self.signals.as_fd()),
+                self.door.as_ref().map(AsFd::as_fd),
+            ];
+            let Ok([ended, failed, signal, visited]) = sys::poll::readable(fds, None) else { break };
+            let asked =
+                signal && matches!(self.signals.next(), Ok(Some((signal, _))) if Signals::is_end(signal));
+            if visited {
+                let accepted = self.door.as_ref().and_then(|door| door.accept().ok());
+                visitor = accepted.map(|(socket, _)| socket).filter(hook::is_of_us);
+            }
+            reap();
+            if ended || failed || asked || visitor.is_some() {
+                break;
+            }
+        }
+        self.program.end();
+        drop(visitor);
+    }
+}
+
+/// Lets go of the runtime's streams, but for one word to the hook before.
+pub(crate) fn close_streams() -> std::io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    let mut output = std::io::stdout();
+    output.write_all(READY.as_bytes())?;
+    output.flush()?;
+    for stream in 0..=2 {
+        dup2(null.as_raw_fd(), stream)?;
+    }
+    Ok(())
+}
+
+/// The program that gives the network.
+struct Program {
+    pidfd: OwnedFd,
+    /// slirp4netns ends with whoever holds this, even where nobody can end it any more.
+    exit: Option<OwnedFd>,
+}
+
+impl Program {
+    fn start(found: &Found, network: &Network, namespaces: &Namespaces, container: &OwnedFd) -> Result<Self> {
+        match found.tool() {
+            Some(Tool::Pasta(path)) => start_pasta(&path, network, namespaces, container),
+            Some(Tool::Slirp4netns(_)) if !network.options.is_empty() => {
+                Err(Error::OptionsOfPasta { options: network.options.clone(), old: found.too_old() })
+            }
+            Some(Tool::Slirp4netns(path)) => start_slirp(&path, network, namespaces, container),
+            None => Err(Error::NoTool { path: search_path(), old: found.too_old() }),
+        }
+    }
+
+    fn of(pid: i32, exit: Option<OwnedFd>) -> Result<Self> {
+        let pidfd = sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?;
+        Ok(Self { pidfd, exit })
+    }
+
+    /// Ends the program and whatever it has left.
+    fn end(mut self) {
+        // slirp4netns takes its leave; pasta has nothing to put in order, and is the first process of a pid namespace, which
+        // SIGTERM does not end.
+        if self.exit.take().is_some() {
+            let _ = sys::poll::wait_readable(self.pidfd.as_fd(), END_LIMIT);
+        }
+        let _ = sys::process::pidfd_send_signal(self.pidfd.as_fd(), Signal::SIGKILL as i32);
+        let _ = sys::poll::wait_readable(self.pidfd.as_fd(), END_LIMIT);
+        for child in children() {
+            let _ = sys::process::kill(child, Signal::SIGKILL as i32);
+            let _ = waitpid(Pid::from_raw(child), None);
+        }
+    }
+}
+
+/// The children of this process that have not ended. proc(5), /proc/PID/task/TID/children
+fn children() -> Vec<i32> {
+    reap();
+    let text = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// Lets go of all children that have ended: those of pasta's own become ours when it goes into the background.
+fn reap() {
+    while matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(status) if status != WaitStatus::StillAlive)
+    {
+    }
+}
+
+/// What a program says on its standard error, kept apart from the hook's.
+struct Words(File);
+
+impl Words {
+    fn new() -> Result<Self> {
+        tempfile::tempfile().map(Self).context(|| "file for messages".to_owned())
+    }
+
+    fn stdio(&self) -> Result<Stdio> {
+        self.0.try_clone().map(Stdio::from).context(|| "file for messages".to_owned())
+    }
+
+    /// All of it in one line.
+    fn text(mut self) -> String {
+        let mut text = Vec::new();
+        let _ = self.0.rewind().and_then(|()| self.0.take(MOST_SAID).read_to_end(&mut text));
+        let text = String::from_utf8_lossy(&text);
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(": ")
+    }
+}
+
+/// Waits for one thing of a program, and not longer than for the container.
+fn wait_for(what: &OwnedFd, program: &'static str, other: &OwnedFd, container: &OwnedFd) -> Result<bool> {
+    let end = Instant::now() + READY_LIMIT;
+    let left = Some(end.saturating_duration_since(Instant::now()));
+    match sys::poll::readable([Some(what.as_fd()), Some(other.as_fd()), Some(container.as_fd())], left) {
+        Ok([true, ..]) => Ok(true),
+        Ok([false, true, _]) => Ok(false),
+        Ok([.., true]) => Err(Error::Said("the container has ended meanwhile".to_owned())),
+        Ok(_) => Err(Error::Late { program, limit: READY_LIMIT }),
+        Err(error) => Err(error).context(|| program.to_owned()),
+    }
+}
+
+fn start_pasta(
+    path: &Path,
+    network: &Network,
+    namespaces: &Namespaces,
+    container: &OwnedFd,
+) -> Result<Program> {
+    let words = Words::new()?;
+    let mut child = Command::new(path)
+        .args(pasta::arguments(network, namespaces, geteuid().is_root()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(words.stdio()?)
+        .spawn()
+        .context(|| path.display().to_string())?;
+    let front = sys::process::pidfd_open(child.id() as i32).context(|| path.display().to_string())?;
+    // The first process ends when the network is there, or cannot be.
+    let waited = wait_for(&front, "pasta", &front, container);
+    if waited.is_err() {
+        let _ = child.kill();
+    }
+    let status = child.wait().context(|| path.display().to_string())?;
+    let behind = children().first().copied();
+    match waited {
+        Ok(_) if status.success() => {
+            let pid = behind.ok_or_else(|| Error::Failed {
+                program: "pasta",
+                said: "it has ended at once".to_owned(),
+                remedy: "",
+            })?;
+            Program::of(pid, None)
+        }
+        Ok(_) => {
+            let said = words.text();
+            let remedy = pasta::remedy(&said);
+            let said = if said.is_empty() { status.to_string() } else { said };
+            Err(Error::Failed { program: "pasta", said, remedy })
+        }
+        Err(error) => {
+            if let Some(program) = behind.and_then(|pid| Program::of(pid, None).ok()) {
+                program.end();
+            }
+            Err(error)
+        }
+    }
+}
+
+fn start_slirp(
+    path: &Path,
+    network: &Network,
+    namespaces: &Namespaces,
+    container: &OwnedFd,
+) -> Result<Program> {
+    let pipe = || pipe2(OFlag::O_CLOEXEC).context(|| "pipe".to_owned());
+    let (ready, ready_end) = pipe()?;
+    let (exit_end, exit) = pipe()?;
+    for end in [&ready_end, &exit_end] {
+        fcntl(end.as_raw_fd(), FcntlArg::F_SETFD(FdFlag::empty())).context(|| "pipe".to_owned())?;
+    }
+    let words = Words::new()?;
+    // Only the caller can look into it.
+    let dir =
+        tempfile::Builder::new().prefix("rootling-network").tempdir().context(|| "socket".to_owned())?;
+    let api = dir.path().join("api");
+    let publishes = !network.publish.is_empty();
+    let child = Command::new(path)
+        .args(slirp::arguments(
+            namespaces,
+            ready_end.as_raw_fd(),
+            exit_end.as_raw_fd(),
+            publishes.then_some(api.as_path()),
+        ))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(words.stdio()?)
+        .spawn()
+        .context(|| path.display().to_string())?;
+    drop((ready_end, exit_end));
+    let program = Program::of(child.id() as i32, Some(exit))?;
+    let result = wait_for(&ready, "slirp4netns", &program.pidfd, container).and_then(|_| {
+        // An end without a word makes it readable as well.
+        if File::from(ready).read(&mut [0]).unwrap_or(0) == 0 {
+            let _ = sys::poll::wait_readable(program.pidfd.as_fd(), END_LIMIT);
+            let said = words.text();
+            let remedy = if said.contains("/dev/net/tun") { NO_TUN } else { "" };
+            return Err(Error::Failed { program: "slirp4netns", said, remedy });
+        }
+        network.publish.iter().try_for_each(|port| slirp::publish(&api, port))
+    });
+    match result {
+        Ok(()) => Ok(program),
+        Err(error) => {
+            program.end();
+            Err(error)
+        }
+    }
+}
