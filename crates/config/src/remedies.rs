@@ -22,6 +22,13 @@ pub enum Family {
     Other,
 }
 
+/// What helps where the device that makes network interfaces is closed; udev opens it.
+pub const OPEN_TUN: &str = "every user has to be able to open it, as root: chmod 0666 /dev/net/tun";
+
+/// What helps where a port of the host is one of root's. ip(7)
+pub const LOW_PORTS: &str = "ports below net.ipv4.ip_unprivileged_port_start are root's: publish a higher one, or, as root: \
+     sysctl -w net.ipv4.ip_unprivileged_port_start=0";
+
 impl Family {
     /// Installs newuidmap and newgidmap.
     pub fn install_id_helpers(self) -> String {
@@ -36,6 +43,18 @@ impl Family {
             Family::Other => {
                 "install the package that has newuidmap and newgidmap: uidmap, shadow or shadow-utils".into()
             }
+        }
+    }
+
+    /// Installs what gives a container a network.
+    pub fn install_network_program(self) -> String {
+        match self {
+            Family::Debian => "as root: apt-get install passt, or slirp4netns where there is none".into(),
+            Family::Fedora => "as root: dnf install passt".into(),
+            Family::Arch => "as root: pacman -S passt".into(),
+            Family::Alpine => "as root: apk add passt".into(),
+            Family::NixOs => "in configuration.nix: environment.systemPackages = [ pkgs.passt ];".into(),
+            Family::Other => "install passt, which has pasta, or slirp4netns".into(),
         }
     }
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use rootling_rootless::host::OLDEST_PASTA;
+
 /// The result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -21,18 +23,16 @@ pub enum Error {
     HostsNetwork(String),
     /// Neither program is there.
     #[error(
-        "neither pasta nor slirp4netns is in {path}{old}; install the package passt (pasta of 2024_08_21 or newer), \
+        "neither pasta nor slirp4netns is in PATH{old}; install the package passt (pasta of {OLDEST_PASTA} or newer), \
          or slirp4netns"
     )]
-    NoTool {
-        /// Where was looked.
-        path: String,
+    NoProgram {
         /// A pasta that is too old, if there is one.
         old: String,
     },
     /// Options of pasta cannot be given to slirp4netns.
     #[error(
-        "{options:?}: these are options of pasta, and there is only slirp4netns{old}; install pasta of 2024_08_21 or newer, or leave them out"
+        "{options:?}: these are options of pasta, and there is only slirp4netns{old}; install pasta of {OLDEST_PASTA} or newer, or leave them out"
     )]
     OptionsOfPasta {
         /// The options.
@@ -41,13 +41,13 @@ pub enum Error {
         old: String,
     },
     /// The program has said what is wrong.
-    #[error("{program} does not start: {said}{remedy}")]
+    #[error("{program} does not start: {said}{}", after_semicolon(remedy))]
     Failed {
         /// Which.
         program: &'static str,
         /// Its last words, in one line.
         said: String,
-        /// Begins with a semicolon, where one is known.
+        /// Empty where none is known.
         remedy: &'static str,
     },
     /// It takes too long.
@@ -77,6 +77,10 @@ pub enum Error {
         /// Its answer.
         error: io::Error,
     },
+}
+
+fn after_semicolon(remedy: &str) -> String {
+    if remedy.is_empty() { String::new() } else { format!("; {remedy}") }
 }
 
 /// Says what was tried when the host refuses it.

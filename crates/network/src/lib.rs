@@ -9,10 +9,9 @@
 //! | module | |
 //! |---|---|
 //! | [`container`] | what the runtime says of the container on the hook's standard input |
-//! | [`tool`] | which program there is, and whether it is new enough |
-//! | [`pasta`], [`slirp`] | how each is started |
 //! | [`hook`] | the hook itself |
-//! | [`supervisor`] | what stays |
+//! | `supervisor` | what stays |
+//! | `pasta`, `slirp` | how each program is started |
 #![forbid(unsafe_code)]
 
 pub mod container;
@@ -20,8 +19,7 @@ mod error;
 pub mod hook;
 mod pasta;
 mod slirp;
-pub mod supervisor;
-pub mod tool;
+mod supervisor;
 
 pub use error::{Error, Result};
 

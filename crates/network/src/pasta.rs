@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 
 use rootling_config::generate::{NAME_SERVER, Ports, Protocol, PublishedPort};
+use rootling_config::remedies;
 
 use crate::Network;
 use crate::container::Namespaces;
@@ -55,11 +56,11 @@ fn forward(port: &PublishedPort) -> String {
 /// What helps with a message of pasta.
 pub(crate) fn remedy(said: &str) -> &'static str {
     if said.contains("/dev/net/tun") {
-        crate::supervisor::NO_TUN
+        remedies::OPEN_TUN
     } else if said.contains("Permission denied") && said.contains("port") {
-        crate::supervisor::LOW_PORTS
+        remedies::LOW_PORTS
     } else if said.contains("in use") {
-        "; publish another port, or end what serves that one"
+        "publish another port, or end what serves that one"
     } else {
         ""
     }

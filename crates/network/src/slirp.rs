@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rootling_config::generate::{Protocol, PublishedPort};
+use rootling_config::remedies;
 
 use crate::container::Namespaces;
 use crate::error::{Context, Error, Result};
@@ -60,8 +61,7 @@ pub(crate) fn publish(api: &Path, port: &PublishedPort) -> Result<()> {
         let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
         if answer.get("return").is_none() {
             let said = answer.pointer("/error/desc").and_then(|text| text.as_str()).unwrap_or("no answer");
-            let remedy =
-                if host < 1024 { crate::supervisor::LOW_PORTS } else { "; is another program on the port?" };
+            let remedy = if host < 1024 { remedies::LOW_PORTS } else { "is another program on the port?" };
             let said = format!("port {host} of {address}: {said}");
             return Err(Error::Failed { program: "slirp4netns", said, remedy });
         }

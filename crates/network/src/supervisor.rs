@@ -14,22 +14,17 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, chdir, dup2, geteuid, pipe2, setsid};
+use rootling_config::remedies;
+use rootling_rootless::host::{Host, NetworkProgram, NetworkPrograms};
 use rootling_sys as sys;
 use rootling_sys::signals::Signals;
 
 use crate::container::{Container, Namespaces};
 use crate::error::{Context, Error, Result};
-use crate::tool::{Found, Tool, search_path};
 use crate::{Network, hook, pasta, slirp};
 
 /// What the supervisor says when the network is there.
 pub(crate) const READY: &str = "ready\n";
-
-/// What helps where a port of the host is one of root's.
-pub(crate) const LOW_PORTS: &str = "; ports below 1024 are root's: publish a higher one, or, as root, sysctl -w net.ipv4.ip_unprivileged_port_start=0";
-
-/// What helps where the device that makes network interfaces is closed; udev opens it.
-pub(crate) const NO_TUN: &str = "; every user has to be able to open it: as root, chmod 0666 /dev/net/tun";
 
 /// How long a program may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(20);
@@ -41,7 +36,7 @@ const END_LIMIT: Duration = Duration::from_secs(2);
 const MOST_SAID: u64 = 4096;
 
 /// A container's network, while it is there.
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     signals: Signals,
     /// The container's first process.
     container: OwnedFd,
@@ -64,7 +59,7 @@ impl Supervisor {
         let namespaces = Namespaces::of(container)?;
         let door =
             SocketAddr::from_abstract_name(container.name()).and_then(|at| UnixListener::bind_addr(&at)).ok();
-        let program = Program::start(&Found::look(), network, &namespaces, &process)?;
+        let program = Program::start(&Host::probe().network_programs(), network, &namespaces, &process)?;
         Ok(Self { signals, container: process, program, door })
     }
 
@@ -116,14 +111,19 @@ struct Program {
 }
 
 impl Program {
-    fn start(found: &Found, network: &Network, namespaces: &Namespaces, container: &OwnedFd) -> Result<Self> {
-        match found.tool() {
-            Some(Tool::Pasta(path)) => start_pasta(&path, network, namespaces, container),
-            Some(Tool::Slirp4netns(_)) if !network.options.is_empty() => {
+    fn start(
+        found: &NetworkPrograms,
+        network: &Network,
+        namespaces: &Namespaces,
+        container: &OwnedFd,
+    ) -> Result<Self> {
+        match found.best() {
+            Some(NetworkProgram::Pasta(path)) => start_pasta(&path, network, namespaces, container),
+            Some(NetworkProgram::Slirp4netns(_)) if !network.options.is_empty() => {
                 Err(Error::OptionsOfPasta { options: network.options.clone(), old: found.too_old() })
             }
-            Some(Tool::Slirp4netns(path)) => start_slirp(&path, network, namespaces, container),
-            None => Err(Error::NoTool { path: search_path(), old: found.too_old() }),
+            Some(NetworkProgram::Slirp4netns(path)) => start_slirp(&path, network, namespaces, container),
+            None => Err(Error::NoProgram { old: found.too_old() }),
         }
     }
 
@@ -279,7 +279,7 @@ fn start_slirp(
         if File::from(ready).read(&mut [0]).unwrap_or(0) == 0 {
             let _ = sys::poll::wait_readable(program.pidfd.as_fd(), END_LIMIT);
             let said = words.text();
-            let remedy = if said.contains("/dev/net/tun") { NO_TUN } else { "" };
+            let remedy = if said.contains("/dev/net/tun") { remedies::OPEN_TUN } else { "" };
             return Err(Error::Failed { program: "slirp4netns", said, remedy });
         }
         network.publish.iter().try_for_each(|port| slirp::publish(&api, port))

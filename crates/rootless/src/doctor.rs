@@ -6,6 +6,7 @@
 mod ids;
 mod kernel;
 mod limits;
+mod network;
 mod places;
 
 #[cfg(test)]
@@ -112,6 +113,7 @@ pub fn examine(host: &Host) -> Vec<Check> {
         checks.extend(kernel::covered(host));
         checks.push(limits::ping_groups(host, &distribution));
         checks.extend(limits::low_ports(host));
+        checks.push(network::programs(host, &distribution));
     }
     checks.push(limits::cgroups(host, &distribution, caller == Caller::Root));
     checks

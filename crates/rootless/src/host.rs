@@ -14,6 +14,7 @@ mod limit_support;
 mod machine;
 mod maps;
 mod modules;
+mod network;
 mod process_limit;
 mod restrictions;
 mod spec_facts;
@@ -33,6 +34,7 @@ pub use fixture::Fixture;
 pub use helpers::{Fault, IdHelper};
 pub use machine::{Access, FsFacts, Machine, NodeFacts, NodeKind, System};
 pub use maps::{map_of, own_map};
+pub use network::{NetworkProgram, NetworkPrograms, OLDEST_PASTA, PastaVersion};
 pub use process_limit::process_limit;
 pub use restrictions::Restriction;
 pub use subid::{SubIdRange, SubIds};
@@ -242,6 +244,11 @@ impl Host {
         dirs.into_iter().chain(usual).map(|dir| dir.join(name)).find(|path| {
             self.machine.stat(path).is_ok_and(|node| node.kind == NodeKind::File && node.mode & 0o111 != 0)
         })
+    }
+
+    /// The programs that give a container a network. Not cached: a look at files, and a call of pasta.
+    pub fn network_programs(&self) -> NetworkPrograms {
+        NetworkPrograms::find(self)
     }
 
     /// How cgroups are set up. One statfs(2), on a v1 or hybrid host a second.

@@ -95,9 +95,12 @@ pub(crate) struct SpecFlags {
     /// Use this uts namespace: host, private or container:ID
     #[arg(long, value_name = "MODE")]
     pub(crate) uts: Option<String>,
-    /// Use this network namespace: host, private or container:ID
+    /// Use this network namespace: host, private, container:ID, or pasta[:OPTION,...], one with a network
     #[arg(long, value_name = "MODE")]
     pub(crate) network: Option<String>,
+    /// Let a port of the host lead into the network of pasta: [IP:]HOST:CONTAINER[/udp]
+    #[arg(short, long, value_name = "PORT")]
+    pub(crate) publish: Vec<String>,
     /// Use this cgroup namespace: host, private or container:ID
     #[arg(long, value_name = "MODE")]
     pub(crate) cgroupns: Option<String>,

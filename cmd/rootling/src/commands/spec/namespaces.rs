@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use oci_spec::runtime::LinuxNamespaceType;
-use rootling_config::generate::{Mode, NamespaceChoice, Namespaces, User, UserNamespace};
+use rootling_config::generate::{Mode, NamespaceChoice, Namespaces, Pasta, User, UserNamespace};
 use rootling_config::id::ContainerId;
 use rootling_config::idmap::mapping;
 use rootling_rootless::adapt::AdaptError;
@@ -29,7 +29,11 @@ pub(super) fn namespaces(
         pid: one("pid", LinuxNamespaceType::Pid, &flags.pid)?,
         ipc: one("ipc", LinuxNamespaceType::Ipc, &flags.ipc)?,
         uts: one("uts", LinuxNamespaceType::Uts, &flags.uts)?,
-        network: one("network", LinuxNamespaceType::Network, &flags.network)?,
+        // The hook gives a new namespace its network.
+        network: match flags.network.as_deref().and_then(|text| Pasta::parse(text, PathBuf::new())) {
+            Some(_) => NamespaceChoice::Private,
+            None => one("network", LinuxNamespaceType::Network, &flags.network)?,
+        },
         cgroup: one("cgroupns", LinuxNamespaceType::Cgroup, &flags.cgroupns)?,
         user: UserNamespace::Default,
     };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rootling_config::generate::{self, Accounts, LimitFlags, Request};
+use rootling_config::generate::{self, Accounts, LimitFlags, Pasta, Request};
 use rootling_runtime::{Error, Result};
 
 use super::namespaces;
@@ -44,9 +44,19 @@ pub(super) fn request(
         oom_score_adj: flags.oom_score_adj,
         shm_size: flags.shm_size.clone(),
         namespaces,
+        pasta: pasta(flags)?,
+        publish: flags.publish.clone(),
         annotation: flags.annotation.clone(),
         cgroup_parent: flags.cgroup_parent.clone(),
     })
+}
+
+/// The hook is called by this very program's path, wherever a runtime calls it.
+fn pasta(flags: &SpecFlags) -> Result<Option<Pasta>> {
+    let Some(text) = flags.network.as_deref().filter(|text| text.starts_with("pasta")) else {
+        return Ok(None);
+    };
+    Ok(Pasta::parse(text, std::env::current_exe()?))
 }
 
 fn limits(flags: &Limits) -> LimitFlags {

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
-use rootling_config::generate::{self, Generated};
+use rootling_config::generate::{self, BundleFile, Generated};
 use rootling_rootless::host::{CgroupMode, Host};
 use rootling_runtime::{Error, Result};
 
@@ -20,10 +20,10 @@ const NAME: &str = "config.json";
 pub(crate) fn spec(context: Context<'_>, args: &args::Spec) -> Result<()> {
     let host = context.host;
     let rootless = args.rootless || host.is_ordinary_user();
-    let spec = if args.flags == SpecFlags::default() {
-        plain(host, rootless)
+    let bundle = std::path::absolute(args.bundle.as_deref().unwrap_or(Path::new(".")))?;
+    let (spec, file) = if args.flags == SpecFlags::default() {
+        (plain(host, rootless), None)
     } else {
-        let bundle = std::path::absolute(args.bundle.as_deref().unwrap_or(Path::new(".")))?;
         with_flags(context, &args.flags, rootless, &bundle)?
     };
     let text = serde_json::to_string_pretty(&spec).map_err(|e| Error::system(e.to_string()))?;
@@ -31,6 +31,14 @@ pub(crate) fn spec(context: Context<'_>, args: &args::Spec) -> Result<()> {
         Some(output) if output == Path::new("-") => terminal::print(&format!("{text}\n")),
         Some(output) => write(output, &text),
         None => write(&args.bundle.clone().unwrap_or_default().join(NAME), &text),
+    }?;
+    // Of the same flags it is the same file, and one of other flags would not be what config.json means.
+    match file {
+        Some(file) => {
+            let path = bundle.join(file.name);
+            std::fs::write(&path, file.content).map_err(|e| Error::from(e).wrap(path.display()))
+        }
+        None => Ok(()),
     }
 }
 
@@ -44,11 +52,16 @@ fn plain(host: &Host, rootless: bool) -> Spec {
     }
 }
 
-fn with_flags(context: Context<'_>, flags: &SpecFlags, rootless: bool, bundle: &Path) -> Result<Spec> {
+fn with_flags(
+    context: Context<'_>,
+    flags: &SpecFlags,
+    rootless: bool,
+    bundle: &Path,
+) -> Result<(Spec, Option<BundleFile>)> {
     let facts = context.host.spec_facts(context.global.manager(), std::env::current_dir()?);
     let request = request::request(context, flags, rootless, bundle)?;
     let made = generate::build(&request, rootless, &facts, &generate::System);
-    let Generated { spec, warnings } = made.map_err(|e| Error::invalid(e.to_string()))?;
+    let Generated { spec, warnings, file } = made.map_err(|e| Error::invalid(e.to_string()))?;
     for text in &warnings {
         log::warning(text);
     }
@@ -59,7 +72,7 @@ fn with_flags(context: Context<'_>, flags: &SpecFlags, rootless: bool, bundle: &
             missing.display()
         ));
     }
-    Ok(spec)
+    Ok((spec, file))
 }
 
 /// Writes a new file; what is there is never replaced.

@@ -1,0 +1,36 @@
+//! Networks: what programs may do in that of the host, and what gives containers one of their own.
+
+use rootling_config::remedies;
+
+use super::{Check, Distribution};
+use crate::host::{Host, NetworkProgram};
+
+/// What `--network pasta` of `rootling spec` takes.
+pub(super) fn programs(host: &Host, distribution: &Distribution) -> Check {
+    let programs = host.network_programs();
+    let best = programs.best();
+    let found = match (&best, &programs.pasta) {
+        (Some(NetworkProgram::Pasta(path)), Some((_, Some(version)))) => {
+            format!("pasta of {version}, {}", path.display())
+        }
+        (Some(NetworkProgram::Slirp4netns(path)), _) => {
+            format!("slirp4netns, {}{}", path.display(), programs.too_old())
+        }
+        _ => format!("neither pasta nor slirp4netns{}", programs.too_old()),
+    };
+    let check = |found: String| {
+        Check::ok(
+            "network programs",
+            found,
+            "pasta of 2024_08_21 or newer, or slirp4netns, and /dev/net/tun",
+            "`rootling spec --network pasta` gives a container a network of its own by them",
+        )
+    };
+    match best {
+        None => check(found).warning(distribution.family.install_network_program()),
+        Some(_) if !programs.tun => {
+            check(format!("{found}; the caller may not open /dev/net/tun")).warning(remedies::OPEN_TUN)
+        }
+        Some(_) => check(found),
+    }
+}
