@@ -33,3 +33,15 @@ pub fn has_systemd(t: &Test) -> bool {
     }
     has
 }
+
+/// Whether the account can give a container a network: by pasta or slirp4netns, and /dev/net/tun.
+pub fn has_network_program(t: &Test) -> bool {
+    let check = t
+        .command("sh")
+        .args(&["-c", "{ command -v pasta || command -v slirp4netns; } && : <>/dev/net/tun"])
+        .output();
+    if check.exit() != 0 {
+        skip("neither pasta nor slirp4netns, or no access to /dev/net/tun");
+    }
+    check.exit() == 0
+}

@@ -24,6 +24,7 @@ pub mod mountinfo;
 mod outside;
 pub mod race;
 mod random;
+pub mod servers;
 mod skip;
 pub mod snapshot;
 mod socket;
@@ -32,7 +33,7 @@ pub mod terminal;
 mod variation;
 mod wait;
 
-pub use able::{can_trace, has_criu, has_systemd};
+pub use able::{can_trace, has_criu, has_network_program, has_systemd};
 pub use account::{Account, Who, source};
 pub use bundle::{Bundle, Ids};
 pub use command::{Cmd, Output, Running};

@@ -207,6 +207,10 @@ impl<'a> Stage<'a> {
 
     /// `create` or `run -d` was killed. What it has started ends with it, or is complete.
     fn judge_killed_maker(&self, output: &Output) {
+        // Its lock is held until the last process that has it has let go, which a busy machine may let wait.
+        eventually("it is not being created any more", || {
+            !self.command("state ID").output().stdout.contains("\"status\": \"creating\"")
+        });
         let status = self.status(true);
         self.assert_whole_pid_file();
         if output.exit() == 0 {

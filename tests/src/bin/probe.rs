@@ -9,6 +9,7 @@
 //! `probe flood [end]` never stops to do so, until SIGTERM or at once.
 //! `probe report` prints what it sees of its container; `probe stay` does, and then tells of each SIGUSR1.
 //! `probe notify TEXT...` sends each text to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
+//! `probe serve ADDRESS...` serves on TCP and UDP; `probe ask tcp|udp ADDRESS:PORT` prints what such a server answers.
 //! `probe own FILE OTHERS` holds a lock on FILE until it is killed; where somebody else has it, it says so in OTHERS.
 
 use std::fs::File;
@@ -19,7 +20,7 @@ use std::process::{Command, ExitCode};
 
 use nix::sys::signal::{SigSet, Signal};
 use rootling_tests::fault::report;
-use rootling_tests::{hunt, sys};
+use rootling_tests::{hunt, servers, sys};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -57,6 +58,8 @@ fn main() -> ExitCode {
         ("report", []) => print!("{}", report::text()),
         ("stay", []) => report::stay(),
         ("notify", texts) => notify(texts),
+        ("serve", addresses) => servers::serve(addresses),
+        ("ask", [protocol, server]) => print!("{}", servers::ask(protocol, server)),
         ("own", [file, others]) => own(file, others),
         ("flood", rest) => return flood(!rest.is_empty()),
         _ => return ExitCode::from(2),
