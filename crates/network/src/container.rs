@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::geteuid;
 use oci_spec::runtime::{ContainerState, State};
 
@@ -68,6 +69,8 @@ pub(crate) struct Namespaces {
     pub(crate) network: PathBuf,
     /// None where it is the caller's.
     pub(crate) user: Option<PathBuf>,
+    /// What holds `network` where that is no path below /proc.
+    pub(crate) pin: Option<Pin>,
 }
 
 impl Namespaces {
@@ -78,8 +81,44 @@ impl Namespaces {
         if is_own(&network, "net")? {
             return Err(Error::HostsNetwork(container.id().to_owned()));
         }
-        let user = if is_own(&user, "user")? { None } else { Some(user) };
-        Ok(Self { network, user })
+        if !is_own(&user, "user")? {
+            return Ok(Self { network, user: Some(user), pin: None });
+        }
+        let pin = Pin::new(container, &network)?;
+        Ok(Self { network: pin.0.clone(), user: None, pin: Some(pin) })
+    }
+}
+
+/// A network namespace as a file, as ip-netns(8) has them. pasta gives up its capabilities before it opens the namespace, and
+/// without them root's own processes are closed to it in /proc; and it ends when the file goes.
+#[derive(Debug)]
+pub(crate) struct Pin(PathBuf);
+
+impl Pin {
+    fn place(container: &Container) -> PathBuf {
+        Path::new("/run").join(container.name().replace('/', "."))
+    }
+
+    fn new(container: &Container, namespace: &Path) -> Result<Self> {
+        Self::remove(container);
+        let place = Self::place(container);
+        let words = || place.display().to_string();
+        fs::File::create_new(&place).context(words)?;
+        let pin = Self(place.clone());
+        mount(Some(namespace), &place, None::<&str>, MsFlags::MS_BIND, None::<&str>).context(words)?;
+        Ok(pin)
+    }
+
+    /// Removes what a supervisor that was killed has left.
+    pub(crate) fn remove(container: &Container) {
+        drop(Self(Self::place(container)));
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+        let _ = fs::remove_file(&self.0);
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::geteuid;
 
-use crate::container::Container;
+use crate::container::{Container, Pin};
 use crate::error::{Context, Error, Result};
 use crate::supervisor::{self, READY};
 
@@ -28,7 +28,12 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// # Errors
 /// Why there is no network, or why it does not end.
 pub fn run(container: &Container, supervise: &[OsString]) -> Result<()> {
-    if container.has_ended() { wait_for_end(container) } else { start(container, supervise) }
+    if !container.has_ended() {
+        return start(container, supervise);
+    }
+    let result = wait_for_end(container);
+    Pin::remove(container);
+    result
 }
 
 fn start(container: &Container, supervise: &[OsString]) -> Result<()> {

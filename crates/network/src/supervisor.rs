@@ -19,7 +19,7 @@ use rootling_rootless::host::{Host, NetworkProgram, NetworkPrograms};
 use rootling_sys as sys;
 use rootling_sys::signals::Signals;
 
-use crate::container::{Container, Namespaces};
+use crate::container::{Container, Namespaces, Pin};
 use crate::error::{Context, Error, Result};
 use crate::{Network, hook, pasta, slirp};
 
@@ -41,6 +41,8 @@ pub(crate) struct Supervisor {
     /// The container's first process.
     container: OwnedFd,
     program: Program,
+    /// Goes after the program.
+    pin: Option<Pin>,
     /// Where the poststop hook asks whether it is over; missing where somebody else has the name.
     door: Option<UnixListener>,
 }
@@ -56,11 +58,11 @@ impl Supervisor {
         // pasta goes into the background, and becomes a child of this process then.
         sys::process::set_subreaper().context(words)?;
         let process = sys::process::pidfd_open(container.pid()?).context(|| container.id().to_owned())?;
-        let namespaces = Namespaces::of(container)?;
+        let mut namespaces = Namespaces::of(container)?;
         let door =
             SocketAddr::from_abstract_name(container.name()).and_then(|at| UnixListener::bind_addr(&at)).ok();
         let program = Program::start(&Host::probe().network_programs(), network, &namespaces, &process)?;
-        Ok(Self { signals, container: process, program, door })
+        Ok(Self { signals, container: process, program, pin: namespaces.pin.take(), door })
     }
 
     /// Waits for the end of the container, or for whatever else ends the network, and ends the program.
@@ -87,6 +89,7 @@ impl Supervisor {
             }
         }
         self.program.end();
+        drop(self.pin);
         drop(visitor);
     }
 }
