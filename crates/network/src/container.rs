@@ -69,8 +69,6 @@ pub(crate) struct Namespaces {
     pub(crate) network: PathBuf,
     /// None where it is the caller's.
     pub(crate) user: Option<PathBuf>,
-    /// What holds `network` where that is no path below /proc.
-    pub(crate) pin: Option<Pin>,
 }
 
 impl Namespaces {
@@ -81,25 +79,22 @@ impl Namespaces {
         if is_own(&network, "net")? {
             return Err(Error::HostsNetwork(container.id().to_owned()));
         }
-        if !is_own(&user, "user")? {
-            return Ok(Self { network, user: Some(user), pin: None });
-        }
-        let pin = Pin::new(container, &network)?;
-        Ok(Self { network: pin.0.clone(), user: None, pin: Some(pin) })
+        let user = if is_own(&user, "user")? { None } else { Some(user) };
+        Ok(Self { network, user })
     }
 }
 
 /// A network namespace as a file, as ip-netns(8) has them. pasta gives up its capabilities before it opens the namespace, and
 /// without them root's own processes are closed to it in /proc; and it ends when the file goes.
 #[derive(Debug)]
-pub(crate) struct Pin(PathBuf);
+pub(crate) struct Pin(pub(crate) PathBuf);
 
 impl Pin {
     fn place(container: &Container) -> PathBuf {
         Path::new("/run").join(container.name().replace('/', "."))
     }
 
-    fn new(container: &Container, namespace: &Path) -> Result<Self> {
+    pub(crate) fn new(container: &Container, namespace: &Path) -> Result<Self> {
         Self::remove(container);
         let place = Self::place(container);
         let words = || place.display().to_string();

@@ -71,11 +71,8 @@ mod tests {
     use super::*;
 
     fn words(network: &Network, user: bool, is_root: bool) -> String {
-        let namespaces = Namespaces {
-            network: "/proc/7/ns/net".into(),
-            user: user.then(|| "/proc/7/ns/user".into()),
-            pin: None,
-        };
+        let namespaces =
+            Namespaces { network: "/proc/7/ns/net".into(), user: user.then(|| "/proc/7/ns/user".into()) };
         let words = arguments(network, &namespaces, is_root);
         words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
     }

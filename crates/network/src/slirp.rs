@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn the_namespaces_come_by_path() {
         let namespaces =
-            Namespaces { network: "/proc/7/ns/net".into(), user: Some("/proc/7/ns/user".into()), pin: None };
+            Namespaces { network: "/proc/7/ns/net".into(), user: Some("/proc/7/ns/user".into()) };
         let words = arguments(&namespaces, 4, 5, Some(Path::new("/run/api")));
         let words = words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ");
         assert_eq!(

@@ -41,8 +41,6 @@ pub(crate) struct Supervisor {
     /// The container's first process.
     container: OwnedFd,
     program: Program,
-    /// Goes after the program.
-    pin: Option<Pin>,
     /// Where the poststop hook asks whether it is over; missing where somebody else has the name.
     door: Option<UnixListener>,
 }
@@ -58,11 +56,12 @@ impl Supervisor {
         // pasta goes into the background, and becomes a child of this process then.
         sys::process::set_subreaper().context(words)?;
         let process = sys::process::pidfd_open(container.pid()?).context(|| container.id().to_owned())?;
-        let mut namespaces = Namespaces::of(container)?;
+        let namespaces = Namespaces::of(container)?;
         let door =
             SocketAddr::from_abstract_name(container.name()).and_then(|at| UnixListener::bind_addr(&at)).ok();
-        let program = Program::start(&Host::probe().network_programs(), network, &namespaces, &process)?;
-        Ok(Self { signals, container: process, program, pin: namespaces.pin.take(), door })
+        let launch = Launch { container, process: &process, namespaces, network };
+        let program = launch.start(&Host::probe().network_programs())?;
+        Ok(Self { signals, container: process, program, door })
     }
 
     /// Waits for the end of the container, or for whatever else ends the network, and ends the program.
@@ -89,7 +88,6 @@ impl Supervisor {
             }
         }
         self.program.end();
-        drop(self.pin);
         drop(visitor);
     }
 }
@@ -111,28 +109,22 @@ struct Program {
     pidfd: OwnedFd,
     /// slirp4netns ends with whoever holds this, even where nobody can end it any more.
     exit: Option<OwnedFd>,
+    /// Goes after the program.
+    _pin: Option<Pin>,
+}
+
+/// What a program is started with.
+struct Launch<'a> {
+    container: &'a Container,
+    process: &'a OwnedFd,
+    namespaces: Namespaces,
+    network: &'a Network,
 }
 
 impl Program {
-    fn start(
-        found: &NetworkPrograms,
-        network: &Network,
-        namespaces: &Namespaces,
-        container: &OwnedFd,
-    ) -> Result<Self> {
-        match found.best() {
-            Some(NetworkProgram::Pasta(path)) => start_pasta(&path, network, namespaces, container),
-            Some(NetworkProgram::Slirp4netns(_)) if !network.options.is_empty() => {
-                Err(Error::OptionsOfPasta { options: network.options.clone(), old: found.too_old() })
-            }
-            Some(NetworkProgram::Slirp4netns(path)) => start_slirp(&path, network, namespaces, container),
-            None => Err(Error::NoProgram { old: found.too_old() }),
-        }
-    }
-
-    fn of(pid: i32, exit: Option<OwnedFd>) -> Result<Self> {
+    fn of(pid: i32, exit: Option<OwnedFd>, pin: Option<Pin>) -> Result<Self> {
         let pidfd = sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?;
-        Ok(Self { pidfd, exit })
+        Ok(Self { pidfd, exit, _pin: pin })
     }
 
     /// Ends the program and whatever it has left.
@@ -199,99 +191,109 @@ fn wait_for(what: &OwnedFd, program: &'static str, other: &OwnedFd, container: &
     }
 }
 
-fn start_pasta(
-    path: &Path,
-    network: &Network,
-    namespaces: &Namespaces,
-    container: &OwnedFd,
-) -> Result<Program> {
-    let words = Words::new()?;
-    let mut child = Command::new(path)
-        .args(pasta::arguments(network, namespaces, geteuid().is_root()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(words.stdio()?)
-        .spawn()
-        .context(|| path.display().to_string())?;
-    let front = sys::process::pidfd_open(child.id() as i32).context(|| path.display().to_string())?;
-    // The first process ends when the network is there, or cannot be.
-    let waited = wait_for(&front, "pasta", &front, container);
-    if waited.is_err() {
-        let _ = child.kill();
-    }
-    let status = child.wait().context(|| path.display().to_string())?;
-    let behind = children().first().copied();
-    match waited {
-        Ok(_) if status.success() => {
-            let pid = behind.ok_or_else(|| Error::Failed {
-                program: "pasta",
-                said: "it has ended at once".to_owned(),
-                remedy: "",
-            })?;
-            Program::of(pid, None)
-        }
-        Ok(_) => {
-            let said = words.text();
-            let remedy = pasta::remedy(&said);
-            let said = if said.is_empty() { status.to_string() } else { said };
-            Err(Error::Failed { program: "pasta", said, remedy })
-        }
-        Err(error) => {
-            if let Some(program) = behind.and_then(|pid| Program::of(pid, None).ok()) {
-                program.end();
+impl Launch<'_> {
+    fn start(mut self, found: &NetworkPrograms) -> Result<Program> {
+        match found.best() {
+            Some(NetworkProgram::Pasta(path)) => {
+                let root = self.namespaces.user.is_none();
+                let pin = root.then(|| Pin::new(self.container, &self.namespaces.network)).transpose()?;
+                if let Some(pin) = &pin {
+                    self.namespaces.network.clone_from(&pin.0);
+                }
+                self.start_pasta(&path, pin)
             }
-            Err(error)
+            Some(NetworkProgram::Slirp4netns(_)) if !self.network.options.is_empty() => {
+                Err(Error::OptionsOfPasta { options: self.network.options.clone(), old: found.too_old() })
+            }
+            Some(NetworkProgram::Slirp4netns(path)) => self.start_slirp(&path),
+            None => Err(Error::NoProgram { old: found.too_old() }),
         }
     }
-}
 
-fn start_slirp(
-    path: &Path,
-    network: &Network,
-    namespaces: &Namespaces,
-    container: &OwnedFd,
-) -> Result<Program> {
-    let pipe = || pipe2(OFlag::O_CLOEXEC).context(|| "pipe".to_owned());
-    let (ready, ready_end) = pipe()?;
-    let (exit_end, exit) = pipe()?;
-    for end in [&ready_end, &exit_end] {
-        fcntl(end.as_raw_fd(), FcntlArg::F_SETFD(FdFlag::empty())).context(|| "pipe".to_owned())?;
-    }
-    let words = Words::new()?;
-    // Only the caller can look into it.
-    let dir =
-        tempfile::Builder::new().prefix("rootling-network").tempdir().context(|| "socket".to_owned())?;
-    let api = dir.path().join("api");
-    let publishes = !network.publish.is_empty();
-    let child = Command::new(path)
-        .args(slirp::arguments(
-            namespaces,
-            ready_end.as_raw_fd(),
-            exit_end.as_raw_fd(),
-            publishes.then_some(api.as_path()),
-        ))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(words.stdio()?)
-        .spawn()
-        .context(|| path.display().to_string())?;
-    drop((ready_end, exit_end));
-    let program = Program::of(child.id() as i32, Some(exit))?;
-    let result = wait_for(&ready, "slirp4netns", &program.pidfd, container).and_then(|_| {
-        // An end without a word makes it readable as well.
-        if File::from(ready).read(&mut [0]).unwrap_or(0) == 0 {
-            let _ = sys::poll::wait_readable(program.pidfd.as_fd(), END_LIMIT);
-            let said = words.text();
-            let remedy = if said.contains("/dev/net/tun") { remedies::OPEN_TUN } else { "" };
-            return Err(Error::Failed { program: "slirp4netns", said, remedy });
+    fn start_pasta(&self, path: &Path, pin: Option<Pin>) -> Result<Program> {
+        let words = Words::new()?;
+        let mut child = Command::new(path)
+            .args(pasta::arguments(self.network, &self.namespaces, geteuid().is_root()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(words.stdio()?)
+            .spawn()
+            .context(|| path.display().to_string())?;
+        let front = sys::process::pidfd_open(child.id() as i32).context(|| path.display().to_string())?;
+        // The first process ends when the network is there, or cannot be.
+        let waited = wait_for(&front, "pasta", &front, self.process);
+        if waited.is_err() {
+            let _ = child.kill();
         }
-        network.publish.iter().try_for_each(|port| slirp::publish(&api, port))
-    });
-    match result {
-        Ok(()) => Ok(program),
-        Err(error) => {
-            program.end();
-            Err(error)
+        let status = child.wait().context(|| path.display().to_string())?;
+        let behind = children().first().copied();
+        match waited {
+            Ok(_) if status.success() => {
+                let pid = behind.ok_or_else(|| Error::Failed {
+                    program: "pasta",
+                    said: "it has ended at once".to_owned(),
+                    remedy: "",
+                })?;
+                Program::of(pid, None, pin)
+            }
+            Ok(_) => {
+                let said = words.text();
+                let remedy = pasta::remedy(&said);
+                let said = if said.is_empty() { status.to_string() } else { said };
+                Err(Error::Failed { program: "pasta", said, remedy })
+            }
+            Err(error) => {
+                if let Some(program) = behind.and_then(|pid| Program::of(pid, None, None).ok()) {
+                    program.end();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn start_slirp(&self, path: &Path) -> Result<Program> {
+        let pipe = || pipe2(OFlag::O_CLOEXEC).context(|| "pipe".to_owned());
+        let (ready, ready_end) = pipe()?;
+        let (exit_end, exit) = pipe()?;
+        for end in [&ready_end, &exit_end] {
+            fcntl(end.as_raw_fd(), FcntlArg::F_SETFD(FdFlag::empty())).context(|| "pipe".to_owned())?;
+        }
+        let words = Words::new()?;
+        // Only the caller can look into it.
+        let dir =
+            tempfile::Builder::new().prefix("rootling-network").tempdir().context(|| "socket".to_owned())?;
+        let api = dir.path().join("api");
+        let publishes = !self.network.publish.is_empty();
+        let child = Command::new(path)
+            .args(slirp::arguments(
+                &self.namespaces,
+                ready_end.as_raw_fd(),
+                exit_end.as_raw_fd(),
+                publishes.then_some(api.as_path()),
+            ))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(words.stdio()?)
+            .spawn()
+            .context(|| path.display().to_string())?;
+        drop((ready_end, exit_end));
+        let program = Program::of(child.id() as i32, Some(exit), None)?;
+        let result = wait_for(&ready, "slirp4netns", &program.pidfd, self.process).and_then(|_| {
+            // An end without a word makes it readable as well.
+            if File::from(ready).read(&mut [0]).unwrap_or(0) == 0 {
+                let _ = sys::poll::wait_readable(program.pidfd.as_fd(), END_LIMIT);
+                let said = words.text();
+                let remedy = if said.contains("/dev/net/tun") { remedies::OPEN_TUN } else { "" };
+                return Err(Error::Failed { program: "slirp4netns", said, remedy });
+            }
+            self.network.publish.iter().try_for_each(|port| slirp::publish(&api, port))
+        });
+        match result {
+            Ok(()) => Ok(program),
+            Err(error) => {
+                program.end();
+                Err(error)
+            }
         }
     }
 }

@@ -139,7 +139,7 @@ pub(super) const COMMANDS: &[Definition] = &[
     },
     Definition {
         name: "hook",
-        about: "Do the work of a hook: give a container a network",
+        about: "Give a container a network: a hook, which runtimes call",
         define: Hook::augment_args,
         read: |m| Hook::from_arg_matches(m).map(Command::Hook),
     },

@@ -1,13 +1,25 @@
-//! `hook`: a program of its own, which takes all that follows.
+//! `hook`: what config.json calls at the start and at the end of a container.
 
-use std::ffi::OsString;
-
-use clap::Args;
+use clap::{Args, ValueEnum};
+use rootling_config::generate::PublishedPort;
 
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
 pub(crate) struct Hook {
-    /// Hook of rootling-hook with its options; `rootling hook --help` lists them
-    #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) words: Vec<OsString>,
+    /// Which hook; `spec --network pasta` writes it into config.json, as createRuntime and as poststop hook
+    pub(crate) kind: HookKind,
+    /// Let a port of the host lead into the container: [IP:]HOST:CONTAINER[/udp]
+    #[arg(short, long, value_name = "PORT")]
+    pub(crate) publish: Vec<PublishedPort>,
+    /// Options of pasta(1)
+    #[arg(last = true, value_name = "OPTION")]
+    pub(crate) options: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HookKind {
+    /// Give the container a network by pasta or slirp4netns
+    Pasta,
+    /// Stay beside the container: what `pasta` starts
+    #[value(hide = true)]
+    Supervise,
 }

@@ -35,7 +35,7 @@ pub(crate) use events::Events;
 pub(crate) use exec::Exec;
 pub(crate) use features::Features;
 pub(crate) use global::{Global, Id, LogFormat, LogLevel, Rootless};
-pub(crate) use hook::Hook;
+pub(crate) use hook::{Hook, HookKind};
 pub(crate) use kill::Kill;
 pub(crate) use list::{List, ListFormat};
 pub(crate) use manual::{Completion, Help, Man, Shell};

@@ -38,7 +38,7 @@ fn perform(command: &Command, context: Context<'_>) -> Result<ExitCode> {
         }
         Command::Exec(args) => return exec::exec(context, args),
         Command::Spec(args) => spec::spec(context, args)?,
-        Command::Hook(args) => match hook::hook(args)? {},
+        Command::Hook(args) => hook::hook(args)?,
         Command::Adapt(args) => adapt::adapt(context, args)?,
         Command::Doctor(args) => return doctor::doctor(context.host, args),
         Command::Checkpoint(args) => checkpoint::checkpoint(context, args)?,

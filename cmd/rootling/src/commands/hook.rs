@@ -1,38 +1,36 @@
-//! `hook`: executes rootling-hook, as git finds its commands: beside this program, else in PATH. The runtime has nothing
-//! of it.
+//! `hook`: the container comes on standard input, as a runtime hands it to its hooks.
 
-use std::convert::Infallible;
 use std::ffi::OsString;
-use std::io::ErrorKind;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::io;
 
+use rootling_network::container::Container;
+use rootling_network::{Network, hook};
 use rootling_runtime::{Error, Result};
 
-const PROGRAM: &str = "rootling-hook";
+use crate::args::{Hook, HookKind};
 
-/// Executes it with the words of this command line, but for the name of the command.
-pub(crate) fn hook(args: &crate::args::Hook) -> Result<Infallible> {
-    let beside =
-        std::env::current_exe().ok().map(|own| own.with_file_name(PROGRAM)).filter(|path| path.is_file());
-    let program = beside.unwrap_or_else(|| PROGRAM.into());
-    let error = Command::new(&program).args(words(std::env::args_os(), args.words.len())).exec();
-    if error.kind() == ErrorKind::NotFound {
-        return Err(Error::invalid(format!(
-            "there is no {PROGRAM}, neither beside this program nor in PATH: install the package or the tarball of rootling, or run \
-             `make build && make install`, each of which brings it"
-        )));
+pub(crate) fn hook(args: &Hook) -> Result<()> {
+    let container = Container::read(io::stdin().lock());
+    match args.kind {
+        HookKind::Pasta => {
+            let done = container.and_then(|container| hook::run(&container, &supervisor(args)));
+            done.map_err(|error| Error::system(error.to_string()))
+        }
+        HookKind::Supervise => {
+            let network = Network { publish: args.publish.clone(), options: args.options.clone() };
+            hook::supervise(container, &network);
+            Ok(())
+        }
     }
-    Err(Error::from(error).wrap(format!("{program:?}")))
 }
 
-/// The global options, which it knows as well, and what follows `hook`, of which there are `after` words.
-fn words(all: impl Iterator<Item = OsString>, after: usize) -> Vec<OsString> {
-    let mut words: Vec<OsString> = all.skip(1).collect();
-    // Those that were taken for options of this program stand before the rest, and behind the name of the command perhaps.
-    let last = words.len().saturating_sub(after);
-    if let Some(at) = words[..last].iter().rposition(|word| word == "hook") {
-        words.remove(at);
+/// The command line of the supervisor.
+fn supervisor(args: &Hook) -> Vec<OsString> {
+    let mut words: Vec<OsString> = ["hook", "supervise"].map(OsString::from).into();
+    words.extend(args.publish.iter().flat_map(|port| ["--publish".into(), port.to_string().into()]));
+    if !args.options.is_empty() {
+        words.push("--".into());
+        words.extend(args.options.iter().map(OsString::from));
     }
     words
 }
