@@ -29,6 +29,7 @@ need strace has strace
 need util-linux has setpriv
 need passwd has useradd
 need shellcheck has shellcheck
+need slirp4netns has slirp4netns
 
 if ((${#missing[@]})); then
     install="apt-get install -y --no-install-recommends ${missing[*]}"

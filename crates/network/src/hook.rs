@@ -9,12 +9,9 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{getsockopt, sockopt};
-use nix::unistd::geteuid;
-
 use crate::container::{Container, Pin};
 use crate::error::{Context, Error, Result};
-use crate::supervisor::{self, READY};
+use crate::supervisor::{self, READY, is_of_us};
 
 /// How long a network may take to come up, beyond what its program has for itself.
 const START_LIMIT: Duration = Duration::from_secs(25);
@@ -96,12 +93,6 @@ fn wait_for_end(container: &Container) -> Result<()> {
         Ok(false) => Err(Error::Stays { id: container.id().to_owned(), limit: STOP_LIMIT }),
         Err(error) => Err(error).context(|| container.name()),
     }
-}
-
-/// Names of abstract sockets belong to nobody: another user may have taken it.
-pub(crate) fn is_of_us(socket: &UnixStream) -> bool {
-    getsockopt(socket, sockopt::PeerCredentials)
-        .is_ok_and(|peer| [0, geteuid().as_raw()].contains(&peer.uid()))
 }
 
 /// Becomes the supervisor, and says how that went to the hook, which reads it from a pipe.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::Signal;
+use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, chdir, dup2, geteuid, pipe2, setsid};
 use rootling_config::remedies;
@@ -21,7 +22,7 @@ use rootling_sys::signals::Signals;
 
 use crate::container::{Container, Namespaces, Pin};
 use crate::error::{Context, Error, Result};
-use crate::{Network, hook, pasta, slirp};
+use crate::{Network, pasta, slirp};
 
 /// What the supervisor says when the network is there.
 pub(crate) const READY: &str = "ready\n";
@@ -80,7 +81,7 @@ impl Supervisor {
                 signal && matches!(self.signals.next(), Ok(Some((signal, _))) if Signals::is_end(signal));
             if visited {
                 let accepted = self.door.as_ref().and_then(|door| door.accept().ok());
-                visitor = accepted.map(|(socket, _)| socket).filter(hook::is_of_us);
+                visitor = accepted.map(|(socket, _)| socket).filter(is_of_us);
             }
             reap();
             if ended || failed || asked || visitor.is_some() {
@@ -90,6 +91,12 @@ impl Supervisor {
         self.program.end();
         drop(visitor);
     }
+}
+
+/// Names of abstract sockets belong to nobody: another user may have taken it.
+pub(crate) fn is_of_us(socket: &UnixStream) -> bool {
+    getsockopt(socket, sockopt::PeerCredentials)
+        .is_ok_and(|peer| [0, geteuid().as_raw()].contains(&peer.uid()))
 }
 
 /// Lets go of the runtime's streams, but for one word to the hook before.

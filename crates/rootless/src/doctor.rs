@@ -113,8 +113,8 @@ pub fn examine(host: &Host) -> Vec<Check> {
         checks.extend(kernel::covered(host));
         checks.push(limits::ping_groups(host, &distribution));
         checks.extend(limits::low_ports(host));
+        checks.push(network::programs(host, &distribution));
     }
-    checks.push(network::programs(host, &distribution));
     checks.push(limits::cgroups(host, &distribution, caller == Caller::Root));
     checks
 }

@@ -79,3 +79,23 @@ pub struct Namespaces {
     pub cgroup: NamespaceChoice,
     pub user: UserNamespace,
 }
+
+/// `--network pasta`: what the hook is to give the container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pasta {
+    /// Options of pasta(1).
+    pub options: Vec<String>,
+    /// rootling itself, which has the hook.
+    pub program: PathBuf,
+}
+
+impl Pasta {
+    /// Reads `pasta` or `pasta:OPTION,...`, the value of `--network`; none where it is another one.
+    pub fn parse(text: &str, program: PathBuf) -> Option<Self> {
+        let options = match text.strip_prefix("pasta")? {
+            "" => Vec::new(),
+            rest => rest.strip_prefix(':')?.split(',').map(str::to_owned).collect(),
+        };
+        Some(Self { options, program })
+    }
+}

@@ -32,10 +32,10 @@ pub use base::{
 };
 pub use build::{Generated, build};
 pub use cgroup::{ManagerFacts, manager};
-pub use choices::{Mode, NamespaceChoice, Namespaces, UserNamespace};
+pub use choices::{Mode, NamespaceChoice, Namespaces, Pasta, UserNamespace};
 pub use error::GenerateError;
 pub use facts::{Facts, Files, Node, NodeKind, System};
-pub use network::{BundleFile, NAME_SERVER, Pasta};
+pub use network::{BundleFile, NAME_SERVER};
 pub use process::environment;
 pub use publish::{Ports, Protocol, PublishError, PublishedPort};
 pub use request::{LimitFlags, Request};

@@ -1,9 +1,10 @@
 //! `--network pasta` and `--publish`: a network namespace that a hook gives a network.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oci_spec::runtime::{Hook, LinuxNamespaceType, Spec};
 
+use super::choices::Pasta;
 use super::error::{GenerateError, wrong};
 use super::mounts::share_file;
 use super::namespaces::has;
@@ -20,26 +21,6 @@ const HOOK_TIMEOUT: i64 = 60;
 
 /// Where the hook looks for pasta, if the runtime gives it no environment.
 const HOOK_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// What the hook is to give the container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pasta {
-    /// Options of pasta(1).
-    pub options: Vec<String>,
-    /// rootling itself, which has the hook.
-    pub program: PathBuf,
-}
-
-impl Pasta {
-    /// Reads `pasta` or `pasta:OPTION,...`, the value of `--network`; none where it is another one.
-    pub fn parse(text: &str, program: PathBuf) -> Option<Self> {
-        let options = match text.strip_prefix("pasta")? {
-            "" => Vec::new(),
-            rest => rest.strip_prefix(':')?.split(',').map(str::to_owned).collect(),
-        };
-        Some(Self { options, program })
-    }
-}
 
 /// A file that belongs beside config.json.
 #[derive(Clone, Debug, PartialEq, Eq)]
