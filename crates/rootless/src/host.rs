@@ -174,11 +174,6 @@ impl Host {
         accounts::by_name(&self.text("/etc/passwd"), name)
     }
 
-    /// The group with this id, named if /etc/group knows it.
-    pub fn group_by_id(&self, id: u32) -> Account {
-        accounts::by_id(&self.text("/etc/group"), id)
-    }
-
     /// The group of this name in /etc/group.
     pub fn group_by_name(&self, name: &str) -> Option<Account> {
         accounts::by_name(&self.text("/etc/group"), name)
@@ -534,7 +529,7 @@ mod tests {
     #[test]
     fn the_real_machine_can_be_asked() {
         let host = Host::probe();
-        assert_eq!(host.euid(), rustix::process::geteuid().as_raw());
+        assert_eq!(host.euid(), nix::unistd::geteuid().as_raw());
         assert!(host.kernel_at_least(4, 0));
         assert!(!host.uid_map().is_empty());
         assert!((-1000..=1000).contains(&host.oom_score_adj().unwrap()));

@@ -1,9 +1,11 @@
 //! Files that somebody else may have put there: none of them keeps the reader waiting, or gives it more than it asked
 //! for.
 
+use std::ffi::{CStr, CString};
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -35,6 +37,28 @@ pub fn contents(file: OwnedFd, most: u64) -> Result<Vec<u8>> {
 /// All that a stream has, of at most `most` bytes. It may be a pipe, whose writer is waited for.
 pub fn stream(source: impl Read, most: u64) -> Result<Vec<u8>> {
     bounded(source, 0, most)
+}
+
+/// An extended attribute of a file, of at most 64 bytes: getxattr(2).
+pub fn attribute(path: &Path, name: &CStr) -> Result<Vec<u8>> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut value = vec![0_u8; 64];
+    // SAFETY: both names are C strings, and the buffer is as long as is said.
+    let length =
+        unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    if length < 0 {
+        return Err(Error::last_os_error());
+    }
+    value.truncate(length as usize);
+    Ok(value)
+}
+
+/// Major and minor number of /dev/null.
+pub const NULL: (u32, u32) = (1, 3);
+
+/// Whether it is the character device of this number.
+pub fn is_char_device(stat: &libc::stat, (major, minor): (u32, u32)) -> bool {
+    stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(major, minor)
 }
 
 fn bounded(source: impl Read, expected: usize, most: u64) -> Result<Vec<u8>> {
@@ -69,6 +93,18 @@ mod tests {
         File::options().write(true).open(&file).unwrap().set_len(3 << 30).unwrap();
         assert_eq!(said(&file), Err("is larger than 1 MiB".to_owned()));
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn attribute_that_is_not_there_is_an_error() {
+        assert!(attribute(Path::new("/proc/self/exe"), c"security.capability").is_err());
+    }
+
+    #[test]
+    fn devices_are_known_by_their_numbers() {
+        let null = nix::sys::stat::stat("/dev/null").unwrap();
+        assert!(is_char_device(&null, NULL) && !is_char_device(&null, (1, 5)));
+        assert!(!is_char_device(&nix::sys::stat::stat("/dev").unwrap(), NULL));
     }
 
     #[test]

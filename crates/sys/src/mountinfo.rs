@@ -21,6 +21,7 @@ pub struct Mount<'a> {
     /// The type of the file system.
     pub kind: &'a str,
     tags: &'a str,
+    options: &'a str,
 }
 
 /// The mounts of a mountinfo, in the order in which they were made. What is no line of one is passed over.
@@ -35,13 +36,20 @@ fn mount(line: &str) -> Option<Mount<'_>> {
     let (id, parent) = (next()?.parse().ok()?, next()?.parse().ok()?);
     let (device, root, point) = (next()?, unescaped(next()?), unescaped(next()?));
     let tags = fields.nth(1).unwrap_or_default();
-    Some(Mount { id, parent, device, root, point, kind: after.split(' ').next()?, tags })
+    let mut after = after.splitn(3, ' ');
+    let (kind, options) = (after.next()?, after.nth(1).unwrap_or_default());
+    Some(Mount { id, parent, device, root, point, kind, tags, options })
 }
 
 impl Mount<'_> {
     /// Whether it has a tag such as `shared` or `master`: mount_namespaces(7).
     pub fn has_tag(&self, name: &str) -> bool {
         self.tags.split(' ').any(|tag| tag.split(':').next() == Some(name))
+    }
+
+    /// Whether its file system has an option, such as a controller of a hierarchy of cgroup v1.
+    pub fn has_option(&self, name: &str) -> bool {
+        self.options.split(',').any(|option| option == name)
     }
 }
 
@@ -84,6 +92,7 @@ mod tests {
         assert_eq!((&*first.root, &*first.point), (Path::new("/srv/a b"), Path::new("/d\\040\t\n")));
         assert!(first.has_tag("shared") && first.has_tag("master") && !all[1].has_tag("shared"));
         assert!(matches!(all[1].point, Cow::Borrowed(_)));
+        assert!(first.has_option("rw") && !first.has_option("r") && !first.has_option("ro"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Paths of a container: what they are below its root, and which mount an open file lies on.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
@@ -40,14 +42,30 @@ impl Identity {
     }
 }
 
-/// The identity of an open file.
-pub fn identity(fd: BorrowedFd<'_>) -> Result<Identity, Errno> {
+fn statx(dir: RawFd, path: &CStr, flags: i32, mask: u32) -> Result<libc::statx, Errno> {
     // SAFETY: statx is plain data for which all zeroes is valid.
     let mut stat: libc::statx = unsafe { std::mem::zeroed() };
-    let mask = libc::STATX_INO | libc::STATX_MNT_ID;
-    // SAFETY: the path is an empty C string, and the structure for the answer outlives the call.
-    let ret = unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, mask, &raw mut stat) };
-    super::check(ret.into())?;
+    // SAFETY: the path is a C string, and the structure for the answer outlives the call.
+    let ret = unsafe { libc::statx(dir, path.as_ptr(), flags, mask, &raw mut stat) };
+    super::check(ret.into()).map(|_| stat)
+}
+
+/// Whether something is mounted on the path itself, a link not followed; `None` where the kernel does not say, before Linux 5.8.
+pub fn is_mount_root(path: &Path) -> Result<Option<bool>, Errno> {
+    const MOUNT_ROOT: u64 = libc::STATX_ATTR_MOUNT_ROOT as u64;
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    match statx(libc::AT_FDCWD, &path, libc::AT_SYMLINK_NOFOLLOW, 0) {
+        Ok(stat) if stat.stx_attributes_mask & MOUNT_ROOT != 0 => {
+            Ok(Some(stat.stx_attributes & MOUNT_ROOT != 0))
+        }
+        Ok(_) | Err(Errno::ENOSYS) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The identity of an open file.
+pub fn identity(fd: BorrowedFd<'_>) -> Result<Identity, Errno> {
+    let stat = statx(fd.as_raw_fd(), c"", libc::AT_EMPTY_PATH, libc::STATX_INO | libc::STATX_MNT_ID)?;
     Ok(Identity {
         mount: stat.stx_mnt_id,
         device: (stat.stx_dev_major, stat.stx_dev_minor),
@@ -93,6 +111,13 @@ mod tests {
         {
             assert_eq!(clean(Path::new(path)), Path::new(wanted), "{path:?}");
         }
+    }
+
+    #[test]
+    fn mounts_are_told_from_what_is_on_them() {
+        assert_eq!(is_mount_root(Path::new("/proc")), Ok(Some(true)));
+        assert_eq!(is_mount_root(Path::new("/proc/self")), Ok(Some(false)));
+        assert_eq!(is_mount_root(Path::new("/proc/nothing")), Err(Errno::ENOENT));
     }
 
     #[test]

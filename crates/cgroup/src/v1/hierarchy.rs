@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cgroups_rs::fs::hierarchies::{Mountinfo, mountinfo_self};
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
+use rootling_sys::mountinfo::mounts;
 
 use crate::path::{Own, below};
 
@@ -39,13 +39,14 @@ pub(crate) const HYBRID: &str = "";
 /// An absolute `path` is taken from each mount, a relative one from the caller's own cgroup there.
 pub(crate) fn locate(root: &Path, own: &Own, path: &Path) -> Paths {
     // Read only when a mount is not where every distribution has it.
-    let mut table: Option<Vec<Mountinfo>> = None;
+    let mut table: Option<String> = None;
+    let read = || std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut paths = Paths::new();
     for name in CONTROLLERS {
         let Some(own) = own.controller(name) else { continue };
         let base = usual_mount(root, name)
             .and_then(|mount| if path.is_absolute() { Some(mount) } else { own_dir(&mount, own) })
-            .or_else(|| from_mountinfo(table.get_or_insert_with(mountinfo_self), name, path, own));
+            .or_else(|| from_mountinfo(table.get_or_insert_with(read), name, path, own));
         if let Some(base) = base {
             paths.insert(name.to_owned(), below(&base, path));
         }
@@ -78,36 +79,27 @@ fn own_dir(mount: &Path, own: &Path) -> Option<PathBuf> {
     Some(below(mount, own)).filter(|dir| dir.is_dir())
 }
 
-fn from_mountinfo(table: &[Mountinfo], name: &str, path: &Path, own: &Path) -> Option<PathBuf> {
-    let mount = table.iter().find(|m| m.super_opts.iter().any(|o| o == name))?;
+fn from_mountinfo(table: &str, name: &str, path: &Path, own: &Path) -> Option<PathBuf> {
+    let mount = mounts(table).find(|mount| mount.kind == "cgroup" && mount.has_option(name))?;
     if path.is_absolute() {
-        return Some(mount.mount_point.clone());
+        return Some(mount.point.into_owned());
     }
-    // Only the part of the hierarchy below mount_root is visible here.
-    let relative = own.strip_prefix(&mount.mount_root).unwrap_or(Path::new(""));
-    Some(mount.mount_point.join(relative))
+    // Only the part of the hierarchy below the mount's root is visible here.
+    let relative = own.strip_prefix(&mount.root).unwrap_or(Path::new(""));
+    Some(mount.point.join(relative))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn mount(root: &str, options: &[&str]) -> Mountinfo {
-        Mountinfo {
-            mount_root: root.into(),
-            mount_point: "/m/cpu,cpuacct".into(),
-            fs_type: ("cgroup".into(), None),
-            super_opts: options.iter().map(|&o| o.to_owned()).collect(),
-        }
-    }
-
     #[test]
     fn a_container_sees_its_part_of_a_hierarchy_at_the_mount() {
-        let table = [mount("/docker/x", &["rw", "cpu", "cpuacct"])];
-        let find = |path: &str, own: &str| from_mountinfo(&table, "cpu", Path::new(path), Path::new(own));
+        let table = "30 25 0:26 /docker/x /m/cpu,cpuacct rw,nosuid shared:9 - cgroup cgroup rw,cpu,cpuacct\n";
+        let find = |path: &str, own: &str| from_mountinfo(table, "cpu", Path::new(path), Path::new(own));
         assert_eq!(find("web", "/docker/x"), Some("/m/cpu,cpuacct".into()));
         assert_eq!(find("web", "/docker/x/y"), Some("/m/cpu,cpuacct/y".into()));
         assert_eq!(find("/web", "/docker/x/y"), Some("/m/cpu,cpuacct".into()));
-        assert_eq!(from_mountinfo(&table, "cpuset", Path::new("web"), Path::new("/")), None);
+        assert_eq!(from_mountinfo(table, "cpuset", Path::new("web"), Path::new("/")), None);
     }
 }

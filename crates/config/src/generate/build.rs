@@ -10,7 +10,7 @@ use super::{
     BundleFile, Facts, Files, Request, base, capabilities, cgroup, devices, limits, mounts, namespaces,
     network, process, security,
 };
-use crate::validate;
+use crate::container::Container;
 
 /// Runtimes of some years ago refuse a later version, and know all that is written here.
 const PORTABLE_VERSION: &str = "1.0.2";
@@ -61,7 +61,7 @@ pub fn build(
         linux.set_sysctl(sysctl);
     }
     let file = network::run(&mut spec, request, files)?;
-    validate::spec(&spec)?;
+    Container::parse(spec.clone())?;
     Ok(Generated { spec, warnings, file })
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::sys::stat::{major, minor};
 use oci_spec::runtime::PosixRlimitType;
 
 use crate::CgroupManager;
@@ -111,7 +112,7 @@ pub struct System;
 impl Files for System {
     fn node(&self, path: &Path) -> io::Result<Node> {
         let found = std::fs::metadata(path)?;
-        let (major, minor) = (libc::major(found.rdev()), libc::minor(found.rdev()));
+        let (major, minor) = (major(found.rdev()) as u32, minor(found.rdev()) as u32);
         let kind = match found.mode() & libc::S_IFMT {
             libc::S_IFCHR => NodeKind::Char(major, minor),
             libc::S_IFBLK => NodeKind::Block(major, minor),

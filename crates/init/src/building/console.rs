@@ -36,7 +36,7 @@ pub(crate) fn set_up(
         .map_err(|e| e.remedy("a terminal needs a devpts mount on /dev/pts"))?;
     let stat = fstat(master.as_raw_fd()).context(what)?;
     // The image may have put anything there (CVE-2025-52565).
-    if stat.st_mode & libc::S_IFMT != libc::S_IFCHR || stat.st_rdev != libc::makedev(5, 2) {
+    if !sys::file::is_char_device(&stat, (5, 2)) {
         return Err(Error::invalid(format!("{} is not a terminal multiplexer (5:2)", what())));
     }
     let slave =

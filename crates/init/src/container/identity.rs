@@ -207,7 +207,7 @@ fn write_label(files: &[&str], label: &str) -> Result<()> {
 pub(crate) fn give_stdio_to(uid: u32) {
     for fd in 0..3 {
         let Ok(stat) = nix::sys::stat::fstat(fd) else { continue };
-        let null = stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3);
+        let null = sys::file::is_char_device(&stat, sys::file::NULL);
         if stat.st_uid == uid || null {
             continue;
         }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
-use nix::sys::stat::{Mode, fstat};
+use nix::sys::stat::{Mode, fstat, major, minor};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
 use rootling_sys as sys;
 use rootling_sys::mount::clone_tree;
@@ -96,8 +96,8 @@ fn open_host(device: &LinuxDevice) -> Result<OwnedFd> {
     Err(Error::invalid(format!(
         "{} is {}:{} and not {}:{}: in a user namespace a device can only be bound as it is; correct type, major and minor",
         what(),
-        libc::major(stat.st_rdev),
-        libc::minor(stat.st_rdev),
+        major(stat.st_rdev),
+        minor(stat.st_rdev),
         device.major(),
         device.minor()
     )))

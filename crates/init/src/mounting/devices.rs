@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, mknodat, umask};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, makedev, mknodat, umask};
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use rootling_sys as sys;
@@ -149,10 +149,7 @@ fn open_node(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd> {
 /// leads nowhere else.
 pub(crate) fn reopen_null(root: &Image) -> Result<()> {
     let streams: Vec<i32> = (0..3)
-        .filter(|fd| {
-            fstat(*fd)
-                .is_ok_and(|s| s.st_mode & libc::S_IFMT == libc::S_IFCHR && s.st_rdev == libc::makedev(1, 3))
-        })
+        .filter(|fd| fstat(*fd).is_ok_and(|s| sys::file::is_char_device(&s, sys::file::NULL)))
         .collect();
     if streams.is_empty() {
         return Ok(());
@@ -201,7 +198,7 @@ pub fn kind(device: &LinuxDevice) -> SFlag {
 
 /// The number of its node.
 pub fn number(device: &LinuxDevice) -> u64 {
-    libc::makedev(device.major() as u32, device.minor() as u32)
+    makedev(device.major() as u64, device.minor() as u64)
 }
 
 /// The container's /dev/null, verified to be the null device and not something that the image put there.
@@ -210,7 +207,7 @@ pub(crate) fn open_null(root: &Image) -> Result<OwnedFd> {
     let fd = open_in_root(root.directory().as_fd(), Path::new("dev/null"), libc::O_PATH | libc::O_NOFOLLOW)
         .context(what)?;
     let stat = fstat(fd.as_raw_fd()).context(what)?;
-    if stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3) {
+    if sys::file::is_char_device(&stat, sys::file::NULL) {
         Ok(fd)
     } else {
         Err(Error::invalid(format!("{} is not the null device (1:3)", what())))

@@ -1,11 +1,12 @@
 //! A short program is run with a bounded wait.
 
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rootling_sys::poll::wait_readable;
 
 /// A directory service that takes longer is treated as having no answer.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
@@ -36,7 +37,9 @@ fn read_all(child: &mut Child, deadline: Instant) -> io::Result<String> {
     let mut bytes = Vec::new();
     let mut buffer = [0_u8; 4096];
     loop {
-        wait_readable(&stdout, deadline)?;
+        if !wait_readable(stdout.as_fd(), deadline.saturating_duration_since(Instant::now()))? {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         match stdout.read(&mut buffer) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Ok(0) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
@@ -45,17 +48,6 @@ fn read_all(child: &mut Child, deadline: Instant) -> io::Result<String> {
         if bytes.len() as u64 > MOST {
             return Err(io::ErrorKind::InvalidData.into());
         }
-    }
-}
-
-fn wait_readable(fd: &impl std::os::fd::AsFd, deadline: Instant) -> io::Result<()> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: i64::from(left.subsec_nanos()) as _ };
-    match poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&timeout)) {
-        Ok(0) => Err(io::ErrorKind::TimedOut.into()),
-        Ok(_) => Ok(()),
-        Err(rustix::io::Errno::INTR) => wait_readable(fd, deadline),
-        Err(errno) => Err(errno.into()),
     }
 }
 

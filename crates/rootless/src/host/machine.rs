@@ -2,10 +2,15 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
+use caps::CapSet;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{major, minor};
+use nix::unistd::{AccessFlags, faccessat};
+use rootling_sys as sys;
 
 use super::getsubids;
 
@@ -131,23 +136,25 @@ pub struct System;
 
 impl Machine for System {
     fn euid(&self) -> u32 {
-        rustix::process::geteuid().as_raw()
+        nix::unistd::geteuid().as_raw()
     }
 
     fn egid(&self) -> u32 {
-        rustix::process::getegid().as_raw()
+        nix::unistd::getegid().as_raw()
     }
 
     fn capabilities(&self) -> io::Result<u64> {
-        Ok(rustix::thread::capabilities(None)?.effective.bits())
+        let effective = caps::read(None, CapSet::Effective).map_err(io::Error::other)?;
+        Ok(effective.into_iter().fold(0, |all, capability| all | capability.bitmask()))
     }
 
     fn no_new_privs(&self) -> bool {
-        rustix::thread::no_new_privs().unwrap_or(false)
+        nix::sys::prctl::get_no_new_privs().unwrap_or(false)
     }
 
     fn kernel_release(&self) -> String {
-        rustix::system::uname().release().to_string_lossy().into_owned()
+        let uname = nix::sys::utsname::uname();
+        uname.map(|uname| uname.release().to_string_lossy().into_owned()).unwrap_or_default()
     }
 
     fn search_path(&self) -> Vec<PathBuf> {
@@ -160,7 +167,7 @@ impl Machine for System {
     }
 
     fn directories(&self, path: &Path) -> Vec<PathBuf> {
-        let entries = rootling_sys::directory::entries(path).unwrap_or_default();
+        let entries = sys::directory::entries(path).unwrap_or_default();
         entries.into_iter().map(|entry| path.join(entry.name)).filter(|path| path.is_dir()).collect()
     }
 
@@ -179,46 +186,38 @@ impl Machine for System {
             kind,
             mode: meta.mode() & 0o7777,
             uid: meta.uid(),
-            major: rustix::fs::major(meta.rdev()),
-            minor: rustix::fs::minor(meta.rdev()),
+            major: major(meta.rdev()) as u32,
+            minor: minor(meta.rdev()) as u32,
             dev: meta.dev(),
             ino: meta.ino(),
         })
     }
 
     fn statfs(&self, path: &Path) -> io::Result<FsFacts> {
-        let facts = rustix::fs::statfs(path)?;
-        Ok(FsFacts { magic: facts.f_type as u64, flags: facts.f_flags as u64 })
+        let facts = nix::sys::statfs::statfs(path)?;
+        Ok(FsFacts { magic: facts.filesystem_type().0 as u64, flags: facts.flags().bits() })
     }
 
     fn is_mount_point(&self, path: &Path) -> io::Result<bool> {
-        let statx = rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty());
-        match statx {
-            Ok(facts) if facts.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) => {
-                Ok(facts.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
-            }
-            // Before Linux 5.8: another file system is seen, a bind within the same one is not.
-            Ok(_) | Err(rustix::io::Errno::NOSYS) => {
-                let parent = path.parent().unwrap_or(path);
-                Ok(std::fs::symlink_metadata(path)?.dev() != std::fs::symlink_metadata(parent)?.dev())
-            }
-            Err(errno) => Err(errno.into()),
+        if let Some(known) = sys::path::is_mount_root(path)? {
+            return Ok(known);
         }
+        // Another file system is seen, a bind within the same one is not.
+        let parent = path.parent().unwrap_or(path);
+        Ok(std::fs::symlink_metadata(path)?.dev() != std::fs::symlink_metadata(parent)?.dev())
     }
 
     fn may(&self, path: &Path, access: Access) -> bool {
         let wanted = match access {
-            Access::Read => rustix::fs::Access::READ_OK,
-            Access::Write => rustix::fs::Access::WRITE_OK,
-            Access::Search => rustix::fs::Access::EXEC_OK,
+            Access::Read => AccessFlags::R_OK,
+            Access::Write => AccessFlags::W_OK,
+            Access::Search => AccessFlags::X_OK,
         };
-        rustix::fs::accessat(CWD, path, wanted, AtFlags::EACCESS).is_ok()
+        faccessat(None, path, wanted, AtFlags::AT_EACCESS).is_ok()
     }
 
     fn file_capabilities(&self, path: &Path) -> Option<Vec<u8>> {
-        let mut buffer = [0_u8; 64];
-        let length = rustix::fs::getxattr(path, "security.capability", &mut buffer[..]).ok()?;
-        Some(buffer[..length].to_vec())
+        sys::file::attribute(path, c"security.capability").ok()
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {
@@ -226,8 +225,8 @@ impl Machine for System {
     }
 
     fn namespace_owner(&self, path: &Path) -> io::Result<(u64, u64)> {
-        let owner = rootling_sys::namespace::namespace_owner(&std::fs::File::open(path)?)?;
-        let facts = rustix::fs::fstat(&owner)?;
+        let owner = sys::namespace::namespace_owner(&std::fs::File::open(path)?)?;
+        let facts = nix::sys::stat::fstat(owner.as_raw_fd())?;
         Ok((facts.st_dev, facts.st_ino))
     }
 
