@@ -4,17 +4,15 @@
 #![forbid(unsafe_code)]
 
 mod args;
-mod caller;
 mod commands;
 mod failure;
-mod log;
 #[cfg(test)]
 mod picture;
-mod roots;
-mod terminal;
 mod version;
 
 use std::process::ExitCode;
+
+use rootling_cli::{caller, log, roots, terminal};
 
 /// The parser of the command line alone takes more than the least that a caller may allow.
 const STACK: usize = 8 << 20;

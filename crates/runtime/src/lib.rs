@@ -62,6 +62,7 @@ mod explain;
 mod foreground;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod helper;
 mod labels;
 mod late_hooks;
 mod launch;
@@ -84,6 +85,7 @@ pub use criu::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
 pub use error::{Error, ErrorKind, Result, one_line};
 pub use exec::{ExecOptions, Execution, exec};
 pub use explain::explain;
+pub use helper::{HelperEnd, HelperIds, HelperProcess};
 pub use lifecycle::{
     Event, Rules, RunOptions, Sample, adapt, checkpoint, create, delete, events, kill, load_bundle,
     parse_signal, pause, processes, resources, restore, resume, run, sample, start, state, stats, update,

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use oci_spec::runtime::LinuxIdMapping;
 use rootling_config::idmap::render;
 use rootling_config::remedies::CHECK_RANGES;
+use rootling_config::idmap::IdMaps;
 use rootling_init::idmap::{said, write_maps};
 use rootling_init::new_process;
 use rootling_rootless::idmap::MapWriter;
@@ -17,7 +18,7 @@ use rootling_sys as sys;
 
 use super::reactor::Reactor;
 use crate::error::{Context, Error, Result};
-use crate::plan::Plan;
+use crate::plan::{MapsWriter, Plan};
 
 /// Name services may have to be asked over the network by newuidmap.
 const HELPER_LIMIT: Duration = Duration::from_secs(30);
@@ -25,7 +26,14 @@ const HELPER_LIMIT: Duration = Duration::from_secs(30);
 /// Writes both maps of the process that the reactor waits for, if it has a user namespace that was made for it.
 pub(super) fn write(plan: &Plan, reactor: &Reactor) -> Result<()> {
     let (Some(maps), Some(writer)) = (&plan.blueprint.maps, &plan.writer) else { return Ok(()) };
-    let pid = reactor.process().pid;
+    write_of(reactor.process().pid, maps, writer, &|helper, limit| reactor.wait_for(helper, limit))
+}
+
+/// Waits for the end of a process, at most so long; whether it has ended.
+type Wait<'a> = &'a dyn Fn(BorrowedFd<'_>, Duration) -> Result<bool>;
+
+/// Writes both maps of a process, which has a user namespace that was made for it.
+pub(crate) fn write_of(pid: i32, maps: &IdMaps, writer: &MapsWriter, wait: Wait<'_>) -> Result<()> {
     match &writer.by {
         MapWriter::Direct => {
             if writer.deny_setgroups {
@@ -38,8 +46,8 @@ pub(super) fn write(plan: &Plan, reactor: &Reactor) -> Result<()> {
             // Each takes milliseconds, nearly all of it its own start: at the same time, then.
             let uid = Helper::start(newuidmap, pid, maps.uid())?;
             let gid = Helper::start(newgidmap, pid, maps.gid())?;
-            uid.finish(reactor)?;
-            gid.finish(reactor)
+            uid.finish(wait)?;
+            gid.finish(wait)
         }
     }
 }
@@ -69,9 +77,9 @@ impl Helper {
         Ok(Self { child, line })
     }
 
-    fn finish(mut self, reactor: &Reactor) -> Result<()> {
+    fn finish(mut self, wait: Wait<'_>) -> Result<()> {
         let pidfd = sys::process::pidfd_open(self.child.id() as i32).context(|| "pidfd_open")?;
-        if !reactor.wait_for(pidfd.as_fd(), HELPER_LIMIT)? {
+        if !wait(pidfd.as_fd(), HELPER_LIMIT)? {
             return Err(Error::system(format!(
                 "{} did not end within {} s",
                 self.line,

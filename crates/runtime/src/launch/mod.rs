@@ -15,4 +15,5 @@ mod sources;
 mod stages;
 pub(crate) mod terminal;
 
+pub(crate) use maps::write_of;
 pub(crate) use stages::{LaunchMode, Launched, launch};

@@ -1,6 +1,4 @@
 //! `spec`: facts of the host and flags to a request, and the result to a file.
-mod namespaces;
-mod request;
 mod write;
 
 pub(crate) use write::spec;

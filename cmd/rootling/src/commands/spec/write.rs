@@ -5,12 +5,15 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
-use rootling_config::generate::{self, BundleFile, Generated};
+use rootling_config::generate::{self, Accounts, BundleFile, Generated};
 use rootling_rootless::host::{CgroupMode, Host};
 use rootling_runtime::{Error, Result};
 
-use super::request;
-use crate::args::{self, SpecFlags};
+use rootling_cli::SpecFlags;
+use rootling_cli::namespaces::{DefaultIds, namespaces};
+use rootling_cli::request::{request, user};
+
+use crate::args;
 use crate::log;
 use crate::roots::Context;
 use crate::terminal;
@@ -59,7 +62,10 @@ fn with_flags(
     bundle: &Path,
 ) -> Result<(Spec, Option<BundleFile>)> {
     let facts = context.host.spec_facts(context.global.manager(), std::env::current_dir()?);
-    let request = request::request(context, flags, rootless, bundle)?;
+    let rootfs = bundle.join(flags.rootfs.as_deref().unwrap_or(Path::new("rootfs")));
+    let user = user(flags, || Accounts::read(&rootfs))?;
+    let namespaces = namespaces(context, flags, rootless, DefaultIds::Few, user.as_ref())?;
+    let request = request(flags, user, namespaces)?;
     let made = generate::build(&request, rootless, &facts, &generate::System);
     let Generated { spec, warnings, file } = made.map_err(|e| Error::invalid(e.to_string()))?;
     for text in &warnings {

@@ -8,31 +8,31 @@ use rootling_config::CgroupManager;
 
 /// Options that every command takes, before or after its name.
 #[derive(Debug, Args)]
-pub(crate) struct Global {
+pub struct Global {
     /// Keep the state of containers in this directory
     #[arg(long, global = true, value_name = "DIR")]
-    pub(crate) root: Option<PathBuf>,
+    pub root: Option<PathBuf>,
     /// Write the log to this file; errors are also written to standard error
     #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) log: Option<PathBuf>,
+    pub log: Option<PathBuf>,
     /// Write the log in this format
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", value_parser = log_format)]
-    pub(crate) log_format: LogFormat,
+    pub log_format: LogFormat,
     /// Log messages of this level and above
     #[arg(long, global = true, value_name = "LEVEL", default_value = "warning")]
-    pub(crate) log_level: LogLevel,
+    pub log_level: LogLevel,
     /// Log each step and the reason for it
     #[arg(long, global = true)]
-    pub(crate) debug: bool,
+    pub debug: bool,
     /// Let systemd manage cgroups; linux.cgroupsPath then has the form slice:prefix:name
     #[arg(long, global = true)]
-    pub(crate) systemd_cgroup: bool,
+    pub systemd_cgroup: bool,
     /// Choose what manages cgroups
     #[arg(long, global = true, value_name = "MANAGER", value_parser = manager())]
-    pub(crate) cgroup_manager: Option<CgroupManager>,
+    pub cgroup_manager: Option<CgroupManager>,
     /// Use this program for checkpoint and restore
     #[arg(long, global = true, value_name = "PROGRAM", default_value = "criu")]
-    pub(crate) criu: PathBuf,
+    pub criu: PathBuf,
     // Not after the name of the command: `spec` has a flag of that name, as in runc.
     /// Run without what only root may do: true, false or auto
     #[arg(
@@ -42,15 +42,18 @@ pub(crate) struct Global {
         hide_possible_values = true,
         ignore_case = true
     )]
-    pub(crate) rootless: Rootless,
+    pub rootless: Rootless,
     /// Print the version
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
     version: Option<bool>,
 }
 
+/// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
+pub enum LogFormat {
+    /// Lines for people.
     Text,
+    /// A JSON object a line, for engines.
     Json,
 }
 
@@ -66,8 +69,10 @@ fn manager() -> impl TypedValueParser<Value = CgroupManager> {
     PossibleValuesParser::new(CgroupManager::NAMES).try_map(|name| name.parse::<CgroupManager>())
 }
 
+/// How much is logged.
+#[allow(missing_docs)] // The names say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum LogLevel {
+pub enum LogLevel {
     Error,
     #[value(alias = "warn")]
     Warning,
@@ -75,8 +80,10 @@ pub(crate) enum LogLevel {
     Debug,
 }
 
+/// `--rootless`.
+#[allow(missing_docs)] // The names say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Rootless {
+pub enum Rootless {
     Auto,
     #[value(alias = "1", alias = "t")]
     True,
@@ -86,15 +93,15 @@ pub(crate) enum Rootless {
 
 impl Global {
     /// The cgroup manager that was asked for.
-    pub(crate) fn manager(&self) -> Option<CgroupManager> {
+    pub fn manager(&self) -> Option<CgroupManager> {
         if self.systemd_cgroup { Some(CgroupManager::Systemd) } else { self.cgroup_manager }
     }
 }
 
 /// The container that a command is about.
 #[derive(Debug, Args)]
-pub(crate) struct Id {
+pub struct Id {
     /// Id of the container
     #[arg(value_name = "CONTAINER-ID")]
-    pub(crate) id: String,
+    pub id: String,
 }

@@ -8,25 +8,25 @@ use rootling_runtime::Result;
 const WIDEST: usize = 120;
 
 /// Whether to use colours: on a terminal, unless `NO_COLOR` is set (no-color.org) or it has none.
-pub(crate) fn has_colours() -> bool {
+pub fn has_colours() -> bool {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     stdout().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// How many columns there are.
-pub(crate) fn width() -> usize {
+pub fn width() -> usize {
     // Not that of standard error or input: what is read later from a file should not depend on them.
     terminal_size::terminal_size_of(stdout())
         .map_or(WIDEST, |(width, _)| usize::from(width.0).clamp(40, WIDEST))
 }
 
 /// Prints on standard output. A reader that has gone is no failure.
-pub(crate) fn print(text: &str) -> Result<()> {
+pub fn print(text: &str) -> Result<()> {
     print_next(text).map(drop)
 }
 
 /// Prints one text of many; whether anybody still reads.
-pub(crate) fn print_next(text: &str) -> Result<bool> {
+pub fn print_next(text: &str) -> Result<bool> {
     let mut out = stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),

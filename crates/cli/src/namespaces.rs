@@ -10,14 +10,28 @@ use rootling_rootless::adapt::AdaptError;
 use rootling_rootless::idmap::{self, MapOwner, ROOT_IS_NOT_MAPPED, WantedMaps};
 use rootling_runtime::{Error, Result, Status};
 
-use crate::args::SpecFlags;
 use crate::log;
 use crate::roots::Context;
+use crate::spec_flags::SpecFlags;
 
-pub(super) fn namespaces(
+/// Which ids the container of an ordinary user gets where no flag says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultIds {
+    /// Those of the caller, unless `--user` needs others: enough for root, starts fastest and works everywhere.
+    Few,
+    /// All that the caller may use: the owners of an image's files are many.
+    All,
+}
+
+/// The namespaces that the flags ask for. `rootless`: for an ordinary user; `user`: whose ids have to be there.
+///
+/// # Errors
+/// For a mode that there is not, a container that does not run, and ids that cannot be mapped.
+pub fn namespaces(
     context: Context<'_>,
     flags: &SpecFlags,
     rootless: bool,
+    default: DefaultIds,
     user: Option<&User>,
 ) -> Result<Namespaces> {
     let mut lookup = Lookup { context, user: None, of_caller: Vec::new() };
@@ -37,7 +51,8 @@ pub(super) fn namespaces(
         cgroup: one("cgroupns", LinuxNamespaceType::Cgroup, &flags.cgroupns)?,
         user: UserNamespace::Default,
     };
-    namespaces.user = lookup.user_namespace(flags, rootless, user)?;
+    let all = rootless && default == DefaultIds::All;
+    namespaces.user = lookup.user_namespace(flags, rootless, all, user)?;
     if matches!(namespaces.user, UserNamespace::Maps { .. }) {
         lookup.check_mounts()?;
     }
@@ -144,13 +159,13 @@ impl Lookup<'_> {
         &mut self,
         flags: &SpecFlags,
         rootless: bool,
+        all: bool,
         user: Option<&User>,
     ) -> Result<UserNamespace> {
         let Some(text) = flags.userns.as_deref() else {
             return match &self.user {
                 Some(owner) => Ok(UserNamespace::Joined(owner.path.clone())),
-                // One id is enough for root, starts fastest and works everywhere.
-                None if rootless && user.is_some_and(|user| (user.uid, user.gid) != (0, 0)) => {
+                None if all || rootless && user.is_some_and(|user| (user.uid, user.gid) != (0, 0)) => {
                     self.maps_for(user)
                 }
                 None => Ok(UserNamespace::Default),

@@ -12,7 +12,7 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
-use crate::args::{Global, LogFormat, LogLevel};
+use crate::global::{Global, LogFormat, LogLevel};
 
 struct Log {
     file: Option<File>,
@@ -23,7 +23,7 @@ struct Log {
 static LOG: OnceLock<Log> = OnceLock::new();
 
 /// Opens the log as the options say.
-pub(crate) fn start(global: &Global) -> Result<()> {
+pub fn start(global: &Global) -> Result<()> {
     let file = match &global.log {
         Some(path) if !path.as_os_str().is_empty() => {
             let file = File::options().append(true).create(true).open(path);
@@ -40,7 +40,7 @@ pub(crate) fn start(global: &Global) -> Result<()> {
 }
 
 /// Logs a failure; whoever started us sees it on standard error in any case.
-pub(crate) fn failure(message: &str) {
+pub fn failure(message: &str) {
     line(LogLevel::Error, message);
     if LOG.get().is_some_and(|l| l.file.is_some()) {
         eprintln!("rootling: {message}");
@@ -48,7 +48,7 @@ pub(crate) fn failure(message: &str) {
 }
 
 /// Logs what the user should know and is no failure.
-pub(crate) fn warning(message: &str) {
+pub fn warning(message: &str) {
     line(LogLevel::Warning, message);
 }
 

@@ -7,18 +7,20 @@ use std::path::{Path, PathBuf};
 use rootling_rootless::host::Host;
 use rootling_runtime::{Result, Store};
 
-use crate::args::Global;
+use crate::global::Global;
 
 /// What every command works with.
 #[derive(Clone, Copy)]
-pub(crate) struct Context<'a> {
-    pub(crate) global: &'a Global,
-    pub(crate) host: &'a Host,
+pub struct Context<'a> {
+    /// The global options.
+    pub global: &'a Global,
+    /// What is known of the machine and the caller.
+    pub host: &'a Host,
 }
 
 impl Context<'_> {
     /// The store of `--root`, else of the caller's runtime directory.
-    pub(crate) fn store(self) -> Result<Store> {
+    pub fn store(self) -> Result<Store> {
         store(self.global, self.host)
     }
 }
@@ -49,7 +51,7 @@ fn is_own(dir: &Path, uid: u32) -> bool {
 }
 
 /// Where compiled seccomp profiles are kept.
-pub(crate) fn seccomp_cache(host: &Host) -> Option<PathBuf> {
+pub fn seccomp_cache(host: &Host) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|d| d.is_absolute());
     if let Some(dir) = absolute("XDG_CACHE_HOME") {
         return Some(dir.join("rootling/seccomp"));

@@ -1,25 +1,25 @@
 //! The flags, with what needs the host to be understood.
 
-use std::path::Path;
-
-use rootling_config::generate::{self, Accounts, LimitFlags, Pasta, Request};
+use rootling_config::generate::{self, Accounts, LimitFlags, Namespaces, Pasta, Request, User};
 use rootling_runtime::{Error, Result};
 
-use super::namespaces;
-use crate::args::{Limits, SpecFlags};
-use crate::roots::Context;
+use crate::spec_flags::{Limits, SpecFlags};
 
-pub(super) fn request(
-    context: Context<'_>,
-    flags: &SpecFlags,
-    rootless: bool,
-    bundle: &Path,
-) -> Result<Request> {
+/// The user of `--user`, as the image knows it.
+///
+/// # Errors
+/// For one that it does not know.
+pub fn user(flags: &SpecFlags, accounts: impl FnOnce() -> Accounts) -> Result<Option<User>> {
+    let user = flags.user.as_deref().map(|text| generate::user(text, &accounts()));
+    user.transpose().map_err(|error| Error::invalid(error.to_string()))
+}
+
+/// What the flags ask for, with this user and these namespaces.
+///
+/// # Errors
+/// For a variable without a name.
+pub fn request(flags: &SpecFlags, user: Option<User>, namespaces: Namespaces) -> Result<Request> {
     let invalid = |error: generate::GenerateError| Error::invalid(error.to_string());
-    let rootfs = bundle.join(flags.rootfs.as_deref().unwrap_or(Path::new("rootfs")));
-    let user = flags.user.as_deref().map(|text| generate::user(text, &Accounts::read(&rootfs)));
-    let user = user.transpose().map_err(invalid)?;
-    let namespaces = namespaces::namespaces(context, flags, rootless, user.as_ref())?;
     Ok(Request {
         args: flags.args.clone(),
         rootfs: flags.rootfs.clone(),

@@ -1,0 +1,196 @@
+//! A process of the caller's own that does some work in a user namespace, with the maps of a container: what it makes belongs
+//! to the container's ids.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Gid, Pid, Uid, pipe, read, setgroups, setresgid, setresuid, write};
+use rootling_config::idmap::IdMaps;
+use rootling_init::new_process::explain;
+use rootling_rootless::host::Host;
+use rootling_rootless::idmap::{Maps, must_deny_setgroups, writer};
+use rootling_sys as sys;
+use rootling_sys::clone::{CloneOptions, Cloned, EndOnPanic};
+
+use crate::caller::check_single_threaded;
+use crate::error::{Context, Error, Operation, Result};
+use crate::launch::write_of;
+use crate::plan::MapsWriter;
+
+/// The ids that a helper works with.
+#[derive(Clone, Debug, Default)]
+pub enum HelperIds {
+    /// Those of the caller.
+    #[default]
+    Caller,
+    /// Those of a new user namespace with these maps, as its root.
+    Mapped(Maps),
+    /// Those of the user namespace at this path, as its root.
+    Joined(PathBuf),
+}
+
+/// A process that works for the caller. It dies with the thread that has made it.
+#[derive(Debug)]
+pub struct HelperProcess {
+    pid: i32,
+    pidfd: OwnedFd,
+}
+
+/// How it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HelperEnd {
+    /// With this exit code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// What the process ends with that could not become what it was to be.
+const NOT_STARTED: i32 = 120;
+
+impl HelperProcess {
+    /// Makes the process. It begins as a copy of the caller, runs `work` with these ids, and ends with the exit code that
+    /// this returns. The caller must have one thread; the process may start more.
+    ///
+    /// # Errors
+    /// Where the namespace, its maps or the process cannot be made.
+    pub fn start(host: &Host, ids: &HelperIds, work: impl FnOnce() -> i32) -> Result<Self> {
+        let maps = match ids {
+            HelperIds::Mapped(maps) => Some(maps_of(host, maps)?),
+            HelperIds::Caller | HelperIds::Joined(_) => None,
+        };
+        let (wait, go) = pipe().context(|| "pipe")?;
+        check_single_threaded()?;
+        let namespaces = if maps.is_some() { libc::CLONE_NEWUSER as u64 } else { 0 };
+        let cloned =
+            sys::clone::clone(CloneOptions { namespaces, ..CloneOptions::default() }).map_err(|errno| {
+                let error = explain(Error::from(errno).wrap("clone3"));
+                if namespaces == 0 { error } else { error.during(Operation::NewUserNamespace) }
+            })?;
+        let _end = matches!(cloned, Cloned::Child).then_some(EndOnPanic);
+        let (pid, pidfd) = match cloned {
+            Cloned::Parent { pid, pidfd } => (pid, pidfd),
+            Cloned::Child => {
+                drop(go);
+                child(&wait, ids, work)
+            }
+        };
+        drop(wait);
+        // Ended and reaped where anything fails from here on.
+        let process = Self { pid, pidfd };
+        if let Some((maps, writer)) = &maps {
+            let wait = |helper: BorrowedFd<'_>, limit: Duration| {
+                sys::poll::wait_readable(helper, limit).context(|| "poll")
+            };
+            write_of(pid, maps, writer, &wait)?;
+        }
+        let before = sys::process::ignore_broken_pipes();
+        let written = sys::retry(|| write(&go, b"g"));
+        sys::process::restore_broken_pipes(before);
+        // Without a reader it has ended; how, shows its end.
+        match written {
+            Ok(_) | Err(Errno::EPIPE) => Ok(process),
+            Err(errno) => Err(errno).context(|| "write to a helper process"),
+        }
+    }
+
+    /// Ends it at once.
+    pub fn kill(&self) {
+        let _ = sys::process::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
+    }
+
+    /// How it has ended, once [`AsFd`] is readable; waits for it otherwise.
+    ///
+    /// # Errors
+    /// Where it cannot be waited for.
+    pub fn wait(mut self) -> Result<HelperEnd> {
+        let pid = std::mem::take(&mut self.pid);
+        match sys::retry(|| waitpid(Pid::from_raw(pid), None)).context(|| "waitpid")? {
+            WaitStatus::Exited(_, NOT_STARTED) => {
+                Err(Error::system("a helper process could not get its ids; see `rootling doctor`"))
+            }
+            WaitStatus::Exited(_, code) => Ok(HelperEnd::Code(code)),
+            WaitStatus::Signaled(_, signal, _) => Ok(HelperEnd::Signal(signal as i32)),
+            other => Err(Error::system(format!("a helper process is {other:?}"))),
+        }
+    }
+}
+
+impl AsFd for HelperProcess {
+    /// Readable when it has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+impl Drop for HelperProcess {
+    fn drop(&mut self) {
+        if self.pid != 0 && waitpid(Pid::from_raw(self.pid), Some(WaitPidFlag::WNOHANG)).is_ok() {
+            self.kill();
+            let _ = sys::retry(|| waitpid(Pid::from_raw(self.pid), None));
+        }
+    }
+}
+
+fn maps_of(host: &Host, maps: &Maps) -> Result<(IdMaps, MapsWriter)> {
+    let maps = IdMaps::new(maps.uid.clone(), maps.gid.clone()).map_err(|e| Error::invalid(e.to_string()))?;
+    let by = writer(host, &maps).map_err(|e| Error::invalid(e.to_string()))?;
+    let deny_setgroups = must_deny_setgroups(host, &by);
+    Ok((maps, MapsWriter { by, deny_setgroups }))
+}
+
+/// The helper's side.
+fn child(wait: &OwnedFd, ids: &HelperIds, work: impl FnOnce() -> i32) -> ! {
+    let begin = || {
+        sys::process::set_parent_death_signal(libc::SIGKILL).context(|| "prctl")?;
+        sys::signals::reset().context(|| "signals")?;
+        // The end of the pipe: whoever has made this process has given up, or has died before the signal above was set.
+        if sys::retry(|| read(std::os::fd::AsRawFd::as_raw_fd(wait), &mut [0])).context(|| "read")? != 1 {
+            return Ok(false);
+        }
+        become_root(ids)?;
+        sys::process::set_parent_death_signal(libc::SIGKILL).context(|| "prctl")?;
+        Ok(true)
+    };
+    let code = match begin() {
+        Ok(true) => work(),
+        Ok(false) => NOT_STARTED,
+        Err(error) => {
+            let error: Error = error;
+            eprintln!("rootling: {error}");
+            NOT_STARTED
+        }
+    };
+    std::process::exit(code)
+}
+
+fn become_root(ids: &HelperIds) -> Result<()> {
+    match ids {
+        HelperIds::Caller => return Ok(()),
+        HelperIds::Mapped(_) => {}
+        HelperIds::Joined(path) => {
+            let namespace = std::fs::File::open(path).context(|| format!("open({path:?})"))?;
+            setns(namespace, CloneFlags::CLONE_NEWUSER).context(|| format!("setns({path:?})"))?;
+        }
+    }
+    let root = (Uid::from_raw(0), Gid::from_raw(0));
+    // Denied with the caller's own group alone, whose others it then keeps: user_namespaces(7).
+    let _ = setgroups(&[]);
+    setresgid(root.1, root.1, root.1).context(|| "setresgid(0)")?;
+    setresuid(root.0, root.0, root.0).context(|| "setresuid(0)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_with_threads_cannot_make_a_helper() {
+        let error = HelperProcess::start(&Host::probe(), &HelperIds::Caller, || 0).expect_err("an error");
+        assert!(error.to_string().contains("threads"), "{error}");
+    }
+}
