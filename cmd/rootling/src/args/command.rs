@@ -3,8 +3,8 @@
 use clap::{ArgMatches, Args, FromArgMatches};
 
 use super::{
-    Adapt, Checkpoint, Completion, Create, Delete, Doctor, Events, Exec, Features, Help, Id, Kill, List, Man,
-    Profile, Ps, Restore, Run, Spec, Stats, Update,
+    Adapt, Checkpoint, Completion, Create, Delete, Doctor, Events, Exec, Features, Help, Id, Image, Kill,
+    List, Man, Profile, Ps, Restore, Run, Spec, Stats, Update,
 };
 
 /// A command with its arguments.
@@ -19,6 +19,7 @@ pub(crate) enum Command {
     Delete(Delete),
     Exec(Exec),
     Spec(Box<Spec>),
+    Image(Image),
     Adapt(Adapt),
     Doctor(Doctor),
     Checkpoint(Checkpoint),
@@ -137,6 +138,12 @@ pub(super) const COMMANDS: &[Definition] = &[
         read: |m| Spec::from_arg_matches(m).map(Box::new).map(Command::Spec),
     },
     Definition {
+        name: "image",
+        about: "Make a bundle from an image, and look after image layouts",
+        define: Image::augment_args,
+        read: |m| Image::from_arg_matches(m).map(Command::Image),
+    },
+    Definition {
         name: "adapt",
         about: "Print a config.json as it is adapted to this caller and host",
         define: Adapt::augment_args,
@@ -205,6 +212,7 @@ impl Command {
             Self::Delete(_) => "delete",
             Self::Exec(_) => "exec",
             Self::Spec(_) => "spec",
+            Self::Image(_) => "image",
             Self::Adapt(_) => "adapt",
             Self::Doctor(_) => "doctor",
             Self::Checkpoint(_) => "checkpoint",
@@ -239,6 +247,7 @@ impl Command {
             Self::Restore(a) => Some(&a.id.id),
             Self::List(_)
             | Self::Spec(_)
+            | Self::Image(_)
             | Self::Stats(_)
             | Self::Adapt(_)
             | Self::Doctor(_)

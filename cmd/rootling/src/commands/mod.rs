@@ -7,6 +7,7 @@ mod doctor;
 mod events;
 mod exec;
 mod features;
+mod image;
 mod list;
 mod manual;
 mod profile;
