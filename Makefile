@@ -20,9 +20,10 @@ help: ## Show this help
 deps: ## Install what is missing of the packages to build and test with
 	@hack/deps.sh
 
-build: deps ## Build the release binary, target/rootling
-	@$(LIBSECCOMP) cargo build --release --locked
+build: deps ## Build the release binaries, target/rootling and target/rootling-image
+	@$(LIBSECCOMP) hack/build.sh
 	@install -m 0755 "$$(hack/binary.sh)" $(TARGET)/rootling
+	@install -m 0755 "$$(hack/binary.sh)-image" $(TARGET)/rootling-image
 
 demo: build ## Run containers as an ordinary user, and show what happens
 	@hack/demo.sh
@@ -64,7 +65,7 @@ fuzz: deps ## Run ten million mutated documents and files through all that reads
 lint: deps ## Check format, clippy, scripts and the rules of the source
 	@$(LIBSECCOMP) hack/lint.sh
 
-install: $(TARGET)/rootling ## Install program, manual pages, completions, profiles and docs to PREFIX (/usr/local); DESTDIR is put before it
+install: $(TARGET)/rootling ## Install programs, manual pages, completions, profiles and docs to PREFIX (/usr/local); DESTDIR is put before it
 	@BINARY=$< PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' hack/install.sh install
 
 uninstall: ## Remove what `make install` with the same PREFIX and DESTDIR has installed

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Prints where cargo puts the release binary, or that of another profile: binary.sh [PROFILE]. CARGO_TARGET_DIR counts.
+# The program for images lies beside it, with -image behind its name.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."

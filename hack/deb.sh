@@ -13,7 +13,7 @@ rm -rf "$stage"
 BINARY=$binary PREFIX=/usr DESTDIR=$stage APPARMOR=yes hack/install.sh install
 # Debian has a directory of its own for zsh, and the licence in its file of copyrights.
 mkdir -p "$stage/usr/share/zsh/vendor-completions"
-mv "$stage/usr/share/zsh/site-functions/_rootling" "$stage/usr/share/zsh/vendor-completions/"
+mv "$stage"/usr/share/zsh/site-functions/_rootling{,-image} "$stage/usr/share/zsh/vendor-completions/"
 rmdir "$stage/usr/share/zsh/site-functions"
 rm "$stage/usr/share/doc/rootling/LICENSE"
 install -D -m 0644 hack/deb/lintian-overrides "$stage/usr/share/lintian/overrides/rootling"

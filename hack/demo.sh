@@ -18,9 +18,10 @@ dir=$(mktemp -d /tmp/rootling-demo-XXXXXX)
 on_exit rm -rf "$dir"
 chmod 0755 "$dir"
 install -m 0755 "$binary" "$dir/rootling"
+install -m 0755 "$binary-image" "$dir/rootling-image"
 install -d -m 0700 "$dir/work"
 bundle=$dir/work/bundle
-hack/bundle.sh "$bundle"
+ROOTLING_BIN=$dir/rootling hack/bundle.sh "$bundle"
 ((EUID != 0)) || chown -R "$uid:$gid" "$dir/work"
 rootling() { as_user "$dir/rootling" --root "$dir/work/state" "$@"; }
 rootling spec --rootless -b "$bundle"

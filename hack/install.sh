@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the program with all that belongs to it, or removes that: install.sh install|uninstall
-#   BINARY    the program to install, and to ask for its pages and profiles (target/rootling)
+# Installs the programs with all that belongs to them, or removes that: install.sh install|uninstall
+#   BINARY    the runtime to install, and to ask for its pages and profiles (target/rootling); the program for
+#             images lies beside it, called the same with -image
 #   PREFIX    what the files are below (/usr/local)
 #   DESTDIR   put before everything, for a package
 #   APPARMOR  whether the AppArmor profile is installed: yes, no, or auto. It belongs to the machine, so that
@@ -14,6 +15,7 @@ trap 'rm -rf "$work"' EXIT
 
 action=${1:-}
 binary=${BINARY:-target/rootling}
+image=$binary-image
 prefix=${PREFIX:-/usr/local} destdir=${DESTDIR:-}
 [[ $prefix == /* ]] || fail "PREFIX=$prefix is not an absolute path: give the whole path"
 [[ -z $destdir || $destdir == /* ]] || destdir=$PWD/$destdir
@@ -40,23 +42,30 @@ load() { # load OPTION: of apparmor_parser(8)
 }
 
 put() { install -D -m "$1" "$2" "$3"; } # put MODE SOURCE DESTINATION
-out() { # out DESTINATION ARGUMENT...: what the program prints
+out() { # out DESTINATION PROGRAM ARGUMENT...: what a program prints
     local to=$1
     shift
-    "$binary" "$@" >"$work/out"
+    "$@" >"$work/out"
     put 0644 "$work/out" "$to"
 }
 
 install_all() {
     local file
-    [[ -x $binary ]] || fail "there is no $binary: run make build"
+    for file in "$binary" "$image"; do
+        [[ -x $file ]] || fail "there is no $file: run make build"
+    done
     put 0755 "$binary" "$destdir$program"
+    put 0755 "$image" "$destdir$program-image"
     "$binary" man --dir "$work/pages"
+    "$image" man --dir "$work/pages"
     for file in "$work/pages"/*; do put 0644 "$file" "$share/man/man8/${file##*/}"; done
-    out "$share/bash-completion/completions/rootling" completion bash
-    out "$share/zsh/site-functions/_rootling" completion zsh
-    out "$share/fish/vendor_completions.d/rootling.fish" completion fish
-    out "$share/rootling/seccomp.json" profile seccomp
+    for file in "$binary" "$image"; do
+        local name=rootling${file#"$binary"}
+        out "$share/bash-completion/completions/$name" "$file" completion bash
+        out "$share/zsh/site-functions/_$name" "$file" completion zsh
+        out "$share/fish/vendor_completions.d/$name.fish" "$file" completion fish
+    done
+    out "$share/rootling/seccomp.json" "$binary" profile seccomp
     while IFS= read -r file; do
         put 0644 "$file" "$share/doc/rootling/$file"
     done < <(find README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE docs -type f)
@@ -65,7 +74,7 @@ install_all() {
     elif [[ -e $profile ]] && ! is_ours "$binary"; then
         echo "install: $profile is for another program and stays; for this one see: rootling doctor" >&2
     else
-        out "$profile" profile apparmor --program "$program"
+        out "$profile" "$binary" profile apparmor --program "$program"
         load -r
     fi
 }
@@ -76,8 +85,9 @@ uninstall_all() {
         load -R
         rm -f "$profile"
     fi
-    rm -f "$destdir$program" "$share"/man/man8/rootling{,-*}.8 "$share/bash-completion/completions/rootling" \
-        "$share/zsh/site-functions/_rootling" "$share/fish/vendor_completions.d/rootling.fish"
+    rm -f "$destdir$program"{,-image} "$share"/man/man8/rootling{,-*}.8 \
+        "$share"/bash-completion/completions/rootling{,-image} "$share"/zsh/site-functions/_rootling{,-image} \
+        "$share"/fish/vendor_completions.d/rootling{,-image}.fish
     rm -rf "$share/rootling" "$share/doc/rootling"
 }
 

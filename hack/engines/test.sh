@@ -46,6 +46,7 @@ binary=$(realpath "${ROOTLING_BIN:-$(hack/binary.sh)}")
 
 step hack/vm/build.sh
 install -D -m 0755 "$binary" "$stage/bin/rootling"
+install -D -m 0755 "$binary-image" "$stage/bin/rootling-image"
 cp -r hack/engines "$stage/engines"
 if [[ " ${runs[*]} " == *' deb '* ]]; then
     echo 'engines: making the package'

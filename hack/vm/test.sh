@@ -44,6 +44,7 @@ programs=$(cargo test --locked --no-run --tests -p rootling-tests --message-form
 mkdir "$stage/tests"
 while read -r name program; do strip --strip-debug -o "$stage/$name" "$program"; done <<<"$programs"
 install -m 0755 "$binary" "$stage/rootling"
+install -m 0755 "$binary-image" "$stage/rootling-image"
 cp -r hack "$stage/hack"
 mkdir "$stage/docs"
 cp -r docs/cli docs/embedding.md "$stage/docs"

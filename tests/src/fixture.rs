@@ -109,7 +109,11 @@ impl Test {
     /// A new bundle with a busybox rootfs, which runs `args`.
     pub fn bundle(&self, args: &[&str]) -> Bundle {
         let dir = self.path(&format!("bundle{}", self.next_serial()));
-        let made = Command::new(source("hack/bundle.sh")).arg(&dir).output().expect("start hack/bundle.sh");
+        let made = Command::new(source("hack/bundle.sh"))
+            .arg(&dir)
+            .env("ROOTLING_BIN", &self.binary)
+            .output()
+            .expect("start hack/bundle.sh");
         assert!(made.status.success(), "hack/bundle.sh: {}", String::from_utf8_lossy(&made.stderr));
         let mut bundle = Bundle::new(self, dir);
         bundle.set("/process/args", args.into());
@@ -253,7 +257,13 @@ fn reachable_binary(dir: &Path, who: Who) -> PathBuf {
     if reachable || who == Who::Root || !nix::unistd::geteuid().is_root() {
         return built;
     }
+    install(&image_of(&built), &dir.join("rootling-image"), 0);
     install(&built, &dir.join("rootling"), 0)
+}
+
+/// The program for images, which lies beside the runtime.
+fn image_of(runtime: &Path) -> PathBuf {
+    runtime.with_file_name("rootling-image")
 }
 
 fn probe() -> PathBuf {

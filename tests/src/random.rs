@@ -29,6 +29,11 @@ impl Random {
         self.0
     }
 
+    /// So many bytes, eight at a time.
+    pub fn bytes(&mut self, eights: usize) -> Vec<u8> {
+        (0..eights).flat_map(|_| self.next().to_le_bytes()).collect()
+    }
+
     /// At least 0, below 1.
     pub fn fraction(&mut self) -> f64 {
         f64::from((self.next() >> 32) as u32) / (f64::from(u32::MAX) + 1.0)

@@ -23,12 +23,14 @@ enum Why {
     ChangesTheMachine,
     /// It takes an engine: `hack/engines` runs the same words in the virtual machine.
     TakesAnEngine,
+    /// It takes an image of a registry: `image_registry.rs` has one of its own.
+    TakesARegistry,
     /// It starts the virtual machine, or works in one: `make test-vm` does that with the same scripts.
     TakesTheVirtualMachine,
 }
 
 /// The commands that no test can type, by page and beginning. All others are run.
-const NOT_RUN: [(&str, &str, Why); 25] = [
+const NOT_RUN: [(&str, &str, Why); 29] = [
     ("README.md", "make deb", Why::Builds),
     ("README.md", "sudo apt install ./target/", Why::ChangesTheMachine),
     ("README.md", "make dist", Why::Builds),
@@ -46,6 +48,10 @@ const NOT_RUN: [(&str, &str, Why); 25] = [
     ("docs/engines.md", "alias in_rootlesskit=", Why::TakesAnEngine),
     ("docs/engines.md", "in_rootlesskit ctr ", Why::TakesAnEngine),
     ("docs/engines.md", "#!/bin/sh\nexec /usr/bin/rootling ", Why::TakesAnEngine),
+    ("docs/images.md", "rootling image pull ", Why::TakesARegistry),
+    ("docs/images.md", "rootling image list ", Why::TakesARegistry),
+    ("docs/images.md", "rootling image inspect ", Why::TakesARegistry),
+    ("docs/images.md", "rootling image gc ", Why::TakesARegistry),
     ("docs/performance.md", "hack/vm/", Why::TakesTheVirtualMachine),
     ("docs/rootless.md", "echo 'user.max_user_namespaces = 28633' >", Why::ChangesTheMachine),
     ("docs/rootless.md", "sysctl --system", Why::ChangesTheMachine),
@@ -111,6 +117,7 @@ fn each_command_that_is_not_run_is_there_with_its_reason() {
             Why::Builds => "it compiles the program or the tests",
             Why::ChangesTheMachine => "it installs something on the machine, or changes its kernel",
             Why::TakesAnEngine => "hack/engines runs it, in the virtual machine",
+            Why::TakesARegistry => "image_registry.rs runs it, with a registry of its own",
             Why::TakesTheVirtualMachine => "it is for the virtual machine: `make test-vm`",
         };
         eprintln!("not run: {page}: {beginning}: {why}");
@@ -172,6 +179,8 @@ fn in_the_checkout<'a>(t: &Test, block: &'a Block) -> Vec<Ran<'a>> {
     let program = target.join("rootling");
     if !program.exists() {
         symlink(t.writable_binary(), &program).expect("link to the program");
+        let image = t.binary().with_file_name("rootling-image");
+        symlink(image, target.join("rootling-image")).expect("link to the program for images");
     }
     let home = t.path("home");
     let of_the_user = [("HOME", home.as_os_str()), ("CARGO_TARGET_DIR", target.as_os_str())];

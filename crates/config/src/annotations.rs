@@ -64,7 +64,8 @@ pub(crate) fn check(annotations: &HashMap<String, String>) -> Result<(), Validat
     Err(invalid(name, problem, format!("remove it, or remove {converted} if it is yours")))
 }
 
-fn is_unsafe(name: &str) -> bool {
+/// Whether an annotation of this name is one of [`UNSAFE`].
+pub fn is_unsafe(name: &str) -> bool {
     UNSAFE.iter().any(|known| name == *known || (known.ends_with('.') && name.starts_with(known)))
 }
 

@@ -3,8 +3,8 @@
 use clap::{ArgMatches, Args, FromArgMatches};
 
 use super::{
-    Adapt, Checkpoint, Completion, Create, Delete, Doctor, Events, Exec, Features, Help, Hook, Id, Kill,
-    List, Man, Profile, Ps, Restore, Run, Spec, Stats, Update,
+    Adapt, Checkpoint, Completion, Create, Delete, Doctor, Events, Exec, Features, Help, Hook, Id, Image,
+    Kill, List, Man, Profile, Ps, Restore, Run, Spec, Stats, Update,
 };
 
 /// A command with its arguments.
@@ -20,6 +20,7 @@ pub(crate) enum Command {
     Exec(Exec),
     Spec(Box<Spec>),
     Hook(Hook),
+    Image(Image),
     Adapt(Adapt),
     Doctor(Doctor),
     Checkpoint(Checkpoint),
@@ -144,6 +145,12 @@ pub(super) const COMMANDS: &[Definition] = &[
         read: |m| Hook::from_arg_matches(m).map(Command::Hook),
     },
     Definition {
+        name: "image",
+        about: "Make a bundle from an image, and look after image layouts",
+        define: Image::augment_args,
+        read: |m| Image::from_arg_matches(m).map(Command::Image),
+    },
+    Definition {
         name: "adapt",
         about: "Print a config.json as it is adapted to this caller and host",
         define: Adapt::augment_args,
@@ -213,6 +220,7 @@ impl Command {
             Self::Exec(_) => "exec",
             Self::Spec(_) => "spec",
             Self::Hook(_) => "hook",
+            Self::Image(_) => "image",
             Self::Adapt(_) => "adapt",
             Self::Doctor(_) => "doctor",
             Self::Checkpoint(_) => "checkpoint",
@@ -248,6 +256,7 @@ impl Command {
             Self::List(_)
             | Self::Spec(_)
             | Self::Hook(_)
+            | Self::Image(_)
             | Self::Stats(_)
             | Self::Adapt(_)
             | Self::Doctor(_)

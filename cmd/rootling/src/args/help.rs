@@ -9,7 +9,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("LIFECYCLE OF A CONTAINER", &["run", "create", "start", "exec", "kill", "delete"]),
     ("INSPECTING CONTAINERS", &["list", "state", "ps", "events", "stats"]),
     ("MANAGING RUNNING CONTAINERS", &["pause", "resume", "update", "checkpoint", "restore"]),
-    ("BUNDLE AND HOST", &["spec", "adapt", "doctor", "features", "profile", "hook"]),
+    ("BUNDLE AND HOST", &["image", "spec", "adapt", "doctor", "features", "profile", "hook"]),
     ("ABOUT THE PROGRAM", &["help", "man", "completion"]),
 ];
 

@@ -7,8 +7,8 @@ use rootling_rootless::host::Host;
 use rootling_runtime::{self as runtime, Result};
 
 use super::{
-    adapt, checkpoint, create, doctor, events, exec, features, hook, list, manual, profile, ps, select, spec,
-    state, stats, update,
+    adapt, checkpoint, create, doctor, events, exec, features, hook, image, list, manual, profile, ps,
+    select, spec, state, stats, update,
 };
 use crate::args::{Cli, Command};
 use crate::roots::Context;
@@ -39,6 +39,7 @@ fn perform(command: &Command, context: Context<'_>) -> Result<ExitCode> {
         Command::Exec(args) => return exec::exec(context, args),
         Command::Spec(args) => spec::spec(context, args)?,
         Command::Hook(args) => hook::hook(args)?,
+        Command::Image(args) => match image::image(args)? {},
         Command::Adapt(args) => adapt::adapt(context, args)?,
         Command::Doctor(args) => return doctor::doctor(context.host, args),
         Command::Checkpoint(args) => checkpoint::checkpoint(context, args)?,

@@ -8,6 +8,7 @@ mod events;
 mod exec;
 mod features;
 mod hook;
+mod image;
 mod list;
 mod manual;
 mod profile;

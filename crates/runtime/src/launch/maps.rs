@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use oci_spec::runtime::LinuxIdMapping;
+use rootling_config::idmap::IdMaps;
 use rootling_config::idmap::render;
 use rootling_config::remedies::CHECK_RANGES;
-use rootling_config::idmap::IdMaps;
 use rootling_init::idmap::{said, write_maps};
 use rootling_init::new_process;
 use rootling_rootless::idmap::MapWriter;

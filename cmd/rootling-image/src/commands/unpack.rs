@@ -1,0 +1,159 @@
+//! `unpack`.
+
+use std::path::Path;
+
+use rootling_cli::log;
+use rootling_cli::namespaces::{DefaultIds, namespaces};
+use rootling_cli::roots::Context;
+use rootling_cli::terminal::print;
+use rootling_config::generate::{Namespaces, UserNamespace, size};
+use rootling_config::idmap::mapping;
+use rootling_image::{
+    Bundle, Error, HelperIds, Limits, PullOptions, Result, Signals, Source, Unpacked, Work, clear, remove,
+    supervise,
+};
+use rootling_rootless::idmap::{self, Maps};
+use rootling_runtime::Host;
+use serde_json::json;
+
+use super::{config, layout};
+use crate::args::Unpack;
+
+/// Beside the root file system while it is made: what is removed in the end.
+const SCRATCH: &str = ".scratch";
+
+pub(super) fn unpack(context: Context<'_>, args: &Unpack) -> Result<()> {
+    let host = context.host;
+    let source: Source = args.image.parse()?;
+    let job = Job {
+        context,
+        args,
+        limits: limits(args)?,
+        platform: layout::platform(&args.choice)?,
+        rootfs: config::rootfs(&args.flags)?,
+        namespaces: namespaces(context, &args.flags, host.is_ordinary_user(), DefaultIds::All, None)?,
+        signals: Signals::block_for_good().map_err(Error::from)?,
+    };
+    let ids = ids(host, &job.namespaces);
+    let bundle = Bundle::begin(&args.bundle, args.force)?;
+    for left in bundle.stale() {
+        job.clear(&left);
+    }
+    match job.run(&bundle, &ids, source) {
+        Ok(done) => job.report(&bundle, &done),
+        Err(error) => {
+            job.clear(bundle.staging());
+            Err(error)
+        }
+    }
+}
+
+/// What is done, as the command line says.
+struct Job<'a> {
+    context: Context<'a>,
+    args: &'a Unpack,
+    limits: Limits,
+    platform: rootling_image::Platform,
+    rootfs: &'a str,
+    namespaces: Namespaces,
+    signals: Signals,
+}
+
+impl Job<'_> {
+    fn run(&self, bundle: &Bundle, ids: &HelperIds, source: Source) -> Result<Unpacked> {
+        let (host, dir) = (self.context.host, bundle.staging());
+        let scratch = dir.join(SCRATCH);
+        std::fs::create_dir(&scratch).map_err(|error| Error::from(error).wrap(format!("{scratch:?}")))?;
+        let source = match source {
+            Source::Registry(reference) => self.pull(reference, &scratch)?,
+            other => other,
+        };
+        let work = Work {
+            source,
+            platform: self.platform.clone(),
+            limits: self.limits,
+            show: layout::show(&self.args.choice),
+            root: dir.join(self.rootfs),
+            scratch: scratch.clone(),
+        };
+        let done = supervise(host, ids, &self.signals, || rootling_image::unpack(&work))?;
+        let text = config::text(self.context, self.args, self.namespaces.clone(), &done)?;
+        config::write(dir, &text)?;
+        remove(&scratch)?;
+        if !host.is_ordinary_user() && matches!(ids, HelperIds::Mapped(_)) {
+            // The container's root is another user of the host, and has to pass.
+            let passable = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+            std::fs::set_permissions(dir, passable)
+                .map_err(|error| Error::from(error).wrap(format!("{dir:?}")))?;
+        }
+        if let Some(old) = bundle.commit()? {
+            self.clear(&old);
+        }
+        Ok(done)
+    }
+
+    /// Removes what is not needed any more, whatever ids it was made with.
+    fn clear(&self, path: &Path) {
+        let host = self.context.host;
+        let ids = match idmap::default_maps(host) {
+            Ok(wanted) if host.is_ordinary_user() => HelperIds::Mapped(wanted.maps),
+            _ => HelperIds::Caller,
+        };
+        if let Err(error) = clear(host, &ids, &self.signals, path) {
+            log::warning(&format!(
+                "{path:?}, which is not needed any more, could not be removed: {error}; as root run `rm -rf {path:?}`"
+            ));
+        }
+    }
+
+    /// As the caller, whose programs for credentials may be asked.
+    fn pull(&self, reference: String, scratch: &Path) -> Result<Source> {
+        let dir = scratch.join("layout");
+        let options = PullOptions {
+            reference,
+            access: layout::access(&self.args.registry),
+            platform: self.platform.clone(),
+            show: layout::show(&self.args.choice),
+        };
+        let pull = || rootling_image::pull(&options, &dir);
+        let pulled = supervise(self.context.host, &HelperIds::Caller, &self.signals, pull)?;
+        Ok(Source::Layout(dir, Some(pulled.digest)))
+    }
+
+    fn report(&self, bundle: &Bundle, done: &Unpacked) -> Result<()> {
+        let notes = done.notes.lines();
+        if !self.args.choice.json {
+            notes.iter().for_each(|note| log::warning(note));
+            return Ok(());
+        }
+        let report = json!({
+            "bundle": bundle.place(),
+            "rootfs": self.rootfs,
+            "image": self.args.image,
+            "layers": done.layers,
+            "notes": notes,
+        });
+        print(&format!("{report:#}\n"))
+    }
+}
+
+fn limits(args: &Unpack) -> Result<Limits> {
+    let bytes = size("max-size", &args.max_size).map_err(|error| Error::invalid(error.to_string()))?;
+    // -1 is no limit, as with other sizes.
+    let size = u64::try_from(bytes).unwrap_or(u64::MAX);
+    Ok(Limits { entries: args.max_entries, size, ratio: args.max_ratio })
+}
+
+/// Whose the files are to be: the ids of the container.
+fn ids(host: &Host, namespaces: &Namespaces) -> HelperIds {
+    match &namespaces.user {
+        UserNamespace::Maps { uid, gid } => HelperIds::Mapped(Maps { uid: uid.clone(), gid: gid.clone() }),
+        UserNamespace::Joined(path) => HelperIds::Joined(path.clone()),
+        // What `run` adds for an ordinary user; in a namespace of its own it may write to all that it owns.
+        UserNamespace::Default | UserNamespace::Host if host.is_ordinary_user() => {
+            let map = |id| vec![mapping(0, id, 1)];
+            HelperIds::Mapped(Maps { uid: map(host.euid()), gid: map(host.egid()) })
+        }
+        UserNamespace::Default | UserNamespace::Host => HelperIds::Caller,
+    }
+}

@@ -1,0 +1,36 @@
+//! rootling-image: bundles from images, as `rootling image`.
+//!
+//! `main` is the only place that prints an error and picks the exit code.
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+
+use std::process::ExitCode;
+
+use rootling_cli::{caller, log};
+use rootling_image::{Error, ErrorKind};
+
+fn main() -> ExitCode {
+    caller::make_ordinary();
+    let cli = match args::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(end) => return end.show(),
+    };
+    let result = caller::check_not_set_id()
+        .and_then(|()| log::start(&cli.global))
+        .and_then(|()| commands::execute(&cli));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error, cli.command.name()),
+    }
+}
+
+fn report(error: &Error, command: &str) -> ExitCode {
+    log::failure(&format!("image {command}: {error}"));
+    ExitCode::from(match error.kind() {
+        // As a shell: POSIX.1, "Exit Status for Commands".
+        ErrorKind::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(1),
+        _ => 1,
+    })
+}

@@ -1,0 +1,231 @@
+//! Archives of images: what `docker save`, `podman save`, `skopeo copy` and `buildah push` write.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{Error, Result, Said, of_io, to_io};
+use crate::limits::{Limits, read_bounded};
+use crate::stream::{decompressed, is_compressed};
+use crate::tar;
+
+/// More entries than this has no archive of an image, which has some for each layer.
+const MOST_ENTRIES: usize = 100_000;
+
+/// What an archive has inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An OCI layout.
+    Oci,
+    /// `manifest.json` of Docker.
+    Docker,
+    /// Something else: a root file system.
+    Other,
+}
+
+/// Looks at the first names of an archive, as far as they could be those of an image. docker 25 and newer write both kinds
+/// in one; its layout has the digests.
+pub(crate) fn kind(path: &Path) -> io::Result<Kind> {
+    let file = open(path)?;
+    let mut reader = tar::Reader::new(decompressed(&file)?);
+    let mut seen_manifest = false;
+    loop {
+        let Some(entry) = reader.next().map_err(to_io)? else {
+            return Ok(if seen_manifest { Kind::Docker } else { Kind::Other });
+        };
+        let name = entry.name.strip_prefix(b"./").unwrap_or(&entry.name);
+        match name {
+            b"oci-layout" => return Ok(Kind::Oci),
+            b"manifest.json" => seen_manifest = true,
+            b"index.json" | b"repositories" => {}
+            _ if is_of_an_image(name) => {}
+            _ => return Ok(Kind::Other),
+        }
+    }
+}
+
+fn is_of_an_image(name: &[u8]) -> bool {
+    let first = name.split(|byte| *byte == b'/').next().unwrap_or_default();
+    let stem = first.split(|byte| *byte == b'.').next().unwrap_or_default();
+    let stem = stem.strip_prefix(b"sha256:").unwrap_or(stem);
+    first == b"blobs" || stem.len() == 64 && stem.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// A regular file for reading; nothing that could keep the reader waiting.
+fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = File::options().read(true).custom_flags(rootling_sys::file::OPEN_FLAGS).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(to_io(Error::invalid("is no regular file")))
+}
+
+/// An archive whose files can be read in any order.
+#[derive(Clone, Debug)]
+pub(crate) struct Archive {
+    file: Arc<File>,
+    /// Where each file begins, and how long it is.
+    files: HashMap<Vec<u8>, (u64, u64)>,
+    /// Links of older archives, from a layer to one that is the same.
+    links: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Archive {
+    /// Opens one. A compressed one is decompressed into `scratch`, a directory that is removed later.
+    pub(crate) fn open(path: &Path, scratch: &Path, limits: &Limits) -> Result<Self> {
+        let mut file = open(path).said(|| format!("{path:?}"))?;
+        let mut begin = [0; 8];
+        let length = file.read_at(&mut begin, 0).said(|| format!("{path:?}"))?;
+        if is_compressed(&begin[..length]) {
+            file = whole(&file, scratch, limits).said(|| format!("{path:?}"))?;
+        }
+        let copy = file.try_clone().said(|| "dup")?;
+        Self::index(copy, file).map_err(|error| error.wrap(format!("{path:?}")))
+    }
+
+    fn index(mut walked: File, file: File) -> Result<Self> {
+        // It was written, perhaps, and read.
+        walked.rewind().said(|| "lseek")?;
+        let mut reader = tar::Reader::seeking(walked);
+        let (mut files, mut links) = (HashMap::new(), HashMap::new());
+        while let Some(entry) = reader.next()? {
+            let name = entry.name.strip_prefix(b"./").unwrap_or(&entry.name).to_vec();
+            match entry.kind {
+                tar::Kind::File if entry.sparse.is_none() => {
+                    let _ = files.insert(name, (reader.position()?, entry.size));
+                }
+                tar::Kind::SymbolicLink | tar::Kind::HardLink => {
+                    let target = if entry.kind == tar::Kind::HardLink {
+                        entry.target.clone()
+                    } else {
+                        joined(&name, &entry.target)
+                    };
+                    links.insert(name, target);
+                }
+                _ => {}
+            }
+            if files.len() + links.len() > MOST_ENTRIES {
+                return Err(Error::invalid("has more entries than an archive of images has"));
+            }
+        }
+        Ok(Self { file: Arc::new(file), files, links })
+    }
+
+    /// A file of the archive, and its length.
+    pub(crate) fn file(&self, name: &str) -> Result<(Part, u64)> {
+        let wanted = name.as_bytes();
+        let found = self.files.get(wanted).or_else(|| self.files.get(self.links.get(wanted)?));
+        let (at, length) = *found.ok_or_else(|| {
+            Error::invalid(format!(
+                "the archive has no file {name:?}: it is not complete, or no archive of an image"
+            ))
+        })?;
+        Ok((Part { file: Arc::clone(&self.file), at, left: length }, length))
+    }
+
+    /// The content of a small file.
+    pub(crate) fn read(&self, name: &str, most: u64) -> Result<Vec<u8>> {
+        read_bounded(self.file(name)?.0, most, name).map_err(of_io)
+    }
+}
+
+/// The path that a link leads to, as a name of the archive.
+fn joined(link: &[u8], target: &[u8]) -> Vec<u8> {
+    let mut names: Vec<&[u8]> = link.split(|byte| *byte == b'/').collect();
+    names.pop();
+    for name in target.split(|byte| *byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => drop(names.pop()),
+            other => names.push(other),
+        }
+    }
+    names.join(&b'/')
+}
+
+/// The decompressed archive, as a file without a name.
+fn whole(file: &File, scratch: &Path, limits: &Limits) -> io::Result<File> {
+    let path = scratch.join("archive");
+    let mut to = File::options().read(true).write(true).create_new(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    let compressed = file.metadata()?.len();
+    let mut from = decompressed(file)?;
+    let mut buffer = vec![0; 256 << 10];
+    let mut size = 0;
+    loop {
+        let length = from.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(to);
+        }
+        size += length as u64;
+        limits.bytes(size, size, compressed).map_err(to_io)?;
+        io::Write::write_all(&mut to, &buffer[..length])?;
+    }
+}
+
+/// A part of a file, read without moving its offset.
+#[derive(Debug)]
+pub(crate) struct Part {
+    file: Arc<File>,
+    at: u64,
+    left: u64,
+}
+
+impl Read for Part {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let length = self.file.read_at(&mut buffer[..most], self.at)?;
+        self.at += length as u64;
+        self.left -= length as u64;
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive(names: &[&str]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let mut builder = ::tar::Builder::new(file.reopen().expect("a file"));
+        for name in names {
+            let mut header = ::tar::Header::new_ustar();
+            header.set_size(name.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, name, name.as_bytes()).expect("append");
+        }
+        builder.finish().expect("an archive");
+        file
+    }
+
+    #[test]
+    fn an_archive_is_recognised_by_its_names() {
+        let hex = "0".repeat(64);
+        let blob = format!("blobs/sha256/{hex}");
+        for (names, wanted) in [
+            (vec![blob.as_str(), "index.json", "manifest.json", "oci-layout"], Kind::Oci),
+            (vec![&hex, "manifest.json", "repositories"], Kind::Docker),
+            (vec!["bin/sh", "manifest.json"], Kind::Other),
+            (vec![], Kind::Other),
+        ] {
+            assert_eq!(kind(archive(&names).path()).expect("a kind"), wanted, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn files_are_read_in_any_order_and_links_lead_to_others() {
+        let file = archive(&["a/layer.tar", "b/layer.tar"]);
+        let scratch = tempfile::tempdir().expect("a directory");
+        let mut archive = Archive::open(file.path(), scratch.path(), &Limits::default()).expect("an archive");
+        archive.links.insert(b"c/layer.tar".to_vec(), joined(b"c/layer.tar", b"../a/layer.tar"));
+        for (name, content) in [("b/layer.tar", "b/layer.tar"), ("c/layer.tar", "a/layer.tar")] {
+            assert_eq!(archive.read(name, 100).expect("content"), content.as_bytes());
+        }
+        assert!(archive.read("d", 100).expect_err("none").to_string().contains("no file \"d\""));
+        assert!(archive.read("a/layer.tar", 3).is_err());
+    }
+}

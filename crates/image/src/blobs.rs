@@ -1,0 +1,88 @@
+//! Where blobs come from: the directory of a layout, or an archive.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use oci_spec::image::Descriptor;
+use rootling_sys::file::OPEN_FLAGS;
+use rootling_sys::mount::openat2;
+use serde::de::DeserializeOwned;
+
+use crate::archive::Archive;
+use crate::digest::{Digest, Verified};
+use crate::error::{Error, Result, Said, of_io};
+use crate::limits::read_bounded;
+
+/// An index, a manifest or a configuration is not larger than this; registries allow 4 MiB.
+pub(crate) const MOST_DOCUMENT: u64 = 4 << 20;
+
+/// The files of a layout.
+pub(crate) enum Blobs {
+    /// A directory, open for reference.
+    Directory(OwnedFd),
+    /// A tar archive of one.
+    Archive(Archive),
+}
+
+impl Blobs {
+    /// Those of a directory.
+    pub(crate) fn directory(path: &Path) -> Result<Self> {
+        let mut only = File::options();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(only.read(true), libc::O_PATH | libc::O_DIRECTORY);
+        Ok(Self::Directory(only.open(path).said(|| format!("{path:?}"))?.into()))
+    }
+
+    /// A file below the layout, and how long it is. Whatever lies there, no link is followed and nothing waits.
+    pub(crate) fn file(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64)> {
+        let directory = match self {
+            Self::Archive(archive) => {
+                return archive.file(name).map(|(part, length)| (Box::new(part) as _, length));
+            }
+            Self::Directory(directory) => directory,
+        };
+        let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS;
+        let fd = openat2(directory.as_fd(), Path::new(name), OPEN_FLAGS, resolve)
+            .said(|| format!("{name:?} of the layout"))?;
+        let file = File::from(fd);
+        let found = file.metadata().said(|| name.to_owned())?;
+        if !found.is_file() {
+            return Err(Error::invalid(format!("{name:?} of the layout is no regular file")));
+        }
+        Ok((Box::new(file), found.len()))
+    }
+
+    /// A blob, which fails at its end unless it is what the descriptor says.
+    pub(crate) fn blob(&self, descriptor: &Descriptor) -> Result<Verified<Box<dyn Read + Send>>> {
+        let digest = digest_of(descriptor)?;
+        let (file, _) = self.file(&format!("blobs/{}", digest.path()))?;
+        Ok(Verified::new(file, &digest, descriptor.size()))
+    }
+
+    /// A small blob.
+    pub(crate) fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        if descriptor.size() > MOST_DOCUMENT {
+            return Err(Error::invalid(format!(
+                "blob {}: it is larger than a document may be, 4 MiB",
+                descriptor.digest()
+            )));
+        }
+        read_bounded(self.blob(descriptor)?, MOST_DOCUMENT, "a document").map_err(of_io)
+    }
+
+    /// A small file.
+    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>> {
+        read_bounded(self.file(name)?.0, MOST_DOCUMENT, name).map_err(of_io)
+    }
+}
+
+/// The digest of a descriptor, of an algorithm that is known.
+pub(crate) fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
+    descriptor.digest().to_string().parse()
+}
+
+/// A JSON document.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| Error::invalid(format!("{what} cannot be read: {error}")))
+}

@@ -1,0 +1,289 @@
+//! A bundle that is there as a whole or not at all: made in a directory beside its place, and renamed.
+
+use std::fs::{self, File};
+use std::io::{IsTerminal, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rootling_runtime::{HelperEnd, HelperIds, HelperProcess, Host};
+use rootling_sys::poll::readable;
+use rootling_sys::signals::Signals;
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, ErrorKind, Result, Said};
+use crate::tree::remove;
+use crate::unpack::Done;
+
+/// What `unpack` has made.
+pub type Unpacked = Done;
+
+/// A bundle in the making. What is not put in its place is to be removed by [`clear`].
+pub struct Bundle {
+    place: PathBuf,
+    /// Beside it, and locked as long as somebody works there.
+    staging: PathBuf,
+    _lock: File,
+    force: bool,
+}
+
+/// What is between the name of a bundle and a number, in the name of the directory that it is made in.
+const UNPACKING: &str = ".unpacking-";
+
+impl Bundle {
+    /// Begins one at `place`. `force`: a bundle that is there is replaced.
+    ///
+    /// # Errors
+    /// Where there is something already.
+    pub fn begin(place: &Path, force: bool) -> Result<Self> {
+        let place = std::path::absolute(place).said(|| format!("{place:?}"))?;
+        let name =
+            place.file_name().ok_or_else(|| Error::invalid(format!("bundle {place:?}: it has no name")))?;
+        check_place(&place, force)?;
+        let parent = place.parent().unwrap_or(Path::new("/"));
+        let prefix = format!(".{}{UNPACKING}", name.to_string_lossy());
+        for number in 0..10_000 {
+            let staging = parent.join(format!("{prefix}{}-{number}", std::process::id()));
+            // Set-user-id programs of an image are not for other users of the host.
+            match fs::DirBuilder::new().mode(0o700).create(&staging) {
+                Ok(()) => {
+                    let lock = File::open(&staging).said(|| format!("{staging:?}"))?;
+                    flock(&lock, FlockOperation::NonBlockingLockExclusive)
+                        .said(|| format!("flock({staging:?})"))?;
+                    return Ok(Self { place, staging, _lock: lock, force });
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(Error::invalid(format!(
+                        "bundle {place:?}: there is no directory {parent:?}; create it first"
+                    )));
+                }
+                Err(error) => return Err(error).said(|| format!("{staging:?}")),
+            }
+        }
+        Err(Error::system(format!("bundle {place:?}: no name is free for a directory beside it")))
+    }
+
+    /// What earlier processes have left that were killed before they could clean up.
+    pub fn stale(&self) -> Vec<PathBuf> {
+        let parent = self.place.parent().unwrap_or(Path::new("/"));
+        let name = self.place.file_name().unwrap_or_default().to_string_lossy();
+        let prefix = format!(".{name}{UNPACKING}");
+        let entries = rootling_sys::directory::entries(parent).unwrap_or_default();
+        let ours = |entry: &rootling_sys::directory::Entry| {
+            entry.is_directory && entry.name.to_string_lossy().starts_with(&prefix)
+        };
+        let paths = entries.iter().filter(|entry| ours(entry)).map(|entry| parent.join(&entry.name));
+        let is_free = |path: &PathBuf| {
+            let own = fs::symlink_metadata(path)
+                .is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
+            own && *path != self.staging
+                && File::open(path)
+                    .is_ok_and(|dir| flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok())
+        };
+        paths.filter(is_free).collect()
+    }
+
+    /// Where it is made.
+    pub fn staging(&self) -> &Path {
+        &self.staging
+    }
+
+    /// Where it will be.
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Puts the bundle in its place. What was there is at the path that is returned, to be removed.
+    ///
+    /// # Errors
+    /// Where something has come there meanwhile.
+    pub fn commit(&self) -> Result<Option<PathBuf>> {
+        check_place(&self.place, self.force)?;
+        let rename = |flags| renameat_with(CWD, &self.staging, CWD, &self.place, flags);
+        let error = match rename(RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(None),
+            Err(rustix::io::Errno::EXIST) => match rename(RenameFlags::EXCHANGE) {
+                Ok(()) => return Ok(Some(self.staging.clone())),
+                Err(error) => error,
+            },
+            // Not every file system knows flags: an empty directory is replaced by the call itself.
+            Err(rustix::io::Errno::INVAL) => match rename(RenameFlags::empty()) {
+                Ok(()) => return Ok(None),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        Err(error).said(|| format!("rename to {:?}", self.place))
+    }
+}
+
+/// Removes a directory of a bundle, with the ids that its files belong to.
+///
+/// # Errors
+/// Where something cannot be removed.
+pub fn clear(host: &Host, ids: &HelperIds, signals: &Signals, path: &Path) -> Result<()> {
+    let path = path.to_owned();
+    // Not interrupted: what is half removed is left over.
+    run(host, ids, signals, false, move || remove(&path))
+}
+
+/// Fails where something is that may not be replaced.
+fn check_place(place: &Path, force: bool) -> Result<()> {
+    let found = match fs::symlink_metadata(place) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).said(|| format!("bundle {place:?}")),
+    };
+    if !found.is_dir() {
+        return Err(Error::invalid(format!(
+            "bundle {place:?}: there is something else than a directory; remove it, or name another"
+        )));
+    }
+    let entries = rootling_sys::directory::entries(place).said(|| format!("bundle {place:?}"))?;
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let is_bundle = entries.iter().any(|entry| entry.name == "config.json");
+    match (force, is_bundle) {
+        (true, true) => Ok(()),
+        (false, true) => Err(Error::invalid(format!(
+            "bundle {place:?}: there is one already; replace it with --force, or name another"
+        ))),
+        (_, false) => Err(Error::invalid(format!(
+            "bundle {place:?}: the directory is not empty and is no bundle, since it has no config.json; name another"
+        ))),
+    }
+}
+
+/// Has a process with these ids do some work, and hands on what came of it. A signal that asks the caller to end ends the
+/// process at once: what it has made is to be removed then.
+///
+/// # Errors
+/// That of the work, or that it was interrupted.
+pub fn supervise<T: Serialize + DeserializeOwned>(
+    host: &Host,
+    ids: &HelperIds,
+    signals: &Signals,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    run(host, ids, signals, true, work)
+}
+
+fn run<T: Serialize + DeserializeOwned>(
+    host: &Host,
+    ids: &HelperIds,
+    signals: &Signals,
+    may_be_interrupted: bool,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let (mut report, to) = std::io::pipe().said(|| "pipe")?;
+    let process = HelperProcess::start(host, ids, || {
+        if !may_be_interrupted {
+            // Those of a terminal come to this process too.
+            let _ = Signals::block_for_good();
+        }
+        let result = serde_json::to_vec(&work()).unwrap_or_default();
+        // Nobody is there any more where this fails.
+        let _ = (&to).write_all(&result);
+        0
+    })?;
+    drop(to);
+    let mut said = Vec::new();
+    let mut open = true;
+    loop {
+        let fds = [open.then(|| report.as_fd()), Some(signals.as_fd()), Some(process.as_fd())];
+        let [has_said, signal, ended] = readable(fds, None).said(|| "poll")?;
+        if has_said {
+            let mut buffer = [0; 65536];
+            let length = report.read(&mut buffer).said(|| "read")?;
+            said.extend_from_slice(&buffer[..length]);
+            open = length > 0;
+            continue;
+        }
+        if signal
+            && let Some(number) = end_of(signals)?
+            && may_be_interrupted
+        {
+            process.kill();
+            process.wait()?;
+            return Err(interrupted(number));
+        }
+        if ended {
+            break;
+        }
+    }
+    match process.wait()? {
+        HelperEnd::Code(_) if !said.is_empty() => {
+            let result: Result<T, Error> = serde_json::from_slice(&said)
+                .map_err(|error| Error::system(format!("the report of a helper process: {error}")))?;
+            result
+        }
+        HelperEnd::Signal(number) if Signals::is_end(number) => Err(interrupted(number)),
+        HelperEnd::Signal(number) => Err(Error::system(format!(
+            "the process that unpacks was killed by signal {number}{}",
+            if number == libc::SIGKILL { ": perhaps for want of memory" } else { "" }
+        ))),
+        HelperEnd::Code(code) => {
+            Err(Error::system(format!("the process that unpacks ended with {code} and without a word")))
+        }
+    }
+}
+
+fn end_of(signals: &Signals) -> Result<Option<i32>> {
+    while let Some((number, _)) = signals.next().said(|| "signalfd")? {
+        if Signals::is_end(number) {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
+
+fn interrupted(signal: i32) -> Error {
+    if std::io::stderr().is_terminal() {
+        // The bar of a process that could not take it away itself.
+        eprint!("\r\x1b[K");
+    }
+    Error::new(
+        ErrorKind::Interrupted(signal),
+        format!("interrupted by signal {signal}; nothing is left of it"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_bundle_is_replaced_and_only_by_force() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = dir.path().join("b");
+        assert!(check_place(&place, false).is_ok());
+        fs::create_dir(&place).expect("a directory");
+        assert!(check_place(&place, false).is_ok(), "an empty one");
+        fs::write(place.join("precious"), "").expect("a file");
+        assert!(check_place(&place, true).expect_err("no bundle").to_string().contains("no bundle"));
+        fs::write(place.join("config.json"), "").expect("a file");
+        assert!(check_place(&place, true).is_ok());
+        assert!(check_place(&place, false).expect_err("there").to_string().contains("--force"));
+        assert!(
+            check_place(&place.join("precious"), true)
+                .expect_err("a file")
+                .to_string()
+                .contains("something else")
+        );
+    }
+
+    #[test]
+    fn what_a_killed_process_has_left_is_found() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let first = Bundle::begin(&dir.path().join("b"), false).expect("a bundle");
+        let second = Bundle::begin(&dir.path().join("b"), false).expect("a bundle");
+        assert!(second.stale().is_empty(), "somebody works there");
+        let left = first.staging().to_owned();
+        drop(first);
+        assert_eq!(second.stale(), [left]);
+    }
+}

@@ -1,0 +1,246 @@
+//! An image: its configuration and its layers, wherever they are. image-spec manifest.md, and Docker's format of archives.
+
+use std::io::Read;
+
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
+use serde::Deserialize;
+
+use crate::archive::Archive;
+use crate::blobs::{Blobs, MOST_DOCUMENT, digest_of, parse};
+use crate::digest::{Digest, check};
+use crate::error::{Error, Result};
+use crate::layout;
+use crate::platform::Platform;
+use crate::stream::Source;
+
+/// Indexes may list indexes; so deep at most.
+const DEEPEST: usize = 4;
+
+/// An image that can be unpacked.
+pub(crate) struct Image {
+    /// As the image has it.
+    pub(crate) config: ImageConfiguration,
+    layers: Vec<Layer>,
+    files: Files,
+}
+
+enum Files {
+    Layout(Blobs),
+    Docker(Archive),
+}
+
+/// A layer, with the digest of its archive.
+struct Layer {
+    place: Place,
+    size: u64,
+    diff_id: Digest,
+}
+
+enum Place {
+    Blob(Box<Descriptor>),
+    File(String),
+}
+
+impl Image {
+    /// The image of a layout that `reference` names.
+    pub(crate) fn of_layout(blobs: Blobs, reference: Option<&str>, platform: &Platform) -> Result<Self> {
+        let (_, manifest) = manifest(&blobs, reference, platform)?;
+        let bytes = blobs.document(manifest.config())?;
+        let config = configuration(&bytes)?;
+        let diff_ids = diff_ids(&config, manifest.layers().len())?;
+        let layers = manifest.layers().iter().zip(diff_ids).map(|(descriptor, diff_id)| {
+            check_layer(descriptor)?;
+            Ok(Layer { place: Place::Blob(Box::new(descriptor.clone())), size: descriptor.size(), diff_id })
+        });
+        let layers = layers.collect::<Result<_>>()?;
+        Ok(Self { config, layers, files: Files::Layout(blobs) })
+    }
+
+    /// The image of an archive of `docker save`.
+    pub(crate) fn of_docker(archive: Archive, reference: Option<&str>) -> Result<Self> {
+        let images: Vec<Saved> =
+            parse(&archive.read("manifest.json", MOST_DOCUMENT)?, "manifest.json of the archive")?;
+        let saved = choose_saved(images, reference)?;
+        let bytes = archive.read(&saved.config, MOST_DOCUMENT)?;
+        let stem = saved.config.rsplit('/').next().unwrap_or_default().split('.').next().unwrap_or_default();
+        // The file is called after its digest.
+        if let Ok(wanted) = format!("sha256:{stem}").parse::<Digest>() {
+            check(&wanted, &Digest::of(&bytes))?;
+        }
+        let config = configuration(&bytes)?;
+        let diff_ids = diff_ids(&config, saved.layers.len())?;
+        let layers = saved.layers.into_iter().zip(diff_ids).map(|(name, diff_id)| {
+            let (_, size) = archive.file(&name)?;
+            Ok(Layer { place: Place::File(name), size, diff_id })
+        });
+        let layers = layers.collect::<Result<_>>()?;
+        Ok(Self { config, layers, files: Files::Docker(archive) })
+    }
+
+    /// How many layers it has.
+    pub(crate) fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Bytes of all layers, compressed.
+    pub(crate) fn size(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.size).sum()
+    }
+
+    /// What a layer is called, and its size, for people.
+    pub(crate) fn name(&self, index: usize) -> (String, u64) {
+        let layer = &self.layers[index];
+        (layer.diff_id.short().to_owned(), layer.size)
+    }
+
+    /// A layer, to be decompressed.
+    pub(crate) fn layer(&self, index: usize) -> Result<Source> {
+        let layer = &self.layers[index];
+        let blob: Box<dyn Read + Send> = match (&layer.place, &self.files) {
+            (Place::Blob(descriptor), Files::Layout(blobs)) => Box::new(blobs.blob(descriptor)?),
+            (Place::File(name), Files::Docker(archive)) => Box::new(archive.file(name)?.0),
+            _ => return Err(Error::system("a layer is not where its image is")),
+        };
+        let name = format!("layer {} of {}", index + 1, self.layers.len());
+        Ok(Source { name, blob, diff_id: Some(layer.diff_id.clone()) })
+    }
+}
+
+/// The manifest that `reference` leads to, with its descriptor.
+pub(crate) fn manifest(
+    blobs: &Blobs,
+    reference: Option<&str>,
+    platform: &Platform,
+) -> Result<(Descriptor, ImageManifest)> {
+    let mut descriptor = layout::choose(&layout::index(blobs)?, reference, platform)?;
+    for _ in 0..DEEPEST {
+        let bytes = blobs.document(&descriptor)?;
+        if is_index(&descriptor) {
+            let index: ImageIndex = parse(&bytes, "an index of the image")?;
+            descriptor = platform.choose(&index, "the image")?.clone();
+            continue;
+        }
+        let manifest: ImageManifest = parse(&bytes, "the manifest of the image")?;
+        return Ok((descriptor, manifest));
+    }
+    Err(Error::invalid(
+        "the image is an index of indexes of indexes, deeper than 4: name its manifest by its digest",
+    ))
+}
+
+/// Whether it describes an index, of either kind.
+pub(crate) fn is_index(descriptor: &Descriptor) -> bool {
+    *descriptor.media_type() == MediaType::ImageIndex
+        || descriptor.media_type().to_string() == "application/vnd.docker.distribution.manifest.list.v2+json"
+}
+
+/// Fails for a layer that is no archive, or is kept elsewhere.
+fn check_layer(descriptor: &Descriptor) -> Result<()> {
+    let kind = descriptor.media_type().to_string();
+    digest_of(descriptor)?;
+    if kind.contains("foreign") || descriptor.urls().as_ref().is_some_and(|urls| !urls.is_empty()) {
+        return Err(Error::invalid(format!(
+            "layer {}: it is not part of the image, which only says where it is (media type {kind}): use another image",
+            descriptor.digest()
+        )));
+    }
+    if kind.contains("tar") && !kind.contains("encrypted") {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "layer {}: of the media type {kind}, which is no file system: this is no image of a container",
+        descriptor.digest()
+    )))
+}
+
+fn configuration(bytes: &[u8]) -> Result<ImageConfiguration> {
+    let config: ImageConfiguration = parse(bytes, "the configuration of the image")?;
+    if config.os().to_string() != "linux" {
+        return Err(Error::invalid(format!(
+            "the image is one for {}, not for linux: choose another with --platform",
+            config.os()
+        )));
+    }
+    Ok(config)
+}
+
+fn diff_ids(config: &ImageConfiguration, layers: usize) -> Result<Vec<Digest>> {
+    let ids = config.rootfs().diff_ids();
+    if ids.len() != layers {
+        return Err(Error::invalid(format!(
+            "the image has {layers} layers, and {} by its configuration (rootfs.diff_ids): it is damaged; get it again",
+            ids.len()
+        )));
+    }
+    ids.iter().map(|id| id.parse()).collect()
+}
+
+/// An image in `manifest.json` of an archive.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Saved {
+    config: String,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+fn choose_saved(images: Vec<Saved>, reference: Option<&str>) -> Result<Saved> {
+    let tags = |image: &Saved| image.repo_tags.clone().unwrap_or_default();
+    let all: Vec<String> = images.iter().flat_map(tags).collect();
+    let count = images.len();
+    let mut fitting = images.into_iter().filter(|image| match reference {
+        None => true,
+        Some(wanted) => tags(image).iter().any(|tag| is_called(tag, wanted)),
+    });
+    match (fitting.next(), fitting.next()) {
+        (Some(image), None) => Ok(image),
+        (None, _) if count == 0 => Err(Error::invalid("the archive has no image")),
+        (found, _) => Err(Error::invalid(format!(
+            "the archive has {}: name one of {}",
+            if found.is_some() { "several images" } else { "no image of that name" },
+            if all.is_empty() { "none, since they have no names".to_owned() } else { all.join(", ") }
+        ))),
+    }
+}
+
+/// Whether a tag is what was typed: with `latest` where no tag was, and without the registry that is Docker's own.
+pub(crate) fn is_called(tag: &str, wanted: &str) -> bool {
+    let short = |name: &str| {
+        let name = name.strip_prefix("docker.io/").unwrap_or(name);
+        let name = name.strip_prefix("library/").unwrap_or(name);
+        let last = name.rsplit('/').next().unwrap_or_default();
+        if last.contains(':') || last.contains('@') { name.to_owned() } else { format!("{name}:latest") }
+    };
+    short(tag) == short(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved(tags: &[&str]) -> Saved {
+        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        Saved { config: tags_name(&tags), repo_tags: Some(tags), layers: Vec::new() }
+    }
+
+    fn tags_name(tags: &Vec<String>) -> String {
+        tags.concat()
+    }
+
+    #[test]
+    fn a_saved_image_is_chosen_by_its_name() {
+        let images = || vec![saved(&["docker.io/library/a:latest"]), saved(&["host:5000/b:1"])];
+        for (name, config) in [("a", "docker.io/library/a:latest"), ("host:5000/b:1", "host:5000/b:1")] {
+            assert_eq!(choose_saved(images(), Some(name)).expect("an image").config, config);
+        }
+        assert!(choose_saved(images(), None).expect_err("two").to_string().contains("host:5000/b:1"));
+        assert!(
+            choose_saved(images(), Some("c"))
+                .expect_err("none")
+                .to_string()
+                .contains("no image of that name")
+        );
+        assert!(choose_saved(vec![saved(&[])], None).is_ok());
+    }
+}

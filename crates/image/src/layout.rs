@@ -1,0 +1,267 @@
+//! OCI image layouts: image-spec image-layout.md. What is in one, and what of it nothing needs any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
+use serde::{Deserialize, Serialize};
+
+use crate::blobs::{Blobs, parse};
+use crate::digest::Digest;
+use crate::error::{Error, Result, Said};
+use crate::image::{is_called, is_index, manifest};
+use crate::platform::{Platform, shown};
+
+/// The annotation that names an image of a layout.
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The same of containerd, and of `docker save`, with the name of the repository.
+const FULL_NAME: &str = "io.containerd.image.name";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Marker {
+    image_layout_version: String,
+}
+
+/// The index of a layout.
+pub(crate) fn index(blobs: &Blobs) -> Result<ImageIndex> {
+    let marker: Marker = parse(&blobs.read("oci-layout")?, "oci-layout")?;
+    if !marker.image_layout_version.starts_with("1.") {
+        return Err(Error::invalid(format!(
+            "oci-layout: version {:?} of the layout is not known, only 1.0.0 is",
+            marker.image_layout_version
+        )));
+    }
+    parse(&blobs.read("index.json")?, "index.json of the layout")
+}
+
+fn names(descriptor: &Descriptor) -> impl Iterator<Item = &str> {
+    let annotations = descriptor.annotations().as_ref();
+    let get = move |key| annotations.and_then(|all| all.get(key)).map(String::as_str);
+    get(REF_NAME).into_iter().chain(get(FULL_NAME))
+}
+
+/// The image that `reference` names, a name or a digest; without one the only one that there is.
+pub(crate) fn choose(index: &ImageIndex, reference: Option<&str>, platform: &Platform) -> Result<Descriptor> {
+    let is_wanted = |descriptor: &&Descriptor| match reference {
+        None => true,
+        Some(wanted) => {
+            descriptor.digest().to_string() == wanted
+                || names(descriptor).any(|name| name == wanted || is_called(name, wanted))
+        }
+    };
+    let fitting: Vec<&Descriptor> = index.manifests().iter().filter(is_wanted).collect();
+    let all: BTreeSet<&str> = index.manifests().iter().flat_map(names).collect();
+    let all = if all.is_empty() {
+        "their digests".to_owned()
+    } else {
+        all.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    match (fitting.as_slice(), reference) {
+        ([one], _) => Ok((*one).clone()),
+        ([], None) => Err(Error::invalid("the layout has no image")),
+        ([], Some(wanted)) => {
+            Err(Error::invalid(format!("the layout has no image {wanted:?}: name one of {all}")))
+        }
+        // The same name for several platforms.
+        (several, _) if several.iter().all(|one| one.platform().is_some()) && same_name(several) => {
+            let mut of_name = ImageIndex::default();
+            of_name.set_manifests(several.iter().map(|one| (*one).clone()).collect());
+            platform.choose(&of_name, "the layout").cloned()
+        }
+        (several, _) => Err(Error::invalid(format!(
+            "the layout has {} images to choose from: name one of {all}",
+            several.len()
+        ))),
+    }
+}
+
+fn same_name(several: &[&Descriptor]) -> bool {
+    let of_each: BTreeSet<Vec<&str>> = several.iter().map(|one| names(one).collect()).collect();
+    of_each.len() == 1
+}
+
+/// An image of a layout, for `list`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    /// Its names.
+    pub names: Vec<String>,
+    /// Of its manifest or index.
+    pub digest: String,
+    /// `OS/ARCHITECTURE[/VARIANT]`, of all of its images.
+    pub platforms: Vec<String>,
+    /// Bytes of its manifest and what that lists.
+    pub size: u64,
+}
+
+/// All images of a layout.
+///
+/// # Errors
+/// Where it is none, or damaged.
+pub fn list(dir: &Path) -> Result<Vec<Listed>> {
+    let blobs = Blobs::directory(dir)?;
+    let one = |descriptor: &Descriptor| {
+        let mut reached = BTreeMap::new();
+        let mut platforms = BTreeSet::new();
+        reach(&blobs, descriptor, 0, &mut reached, &mut platforms)?;
+        Ok(Listed {
+            names: names(descriptor).map(str::to_owned).collect(),
+            digest: descriptor.digest().to_string(),
+            platforms: platforms.into_iter().collect(),
+            size: reached.values().sum(),
+        })
+    };
+    index(&blobs)?.manifests().iter().map(one).collect()
+}
+
+/// Notes the blobs that a descriptor leads to, with their sizes. Images of an index that are not there, as after a pull of one
+/// platform, lead nowhere.
+fn reach(
+    blobs: &Blobs,
+    descriptor: &Descriptor,
+    depth: usize,
+    reached: &mut BTreeMap<Digest, u64>,
+    platforms: &mut BTreeSet<String>,
+) -> Result<()> {
+    let digest = crate::blobs::digest_of(descriptor)?;
+    if depth > 8 || blobs.file(&format!("blobs/{}", digest.path())).is_err() {
+        return Ok(());
+    }
+    reached.insert(digest, descriptor.size());
+    let bytes = blobs.document(descriptor)?;
+    if is_index(descriptor) {
+        let index: ImageIndex = parse(&bytes, "an index of the layout")?;
+        return index
+            .manifests()
+            .iter()
+            .try_for_each(|below| reach(blobs, below, depth + 1, reached, platforms));
+    }
+    let manifest: ImageManifest = parse(&bytes, "a manifest of the layout")?;
+    for blob in manifest.layers().iter().chain([manifest.config()]) {
+        reached.insert(crate::blobs::digest_of(blob)?, blob.size());
+    }
+    match descriptor.platform() {
+        Some(platform) => drop(platforms.insert(shown(platform))),
+        None => {
+            let config: Option<ImageConfiguration> =
+                blobs.document(manifest.config()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            platforms.extend(config.map(|config| format!("{}/{}", config.os(), config.architecture())));
+        }
+    }
+    Ok(())
+}
+
+/// What an image is, for `inspect`.
+#[derive(Debug, Serialize)]
+pub struct Inspected {
+    /// The digest of its manifest.
+    pub digest: String,
+    /// Its manifest.
+    pub manifest: ImageManifest,
+    /// Its configuration.
+    pub config: serde_json::Value,
+}
+
+/// The manifest and the configuration of an image.
+pub(crate) fn inspect(blobs: &Blobs, reference: Option<&str>, platform: &Platform) -> Result<Inspected> {
+    let (descriptor, manifest) = manifest(blobs, reference, platform)?;
+    let config = parse(&blobs.document(manifest.config())?, "the configuration of the image")?;
+    Ok(Inspected { digest: descriptor.digest().to_string(), manifest, config })
+}
+
+/// What `gc` has removed.
+#[derive(Debug, Default, Serialize)]
+pub struct Collected {
+    /// How many blobs, and parts of some.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Removes the blobs that no image of the layout needs, and what is left of transfers that were broken off.
+///
+/// # Errors
+/// Where the layout is damaged: then nothing is removed.
+pub fn collect(dir: &Path) -> Result<Collected> {
+    let _lock = lock(dir)?;
+    let blobs = Blobs::directory(dir)?;
+    let mut reached = BTreeMap::new();
+    for descriptor in index(&blobs)?.manifests() {
+        reach(&blobs, descriptor, 0, &mut reached, &mut BTreeSet::new())?;
+    }
+    let mut collected = Collected::default();
+    for algorithm in ["sha256", "sha512"] {
+        let below = dir.join("blobs").join(algorithm);
+        let Ok(entries) = rootling_sys::directory::entries(&below) else { continue };
+        for entry in entries.iter().filter(|entry| !entry.is_directory) {
+            let needed =
+                entry.name.to_str().and_then(|name| format!("{algorithm}:{name}").parse::<Digest>().ok());
+            if needed.is_some_and(|digest| reached.contains_key(&digest)) {
+                continue;
+            }
+            let path = below.join(&entry.name);
+            let size = fs::symlink_metadata(&path).map_or(0, |found| found.len());
+            fs::remove_file(&path).said(|| format!("{path:?}"))?;
+            collected.blobs += 1;
+            collected.bytes += size;
+        }
+    }
+    Ok(collected)
+}
+
+/// Makes a directory a layout, if it is none yet. What it has is kept.
+pub(crate) fn ensure(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir.join("blobs/sha256")).said(|| format!("{dir:?}"))?;
+    for (name, text) in [
+        ("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#),
+        (
+            "index.json",
+            r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#,
+        ),
+    ] {
+        let path = dir.join(name);
+        if !path.exists() {
+            replace(&path, text.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps other programs like this one from changing a layout meanwhile.
+pub(crate) fn lock(dir: &Path) -> Result<File> {
+    let file = File::open(dir).said(|| format!("{dir:?}"))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Error::invalid(format!("{dir:?}: another pull or gc works on this layout; wait for its end")))
+        }
+        Err(errno) => Err(errno).said(|| format!("flock({dir:?})")),
+    }
+}
+
+/// Puts an image into the index under a name, in the place of one that had it.
+pub(crate) fn name(dir: &Path, mut descriptor: Descriptor, reference: &str) -> Result<()> {
+    let blobs = Blobs::directory(dir)?;
+    let mut index = index(&blobs)?;
+    let mut manifests = index.manifests().clone();
+    manifests.retain(|known| names(known).next() != Some(reference));
+    descriptor.set_annotations(Some([(REF_NAME.to_owned(), reference.to_owned())].into()));
+    manifests.push(descriptor);
+    index.set_manifests(manifests);
+    let text = serde_json::to_vec(&index).map_err(|error| Error::system(error.to_string()))?;
+    replace(&dir.join("index.json"), &text)
+}
+
+/// Writes a file whole or not at all.
+fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let part = path.with_extension(format!("new-{}", std::process::id()));
+    let write = || {
+        let mut file = File::create_new(&part)?;
+        file.write_all(content)?;
+        fs::rename(&part, path)
+    };
+    write().said(|| format!("{path:?}")).inspect_err(|_| drop(fs::remove_file(&part)))
+}

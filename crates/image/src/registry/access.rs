@@ -1,0 +1,187 @@
+//! How a registry is reached: by which protocol, whose authority, through which proxy.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
+use oci_client::errors::OciDistributionError;
+use oci_client::{Client, Reference};
+use rootling_sys::file;
+
+use crate::error::{Error, Result, Said};
+
+/// How long a server may take to be reached, and may be silent.
+const CONNECT: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// A certificate is not larger than this; in bytes.
+const MOST_CERTIFICATE: u64 = 1 << 20;
+
+/// How registries are reached.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// A server that has copies of the image: `HOST[:PORT]`.
+    pub from: Option<String>,
+    /// Without encryption, or with one whose certificate nobody vouches for.
+    pub insecure: bool,
+    /// Certificates of authorities, as well as those of the system.
+    pub ca_files: Vec<PathBuf>,
+}
+
+impl Access {
+    /// The image that a text names, as Docker reads it: without a registry it is one of docker.io.
+    pub(crate) fn reference(&self, text: &str) -> Result<Reference> {
+        let parsed = text.parse::<Reference>();
+        let mut reference = parsed.map_err(|error| {
+            Error::invalid(format!(
+                "reference {text:?}: {error}; it has the form [HOST[:PORT]/]NAME[:TAG][@DIGEST], such as docker.io/library/alpine:3"
+            ))
+        })?;
+        if let Some(from) = &self.from {
+            if from.is_empty() || from.contains('/') {
+                return Err(Error::invalid(format!(
+                    "--from {from:?}: it has the form HOST[:PORT], without a name of an image"
+                )));
+            }
+            reference.set_mirror_registry(from.clone());
+        }
+        Ok(reference)
+    }
+
+    /// A client for one registry.
+    pub(crate) fn client(&self, registry: &str, protocol: ClientProtocol) -> Result<Client> {
+        // Another one may be there already: then that is used.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let variable = |names: [&str; 2]| {
+            names.iter().find_map(|name| std::env::var(name).ok()).filter(|text| !text.is_empty())
+        };
+        let config = ClientConfig {
+            protocol,
+            accept_invalid_certificates: self.insecure,
+            extra_root_certificates: self.certificates(registry)?,
+            read_timeout: Some(SILENCE),
+            connect_timeout: Some(CONNECT),
+            user_agent: concat!("rootling/", env!("CARGO_PKG_VERSION")),
+            https_proxy: variable(["https_proxy", "HTTPS_PROXY"]),
+            // A variable that a request can set, by way of CGI, is not asked: httpoxy.
+            http_proxy: variable(["http_proxy", "http_proxy"]),
+            no_proxy: variable(["no_proxy", "NO_PROXY"]),
+            ..ClientConfig::default()
+        };
+        Client::try_from(config).map_err(|error| Error::system(said(&error)).wrap("HTTP client"))
+    }
+
+    /// Whether a registry may be asked without encryption: only on this machine, or where the user says so.
+    pub(crate) fn may_be_plain(&self, registry: &str) -> bool {
+        self.insecure || is_loopback(registry)
+    }
+
+    /// The authorities of the options, and those that Docker and podman have for this registry.
+    fn certificates(&self, registry: &str) -> Result<Vec<Certificate>> {
+        let mut all = Vec::new();
+        for path in &self.ca_files {
+            all.extend(certificates_of(path).said(|| format!("--ca-file {path:?}"))?);
+        }
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let of_user = home.map(|home| home.join(".config/containers/certs.d"));
+        let of_system = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
+        for dir in of_user.into_iter().chain(of_system) {
+            let dir = dir.join(registry);
+            for entry in rootling_sys::directory::entries(&dir).unwrap_or_default() {
+                if Path::new(&entry.name).extension().is_some_and(|ending| ending == "crt") {
+                    let path = dir.join(entry.name);
+                    all.extend(certificates_of(&path).said(|| format!("{path:?}"))?);
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Each certificate of a PEM file.
+fn certificates_of(path: &Path) -> std::io::Result<Vec<Certificate>> {
+    const END: &str = "-----END CERTIFICATE-----";
+    let text = String::from_utf8_lossy(&file::read(path, MOST_CERTIFICATE)?).into_owned();
+    let one = |part: &str| {
+        part.contains("-----BEGIN CERTIFICATE-----").then(|| format!("{part}{END}\n").into_bytes())
+    };
+    let found: Vec<_> = text
+        .split(END)
+        .filter_map(one)
+        .map(|data| Certificate { encoding: CertificateEncoding::Pem, data })
+        .collect();
+    if found.is_empty() {
+        return Err(crate::error::to_io(Error::invalid(
+            "has no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----",
+        )));
+    }
+    Ok(found)
+}
+
+fn host_of(registry: &str) -> &str {
+    match registry.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => registry.rsplit_once(':').map_or(registry, |(host, _)| host),
+    }
+}
+
+fn is_loopback(registry: &str) -> bool {
+    let host = host_of(registry);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// An error of the library with all that it stems from.
+pub(crate) fn said(error: &OciDistributionError) -> String {
+    let mut text = match error {
+        OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
+            format!(
+                "{error}: log in to the registry with `podman login` or `docker login`, or check the name of the image"
+            )
+        }
+        _ => error.to_string(),
+    };
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for (registry, wanted) in [
+            ("localhost:5000", true),
+            ("localhost", true),
+            ("127.0.0.1:5000", true),
+            ("[::1]:5000", true),
+            ("127.0.0.1.example.org:5000", false),
+            ("localhost.example.org", false),
+            ("10.0.0.1:5000", false),
+        ] {
+            assert_eq!(is_loopback(registry), wanted, "{registry}");
+        }
+    }
+
+    #[test]
+    fn names_are_read_as_docker_reads_them() {
+        let access = Access { from: Some("localhost:5000".into()), ..Access::default() };
+        let reference = access.reference("alpine").expect("a reference");
+        assert_eq!(
+            (reference.registry(), reference.repository(), reference.tag()),
+            ("docker.io", "library/alpine", Some("latest"))
+        );
+        assert_eq!(reference.resolve_registry(), "localhost:5000");
+        assert!(access.reference("a b").expect_err("wrong").to_string().contains("[HOST[:PORT]/]NAME"));
+        let access = Access { from: Some("host/name".into()), ..Access::default() };
+        assert!(access.reference("alpine").expect_err("wrong").to_string().contains("--from"));
+    }
+}

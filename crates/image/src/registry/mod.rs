@@ -1,0 +1,9 @@
+//! Images of a registry, into a layout: distribution-spec, by the crate oci-client.
+
+mod access;
+mod credentials;
+mod pull;
+mod transfer;
+
+pub use access::Access;
+pub use pull::{PullOptions, Pulled, pull};

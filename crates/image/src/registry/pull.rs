@@ -1,0 +1,220 @@
+//! A whole image: its manifest, and all that this lists.
+
+use std::path::Path;
+
+use futures_util::StreamExt;
+use oci_client::client::ClientProtocol;
+use oci_client::errors::OciDistributionError;
+use oci_client::secrets::RegistryAuth;
+use oci_client::{Client, Reference};
+use oci_spec::image::{Descriptor, DescriptorBuilder, ImageIndex, ImageManifest, MediaType};
+use serde::{Deserialize, Serialize};
+
+use super::access::Access;
+use super::credentials;
+use super::transfer::{Wanted, retried};
+use crate::blobs::{MOST_DOCUMENT, digest_of, parse};
+use crate::digest::{Digest, check};
+use crate::error::{Error, Result, Said};
+use crate::layout;
+use crate::platform::Platform;
+use crate::progress::{Progress, Show};
+
+/// How many blobs are on their way at once.
+const AT_ONCE: usize = 3;
+
+/// What this understands.
+const ACCEPTED: [&str; 4] = [
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+
+/// What is pulled, and how.
+#[derive(Clone, Debug)]
+pub struct PullOptions {
+    /// As the user has typed it.
+    pub reference: String,
+    /// How the registry is reached.
+    pub access: Access,
+    /// Which image of an index.
+    pub platform: Platform,
+    /// What the user sees.
+    pub show: Show,
+}
+
+/// What was pulled.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pulled {
+    /// The whole name.
+    pub reference: String,
+    /// What it is called in the layout.
+    pub name: String,
+    /// The digest of its manifest.
+    pub digest: String,
+    /// Bytes of its layers.
+    pub size: u64,
+}
+
+/// Brings an image into a layout, which is made if it is not there. Blobs that are there already are kept.
+///
+/// # Errors
+/// Where the registry cannot be reached, refuses, or has something else than what it says.
+pub fn pull(options: &PullOptions, dir: &Path) -> Result<Pulled> {
+    let reference = options.access.reference(&options.reference)?;
+    let registry = reference.resolve_registry().to_owned();
+    let auth = credentials::find(&registry, reference.repository())?;
+    layout::ensure(dir)?;
+    let _lock = layout::lock(dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().said(|| "network")?;
+    let work = async {
+        let client = connect(&options.access, &reference, &registry, &auth).await?;
+        Pull { client, auth, reference, dir, options }.run().await
+    };
+    runtime.block_on(work).map_err(|error| error.wrap(format!("{:?}", options.reference)))
+}
+
+/// A client by TLS; without it where that is allowed, and the server answers by HTTP alone.
+async fn connect(
+    access: &Access,
+    reference: &Reference,
+    registry: &str,
+    auth: &RegistryAuth,
+) -> Result<Client> {
+    let encrypted = access.client(registry, ClientProtocol::Https)?;
+    if !access.may_be_plain(registry) {
+        return Ok(encrypted);
+    }
+    let refused = |answer: Result<_, OciDistributionError>| matches!(answer, Err(OciDistributionError::RequestError(error)) if error.is_connect());
+    if refused(encrypted.pull_manifest_raw(reference, auth, &ACCEPTED).await.map(drop)) {
+        let plain = access.client(registry, ClientProtocol::Http)?;
+        let answer = plain.pull_manifest_raw(reference, auth, &ACCEPTED).await.map(drop);
+        // What speaks TLS calls this a bad request: then the first error is the one to show.
+        let is_bad = matches!(&answer, Err(OciDistributionError::ServerError { code: 400, .. }));
+        if !is_bad && !refused(answer) {
+            return Ok(plain);
+        }
+    }
+    Ok(encrypted)
+}
+
+struct Pull<'a> {
+    client: Client,
+    auth: RegistryAuth,
+    reference: Reference,
+    dir: &'a Path,
+    options: &'a PullOptions,
+}
+
+impl Pull<'_> {
+    async fn run(&self) -> Result<Pulled> {
+        let (mut bytes, mut descriptor) = self.manifest(&self.reference, None).await?;
+        if crate::image::is_index(&descriptor) {
+            let index: ImageIndex = parse(&bytes, "the index of the image")?;
+            let chosen = self.options.platform.choose(&index, "the image")?.clone();
+            let one = self.reference.clone_with_digest(chosen.digest().to_string());
+            (bytes, descriptor) = self.manifest(&one, Some(&chosen)).await?;
+        }
+        let manifest: ImageManifest = parse(&bytes, "the manifest of the image")?;
+        let mut blobs: Vec<&Descriptor> = Vec::new();
+        for blob in [manifest.config()].into_iter().chain(manifest.layers()) {
+            if !blobs.iter().any(|known| known.digest() == blob.digest()) {
+                blobs.push(blob);
+            }
+        }
+        let size = blobs.iter().map(|blob| blob.size()).sum();
+        self.blobs(&blobs, size).await?;
+        self.write(&bytes, &descriptor)?;
+        let name = self.name();
+        layout::name(self.dir, descriptor.clone(), &name)?;
+        Ok(Pulled { reference: self.reference.whole(), name, digest: descriptor.digest().to_string(), size })
+    }
+
+    /// What the image is called in a layout: its tag, or its digest.
+    fn name(&self) -> String {
+        let tag = self.reference.tag().or(self.reference.digest());
+        tag.unwrap_or("latest").to_owned()
+    }
+
+    async fn manifest(&self, image: &Reference, known: Option<&Descriptor>) -> Result<(Vec<u8>, Descriptor)> {
+        let what = format!("manifest of {}", image.whole());
+        // An answer of `bytes` is whole or an error; the digest of the server is compared by the library.
+        let (bytes, _) =
+            retried(&what, || self.client.pull_manifest_raw(image, &self.auth, &ACCEPTED)).await?;
+        if bytes.len() as u64 > MOST_DOCUMENT {
+            return Err(Error::invalid(format!("{what}: it is larger than a manifest may be, 4 MiB")));
+        }
+        let digest = Digest::of(&bytes);
+        let wanted = known.map(digest_of).or_else(|| Some(image.digest()?.parse())).transpose()?;
+        if let Some(wanted) = wanted.filter(|wanted| wanted.to_string().starts_with("sha256:")) {
+            check(&wanted, &digest).map_err(|error| error.wrap(&what))?;
+        }
+        let said: Kind = parse(&bytes, &what)?;
+        let kind = match (said.media_type, said.manifests.is_some()) {
+            (Some(kind), _) => kind,
+            (None, true) => ACCEPTED[1].to_owned(),
+            (None, false) if said.layers.is_some() => ACCEPTED[0].to_owned(),
+            _ => {
+                return Err(Error::invalid(format!(
+                    "{what}: of a format before schema 2, which says nothing of its digests: push the image again"
+                )));
+            }
+        };
+        let digest = digest.to_string().parse().map_err(|_| Error::system("a digest of ours"))?;
+        let descriptor = DescriptorBuilder::default()
+            .media_type(MediaType::from(kind.as_str()))
+            .digest::<oci_spec::image::Digest>(digest)
+            .size(bytes.len() as u64);
+        let descriptor = match known.and_then(|known| known.platform().clone()) {
+            Some(platform) => descriptor.platform(platform),
+            None => descriptor,
+        };
+        Ok((bytes.to_vec(), descriptor.build().map_err(|error| Error::system(error.to_string()))?))
+    }
+
+    async fn blobs(&self, blobs: &[&Descriptor], size: u64) -> Result<()> {
+        let progress = Progress::start(self.options.show, "pulling", size);
+        let of = blobs.len() - 1;
+        let one = async |(number, blob): (usize, &&Descriptor)| {
+            let digest = digest_of(blob)?;
+            if number > 0 {
+                progress.begin(number, of);
+            }
+            let name = digest.short().to_owned();
+            let wanted = Wanted {
+                client: &self.client,
+                image: &self.reference,
+                digest,
+                size: blob.size(),
+                progress: &progress,
+            };
+            wanted.fetch(self.dir).await?;
+            if number > 0 {
+                progress.done("pulled", number, of, &name, blob.size());
+            }
+            Ok::<(), Error>(())
+        };
+        let mut all = futures_util::stream::iter(blobs.iter().enumerate().map(one)).buffered(AT_ONCE);
+        while let Some(done) = all.next().await {
+            done?;
+        }
+        Ok(())
+    }
+
+    /// Writes the manifest as a blob of the layout.
+    fn write(&self, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
+        let path = self.dir.join("blobs").join(digest_of(descriptor)?.path());
+        let part = path.with_extension("part");
+        std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &path)).said(|| format!("{path:?}"))
+    }
+}
+
+/// What tells the kinds of manifests apart.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kind {
+    media_type: Option<String>,
+    manifests: Option<serde_json::Value>,
+    layers: Option<serde_json::Value>,
+}

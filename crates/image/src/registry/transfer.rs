@@ -1,0 +1,241 @@
+//! A blob from a registry into a layout: resumed, retried, and whole or not there.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use oci_client::client::BlobResponse;
+use oci_client::errors::OciDistributionError;
+use oci_client::{Client, Reference};
+
+use super::access::said;
+use crate::digest::{Digest, Hasher, check};
+use crate::error::{Error, Result, Said};
+use crate::progress::Progress;
+
+/// How often a transfer that is broken off is tried, and how long is waited before the next time at first.
+const ATTEMPTS: u32 = 6;
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// Whether it may work a moment later: the network or the server is at fault, and not what was asked.
+pub(crate) fn is_worth_another(error: &OciDistributionError) -> bool {
+    match error {
+        OciDistributionError::ServerError { code, .. } => *code >= 500 || *code == 429,
+        OciDistributionError::IoError(_) => true,
+        OciDistributionError::RequestError(error) => {
+            // Also what a server says before it dies; not a certificate that is wrong.
+            error.is_timeout()
+                || error.is_body()
+                || error.is_decode()
+                || (error.is_connect() || error.is_request()) && !is_about_tls(error)
+        }
+        _ => false,
+    }
+}
+
+fn is_about_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.is::<rustls::Error>() || error.to_string().contains("certificate"))
+}
+
+/// Does it until it works, a few times.
+pub(crate) async fn retried<T, F>(what: &str, mut attempt: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = std::result::Result<T, OciDistributionError>>,
+{
+    let mut wait = FIRST_WAIT;
+    for number in 1.. {
+        match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(error) if number < ATTEMPTS && is_worth_another(&error) => {
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+            Err(error) => {
+                let error = Error::system(said(&error)).wrap(what);
+                return Err(if number > 1 { error.remedy(format!("tried {number} times")) } else { error });
+            }
+        }
+    }
+    Err(Error::system(what.to_owned()))
+}
+
+/// A blob that is wanted.
+pub(crate) struct Wanted<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) image: &'a Reference,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    pub(crate) progress: &'a Arc<Progress>,
+}
+
+/// A blob as far as it has come.
+struct Part {
+    path: PathBuf,
+    file: File,
+    hasher: Hasher,
+    length: u64,
+}
+
+impl Wanted<'_> {
+    /// Gets the blob, unless it is there. What has come of it earlier is kept, and the rest asked for.
+    pub(crate) async fn fetch(&self, layout: &Path) -> Result<()> {
+        let path = layout.join("blobs").join(self.digest.path());
+        if is_there(&path, &self.digest, self.size)? {
+            self.progress.add(self.size);
+            return Ok(());
+        }
+        let mut part = Part::open(&path.with_extension("part"), &self.digest, self.size)?;
+        self.progress.add(part.length);
+        let what = format!("blob {}", self.digest);
+        // The counter begins anew whenever something has come: only a server that gives nothing is given up.
+        let mut failures = 0;
+        let mut wait = FIRST_WAIT;
+        while part.length < self.size || self.size == 0 && failures == 0 {
+            let before = part.length;
+            match self.attempt(&mut part).await {
+                Ok(()) if part.length == self.size => break,
+                Ok(()) => failures += 1,
+                Err(Failure::Final(error)) => return Err(error.wrap(what)),
+                Err(Failure::Network(error)) if !is_worth_another(&error) => {
+                    return Err(Error::system(said(&error)).wrap(what));
+                }
+                Err(Failure::Network(error)) if failures + 1 >= ATTEMPTS => {
+                    return Err(Error::system(said(&error)).wrap(what).remedy(format!(
+                        "broken off {ATTEMPTS} times without more to come; a second pull goes on from here"
+                    )));
+                }
+                Err(Failure::Network(_)) => failures += 1,
+            }
+            if part.length > before {
+                (failures, wait) = (1, FIRST_WAIT);
+            }
+            if failures >= ATTEMPTS {
+                return Err(Error::system(format!(
+                    "{what}: the server ends it after {} of {} bytes",
+                    part.length, self.size
+                )));
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_secs(8));
+        }
+        part.finish(&path, &self.digest)
+    }
+
+    async fn attempt(&self, part: &mut Part) -> Result<(), Failure> {
+        let digest = self.digest.to_string();
+        let answer =
+            self.client.pull_blob_stream_partial(self.image, digest.as_str(), part.length, None).await;
+        let mut stream = match answer.map_err(Failure::Network)? {
+            BlobResponse::Partial(stream) => stream.stream,
+            BlobResponse::Full(stream) => {
+                // A server that knows no parts.
+                if part.length > 0 {
+                    part.restart(&self.digest).map_err(Failure::Final)?;
+                }
+                stream.stream
+            }
+        };
+        loop {
+            match stream.try_next().await {
+                Ok(Some(bytes)) => {
+                    if part.length + bytes.len() as u64 > self.size {
+                        part.discard();
+                        return Err(Failure::Final(Error::invalid(format!(
+                            "the registry sends more than the {} bytes that the manifest says",
+                            self.size
+                        ))));
+                    }
+                    part.add(&bytes).map_err(Failure::Final)?;
+                    self.progress.add(bytes.len() as u64);
+                }
+                Ok(None) => return Ok(()),
+                // What the library has to say of the whole is said again below, of what was written.
+                Err(_) if part.length == self.size => return Ok(()),
+                Err(error) => return Err(Failure::Network(OciDistributionError::IoError(error))),
+            }
+        }
+    }
+}
+
+enum Failure {
+    Network(OciDistributionError),
+    Final(Error),
+}
+
+/// Whether the blob is there, and right: one that is damaged is got again.
+fn is_there(path: &Path, digest: &Digest, size: u64) -> Result<bool> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() && found.len() == size => {
+            let mut file = File::open(path).said(|| format!("{path:?}"))?;
+            let (mut hasher, mut buffer) = (Hasher::like(digest), vec![0; 256 << 10]);
+            loop {
+                let length = file.read(&mut buffer).said(|| format!("{path:?}"))?;
+                if length == 0 {
+                    return Ok(hasher.finish() == *digest);
+                }
+                hasher.update(&buffer[..length]);
+            }
+        }
+        _ => Ok(false),
+    }
+}
+
+impl Part {
+    fn open(path: &Path, digest: &Digest, size: u64) -> Result<Self> {
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .said(|| format!("{path:?}"))?;
+        let mut part = Self {
+            path: path.to_owned(),
+            file: file.try_clone().said(|| "dup")?,
+            hasher: Hasher::like(digest),
+            length: 0,
+        };
+        if file.metadata().said(|| format!("{path:?}"))?.len() > size {
+            part.restart(digest)?;
+        }
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            let length = file.read(&mut buffer).said(|| format!("{path:?}"))?;
+            if length == 0 {
+                return Ok(part);
+            }
+            part.hasher.update(&buffer[..length]);
+            part.length += length as u64;
+        }
+    }
+
+    fn restart(&mut self, digest: &Digest) -> Result<()> {
+        self.file.set_len(0).said(|| format!("{:?}", self.path))?;
+        rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Start(0)).said(|| "seek")?;
+        (self.hasher, self.length) = (Hasher::like(digest), 0);
+        Ok(())
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).said(|| format!("{:?}", self.path))?;
+        self.hasher.update(bytes);
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn discard(&self) {
+        let _ = fs::remove_file(&self.path);
+    }
+
+    fn finish(self, path: &Path, wanted: &Digest) -> Result<()> {
+        if let Err(error) = check(wanted, &self.hasher.clone().finish()) {
+            self.discard();
+            return Err(error);
+        }
+        fs::rename(&self.path, path).said(|| format!("{path:?}"))
+    }
+}

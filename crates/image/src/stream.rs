@@ -1,0 +1,220 @@
+//! A layer as it is unpacked: read, checked and decompressed by a thread of its own, so that the files of one layer are made
+//! while what follows is decompressed.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use crate::digest::{Digest, Hasher, check};
+use crate::error::{Error, Result, Said, of_io, to_io};
+use crate::limits::Limits;
+use crate::progress::Progress;
+
+/// How much is handed over at once, and how many of these may wait: with the layer that comes next, 4 MiB each.
+const CHUNK: usize = 256 << 10;
+const WAITING: usize = 8;
+
+/// The largest dictionary that a stream may ask for: 128 MiB, as the programs zstd and xz have it by default.
+const WINDOW_LOG: u32 = 27;
+const XZ_MEMORY: u64 = 160 << 20;
+
+/// What a stream begins with.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
+const BZIP2: &[u8] = b"BZh";
+
+/// Whether a stream that begins so is compressed.
+pub(crate) fn is_compressed(begin: &[u8]) -> bool {
+    [GZIP, ZSTD, XZ].iter().any(|magic| begin.starts_with(magic))
+}
+
+/// The decompressed stream of whatever it is.
+pub(crate) fn decompressed<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut source = BufReader::with_capacity(64 << 10, source);
+    let begin = source.fill_buf()?;
+    if begin.starts_with(GZIP) {
+        return Ok(Box::new(flate2::bufread::MultiGzDecoder::new(source)));
+    }
+    if begin.starts_with(ZSTD) {
+        let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
+        decoder.window_log_max(WINDOW_LOG)?;
+        return Ok(Box::new(decoder));
+    }
+    if begin.starts_with(XZ) {
+        let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)
+            .map_err(io::Error::other)?;
+        return Ok(Box::new(liblzma::bufread::XzDecoder::new_stream(source, stream)));
+    }
+    if begin.starts_with(BZIP2) {
+        return Err(to_io(Error::invalid("is compressed by bzip2: compress it by gzip, zstd or xz")));
+    }
+    Ok(Box::new(source))
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    source: R,
+    seen: Arc<AtomicU64>,
+    progress: Option<Arc<Progress>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.source.read(buffer)?;
+        self.seen.fetch_add(length as u64, Relaxed);
+        if let Some(progress) = &self.progress {
+            progress.add(length as u64);
+        }
+        Ok(length)
+    }
+}
+
+/// What a layer is, and what is known of it.
+pub(crate) struct Source {
+    /// For messages.
+    pub(crate) name: String,
+    /// Compressed, and checked at its end.
+    pub(crate) blob: Box<dyn Read + Send>,
+    /// The digest of what comes out.
+    pub(crate) diff_id: Option<Digest>,
+}
+
+/// The limits of an image, of which all layers take their part.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounds {
+    limits: Limits,
+    /// Bytes of all layers.
+    all: Arc<AtomicU64>,
+}
+
+impl Bounds {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, all: Arc::default() }
+    }
+}
+
+/// A layer that is being decompressed. Reads as its tar archive; whoever has read it to the end has had all of it checked.
+pub(crate) struct Stream {
+    chunks: Option<Receiver<io::Result<Vec<u8>>>>,
+    empty: SyncSender<Vec<u8>>,
+    current: Vec<u8>,
+    at: usize,
+    ended: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Stream {
+    /// Begins to decompress.
+    pub(crate) fn start(source: Source, bounds: Bounds, progress: Option<Arc<Progress>>) -> Result<Self> {
+        let (to, chunks) = sync_channel(WAITING);
+        let (empty, used) = sync_channel(WAITING + 2);
+        let work = move || {
+            let name = source.name.clone();
+            if let Err(error) = decompress(source, &bounds, progress, &to, &used) {
+                // Nobody reads any more where this fails.
+                let _ = to.send(Err(to_io(of_io(error).wrap(name))));
+            }
+        };
+        let thread = std::thread::Builder::new().spawn(work).said(|| "thread")?;
+        Ok(Self {
+            chunks: Some(chunks),
+            empty,
+            current: Vec::new(),
+            at: 0,
+            ended: false,
+            thread: Some(thread),
+        })
+    }
+
+    /// Reads what is left, so that all of it is checked.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        let mut buffer = vec![0; 64 << 10];
+        while self.read(&mut buffer).map_err(of_io)? > 0 {}
+        Ok(())
+    }
+}
+
+fn decompress(
+    source: Source,
+    bounds: &Bounds,
+    progress: Option<Arc<Progress>>,
+    to: &SyncSender<io::Result<Vec<u8>>>,
+    used: &Receiver<Vec<u8>>,
+) -> io::Result<()> {
+    let compressed = Arc::new(AtomicU64::new(0));
+    let mut counted = Counted { source: source.blob, seen: Arc::clone(&compressed), progress };
+    let mut hasher = source.diff_id.as_ref().map(Hasher::like);
+    let mut size = 0;
+    let mut inner = decompressed(&mut counted)?;
+    loop {
+        let mut chunk = used.try_recv().unwrap_or_default();
+        chunk.resize(CHUNK, 0);
+        let length = fill(&mut inner, &mut chunk)?;
+        if length == 0 {
+            break;
+        }
+        chunk.truncate(length);
+        size += length as u64;
+        let all = bounds.all.fetch_add(length as u64, Relaxed) + length as u64;
+        bounds.limits.bytes(all, size, compressed.load(Relaxed)).map_err(to_io)?;
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&chunk);
+        }
+        if to.send(Ok(chunk)).is_err() {
+            return Ok(());
+        }
+    }
+    drop(inner);
+    // What follows the compressed stream is part of the blob.
+    io::copy(&mut counted, &mut io::sink())?;
+    if let (Some(wanted), Some(hasher)) = (&source.diff_id, hasher) {
+        check(wanted, &hasher.finish()).map_err(|error| to_io(error.wrap("unpacked")))?;
+    }
+    let _ = to.send(Ok(Vec::new()));
+    Ok(())
+}
+
+fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match source.read(&mut buffer[length..]) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.current.len() && !self.ended {
+            let _ = self.empty.try_send(std::mem::take(&mut self.current));
+            let next = self.chunks.as_ref().map(Receiver::recv);
+            self.current = next.transpose().ok().flatten().unwrap_or_else(|| {
+                Err(to_io(Error::system("the thread that decompresses a layer has ended without a word")))
+            })?;
+            self.at = 0;
+            self.ended = self.current.is_empty();
+        }
+        let length = buffer.len().min(self.current.len() - self.at);
+        buffer[..length].copy_from_slice(&self.current[self.at..self.at + length]);
+        self.at += length;
+        Ok(length)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // Without a reader the thread ends at its next chunk.
+        self.chunks = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Making what an entry says.
+
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ftruncate, linkat, mkdirat, mknodat, openat, seek, statat, symlinkat,
+};
+use rustix::io::Errno;
+
+use super::attributes::{self, Owner, Was};
+use super::layer::{Layer, Meaning};
+use super::notes::Notes;
+use super::place::{Way, components, os};
+use super::remove::{names, remove_at};
+use crate::error::{Error, Result, Said, shown};
+use crate::limits::{Limits, Used};
+use crate::tar::{Entry, Kind, Reader};
+
+/// How much of a file is in memory.
+const BUFFER: usize = 128 << 10;
+
+/// A root file system in the making.
+pub(crate) struct Tree {
+    way: Way,
+    me: Owner,
+    limits: Limits,
+    used: Used,
+    notes: Notes,
+    buffer: Vec<u8>,
+}
+
+impl Tree {
+    /// In an open, empty directory.
+    pub(crate) fn new(root: OwnedFd, limits: Limits) -> Result<Self> {
+        let me = Owner::current();
+        Ok(Self {
+            way: Way::new(root)?,
+            me,
+            limits,
+            used: Used::default(),
+            notes: Notes::default(),
+            buffer: vec![0; BUFFER],
+        })
+    }
+
+    /// Applies all entries of an archive; how many bytes they have had, for the limits.
+    pub(crate) fn apply(&mut self, reader: &mut Reader<impl Read>, layer: &mut Layer) -> Result<()> {
+        while let Some(entry) = reader.next()? {
+            self.limits.entry(&mut self.used)?;
+            let name = entry.name.clone();
+            self.entry(reader, &entry, layer).map_err(|error| {
+                let text = error.to_string();
+                let named = shown(&name);
+                if text.contains(&named) { error } else { error.wrap(named) }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What could not be kept, when all is done.
+    pub(crate) fn finish(self) -> Result<Notes> {
+        self.way.leave()?;
+        Ok(self.notes)
+    }
+
+    fn entry(&mut self, reader: &mut Reader<impl Read>, entry: &Entry, layer: &mut Layer) -> Result<()> {
+        let path = components(&entry.name)?;
+        let Some((name, parents)) = path.split_last() else { return self.root(entry) };
+        match layer.meaning(name) {
+            Meaning::File => {}
+            Meaning::Nothing => return Ok(()),
+            Meaning::Wrong => {
+                return Err(Error::invalid(format!(
+                    "{}: a whiteout of no file that can be",
+                    shown(&entry.name)
+                )));
+            }
+            Meaning::Whiteout(hidden) => return self.whiteout(parents, Some(hidden), layer),
+            Meaning::Opaque => return self.whiteout(parents, None, layer),
+        }
+        if matches!(entry.kind, Kind::Device | Kind::Other(_)) {
+            let count =
+                if entry.kind == Kind::Device { &mut self.notes.devices } else { &mut self.notes.others };
+            *count += 1;
+            return Ok(());
+        }
+        self.way.go(parents, true)?;
+        layer.make(&path);
+        let had = match entry.kind {
+            Kind::File => self.file(reader, entry, name)?,
+            Kind::HardLink => return self.hard_link(entry, &path),
+            Kind::Directory => self.directory(name)?,
+            Kind::SymbolicLink => self.replace(name, |dir| symlinkat(os(&entry.target), dir, os(name)))?,
+            Kind::Fifo | Kind::Device | Kind::Other(_) => {
+                self.replace(name, |dir| mknodat(dir, os(name), FileType::Fifo, Mode::RUSR, 0))?
+            }
+        };
+        let was = Was { there: had, gives_group: self.way.gives_group() };
+        attributes::set(self.way.end(), name, entry, self.me, was, &mut self.notes)
+    }
+
+    /// The root's own entry: `./`.
+    fn root(&mut self, entry: &Entry) -> Result<()> {
+        if entry.kind != Kind::Directory {
+            return Err(Error::invalid(format!(
+                "{}: the root is something else than a directory",
+                shown(&entry.name)
+            )));
+        }
+        self.way.back_to(0)?;
+        // By way of /proc, since a directory has no name in itself that its attributes could be set by.
+        let was = Was { there: true, gives_group: false };
+        attributes::set(self.way.end(), b".", entry, self.me, was, &mut self.notes)?;
+        self.way.end_mut().set_times(attributes::times(entry));
+        Ok(())
+    }
+
+    /// Whether there was a directory already.
+    fn directory(&mut self, name: &[u8]) -> Result<bool> {
+        let dir = self.way.end();
+        let make = || mkdirat(dir, os(name), Mode::from_raw_mode(0o755));
+        match make() {
+            Ok(()) => Ok(false),
+            Err(Errno::EXIST) => {
+                let found = statat(dir, os(name), AtFlags::SYMLINK_NOFOLLOW)
+                    .said(|| format!("stat {}", shown(name)))?;
+                if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+                    return Ok(true);
+                }
+                remove_at(dir, name)?;
+                make().said(|| format!("mkdir {}", shown(name))).map(|()| false)
+            }
+            Err(errno) => Err(errno).said(|| format!("mkdir {}", shown(name))),
+        }
+    }
+
+    /// Makes something new of this name, in the place of what is there.
+    fn replace<T>(
+        &self,
+        name: &[u8],
+        mut make: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
+    ) -> Result<bool> {
+        self.replaced(name, &mut make).map(|_| false)
+    }
+
+    fn replaced<T>(
+        &self,
+        name: &[u8],
+        make: &mut dyn FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
+    ) -> Result<T> {
+        let dir = self.way.end();
+        match make(dir) {
+            Err(Errno::EXIST) => {
+                remove_at(dir, name)?;
+                make(dir)
+            }
+            other => other,
+        }
+        .said(|| format!("make {}", shown(name)))
+    }
+
+    fn file(&mut self, reader: &mut Reader<impl Read>, entry: &Entry, name: &[u8]) -> Result<bool> {
+        // O_EXCL: whatever is there, a FIFO or a link, is never opened.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let fd = self.replaced(name, &mut |dir| openat(dir, os(name), flags, mode))?;
+        let mut file = std::fs::File::from(fd);
+        match &entry.sparse {
+            None => self.copy(reader, &mut file, u64::MAX).said(|| format!("write {}", shown(name)))?,
+            Some(map) => {
+                for (offset, length) in map {
+                    seek(&file, rustix::fs::SeekFrom::Start(*offset)).said(|| "seek")?;
+                    self.copy(reader, &mut file, *length).said(|| format!("write {}", shown(name)))?;
+                }
+                ftruncate(&file, entry.size)
+                    .said(|| format!("truncate {} to {} bytes", shown(name), entry.size))?;
+            }
+        }
+        Ok(false)
+    }
+
+    fn copy(
+        &mut self,
+        reader: &mut Reader<impl Read>,
+        file: &mut std::fs::File,
+        length: u64,
+    ) -> std::io::Result<()> {
+        let mut left = length;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
+            let got = reader.read(&mut self.buffer[..most])?;
+            if got == 0 {
+                break;
+            }
+            file.write_all(&self.buffer[..got])?;
+            left -= got as u64;
+        }
+        Ok(())
+    }
+
+    fn hard_link(&mut self, entry: &Entry, path: &[&[u8]]) -> Result<()> {
+        let target = components(&entry.target)?;
+        if target == path {
+            return Ok(());
+        }
+        let missing = || {
+            Error::invalid(format!(
+                "{}: a hard link to {}, which the image does not have",
+                shown(&entry.name),
+                shown(&entry.target)
+            ))
+        };
+        let (old, parents) = target.split_last().ok_or_else(missing)?;
+        let from = self.way.open(parents)?.ok_or_else(missing)?;
+        let found = statat(&from, os(old), AtFlags::SYMLINK_NOFOLLOW).map_err(|_| missing())?;
+        if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+            return Err(Error::invalid(format!("{}: a hard link to a directory", shown(&entry.name))));
+        }
+        let name = path.last().copied().unwrap_or_default();
+        self.replaced(name, &mut |dir| linkat(&from, os(old), dir, os(name), AtFlags::empty())).map(drop)
+    }
+
+    /// Removes what the layers below have of this name, or in the whole directory.
+    fn whiteout(&mut self, parents: &[&[u8]], hidden: Option<&[u8]>, layer: &mut Layer) -> Result<()> {
+        if !layer.has_others_below() || !self.way.go(parents, false)? {
+            return Ok(());
+        }
+        let mut path = parents.to_vec();
+        match hidden {
+            Some(name) => {
+                path.push(name);
+                hide(self.way.end(), name, &path, layer)
+            }
+            None => hide_below(self.way.end(), &path, layer),
+        }
+    }
+}
+
+/// Removes the file at `path`, the last name of which is in this directory, but for what the layer itself has made.
+fn hide(dir: BorrowedFd<'_>, name: &[u8], path: &[&[u8]], layer: &Layer) -> Result<()> {
+    if !layer.has_made(path) {
+        return remove_at(dir, name);
+    }
+    match super::place::enter(dir, name) {
+        Ok(below) => hide_below(below.as_fd(), path, layer),
+        // A file of this layer's own.
+        Err(_) => Ok(()),
+    }
+}
+
+fn hide_below(dir: BorrowedFd<'_>, path: &[&[u8]], layer: &Layer) -> Result<()> {
+    for name in names(dir)? {
+        hide(dir, name.as_bytes(), &[path, &[name.as_bytes()]].concat(), layer)?;
+    }
+    Ok(())
+}

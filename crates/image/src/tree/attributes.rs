@@ -1,0 +1,230 @@
+//! Owners, modes, extended attributes and times of what was made.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use rustix::fs::{
+    AtFlags, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, llistxattr, lremovexattr,
+    lsetxattr, utimensat,
+};
+use rustix::io::Errno;
+
+use super::notes::Notes;
+use super::place::os;
+use crate::error::{Result, Said, shown};
+use crate::tar::{Entry, Kind, Time};
+
+/// Where rootless programs keep an owner that is not to be had: rootlesscontainers.proto of the Rootless Containers project.
+const LOST_OWNER: &[u8] = b"user.rootlesscontainers";
+
+/// Who makes the files.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner {
+    uid: u32,
+    gid: u32,
+}
+
+impl Owner {
+    /// The caller.
+    pub(crate) fn current() -> Self {
+        Self { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
+    }
+}
+
+/// How something came to be there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Was {
+    /// Before the entry, with an owner and attributes of its own.
+    pub(crate) there: bool,
+    /// In a directory that gives its group to what is made in it.
+    pub(crate) gives_group: bool,
+}
+
+/// Sets all of what has this name in an open directory. The name is one that was made just now, and no link but where the
+/// entry is one.
+pub(crate) fn set(
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    entry: &Entry,
+    me: Owner,
+    was: Was,
+    notes: &mut Notes,
+) -> Result<()> {
+    let is_mine = !was.there && !was.gives_group && (entry.uid, entry.gid) == (me.uid, me.gid);
+    let lost = if is_mine { None } else { set_owner(dir, name, entry, me)? };
+    if entry.kind != Kind::SymbolicLink {
+        // After the owner: a change of that takes the set-user-id bits away.
+        chmodat(dir, os(name), Mode::from_raw_mode(entry.mode), AtFlags::empty())
+            .said(|| format!("chmod {}", shown(name)))?;
+    }
+    set_xattrs(dir, name, entry, was.there, notes)?;
+    if let Some(lost) = lost {
+        let kept = set_xattr(dir, name, LOST_OWNER, &lost.encoded()).is_ok();
+        notes.lost_owner((entry.uid, entry.gid), kept);
+    }
+    set_times(dir, name, &times(entry))
+}
+
+/// What of an owner is not to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lost {
+    uid: Option<u32>,
+    gid: Option<u32>,
+}
+
+/// Sets the owner as far as it is to be had.
+fn set_owner(dir: BorrowedFd<'_>, name: &[u8], entry: &Entry, me: Owner) -> Result<Option<Lost>> {
+    let (uid, gid) = (entry.uid, entry.gid);
+    let tries = [
+        (uid, gid, Lost { uid: None, gid: None }),
+        (uid, me.gid, Lost { uid: None, gid: Some(gid) }),
+        (me.uid, gid, Lost { uid: Some(uid), gid: None }),
+        (me.uid, me.gid, Lost { uid: Some(uid), gid: Some(gid) }),
+    ];
+    for (uid, gid, lost) in tries {
+        let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        match chownat(dir, os(name), owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(()) => return Ok(Some(lost).filter(|lost| lost.uid.or(lost.gid).is_some())),
+            // Not mapped in this user namespace; chown(2), user_namespaces(7).
+            Err(Errno::INVAL | Errno::PERM) => {}
+            Err(errno) => return Err(errno).said(|| format!("chown {}", shown(name))),
+        }
+    }
+    Ok(Some(Lost { uid: Some(uid), gid: Some(gid) }))
+}
+
+impl Lost {
+    /// `message Resource { uint32 uid = 1; uint32 gid = 2; }`, in which 0 is left out, and the largest number says that the
+    /// file has the right one.
+    fn encoded(self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (tag, id) in [(0x08, self.uid), (0x10, self.gid)] {
+            let mut id = id.unwrap_or(u32::MAX);
+            if id == 0 {
+                continue;
+            }
+            bytes.push(tag);
+            while id >= 0x80 {
+                bytes.push(id as u8 | 0x80);
+                id >>= 7;
+            }
+            bytes.push(id as u8);
+        }
+        bytes
+    }
+}
+
+fn set_xattrs(dir: BorrowedFd<'_>, name: &[u8], entry: &Entry, had: bool, notes: &mut Notes) -> Result<()> {
+    if had {
+        remove_xattrs(dir, name, notes);
+    }
+    for (key, value) in &entry.xattrs {
+        if is_of_the_host(key) {
+            continue;
+        }
+        let value = if key == b"security.capability" { without_root(value) } else { value.clone() };
+        let refused = is_of_overlay(key)
+            || key.contains(&0)
+            || match set_xattr(dir, name, key, &value) {
+                Ok(()) => false,
+                Err(
+                    Errno::PERM
+                    | Errno::OPNOTSUPP
+                    | Errno::INVAL
+                    | Errno::NOSPC
+                    | Errno::RANGE
+                    | Errno::TOOBIG
+                    | Errno::ACCESS,
+                ) => true,
+                Err(errno) => {
+                    return Err(errno).said(|| format!("setxattr {} of {}", shown(key), shown(name)));
+                }
+            };
+        if refused {
+            notes.lost_xattr(key);
+        }
+    }
+    Ok(())
+}
+
+/// Labels of the machine that the image was made on mean nothing on another one.
+fn is_of_the_host(key: &[u8]) -> bool {
+    matches!(
+        key,
+        b"security.selinux" | b"security.ima" | b"security.evm" | b"security.SMACK64" | b"system.nfs4_acl"
+    )
+}
+
+/// Attributes that overlayfs would act upon if the tree became a layer of one.
+fn is_of_overlay(key: &[u8]) -> bool {
+    key.starts_with(b"trusted.overlay.") || key.starts_with(b"user.overlay.")
+}
+
+/// File capabilities without the user namespace that they are for: the kernel puts in that of whoever sets them,
+/// capabilities(7) "File capability versioning".
+fn without_root(value: &[u8]) -> Vec<u8> {
+    const REVISION_2: u8 = 2;
+    const REVISION_3: u8 = 3;
+    if value.len() != 24 || value[3] != REVISION_3 {
+        return value.to_vec();
+    }
+    let mut value = value[..20].to_vec();
+    value[3] = REVISION_2;
+    value
+}
+
+/// A path to one name in an open directory, for calls that take no descriptor and follow no link at its end.
+fn way_to(dir: BorrowedFd<'_>, name: &[u8]) -> CString {
+    let path = [format!("/proc/self/fd/{}/", dir.as_raw_fd()).as_bytes(), name].concat();
+    // A name of an archive has no NUL, see `components`.
+    CString::new(path).unwrap_or_default()
+}
+
+fn set_xattr(dir: BorrowedFd<'_>, name: &[u8], key: &[u8], value: &[u8]) -> Result<(), Errno> {
+    lsetxattr(way_to(dir, name).as_c_str(), key, value, XattrFlags::empty())
+}
+
+fn remove_xattrs(dir: BorrowedFd<'_>, name: &[u8], notes: &mut Notes) {
+    let path = way_to(dir, name);
+    let mut list = vec![0u8; 65536];
+    let Ok(length) = llistxattr(path.as_c_str(), &mut list) else { return };
+    for key in list[..length].split(|byte| *byte == 0).filter(|key| !key.is_empty() && !is_of_the_host(key)) {
+        if lremovexattr(path.as_c_str(), key).is_err() {
+            notes.lost_xattr(key);
+        }
+    }
+}
+
+pub(crate) fn times(entry: &Entry) -> Timestamps {
+    let of = |time: Time| Timespec { tv_sec: time.seconds, tv_nsec: i64::from(time.nanoseconds) as _ };
+    Timestamps { last_access: of(entry.atime.unwrap_or(entry.mtime)), last_modification: of(entry.mtime) }
+}
+
+fn set_times(dir: BorrowedFd<'_>, name: &[u8], times: &Timestamps) -> Result<()> {
+    utimensat(dir.as_fd(), os(name), times, AtFlags::SYMLINK_NOFOLLOW)
+        .said(|| format!("utimensat {}", shown(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_owners_are_written_as_other_rootless_programs_do() {
+        let lost = |uid, gid| Lost { uid, gid }.encoded();
+        assert_eq!(lost(Some(33), Some(300)), [0x08, 33, 0x10, 0xac, 0x02]);
+        assert_eq!(lost(None, Some(42)), [0x08, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x10, 42]);
+        assert!(lost(Some(0), Some(0)).is_empty());
+    }
+
+    #[test]
+    fn capabilities_are_for_whoever_unpacks() {
+        let mut of_namespace = vec![1, 0, 0, 3];
+        of_namespace.extend([0; 16]);
+        of_namespace.extend(1000u32.to_le_bytes());
+        assert_eq!(without_root(&of_namespace)[..4], [1, 0, 0, 2]);
+        assert_eq!(without_root(&of_namespace).len(), 20);
+        let plain = vec![1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(without_root(&plain), plain);
+    }
+}

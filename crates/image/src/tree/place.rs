@@ -1,0 +1,240 @@
+//! Where an entry belongs: the directories on its way, open.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rootling_sys::mount::openat2;
+use rustix::fs::{AtFlags, Mode, Stat, Timespec, Timestamps, fstat, mkdirat, utimensat};
+
+use crate::error::{Error, Result, Said, shown};
+
+/// As long as Linux allows a path to be.
+const LONGEST: usize = 4096;
+const LONGEST_NAME: usize = 255;
+/// Each open directory on the way takes a descriptor.
+const DEEPEST: usize = 400;
+
+/// The names of a path of an archive, which has to stay below the root. A leading `/` is that of the root.
+pub(crate) fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
+    let wrong = |problem: &str| Error::invalid(format!("{}: {problem}", shown(path)));
+    if path.contains(&0) {
+        return Err(wrong("the name has a NUL in it, which no file's may have"));
+    }
+    let names: Vec<&[u8]> =
+        path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".").collect();
+    if names.contains(&&b".."[..]) {
+        return Err(wrong("the name has `..` in it, which could lead out of the root file system"));
+    }
+    if path.len() > LONGEST || names.iter().any(|name| name.len() > LONGEST_NAME) {
+        return Err(wrong("the name is longer than Linux allows: 4096 bytes, and 255 between slashes"));
+    }
+    if names.len() > DEEPEST {
+        return Err(wrong("the name is more than 400 directories deep"));
+    }
+    Ok(names)
+}
+
+/// A directory of the tree that is open for reference.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    pub(crate) fd: OwnedFd,
+    /// What its times were, to be put back: what is made in it changes them.
+    times: Timestamps,
+    /// What is made in it gets its group: inode(7), set-group-ID.
+    gives_group: bool,
+}
+
+/// A name of an archive, for the system.
+pub(crate) fn os(name: &[u8]) -> &Path {
+    use std::os::unix::ffi::OsStrExt;
+    Path::new(std::ffi::OsStr::from_bytes(name))
+}
+
+impl Dir {
+    pub(crate) fn new(fd: OwnedFd) -> Result<Self> {
+        let found = fstat(&fd).said(|| "fstat of a directory")?;
+        Ok(Self { fd, times: times_of(&found), gives_group: found.st_mode & libc::S_ISGID != 0 })
+    }
+
+    pub(crate) fn set_times(&mut self, times: Timestamps) {
+        self.times = times;
+    }
+
+    /// Puts its times back.
+    fn leave(self) -> Result<()> {
+        utimensat(&self.fd, "", &self.times, AtFlags::EMPTY_PATH).said(|| "utimensat of a directory")
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+pub(crate) fn times_of(stat: &Stat) -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: stat.st_atime, tv_nsec: stat.st_atime_nsec as _ },
+        last_modification: Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ },
+    }
+}
+
+/// Opens a directory in an open one, for reference. Neither links nor mounts are followed.
+pub(crate) fn enter(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, nix_errno::Errno> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let resolve = libc::RESOLVE_BENEATH
+        | libc::RESOLVE_NO_SYMLINKS
+        | libc::RESOLVE_NO_MAGICLINKS
+        | libc::RESOLVE_NO_XDEV;
+    openat2(at, os(name), flags, resolve).map_err(|errno| nix_errno::Errno::from_raw_os_error(errno as i32))
+}
+
+/// The errors of rustix, which all of this crate uses.
+mod nix_errno {
+    pub(crate) use rustix::io::Errno;
+}
+
+/// The directories from the root to where the last entry was; most entries lie beside the one before.
+#[derive(Debug)]
+pub(crate) struct Way {
+    root: Dir,
+    below: Vec<(Vec<u8>, Dir)>,
+}
+
+impl Way {
+    pub(crate) fn new(root: OwnedFd) -> Result<Self> {
+        Ok(Self { root: Dir::new(root)?, below: Vec::new() })
+    }
+
+    /// The directory that the way ends at.
+    pub(crate) fn end(&self) -> BorrowedFd<'_> {
+        self.below.last().map_or(self.root.as_fd(), |(_, dir)| dir.as_fd())
+    }
+
+    /// Whether the directory that the way ends at gives its group to what is made in it.
+    pub(crate) fn gives_group(&self) -> bool {
+        self.below.last().map_or(&self.root, |(_, dir)| dir).gives_group
+    }
+
+    pub(crate) fn end_mut(&mut self) -> &mut Dir {
+        self.below.last_mut().map_or(&mut self.root, |(_, dir)| dir)
+    }
+
+    /// Goes to the directory with these names; what is missing is made, as root's, where `make` says so. Whether it is
+    /// there.
+    pub(crate) fn go(&mut self, names: &[&[u8]], make: bool) -> Result<bool> {
+        let common = self.below.iter().zip(names).take_while(|((known, _), name)| known == *name).count();
+        self.back_to(common)?;
+        for name in &names[common..] {
+            let end = self.end();
+            let found = match enter(end, name) {
+                Err(rustix::io::Errno::NOENT) if make => {
+                    mkdirat(end, os(name), Mode::from_raw_mode(0o755))
+                        .said(|| format!("mkdir {}", shown(name)))?;
+                    enter(end, name)
+                }
+                other => other,
+            };
+            match found {
+                Ok(fd) => self.below.push((name.to_vec(), Dir::new(fd)?)),
+                Err(rustix::io::Errno::NOENT) if !make => return Ok(false),
+                Err(errno) => return Err(not_a_directory(errno, &names.join(&b'/'), name)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Opens the directory with these names beside the way, which stays.
+    pub(crate) fn open(&self, names: &[&[u8]]) -> Result<Option<OwnedFd>> {
+        let common = self.below.iter().zip(names).take_while(|((known, _), name)| known == *name).count();
+        let start = if common == 0 { self.root.as_fd() } else { self.below[common - 1].1.as_fd() };
+        let mut at = rootling_sys::fds::duplicate(start).said(|| "dup")?;
+        for name in &names[common..] {
+            match enter(at.as_fd(), name) {
+                Ok(fd) => at = fd,
+                Err(rustix::io::Errno::NOENT) => return Ok(None),
+                Err(errno) => return Err(not_a_directory(errno, &names.join(&b'/'), name)),
+            }
+        }
+        Ok(Some(at))
+    }
+
+    /// Goes back to so many names, and puts back the times of what is left.
+    pub(crate) fn back_to(&mut self, length: usize) -> Result<()> {
+        while self.below.len() > length {
+            if let Some((_, dir)) = self.below.pop() {
+                dir.leave()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts back the times of all.
+    pub(crate) fn leave(mut self) -> Result<()> {
+        self.back_to(0)?;
+        self.root.leave()
+    }
+}
+
+fn not_a_directory(errno: rustix::io::Errno, path: &[u8], name: &[u8]) -> Error {
+    let what = match errno {
+        rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP => {
+            format!("{} on the way there is a link or a file, and no link is followed", shown(name))
+        }
+        other => format!("{}: {other}", shown(name)),
+    };
+    Error::invalid(format!("an entry below {}: {what}", shown(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn root(dir: &Path) -> OwnedFd {
+        std::fs::File::open(dir).expect("open").into()
+    }
+
+    #[test]
+    fn names_stay_below_the_root() {
+        assert_eq!(components(b"/a/./b//c/").expect("names"), [b"a", b"b", b"c"]);
+        assert!(components(b"./").expect("the root").is_empty());
+        let long = vec![b'a'; 5000];
+        let deep = b"a/".repeat(500);
+        for path in [&b".."[..], b"a/../b", b"/..", b"a\0b", &long, &long[..256], &deep] {
+            assert!(components(path).is_err(), "{}", shown(path));
+        }
+    }
+
+    #[test]
+    fn no_link_is_followed_on_the_way() {
+        let (dir, outside) =
+            (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        symlink(outside.path(), dir.path().join("out")).expect("a link");
+        symlink(".", dir.path().join("self")).expect("a link");
+        std::fs::write(dir.path().join("file"), "").expect("a file");
+        let mut way = Way::new(root(dir.path())).expect("a way");
+        for name in ["out", "self", "file"] {
+            let error = way.go(&[name.as_bytes(), b"x"], true).expect_err(name).to_string();
+            assert!(error.contains("no link is followed"), "{error}");
+            assert!(way.open(&[name.as_bytes()]).is_err(), "{name}");
+        }
+        assert_eq!(std::fs::read_dir(outside.path()).expect("a list").count(), 0);
+        assert!(way.go(&[b"new", b"deep"], true).expect("a way"));
+        assert!(dir.path().join("new/deep").is_dir());
+        assert!(!way.go(&[b"missing"], false).expect("a way"));
+    }
+
+    #[test]
+    fn what_is_made_in_a_directory_leaves_its_times() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(dir.path().join("d")).expect("d");
+        let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1000);
+        let open = std::fs::File::open(dir.path().join("d")).expect("open");
+        open.set_modified(old).expect("times");
+        let mut way = Way::new(root(dir.path())).expect("a way");
+        way.go(&[b"d", b"new"], true).expect("a way");
+        way.leave().expect("times");
+        assert_eq!(open.metadata().expect("stat").modified().expect("a time"), old);
+    }
+}

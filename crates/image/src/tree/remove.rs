@@ -1,0 +1,77 @@
+//! Removing a file or a whole directory, by descriptor.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rootling_sys::directory::entries_of;
+use rustix::fs::{AtFlags, Mode, chmodat, unlinkat};
+use rustix::io::Errno;
+
+use super::place::{enter, os};
+use crate::error::{Result, Said, shown};
+
+/// Removes what has this name in an open directory, with all below it; nothing where there is nothing.
+pub(crate) fn remove_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
+    match unlinkat(at, os(name), AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(errno) => return Err(errno).said(|| format!("unlink {}", shown(name))),
+    }
+    let dir = enter(at, name).said(|| format!("open {}", shown(name)))?;
+    for entry in names(dir.as_fd())? {
+        remove_at(dir.as_fd(), entry.as_bytes())?;
+    }
+    drop(dir);
+    match unlinkat(at, os(name), AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno).said(|| format!("rmdir {}", shown(name))),
+    }
+}
+
+/// The names in a directory, also where its mode lets nobody read it.
+pub(crate) fn names(dir: BorrowedFd<'_>) -> Result<Vec<std::ffi::OsString>> {
+    let read = |dir| entries_of(dir).map(|all| all.into_iter().map(|entry| entry.name).collect());
+    let first = read(dir);
+    let refused = first.as_ref().err().is_some_and(|errno| *errno as i32 == libc::EACCES);
+    if refused && rootling_sys::path::change_mode(dir, 0o700).is_ok() {
+        return read(dir).said(|| "read a directory");
+    }
+    first.said(|| "read a directory")
+}
+
+/// Removes a directory with all that is in it.
+///
+/// # Errors
+/// Where something of it cannot be removed.
+pub fn remove(path: &Path) -> Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+    let parent: OwnedFd =
+        rustix::fs::open(parent, flags, Mode::empty()).said(|| format!("open({parent:?})"))?;
+    // One that its owner may not change.
+    let _ = enter(parent.as_fd(), name)
+        .is_ok_and(|_| chmodat(&parent, os(name), Mode::RWXU, AtFlags::empty()).is_ok());
+    remove_at(parent.as_fd(), name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn what_a_link_leads_to_stays() {
+        let (dir, outside) =
+            (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        std::fs::write(outside.path().join("stays"), "").expect("a file");
+        let tree = dir.path().join("tree");
+        std::fs::create_dir_all(tree.join("deep/closed")).expect("directories");
+        symlink(outside.path(), tree.join("deep/link")).expect("a link");
+        std::fs::set_permissions(tree.join("deep/closed"), PermissionsExt::from_mode(0)).expect("chmod");
+        remove(&tree).expect("remove");
+        assert!(!tree.exists() && outside.path().join("stays").exists());
+        remove(&tree).expect("nothing to remove");
+    }
+}

@@ -1,0 +1,173 @@
+//! The work on the files of a bundle, by a process that has the ids of the container.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use oci_spec::image::ImageConfiguration;
+use rootling_config::generate::Accounts;
+use serde::{Deserialize, Serialize};
+
+use crate::archive::Archive;
+use crate::blobs::Blobs;
+use crate::busybox;
+use crate::error::{Result, Said};
+use crate::image::Image;
+use crate::limits::Limits;
+use crate::platform::Platform;
+use crate::progress::{Progress, Show};
+use crate::source::Source;
+use crate::stream::{self, Bounds, Stream};
+use crate::tar::Reader;
+use crate::tree::{Layer, Notes, Tree};
+
+/// What is to be unpacked, and where.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// The image; one of a registry is in a layout by now.
+    pub source: Source,
+    /// Which image of an index.
+    pub platform: Platform,
+    /// What it may cost.
+    pub limits: Limits,
+    /// What the user sees.
+    pub show: Show,
+    /// Where the root file system is made: a directory that is not there yet, in one that is.
+    pub root: PathBuf,
+    /// A directory that is removed later.
+    pub scratch: PathBuf,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Done {
+    /// The configuration of the image, if it is one.
+    pub config: Option<ImageConfiguration>,
+    /// passwd(5) of the root file system.
+    pub passwd: String,
+    /// group(5).
+    pub group: String,
+    /// What it has and the bundle has not.
+    pub notes: Notes,
+    /// How many layers there were.
+    pub layers: usize,
+}
+
+/// Makes the root file system.
+///
+/// # Errors
+/// Where the image is damaged, hostile or too large, or the system refuses.
+pub fn unpack(work: &Work) -> Result<Done> {
+    raise_descriptors();
+    // Modes are those of the image.
+    rustix::process::umask(rustix::fs::Mode::empty());
+    fs::create_dir(&work.root).said(|| format!("{:?}", work.root))?;
+    fs::set_permissions(&work.root, PermissionsExt::from_mode(0o755)).said(|| format!("{:?}", work.root))?;
+    let (config, notes, layers) = match &work.source {
+        Source::Busybox => {
+            busybox::fill(&work.root).map_err(|error| error.wrap("busybox:"))?;
+            (None, Notes::default(), 0)
+        }
+        Source::Rootfs(path) => (None, archive(work, path)?, 0),
+        source => image(work, source)?,
+    };
+    let Accounts { passwd, group } = Accounts::read(&work.root);
+    Ok(Done { config, passwd, group, notes, layers })
+}
+
+/// Each directory on the way to a file is open.
+fn raise_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // With fewer, a deep path is an error that says so.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+fn tree(work: &Work) -> Result<Tree> {
+    let open = File::options().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(&work.root);
+    Tree::new(open.said(|| format!("{:?}", work.root))?.into(), work.limits)
+}
+
+/// A root file system of one archive.
+fn archive(work: &Work, path: &Path) -> Result<Notes> {
+    let (blob, size): (Box<dyn Read + Send>, u64) = if path == Path::new("-") {
+        (Box::new(io::stdin()), 0)
+    } else {
+        // A FIFO may be where another program writes the archive to: whoever names it waits for that.
+        let file = File::open(path).said(|| format!("{path:?}"))?;
+        let size = file.metadata().said(|| format!("{path:?}"))?.len();
+        (Box::new(file), size)
+    };
+    let name = if path == Path::new("-") { "standard input".to_owned() } else { format!("{path:?}") };
+    let progress = Progress::start(work.show, "unpacking", size);
+    let source = stream::Source { name: name.clone(), blob, diff_id: None };
+    let stream = Stream::start(source, Bounds::new(work.limits), Some(Arc::clone(&progress)))?;
+    let mut tree = tree(work)?;
+    let mut reader = Reader::new(stream);
+    let applied = tree.apply(&mut reader, &mut Layer::new(true, false));
+    applied.map_err(|error| if error.to_string().starts_with(&name) { error } else { error.wrap(name) })?;
+    reader.into_source().finish()?;
+    progress.end();
+    tree.finish()
+}
+
+fn image(work: &Work, source: &Source) -> Result<(Option<ImageConfiguration>, Notes, usize)> {
+    let image = open(work, source).map_err(|error| error.wrap(source))?;
+    let notes = layers(work, &image).map_err(|error| error.wrap(source))?;
+    let layers = image.layers();
+    Ok((Some(image.config), notes, layers))
+}
+
+fn open(work: &Work, source: &Source) -> Result<Image> {
+    match source {
+        Source::Layout(path, reference) => {
+            Image::of_layout(Blobs::directory(path)?, reference.as_deref(), &work.platform)
+        }
+        Source::OciArchive(path, reference) => {
+            let archive = Archive::open(path, &work.scratch, &work.limits)?;
+            Image::of_layout(Blobs::Archive(archive), reference.as_deref(), &work.platform)
+        }
+        Source::DockerArchive(path, reference) => {
+            Image::of_docker(Archive::open(path, &work.scratch, &work.limits)?, reference.as_deref())
+        }
+        other => Err(crate::error::Error::system(format!("{other} is no image of layers"))),
+    }
+}
+
+/// Applies one layer after the other, while the next is read and decompressed already.
+fn layers(work: &Work, image: &Image) -> Result<Notes> {
+    let mut tree = tree(work)?;
+    let progress = Progress::start(work.show, "unpacking", image.size());
+    let bounds = Bounds::new(work.limits);
+    let start = |index: usize| -> Result<Option<Stream>> {
+        if index == image.layers() {
+            return Ok(None);
+        }
+        Stream::start(image.layer(index)?, bounds.clone(), Some(Arc::clone(&progress))).map(Some)
+    };
+    let mut next = start(0)?;
+    let mut index = 0;
+    while let Some(stream) = next {
+        let (name, size) = image.name(index);
+        progress.begin(index + 1, image.layers());
+        next = start(index + 1)?;
+        let mut reader = Reader::new(stream);
+        let applied = tree.apply(&mut reader, &mut Layer::new(index == 0, true));
+        applied.map_err(|error| {
+            let text = error.to_string();
+            if text.starts_with("layer ") {
+                error
+            } else {
+                error.wrap(format!("layer {} of {}", index + 1, image.layers()))
+            }
+        })?;
+        reader.into_source().finish()?;
+        index += 1;
+        progress.done("unpacked", index, image.layers(), &name, size);
+    }
+    progress.end();
+    tree.finish()
+}

@@ -1,0 +1,180 @@
+//! `rootling image` on layouts and archives of images: which image of one is meant, what is in it, and damage.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rootling_tests::image::{Entry, Tar, blob, digest, give, gzip, layout};
+use rootling_tests::{Test, both};
+use serde_json::{Value, json};
+
+both!(
+    image_is_chosen_by_name_digest_and_platform,
+    archives_of_docker_and_of_layouts,
+    list_inspect_and_gc_know_a_layout,
+    damage_is_one_line_and_leaves_nothing,
+);
+
+/// What is in the test's directory that begins with a dot: directories in the making.
+fn unfinished(t: &Test) -> Vec<String> {
+    let entries = fs::read_dir(t.path("")).expect("list the directory");
+    entries
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .filter(|name| name.starts_with('.'))
+        .collect()
+}
+
+fn nothing_is_left(t: &Test) {
+    assert!(!t.path("bundle").exists());
+    assert_eq!(unfinished(t), [""; 0]);
+}
+
+fn rootfs(t: &Test, path: &str) -> PathBuf {
+    t.path("bundle/rootfs").join(path)
+}
+
+fn image_is_chosen_by_name_digest_and_platform(t: &Test) {
+    let dir = layout(t, "layout", &[Tar::new().file("one", "").finish()], &json!({}));
+    let index = fs::read_to_string(dir.join("index.json")).expect("the index");
+    let one: Value = serde_json::from_str::<Value>(&index).expect("JSON")["manifests"][0].take();
+    let two = layout(t, "layout", &[Tar::new().file("two", "").finish()], &json!({}));
+    let index: Value =
+        serde_json::from_slice(&fs::read(two.join("index.json")).expect("the index")).expect("JSON");
+    let mut other = index["manifests"][0].clone();
+    other["annotations"] = json!({"org.opencontainers.image.ref.name": "v2"});
+    let mut of_arm = one.clone();
+    of_arm["platform"] = json!({"os": "linux", "architecture": "riscv64"});
+    let mut of_amd = other.clone();
+    of_amd["platform"] = json!({"os": "linux", "architecture": "s390x"});
+    let inner = json!({"schemaVersion": 2, "manifests": [of_arm, of_amd]});
+    let mut many = blob(&dir, "application/vnd.oci.image.index.v1+json", inner.to_string().as_bytes());
+    many["annotations"] = json!({"org.opencontainers.image.ref.name": "many"});
+    let index = json!({"schemaVersion": 2, "manifests": [one, other, many]});
+    fs::write(dir.join("index.json"), index.to_string()).expect("write");
+    let by_digest = one["digest"].as_str().expect("a digest");
+    for (reference, flags, file) in [
+        ("latest", &[][..], "one"),
+        ("v2", &[], "two"),
+        (by_digest, &[], "one"),
+        ("many", &["--platform", "linux/riscv64"], "one"),
+        ("many", &["--platform", "linux/s390x"], "two"),
+    ] {
+        let image = format!("oci:{}:{reference}", dir.display());
+        t.image(&["unpack", "--force", &image]).arg(t.path("bundle")).args(flags).output().ok();
+        assert!(rootfs(t, file).exists(), "{reference} {flags:?}");
+    }
+    t.command("rm").args(&["-rf"]).arg(t.path("bundle")).output().ok();
+    for (reference, flags, words) in [
+        ("", &[][..], &["name one of latest, many, v2"][..]),
+        (":v3", &[], &["no image \"v3\"", "latest, many, v2"]),
+        (":many", &[], &["linux/riscv64, linux/s390x", "--platform"]),
+        (":many", &["--platform", "linux"], &["--platform", "OS/ARCHITECTURE"]),
+    ] {
+        let image = format!("oci:{}{reference}", dir.display());
+        t.image(&["unpack", &image]).arg(t.path("bundle")).args(flags).output().fails_with(words);
+    }
+    nothing_is_left(t);
+}
+
+fn archives_of_docker_and_of_layouts(t: &Test) {
+    let layer = Tar::new().file("file", "content").finish();
+    let dir = layout(t, "layout", std::slice::from_ref(&layer), &json!({"Cmd": ["x"]}));
+    t.command("tar").args(&["-C"]).arg(&dir).args(&["-cf", "oci.tar", "."]).output().ok();
+    let config = json!({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]}}).to_string();
+    let name = digest(config.as_bytes()).replace("sha256:", "");
+    let manifest = json!([{"Config": format!("{name}.json"), "RepoTags": ["docker.io/library/a:1"], "Layers": ["b/layer.tar"]}]);
+    let saved = Tar::new()
+        .entry(&Entry { name: b"a/layer.tar", data: &layer, ..Entry::default() })
+        .link(b'2', "b/layer.tar", "../a/layer.tar")
+        .file(&format!("{name}.json"), &config)
+        .file("manifest.json", &manifest.to_string())
+        .finish();
+    // As old ones have them: directories called after digests.
+    fs::write(t.path("docker.tar"), &saved).expect("write");
+    t.command("sh").args(&["-c", "gzip <docker.tar >docker.tar.gz; gzip <oci.tar >oci.tar.gz"]).output().ok();
+    for image in [
+        "oci-archive:oci.tar",
+        "oci-archive:oci.tar:latest",
+        "oci-archive:oci.tar.gz",
+        "oci.tar",
+        "docker-archive:docker.tar",
+        "docker-archive:docker.tar:a:1",
+        "docker-archive:docker.tar.gz",
+    ] {
+        t.image(&["unpack", "--force", image]).arg(t.path("bundle")).output().ok();
+        assert_eq!(fs::read_to_string(rootfs(t, "file")).expect(image), "content");
+    }
+    t.image(&["unpack", "--force", "docker-archive:docker.tar:b"])
+        .arg(t.path("bundle"))
+        .output()
+        .fails_with(&["no image of that name", "docker.io/library/a:1"]);
+    t.image(&["unpack", "--force", "oci-archive:docker.tar"])
+        .arg(t.path("bundle"))
+        .output()
+        .fails_with(&["no file \"oci-layout\""]);
+}
+
+fn list_inspect_and_gc_know_a_layout(t: &Test) {
+    let dir = layout(t, "layout", &[Tar::new().file("one", "1").finish()], &json!({"Cmd": ["run me"]}));
+    let listed = t.image(&["list", "--json"]).arg(&dir).output().ok().json();
+    assert_eq!(listed[0]["names"], json!(["latest"]));
+    assert!(listed[0]["digest"].as_str().expect("a digest").starts_with("sha256:"));
+    assert!(t.image(&["list"]).arg(&dir).output().ok().stdout.starts_with("latest sha256:"));
+    let image = format!("oci:{}", dir.display());
+    let inspected = t.image(&["inspect", "--json", &image]).output().ok().json();
+    assert_eq!(
+        (&inspected["config"]["config"]["Cmd"], &inspected["digest"]),
+        (&json!(["run me"]), &listed[0]["digest"])
+    );
+    assert!(t.image(&["inspect", &image]).output().ok().stdout.contains("[\"run me\"]"));
+    fs::write(dir.join("blobs/sha256").join("0".repeat(64)), "x").expect("write");
+    fs::write(dir.join("blobs/sha256/abc.part"), "yz").expect("write");
+    give(t, &dir);
+    let removed = t.image(&["gc", "--json"]).arg(&dir).output().ok().json();
+    assert_eq!(removed, json!({"blobs": 2, "bytes": 3}));
+    t.unpack(&dir, &[]).ok();
+    t.image(&["gc", "nowhere"]).output().fails_with(&["nowhere"]);
+}
+
+fn damage_is_one_line_and_leaves_nothing(t: &Test) {
+    let layer = Tar::new().file("file", "content").finish();
+    let make = || layout(t, "layout", std::slice::from_ref(&layer), &json!({}));
+    let compressed = gzip(&layer);
+    let path = t.path("layout/blobs").join(digest(&compressed).replace(':', "/"));
+    let other = gzip(&Tar::new().file("file", "another").finish());
+    for (content, words) in [
+        (Some(compressed[..compressed.len() - 5].to_vec()), "layer 1 of 1"),
+        (Some(other), "layer 1 of 1"),
+        (Some(vec![b'x'; compressed.len()]), "layer 1 of 1"),
+        (None, "blobs/sha256"),
+    ] {
+        let dir = make();
+        match content {
+            Some(content) => fs::write(&path, content).expect("write"),
+            None => fs::remove_file(&path).expect("remove"),
+        }
+        t.unpack(&dir, &[]).fails_with(&["image unpack: oci:", words]);
+        nothing_is_left(t);
+    }
+    for (name, content, words) in [
+        ("index.json", "{", "index.json of the layout cannot be read"),
+        ("oci-layout", r#"{"imageLayoutVersion":"9"}"#, "version \"9\""),
+    ] {
+        let dir = make();
+        fs::write(dir.join(name), content).expect("write");
+        t.unpack(&dir, &[]).fails_with(&[words]);
+        fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("write");
+    }
+    // A configuration for other layers than those of the manifest.
+    let dir = make();
+    let name = "application/vnd.oci.image.config.v1+json";
+    let image = json!({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [digest(b"other")]}});
+    let config = blob(&dir, name, image.to_string().as_bytes());
+    let layer = blob(&dir, "application/vnd.oci.image.layer.v1.tar+gzip", &compressed);
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": [layer]});
+    let manifest = blob(&dir, kind, manifest.to_string().as_bytes());
+    fs::write(dir.join("index.json"), json!({"schemaVersion": 2, "manifests": [manifest]}).to_string())
+        .expect("write");
+    t.unpack(&dir, &[]).fails_with(&["layer 1 of 1: unpacked", "has the digest"]);
+    nothing_is_left(t);
+}
