@@ -51,12 +51,14 @@ pub fn request(flags: &SpecFlags, user: Option<User>, namespaces: Namespaces) ->
     })
 }
 
-/// The hook is called by this very program's path, wherever a runtime calls it.
+/// The hook is the runtime's, called by its path: the program for images lies beside it.
 fn pasta(flags: &SpecFlags) -> Result<Option<Pasta>> {
     let Some(text) = flags.network.as_deref().filter(|text| text.starts_with("pasta")) else {
         return Ok(None);
     };
-    Ok(Pasta::parse(text, std::env::current_exe()?))
+    let own = std::env::current_exe()?;
+    let name = own.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Pasta::parse(text, own.with_file_name(name.strip_suffix("-image").unwrap_or(&name))))
 }
 
 fn limits(flags: &Limits) -> LimitFlags {

@@ -5,8 +5,9 @@ use std::path::Path;
 use oci_spec::runtime::Spec;
 use rootling_cli::roots::Context;
 use rootling_cli::{SpecFlags, log, request};
-use rootling_config::generate::{self, Accounts, Generated, Namespaces, User, UserNamespace};
-use rootling_config::{idmap, validate};
+use rootling_config::container::Container;
+use rootling_config::generate::{self, Accounts, BundleFile, Generated, Namespaces, User, UserNamespace};
+use rootling_config::idmap;
 use rootling_image::{Defaults, Error, Result, Unpacked, annotations, defaults};
 
 use crate::args::Unpack;
@@ -20,13 +21,13 @@ pub(super) fn rootfs(flags: &SpecFlags) -> Result<&str> {
     })
 }
 
-/// The text of config.json.
+/// The text of config.json, and the file that belongs beside it.
 pub(super) fn text(
     context: Context<'_>,
     args: &Unpack,
     namespaces: Namespaces,
     done: &Unpacked,
-) -> Result<String> {
+) -> Result<(String, Option<BundleFile>)> {
     let of_image = done.config.as_ref().map(defaults).unwrap_or_default();
     let flags = merged(args, &of_image);
     let accounts = Accounts { passwd: done.passwd.clone(), group: done.group.clone() };
@@ -41,12 +42,13 @@ pub(super) fn text(
     let facts = context.host.spec_facts(context.global.manager(), std::env::current_dir()?);
     let request = request::request(&flags, user, namespaces)?;
     let made = generate::build(&request, rootless, &facts, &generate::System);
-    let Generated { mut spec, warnings } = made.map_err(|error| Error::invalid(error.to_string()))?;
+    let Generated { mut spec, warnings, file } = made.map_err(|error| Error::invalid(error.to_string()))?;
     warnings.iter().for_each(|text| log::warning(text));
     if let Some(image) = &done.config {
         annotate(&mut spec, image)?;
     }
-    serde_json::to_string_pretty(&spec).map_err(|error| Error::system(error.to_string()))
+    let text = serde_json::to_string_pretty(&spec).map_err(|error| Error::system(error.to_string()))?;
+    Ok((text, file))
 }
 
 /// The flags, with what the image says where they say nothing.
@@ -85,7 +87,7 @@ fn annotate(spec: &mut Spec, image: &oci_spec::image::ImageConfiguration) -> Res
         all.entry(name).or_insert(value);
     }
     spec.set_annotations(Some(all));
-    validate::spec(spec).map_err(|error| Error::invalid(error.to_string()))
+    Container::parse(spec.clone()).map(|_| ()).map_err(|error| Error::invalid(error.to_string()))
 }
 
 /// It would be an error of `run`, which may be long after this.
@@ -100,8 +102,13 @@ fn warn_of_user(user: &User, namespace: &UserNamespace) {
     }
 }
 
-/// Writes it into the directory that becomes the bundle.
-pub(super) fn write(dir: &Path, text: &str) -> Result<()> {
-    let path = dir.join("config.json");
-    std::fs::write(&path, text).map_err(|error| Error::from(error).wrap(format!("{path:?}")))
+/// Writes them into the directory that becomes the bundle.
+pub(super) fn write(dir: &Path, text: &str, file: Option<&BundleFile>) -> Result<()> {
+    let files =
+        [("config.json", text)].into_iter().chain(file.map(|file| (file.name, file.content.as_str())));
+    for (name, content) in files {
+        let path = dir.join(name);
+        std::fs::write(&path, content).map_err(|error| Error::from(error).wrap(format!("{path:?}")))?;
+    }
+    Ok(())
 }

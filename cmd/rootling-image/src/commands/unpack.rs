@@ -77,8 +77,8 @@ impl Job<'_> {
             scratch: scratch.clone(),
         };
         let done = supervise(host, ids, &self.signals, || rootling_image::unpack(&work))?;
-        let text = config::text(self.context, self.args, self.namespaces.clone(), &done)?;
-        config::write(dir, &text)?;
+        let (text, file) = config::text(self.context, self.args, self.namespaces.clone(), &done)?;
+        config::write(dir, &text, file.as_ref())?;
         remove(&scratch)?;
         if !host.is_ordinary_user() && matches!(ids, HelperIds::Mapped(_)) {
             // The container's root is another user of the host, and has to pass.
