@@ -21,7 +21,7 @@ deps: ## Install what is missing of the packages to build and test with
 	@hack/deps.sh
 
 build: deps ## Build the release binary, target/rootling
-	@$(LIBSECCOMP) cargo build --release --locked
+	@$(LIBSECCOMP) hack/build.sh
 	@install -m 0755 "$$(hack/binary.sh)" $(TARGET)/rootling
 
 demo: build ## Run containers as an ordinary user, and show what happens
@@ -71,7 +71,7 @@ uninstall: ## Remove what `make install` with the same PREFIX and DESTDIR has in
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' hack/install.sh uninstall
 
 # Built only where the sources are newer, so that root can install what another user has built.
-$(TARGET)/rootling: $(shell find cmd crates .cargo Cargo.toml Cargo.lock hack/cc.sh hack/order.txt hack/symbols.sed -type f)
+$(TARGET)/rootling: $(shell find cmd crates .cargo Cargo.toml Cargo.lock hack/build.sh hack/cc.sh hack/order.txt hack/symbols.sed -type f)
 	@$(MAKE) --no-print-directory build
 
 deb: $(TARGET)/rootling ## Make a Debian package, target/rootling_VERSION_ARCH.deb

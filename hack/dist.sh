@@ -17,7 +17,7 @@ remap=''
 for pair in "${CARGO_HOME:-$HOME/.cargo}=/cargo" "$PWD=/rootling" "$CARGO_TARGET_DIR=/target"; do
     remap+="${remap:+, }'--remap-path-prefix=$pair'"
 done
-cargo build --release --locked --config "target.'cfg(all())'.rustflags = [$remap]"
+hack/build.sh --config "target.'cfg(all())'.rustflags = [$remap]"
 binary=$(hack/binary.sh)
 
 name=rootling-$("$binary" --version | sed -n '1s/.* //p')-$(rustc -vV | sed -n 's/^host: \([^-]*\).*/\1/p')

@@ -24,7 +24,7 @@ binary=$(realpath "${ROOTLING_BIN:-$(hack/binary.sh)}")
 common='cgroup concurrency exec lifecycle ps run'
 # What shows nothing there that it does not show elsewhere, and takes an hour where the processor is emulated: each system
 # call denied, each call of a launch failed, and races, which want two real processors.
-but='seccomp_denied waits faults attack_races attack_mount_races attack_device_races security_docs contributing_docs docs_commands state_faults kills_of_helpers races exhaustion'
+but='seccomp_denied waits faults attack_races attack_mount_races attack_device_races security_docs contributing_docs docs_commands state_faults kills_of_helpers races exhaustion link_order'
 all=$(for file in tests/tests/*.rs; do basename "$file" .rs; done | grep -vxF "${but// /$'\n'}" | tr '\n' ' ')
 declare -A files=(
     [user-delegated]="$all"
