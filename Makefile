@@ -36,10 +36,10 @@ test-doors: deps ## Run launches with a debug build, which looks at each door be
 		terminal devices idmap_mounts
 
 test-vm: build ## Run real containers in a virtual machine with cgroup v2 and systemd
-	@$(LIBSECCOMP) hack/vm/test.sh
+	@$(LIBSECCOMP) cargo vm tests
 
 test-engines: build ## Run podman, buildah, Docker and containerd with rootling in a virtual machine
-	@hack/engines/test.sh
+	@$(LIBSECCOMP) cargo vm engines
 
 stress: build ## Run 3000 containers one by one, 2000 at 64 a time, 10000 execs at 200 a time, 1000 starts under each race, 1000 signals at random moments, 3000 containers that 64 callers fight for, and faults ten times as often
 	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 ROOTLING_ATTEMPTS=1000 ROOTLING_REPEATS=10 \

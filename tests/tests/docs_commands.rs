@@ -21,14 +21,14 @@ enum Why {
     Builds,
     /// It installs packages or files on the machine, or changes its kernel.
     ChangesTheMachine,
-    /// It takes an engine: `hack/engines` runs the same words in the virtual machine.
+    /// It takes an engine: `make test-engines` runs the same words in the virtual machine.
     TakesAnEngine,
     /// It starts the virtual machine, or works in one: `make test-vm` does that with the same scripts.
     TakesTheVirtualMachine,
 }
 
 /// The commands that no test can type, by page and beginning. All others are run.
-const NOT_RUN: [(&str, &str, Why); 25] = [
+const NOT_RUN: [(&str, &str, Why); 26] = [
     ("README.md", "make deb", Why::Builds),
     ("README.md", "sudo apt install ./target/", Why::ChangesTheMachine),
     ("README.md", "make dist", Why::Builds),
@@ -46,6 +46,7 @@ const NOT_RUN: [(&str, &str, Why); 25] = [
     ("docs/engines.md", "alias in_rootlesskit=", Why::TakesAnEngine),
     ("docs/engines.md", "in_rootlesskit ctr ", Why::TakesAnEngine),
     ("docs/engines.md", "#!/bin/sh\nexec /usr/bin/rootling ", Why::TakesAnEngine),
+    ("docs/performance.md", "cargo build -p rootling-tests ", Why::Builds),
     ("docs/performance.md", "hack/vm/", Why::TakesTheVirtualMachine),
     ("docs/rootless.md", "echo 'user.max_user_namespaces = 28633' >", Why::ChangesTheMachine),
     ("docs/rootless.md", "sysctl --system", Why::ChangesTheMachine),
@@ -53,7 +54,7 @@ const NOT_RUN: [(&str, &str, Why); 25] = [
     ("docs/rootless.md", "apparmor_parser -r ", Why::ChangesTheMachine),
     ("docs/testing.md", "SNAPSHOTS=overwrite cargo test ", Why::Builds),
     ("docs/testing.md", "make stress", Why::Builds),
-    ("docs/testing.md", "hack/engines/", Why::TakesAnEngine),
+    ("docs/testing.md", "cargo engines ", Why::TakesAnEngine),
     ("docs/testing.md", "hack/vm/", Why::TakesTheVirtualMachine),
 ];
 
@@ -110,7 +111,7 @@ fn each_command_that_is_not_run_is_there_with_its_reason() {
         let why = match why {
             Why::Builds => "it compiles the program or the tests",
             Why::ChangesTheMachine => "it installs something on the machine, or changes its kernel",
-            Why::TakesAnEngine => "hack/engines runs it, in the virtual machine",
+            Why::TakesAnEngine => "it runs in the virtual machine: `make test-engines`",
             Why::TakesTheVirtualMachine => "it is for the virtual machine: `make test-vm`",
         };
         eprintln!("not run: {page}: {beginning}: {why}");
