@@ -37,10 +37,10 @@ test-doors: deps ## Run launches with a debug build, which looks at each door be
 		terminal devices idmap_mounts
 
 test-vm: build ## Run real containers in a virtual machine with cgroup v2 and systemd
-	@$(LIBSECCOMP) hack/vm/test.sh
+	@$(LIBSECCOMP) cargo vm tests
 
 test-engines: build ## Run podman, buildah, Docker and containerd with rootling in a virtual machine
-	@hack/engines/test.sh
+	@$(LIBSECCOMP) cargo vm engines
 
 stress: build ## Run 3000 containers one by one, 2000 at 64 a time, 10000 execs at 200 a time, 1000 starts under each race, 1000 signals at random moments, 3000 containers that 64 callers fight for, and faults ten times as often
 	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 ROOTLING_ATTEMPTS=1000 ROOTLING_REPEATS=10 \
@@ -72,7 +72,7 @@ uninstall: ## Remove what `make install` with the same PREFIX and DESTDIR has in
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' hack/install.sh uninstall
 
 # Built only where the sources are newer, so that root can install what another user has built.
-$(TARGET)/rootling: $(shell find cmd crates .cargo Cargo.toml Cargo.lock hack/cc.sh hack/order.txt hack/symbols.sed -type f)
+$(TARGET)/rootling: $(shell find cmd crates .cargo Cargo.toml Cargo.lock hack/build.sh hack/cc.sh hack/order.txt hack/symbols.sed -type f)
 	@$(MAKE) --no-print-directory build
 
 deb: $(TARGET)/rootling ## Make a Debian package, target/rootling_VERSION_ARCH.deb

@@ -1,40 +1,37 @@
 #!/usr/bin/env bash
-# The linker that .cargo/config.toml names: cc, which for the release program is told to put the functions
-# of hack/order.txt side by side, in that order. Anything else it links as cc does.
+# The linker of the release program, for hack/build.sh: cc, which is told to put the functions of hack/order.txt side by
+# side, in that order. It fails where too few of them are in the program, since it would start slower and nothing would
+# say so.
 set -euo pipefail
 
 hack=$(dirname "${BASH_SOURCE[0]}")
-objects=() arguments=() output='' lld='' previous=''
+# Percent of the functions that have to be found. A change of the program renames some.
+least=90
+
+# fail WHY: rustc shows what a linker that fails has printed.
+fail() { echo "cc.sh: $1; \`cargo build --release\` links the program without that order" >&2; exit 1; }
+
+objects=() lld=''
 for argument; do
-    # hack/order.sh needs the names in a program of the release's own profile: with another profile the
-    # crates have other hashes, and with those LTO makes other functions of the same sources.
-    if [[ -n ${ROOTLING_LINK_SYMBOLS:-} && $argument == -Wl,--strip-all ]]; then
-        continue
-    fi
-    arguments+=("$argument")
     case $argument in
     *.rcgu.o) objects+=("$argument") ;;
     -fuse-ld=lld) lld=yes ;;
     esac
-    [[ $previous != -o ]] || output=$argument
-    previous=$argument
 done
-
-# Only lld knows the option; fat LTO, which only the release build has, leaves a single object.
-if [[ -z $lld || ${#objects[@]} != 1 || ! ${output##*/} =~ ^rootling-[0-9a-f]+$ ]]; then
-    exec cc "${arguments[@]}"
-fi
-if ! command -v nm >/dev/null; then
-    echo 'cc.sh: no nm (binutils): linked without the order of hack/order.txt, starts will be slower' >&2
-    exec cc "${arguments[@]}"
-fi
+[[ -n $lld ]] || fail 'rustc does not link with lld, which alone can put functions in the order of hack/order.txt'
+command -v nm >/dev/null || fail 'nm, which finds the functions of hack/order.txt in the program, is not installed: install binutils'
+((${#objects[@]})) || fail 'there is no object file among the arguments that rustc gives to its linker'
 
 order=$(mktemp)
 trap 'rm -f "$order" "$order.names"' EXIT
-nm --defined-only --format=posix "${objects[0]}" | cut -d' ' -f1 >"$order.names"
-# A name that the object lacks may be one of the C libraries'; lld passes over those that nothing has.
-sed -Ef "$hack/symbols.sed" "$order.names" | paste - "$order.names" | awk -F'\t' '
+nm --defined-only --format=posix "${objects[@]}" | awk 'NF > 1 { print $1 }' >"$order.names"
+# Names of C are the libraries': lld passes over those that nothing has. Of Rust's names each should be in the object.
+read -r found all <<<"$(sed -Ef "$hack/symbols.sed" "$order.names" | paste - "$order.names" | awk -F'\t' -v order="$order" '
     NR == FNR { full[$1] = ($1 in full ? full[$1] "\n" : "") $2; next }
     /^#/ { next }
-    { print ($0 in full ? full[$0] : $0) }' - "$hack/order.txt" >"$order"
-cc "${arguments[@]}" -Wl,--symbol-ordering-file="$order" -Wl,--no-warn-symbol-ordering
+    /^_(R|ZN)/ { all++; found += $0 in full }
+    { print ($0 in full ? full[$0] : $0) >order }
+    END { print found + 0, all + 0 }' - "$hack/order.txt")"
+((found * 100 >= all * least && found)) ||
+    fail "the program has $found of the $all Rust functions that hack/order.txt names, and $least % is the least: renew the list by \`make order\`, as root"
+cc "$@" -Wl,--symbol-ordering-file="$order" -Wl,--no-warn-symbol-ordering

@@ -9,7 +9,9 @@ if ((EUID != 0)); then
     exit 1
 fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/order
-ROOTLING_LINK_SYMBOLS=yes cargo build --release --locked
+# Told to rustc, since the profile of the release has to be the same: with another one the crates have other hashes, and
+# with those LTO makes other functions of the same sources.
+cargo rustc --release --locked -p rootling --bin rootling -- -C strip=none
 ROOTLING_BIN=$(realpath "$(hack/binary.sh)")
 export ROOTLING_BIN
 # shellcheck source=hack/with-user.sh

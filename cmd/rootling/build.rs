@@ -3,7 +3,7 @@
 use std::process::Command;
 
 fn main() {
-    // What the linker of .cargo/config.toml reads, and itself.
+    // The linker of hack/build.sh, and what it reads.
     for file in ["cc.sh", "order.txt", "symbols.sed"] {
         println!("cargo:rerun-if-changed=../../hack/{file}");
     }

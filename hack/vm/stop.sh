@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Ends the test VM; what it has on its disk is lost. Succeeds where none runs.
+# Ends the test VM; what it has on its disk is lost. Succeeds where none runs. --forget removes what is kept of it, too: its
+# console and its log.
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -14,4 +15,5 @@ if vm_running; then
     ! vm_running || kill -KILL "$pid"
     echo "vm: process $pid ended"
 fi
+[[ ${1:-} != --forget ]] || rm -rf "$vm_run"
 rm -f "$vm_run"/{pid,port,monitor.in,monitor.out}

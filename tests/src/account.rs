@@ -46,7 +46,7 @@ impl Account {
     }
 
     /// Reads /etc/passwd itself: the static C library of the tests has no name service.
-    fn from_passwd(name_or_uid: &str) -> Self {
+    pub(crate) fn from_passwd(name_or_uid: &str) -> Self {
         let passwd = fs::read_to_string("/etc/passwd").expect("read /etc/passwd");
         let entry = passwd
             .lines()

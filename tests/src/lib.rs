@@ -10,11 +10,13 @@
 mod able;
 mod account;
 pub mod apparmor;
+pub mod bounded;
 mod bundle;
 pub mod cgroups;
 pub mod chart;
 mod command;
 pub mod docs;
+pub mod engines;
 mod exchange;
 pub mod fault;
 mod fixture;
@@ -33,6 +35,7 @@ mod socket;
 pub mod sys;
 pub mod terminal;
 mod variation;
+pub mod vm;
 mod wait;
 
 pub use able::{can_trace, has_criu, has_network_program, has_systemd};

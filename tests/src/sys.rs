@@ -195,3 +195,14 @@ pub fn set_argument(pid: nix::unistd::Pid, value: u64) -> nix::Result<()> {
     (registers.regs[0] = value);
     nix::sys::ptrace::setregs(pid, registers)
 }
+
+/// Whether a name matches a pattern with what bash knows beside `*`, `?` and `[...]`: `@(one|other)` and its kin
+/// (`FNM_EXTMATCH` in `fnmatch(3)`).
+pub fn matches_pattern(pattern: &str, name: &str) -> bool {
+    // fnmatch.h; the crate libc does not have it.
+    const FNM_EXTMATCH: libc::c_int = 1 << 5;
+    let [pattern, name] = [pattern, name].map(std::ffi::CString::new);
+    let (Ok(pattern), Ok(name)) = (pattern, name) else { return false };
+    // SAFETY: both are strings that end with zero and outlive the call, which only reads them.
+    unsafe { libc::fnmatch(pattern.as_ptr(), name.as_ptr(), FNM_EXTMATCH) == 0 }
+}

@@ -1,0 +1,108 @@
+//! What of the scenarios is run, and in which time.
+
+use std::env;
+use std::time::{Duration, Instant};
+
+use crate::sys::matches_pattern;
+
+/// A pattern of bash, such as `exec*` or `@(nested|many)`.
+#[derive(Clone, Debug)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// Whether the whole of a name matches.
+    pub fn matches(&self, name: &str) -> bool {
+        matches_pattern(&self.0, name)
+    }
+}
+
+impl From<&str> for Pattern {
+    fn from(pattern: &str) -> Self {
+        Self(pattern.to_owned())
+    }
+}
+
+/// What the variables `ROOTLING_ENGINES_*` select.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    only: Option<Pattern>,
+    but: Option<Pattern>,
+    /// Seconds for one command.
+    step: u64,
+    /// When the time for all scenarios is over.
+    end: Instant,
+}
+
+impl Selection {
+    /// Reads the variables; the time begins.
+    pub fn from_environment() -> Result<Self, String> {
+        Ok(Self {
+            only: pattern("ROOTLING_ENGINES_ONLY"),
+            but: pattern("ROOTLING_ENGINES_BUT"),
+            step: number("ROOTLING_ENGINES_STEP", 240)?,
+            end: Instant::now() + Duration::from_secs(number("ROOTLING_ENGINES_TIME", 3600)?),
+        })
+    }
+
+    /// Whether a group is to run. What prepares all others always is.
+    pub(super) fn takes(&self, group: &str) -> bool {
+        let only = self.only.as_ref().is_none_or(|pattern| pattern.matches(group));
+        let but = self.but.as_ref().is_some_and(|pattern| pattern.matches(group));
+        group == "image" || (only && !but)
+    }
+
+    /// The time for a command that takes `seconds`, or as long as any; none where no time is left.
+    pub(super) fn time_for(&self, seconds: Option<u64>) -> Option<Duration> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then(|| left.min(Duration::from_secs(seconds.unwrap_or(self.step))))
+    }
+}
+
+fn pattern(variable: &str) -> Option<Pattern> {
+    env::var(variable).ok().filter(|value| !value.is_empty()).map(Pattern)
+}
+
+/// The number that a variable of the environment has, or `default` where it is not set.
+pub fn number(variable: &str, default: u64) -> Result<u64, String> {
+    match env::var(variable) {
+        Ok(text) if !text.is_empty() => {
+            text.parse().map_err(|_| format!("{variable} is {text:?}, which is no number: give one, or none"))
+        }
+        _ => Ok(default),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selection(only: Option<&str>, but: Option<&str>) -> Selection {
+        let end = Instant::now() + Duration::from_mins(1);
+        Selection { only: only.map(Pattern::from), but: but.map(Pattern::from), step: 240, end }
+    }
+
+    #[test]
+    fn patterns_are_those_of_bash() {
+        let selected = |only, but| {
+            let selection = selection(only, but);
+            ["image", "run", "execs", "many", "nested"]
+                .into_iter()
+                .filter(|group| selection.takes(group))
+                .collect()
+        };
+        let all: Vec<&str> = selected(None, None);
+        assert_eq!(all, ["image", "run", "execs", "many", "nested"]);
+        assert_eq!(selected(Some("exec*"), None), ["image", "execs"]);
+        assert_eq!(selected(None, Some("@(nested|many)")), ["image", "run", "execs"]);
+        assert_eq!(selected(Some("[mr]*"), Some("run")), ["image", "many"]);
+        assert_eq!(selected(Some("exec"), None), ["image"]);
+    }
+
+    #[test]
+    fn a_command_gets_its_time_and_no_more_than_is_left() {
+        let selection = selection(None, None);
+        assert_eq!(selection.time_for(Some(7)), Some(Duration::from_secs(7)));
+        assert!(selection.time_for(None) <= Some(Duration::from_mins(1)));
+        assert_eq!(Selection { end: Instant::now(), ..selection }.time_for(None), None);
+    }
+}

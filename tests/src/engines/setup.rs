@@ -1,0 +1,128 @@
+//! What the runs have in common before and after their scenarios.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use nix::unistd::geteuid;
+use serde_json::{Value, json};
+
+use super::selection::number;
+use super::{Facts, Session, image};
+use crate::wait::{LIMIT, holds_within};
+
+/// The caller, with an engine on this machine.
+pub(super) fn facts() -> Facts {
+    Facts { root: geteuid().is_root(), host_network: true, apparmor: false }
+}
+
+/// Makes the directories of a run, and sets the variables that all have: `DIR` for files and `RUN` for what must not
+/// outlive a boot, `XDG_RUNTIME_DIR`, `RUNTIME` and its `NAME`, `CALLER` for the user id, `MANY` for how many containers
+/// are to run at the same time.
+pub(super) fn directories(session: &mut Session, engine: &str, runtime: &Path) -> Result<(), String> {
+    let runtime = runtime.canonicalize().map_err(|error| format!("{}: {error}", runtime.display()))?;
+    let uid = geteuid();
+    let of_session = if uid.is_root() { "/run".to_owned() } else { format!("/run/user/{uid}") };
+    let dir = scratch(engine)?;
+    let name = dir.file_name().unwrap_or_default().display().to_string();
+    let run = Path::new(&of_session).join(&name);
+    let variables = &mut session.variables;
+    variables.set("DIR", dir.display().to_string());
+    variables.set("RUN", run.display().to_string());
+    variables.set("UNIT", name);
+    variables.set("XDG_RUNTIME_DIR", of_session);
+    variables.set("CALLER", uid.to_string());
+    variables.set("NAME", runtime.file_name().unwrap_or_default().display().to_string());
+    variables.set("RUNTIME", runtime.display().to_string());
+    variables.set("MANY", number("ROOTLING_ENGINES_MANY", 50)?.to_string());
+    let made = fs::DirBuilder::new().mode(0o700).create(&run);
+    made.map_err(|error| format!("make {}: {error}", run.display()))
+}
+
+/// A new directory for files.
+pub(super) fn scratch(engine: &str) -> Result<PathBuf, String> {
+    let prefix = format!("rootling-{engine}.");
+    let dir = tempfile::Builder::new().prefix(&prefix).tempdir_in("/var/tmp");
+    Ok(dir.map_err(|error| format!("make a directory in /var/tmp: {error}"))?.keep())
+}
+
+/// Makes the image, and what containers get mounted.
+pub(super) fn files(session: &Session) -> Result<(), String> {
+    let dir = Path::new(session.variables.get("DIR"));
+    image::make(dir)?;
+    let shared = dir.join("ro");
+    fs::create_dir(&shared)
+        .and_then(|()| fs::create_dir(dir.join("rw")))
+        .and_then(|()| fs::write(shared.join("file"), "from-host\n"))
+        .map_err(|error| format!("make {}: {error}", shared.display()))
+}
+
+/// Variables for engines with the command line of podman and Docker: which runtime is which. Within containers it is
+/// always rootling that runs.
+pub(super) fn runtimes(session: &mut Session) {
+    let variables = &mut session.variables;
+    let (runtime, name) = (variables.get("RUNTIME").to_owned(), variables.get("NAME"));
+    let inner =
+        if name == "rootling" { runtime } else { path("ROOTLING_ENGINES_INNER", "/usr/local/bin/rootling") };
+    variables.set("INNER", inner);
+    variables.set("OTHER", path("ROOTLING_ENGINES_OTHER", "/usr/bin/crun"));
+}
+
+fn path(variable: &str, default: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| default.to_owned())
+}
+
+/// For a step: bundles that leave ids to the runtime; `limited` asks for limits beside.
+pub(super) fn bundles(session: &mut Session) -> Result<(), String> {
+    const CONFIG: &str = include_str!("tables/files/inner.json");
+    session.write("$DIR/inner/config.json", CONFIG)?;
+    session.set_up(r#"mkdir -p "$DIR/inner/rootfs" && tar -C "$DIR/inner/rootfs" -xf "$DIR/box.tar""#)?;
+    let mut config: Value = serde_json::from_str(CONFIG).map_err(|error| format!("the bundle: {error}"))?;
+    config["linux"]["resources"] = json!({"memory": {"limit": 67_108_864}, "pids": {"limit": 50}});
+    session.write("$DIR/limited/config.json", &config.to_string())
+}
+
+/// Lets others into a directory.
+pub(super) fn open_to_others(dir: &str, mode: u32) -> Result<(), String> {
+    fs::set_permissions(dir, Permissions::from_mode(mode)).map_err(|error| format!("chmod of {dir}: {error}"))
+}
+
+/// Removes the directories of a run.
+pub(super) fn remove_directories(session: &Session) {
+    for variable in ["DIR", "RUN"] {
+        let _ = fs::remove_dir_all(session.variables.get(variable));
+    }
+}
+
+/// Starts a daemon, whose output goes into `$DIR/log`. It gets no signal of the terminal and goes on until it is stopped.
+pub(super) fn in_background(session: &Session, line: &str) -> Result<Child, String> {
+    let log = session.variables.fill("$DIR/log");
+    let failed = |error: std::io::Error| format!("start {line:?} with the log {log}: {error}");
+    let file = File::options().append(true).create(true).open(&log).map_err(failed)?;
+    let mut daemon = session.bash(line);
+    daemon.stdin(Stdio::null()).stdout(file.try_clone().map_err(failed)?).stderr(file);
+    daemon.spawn().map_err(failed)
+}
+
+/// The last lines of what the daemon has told.
+pub(super) fn end_of_log(session: &Session) -> String {
+    let log = fs::read(session.variables.fill("$DIR/log")).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log).into_owned();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// Whether the daemon is none any more.
+pub(super) fn has_ended(session: &mut Session) -> bool {
+    session.daemon.as_mut().is_none_or(|daemon| !matches!(daemon.try_wait(), Ok(None)))
+}
+
+/// Waits for a daemon that was told to end, and ends it by force if it takes more than a minute.
+pub(super) fn reap(session: &mut Session) {
+    holds_within(LIMIT, || has_ended(session));
+    if let Some(mut daemon) = session.daemon.take() {
+        let _ = daemon.kill();
+        let _ = daemon.wait();
+    }
+}

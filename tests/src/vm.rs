@@ -1,0 +1,12 @@
+//! Tests in the virtual machine: what `cargo vm` runs, see `docs/testing.md`. The scripts of `hack/vm` build, start and
+//! stop the machine and talk to it; what is run there, in which order and time, and what has come of it is here.
+
+mod engines;
+mod machine;
+mod programs;
+mod suite;
+mod tests;
+
+pub use engines::{Engines, run_engines};
+pub use suite::Suite;
+pub use tests::run_tests;

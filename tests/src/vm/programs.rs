@@ -1,0 +1,111 @@
+//! The programs that go into the machine: static ones, which run there as they are.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::source;
+
+/// The program that is tested: `ROOTLING_BIN`, or what `make build` has built.
+pub(super) fn rootling() -> Result<PathBuf, String> {
+    let path = match env::var_os("ROOTLING_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => PathBuf::from(line_of(&mut Command::new(source("hack/binary.sh")))?),
+    };
+    path.canonicalize()
+        .map_err(|error| format!("{}: {error}: run `make build`, or set ROOTLING_BIN", path.display()))
+}
+
+/// A Debian package of a program. Where the tool for that is not there yet, it is built first.
+pub(super) fn package(rootling: &Path) -> Result<PathBuf, String> {
+    line_of(Command::new(source("hack/deb.sh")).env("BINARY", rootling)).map(|path| source(".").join(path))
+}
+
+/// The first line that a command prints.
+fn line_of(command: &mut Command) -> Result<String, String> {
+    let name = command.get_program().display().to_string();
+    let output =
+        command.stderr(Stdio::inherit()).output().map_err(|error| format!("start {name}: {error}"))?;
+    let line = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
+    if output.status.success() { Ok(line) } else { Err(format!("{name}: {}", output.status)) }
+}
+
+/// Builds the test programs, as `tests/NAME`, and the programs that they use, each with the place where it is.
+pub(super) fn tests() -> Result<BTreeMap<String, PathBuf>, String> {
+    cargo(&["test", "--no-run", "--tests"])
+}
+
+/// Builds a program of the tests.
+pub(super) fn program(name: &str) -> Result<PathBuf, String> {
+    let mut built = cargo(&["build", "--bin", name])?;
+    built.remove(name).ok_or_else(|| format!("cargo has not built {name}"))
+}
+
+fn cargo(command: &[&str]) -> Result<BTreeMap<String, PathBuf>, String> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(command).args(["--locked", "--package", "rootling-tests", "--message-format", "json"]);
+    cargo.current_dir(source(".")).stderr(Stdio::inherit());
+    let output = cargo.output().map_err(|error| format!("start cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("cargo {}: {}", command[0], output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(executable).collect())
+}
+
+/// The program that a message of cargo is about: an integration test, or no test at all.
+fn executable(message: &str) -> Option<(String, PathBuf)> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let path = PathBuf::from(message["executable"].as_str()?);
+    let name = message["target"]["name"].as_str()?;
+    if message["profile"]["test"] != true {
+        return Some((name.to_owned(), path));
+    }
+    let is_integration_test = message["target"]["kind"].as_array()?.iter().any(|kind| kind == "test");
+    is_integration_test.then(|| (format!("tests/{name}"), path))
+}
+
+/// Copies a program without debugging information, which is nine tenths of it.
+pub(super) fn strip(program: &Path, to: &Path) -> Result<(), String> {
+    let status = Command::new("strip").args(["--strip-debug", "-o"]).arg(to).arg(program).status();
+    let status = status.map_err(|error| format!("start strip: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("strip of {}: {status}", program.display())) }
+}
+
+/// Copies the runtime, and the program for images that lies beside it.
+pub(super) fn copy_both(rootling: &Path, to: &Path) -> Result<(), String> {
+    copy(rootling, to)?;
+    copy(&image_program(rootling), &image_program(to))
+}
+
+fn image_program(rootling: &Path) -> PathBuf {
+    let mut name = rootling.as_os_str().to_owned();
+    name.push("-image");
+    name.into()
+}
+
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    fs::copy(from, to).map(drop).map_err(|error| format!("copy {}: {error}", from.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integration_tests_and_programs_are_told_from_unit_tests() {
+        let of = |test: bool, kind: &str, path: &str| {
+            executable(&format!(
+                r#"{{"profile": {{"test": {test}}}, "target": {{"kind": ["{kind}"], "name": "n"}}, "executable": {path}}}"#
+            ))
+        };
+        assert_eq!(of(true, "test", r#""/x""#), Some(("tests/n".to_owned(), PathBuf::from("/x"))));
+        assert_eq!(of(false, "bin", r#""/x""#), Some(("n".to_owned(), PathBuf::from("/x"))));
+        assert_eq!(of(true, "lib", r#""/x""#), None);
+        assert_eq!(of(false, "lib", "null"), None);
+        assert_eq!(executable("no JSON"), None);
+    }
+}

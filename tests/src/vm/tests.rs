@@ -1,0 +1,248 @@
+//! The integration tests in the virtual machine.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::engines::quoted;
+use super::machine::{Machine, PLACE, expect_success, results, stream};
+use super::programs;
+use crate::engines::{User, number};
+use crate::source;
+
+/// A caller, with what it has the cgroups made by.
+struct Run {
+    name: &'static str,
+    user: User,
+    /// Before the suite, such as a variable.
+    before: &'static [&'static str],
+    /// Options of the suite.
+    options: &'static [&'static str],
+    files: Files,
+}
+
+/// Which test files a run has.
+enum Files {
+    All,
+    /// Those that match one of the patterns.
+    Some(&'static str),
+}
+
+/// Emulation is slow, so each file is where it shows most. In all runs are those that who makes the cgroups matters to;
+/// those that go through all ways to a cgroup by themselves are in one of each user, and what is about words and files
+/// alone is not root's.
+#[rustfmt::skip]
+const RUNS: &[Run] = &[
+    // In a login session.
+    Run { name: "user-systemd", user: User::Ordinary,
+        before: &["env", "ROOTLING_TEST_FLAGS=--systemd-cgroup"], options: &["--without", "::root"],
+        files: Files::Some("cgroup concurrency exec lifecycle ps run
+            attack_annotations attack_descriptors kills process stress") },
+    // In a scope whose cgroup is delegated.
+    Run { name: "user-delegated", user: User::Ordinary,
+        before: &["systemd-run", "--user", "--scope", "--quiet", "-p", "Delegate=yes"],
+        options: &["--without", "::root", "--leaf"],
+        files: Files::All },
+    // Cgroups by path.
+    Run { name: "root", user: User::Root,
+        before: &[], options: &["--without", "::user"],
+        files: Files::Some("cgroup concurrency exec lifecycle ps run
+            apparmor attack_checkpoint attack_cgroups attack_devices attack_proc attack_state attack_users cgroup_* cli devices
+            events exec_* hooks idmap_mounts kills mount* namespaces pause process rootfs* scheduling seccomp security stats
+            terminal update user_namespace") },
+    Run { name: "root-systemd", user: User::Root,
+        before: &["env", "ROOTLING_TEST_FLAGS=--systemd-cgroup"], options: &["--without", "::user"],
+        files: Files::Some("cgroup concurrency exec lifecycle ps run
+            attack_annotations attack_descriptors") },
+];
+
+/// In no run: what shows nothing there that it does not show elsewhere, and takes an hour where the processor is emulated
+/// (each system call denied, each call of a launch failed, and races, which want two real processors), and what is about
+/// the source or its tools.
+const NOWHERE: &str =
+    "seccomp_denied waits faults attack_races attack_mount_races attack_device_races security_docs
+    contributing_docs docs_commands state_faults kills_of_helpers races exhaustion link_order";
+
+/// Runs the integration tests in the machine, as the named runs, or as all. Whether all was well.
+pub fn run_tests(names: &[String]) -> Result<bool, String> {
+    let runs = selected(names)?;
+    let minutes = number("ROOTLING_VM_MINUTES", 50)?;
+    let rootling = programs::rootling()?;
+    let machine = Machine::new(None)?;
+    println!("vm: building the test programs");
+    stage(&machine, &rootling)?;
+    let results = results("vm")?;
+    let start = Instant::now();
+    machine.start()?;
+    let end = start + Duration::from_mins(minutes);
+    let mut well = true;
+    for run in runs {
+        println!("\n== in the VM: {}", run.name);
+        well &= run.carry_out(&machine, &results.join(run.name), end)?;
+    }
+    println!("\nTime in the VM: {} s. Logs: {}", start.elapsed().as_secs(), results.display());
+    let [passed, failed, skipped] = total(&results);
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    Ok(well)
+}
+
+fn selected(names: &[String]) -> Result<Vec<&'static Run>, String> {
+    if names.is_empty() {
+        return Ok(RUNS.iter().collect());
+    }
+    let find = |name: &String| {
+        RUNS.iter().find(|run| run.name == name).ok_or_else(|| {
+            let known: Vec<&str> = RUNS.iter().map(|run| run.name).collect();
+            format!("no run is called {name:?}; there are {}", known.join(", "))
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+/// Puts together what goes into the machine: the program, the test programs, and what these look at.
+fn stage(machine: &Machine, rootling: &Path) -> Result<(), String> {
+    let built: BTreeMap<String, PathBuf> = programs::tests()?;
+    for (name, program) in &built {
+        programs::strip(program, &machine.stage(name)?)?;
+    }
+    programs::copy_both(rootling, &machine.stage("rootling")?)?;
+    let mut copy = Command::new("cp");
+    copy.arg("-r").args([source("docs/cli"), source("docs/embedding.md")]).arg(machine.stage("docs/.")?);
+    run_here(&mut copy)?;
+    run_here(Command::new("cp").arg("-r").arg(source("hack")).arg(machine.stage("hack")?))
+}
+
+fn run_here(command: &mut Command) -> Result<(), String> {
+    let name = command.get_program().display().to_string();
+    let status = command.status().map_err(|error| format!("start {name}: {error}"))?;
+    expect_success(&name, status.code().unwrap_or(1))
+}
+
+impl Run {
+    /// Runs its tests, and brings their logs. Whether all was well.
+    fn carry_out(&self, machine: &Machine, results: &Path, end: Instant) -> Result<bool, String> {
+        let left = end.saturating_duration_since(Instant::now());
+        let there = format!("/tmp/results-{}", self.name);
+        let command = machine.command(self.user.login(), &self.words(left, &there)?);
+        let log = results.with_extension("log");
+        // As much time as the suite has, and some to say what it did not come to.
+        let status = stream(command, left + Duration::from_mins(1), &log, |line| println!("{line}"))?;
+        let got = machine.get(self.user.login(), &there, results)?;
+        if status == 0 && got == 0 {
+            return Ok(true);
+        }
+        // A run that could not say itself that it failed.
+        let [_, failed, _] = counts(&results.join("summary"));
+        if failed == 0 {
+            println!("  {} did not come to its end", self.name);
+            let failed = |error: std::io::Error| format!("write into {}: {error}", results.display());
+            fs::create_dir_all(results).map_err(failed)?;
+            let mut summary = fs::File::options()
+                .append(true)
+                .create(true)
+                .open(results.join("summary"))
+                .map_err(failed)?;
+            writeln!(summary, "{}\t0\t1\t0", self.name).map_err(failed)?;
+        }
+        Ok(false)
+    }
+
+    /// The command in the machine.
+    fn words(&self, left: Duration, results: &str) -> Result<Vec<String>, String> {
+        let files = env::var("ROOTLING_VM_TESTS").ok().filter(|files| !files.trim().is_empty());
+        let files = match files {
+            Some(files) => files,
+            None => self.files()?,
+        };
+        let mut words: Vec<String> = self.before.iter().map(ToString::to_string).collect();
+        words.extend([format!("{PLACE}/vm"), "suite".to_owned(), "--only".to_owned(), quoted(&files)]);
+        words.extend(["--seconds".to_owned(), left.as_secs().to_string()]);
+        words.extend(self.options.iter().map(ToString::to_string));
+        words.extend([PLACE.to_owned(), results.to_owned()]);
+        Ok(words)
+    }
+
+    /// The patterns of its test files.
+    fn files(&self) -> Result<String, String> {
+        let Files::Some(patterns) = self.files else { return all_files() };
+        Ok(patterns.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// The names of all test files but those that are in no run.
+fn all_files() -> Result<String, String> {
+    let dir = source("tests/tests");
+    let entries = fs::read_dir(&dir).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let entries = entries.map_err(|error| format!("read {}: {error}", dir.display()))?;
+    let mut names: Vec<String> = entries
+        .iter()
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".rs").map(ToOwned::to_owned))
+        .filter(|name| !NOWHERE.split_whitespace().any(|other| other == name))
+        .collect();
+    names.sort_unstable();
+    Ok(names.join(" "))
+}
+
+/// The sum of the runs: passed, failed, skipped.
+fn total(results: &Path) -> [usize; 3] {
+    let runs = RUNS.iter().map(|run| counts(&results.join(run.name).join("summary")));
+    runs.fold([0; 3], |sum, counts| [0, 1, 2].map(|i| sum[i] + counts[i]))
+}
+
+/// The sum of a summary, whose lines are program, passed, failed and skipped.
+fn counts(summary: &Path) -> [usize; 3] {
+    let text = fs::read_to_string(summary).unwrap_or_default();
+    let of = |line: &str| {
+        let mut numbers = line.split('\t').skip(1).map(|number| number.parse().unwrap_or(0));
+        [0; 3].map(|_: usize| numbers.next().unwrap_or(0))
+    };
+    text.lines().map(of).fold([0; 3], |sum, counts| [0, 1, 2].map(|i| sum[i] + counts[i]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_of_a_run_and_each_that_is_in_none_is_there() {
+        let dir = source("tests/tests");
+        let there: Vec<String> = fs::read_dir(dir)
+            .expect("the tests")
+            .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".rs")?.to_owned()))
+            .collect();
+        let of_runs = RUNS.iter().filter_map(|run| match run.files {
+            Files::Some(patterns) => Some(patterns),
+            Files::All => None,
+        });
+        for pattern in of_runs.chain([NOWHERE]).flat_map(str::split_whitespace) {
+            let pattern_of = crate::engines::Pattern::from(pattern);
+            assert!(there.iter().any(|name| pattern_of.matches(name)), "no test file is called {pattern}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_a_command_of_its_user() {
+        let run = RUNS.iter().find(|run| run.name == "user-systemd").expect("a run");
+        let words = run.words(Duration::from_mins(5), "/tmp/r").expect("a command").join(" ");
+        assert!(
+            words.starts_with(
+                "env ROOTLING_TEST_FLAGS=--systemd-cgroup /opt/rootling/vm suite --only 'cgroup "
+            ),
+            "{words}"
+        );
+        assert!(words.ends_with(" --seconds 300 --without ::root /opt/rootling /tmp/r"), "{words}");
+        assert!(selected(&["nobody".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn summaries_are_summed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir(dir.path().join("root")).expect("make a directory");
+        fs::write(dir.path().join("root/summary"), "a\t3\t0\t1\nb\t2\t1\t0\n").expect("write");
+        assert_eq!(total(dir.path()), [5, 1, 1]);
+    }
+}
