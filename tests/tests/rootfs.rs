@@ -22,6 +22,7 @@ both!(
 );
 root!(
     paths_need_a_mount_namespace,
+    config_without_linux_has_no_masked_paths,
     mounts_of_the_host_reach_a_slave_and_no_private,
     mounts_of_a_shared_bind_reach_the_host,
     mounts_of_a_shared_volume_reach_the_host,
@@ -236,6 +237,17 @@ fn paths_need_a_mount_namespace(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.without_namespace("mount").set("/mounts", json!([])).remove("/linux/readonlyPaths");
     t.run(bundle.write()).fails_with(&["linux.maskedPaths", "without a private MNT namespace"]);
+}
+
+/// Nobody has asked for the paths that containers usually have masked, and without a mount namespace the host would have them
+/// masked, too.
+fn config_without_linux_has_no_masked_paths(t: &Test) {
+    let mut bundle = t.bundle(&["ls", "/sys/firmware"]);
+    bundle.set("/mounts", json!([])).remove("/linux").remove("/hostname");
+    fs::create_dir_all(bundle.rootfs("sys/firmware/vendor")).expect("make a directory");
+    // What is mounted without a mount namespace stays, so that this has one of its own.
+    let output = t.run_command(bundle.write()).under(&["unshare", "-m"]).output().ok();
+    assert_eq!(output.stdout, "vendor\n");
 }
 
 fn root_has_to_be_a_directory(t: &Test) {

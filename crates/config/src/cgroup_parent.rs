@@ -56,7 +56,7 @@ pub fn resolve(spec: &mut Spec, id: &ContainerId, systemd: bool) -> Result<(), C
     } else {
         format!("{}/{id}", parent.trim_end_matches('/'))
     };
-    let linux = spec.linux_mut().get_or_insert_with(Default::default);
+    let linux = spec.linux_mut().get_or_insert_with(crate::namespaces::empty_linux);
     if linux.cgroups_path().as_ref().is_none_or(|path| path.as_os_str().is_empty()) {
         linux.set_cgroups_path(Some(path.into()));
     }

@@ -20,6 +20,14 @@ pub enum IdKind {
 }
 
 impl IdKind {
+    /// `uid` or `gid`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::User => "uid",
+            Self::Group => "gid",
+        }
+    }
+
     /// The field of the specification that holds the container's map.
     pub fn field(self) -> &'static str {
         match self {
@@ -48,10 +56,7 @@ impl IdKind {
 /// `uid` or `gid`.
 impl fmt::Display for IdKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::User => "uid",
-            Self::Group => "gid",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -133,6 +138,40 @@ pub enum IdmapError {
         /// The lowest id that both have.
         id: u32,
     },
+}
+
+/// Both maps of a user namespace or of a mount, as the kernel would take them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdMaps {
+    uid: Vec<LinuxIdMapping>,
+    gid: Vec<LinuxIdMapping>,
+}
+
+impl IdMaps {
+    /// Maps that [`check`] accepts.
+    ///
+    /// # Errors
+    /// [`IdmapError`], as for [`check`].
+    pub fn new(uid: Vec<LinuxIdMapping>, gid: Vec<LinuxIdMapping>) -> Result<Self, IdmapError> {
+        check(&uid, IdKind::User)?;
+        check(&gid, IdKind::Group)?;
+        Ok(Self { uid, gid })
+    }
+
+    /// Maps that [`check`] has accepted already.
+    pub(crate) fn checked(uid: Vec<LinuxIdMapping>, gid: Vec<LinuxIdMapping>) -> Self {
+        Self { uid, gid }
+    }
+
+    /// `uidMappings`.
+    pub fn uid(&self) -> &[LinuxIdMapping] {
+        &self.uid
+    }
+
+    /// `gidMappings`.
+    pub fn gid(&self) -> &[LinuxIdMapping] {
+        &self.gid
+    }
 }
 
 /// Checks a map for what the kernel would refuse. Lines may come in any order.

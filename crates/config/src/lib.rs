@@ -1,4 +1,4 @@
-//! `config.json` to a validated, typed plan.
+//! `config.json` to one typed value that breaks no rule.
 //!
 //! This crate knows the OCI runtime specification and nothing of the machine: it reads the file it
 //! is handed, says clearly what is wrong with it, and turns names into the kernel's numbers. Facts
@@ -7,7 +7,7 @@
 //! | module | noun of the specification |
 //! |---|---|
 //! | [`load`] | the bundle and its `config.json` |
-//! | [`validate`] | what is wrong whatever the host |
+//! | [`container`] | the whole of it, parsed: what is wrong whatever the host is an error |
 //! | [`id`] | the container's name |
 //! | [`namespaces`] | `linux.namespaces` |
 //! | [`idmap`] | `linux.uidMappings`, `linux.gidMappings` |
@@ -29,6 +29,7 @@ pub mod annotations;
 pub mod capabilities;
 mod cgroup_manager;
 pub mod cgroup_parent;
+pub mod container;
 mod error;
 pub mod features;
 pub mod generate;
@@ -42,6 +43,5 @@ pub mod process;
 pub mod remedies;
 pub mod resources;
 pub mod seccomp;
-pub mod validate;
 
 pub use cgroup_manager::{CgroupManager, UnknownManager};

@@ -17,7 +17,7 @@ use oci_spec::runtime::Spec;
 
 use self::shape::Strict;
 pub use self::text::without_lone_surrogates;
-use crate::{mounts, validate};
+use crate::{container, mounts};
 
 /// The file's name inside a bundle (OCI runtime specification, "Filesystem Bundle").
 pub const CONFIG_FILE: &str = "config.json";
@@ -28,7 +28,7 @@ pub const MOST: u64 = 64 << 20;
 /// A parsed `config.json`.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The spec as written; nothing has been validated or adapted yet.
+    /// The spec as written; nothing has been adapted or checked yet.
     pub spec: Spec,
     /// What was ignored or looks odd, one line each.
     pub warnings: Vec<String>,
@@ -109,7 +109,7 @@ pub fn from_slice(name: &Path, json: &[u8]) -> Result<Loaded, LoadError> {
     if spec.linux().as_ref().is_some_and(|linux| linux.seccomp().is_some()) {
         refuse_old_names(name, json)?;
     }
-    warnings.extend(validate::warnings(&spec));
+    warnings.extend(container::warnings(&spec));
     Ok(Loaded { spec, warnings })
 }
 

@@ -6,12 +6,54 @@
 pub mod table;
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Mount, Spec};
+use oci_spec::runtime::{self, Spec};
 use rootling_sys::mount::attr;
 
 use self::table::{ATIME_FLAGS, Effect};
+use crate::idmap::{IdKind, IdMaps};
+
+/// A mount as [`Container::parse`](crate::container::Container::parse) gives it: one that breaks no rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mount {
+    /// Where, as it is written.
+    pub destination: PathBuf,
+    /// What.
+    pub kind: Kind,
+    /// How.
+    pub options: MountOptions,
+    /// With which ids.
+    pub idmap: Option<Idmap>,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What the host has at this path; a relative one starts at the bundle.
+    Bind(PathBuf),
+    /// A new file system.
+    New {
+        /// Its type.
+        kind: String,
+        /// Its source, as mountinfo shows it.
+        source: String,
+    },
+    /// Nothing new: other flags for what is mounted there.
+    Remount,
+    /// The container's cgroup, in the way of the host.
+    Cgroup,
+}
+
+/// The map of a mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idmap {
+    /// `ridmap`: the mounts below it as well.
+    pub recursive: bool,
+    /// Ids in the file system to ids of the host; without them, the container's own map.
+    pub maps: Option<IdMaps>,
+}
 
 /// How a bind mount treats the mounts below its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,35 +144,47 @@ pub enum MountError {
         /// Where the mount goes.
         destination: String,
     },
+    /// A new mount of nothing.
+    #[error("mount {destination:?}: type: missing; name a file system, or add the option bind or rbind")]
+    NoType {
+        /// Where the mount goes.
+        destination: String,
+    },
 }
 
-/// Reads the options of one mount.
-///
-/// A mount of type `bind` is a bind even without the option, and one with id maps of its own is
-/// id-mapped even without `idmap`.
+/// Whether an entry of `mounts` is a bind: by its type, even without the option, or by an option.
+pub fn is_bind(mount: &runtime::Mount) -> bool {
+    let is_bind = |word: &String| matches!(table::effect(word), Some(Effect::Bind(_)));
+    mount.typ().as_deref() == Some("bind") || mount.options().iter().flatten().any(is_bind)
+}
+
+/// The owner that `uid=` or `gid=` gives to a file system. A value that is no number is for the file system to judge.
+pub fn owner(option: &str) -> Option<(IdKind, u32)> {
+    let (name, id) = option.split_once('=')?;
+    let kind = [IdKind::User, IdKind::Group].into_iter().find(|kind| kind.name() == name)?;
+    Some((kind, id.parse().ok()?))
+}
+
+/// What an entry of `mounts` with these options mounts.
 ///
 /// # Errors
 /// [`MountError`]: a bind mount with data for a filesystem, an empty destination, a bind without a
-/// source, a NUL byte anywhere.
-pub fn parse(mount: &Mount) -> Result<MountOptions, MountError> {
-    let mut options = MountOptions::default();
-    for word in mount.options().iter().flatten() {
-        match table::effect(word) {
-            Some(effect) => options.apply(effect),
-            None if word.is_empty() => {}
-            None => options.data.push(word.clone()),
+/// source, a new mount without a type, a NUL byte anywhere.
+pub(crate) fn kind(mount: &runtime::Mount, options: &MountOptions) -> Result<Kind, MountError> {
+    check(mount, options)?;
+    let source = mount.source().as_deref();
+    Ok(match mount.typ().as_deref().unwrap_or_default() {
+        _ if options.remount => Kind::Remount,
+        _ if options.bind.is_some() => Kind::Bind(source.unwrap_or(Path::new("")).to_owned()),
+        "cgroup" | "cgroup2" => Kind::Cgroup,
+        "" => {
+            return Err(MountError::NoType { destination: mount.destination().display().to_string() });
         }
-    }
-    if mount.typ().as_deref() == Some("bind") && options.bind.is_none() {
-        options.bind = Some(Bind::Plain);
-    }
-    if options.idmap.is_none()
-        && [mount.uid_mappings(), mount.gid_mappings()].into_iter().flatten().any(|maps| !maps.is_empty())
-    {
-        options.idmap = Some(IdmapKind::Plain);
-    }
-    check(mount, &options)?;
-    Ok(options)
+        kind => {
+            let source = source.map_or_else(|| kind.to_owned(), |s| s.to_string_lossy().into_owned());
+            Kind::New { kind: kind.to_owned(), source }
+        }
+    })
 }
 
 /// Makes one option of each word of a spec: several may be joined by commas, as mount(2) takes them. Whoever looks at options
@@ -156,7 +210,7 @@ fn words(joined: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn check(mount: &Mount, options: &MountOptions) -> Result<(), MountError> {
+fn check(mount: &runtime::Mount, options: &MountOptions) -> Result<(), MountError> {
     let destination = || mount.destination().display().to_string();
     let source = mount.source().as_deref().unwrap_or(Path::new(""));
     if mount.destination().as_os_str().is_empty() {
@@ -184,11 +238,13 @@ fn is_value(option: &str) -> bool {
 }
 
 /// The options of a bind mount that have no effect on one.
-pub fn without_effect(options: &MountOptions) -> &[String] {
-    if options.bind.is_some() { &options.data } else { &[] }
+pub(crate) fn without_effect(mount: &runtime::Mount) -> impl Iterator<Item = &String> {
+    let given = mount.options().iter().flatten().filter(|option| is_value(option));
+    let bind = is_bind(mount);
+    given.filter(move |option| bind && table::effect(option).is_none())
 }
 
-fn nul_field(mount: &Mount, source: &Path, options: &MountOptions) -> Option<&'static str> {
+fn nul_field(mount: &runtime::Mount, source: &Path, options: &MountOptions) -> Option<&'static str> {
     let nul = |path: &Path| path.as_os_str().as_bytes().contains(&0);
     if nul(mount.destination()) {
         Some("destination")
@@ -203,15 +259,54 @@ fn nul_field(mount: &Mount, source: &Path, options: &MountOptions) -> Option<&'s
     }
 }
 
-/// The `MS_*` flags of a `rootfsPropagation` or propagation option, or `None` for any other word.
-pub fn propagation(word: &str) -> Option<u64> {
+/// The propagation of a container's root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Propagation {
+    /// `MS_SHARED` or one of its kin.
+    pub flag: u64,
+    /// It is for the whole tree.
+    pub recursive: bool,
+}
+
+/// What a word of `rootfsPropagation` says, or `None` for any word that is none.
+pub(crate) fn propagation(word: &str) -> Option<Propagation> {
     match table::effect(word) {
-        Some(Effect::Propagation(flags)) => Some(flags),
+        Some(Effect::Propagation(flags)) => {
+            Some(Propagation { flag: flags & !table::MS_REC, recursive: flags & table::MS_REC != 0 })
+        }
         _ => None,
     }
 }
 
 impl MountOptions {
+    /// Reads the options of an entry of `mounts`.
+    ///
+    /// A mount of type `bind` is a bind even without the option, and one with id maps of its own is
+    /// id-mapped even without `idmap`.
+    pub fn of(mount: &runtime::Mount) -> Self {
+        let mut options = Self::default();
+        for word in mount.options().iter().flatten() {
+            match table::effect(word) {
+                Some(effect) => options.apply(effect),
+                None if word.is_empty() => {}
+                None => options.data.push(word.clone()),
+            }
+        }
+        if mount.typ().as_deref() == Some("bind") && options.bind.is_none() {
+            options.bind = Some(Bind::Plain);
+        }
+        let maps = [mount.uid_mappings(), mount.gid_mappings()];
+        if options.idmap.is_none() && maps.into_iter().flatten().any(|maps| !maps.is_empty()) {
+            options.idmap = Some(IdmapKind::Plain);
+        }
+        options
+    }
+
+    /// The owner that a file system is given, of several the last.
+    pub(crate) fn owner(&self, kind: IdKind) -> Option<u32> {
+        self.data_value(kind.name())?.parse().ok()
+    }
+
     fn apply(&mut self, effect: Effect) {
         match effect {
             Effect::Nothing => {}

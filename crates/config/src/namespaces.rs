@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Spec};
 
 /// Every kind, in the order in which they are printed. Joining has an order of its own, which is the
 /// runtime's business.
@@ -32,6 +32,14 @@ pub enum Namespace {
 }
 
 impl Namespace {
+    /// What an entry of `linux.namespaces` says. An empty path means a new namespace, as in runc.
+    pub fn of(entry: &LinuxNamespace) -> Self {
+        match entry.path() {
+            Some(path) if !path.as_os_str().is_empty() => Self::Path(path.clone()),
+            _ => Self::New,
+        }
+    }
+
     /// A namespace of its own is created.
     pub fn is_new(&self) -> bool {
         matches!(self, Self::New)
@@ -85,6 +93,14 @@ pub enum NamespaceError {
     },
 }
 
+/// A `linux` object in which nothing is said: the default of oci-spec is that of a whole container, with namespaces, masked paths
+/// and device rules that nobody asked for.
+pub fn empty_linux() -> Linux {
+    let mut linux = Linux::default();
+    linux.set_namespaces(None).set_masked_paths(None).set_readonly_paths(None).set_resources(None);
+    linux
+}
+
 /// The specification's name of a kind.
 pub fn name(kind: LinuxNamespaceType) -> &'static str {
     match kind {
@@ -113,7 +129,7 @@ pub fn clone_flag(kind: LinuxNamespaceType) -> u64 {
     u64::from(kind as u32)
 }
 
-/// Reads `linux.namespaces`. An empty path means a new namespace, as in runc.
+/// Reads `linux.namespaces`.
 ///
 /// # Errors
 /// [`NamespaceError`] for a kind given twice and for a relative path.
@@ -126,11 +142,11 @@ pub fn set(spec: &Spec) -> Result<NamespaceSet, NamespaceError> {
         if slot.is_set() {
             return Err(NamespaceError::Duplicated(name(kind)));
         }
-        *slot = match namespace.path() {
-            Some(path) if path.as_os_str().is_empty() => Namespace::New,
-            Some(path) if path.is_absolute() => Namespace::Path(path.clone()),
-            Some(path) => return Err(NamespaceError::Relative { kind: name(kind), path: path.clone() }),
-            None => Namespace::New,
+        *slot = match Namespace::of(namespace) {
+            Namespace::Path(path) if !path.is_absolute() => {
+                return Err(NamespaceError::Relative { kind: name(kind), path });
+            }
+            other => other,
         };
     }
     Ok(set)

@@ -4,14 +4,15 @@ use std::ffi::CString;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use oci_spec::runtime::{LinuxMemoryPolicy, Process};
 use rootling_config::capabilities::{self, CapSets};
+use rootling_config::container::Process;
+use rootling_config::process::memory_policy::MemoryPolicy;
 use rootling_config::process::{env, rlimit};
 use rootling_config::seccomp;
 
 use rootling_sys as sys;
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::scheduling::Scheduling;
 
 /// The attributes that are set between the clone and execve(2); `container` sets them.
@@ -64,8 +65,8 @@ pub struct Attributes {
 
 /// What does not come from the `process` object.
 pub struct Surroundings {
-    /// Added to `process.env`.
-    pub env: Vec<String>,
+    /// Sockets of systemd's that it gets, sd_listen_fds(3).
+    pub listen_fds: u32,
     /// The caller's supplementary groups stay.
     pub keep_groups: bool,
     /// `linux.seccomp`, compiled.
@@ -73,31 +74,35 @@ pub struct Surroundings {
     /// `linux.personality`, as the argument of personality(2).
     pub personality: Option<u64>,
     /// `linux.memoryPolicy`.
-    pub memory_policy: Option<LinuxMemoryPolicy>,
+    pub memory_policy: Option<MemoryPolicy>,
     /// Name of the session keyring that is joined.
     pub keyring: Option<String>,
-    /// How many descriptors after the standard streams it keeps.
+    /// How many descriptors after the standard streams it keeps, those of systemd's not counted.
     pub preserve_fds: u32,
 }
 
 impl Attributes {
-    /// The attributes that a validated `process` asks for; warnings go to `warn`.
-    pub fn new(process: &Process, surroundings: Surroundings, warn: &mut dyn FnMut(String)) -> Result<Self> {
+    /// The attributes that a process asks for; warnings go to `warn`.
+    pub fn new(process: Process, surroundings: Surroundings, warn: &mut dyn FnMut(String)) -> Self {
+        let Process { written: process, args, mut env, rlimits, scheduler, io_priority, .. } = process;
         let last_capability = last_capability();
         let (capabilities, warnings) = capabilities::sets(process.capabilities().as_ref(), last_capability);
         warnings.into_iter().for_each(warn);
-        let mut all = process.env().clone().unwrap_or_default();
-        all.extend(surroundings.env);
-        let env: Vec<String> = env::deduplicated(&all).into_iter().map(str::to_owned).collect();
+        if surroundings.listen_fds > 0 {
+            env::set(&mut env, "LISTEN_FDS", surroundings.listen_fds);
+            // The program is pid 1 of its pid namespace.
+            env::set(&mut env, "LISTEN_PID", 1);
+        }
         let user = process.user();
         let console_size = process.console_size().and_then(|size| {
             let (rows, columns) = (u16::try_from(size.height()).ok()?, u16::try_from(size.width()).ok()?);
             (rows > 0 && columns > 0).then_some((rows, columns))
         });
-        Ok(Self {
-            args: c_strings(process.args().as_deref().unwrap_or_default(), "process.args")?,
-            home_missing: !env.iter().any(|e| e.starts_with("HOME=") && e.len() > 5),
-            env: c_strings(&env, "process.env")?,
+        let memory_policy = surroundings.memory_policy;
+        Self {
+            args,
+            home_missing: !env.iter().any(|e| e.as_bytes().starts_with(b"HOME=") && e.count_bytes() > 5),
+            env,
             cwd: process.cwd().clone(),
             uid: user.uid(),
             gid: user.gid(),
@@ -109,16 +114,16 @@ impl Attributes {
             last_capability,
             no_new_privileges: process.no_new_privileges().unwrap_or(false),
             seccomp: surroundings.seccomp,
-            rlimits: rlimits(process),
-            scheduling: Scheduling::new(process, surroundings.memory_policy.as_ref())?,
+            rlimits,
+            scheduling: Scheduling { scheduler, io_priority, memory_policy },
             oom_score_adj: process.oom_score_adj(),
             personality: surroundings.personality,
-            keyring: surroundings.keyring.and_then(|name| c_string(&name).ok()),
-            preserve_fds: surroundings.preserve_fds,
+            keyring: surroundings.keyring.and_then(|name| CString::new(name).ok()),
+            preserve_fds: surroundings.preserve_fds + surroundings.listen_fds,
             terminal: process.terminal().unwrap_or(false),
             console_size,
             selinux_label: process.selinux_label().clone().filter(|l| !l.is_empty()),
-        })
+        }
     }
 }
 
@@ -127,10 +132,6 @@ impl Attributes {
     pub(crate) fn waits_for_filter(&self) -> bool {
         self.seccomp.is_some() && !self.no_new_privileges
     }
-}
-
-fn rlimits(process: &Process) -> Vec<(u32, u64, u64)> {
-    process.rlimits().iter().flatten().map(|l| (rlimit::number(l.typ()), l.soft(), l.hard())).collect()
 }
 
 /// The highest capability that this kernel knows; CAP_CHECKPOINT_RESTORE is 40 since Linux 5.9.
@@ -173,12 +174,4 @@ pub fn raise_rlimits(pid: i32, rlimits: &[(u32, u64, u64)]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn c_string(text: &str) -> Result<CString> {
-    CString::new(text).map_err(|_| Error::invalid(format!("{text:?} contains a NUL byte; remove it")))
-}
-
-fn c_strings(list: &[String], field: &str) -> Result<Vec<CString>> {
-    list.iter().map(|s| c_string(s).map_err(|e| e.wrap(field))).collect()
 }

@@ -1,6 +1,6 @@
 //! What a container is to be: all that the child needs to know, and nothing that it could hold.
 //!
-//! The runtime makes it from an adapted and validated spec before the first process is cloned.
+//! The runtime makes it of a parsed container before the first process is cloned.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use std::rc::Rc;
 
 use oci_spec::runtime::{Hook, LinuxDevice, LinuxTimeOffset, Spec};
 use rootling_config::id::ContainerId;
-use rootling_config::mounts::MountOptions;
+use rootling_config::idmap::IdMaps;
+use rootling_config::mounts::{Idmap, MountOptions, Propagation};
 use rootling_config::namespaces::{Namespace, NamespaceSet};
 
 use crate::attributes::Attributes;
-use crate::idmap::{IdMaps, Idmap};
 
 /// The container to be.
 pub struct Blueprint {
@@ -23,7 +23,7 @@ pub struct Blueprint {
     /// Which namespaces it gets.
     pub namespaces: NamespaceSet,
     /// `linux.timeOffsets`.
-    pub time_offsets: Option<HashMap<String, LinuxTimeOffset>>,
+    pub time_offsets: HashMap<String, LinuxTimeOffset>,
     /// The maps of the user namespace that is made for it.
     pub maps: Option<IdMaps>,
     /// The spec for libcontainer: what it does correctly, and nothing else.
@@ -54,8 +54,8 @@ pub struct Blueprint {
     pub readonly_paths: Vec<String>,
     /// `linux.maskedPaths`.
     pub masked_paths: Vec<String>,
-    /// `linux.rootfsPropagation`, and whether it is for the whole tree; without one all is private.
-    pub root_propagation: Option<(u64, bool)>,
+    /// `linux.rootfsPropagation`; without one all is private.
+    pub root_propagation: Option<Propagation>,
     /// Its first process.
     pub process: Attributes,
     /// Hooks right before the program.
@@ -128,15 +128,18 @@ pub enum MountKind {
     },
     /// Nothing new: other flags for what is mounted there.
     Remount,
-    /// The container's cgroup, in the way of this host; the runtime replaces it when the cgroup is made.
-    Cgroup,
-    /// A directory for each hierarchy of cgroup v1, and links for controllers that share one.
-    CgroupV1 {
-        /// Name and directory of each.
-        hierarchies: Vec<(String, PathBuf)>,
-        /// Name and target of each link.
-        links: Vec<(String, String)>,
-    },
+    /// The container's [`Hierarchies`] of cgroup v1.
+    CgroupV1,
+}
+
+/// What a mount of cgroup v1 shows. They are known when the container's cgroup is made, and handed to the child with its
+/// descriptors.
+#[derive(Clone, Debug, Default)]
+pub struct Hierarchies {
+    /// Name of each hierarchy, and the container's directory in it.
+    pub directories: Vec<(String, PathBuf)>,
+    /// Name and target of the link of each controller that shares one.
+    pub links: Vec<(String, String)>,
 }
 
 impl MountPlan {
@@ -147,7 +150,7 @@ impl MountPlan {
             MountKind::Bind(source) => format!("mount {} on {destination}", source.display()),
             MountKind::New { kind, .. } => format!("mount {kind} on {destination}"),
             MountKind::Remount => format!("remount {destination}"),
-            MountKind::Cgroup | MountKind::CgroupV1 { .. } => format!("mount cgroup on {destination}"),
+            MountKind::CgroupV1 => format!("mount cgroup on {destination}"),
         }
     }
 

@@ -10,10 +10,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
-use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder};
-use rootling_config::idmap::IdKind;
-
-use rootling_config::idmap::render;
+use oci_spec::runtime::LinuxIdMapping;
+use rootling_config::idmap::{IdKind, IdMaps, mapping, render};
+use rootling_config::mounts::Idmap;
 use rootling_rootless::host::own_map;
 use rootling_rootless::idmap::cut;
 use rootling_sys as sys;
@@ -22,40 +21,12 @@ use rootling_sys::mount::{MountAttr, attr, set_attr};
 
 use crate::error::{Context, Error, Result, chain};
 
-/// The id maps of a user namespace, as seen by the caller.
-#[derive(Clone, Debug)]
-pub struct IdMaps {
-    /// `linux.uidMappings`.
-    pub uid: Vec<LinuxIdMapping>,
-    /// `linux.gidMappings`.
-    pub gid: Vec<LinuxIdMapping>,
-}
-
-/// The map of a mount.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Idmap {
-    /// `ridmap`: the mounts below it as well.
-    pub recursive: bool,
-    /// Uids in the file system to uids of the host; empty, like `gid`: the container's own map.
-    pub uid: Vec<LinuxIdMapping>,
-    /// The same for gids.
-    pub gid: Vec<LinuxIdMapping>,
-}
-
-impl Idmap {
-    fn is_containers(&self) -> bool {
-        self.uid.is_empty() && self.gid.is_empty()
-    }
-
-    /// The map as a process in the container's user namespace has to write it: with the ids of the host
-    /// as that namespace knows them.
-    pub fn seen_inside(&self, container: &IdMaps) -> Result<Self> {
-        Ok(Self {
-            recursive: self.recursive,
-            uid: translate(&self.uid, &container.uid, IdKind::User)?,
-            gid: translate(&self.gid, &container.gid, IdKind::Group)?,
-        })
-    }
+/// The map of a mount as a process in the container's user namespace has to write it: with the ids of the host
+/// as that namespace knows them.
+pub fn seen_inside(maps: &IdMaps, container: &IdMaps) -> Result<IdMaps> {
+    let uid = translate(maps.uid(), container.uid(), IdKind::User)?;
+    let gid = translate(maps.gid(), container.gid(), IdKind::Group)?;
+    IdMaps::new(uid, gid).map_err(|e| Error::invalid(chain(&e)))
 }
 
 fn translate(
@@ -79,25 +50,15 @@ fn translate(
                 kind.field()
             ))
         })?;
-        LinuxIdMappingBuilder::default()
-            .container_id(map.container_id())
-            .host_id(host_id)
-            .size(map.size())
-            .build()
-            .map_err(|e| Error::system(chain(&e)))
+        Ok(mapping(map.container_id(), host_id, map.size()))
     };
     maps.iter().map(one).collect()
 }
 
 /// Id-maps a detached mount, with the map of `container`, a user namespace, where it has none of its own.
 pub fn apply(mount: BorrowedFd<'_>, idmap: &Idmap, container: &File) -> Result<()> {
-    let own = if idmap.is_containers() { None } else { Some(user_namespace(idmap)?) };
+    let own = idmap.maps.as_ref().map(user_namespace).transpose()?;
     apply_namespace(mount, idmap.recursive, own.as_ref().unwrap_or(container))
-}
-
-/// The map as a user namespace, for [`apply_namespace`]: where /proc is in reach. `container`: that of the container.
-pub(crate) fn namespace(idmap: &Idmap, container: File) -> Result<File> {
-    if idmap.is_containers() { Ok(container) } else { user_namespace(idmap) }
 }
 
 /// Id-maps a detached mount by a user namespace.
@@ -120,9 +81,9 @@ pub(crate) fn apply_namespace(mount: BorrowedFd<'_>, recursive: bool, namespace:
     })
 }
 
-/// A user namespace with these maps. The process that holds it calls nothing but prctl(2) and pause(2), so that the
+/// A user namespace with these maps, for [`apply_namespace`]: where /proc is in reach. The process that holds it calls nothing but prctl(2) and pause(2), so that the
 /// caller may have threads.
-fn user_namespace(idmap: &Idmap) -> Result<File> {
+pub(crate) fn user_namespace(maps: &IdMaps) -> Result<File> {
     let options = CloneOptions { namespaces: libc::CLONE_NEWUSER as u64, ..CloneOptions::default() };
     let (pid, pidfd) =
         match sys::clone::clone(options).context(|| "clone3(CLONE_NEWUSER) for the map of a mount")? {
@@ -137,7 +98,7 @@ fn user_namespace(idmap: &Idmap) -> Result<File> {
     let open = || {
         // The /proc at hand may be that of another pid namespace than ours.
         let pid = pid_in_proc(pidfd.as_fd()).context(|| "the pid in /proc")?;
-        write_maps(pid, &idmap.uid, &idmap.gid)?;
+        write_maps(pid, maps)?;
         let path = format!("/proc/{pid}/ns/user");
         File::open(&path).context(|| format!("open({path:?})"))
     };
@@ -157,9 +118,9 @@ fn pid_in_proc(pidfd: BorrowedFd<'_>) -> std::io::Result<i32> {
 }
 
 /// Writes maps of a user namespace of which the caller is privileged in the one around it.
-pub fn write_maps(pid: i32, uid: &[LinuxIdMapping], gid: &[LinuxIdMapping]) -> Result<()> {
-    write_map(pid, IdKind::User, uid)?;
-    write_map(pid, IdKind::Group, gid)
+pub fn write_maps(pid: i32, maps: &IdMaps) -> Result<()> {
+    write_map(pid, IdKind::User, maps.uid())?;
+    write_map(pid, IdKind::Group, maps.gid())
 }
 
 /// Where the kernel refuses, with the caller's own map in mind: the common error of a configuration for a host,
@@ -196,12 +157,9 @@ pub fn said(path: &str, text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn map(container: u32, host: u32, size: u32) -> LinuxIdMapping {
-        LinuxIdMappingBuilder::default().container_id(container).host_id(host).size(size).build().unwrap()
-    }
-
     #[test]
     fn ids_of_the_host_are_found_in_the_containers_ranges() {
+        let map = mapping;
         let container = [map(0, 1000, 1), map(1, 100_000, 65536)];
         let seen = |m| translate(&[m], &container, IdKind::User);
         assert_eq!(seen(map(7, 1000, 1)).unwrap(), [map(7, 0, 1)]);

@@ -2,34 +2,21 @@
 //! and for those of `exec`.
 
 use nix::errno::Errno;
-use oci_spec::runtime::{LinuxMemoryPolicy, Process};
-use rootling_config::process::memory_policy::{self, MemoryPolicy};
-use rootling_config::process::scheduling::{self, SchedAttr};
+use rootling_config::process::memory_policy::MemoryPolicy;
+use rootling_config::process::scheduling::SchedAttr;
 
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result};
 use rootling_sys as sys;
 
 /// What the kernel is asked for.
 #[derive(Debug, Default)]
 pub struct Scheduling {
-    scheduler: Option<SchedAttr>,
-    io_priority: Option<i32>,
-    memory_policy: Option<MemoryPolicy>,
+    pub(crate) scheduler: Option<SchedAttr>,
+    pub(crate) io_priority: Option<i32>,
+    pub(crate) memory_policy: Option<MemoryPolicy>,
 }
 
 impl Scheduling {
-    /// What a validated `process` asks for.
-    pub fn new(process: &Process, policy: Option<&LinuxMemoryPolicy>) -> Result<Self> {
-        let invalid = |e: &dyn std::error::Error| Error::invalid(chain(e));
-        let scheduler = process.scheduler().as_ref().map(scheduling::attributes).transpose();
-        let io_priority = process.io_priority().as_ref().map(scheduling::io_priority).transpose();
-        Ok(Self {
-            scheduler: scheduler.map_err(|e| invalid(&e))?,
-            io_priority: io_priority.map_err(|e| invalid(&e))?,
-            memory_policy: policy.map(memory_policy::resolve).transpose().map_err(|e| invalid(&e))?,
-        })
-    }
-
     /// Sets it for the calling process.
     pub fn set(&self) -> Result<()> {
         if let Some(attr) = &self.scheduler {

@@ -7,6 +7,7 @@ mod owner;
 mod write;
 
 use oci_spec::runtime::LinuxIdMapping;
+use rootling_config::idmap::IdMaps;
 
 pub use cut::cut;
 pub use default_maps::{WantedMaps, default_maps, maps_of};
@@ -25,9 +26,9 @@ pub struct Maps {
 
 /// What a program meets where `maps` have one user and one group, and how it gets more; `None` where there are more of
 /// either.
-pub fn only_one_id(uid: &[LinuxIdMapping], gid: &[LinuxIdMapping]) -> Option<&'static str> {
+pub fn only_one_id(maps: &IdMaps) -> Option<&'static str> {
     let is_one = |maps: &[LinuxIdMapping]| matches!(maps, [row] if row.size() == 1);
-    (is_one(uid) && is_one(gid)).then_some(
+    (is_one(maps.uid()) && is_one(maps.gid())).then_some(
         "id map: only one id is mapped: in the container setgroups(2), setuid(2), setgid(2) and chown(2) of another id fail \
          with EPERM or EINVAL, and so do apt, dpkg and su, which call them; for more ids, give the caller ranges in /etc/subuid and \
          /etc/subgid, install newuidmap (`rootling doctor` has the commands), and remove linux.uidMappings and \

@@ -1,75 +1,45 @@
-//! Cgroup mounts, as the ones that they come to on this host.
+//! Cgroup mounts, when the container's cgroup is known.
 
 use std::path::{Path, PathBuf};
 
-use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use rootling_cgroup::Cgroup;
-use rootling_config::mounts::Bind;
-use rootling_config::namespaces::{Namespace, NamespaceSet};
+use rootling_init::blueprint::{Hierarchies, MountKind, MountPlan};
 
-use rootling_init::blueprint::{MountKind, MountPlan};
-
+use crate::mounts::{CGROUPS, is_unified};
 use crate::plan::Plan;
-
-/// Where every distribution mounts cgroups.
-pub(crate) const MOUNT: &str = "/sys/fs/cgroup";
-
-/// Replaces the cgroup mounts of the plan, now that the container's cgroup is known.
-pub(crate) fn place(mounts: &mut [MountPlan], cgroup: &Cgroup, namespaces: &NamespaceSet, rootless: bool) {
-    // It takes to be root of the user namespace that the cgroup namespace is of.
-    let mountable = match &namespaces.cgroup {
-        Namespace::New => true,
-        Namespace::Path(_) => nix::unistd::geteuid().is_root() || namespaces.user.path().is_some(),
-        Namespace::None => !rootless && !namespaces.user.is_set(),
-    };
-    for mount in mounts.iter_mut().filter(|m| m.kind == MountKind::Cgroup) {
-        if !is_unified() {
-            mount.kind = legacy(cgroup);
-        } else if mountable {
-            mount.kind = MountKind::New { kind: "cgroup2".into(), source: "cgroup".into() };
-        } else {
-            // What the host has mounted can be shown, and that whole: the container's /proc/self/cgroup has paths
-            // from there.
-            mount.kind = MountKind::Bind(MOUNT.into());
-            mount.options.bind = Some(Bind::Recursive);
-        }
-    }
-}
 
 /// The user outside that the container's cgroup is to belong to: runtime-spec, config-linux.md, "Cgroup
 /// ownership". One that has a cgroup namespace of its own and may write there gets it.
 pub(crate) fn owner(plan: &Plan) -> Option<u32> {
-    let writable = |m: &MountPlan| {
-        m.kind == MountKind::Cgroup
-            && m.destination == Path::new(MOUNT)
-            && m.options.set & libc::MS_RDONLY == 0
-    };
     let blueprint = &plan.blueprint;
+    let writable = |mount: &MountPlan| {
+        let v1 = || mount.kind == MountKind::CgroupV1 && mount.destination == Path::new(CGROUPS);
+        (mount.is_new("cgroup2", CGROUPS) || v1()) && mount.options.set & libc::MS_RDONLY == 0
+    };
     if blueprint.rootless || !blueprint.namespaces.cgroup.is_new() || !blueprint.mounts.iter().any(writable) {
         return None;
     }
-    blueprint.maps.as_ref()?.uid.iter().find_map(|map| {
+    blueprint.maps.as_ref()?.uid().iter().find_map(|map| {
         let offset =
             blueprint.process.uid.checked_sub(map.container_id()).filter(|offset| *offset < map.size())?;
         map.host_id().checked_add(offset)
     })
 }
 
-/// The container's directory of each hierarchy, as the host has them mounted.
 /// The directory of each hierarchy that a mount of cgroup v1 shows; none on v2, where it is the one.
 pub(crate) fn of_the_host(cgroup: &Cgroup) -> Option<Vec<(String, PathBuf)>> {
-    match legacy(cgroup) {
-        MountKind::CgroupV1 { hierarchies, .. } if !is_unified() => Some(hierarchies),
-        _ => None,
-    }
+    (!is_unified()).then(|| hierarchies(cgroup).directories)
 }
 
-fn is_unified() -> bool {
-    statfs(MOUNT).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC)
+/// What the container's mounts of cgroup v1 are to show.
+pub(crate) fn shown(plan: &Plan, cgroup: &Cgroup) -> Hierarchies {
+    let asked = plan.blueprint.mounts.iter().any(|mount| mount.kind == MountKind::CgroupV1);
+    if asked { hierarchies(cgroup) } else { Hierarchies::default() }
 }
 
-fn legacy(cgroup: &Cgroup) -> MountKind {
-    let mut hierarchies: Vec<(String, PathBuf)> = Vec::new();
+/// The container's hierarchies, as the host has them mounted.
+fn hierarchies(cgroup: &Cgroup) -> Hierarchies {
+    let mut directories: Vec<(String, PathBuf)> = Vec::new();
     let mut links = Vec::new();
     let mut paths = cgroup.paths();
     if paths.is_empty() {
@@ -81,18 +51,18 @@ fn legacy(cgroup: &Cgroup) -> MountKind {
         let controller = controller.trim_start_matches("name=").to_owned();
         let path = PathBuf::from(path);
         let Some(name) = hierarchy_of(&path) else { continue };
-        if !hierarchies.iter().any(|(known, _)| *known == name) {
-            hierarchies.push((name.clone(), path));
+        if !directories.iter().any(|(known, _)| *known == name) {
+            directories.push((name.clone(), path));
         }
         if name != controller {
             links.push((controller, name));
         }
     }
-    MountKind::CgroupV1 { hierarchies, links }
+    Hierarchies { directories, links }
 }
 
 /// The name of the hierarchy that a cgroup directory is in: the first below the mounts.
 fn hierarchy_of(path: &Path) -> Option<String> {
-    let below = path.strip_prefix(MOUNT).ok()?;
+    let below = path.strip_prefix(CGROUPS).ok()?;
     below.iter().next().map(|name| name.to_string_lossy().into_owned())
 }

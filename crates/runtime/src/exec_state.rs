@@ -61,7 +61,8 @@ impl Outside {
         let devices = blueprint.devices.iter().map(|device| (device.path(), Some(device.path().clone())));
         let mounts = blueprint.mounts.iter().filter_map(|mount| match &mount.kind {
             MountKind::Bind(source) => Some((&mount.destination, Some(source.clone()))),
-            MountKind::Cgroup | MountKind::CgroupV1 { .. } => Some((&mount.destination, None)),
+            MountKind::CgroupV1 => Some((&mount.destination, None)),
+            MountKind::New { kind, .. } if kind == "cgroup2" => Some((&mount.destination, None)),
             MountKind::New { .. } | MountKind::Remount => None,
         });
         devices

@@ -1,6 +1,6 @@
 //! `process.apparmorProfile`, `process.selinuxLabel` and `linux.mountLabel`, which nothing enforces where their module is off.
 
-use oci_spec::runtime::{Linux, Process};
+use oci_spec::runtime::Process;
 use rootling_rootless::host::Host;
 
 use crate::error::{Error, Result};
@@ -24,8 +24,7 @@ pub(crate) fn check(process: &Process, host: &Host) -> Result<()> {
 }
 
 /// The same for `linux.mountLabel`.
-pub(crate) fn check_mounts(linux: &Linux, host: &Host) -> Result<()> {
-    let label = linux.mount_label().as_deref().filter(|label| !label.is_empty());
+pub(crate) fn check_mounts(label: Option<&str>, host: &Host) -> Result<()> {
     match label.filter(|_| !host.has_selinux()) {
         Some(label) => Err(Error::invalid(format!(
             "linux.mountLabel: {label:?}: selinux label is specified in config, but selinux is disabled or not supported; \

@@ -67,6 +67,7 @@ mod late_hooks;
 mod launch;
 mod lifecycle;
 mod lower;
+mod mounts;
 mod owners;
 mod plan;
 mod process;

@@ -10,8 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::{OFlag, open, readlinkat};
 use nix::sys::stat::Mode;
-use rootling_config::idmap::{IdKind, to_host};
-use rootling_init::idmap::IdMaps;
+use rootling_config::idmap::{IdKind, IdMaps, to_host};
 use rootling_rootless::host::Host;
 use rootling_sys as sys;
 use rootling_sys::mount::openat2;
@@ -145,8 +144,8 @@ impl Owners {
 
     fn maps(&self, kind: IdKind) -> &[oci_spec::runtime::LinuxIdMapping] {
         match kind {
-            IdKind::User => &self.maps.uid,
-            IdKind::Group => &self.maps.gid,
+            IdKind::User => self.maps.uid(),
+            IdKind::Group => self.maps.gid(),
         }
     }
 
@@ -170,9 +169,9 @@ impl Owners {
         if self.missing(owner).is_none() {
             return false;
         }
-        let granted = if to_host(&self.maps.uid, 0) == Some(owner.uid) {
+        let granted = if to_host(self.maps.uid(), 0) == Some(owner.uid) {
             owner.mode >> 6
-        } else if to_host(&self.maps.gid, 0) == Some(owner.gid) {
+        } else if to_host(self.maps.gid(), 0) == Some(owner.gid) {
             owner.mode >> 3
         } else {
             owner.mode
@@ -197,7 +196,7 @@ impl Owners {
             return "they are of the caller's ranges: map these, as `rootling spec --userns auto` does"
                 .into();
         }
-        let ids = [&self.maps.uid, &self.maps.gid].map(|maps| to_host(maps, 0).unwrap_or_default());
+        let ids = [self.maps.uid(), self.maps.gid()].map(|maps| to_host(maps, 0).unwrap_or_default());
         let [uid, gid] = ids;
         let command = format!("`chown -R {uid}:{gid} {:?}`", self.rootfs);
         if host.is_ordinary_user() {
@@ -293,7 +292,7 @@ mod tests {
 
     fn owners() -> Owners {
         let map = vec![mapping(0, 1000, 1), mapping(1, 100_000, 10)];
-        Owners { rootfs: "/bundle/rootfs".into(), maps: IdMaps { uid: map.clone(), gid: map } }
+        Owners { rootfs: "/bundle/rootfs".into(), maps: IdMaps::new(map.clone(), map).unwrap() }
     }
 
     fn owner(uid: u32, gid: u32, mode: u32) -> Owner {

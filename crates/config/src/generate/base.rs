@@ -51,12 +51,8 @@ pub const MASKED_PATHS: [&str; 10] = [
 pub const READONLY_PATHS: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// What `runc spec` writes on a cgroup v2 host: `sh` on a terminal, in every namespace but the user's.
-pub fn default_spec() -> Spec {
-    default_spec_on(true)
-}
-
-/// The same for a given host: only with cgroup v2 does runc ask for a cgroup namespace.
+/// What `runc spec` writes: `sh` on a terminal, in every namespace but the user's. Only with cgroup v2 does runc ask for a cgroup
+/// namespace.
 pub fn default_spec_on(cgroup2: bool) -> Spec {
     let mut spec = Spec::default();
     spec.set_version(OCI_VERSION.to_owned())
@@ -69,12 +65,7 @@ pub fn default_spec_on(cgroup2: bool) -> Spec {
     spec
 }
 
-/// What `runc spec --rootless` writes for the user `uid` in the group `gid` on a cgroup v2 host.
-pub fn rootless_spec(uid: u32, gid: u32) -> Spec {
-    rootless_spec_on(true, uid, gid)
-}
-
-/// The same for a given host, as in [`default_spec_on`].
+/// What `runc spec --rootless` writes for the user `uid` in the group `gid`.
 pub fn rootless_spec_on(cgroup2: bool, uid: u32, gid: u32) -> Spec {
     let mut spec = default_spec_on(cgroup2);
     for mount in spec.mounts_mut().iter_mut().flatten() {
@@ -253,7 +244,7 @@ mod tests {
 
     #[test]
     fn the_default_spec_is_what_runc_writes() {
-        assert_eq!(content(&default_spec()), expected_default());
+        assert_eq!(content(&default_spec_on(true)), expected_default());
     }
 
     #[test]
@@ -278,17 +269,17 @@ mod tests {
             { "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" }, { "type": "cgroup" },
             { "type": "user" }
         ]);
-        assert_eq!(content(&rootless_spec(1000, 100)), expected);
+        assert_eq!(content(&rootless_spec_on(true, 1000, 100)), expected);
     }
 
     #[test]
     fn generated_specs_load_and_validate() {
-        for spec in [default_spec(), rootless_spec(1000, 1000)] {
+        for spec in [default_spec_on(true), rootless_spec_on(true, 1000, 1000)] {
             let json = serde_json::to_vec(&spec).expect("serialises");
             let loaded = crate::load::from_slice(Path::new("config.json"), &json).expect("loads");
             assert_eq!(loaded.warnings, [""; 0]);
             assert_eq!(loaded.spec, spec);
-            crate::validate::spec(&spec).expect("valid");
+            crate::container::Container::parse(spec).expect("valid");
         }
     }
 }

@@ -9,7 +9,7 @@ use super::words::pair;
 use super::{
     Facts, Files, Request, base, capabilities, cgroup, devices, limits, mounts, namespaces, process, security,
 };
-use crate::validate;
+use crate::container::Container;
 
 /// Runtimes of some years ago refuse a later version, and know all that is written here.
 const PORTABLE_VERSION: &str = "1.0.2";
@@ -57,7 +57,7 @@ pub fn build(
     if let Some(linux) = spec.linux_mut() {
         linux.set_sysctl(sysctl);
     }
-    validate::spec(&spec)?;
+    Container::parse(spec.clone())?;
     Ok(Generated { spec, warnings })
 }
 

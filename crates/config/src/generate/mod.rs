@@ -25,9 +25,7 @@ mod size;
 mod words;
 
 pub use accounts::{Accounts, User, user};
-pub use base::{
-    MASKED_PATHS, OCI_VERSION, READONLY_PATHS, default_spec, default_spec_on, rootless_spec, rootless_spec_on,
-};
+pub use base::{MASKED_PATHS, OCI_VERSION, READONLY_PATHS, default_spec_on, rootless_spec_on};
 pub use build::{Generated, build};
 pub use cgroup::{ManagerFacts, manager};
 pub use choices::{Mode, NamespaceChoice, Namespaces, UserNamespace};

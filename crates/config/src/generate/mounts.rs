@@ -42,7 +42,7 @@ pub(super) fn run(
         if wanted[..index].iter().any(|(.., other)| other.destination() == mount.destination()) {
             return Err(wrong(flag, text, "something else is mounted there already; keep one of them"));
         }
-        if crate::mounts::parse(mount).is_ok_and(|options| options.bind.is_some()) {
+        if crate::mounts::is_bind(mount) {
             check_source(flag, text, mount, files)?;
         }
     }

@@ -9,6 +9,7 @@ use rootling_sys::mountinfo::mounts;
 
 use super::Files;
 use super::namespaces::has;
+use crate::mounts::MountOptions;
 
 /// A bind mount with the flag that asked for it.
 pub(super) struct Volume<'a> {
@@ -21,7 +22,7 @@ pub(super) fn run(spec: &mut Spec, volumes: &[Volume<'_>], files: &dyn Files, wa
     let user = has(spec, LinuxNamespaceType::User);
     let mut root: Option<&str> = None;
     for volume in volumes {
-        let flags = crate::mounts::parse(volume.mount).map(|options| options.propagation).unwrap_or_default();
+        let flags = MountOptions::of(volume.mount).propagation;
         let asks = |flag| flags.iter().any(|one| one & flag != 0);
         let above = || volume.mount.source().as_deref().and_then(|source| above(source, files));
         let warning = if asks(MS_SHARED) {

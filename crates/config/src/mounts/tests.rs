@@ -3,9 +3,15 @@ use serde_json::json;
 use super::table::*;
 use super::*;
 
-fn mount(typ: &str, options: &[&str]) -> Mount {
+fn mount(typ: &str, options: &[&str]) -> runtime::Mount {
     let value = json!({ "destination": "/mnt", "type": typ, "source": "/src", "options": options });
     serde_json::from_value(value).expect("mount")
+}
+
+/// The options of a mount that breaks no rule.
+fn parse(mount: &runtime::Mount) -> Result<MountOptions, MountError> {
+    let options = MountOptions::of(mount);
+    kind(mount, &options).map(|_| options)
 }
 
 fn tmpfs(options: &[&str]) -> MountOptions {
@@ -111,7 +117,8 @@ fn propagation_options_keep_their_order() {
         options.propagation,
         [MS_UNBINDABLE | MS_REC, MS_PRIVATE | MS_REC, MS_SLAVE, MS_SHARED | MS_REC]
     );
-    assert_eq!(propagation("rslave"), Some(MS_SLAVE | MS_REC));
+    assert_eq!(propagation("rslave"), Some(Propagation { flag: MS_SLAVE, recursive: true }));
+    assert_eq!(propagation("shared"), Some(Propagation { flag: MS_SHARED, recursive: false }));
     assert_eq!(propagation("ro"), None);
     assert_eq!(propagation("RSLAVE"), None);
 }
@@ -162,7 +169,9 @@ fn binds_are_told_by_option_or_type() {
         ("bind", &["rbind", "ro"], Some(Bind::Recursive)),
         ("tmpfs", &[], None),
     ] {
-        assert_eq!(parse(&mount(typ, options)).expect("valid").bind, expected);
+        let mount = mount(typ, options);
+        assert_eq!(parse(&mount).expect("valid").bind, expected);
+        assert_eq!(is_bind(&mount), expected.is_some());
     }
 }
 
@@ -195,6 +204,7 @@ fn fields_that_a_system_call_cannot_take_are_errors() {
         (json!({ "destination": "/a", "type": "t\0" }), "null byte: type"),
         (json!({ "destination": "/a", "options": ["a=\0"] }), "null byte: options"),
         (json!({ "destination": "/a", "type": "bind" }), "a bind mount needs a source"),
+        (json!({ "destination": "/a", "options": ["ro"] }), "type: missing; name a file system"),
     ] {
         let error = parse(&serde_json::from_value(value).expect("mount")).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

@@ -1,9 +1,7 @@
 //! The environment: `process.env`, as environ(7) has it.
 
 use std::collections::HashSet;
-
-/// Where a program is looked for when the container's environment has no `PATH`, as in runc.
-pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use std::ffi::CString;
 
 /// Why an entry of the environment was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,11 +33,13 @@ pub enum EnvError {
     },
 }
 
-/// Checks every entry for the form `NAME=VALUE`.
+/// The environment as the kernel takes it, each entry checked for the form `NAME=VALUE`. Of several with one name only the
+/// last stays, and the order of what stays is kept.
 ///
 /// # Errors
 /// [`EnvError`] for the first entry that has another form.
-pub fn check(env: &[String]) -> Result<(), EnvError> {
+pub fn parse(env: &[String]) -> Result<Vec<CString>, EnvError> {
+    let mut entries = Vec::with_capacity(env.len());
     for (index, entry) in env.iter().enumerate() {
         let Some((name, _)) = entry.split_once('=') else {
             return Err(EnvError::NoEquals { index, entry: entry.clone() });
@@ -47,32 +47,21 @@ pub fn check(env: &[String]) -> Result<(), EnvError> {
         if name.is_empty() {
             return Err(EnvError::NoName { index, entry: entry.clone() });
         }
-        if entry.contains('\0') {
-            return Err(EnvError::Nul { index, name: name.to_owned() });
-        }
+        let whole = CString::new(entry.as_str());
+        entries.push((name, whole.map_err(|_| EnvError::Nul { index, name: name.to_owned() })?));
     }
-    Ok(())
-}
-
-/// The value of `name`; of several the last, which is the one that runc keeps.
-pub fn value<'a>(env: &'a [String], name: &str) -> Option<&'a str> {
-    env.iter().rev().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='))
-}
-
-/// The environment without overridden entries: of several with one name only the last stays, and the
-/// order of what stays is kept.
-pub fn deduplicated(env: &[String]) -> Vec<&str> {
-    let name = |entry: &'_ String| entry.find('=').unwrap_or(entry.len());
     let mut seen = HashSet::with_capacity(env.len());
-    let mut kept: Vec<&str> =
-        env.iter().rev().filter(|entry| seen.insert(&entry[..name(entry)])).map(String::as_str).collect();
+    let mut kept: Vec<_> =
+        entries.into_iter().rev().filter(|(name, _)| seen.insert(*name)).map(|(_, whole)| whole).collect();
     kept.reverse();
-    kept
+    Ok(kept)
 }
 
-/// The directories of `PATH`, in order; an empty one means the current directory, as execvp(3) has it.
-pub fn search_path(env: &[String]) -> impl Iterator<Item = &str> {
-    value(env, "PATH").unwrap_or(DEFAULT_PATH).split(':').map(|dir| if dir.is_empty() { "." } else { dir })
+/// Sets a variable to a number.
+pub fn set(env: &mut Vec<CString>, name: &str, value: u32) {
+    let before = format!("{name}=");
+    env.retain(|entry| !entry.as_bytes().starts_with(before.as_bytes()));
+    env.extend(CString::new(before + &value.to_string()));
 }
 
 #[cfg(test)]
@@ -86,7 +75,8 @@ mod tests {
     #[test]
     fn entries_must_be_name_and_value() {
         for good in [&[][..], &["A=1", "B=", "C=x=y"]] {
-            assert_eq!(check(&env(good)), Ok(()));
+            let kept = good.iter().map(|entry| CString::new(*entry).unwrap()).collect();
+            assert_eq!(parse(&env(good)), Ok(kept));
         }
         for (bad, expected) in [
             ("A", "process.env[1]: \"A\" has no \"=\"; write NAME=VALUE"),
@@ -94,22 +84,16 @@ mod tests {
             ("", "process.env[1]: \"\" has no \"=\"; write NAME=VALUE"),
             ("A=s\0", "process.env[1]: the value of \"A\" contains a NUL byte; remove it"),
         ] {
-            assert_eq!(check(&env(&["OK=1", bad])).unwrap_err().to_string(), expected);
+            assert_eq!(parse(&env(&["OK=1", bad])).unwrap_err().to_string(), expected);
         }
     }
 
     #[test]
     fn the_last_of_several_wins_and_order_is_kept() {
-        let env = env(&["A=1", "AB=2", "B=3", "A=4"]);
-        assert_eq!(value(&env, "A"), Some("4"));
-        assert_eq!(value(&env, "AB"), Some("2"));
-        assert_eq!(value(&env, "C"), None);
-        assert_eq!(deduplicated(&env), ["AB=2", "B=3", "A=4"]);
-    }
-
-    #[test]
-    fn programs_are_looked_for_along_path() {
-        assert_eq!(search_path(&env(&["PATH=/a:/b::c"])).collect::<Vec<_>>(), ["/a", "/b", ".", "c"]);
-        assert_eq!(search_path(&[]).count(), 6);
+        let mut env = parse(&env(&["A=1", "AB=2", "B=3", "A=4"])).unwrap();
+        assert_eq!(env, [c"AB=2".to_owned(), c"B=3".to_owned(), c"A=4".to_owned()]);
+        set(&mut env, "A", 5);
+        set(&mut env, "C", 6);
+        assert_eq!(env, [c"AB=2", c"B=3", c"A=5", c"C=6"].map(ToOwned::to_owned));
     }
 }

@@ -2,43 +2,12 @@
 
 use oci_spec::runtime::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType};
 
-/// The number of a limit for prlimit(2), from asm-generic/resource.h; the architectures on which five
-/// of them are numbered differently get their own.
+/// The number of a limit for prlimit(2).
 pub fn number(typ: PosixRlimitType) -> u32 {
-    #[cfg(any(target_arch = "mips", target_arch = "mips64"))]
-    const NOFILE_AS_RSS_NPROC_MEMLOCK: [u32; 5] = [5, 6, 7, 8, 9];
-    #[cfg(any(target_arch = "sparc", target_arch = "sparc64"))]
-    const NOFILE_AS_RSS_NPROC_MEMLOCK: [u32; 5] = [6, 9, 5, 7, 8];
-    #[cfg(not(any(
-        target_arch = "mips",
-        target_arch = "mips64",
-        target_arch = "sparc",
-        target_arch = "sparc64"
-    )))]
-    const NOFILE_AS_RSS_NPROC_MEMLOCK: [u32; 5] = [7, 9, 5, 6, 8];
-
-    let [nofile, address_space, rss, nproc, memlock] = NOFILE_AS_RSS_NPROC_MEMLOCK;
-    match typ {
-        PosixRlimitType::RlimitCpu => 0,
-        PosixRlimitType::RlimitFsize => 1,
-        PosixRlimitType::RlimitData => 2,
-        PosixRlimitType::RlimitStack => 3,
-        PosixRlimitType::RlimitCore => 4,
-        PosixRlimitType::RlimitRss => rss,
-        PosixRlimitType::RlimitNproc => nproc,
-        PosixRlimitType::RlimitNofile => nofile,
-        PosixRlimitType::RlimitMemlock => memlock,
-        PosixRlimitType::RlimitAs => address_space,
-        PosixRlimitType::RlimitLocks => 10,
-        PosixRlimitType::RlimitSigpending => 11,
-        PosixRlimitType::RlimitMsgqueue => 12,
-        PosixRlimitType::RlimitNice => 13,
-        PosixRlimitType::RlimitRtprio => 14,
-        PosixRlimitType::RlimitRttime => 15,
-    }
+    ALL.iter().position(|known| *known == typ).unwrap_or_default() as u32
 }
 
-/// Every limit of the specification.
+/// Every limit of the specification, by its number in asm-generic/resource.h, which x86-64 and aarch64 have.
 pub const ALL: [PosixRlimitType; 16] = [
     PosixRlimitType::RlimitCpu,
     PosixRlimitType::RlimitFsize,
@@ -67,8 +36,7 @@ pub fn by_name(name: &str) -> Option<PosixRlimitType> {
 
 /// The name of a limit, as `RLIMIT_NOFILE`, by its number.
 pub fn name(wanted: u32) -> String {
-    let typ = ALL.into_iter().find(|typ| number(*typ) == wanted);
-    typ.map_or_else(|| format!("limit {wanted}"), |typ| typ.to_string())
+    ALL.get(wanted as usize).map_or_else(|| format!("limit {wanted}"), PosixRlimitType::to_string)
 }
 
 /// One limit.
@@ -99,12 +67,13 @@ pub enum RlimitError {
     },
 }
 
-/// Checks the list: no limit twice, no soft limit above its hard one.
+/// Number, soft and hard limit of each: no limit twice, no soft limit above its hard one.
 ///
 /// # Errors
 /// [`RlimitError`] for the first limit that is wrong.
-pub fn check(rlimits: &[PosixRlimit]) -> Result<(), RlimitError> {
+pub fn parse(rlimits: &[PosixRlimit]) -> Result<Vec<(u32, u64, u64)>, RlimitError> {
     let mut seen = 0_u32;
+    let mut limits = Vec::with_capacity(rlimits.len());
     for rlimit in rlimits {
         let typ = rlimit.typ();
         let bit = 1 << number(typ);
@@ -115,8 +84,9 @@ pub fn check(rlimits: &[PosixRlimit]) -> Result<(), RlimitError> {
         if rlimit.soft() > rlimit.hard() {
             return Err(RlimitError::SoftAboveHard { typ, soft: rlimit.soft(), hard: rlimit.hard() });
         }
+        limits.push((number(typ), rlimit.soft(), rlimit.hard()));
     }
-    Ok(())
+    Ok(limits)
 }
 
 #[cfg(test)]
@@ -160,13 +130,16 @@ mod tests {
     #[test]
     fn soft_above_hard_and_twice_are_errors() {
         let nofile = PosixRlimitType::RlimitNofile;
-        assert_eq!(check(&[limit(nofile, 5, 5), limit(PosixRlimitType::RlimitCore, 0, u64::MAX)]), Ok(()));
         assert_eq!(
-            check(&[limit(nofile, 6, 5)]).unwrap_err().to_string(),
+            parse(&[limit(nofile, 5, 5), limit(PosixRlimitType::RlimitCore, 0, u64::MAX)]),
+            Ok(vec![(number(nofile), 5, 5), (number(PosixRlimitType::RlimitCore), 0, u64::MAX)])
+        );
+        assert_eq!(
+            parse(&[limit(nofile, 6, 5)]).unwrap_err().to_string(),
             "process.rlimits: RLIMIT_NOFILE: soft limit 6 is above hard limit 5; lower soft or raise hard"
         );
         assert_eq!(
-            check(&[limit(nofile, 1, 1), limit(nofile, 1, 1)]),
+            parse(&[limit(nofile, 1, 1), limit(nofile, 1, 1)]),
             Err(RlimitError::Duplicated { typ: nofile })
         );
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rootling_config::id::ContainerId;
-use rootling_config::{annotations, cgroup_parent, load, validate};
+use rootling_config::{annotations, cgroup_parent, container, load};
 use rootling_init::error::chain;
 
 use super::host::choice;
@@ -20,7 +20,7 @@ fn run(input: &[u8]) -> Answer {
         Err(error) => return Answer::Refused(chain(&error)),
     };
     let mut errors: Vec<String> = Vec::new();
-    errors.extend(validate::annotations(&spec).err().map(|e| chain(&e)));
+    errors.extend(container::annotations(&spec).err().map(|e| chain(&e)));
     annotations::keeps_groups(&spec);
     for (key, value) in spec.annotations().iter().flatten() {
         errors.extend(rootling_cgroup::fuzzing::annotation(key, value).err().map(|e| chain(&e)));

@@ -2,7 +2,7 @@
 //! the maps of a user namespace.
 
 use oci_spec::runtime::LinuxIdMapping;
-use rootling_config::idmap::IdKind;
+use rootling_config::idmap::{IdKind, IdMaps};
 use rootling_init::error::chain;
 use rootling_rootless::host::{Fixture, Host};
 use rootling_rootless::idmap::{IdmapError, MapOwner, WantedMaps, cut, default_maps, maps_of, writer};
@@ -34,7 +34,8 @@ fn run(input: &[u8]) -> Result<Answer, String> {
                 is_a_map(&wanted.maps.uid)?;
                 is_a_map(&wanted.maps.gid)?;
                 drop(cut(&wanted.maps.uid, host.uid_map()));
-                error = error.take().or(writer(&host, &wanted.maps.uid, &wanted.maps.gid).err());
+                let maps = IdMaps::new(wanted.maps.uid, wanted.maps.gid).map_err(|e| chain(&e))?;
+                error = error.take().or(writer(&host, &maps).err());
             }
             Ok(_) => {}
             Err(refused) => error = Some(refused),

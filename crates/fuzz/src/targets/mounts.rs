@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::Mount;
-use rootling_config::mounts;
+use oci_spec::runtime::{Mount, Spec};
+use rootling_config::container::Container;
+use rootling_config::mounts::MountOptions;
 use rootling_init::error::chain;
 use rootling_rootless::host::{Fixture, Host};
 
@@ -16,8 +17,10 @@ pub(super) fn options() -> Run {
         let text = String::from_utf8_lossy(input);
         let mut refused = None;
         for mount in text.lines().map(mount) {
-            match mounts::parse(&mount) {
-                Ok(options) => stays(&mount, &options)?,
+            let spec = spec_with(&mount);
+            stays(&mount)?;
+            match Container::parse(spec) {
+                Ok(container) => drop(container),
                 Err(error) => refused = refused.or(Some(chain(&error))),
             }
         }
@@ -26,12 +29,22 @@ pub(super) fn options() -> Run {
 }
 
 /// What is data for the file system is so again.
-fn stays(mount: &Mount, options: &mounts::MountOptions) -> Result<(), String> {
+fn stays(mount: &Mount) -> Result<(), String> {
+    let options = MountOptions::of(mount);
     let mut again = mount.clone();
     again.set_options(Some(options.data.clone()));
-    // Without its flags it may be another kind of mount, which has no data.
-    let Ok(again) = mounts::parse(&again) else { return Ok(()) };
-    if again.data == options.data { Ok(()) } else { Err("data are read as flags the second time".to_owned()) }
+    if MountOptions::of(&again).data == options.data {
+        Ok(())
+    } else {
+        Err("data are read as flags the second time".to_owned())
+    }
+}
+
+/// A container with this mount alone.
+fn spec_with(mount: &Mount) -> Spec {
+    let mut spec = Spec::default();
+    spec.set_mounts(Some(vec![mount.clone()]));
+    spec
 }
 
 fn mount(line: &str) -> Mount {

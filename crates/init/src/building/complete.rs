@@ -50,7 +50,7 @@ impl Held for Building<'_, '_> {
         for prepared in &self.content {
             match prepared {
                 Prepared::Tree(fd) | Prepared::FreshDev(fd) => all.push(fd.as_raw_fd()),
-                Prepared::Hierarchies(tmpfs, fds) => {
+                Prepared::Hierarchies(tmpfs, fds, _) => {
                     all.push(tmpfs.as_raw_fd());
                     all.extend(doors::numbers(fds));
                 }
@@ -161,7 +161,7 @@ fn seal(blueprint: &Blueprint, root: &Image) -> Result<()> {
     paths::make_readonly(root, &blueprint.readonly_paths)?;
     paths::mask(root, &blueprint.masked_paths)?;
     match blueprint.root_propagation {
-        Some((flags, recursive)) => paths::set_root_propagation(root, flags, recursive),
+        Some(wanted) => paths::set_root_propagation(root, wanted),
         None => Ok(()),
     }
 }

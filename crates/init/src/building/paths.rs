@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
+use rootling_config::mounts::Propagation;
 use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, set_attr};
 use rootling_sys::path::{clean, identity};
 
@@ -32,9 +33,9 @@ fn close_mount(at: &OwnedFd) -> Result<(), Errno> {
 }
 
 /// The wanted propagation of the root, when nothing is mounted any more.
-pub(super) fn set_root_propagation(root: &Image, flags: u64, recursive: bool) -> Result<()> {
-    let attr = MountAttr { propagation: flags, ..MountAttr::default() };
-    set_attr(root.directory().as_fd(), recursive, &attr)
+pub(super) fn set_root_propagation(root: &Image, wanted: Propagation) -> Result<()> {
+    let attr = MountAttr { propagation: wanted.flag, ..MountAttr::default() };
+    set_attr(root.directory().as_fd(), wanted.recursive, &attr)
         .context(|| "linux.rootfsPropagation: mount_setattr(\"/\")")
 }
 

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
+use rootling_config::mounts::Propagation;
 use rootling_rootless::host::Host as Machine;
 use rootling_sys as sys;
 use rootling_sys::mount::{MountAttr, clone_tree, set_attr};
@@ -15,7 +16,7 @@ use super::prepare::prepare;
 use super::private_root::{self, PrivateRoot};
 use super::sources::Sources;
 use super::{devices, hooked, namespaces};
-use crate::blueprint::Blueprint;
+use crate::blueprint::{Blueprint, Hierarchies};
 use crate::building::Building;
 use crate::channel::{Addresses, Channel, FromChild, ToChild};
 use crate::container::Ready;
@@ -25,33 +26,37 @@ use crate::log;
 use crate::ordinary::{become_root, begin, die_with_runtime};
 use crate::sealed;
 
+/// What the child takes with it, beside the blueprint.
+pub struct ChildEnd {
+    /// To the runtime.
+    pub channel: Channel,
+    /// Where a created container waits for its start; none for one that is started at once.
+    pub accept: Option<OwnedFd>,
+    /// Where the terminal goes, if there is one.
+    pub console: Option<OwnedFd>,
+    /// The container's cgroups, for a mount of cgroup v1.
+    pub hierarchies: Hierarchies,
+}
+
 /// What the child of a launch has.
 struct Host<'c> {
-    /// To the runtime.
     channel: &'c Channel,
-    /// Where a created container waits for its start; none for one that is started at once.
     accept: Option<OwnedFd>,
-    /// Where the terminal goes, if there is one.
     console: Option<OwnedFd>,
+    hierarchies: &'c Hierarchies,
 }
 
 /// Becomes the container, or reports why not and ends. Only for the child of a clone: it never returns, and closes
-/// whatever else is open. `accept`: where a created container waits for its start. `console`: where the terminal goes.
-/// `parent_fds`: descriptors of the runtime's that the child must not hold at all.
-pub fn run(
-    channel: Channel,
-    accept: Option<OwnedFd>,
-    console: Option<OwnedFd>,
-    parent_fds: &[RawFd],
-    blueprint: &Blueprint,
-) -> ! {
+/// whatever else is open. `parent_fds`: descriptors of the runtime's that the child must not hold at all.
+pub fn run(end: ChildEnd, parent_fds: &[RawFd], blueprint: &Blueprint) -> ! {
+    let ChildEnd { channel, accept, console, hierarchies } = end;
     // Its lock would outlive it, the end of its channels would never be seen. What the caller has left open stays for
     // now: sources of mounts may be named by it.
     for fd in parent_fds {
         let _ = nix::unistd::close(*fd);
     }
     log::without(channel.as_raw_fd(), || {
-        let host = Host { channel: &channel, accept, console };
+        let host = Host { channel: &channel, accept, console, hierarchies: &hierarchies };
         match become_container(host, blueprint) {
             Ok(Some(ready)) => sealed::run(ready, channel),
             // The runtime has ended, or knows why.
@@ -67,7 +72,7 @@ fn become_container<'b>(host: Host<'_>, blueprint: &'b Blueprint) -> Result<Opti
     let channel = host.channel;
     channel.send_debug("child process in init()");
     namespaces::make(&blueprint.namespaces)?;
-    let sources = Sources::new(blueprint, channel);
+    let sources = Sources::new(blueprint, channel, host.hierarchies);
     let Some(ToChild::Begin(pid)) = channel.receive()? else { return Ok(None) };
     // By now the runtime has raised what the program is to have more of.
     let descriptors = raise_descriptors();
@@ -174,7 +179,8 @@ fn open_image(blueprint: &Blueprint) -> Result<OwnedFd> {
     }
     let image =
         clone_tree(there.as_fd(), true).context(|| format!("bind the root file system {rootfs:?}"))?;
-    let whole_tree_is_shared = blueprint.root_propagation == Some((libc::MS_SHARED, true));
+    let whole_tree_is_shared =
+        blueprint.root_propagation == Some(Propagation { flag: libc::MS_SHARED, recursive: true });
     // What is mounted on a shared mount would show up on the host, and without a word on it the root is private.
     let apart = match blueprint.base_propagation {
         libc::MS_SHARED => true,

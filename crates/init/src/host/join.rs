@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -16,6 +16,7 @@ use rootling_config::namespaces::{Namespace, NamespaceSet, clone_flag, name};
 use rootling_sys as sys;
 use rootling_sys::clone::{CloneOptions, Cloned};
 
+use super::ChildEnd;
 use crate::attributes::set_oom_score;
 use crate::blueprint::Blueprint;
 use crate::channel::{Channel, FromChild, ToChild};
@@ -47,18 +48,13 @@ pub fn makes_user_namespace(namespaces: &NamespaceSet) -> bool {
 
 /// The process in between: joins, clones the container's first process as its own sibling, and ends. Only for the child
 /// of a clone, and never returns. The arguments are those of [`super::run`].
-pub fn run(
-    channel: Channel,
-    accept: Option<OwnedFd>,
-    console: Option<OwnedFd>,
-    parent_fds: &[RawFd],
-    blueprint: &Blueprint,
-) -> ! {
+pub fn run(end: ChildEnd, parent_fds: &[RawFd], blueprint: &Blueprint) -> ! {
     for fd in parent_fds {
         let _ = nix::unistd::close(*fd);
     }
-    match crate::log::without(channel.as_raw_fd(), || join_and_clone(&channel, blueprint)) {
-        Ok(true) => super::run(channel, accept, console, &[], blueprint),
+    let channel = &end.channel;
+    match crate::log::without(channel.as_raw_fd(), || join_and_clone(channel, blueprint)) {
+        Ok(true) => super::run(end, &[], blueprint),
         Ok(false) => sys::exec::exit_now(0),
         Err(error) => {
             channel.send_failure(error);
@@ -171,9 +167,11 @@ fn time_namespace(blueprint: &Blueprint) -> Result<()> {
 /// time_namespaces(7).
 fn new_time_namespace(blueprint: &Blueprint) -> Result<()> {
     unshare(CloneFlags::from_bits_retain(libc::CLONE_NEWTIME)).context(|| "unshare(CLONE_NEWTIME)")?;
-    let Some(offsets) = blueprint.time_offsets.as_ref().filter(|o| !o.is_empty()) else { return Ok(()) };
+    if blueprint.time_offsets.is_empty() {
+        return Ok(());
+    }
     let mut text = String::new();
-    for (clock, offset) in offsets {
+    for (clock, offset) in &blueprint.time_offsets {
         let (secs, nanosecs) = (offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
         let _ = writeln!(text, "{clock} {secs} {nanosecs}");
     }

@@ -12,6 +12,6 @@ mod private_root;
 pub(crate) mod sources;
 mod unmasked_proc;
 
-pub use begin::run;
+pub use begin::{ChildEnd, run};
 #[cfg(feature = "fuzzing")]
 pub(crate) use unmasked_proc::to_be_covered;

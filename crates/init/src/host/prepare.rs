@@ -8,7 +8,7 @@ use rootling_sys::path::{clean, relative};
 
 use super::sources::{Sources, open_source};
 use crate::blueprint::{Blueprint, Dev, MountKind, MountPlan};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::mounting::filesystems;
 use crate::mounting::flags::own_attr;
 use crate::mounting::prepared::{Prepared, attributes, hierarchy};
@@ -48,17 +48,17 @@ fn prepare_one(
             })
         }
         MountKind::Remount => Ok(Prepared::Remount),
-        MountKind::CgroupV1 { hierarchies, .. } => {
+        MountKind::CgroupV1 => {
+            let hierarchies = sources.hierarchies;
             // Before the hierarchies: mountinfo has mounts in the order in which they are made.
             let tmpfs = filesystems::for_hierarchies()?;
-            let trees = hierarchies.iter().map(|(name, source)| {
+            let trees = hierarchies.directories.iter().map(|(name, source)| {
                 let hierarchy = hierarchy(plan, name, source);
                 let tree = open_source(&hierarchy).map_err(|e| e.wrap(name))?;
                 attributes(&hierarchy, &tree).map_err(|e| e.wrap(name)).map(|()| tree)
             });
-            Ok(Prepared::Hierarchies(tmpfs, trees.collect::<Result<_>>()?))
+            Ok(Prepared::Hierarchies(tmpfs, trees.collect::<Result<_>>()?, hierarchies.clone()))
         }
-        MountKind::Cgroup => Err(Error::system("the cgroup is not placed")),
     }
 }
 

@@ -13,7 +13,7 @@ use rootling_config::mounts::Bind;
 use rootling_sys as sys;
 use rootling_sys::mount::{clone_tree, clone_tree_at};
 
-use crate::blueprint::{Blueprint, MountKind, MountPlan};
+use crate::blueprint::{Blueprint, Hierarchies, MountKind, MountPlan};
 
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
@@ -25,6 +25,8 @@ use crate::mounting::prepared::MapBy;
 pub(crate) struct Sources<'a> {
     plan: &'a Blueprint,
     channel: &'a Channel,
+    /// Of a mount of cgroup v1.
+    pub(super) hierarchies: &'a Hierarchies,
     /// Opened with the caller's rights, by number of the mount.
     early: HashMap<usize, OwnedFd>,
 }
@@ -35,9 +37,9 @@ impl<'a> Sources<'a> {
     ///
     /// Where the container's root is not the caller but an id of the ranges, directories that only the
     /// caller may pass are closed to it later.
-    pub(super) fn new(plan: &'a Blueprint, channel: &'a Channel) -> Self {
+    pub(super) fn new(plan: &'a Blueprint, channel: &'a Channel, hierarchies: &'a Hierarchies) -> Self {
         let early = if plan.rootless && root_is_another(plan) { open_all(plan) } else { HashMap::new() };
-        Self { plan, channel, early }
+        Self { plan, channel, hierarchies, early }
     }
 
     /// The detached copy for this bind, with its ids mapped where it asks for that.
@@ -71,12 +73,12 @@ impl<'a> Sources<'a> {
         if !self.plan.rootless && self.plan.namespaces.user.is_set() {
             return Ok(Some(MapBy::Runtime(index)));
         }
-        let map = match &self.plan.maps {
-            Some(maps) => map.seen_inside(maps)?,
-            None => map.clone(),
+        let namespace = match (&map.maps, &self.plan.maps) {
+            (Some(own), Some(container)) => idmap::user_namespace(&idmap::seen_inside(own, container)?)?,
+            (Some(own), None) => idmap::user_namespace(own)?,
+            (None, _) => File::open("/proc/self/ns/user").context(|| "open(\"/proc/self/ns/user\")")?,
         };
-        let own = File::open("/proc/self/ns/user").context(|| "open(\"/proc/self/ns/user\")")?;
-        Ok(Some(MapBy::Namespace(idmap::namespace(&map, own)?, map.recursive)))
+        Ok(Some(MapBy::Namespace(namespace, map.recursive)))
     }
 
     /// Has the runtime open it.
@@ -94,7 +96,7 @@ impl<'a> Sources<'a> {
 /// Whether the container's root may be another id than the caller's: that of a user namespace that is joined is not known.
 fn root_is_another(plan: &Blueprint) -> bool {
     match &plan.maps {
-        Some(maps) => !maps.uid.iter().any(|map| map.container_id() == 0 && map.host_id() == plan.caller),
+        Some(maps) => !maps.uid().iter().any(|map| map.container_id() == 0 && map.host_id() == plan.caller),
         None => plan.namespaces.user.path().is_some(),
     }
 }

@@ -115,7 +115,7 @@ mod tests {
             "destination": "/mnt", "source": "/src", "type": "bind",
             "options": words.split(',').collect::<Vec<_>>(),
         });
-        rootling_config::mounts::parse(&serde_json::from_value(mount).unwrap()).unwrap()
+        MountOptions::of(&serde_json::from_value(mount).unwrap())
     }
 
     #[test]

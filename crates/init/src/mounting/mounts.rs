@@ -18,7 +18,7 @@ use super::flags::own_attr;
 use super::image::Image;
 use super::prepared::{MapBy, Prepared, attributes, attributes_by_link, hierarchy, is_link};
 use super::{filesystems, hints, resolve};
-use crate::blueprint::{Blueprint, MountKind, MountPlan};
+use crate::blueprint::{Blueprint, Hierarchies, MountKind, MountPlan};
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
 
@@ -45,7 +45,7 @@ fn attach_prepared(
         Prepared::InImage(source, map) => source_in_image(root, channel, plan, &source, map)?,
         Prepared::Tmpfs => return attach_tmpfs(root, plan, blueprint.mount_label.as_deref()),
         Prepared::Link(link) => return make_link(root, plan, &link),
-        Prepared::Hierarchies(tmpfs, trees) => return legacy_cgroup(root, plan, &tmpfs, trees),
+        Prepared::Hierarchies(tmpfs, trees, all) => return legacy_cgroup(root, plan, &tmpfs, trees, &all),
         Prepared::Remount => {
             let target = root.open(&plan.destination, libc::O_PATH).context(|| "open the destination")?;
             if !root.is_meant(&plan.destination, &target)? {
@@ -269,18 +269,23 @@ fn make_link(root: &Image, plan: &MountPlan, link: &Path) -> Result<()> {
 }
 
 /// One directory for each hierarchy in a tmpfs, as the host has them.
-fn legacy_cgroup(root: &Image, plan: &MountPlan, tmpfs: &OwnedFd, trees: Vec<OwnedFd>) -> Result<()> {
-    let MountKind::CgroupV1 { hierarchies, links } = &plan.kind else { return Ok(()) };
+fn legacy_cgroup(
+    root: &Image,
+    plan: &MountPlan,
+    tmpfs: &OwnedFd,
+    trees: Vec<OwnedFd>,
+    hierarchies: &Hierarchies,
+) -> Result<()> {
     let target = place(root, plan, true)?;
     let at = Some(tmpfs.as_raw_fd());
-    for (name, to) in links {
+    for (name, to) in &hierarchies.links {
         nix::unistd::symlinkat(to.as_str(), at, name.as_str()).context(|| format!("symlink {name:?}"))?;
     }
-    for (name, _) in hierarchies {
+    for (name, _) in &hierarchies.directories {
         mkdirat(at, name.as_str(), Mode::from_bits_truncate(0o755)).context(|| format!("mkdir {name:?}"))?;
     }
     attach(tmpfs.as_fd(), target.as_fd()).context(|| "move_mount")?;
-    for ((name, source), tree) in hierarchies.iter().zip(trees) {
+    for ((name, source), tree) in hierarchies.directories.iter().zip(trees) {
         // Below the tmpfs itself, which nobody else has in hand.
         let place = open_in_root(tmpfs.as_fd(), Path::new(name), libc::O_PATH | libc::O_DIRECTORY)
             .context(|| format!("open {name:?}"))?;

@@ -11,7 +11,7 @@ use rootling_sys::mount::{attr, set_attr};
 
 use super::flags::recursive_attr;
 use super::{bind_flags, hints};
-use crate::blueprint::{MountKind, MountPlan};
+use crate::blueprint::{Hierarchies, MountKind, MountPlan};
 use crate::error::{Context, Error, Result};
 
 /// A mount of the plan, as far as it can be made in the host's view.
@@ -20,8 +20,8 @@ pub(crate) enum Prepared {
     Tree(OwnedFd),
     /// `/dev`, which libcontainer fills.
     FreshDev(OwnedFd),
-    /// The tmpfs for the hierarchies of cgroup v1, and these, in their order.
-    Hierarchies(OwnedFd, Vec<OwnedFd>),
+    /// The tmpfs for the hierarchies of cgroup v1, and the tree of each, in their order.
+    Hierarchies(OwnedFd, Vec<OwnedFd>, Hierarchies),
     /// A link that is made anew.
     Link(PathBuf),
     /// A tmpfs: its mode may be that of the directory which it covers.

@@ -5,12 +5,6 @@ use rootling_config::idmap::IdKind;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdmapError {
-    /// A user namespace without ids.
-    #[error("linux.{}: empty: a new user namespace needs at least one mapping", .kind.field())]
-    Empty {
-        /// Users or groups.
-        kind: IdKind,
-    },
     /// The caller's own id is one of its subordinate ids, and so would be mapped twice.
     #[error(
         "{file}: the range {start}:{count} of \"{owner}\" contains the caller's own {kind} {id}, which is \

@@ -7,7 +7,7 @@ use oci_spec::runtime::LinuxIdMapping;
 use super::{IdmapError, is_own_id};
 use crate::distribution::Distribution;
 use crate::host::{Host, IdHelper, SubIdRange};
-use rootling_config::idmap::IdKind;
+use rootling_config::idmap::{IdKind, IdMaps};
 
 /// How maps are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +34,10 @@ const CAP_SETFCAP: u8 = 31;
 /// the error can name the line to add.
 ///
 /// # Errors
-/// [`IdmapError::Empty`], [`IdmapError::Helper`] when newuidmap or newgidmap cannot be used,
+/// [`IdmapError::Helper`] when newuidmap or newgidmap cannot be used,
 /// [`IdmapError::NotOurs`] when it would refuse, and [`IdmapError::RootNeedsSetfcap`].
-pub fn writer(host: &Host, uid: &[LinuxIdMapping], gid: &[LinuxIdMapping]) -> Result<MapWriter, IdmapError> {
-    for (kind, maps) in [(IdKind::User, uid), (IdKind::Group, gid)] {
-        if maps.is_empty() {
-            return Err(IdmapError::Empty { kind });
-        }
-    }
+pub fn writer(host: &Host, maps: &IdMaps) -> Result<MapWriter, IdmapError> {
+    let (uid, gid) = (maps.uid(), maps.gid());
     if uid.iter().any(|row| row.host_id() == 0) && !host.is_ordinary_user() {
         need_setfcap(host)?;
     }
@@ -148,7 +144,8 @@ mod tests {
     }
 
     fn choose(machine: Fixture, maps: &Both) -> Result<MapWriter, String> {
-        writer(&Host::on(machine), &maps.0, &maps.1).map_err(|error| error.to_string())
+        let maps = IdMaps::new(maps.0.clone(), maps.1.clone()).expect("maps");
+        writer(&Host::on(machine), &maps).map_err(|error| error.to_string())
     }
 
     fn helper() -> MapWriter {
@@ -210,7 +207,6 @@ mod tests {
                 "linux.gidMappings: more than the caller's own id 1000 is to be mapped, but /usr/bin/newgidmap has",
             ),
             (alice().id_helpers(), gid_outside, "linux.gidMappings: host ids 200000 to 265536 are not all"),
-            (alice(), (vec![], vec![]), "linux.uidMappings: empty"),
             (
                 Fixture::ordinary(0).capabilities(1 << 6 | 1 << 7),
                 (vec![mapping(0, 0, 65536)], vec![mapping(0, 0, 65536)]),

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use oci_spec::runtime::{LinuxNamespaceType, Mount};
 
+use rootling_config::mounts::is_bind;
+
 use super::host_pid::BIND;
-use super::view::{destination, has_type, is_bind, is_shared, mounts, turn_into_bind};
+use super::view::{destination, has_type, is_shared, mounts, turn_into_bind};
 use crate::adaptation::Adaptation;
 use crate::pass::{AdaptError, Pass};
 

@@ -3,16 +3,14 @@
 
 use oci_spec::runtime::LinuxNamespaceType;
 
-use super::view::{
-    destination, drop_readonly_paths, has_type, is_bind, is_shared, mounts, mounts_mut, turn_into_bind,
-};
+use super::view::{destination, drop_readonly_paths, is_new, is_shared, mounts, mounts_mut, turn_into_bind};
 use crate::adaptation::Adaptation;
 use crate::pass::{AdaptError, Pass};
 
 pub(super) const BIND: [&str; 4] = ["rbind", "nosuid", "noexec", "nodev"];
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
-    let is_proc = |mount: &oci_spec::runtime::Mount| has_type(mount, "proc") && !is_bind(mount);
+    let is_proc = |mount: &oci_spec::runtime::Mount| is_new(mount, "proc");
     // Asked first: it costs nothing, and joined namespaces have to be looked at.
     if !mounts(pass.spec).iter().any(is_proc) || !is_shared(pass.spec, pass.host, LinuxNamespaceType::Pid) {
         return Ok(());

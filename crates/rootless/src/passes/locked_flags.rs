@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
+use rootling_config::mounts::is_bind;
 use rootling_config::mounts::table::{SWITCHES, Switch, is_about_access_times};
 
-use super::view::{destination, is_bind, options};
+use super::view::{destination, options};
 use crate::adaptation::Adaptation;
 use crate::host::FsFacts;
 use crate::pass::{AdaptError, Pass};

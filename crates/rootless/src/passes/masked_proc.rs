@@ -5,11 +5,11 @@ use oci_spec::runtime::Mount;
 use rootling_config::remedies::UNCOVERED_PROC;
 
 use super::host_pid::{BIND, drop_proc_readonly_paths};
-use super::view::{destination, has_type, is_bind, mounts, mounts_mut, turn_into_bind};
+use super::view::{destination, is_new, mounts, mounts_mut, turn_into_bind};
 use crate::pass::{AdaptError, Pass};
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
-    let is_proc = |mount: &Mount| has_type(mount, "proc") && !is_bind(mount);
+    let is_proc = |mount: &Mount| is_new(mount, "proc");
     let Some(index) = mounts(pass.spec).iter().position(is_proc) else { return Ok(()) };
     if !pass.host.proc_masked() {
         return Ok(());

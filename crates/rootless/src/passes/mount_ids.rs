@@ -3,15 +3,16 @@
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 
+use rootling_config::idmap::{IdKind, covers};
+use rootling_config::mounts::{is_bind, owner};
 use rootling_config::namespaces::Namespace;
 
-use super::view::{destination, is_bind, mounts, namespace, options};
+use super::view::{destination, mounts, namespace, options};
 use crate::adaptation::Adaptation;
 use crate::pass::{AdaptError, Pass};
-use rootling_config::idmap::IdKind;
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
-    let has_id = |option: &String| id_of(option).is_some();
+    let has_id = |option: &String| owner(option).is_some();
     if !mounts(pass.spec).iter().any(|mount| !is_bind(mount) && options(mount).iter().any(has_id)) {
         return Ok(());
     }
@@ -20,10 +21,9 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
         let at = destination(mount);
         let Some(all) = mount.options_mut() else { continue };
         all.retain(|option| {
-            let Some((kind, id)) = id_of(option) else { return true };
+            let Some((kind, id)) = owner(option) else { return true };
             let maps = if kind == IdKind::User { &uids } else { &gids };
-            let mapped =
-                maps.iter().any(|row| id >= row.container_id() && id - row.container_id() < row.size());
+            let mapped = covers(maps, id);
             if !mapped {
                 pass.changes.push(Adaptation::note(
                     format!("mounts: {}: dropped option \"{option}\"", at.display()),
@@ -34,16 +34,6 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
         });
     }
     Ok(())
-}
-
-fn id_of(option: &str) -> Option<(IdKind, u32)> {
-    let (kind, value) = match option.split_once('=')? {
-        ("uid", value) => (IdKind::User, value),
-        ("gid", value) => (IdKind::Group, value),
-        _ => return None,
-    };
-    // A value that is no number is for the file system to judge.
-    Some((kind, value.parse().ok()?))
 }
 
 /// The maps in force inside, unless they are those of a namespace that is joined and not known.

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Spec};
 
+use rootling_config::idmap::covers;
+
 use super::mount_ids::container_maps;
 use super::view::is_shared;
 use crate::pass::{AdaptError, Pass};
@@ -19,7 +21,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     }
     let Some((_, gids)) = container_maps(pass) else { return Ok(()) };
     // An empty range, first above last, lets nobody ping; the kernel wants both ends mapped all the same.
-    if is_mapped(&gids, first) && is_mapped(&gids, last) {
+    if covers(&gids, first) && covers(&gids, last) {
         return Ok(());
     }
     let Some((new_first, new_last)) = mapped_part(&gids, first, last) else {
@@ -48,10 +50,6 @@ fn range(value: &str) -> Option<(u32, u32)> {
     let mut numbers = value.split_whitespace().map(str::parse);
     let range = (numbers.next()?.ok()?, numbers.next()?.ok()?);
     numbers.next().is_none().then_some(range)
-}
-
-fn is_mapped(gids: &[LinuxIdMapping], id: u32) -> bool {
-    gids.iter().any(|row| id >= row.container_id() && id - row.container_id() < row.size())
 }
 
 /// The lowest and the highest mapped group within the range.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
 
+use rootling_config::mounts::is_bind;
 use rootling_config::namespaces::Namespace;
 
-use super::view::{destination, has_type, is_bind, is_cgroup, mounts, namespace, turn_into_bind};
+use super::view::{destination, has_type, is_cgroup, is_new, mounts, namespace, turn_into_bind};
 use crate::host::Host;
 use crate::pass::{AdaptError, Pass};
 
@@ -34,7 +35,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
 }
 
 fn is_sysfs(mount: &Mount) -> bool {
-    has_type(mount, "sysfs") && !is_bind(mount)
+    is_new(mount, "sysfs")
 }
 
 /// Why the kernel would refuse a sysfs, if it would.

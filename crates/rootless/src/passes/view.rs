@@ -4,18 +4,16 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Mount, Spec};
 
-use rootling_config::namespaces::Namespace;
+use rootling_config::mounts::is_bind;
+use rootling_config::namespaces::{Namespace, empty_linux};
 use rootling_sys::path::clean;
 
 use crate::host::Host;
 
 pub(super) fn namespace(spec: &Spec, typ: LinuxNamespaceType) -> Namespace {
     let all = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
-    match all.into_iter().flatten().find(|namespace| namespace.typ() == typ).map(LinuxNamespace::path) {
-        None => Namespace::None,
-        Some(Some(path)) if !path.as_os_str().is_empty() => Namespace::Path(path.clone()),
-        Some(_) => Namespace::New,
-    }
+    let entry = all.into_iter().flatten().find(|namespace| namespace.typ() == typ);
+    entry.map_or(Namespace::None, Namespace::of)
 }
 
 /// Whether the container uses the caller's own namespace, be it by naming none or by its path.
@@ -33,15 +31,9 @@ pub(super) fn add_namespace(spec: &mut Spec, typ: LinuxNamespaceType) {
     linux_mut(spec).namespaces_mut().get_or_insert_default().push(new);
 }
 
-/// The `linux` object, made empty when there is none: the default of oci-spec is that of a whole
-/// container, with namespaces and masked paths that nobody asked for.
+/// The `linux` object, made empty when there is none.
 pub(super) fn linux_mut(spec: &mut Spec) -> &mut Linux {
-    if spec.linux().is_none() {
-        let mut linux = Linux::default();
-        linux.set_namespaces(None).set_masked_paths(None).set_readonly_paths(None).set_resources(None);
-        spec.set_linux(Some(linux));
-    }
-    spec.linux_mut().get_or_insert_default()
+    spec.linux_mut().get_or_insert_with(empty_linux)
 }
 
 pub(super) fn mounts(spec: &Spec) -> &[Mount] {
@@ -60,12 +52,13 @@ pub(super) fn has_type(mount: &Mount, typ: &str) -> bool {
     mount.typ().as_deref() == Some(typ)
 }
 
-pub(super) fn is_bind(mount: &Mount) -> bool {
-    has_type(mount, "bind") || options(mount).iter().any(|option| option == "bind" || option == "rbind")
+/// Whether it is a new file system of this type.
+pub(super) fn is_new(mount: &Mount, typ: &str) -> bool {
+    has_type(mount, typ) && !is_bind(mount)
 }
 
 pub(super) fn is_cgroup(mount: &Mount) -> bool {
-    !is_bind(mount) && (has_type(mount, "cgroup") || has_type(mount, "cgroup2"))
+    is_new(mount, "cgroup") || is_new(mount, "cgroup2")
 }
 
 /// The destination as the kernel will see it inside the rootfs, as far as the text tells: absolute,

@@ -13,6 +13,7 @@ use rust_criu::rust_criu_protobuf::rpc::Ext_mount_map;
 use crate::cgroup_mount;
 use crate::error::{Context, Error, Result, chain};
 use crate::exec_state::Outside;
+use crate::mounts::CGROUPS;
 use crate::plan::Plan;
 use rootling_init::blueprint::{MountKind, MountPlan};
 use rootling_sys::mountinfo::{Mount, mounts};
@@ -129,7 +130,7 @@ pub(crate) fn sources(outside: &[Outside], cgroup: &Cgroup) -> Result<Vec<Named>
                 Some(hierarchies) => {
                     all.extend(hierarchies.into_iter().map(|(name, path)| (at(Path::new(&name)), path)));
                 }
-                None => all.push((text(mount.destination.clone()), cgroup_mount::MOUNT.into())),
+                None => all.push((text(mount.destination.clone()), CGROUPS.into())),
             }
             continue;
         };
@@ -164,8 +165,10 @@ pub(crate) fn make_mountpoints(plan: &Plan) -> Result<()> {
                 .map_err(|e| e.wrap(format!("mount point {}", mount.destination.display())))?;
         }
         trees.push(match &mount.kind {
-            // What is read-only is not changed, neither by way of its source.
-            MountKind::Bind(source) if !readonly(mount) => (&mount.destination, Some(source)),
+            // What is read-only is not changed, neither by way of its source. A directory of cgroups would be a cgroup.
+            MountKind::Bind(source) if !readonly(mount) && source != Path::new(CGROUPS) => {
+                (&mount.destination, Some(source))
+            }
             // CRIU brings the contents of the others.
             _ => (&mount.destination, None),
         });

@@ -4,6 +4,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
+use rootling_config::container::Affinity;
+use rootling_config::process::affinity::NumberSet;
 use rootling_init::attributes::Attributes;
 use rootling_init::channel::{Channel, FromChild, ToChild, Warn};
 use rootling_init::exec::{Joiner, Namespaces, run, stopped};
@@ -14,7 +16,7 @@ use rootling_sys::clone::{CloneOptions, Cloned, EndOnPanic};
 use rootling_sys::signals::Signals;
 
 use super::cgroup::Target;
-use super::plan::{Affinity, ExecPlan, affinity_error};
+use super::plan::{ExecPlan, affinity_error};
 use super::request::ExecOptions;
 use crate::caller::{Caller, check_single_threaded};
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -142,7 +144,7 @@ impl Exec {
         let needs_child = namespaces.need_child();
         let apparmor = apparmor.as_deref();
         let child = Child { namespaces, console, channel: child_end, attributes: &attributes, apparmor };
-        let (process, placed) = clone_joiner(child, target, affinity.initial.as_deref())?;
+        let (process, placed) = clone_joiner(child, target, affinity.initial.as_ref().map(NumberSet::words))?;
         let who = if needs_child { "the process that joins the container" } else { WHO };
         let mut reactor = Reactor::new(ours, signals, process, who);
         match let_join(&mut reactor, target, placed, needs_child) {
@@ -210,9 +212,8 @@ impl Exec {
 
     fn set_affinity(&self, pid: i32) -> Result<()> {
         match (&self.affinity.initial, &self.affinity.last) {
-            (_, Some(mask)) => {
-                sys::scheduling::set_affinity(pid, mask).map_err(|errno| affinity_error(errno, "final"))
-            }
+            (_, Some(mask)) => sys::scheduling::set_affinity(pid, mask.words())
+                .map_err(|errno| affinity_error(errno, "final")),
             (Some(_), None) => Ok(()),
             (None, None) => {
                 // That of whoever called is no business of the container's.

@@ -4,7 +4,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use rootling_init::channel::Channel;
-use rootling_init::{host, new_process};
+use rootling_init::host::{self, ChildEnd};
+use rootling_init::new_process;
 use rootling_sys as sys;
 use rootling_sys::clone::{CloneOptions, Cloned, EndOnPanic};
 use rootling_sys::signals::Signals;
@@ -14,13 +15,6 @@ use super::reactor::{Process, Reactor};
 use crate::caller::check_single_threaded;
 use crate::error::Result;
 use crate::plan::Plan;
-
-/// What the child takes with it.
-pub(super) struct ChildEnd {
-    pub(super) channel: Channel,
-    pub(super) accept: Option<OwnedFd>,
-    pub(super) console: Option<OwnedFd>,
-}
 
 /// The name of the container's first process in errors.
 pub(super) const FIRST: &str = "the container's first process";
@@ -51,14 +45,13 @@ pub(super) fn clone_child(
     check_single_threaded()?;
     let (cloned, inside) = clone_into(options, plan)?;
     let _end = matches!(cloned, Cloned::Child).then_some(EndOnPanic);
-    let ChildEnd { channel: child_end, accept, console } = end;
     let process = match cloned {
         Cloned::Parent { pid, pidfd } => Process { pid, pidfd },
-        Cloned::Child if joins => host::join::run(child_end, accept, console, parent_fds, &plan.blueprint),
-        Cloned::Child => host::run(child_end, accept, console, parent_fds, &plan.blueprint),
+        Cloned::Child if joins => host::join::run(end, parent_fds, &plan.blueprint),
+        Cloned::Child => host::run(end, parent_fds, &plan.blueprint),
     };
     // The child's end closes the channel, so it is the child's alone.
-    drop((child_end, accept, console));
+    drop(end);
     if !joins {
         return Ok((Reactor::new(channel, signals, process, FIRST), inside));
     }

@@ -32,12 +32,12 @@ pub(super) fn write(plan: &Plan, reactor: &Reactor) -> Result<()> {
                 // Without privilege the kernel wants this first: user_namespaces(7), Linux 3.19.
                 deny_setgroups(pid)?;
             }
-            write_maps(pid, &maps.uid, &maps.gid)
+            write_maps(pid, maps)
         }
         MapWriter::Helper { newuidmap, newgidmap } => {
             // Each takes milliseconds, nearly all of it its own start: at the same time, then.
-            let uid = Helper::start(newuidmap, pid, &maps.uid)?;
-            let gid = Helper::start(newgidmap, pid, &maps.gid)?;
+            let uid = Helper::start(newuidmap, pid, maps.uid())?;
+            let gid = Helper::start(newgidmap, pid, maps.gid())?;
             uid.finish(reactor)?;
             gid.finish(reactor)
         }

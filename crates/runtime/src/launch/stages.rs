@@ -6,13 +6,15 @@ use nix::errno::Errno;
 use rootling_init::attributes::{raise_rlimits, set_oom_score};
 use rootling_init::channel::{Channel, FromChild, ToChild, Warn};
 use rootling_init::hooks::{self, HookState, Setting};
+use rootling_init::host::ChildEnd;
 use rootling_sys as sys;
 use rootling_sys::signals::Signals;
 
-use super::clone::{ChildEnd, FIRST, clone_child};
+use super::clone::{FIRST, clone_child};
 use super::made::Made;
 use super::reactor::{Event, Reactor, interrupted};
 use super::{cgroup, devices, maps, nodes, sockets, sources, terminal};
+use crate::cgroup_mount;
 use crate::error::{Context, Error, Operation, Result, of_cgroup};
 use crate::foreground;
 use crate::owners::Owners;
@@ -87,7 +89,7 @@ pub(crate) fn launch(
 }
 
 fn begin(
-    mut plan: Plan,
+    plan: Plan,
     slot: Slot,
     options: &CreateOptions,
     mode: LaunchMode,
@@ -98,17 +100,15 @@ fn begin(
     let wants = plan.blueprint.process.terminal;
     let terminal = terminal::path(options.console_socket.as_deref(), wants, mode.detached)?;
     cgroup::make(&plan, options, &making.slot, &mut making.record)?;
-    let cgroup_owner = crate::cgroup_mount::owner(&plan);
-    let blueprint = &mut plan.blueprint;
-    let (namespaces, rootless) = (&blueprint.namespaces, blueprint.rootless);
-    crate::cgroup_mount::place(&mut blueprint.mounts, &making.record.cgroup, namespaces, rootless);
+    let cgroup_owner = cgroup_mount::owner(&plan);
     let (ours, child_end) = Channel::pair()?;
     let accept = if mode.waits { Some(making.slot.listen_for_start()?) } else { None };
     let into = making.record.cgroup.clone_into();
     let mut parent_fds = vec![making.slot.dir().as_raw_fd(), ours.as_raw_fd(), signals.as_fd().as_raw_fd()];
     parent_fds.extend(into.iter().map(AsRawFd::as_raw_fd));
     parent_fds.extend(terminal.ours.iter().map(AsRawFd::as_raw_fd));
-    let end = ChildEnd { channel: child_end, accept, console: terminal.child_end };
+    let hierarchies = cgroup_mount::shown(&plan, &making.record.cgroup);
+    let end = ChildEnd { channel: child_end, accept, console: terminal.child_end, hierarchies };
     let (reactor, inside) = clone_child(&plan, into.as_ref(), end, &parent_fds, ours, signals)?;
     let pid = reactor.process().pid;
     let pidfd = sys::fds::duplicate(reactor.process().pidfd.as_fd()).context(|| "dup of the pidfd")?;

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use rootling_config::validate;
+use rootling_config::container;
 use rootling_init::channel::Warn;
 use rootling_rootless::host::Host;
 use rootling_sys as sys;
@@ -83,7 +83,7 @@ pub fn run(
     let notify = notify_directory(store, options);
     let plan = plan(host, options, notify.as_deref(), warn)?;
     if plan.no_process {
-        return Err(Error::invalid(chain(&validate::no_process())));
+        return Err(Error::invalid(chain(&container::no_process())));
     }
     // From here on there is something to undo.
     let signals = options.caller.block_signals()?;

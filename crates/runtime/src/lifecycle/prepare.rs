@@ -1,10 +1,11 @@
-//! From the bundle to the plan: load, adapt, validate, plan.
+//! From the bundle to the plan: load, adapt, parse, plan.
 
 use std::path::Path;
 
 use oci_spec::runtime::Spec;
+use rootling_config::container::{self, Container};
 use rootling_config::load::{LoadError, Loaded};
-use rootling_config::{CgroupManager, cgroup_parent, load, validate};
+use rootling_config::{CgroupManager, cgroup_parent, load};
 use rootling_rootless::adapt::{self, Adaptation};
 use rootling_rootless::host::Host;
 
@@ -93,7 +94,7 @@ pub(crate) fn plan_loaded(
     loaded.warnings.into_iter().for_each(&mut *warn);
     let mut spec = loaded.spec;
     // Before the first of them has an effect.
-    validate::annotations(&spec).map_err(|e| Error::invalid(chain(&e)))?;
+    container::annotations(&spec).map_err(|e| Error::invalid(chain(&e)))?;
     if options.cgroup_manager != CgroupManager::Disabled {
         let systemd = options.cgroup_manager == CgroupManager::Systemd;
         cgroup_parent::resolve(&mut spec, &options.id, systemd).map_err(|e| Error::invalid(chain(&e)))?;
@@ -108,6 +109,6 @@ pub(crate) fn plan_loaded(
             tracing::debug!("adapted: {what}: {why}");
         }
     }
-    validate::spec(&spec).map_err(|e| Error::invalid(chain(&e)))?;
-    Plan::new(spec, host, options, warn)
+    let container = Container::parse(spec).map_err(|e| Error::invalid(chain(&e)))?;
+    Plan::new(container, host, options, warn)
 }

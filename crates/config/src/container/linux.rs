@@ -1,38 +1,43 @@
 //! The rest of `linux`.
 
-use oci_spec::runtime::{LinuxIntelRdt, LinuxSchedulerPolicy, Spec};
+use oci_spec::runtime::{Linux, LinuxIntelRdt, LinuxSchedulerPolicy, Spec};
 
+use super::Process;
 use crate::error::{ValidateError, invalid};
 use crate::limits::{self, Limits};
-use crate::process::{memory_policy, personality};
+use crate::process::memory_policy::{self, MemoryPolicy};
+use crate::process::personality;
 use crate::seccomp;
 
-pub(super) fn check(spec: &Spec) -> Result<(), ValidateError> {
-    let Some(linux) = spec.linux() else { return Ok(()) };
+/// What has a form of its own.
+#[derive(Default)]
+pub(super) struct Parsed {
+    pub(super) memory_policy: Option<MemoryPolicy>,
+    pub(super) personality: Option<u32>,
+    pub(super) limits: Limits,
+}
+
+pub(super) fn parse(spec: &Spec, process: Option<&Process>) -> Result<Parsed, ValidateError> {
+    let Some(linux) = spec.linux() else { return Ok(Parsed::default()) };
     if let Some(rdt) = linux.intel_rdt() {
         intel_rdt(rdt)?;
     }
-    if let Some(policy) = linux.memory_policy() {
-        memory_policy::resolve(policy)?;
-    }
-    if let Some(wanted) = linux.personality() {
-        personality::value(wanted)?;
-    }
+    let memory_policy = linux.memory_policy().as_ref().map(memory_policy::resolve).transpose()?;
+    let personality = linux.personality().as_ref().map(personality::value).transpose()?;
     if let Some(profile) = linux.seccomp() {
         seccomp::check(profile)?;
     }
-    if let Some(resources) = linux.resources() {
-        Limits::parse(resources)?;
-    }
-    deadline(spec)
+    let limits = linux.resources().as_ref().map(Limits::parse).transpose()?.unwrap_or_default();
+    deadline(linux, process)?;
+    Ok(Parsed { memory_policy, personality, limits })
 }
 
 /// The kernel admits a deadline only on all CPUs of a root domain: sched(7), "SCHED_DEADLINE".
-fn deadline(spec: &Spec) -> Result<(), ValidateError> {
-    let scheduler = spec.process().as_ref().and_then(|process| process.scheduler().as_ref());
+fn deadline(linux: &Linux, process: Option<&Process>) -> Result<(), ValidateError> {
+    let scheduler = process.and_then(|process| process.written.scheduler().as_ref());
     let deadline = scheduler.is_some_and(|s| *s.policy() == LinuxSchedulerPolicy::SchedDeadline);
-    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
-    let cpus = resources.and_then(|resources| resources.cpu().as_ref()).and_then(|cpu| cpu.cpus().as_deref());
+    let cpu = linux.resources().as_ref().and_then(|resources| resources.cpu().as_ref());
+    let cpus = cpu.and_then(|cpu| cpu.cpus().as_deref());
     if deadline && cpus.is_some_and(|cpus| !cpus.is_empty()) {
         let problem = "process scheduler can't be used together with AllowedCPUs";
         let remedy = "remove linux.resources.cpu.cpus, or use another policy than SCHED_DEADLINE";

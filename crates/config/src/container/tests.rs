@@ -24,7 +24,7 @@ fn base() -> Value {
 fn check(value: &Value) -> Result<(), ValidateError> {
     let parsed: Spec =
         serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{value}: {error}"));
-    spec(&parsed)
+    Container::parse(parsed).map(drop)
 }
 
 /// Sets one field; a missing parent object is made.

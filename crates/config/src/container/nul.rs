@@ -10,10 +10,12 @@ use crate::error::{ValidateError, invalid, quoted};
 
 /// A path with a NUL byte would be cut short in the system call.
 pub(super) fn no_nul(field: &str, path: &Path) -> Result<(), ValidateError> {
-    if path.as_os_str().as_bytes().contains(&0) {
-        return Err(invalid(field, format!("{} contains a NUL byte", quoted(path)), "remove it"));
-    }
-    Ok(())
+    if path.as_os_str().as_bytes().contains(&0) { Err(found(field, path)) } else { Ok(()) }
+}
+
+/// The error for a NUL byte.
+pub(super) fn found(field: &str, path: &Path) -> ValidateError {
+    invalid(field, format!("{} contains a NUL byte", quoted(path)), "remove it")
 }
 
 pub(super) fn check(spec: &Spec) -> Result<(), ValidateError> {

@@ -1,4 +1,4 @@
-//! What is wrong with a spec whatever the host.
+//! A `config.json` as one value that breaks no rule.
 //!
 //! The rules are the OCI runtime specification's and runc's; where runc has a message that callers
 //! know, its words are kept, with the field in front and the remedy behind. What depends on the
@@ -10,12 +10,12 @@ mod linux;
 mod mounts;
 mod namespaces;
 mod nul;
+mod parse;
 mod process;
-mod rules;
 mod sysctl;
 
-pub use self::process::process;
-pub use self::rules::{annotations, no_process, spec, warnings};
+pub use self::parse::{Container, Root, annotations, no_process, warnings};
+pub use self::process::{Affinity, Process};
 pub use crate::error::ValidateError;
 
 #[cfg(test)]

@@ -1,0 +1,159 @@
+//! The mounts of a container as this host can make them.
+
+use std::path::{Path, PathBuf};
+
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+use rootling_config::mounts::{Bind, Kind, Mount, MountOptions, Propagation};
+use rootling_config::namespaces::{Namespace, NamespaceSet};
+use rootling_init::blueprint::{Dev, MountKind, MountPlan};
+use rootling_sys::path::clean;
+
+use crate::error::{Error, Result};
+
+/// Where every distribution mounts cgroups.
+pub(crate) const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// Finds the place of each, and what it comes to here.
+pub(crate) fn place(
+    wanted: Vec<Mount>,
+    (bundle, rootfs): (&Path, &Path),
+    namespaces: &NamespaceSet,
+    rootless: bool,
+) -> Result<Vec<MountPlan>> {
+    let place = |(index, mount): (usize, Mount)| {
+        let destination = inside(&mount.destination, rootfs);
+        check_root(&destination, &mount.kind)
+            .and_then(|()| check_proc(&destination, &mount.kind))
+            .map_err(|e| e.wrap(format!("mounts[{index}] ({})", mount.destination.display())))?;
+        let mut options = mount.options;
+        let kind = match mount.kind {
+            Kind::Bind(source) => MountKind::Bind(bundle.join(source)),
+            Kind::New { kind, source } => MountKind::New { kind, source },
+            Kind::Remount => MountKind::Remount,
+            Kind::Cgroup => cgroups(namespaces, rootless, &mut options),
+        };
+        Ok(MountPlan { destination, kind, options, idmap: mount.idmap })
+    };
+    wanted.into_iter().enumerate().map(place).collect()
+}
+
+/// Who fills `/dev`.
+pub(crate) fn dev(mounts: &[MountPlan], hooked: bool) -> Dev {
+    let on_dev = mounts.iter().filter(|mount| mount.destination == Path::new("/dev"));
+    on_dev.fold(Dev::Plain { readonly: false }, |before, mount| {
+        let readonly = mount.options.set & libc::MS_RDONLY != 0;
+        match mount.kind {
+            MountKind::Bind(_) => Dev::Bound,
+            MountKind::Remount => before,
+            // libcontainer wants it empty; hooks want it complete before libcontainer works.
+            _ if hooked || mount.options.tmpcopyup || !mount.is_new("tmpfs", "/dev") => {
+                Dev::Plain { readonly }
+            }
+            _ => Dev::Fresh { readonly },
+        }
+    })
+}
+
+/// What a cgroup mount comes to.
+fn cgroups(namespaces: &NamespaceSet, rootless: bool, options: &mut MountOptions) -> MountKind {
+    if !is_unified() {
+        return MountKind::CgroupV1;
+    }
+    // It takes to be root of the user namespace that the cgroup namespace is of.
+    let mountable = match &namespaces.cgroup {
+        Namespace::New => true,
+        Namespace::Path(_) => nix::unistd::geteuid().is_root() || namespaces.user.path().is_some(),
+        Namespace::None => !rootless && !namespaces.user.is_set(),
+    };
+    if mountable {
+        return MountKind::New { kind: "cgroup2".into(), source: "cgroup".into() };
+    }
+    // What the host has mounted can be shown, and that whole: the container's /proc/self/cgroup has paths from there.
+    options.bind = Some(Bind::Recursive);
+    MountKind::Bind(CGROUPS.into())
+}
+
+/// Whether the host has cgroup v2 alone.
+pub(crate) fn is_unified() -> bool {
+    statfs(CGROUPS).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC)
+}
+
+/// Nothing can be mounted on the root: what lies there would hide the later ones, or be hidden by them.
+fn check_root(destination: &Path, kind: &Kind) -> Result<()> {
+    if destination != Path::new("/") || *kind == Kind::Remount {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "\"/\" is the container's root, which nothing can be mounted on: name a directory below it, or another root.path",
+    ))
+}
+
+/// What may be mounted below /proc: files that lxcfs and its kin stand in for, as in runc.
+const BELOW_PROC: [&str; 10] = [
+    "cpuinfo",
+    "diskstats",
+    "meminfo",
+    "stat",
+    "swaps",
+    "uptime",
+    "loadavg",
+    "slabinfo",
+    "sys/kernel/ns_last_pid",
+    "sys/crypto/fips_enabled",
+];
+
+/// /proc itself can be a proc or a bind, of which `rootling_init` checks that it is one; whatever else
+/// is put there or below could stand in for files that security depends on (CVE-2025-52881).
+fn check_proc(destination: &Path, kind: &Kind) -> Result<()> {
+    let Ok(below) = destination.strip_prefix("/proc") else { return Ok(()) };
+    let allowed = if below.as_os_str().is_empty() {
+        matches!(kind, Kind::New { kind, .. } if kind == "proc")
+            || matches!(kind, Kind::Bind(_) | Kind::Remount)
+    } else {
+        BELOW_PROC.iter().any(|p| below == Path::new(p))
+    };
+    if allowed {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{destination:?} cannot be mounted because it is inside /proc; only a proc may be mounted there, and single \
+         files such as /proc/meminfo below it"
+    )))
+}
+
+/// The destination as a path of the container. Some engines write the path of the host, through the root
+/// file system; runc takes both.
+fn inside(destination: &Path, rootfs: &Path) -> PathBuf {
+    let destination = clean(destination);
+    match destination.strip_prefix(rootfs) {
+        Ok(below) if rootfs != Path::new("/") => Path::new("/").join(below),
+        _ => destination,
+    }
+}
+
+/// The propagation of the host's mounts while those of the container are copied from them, as a flag of mount(2); the wanted one
+/// comes after them.
+///
+/// A mount that asks to be a slave or shared can only be that of what is one while it is copied. `shared` is about the root
+/// alone, so the others are set apart then.
+pub(crate) fn base_propagation(mounts: &mut [MountPlan], wanted: Option<Propagation>) -> u64 {
+    const REACHED: u64 = libc::MS_SHARED | libc::MS_SLAVE;
+    let asks = |mount: &MountPlan| mount.options.propagation.iter().any(|flags| flags & REACHED != 0);
+    let base = match wanted.map(|wanted| (wanted.flag, wanted.recursive)) {
+        None if mounts.iter().any(asks) => libc::MS_SLAVE,
+        Some((libc::MS_SHARED, false)) if mounts.iter().any(asks) => libc::MS_SHARED,
+        None | Some((libc::MS_SHARED, false) | (libc::MS_PRIVATE, _)) => return libc::MS_PRIVATE,
+        Some((libc::MS_SHARED, true)) => return libc::MS_SHARED,
+        // What is unbindable could not even be bound onto itself.
+        Some(_) => return libc::MS_SLAVE,
+    };
+    for mount in mounts.iter_mut().filter(|mount| mount.options.propagation.is_empty()) {
+        if mount.kind != MountKind::Remount {
+            mount.options.propagation.push(libc::MS_PRIVATE | libc::MS_REC);
+        }
+    }
+    base
+}
+
+#[cfg(test)]
+mod tests;
