@@ -70,20 +70,7 @@ fn outside() -> ExitCode {
     let mut binds = single.sibling(&test, &["true"]);
     binds.bind_files(&test, works::BINDS).write();
 
-    let program = test.path("peers");
-    std::fs::copy(std::env::current_exe().expect("our own path"), &program).expect("copy this program");
-    let mut words: Vec<String> = Vec::new();
-    if nix::unistd::geteuid().is_root() {
-        if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-            println!("This machine has cgroup v1: all run in a mount namespace with v2 alone.");
-            words.extend(["unshare", "-m", "sh", "-c", V2_ONLY, "sh"].map(str::to_owned));
-        }
-        words.extend(["sh", "-c", DELEGATE, "sh"].map(str::to_owned));
-        let (uid, gid) = (account.uid.to_string(), account.gid.to_string());
-        words.extend(["setpriv", "--reuid", &uid, "--regid", &gid, "--clear-groups"].map(str::to_owned));
-    }
-    words.extend([program.display().to_string(), "--inside".to_owned()]);
-
+    let words = to_be_inside(&test);
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).current_dir(test.path(""));
     if nix::unistd::geteuid().is_root() {
@@ -116,6 +103,25 @@ fn outside() -> ExitCode {
     rootling_tests::leaks::remove_cgroups(test.marker());
     keep_chart(&test.path(works::CHART));
     if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The command that executes this program as the ordinary user.
+fn to_be_inside(test: &Test) -> Vec<String> {
+    let program = test.path("peers");
+    std::fs::copy(std::env::current_exe().expect("our own path"), &program).expect("copy this program");
+    let account = test.account();
+    let mut words: Vec<String> = Vec::new();
+    if nix::unistd::geteuid().is_root() {
+        if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            println!("This machine has cgroup v1: all run in a mount namespace with v2 alone.");
+            words.extend(["unshare", "-m", "sh", "-c", V2_ONLY, "sh"].map(str::to_owned));
+        }
+        words.extend(["sh", "-c", DELEGATE, "sh"].map(str::to_owned));
+        let (uid, gid) = (account.uid.to_string(), account.gid.to_string());
+        words.extend(["setpriv", "--reuid", &uid, "--regid", &gid, "--clear-groups"].map(str::to_owned));
+    }
+    words.extend([program.display().to_string(), "--inside".to_owned()]);
+    words
 }
 
 /// Puts the chart, which the ordinary user has drawn, where the caller wants it.

@@ -182,6 +182,12 @@ fn places_and_limits_are_found_with_their_fix() {
             "1 0",
             "net.ipv4.ping_group_range = 0 2147483647",
         ),
+    ]);
+}
+
+#[test]
+fn cgroups_are_found_with_their_fix() {
+    assert_found([
         ("cgroups", healthy().fs("/sys/fs/cgroup", 0x0102_1994), Warning, "version 1", "update-grub"),
         ("cgroups", healthy().fs("/sys/fs/cgroup", 0), Warning, "not mounted", "unified_cgroup_hierarchy"),
         (
@@ -208,61 +214,51 @@ fn a_session_directory_does_without_the_variable() {
     assert!(check.found.contains("/run/user/1000 is used"), "{check:?}");
 }
 
-#[test]
-fn fixes_are_in_the_words_of_the_distribution() {
-    for (os_release, family, install, ranges, sysctl, delegate) in [
-        (
-            "ID=ubuntu\nID_LIKE=debian\n",
-            Family::Debian,
-            "apt-get install uidmap",
-            "usermod",
-            "sysctl --system",
-            "user@.service.d",
-        ),
-        (
-            "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n",
-            Family::Debian,
-            "apt-get",
-            "usermod",
-            "sysctl --system",
-            "user@.service.d",
-        ),
-        ("ID=fedora\n", Family::Fedora, "dnf", "usermod", "sysctl --system", "user@.service.d"),
-        (
-            "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n",
-            Family::Fedora,
-            "dnf",
-            "usermod",
-            "sysctl --system",
-            "user@.service.d",
-        ),
-        ("ID=arch\n", Family::Arch, "pacman -S shadow", "usermod", "sysctl --system", "user@.service.d"),
-        (
-            "ID=alpine\n",
-            Family::Alpine,
+/// os-release, the family that it names, and words of the fix for newuidmap, /etc/subuid, user namespaces and cgroups.
+const DISTRIBUTIONS: [(&str, Family, [&str; 4]); 9] = [
+    (
+        "ID=ubuntu\nID_LIKE=debian\n",
+        Family::Debian,
+        ["apt-get install uidmap", "usermod", "sysctl --system", "user@.service.d"],
+    ),
+    (
+        "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n",
+        Family::Debian,
+        ["apt-get", "usermod", "sysctl --system", "user@.service.d"],
+    ),
+    ("ID=fedora\n", Family::Fedora, ["dnf", "usermod", "sysctl --system", "user@.service.d"]),
+    (
+        "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n",
+        Family::Fedora,
+        ["dnf", "usermod", "sysctl --system", "user@.service.d"],
+    ),
+    ("ID=arch\n", Family::Arch, ["pacman -S shadow", "usermod", "sysctl --system", "user@.service.d"]),
+    (
+        "ID=alpine\n",
+        Family::Alpine,
+        [
             "apk add shadow-uidmap",
             "echo 'alice:100000:65536' >> /etc/subuid",
             "sysctl -p",
             "Alpine has no delegation",
-        ),
-        (
-            "ID=nixos\n",
-            Family::NixOs,
-            "/run/wrappers/bin",
-            "autoSubUidGidRange = true",
-            "boot.kernel.sysctl",
-            "configuration.nix",
-        ),
-        (
-            "ID=slackware\n",
-            Family::Other,
-            "shadow or shadow-utils",
-            "usermod",
-            "sysctl --system",
-            "user@.service.d",
-        ),
-        ("", Family::Other, "install the package", "usermod", "sysctl --system", "user@.service.d"),
-    ] {
+        ],
+    ),
+    (
+        "ID=nixos\n",
+        Family::NixOs,
+        ["/run/wrappers/bin", "autoSubUidGidRange = true", "boot.kernel.sysctl", "configuration.nix"],
+    ),
+    (
+        "ID=slackware\n",
+        Family::Other,
+        ["shadow or shadow-utils", "usermod", "sysctl --system", "user@.service.d"],
+    ),
+    ("", Family::Other, ["install the package", "usermod", "sysctl --system", "user@.service.d"]),
+];
+
+#[test]
+fn fixes_are_in_the_words_of_the_distribution() {
+    for (os_release, family, words) in DISTRIBUTIONS {
         let machine = || {
             healthy()
                 .file("/etc/os-release", os_release)
@@ -272,12 +268,8 @@ fn fixes_are_in_the_words_of_the_distribution() {
                 .cgroup("/sys/fs/cgroup/mine", "memory")
         };
         assert_eq!(Distribution::of(&Host::on(machine())).family, family, "{os_release}");
-        for (name, words) in [
-            ("newuidmap", install),
-            ("/etc/subuid", ranges),
-            ("user namespaces", sysctl),
-            ("cgroups", delegate),
-        ] {
+        for (name, words) in ["newuidmap", "/etc/subuid", "user namespaces", "cgroups"].into_iter().zip(words)
+        {
             let fix = check(machine(), name).fix.unwrap();
             assert!(fix.contains(words), "{os_release}: {name}: {fix}");
         }

@@ -26,11 +26,16 @@ fn resources(limits: LimitFlags) -> Value {
     Value::Object(std::mem::take(resources))
 }
 
+fn each_becomes<const N: usize>(limits: [(LimitFlags, Value); N]) {
+    for (limits, expected) in limits {
+        assert_eq!(resources(limits.clone()), expected, "{limits:?}");
+    }
+}
+
 #[test]
 fn each_limit_becomes_its_field() {
     const MIB: i64 = 1 << 20;
-    let sda = |name: &str, value: u64| json!([{ "major": 8, "minor": 0, name: value }]);
-    for (limits, expected) in [
+    each_becomes([
         (none(), json!({})),
         (
             LimitFlags { memory: text("64m"), ..none() },
@@ -75,6 +80,13 @@ fn each_limit_becomes_its_field() {
         ),
         (LimitFlags { pids_limit: Some(9), ..none() }, json!({ "pids": { "limit": 9 } })),
         (LimitFlags { pids_limit: Some(-5), ..none() }, json!({ "pids": { "limit": -1 } })),
+    ]);
+}
+
+#[test]
+fn each_limit_of_block_devices_becomes_its_field() {
+    let sda = |name: &str, value: u64| json!([{ "major": 8, "minor": 0, name: value }]);
+    each_becomes([
         (
             LimitFlags { blkio_weight: Some(10), blkio_weight_device: vec!["/dev/sda:20".into()], ..none() },
             json!({ "blockIO": { "weight": 10, "weightDevice": sda("weight", 20) } }),
@@ -97,14 +109,19 @@ fn each_limit_becomes_its_field() {
                 "throttleReadIOPSDevice": sda("rate", 5), "throttleWriteIOPSDevice": sda("rate", 6)
             } }),
         ),
-    ] {
-        assert_eq!(resources(limits.clone()), expected, "{limits:?}");
+    ]);
+}
+
+fn each_is_refused<const N: usize>(limits: [(LimitFlags, &str); N]) {
+    for (limits, expected) in limits {
+        let error = refused(flags(limits));
+        assert!(error.starts_with(expected), "{error}");
     }
 }
 
 #[test]
 fn limits_that_make_no_sense_name_flag_value_and_range() {
-    for (limits, expected) in [
+    each_is_refused([
         (LimitFlags { memory: text("x"), ..none() }, "--memory \"x\": is not a size"),
         (
             LimitFlags { memory: text("1m"), ..none() },
@@ -125,6 +142,25 @@ fn limits_that_make_no_sense_name_flag_value_and_range() {
             LimitFlags { cpu_rt_runtime: Some(600_000), ..none() },
             "--cpu-rt-runtime: 600000 microseconds is more",
         ),
+        (LimitFlags { cpu_shares: Some(-1), ..none() }, "--cpu-shares: -1 is out of range; use 2 to 262144"),
+        (
+            LimitFlags { memory_swappiness: Some(-2), ..none() },
+            "--memory-swappiness: -2 is out of range; use 0 to 100, or -1 for the host's own",
+        ),
+        (
+            LimitFlags { cpu_period: Some(-1), ..none() },
+            "--cpu-period: -1 is out of range; use 1000 to 1000000",
+        ),
+        (
+            LimitFlags { cpu_rt_period: Some(-1), ..none() },
+            "--cpu-rt-period: -1 is out of range; use 1000 to 1000000",
+        ),
+    ]);
+}
+
+#[test]
+fn limits_of_block_devices_that_make_no_sense_name_flag_value_and_range() {
+    each_is_refused([
         (LimitFlags { blkio_weight: Some(5), ..none() }, "--blkio-weight: 5 is out of range; use 10 to 1000"),
         (
             LimitFlags { blkio_weight_device: vec!["/dev/sda".into()], ..none() },
@@ -146,19 +182,6 @@ fn limits_that_make_no_sense_name_flag_value_and_range() {
             LimitFlags { blkio_weight: Some(70_000), ..none() },
             "--blkio-weight: 70000 is out of range; use 10 to 1000",
         ),
-        (LimitFlags { cpu_shares: Some(-1), ..none() }, "--cpu-shares: -1 is out of range; use 2 to 262144"),
-        (
-            LimitFlags { memory_swappiness: Some(-2), ..none() },
-            "--memory-swappiness: -2 is out of range; use 0 to 100, or -1 for the host's own",
-        ),
-        (
-            LimitFlags { cpu_period: Some(-1), ..none() },
-            "--cpu-period: -1 is out of range; use 1000 to 1000000",
-        ),
-        (
-            LimitFlags { cpu_rt_period: Some(-1), ..none() },
-            "--cpu-rt-period: -1 is out of range; use 1000 to 1000000",
-        ),
         (
             LimitFlags { device_read_bps: vec!["/dev/fuse:1m".into()], ..none() },
             "--device-read-bps \"/dev/fuse:1m\": is not a block device",
@@ -175,10 +198,7 @@ fn limits_that_make_no_sense_name_flag_value_and_range() {
             LimitFlags { device_write_iops: vec!["/dev/sda:0".into()], ..none() },
             "--device-write-iops \"/dev/sda:0\": the rate has to be at least 1",
         ),
-    ] {
-        let error = refused(flags(limits));
-        assert!(error.starts_with(expected), "{error}");
-    }
+    ]);
 }
 
 #[test]
