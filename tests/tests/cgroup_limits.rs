@@ -18,6 +18,7 @@ both!(
     cpu_quota_holds,
     cpuset_pins,
     block_io_is_throttled,
+    throttle_of_a_device_that_is_not_there_is_an_error,
     container_starts_under_512_kib,
     second_container_in_the_same_cgroup_is_refused,
     cgroups_below_go_with_the_container,
@@ -197,6 +198,19 @@ fn block_io_is_throttled(t: &Test) {
         way.run(t, &bundle).ok();
         // Three times the rate takes more than one second, however fast the machine.
         assert!(start.elapsed() > Duration::from_millis(1500), "{way:?}: {:?}", start.elapsed());
+    }
+}
+
+/// A limit that is not in force is never passed over.
+fn throttle_of_a_device_that_is_not_there_is_an_error(t: &Test) {
+    for way in Way::all(t) {
+        if !way.has(t, "io") {
+            continue;
+        }
+        let mut bundle = t.bundle(&["true"]);
+        let rate = json!([{"major": 200, "minor": 200, "rate": 1 << 20}]);
+        bundle.set("/linux/resources/blockIO", json!({"throttleWriteBpsDevice": rate}));
+        way.run(t, &bundle).fails_with(&["200:200", "there is no such device"]);
     }
 }
 

@@ -243,7 +243,7 @@ fn paths_need_a_mount_namespace(t: &Test) {
 /// masked, too.
 fn config_without_linux_has_no_masked_paths(t: &Test) {
     let mut bundle = t.bundle(&["ls", "/sys/firmware"]);
-    bundle.set("/mounts", json!([])).remove("/linux");
+    bundle.set("/mounts", json!([])).remove("/linux").remove("/hostname");
     fs::create_dir_all(bundle.rootfs("sys/firmware/vendor")).expect("make a directory");
     // What is mounted without a mount namespace stays, so that this has one of its own.
     let output = t.run_command(bundle.write()).under(&["unshare", "-m"]).output().ok();

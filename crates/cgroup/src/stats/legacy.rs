@@ -249,6 +249,24 @@ mod tests {
     }
 
     #[test]
+    fn file_that_cannot_be_read_is_an_error_and_not_zero() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("memory.usage_in_bytes")).unwrap();
+        std::fs::create_dir(dir.path().join("cpuacct.usage")).unwrap();
+        assert!(memory(dir.path()).is_err() && cpu(dir.path()).is_err());
+    }
+
+    #[test]
+    fn numbers_of_devices_have_more_than_16_bits() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "8:0 Read 1\n259:70000 Read 2\nTotal 3\n";
+        for name in ["io_serviced", "io_service_bytes"] {
+            std::fs::write(dir.path().join(format!("blkio.throttle.{name}_recursive")), text).unwrap();
+        }
+        assert_eq!(blkio(dir.path()).unwrap().bytes(), (3, 0));
+    }
+
+    #[test]
     fn the_sum_over_all_devices_is_no_device() {
         let text = "8:0 Read 5\n8:0 Total 5\nTotal 5\n";
         let read = |op: &str| BlkIoEntry { major: 8, minor: 0, op: op.into(), value: 5 };
