@@ -18,17 +18,26 @@ echo 'skipped: advisories: cargo-deny is not installed: cargo install --locked c
 allowed='0BSD OR MIT OR Apache-2.0
 Apache-2.0
 Apache-2.0 / MIT
+Apache-2.0 AND ISC
+Apache-2.0 OR BSL-1.0
+Apache-2.0 OR ISC OR MIT
 Apache-2.0 OR MIT
 Apache-2.0 WITH LLVM-exception
 Apache-2.0 WITH LLVM-exception OR Apache-2.0 OR MIT
+BSD-3-Clause
+BSD-3-Clause AND BSD-2-Clause
+ISC
 MIT
 MIT OR Apache-2.0
 MIT OR Zlib OR Apache-2.0
 MIT/Apache-2.0
+(MIT OR Apache-2.0) AND Apache-2.0
 (MIT OR Apache-2.0) AND Unicode-3.0
+Unicode-3.0
 Unlicense OR MIT
 Unlicense/MIT
 Zlib
+Zlib OR Apache-2.0 OR MIT
 pathrs: MPL-2.0 OR LGPL-3.0-or-later
 rust-criu: null'
 

@@ -476,6 +476,10 @@ fn owners_are_the_images_with_ranges_of_ids(t: &Test) {
 }
 
 fn owners_are_kept_aside_with_a_single_id(t: &Test) {
+    let of_other = layout(t, "other", &[busybox()], &json!({"User": "www"}));
+    let output = t.unpack(&of_other, &["--userns", "single", "--json"]);
+    output.fails_with(&["user 33:34 is not among the ids of the container", "--user 0"]);
+    nothing_is_left(t);
     let dir = layout(t, "layout", &[owned()], &json!({}));
     let output = t.unpack(&dir, &["--userns", "single"]).ok();
     assert!(output.stderr.contains("4 files belong to ids that are not mapped, such as 33:34"), "{output}");

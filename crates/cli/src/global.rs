@@ -98,6 +98,21 @@ impl Global {
     }
 }
 
+/// The containers that a command is about.
+#[derive(Debug, Args)]
+pub struct Ids {
+    /// Ids of the containers
+    #[arg(value_name = "CONTAINER-ID", required = true)]
+    pub ids: Vec<String>,
+}
+
+impl Ids {
+    /// The container, where it is one.
+    pub fn only(&self) -> Option<&str> {
+        if let [id] = self.ids.as_slice() { Some(id) } else { None }
+    }
+}
+
 /// The container that a command is about.
 #[derive(Debug, Args)]
 pub struct Id {

@@ -40,7 +40,7 @@ pub(crate) fn kind(path: &Path) -> io::Result<Kind> {
         match name {
             b"oci-layout" => return Ok(Kind::Oci),
             b"manifest.json" => seen_manifest = true,
-            b"index.json" | b"repositories" => {}
+            b"" | b"index.json" | b"repositories" => {}
             _ if is_of_an_image(name) => {}
             _ => return Ok(Kind::Other),
         }

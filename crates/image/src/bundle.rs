@@ -15,10 +15,6 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result, Said};
 use crate::tree::remove;
-use crate::unpack::Done;
-
-/// What `unpack` has made.
-pub type Unpacked = Done;
 
 /// A bundle in the making. What is not put in its place is to be removed by [`clear`].
 pub struct Bundle {

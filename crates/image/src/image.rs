@@ -2,14 +2,14 @@
 
 use std::io::Read;
 
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 use serde::Deserialize;
 
 use crate::archive::Archive;
 use crate::blobs::{Blobs, MOST_DOCUMENT, digest_of, parse};
 use crate::digest::{Digest, check};
 use crate::error::{Error, Result};
-use crate::layout;
+use crate::index::{choose, index, is_called, is_index};
 use crate::platform::Platform;
 use crate::stream::Source;
 
@@ -112,7 +112,7 @@ pub(crate) fn manifest(
     reference: Option<&str>,
     platform: &Platform,
 ) -> Result<(Descriptor, ImageManifest)> {
-    let mut descriptor = layout::choose(&layout::index(blobs)?, reference, platform)?;
+    let mut descriptor = choose(&index(blobs)?, reference, platform)?;
     for _ in 0..DEEPEST {
         let bytes = blobs.document(&descriptor)?;
         if is_index(&descriptor) {
@@ -126,12 +126,6 @@ pub(crate) fn manifest(
     Err(Error::invalid(
         "the image is an index of indexes of indexes, deeper than 4: name its manifest by its digest",
     ))
-}
-
-/// Whether it describes an index, of either kind.
-pub(crate) fn is_index(descriptor: &Descriptor) -> bool {
-    *descriptor.media_type() == MediaType::ImageIndex
-        || descriptor.media_type().to_string() == "application/vnd.docker.distribution.manifest.list.v2+json"
 }
 
 /// Fails for a layer that is no archive, or is kept elsewhere.
@@ -202,17 +196,6 @@ fn choose_saved(images: Vec<Saved>, reference: Option<&str>) -> Result<Saved> {
             if all.is_empty() { "none, since they have no names".to_owned() } else { all.join(", ") }
         ))),
     }
-}
-
-/// Whether a tag is what was typed: with `latest` where no tag was, and without the registry that is Docker's own.
-pub(crate) fn is_called(tag: &str, wanted: &str) -> bool {
-    let short = |name: &str| {
-        let name = name.strip_prefix("docker.io/").unwrap_or(name);
-        let name = name.strip_prefix("library/").unwrap_or(name);
-        let last = name.rsplit('/').next().unwrap_or_default();
-        if last.contains(':') || last.contains('@') { name.to_owned() } else { format!("{name}:latest") }
-    };
-    short(tag) == short(wanted)
 }
 
 #[cfg(test)]

@@ -1,12 +1,26 @@
 //! What an image is, wherever it is.
 
+use oci_spec::image::ImageManifest;
+use serde::Serialize;
+
 use crate::archive::Archive;
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, parse};
 use crate::error::{Error, Result};
-use crate::layout::{self, Inspected};
+use crate::image::manifest;
 use crate::limits::Limits;
 use crate::platform::Platform;
 use crate::source::Source;
+
+/// What an image is, for `inspect`.
+#[derive(Debug, Serialize)]
+pub struct Inspected {
+    /// The digest of its manifest.
+    pub digest: String,
+    /// Its manifest.
+    pub manifest: ImageManifest,
+    /// Its configuration.
+    pub config: serde_json::Value,
+}
 
 /// The manifest and the configuration of an image in a layout, or in an archive of one.
 ///
@@ -24,5 +38,12 @@ pub fn inspect(source: &Source, platform: &Platform) -> Result<Inspected> {
             )));
         }
     };
-    layout::inspect(&blobs, reference.as_deref(), platform).map_err(|error| error.wrap(source))
+    of_blobs(&blobs, reference.as_deref(), platform).map_err(|error| error.wrap(source))
+}
+
+/// The manifest and the configuration of an image.
+fn of_blobs(blobs: &Blobs, reference: Option<&str>, platform: &Platform) -> Result<Inspected> {
+    let (descriptor, manifest) = manifest(blobs, reference, platform)?;
+    let config = parse(&blobs.document(manifest.config())?, "the configuration of the image")?;
+    Ok(Inspected { digest: descriptor.digest().to_string(), manifest, config })
 }

@@ -36,7 +36,7 @@ pub(super) fn text(
         if of_image { error.wrap("the image's user").remedy("name another with --user") } else { error }
     })?;
     if let Some(user) = &user {
-        warn_of_user(user, &namespaces.user);
+        check_user(user, &namespaces.user)?;
     }
     let rootless = context.host.is_ordinary_user();
     let facts = context.host.spec_facts(context.global.manager(), std::env::current_dir()?);
@@ -90,16 +90,17 @@ fn annotate(spec: &mut Spec, image: &oci_spec::image::ImageConfiguration) -> Res
     Container::parse(spec.clone()).map(|_| ()).map_err(|error| Error::invalid(error.to_string()))
 }
 
-/// It would be an error of `run`, which may be long after this.
-fn warn_of_user(user: &User, namespace: &UserNamespace) {
-    let UserNamespace::Maps { uid, gid } = namespace else { return };
-    if idmap::to_host(uid, user.uid).is_none() || idmap::to_host(gid, user.gid).is_none() {
-        log::warning(&format!(
-            "the program's user {}:{} is not among the ids of the container: run it as root with --user 0, or see `rootling doctor` \
-             for more ids",
-            user.uid, user.gid
-        ));
+/// A container cannot run as a user that it does not have.
+fn check_user(user: &User, namespace: &UserNamespace) -> Result<()> {
+    let UserNamespace::Maps { uid, gid } = namespace else { return Ok(()) };
+    if idmap::to_host(uid, user.uid).is_some() && idmap::to_host(gid, user.gid).is_some() {
+        return Ok(());
     }
+    Err(Error::invalid(format!(
+        "the program's user {}:{} is not among the ids of the container: run it as root with --user 0, or see `rootling doctor` for \
+         more ids",
+        user.uid, user.gid
+    )))
 }
 
 /// Writes them into the directory that becomes the bundle.

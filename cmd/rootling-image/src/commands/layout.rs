@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use rootling_cli::terminal::print;
-use rootling_image::layout::Inspected;
-use rootling_image::{Access, Error, Platform, PullOptions, Result, Show, Source, layout as of, size};
+use rootling_image::{
+    Access, Error, Inspected, Platform, PullOptions, Result, Show, Source, layout as of, size,
+};
 
 use crate::args::{Choice, Inspect, OfLayout, Pull, Registry};
 

@@ -3,8 +3,8 @@
 use clap::{ArgMatches, Args, FromArgMatches};
 
 use super::{
-    Adapt, Checkpoint, Completion, Create, Delete, Doctor, Events, Exec, Features, Help, Hook, Id, Image,
-    Kill, List, Man, Profile, Ps, Restore, Run, Spec, Stats, Update,
+    Adapt, Checkpoint, Completion, Create, Delete, Doctor, Events, Exec, Features, Help, Hook, Id, Ids,
+    Image, Kill, List, Man, Profile, Ps, Restore, Run, Spec, Stats, Update,
 };
 
 /// A command with its arguments.
@@ -12,7 +12,7 @@ use super::{
 pub(crate) enum Command {
     Run(Run),
     Create(Create),
-    Start(Id),
+    Start(Ids),
     State(Id),
     List(List),
     Kill(Kill),
@@ -63,8 +63,8 @@ pub(super) const COMMANDS: &[Definition] = &[
     Definition {
         name: "start",
         about: "Run the program of a created container",
-        define: Id::augment_args,
-        read: |m| Id::from_arg_matches(m).map(Command::Start),
+        define: Ids::augment_args,
+        read: |m| Ids::from_arg_matches(m).map(Command::Start),
     },
     Definition {
         name: "exec",
@@ -242,14 +242,16 @@ impl Command {
     /// The container it is about.
     pub(crate) fn id(&self) -> Option<&str> {
         match self {
-            Self::Run(a) => Some(&a.create.id.id),
+            Self::Run(a) => a.id.as_deref(),
             Self::Create(a) => Some(&a.id.id),
-            Self::Start(a) | Self::State(a) | Self::Pause(a) | Self::Resume(a) => Some(&a.id),
+            Self::Start(a) => a.only(),
+            Self::State(a) | Self::Pause(a) | Self::Resume(a) => Some(&a.id),
             Self::Update(a) => Some(&a.id.id),
             Self::Ps(a) => Some(&a.id.id),
             Self::Events(a) => Some(&a.id.id),
-            Self::Kill(a) => Some(&a.id.id),
-            Self::Delete(a) => Some(&a.id.id),
+            // The second may be a signal.
+            Self::Kill(a) => a.words.first().filter(|_| a.words.len() < 3).map(String::as_str),
+            Self::Delete(a) => a.ids.only(),
             Self::Exec(a) => a.words.first().map(String::as_str),
             Self::Checkpoint(a) => Some(&a.id.id),
             Self::Restore(a) => Some(&a.id.id),

@@ -11,6 +11,13 @@ use super::Id;
 pub(crate) struct Create {
     #[command(flatten)]
     pub(crate) id: Id,
+    #[command(flatten)]
+    pub(crate) making: Making,
+}
+
+/// How a container is made.
+#[derive(Debug, Args)]
+pub(crate) struct Making {
     /// Use the bundle in this directory [default: the current directory]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,
@@ -51,8 +58,11 @@ pub(crate) struct Create {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
+    /// Id of the container; without one, it gets one that nobody has
+    #[arg(value_name = "CONTAINER-ID")]
+    pub(crate) id: Option<String>,
     #[command(flatten)]
-    pub(crate) create: Create,
+    pub(crate) making: Making,
     /// Exit as soon as the container runs
     #[arg(short, long)]
     pub(crate) detach: bool,

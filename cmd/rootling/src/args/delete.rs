@@ -2,12 +2,12 @@
 
 use clap::Args;
 
-use super::Id;
+use super::Ids;
 
 #[derive(Debug, Args)]
 pub(crate) struct Delete {
     #[command(flatten)]
-    pub(crate) id: Id,
+    pub(crate) ids: Ids,
     /// Kill the container if it is running; ignore one that does not exist
     #[arg(short, long)]
     pub(crate) force: bool,

@@ -2,15 +2,13 @@
 
 use clap::Args;
 
-use super::Id;
-
 #[derive(Debug, Args)]
+#[command(override_usage = "rootling kill [OPTIONS] <CONTAINER-ID>... [SIGNAL]")]
 pub(crate) struct Kill {
-    #[command(flatten)]
-    pub(crate) id: Id,
-    /// Signal, by name or number
-    #[arg(value_name = "SIGNAL", default_value = "SIGTERM")]
-    pub(crate) signal: String,
+    // One list, in which only the containers that there are tell ids from a signal.
+    /// Ids of the containers, and perhaps a signal by name or number [default: SIGTERM]
+    #[arg(value_name = "CONTAINER-ID", required = true)]
+    pub(crate) words: Vec<String>,
     /// Send the signal to all processes of the container
     #[arg(short, long)]
     pub(crate) all: bool,

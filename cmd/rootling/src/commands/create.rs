@@ -1,5 +1,6 @@
 //! `create` and `run`.
 
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,17 +11,28 @@ use rootling_runtime::{self as runtime, Caller, CreateOptions, Error, Result, Ru
 use crate::args::{self, Command, Rootless};
 use crate::log;
 use crate::roots::{self, Context};
+use crate::terminal::print;
 
 pub(crate) fn create(context: Context<'_>, args: &args::Create) -> Result<()> {
-    let options = options(context, args)?;
+    let options = options(context, &args.id.id, &args.making)?;
     runtime::create(context.host, &context.store()?, &options, &mut |text| log::warning(&text))
 }
 
 pub(crate) fn run(context: Context<'_>, args: &args::Run) -> Result<ExitCode> {
-    let options = options(context, &args.create)?;
+    let id = args.id.clone().unwrap_or_else(new_id);
+    let options = options(context, &id, &args.making)?;
     let run = RunOptions { detach: args.detach, keep: args.keep, no_subreaper: args.no_subreaper };
     let code = runtime::run(context.host, &context.store()?, &options, run, &mut |text| log::warning(&text))?;
+    if args.detach && args.id.is_none() {
+        print(&format!("{id}\n"))?;
+    }
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
+}
+
+/// An id that no other container has. Were it to have one after all, `create` would refuse it.
+fn new_id() -> String {
+    // The keys of hash maps are as random as the kernel makes them.
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
 /// Every descriptor that is to be preserved has to be the caller's: were one of them free, something of
@@ -28,8 +40,8 @@ pub(crate) fn run(context: Context<'_>, args: &args::Run) -> Result<ExitCode> {
 /// systemd follow each other.
 pub(crate) fn check_preserved(command: &Command) -> Result<()> {
     let (preserve, listen) = match command {
-        Command::Run(run) => (run.create.preserve_fds, runtime::listen_fds()),
-        Command::Create(create) => (create.preserve_fds, runtime::listen_fds()),
+        Command::Run(run) => (run.making.preserve_fds, runtime::listen_fds()),
+        Command::Create(create) => (create.making.preserve_fds, runtime::listen_fds()),
         Command::Exec(exec) => (exec.preserve_fds, 0),
         _ => return Ok(()),
     };
@@ -51,7 +63,7 @@ pub(crate) fn check_preserved(command: &Command) -> Result<()> {
     Ok(())
 }
 
-fn options(context: Context<'_>, args: &args::Create) -> Result<CreateOptions> {
+fn options(context: Context<'_>, id: &str, args: &args::Making) -> Result<CreateOptions> {
     Ok(CreateOptions {
         config: args.config.as_ref().map(absolute).transpose()?,
         pid_file: args.pid_file.as_ref().map(absolute).transpose()?,
@@ -64,7 +76,7 @@ fn options(context: Context<'_>, args: &args::Create) -> Result<CreateOptions> {
         strict: args.strict,
         no_adapt: args.no_adapt,
         map_owner: args.userns_remap.clone(),
-        ..options_of(context, &args.id.id, args.bundle.as_deref())?
+        ..options_of(context, id, args.bundle.as_deref())?
     })
 }
 

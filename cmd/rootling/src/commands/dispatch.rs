@@ -7,8 +7,8 @@ use rootling_rootless::host::Host;
 use rootling_runtime::{self as runtime, Result};
 
 use super::{
-    adapt, checkpoint, create, doctor, events, exec, features, hook, image, list, manual, profile, ps,
-    select, spec, state, stats, update,
+    adapt, checkpoint, completion, create, doctor, events, exec, features, hook, image, list, manual,
+    profile, ps, select, spec, state, stats, update,
 };
 use crate::args::{Cli, Command};
 use crate::roots::Context;
@@ -24,17 +24,25 @@ fn perform(command: &Command, context: Context<'_>) -> Result<ExitCode> {
     match command {
         Command::Run(args) => return create::run(context, args),
         Command::Create(args) => create::create(context, args)?,
-        Command::Start(args) => runtime::start(&context.store()?, &ContainerId::parse(&args.id)?)?,
+        Command::Start(args) => {
+            let store = context.store()?;
+            return select::each(&store, "start", &args.ids, false, |id| runtime::start(&store, id));
+        }
         Command::State(args) => state::state(&context.store()?, &ContainerId::parse(&args.id)?)?,
         Command::List(args) => return list::list(&context.store()?, args),
         Command::Kill(args) => {
-            let signal = runtime::parse_signal(&args.signal)?;
             let store = context.store()?;
-            select::each(&store, &args.id.id, args.regex, |id| runtime::kill(&store, id, signal, args.all))?;
+            let (ids, signal) = select::ids_and_signal(&store, &args.words)?;
+            return select::each(&store, "kill", ids, args.regex, |id| {
+                runtime::kill(&store, id, signal, args.all)
+            });
         }
         Command::Delete(args) => {
             let store = context.store()?;
-            select::each(&store, &args.id.id, args.regex, |id| runtime::delete(&store, id, args.force))?;
+            let ids = &args.ids.ids;
+            return select::each(&store, "delete", ids, args.regex, |id| {
+                runtime::delete(&store, id, args.force)
+            });
         }
         Command::Exec(args) => return exec::exec(context, args),
         Command::Spec(args) => spec::spec(context, args)?,
@@ -47,7 +55,7 @@ fn perform(command: &Command, context: Context<'_>) -> Result<ExitCode> {
         Command::Features(_) => features::features(context.host)?,
         Command::Help(args) => manual::help(args)?,
         Command::Man(args) => manual::man(args)?,
-        Command::Completion(args) => manual::completion(args)?,
+        Command::Completion(args) => completion::completion(args)?,
         Command::Profile(args) => profile::profile(args)?,
         Command::Update(args) => update::update(context, args)?,
         Command::Pause(args) => runtime::pause(&context.store()?, &ContainerId::parse(&args.id)?)?,

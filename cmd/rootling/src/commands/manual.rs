@@ -1,8 +1,7 @@
-//! `help`, `man` and `completion`, all from the definition of the command line.
+//! `help` and `man`, from the definition of the command line.
 
 use std::path::Path;
 
-use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 use rootling_runtime::{Error, Result};
 
@@ -60,15 +59,4 @@ fn page(command: clap::Command) -> Result<String> {
     let mut text = Vec::new();
     Man::new(command).section(SECTION).source(format!("{PROGRAM} {}", version::VERSION)).render(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
-pub(crate) fn completion(args: &args::Completion) -> Result<()> {
-    let shell = match args.shell {
-        args::Shell::Bash => Shell::Bash,
-        args::Shell::Zsh => Shell::Zsh,
-        args::Shell::Fish => Shell::Fish,
-    };
-    let mut text = Vec::new();
-    generate(shell, &mut whole(PROGRAM), PROGRAM, &mut text);
-    print(&String::from_utf8_lossy(&text))
 }

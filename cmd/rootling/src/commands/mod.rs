@@ -1,6 +1,7 @@
 //! One module a command: from its arguments to a call of the runtime.
 mod adapt;
 mod checkpoint;
+mod completion;
 mod create;
 mod dispatch;
 mod doctor;

@@ -1,17 +1,51 @@
-//! `kill --regex` and `delete --regex`, as crun has them: one command for many containers.
+//! One command for many containers: several ids, and `kill --regex` and `delete --regex`, as crun has them.
+
+use std::process::ExitCode;
 
 use regex_lite::Regex;
 use rootling_config::id::ContainerId;
-use rootling_runtime::{Error, Listed, Result, Store};
+use rootling_runtime::{Error, Listed, Result, Store, parse_signal};
 
-/// Does something to the container of this id, or with `regex` to each whose id matches. A failure does not
-/// keep the others from it.
+use crate::log;
+
+/// Does something to each of the containers. Where they are several, each failure has a line of its own, and does not keep
+/// the others from it.
 pub(super) fn each(
     store: &Store,
-    id: &str,
+    command: &str,
+    ids: &[String],
     regex: bool,
     act: impl Fn(&ContainerId) -> Result<()>,
-) -> Result<()> {
+) -> Result<ExitCode> {
+    if let [id] = ids {
+        return one(store, id, regex, &act).map(|()| ExitCode::SUCCESS);
+    }
+    let mut code = ExitCode::SUCCESS;
+    for id in ids {
+        if let Err(error) = one(store, id, regex, &act) {
+            log::failure(&format!("{command} {id:?}: {error}"));
+            code = ExitCode::FAILURE;
+        }
+    }
+    Ok(code)
+}
+
+/// The words of `kill`: the last of several is a signal, unless it is none and a container is called so.
+pub(super) fn ids_and_signal<'a>(store: &Store, words: &'a [String]) -> Result<(&'a [String], i32)> {
+    let default = || parse_signal("SIGTERM");
+    let [ids @ .., last] = words else { return Ok((words, default()?)) };
+    if ids.is_empty() {
+        return Ok((words, default()?));
+    }
+    match parse_signal(last) {
+        Ok(signal) => Ok((ids, signal)),
+        Err(_) if ContainerId::parse(last).is_ok_and(|id| store.open(&id).is_ok()) => Ok((words, default()?)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Does it to the container of this id, or with `regex` to each whose id matches.
+fn one(store: &Store, id: &str, regex: bool, act: &impl Fn(&ContainerId) -> Result<()>) -> Result<()> {
     if !regex {
         return act(&ContainerId::parse(id)?);
     }

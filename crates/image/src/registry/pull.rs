@@ -110,7 +110,7 @@ struct Pull<'a> {
 impl Pull<'_> {
     async fn run(&self) -> Result<Pulled> {
         let (mut bytes, mut descriptor) = self.manifest(&self.reference, None).await?;
-        if crate::image::is_index(&descriptor) {
+        if crate::index::is_index(&descriptor) {
             let index: ImageIndex = parse(&bytes, "the index of the image")?;
             let chosen = self.options.platform.choose(&index, "the image")?.clone();
             let one = self.reference.clone_with_digest(chosen.digest().to_string());

@@ -1,0 +1,114 @@
+//! Commands for several containers at once, and a container without a name.
+
+use rootling_tests::{Test, both, eventually};
+
+both!(
+    several_containers_are_started_killed_and_deleted,
+    a_failure_does_not_keep_the_others_from_it,
+    last_word_of_kill_is_a_signal_or_a_container,
+    container_without_an_id_gets_one,
+    shell_completes_ids_where_a_command_takes_one,
+);
+
+fn made(t: &Test, names: &[&str]) -> Vec<String> {
+    let bundle = t.bundle(&["sleep", "1000"]);
+    bundle.write();
+    names.iter().for_each(|name| drop(t.create(&bundle, name).ok()));
+    names.iter().map(|name| t.id(name)).collect()
+}
+
+fn several_containers_are_started_killed_and_deleted(t: &Test) {
+    let ids = made(t, &["a", "b", "c"]);
+    t.rootling(&["start"]).args(&ids).output().ok();
+    for name in ["a", "b", "c"] {
+        assert_eq!(t.status(name), "running");
+    }
+    t.rootling(&["kill"]).args(&ids).arg("KILL").output().ok();
+    for name in ["a", "b", "c"] {
+        eventually("it ends", || t.status(name) == "stopped");
+    }
+    t.rootling(&["delete"]).args(&ids).output().ok();
+    assert_eq!(t.rootling(&["list", "-q"]).output().ok().stdout, "");
+}
+
+fn a_failure_does_not_keep_the_others_from_it(t: &Test) {
+    let ids = made(t, &["a", "b"]);
+    for command in [&["start"][..], &["kill", "--all"], &["delete", "--force"]] {
+        // `delete --force` of what is not there is none.
+        let wrong = if command[0] == "delete" { "../x".to_owned() } else { t.id("missing") };
+        let output = t.rootling(command).args(&[&ids[0], &wrong, &ids[1]]).output().code(1);
+        assert_eq!(output.stderr.lines().count(), 1, "{output}");
+        assert!(output.stderr.starts_with(&format!("rootling: {} {wrong:?}: ", command[0])), "{output}");
+    }
+    assert_eq!(t.rootling(&["list", "-q"]).output().ok().stdout, "");
+}
+
+fn last_word_of_kill_is_a_signal_or_a_container(t: &Test) {
+    let ids = made(t, &["a", "b"]);
+    t.rootling(&["kill", &ids[0], "NOSUCH"]).output().fails_with(&[
+        "kill",
+        &ids[0],
+        "unknown signal \"NOSUCH\"",
+    ]);
+    t.rootling(&["kill"]).args(&ids).arg("NOSUCH").output().fails_with(&["unknown signal \"NOSUCH\""]);
+    t.rootling(&["start"]).args(&ids).output().ok();
+    t.rootling(&["kill"]).args(&ids).arg("9").output().ok();
+    for name in ["a", "b"] {
+        eventually("it ends", || t.status(name) == "stopped");
+    }
+    t.rootling(&["delete"]).args(&ids).output().ok();
+    // Two words, of which neither is a signal.
+    let ids = made(t, &["a", "b"]);
+    t.rootling(&["kill"]).args(&ids).output().ok();
+    t.rootling(&["delete", "--force"]).args(&ids).output().ok();
+}
+
+fn container_without_an_id_gets_one(t: &Test) {
+    let bundle = t.shell("echo ran");
+    let run = |flags: &[&str], bundle: &rootling_tests::Bundle| {
+        t.rootling(&["run", "-b"]).arg(bundle.dir()).args(flags).output()
+    };
+    assert_eq!(run(&[], bundle.write()).ok().stdout, "ran\n");
+    assert_eq!(t.rootling(&["list", "-q"]).output().ok().stdout, "");
+    let bundle = bundle.sibling(t, &["sleep", "1000"]);
+    bundle.write();
+    let printed = [0, 1].map(|_| run(&["--detach"], &bundle).ok().text().to_owned());
+    assert_ne!(printed[0], printed[1]);
+    let listed = t.rootling(&["list", "-q"]).output().ok().stdout;
+    assert!(printed.iter().all(|id| listed.lines().any(|line| line == id)), "{printed:?} {listed}");
+    t.rootling(&["delete", "--force"]).args(&printed).output().ok();
+}
+
+/// What bash offers for the last word of a line.
+fn offered(t: &Test, words: &[&str]) -> Vec<String> {
+    let script = r#"source completion
+        COMP_WORDS=("$BINARY" --root "$0" "$@") COMP_CWORD=$(($# + 2))
+        _rootling_with_ids "$BINARY" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let shell =
+        t.command("bash").args(&["-c", script]).arg(t.state_root()).args(words).env("BINARY", t.binary());
+    let mut lines: Vec<String> = shell.output().ok().stdout.lines().map(str::to_owned).collect();
+    lines.sort_unstable();
+    lines
+}
+
+fn shell_completes_ids_where_a_command_takes_one(t: &Test) {
+    let ids = made(t, &["a", "b"]);
+    let script = t.rootling(&["completion", "bash"]).output().ok().stdout;
+    std::fs::write(t.path("completion"), script).expect("write the script");
+    for words in [
+        &["start", ""][..],
+        &["exec", "--tty", ""],
+        &["kill", &ids[0], ""],
+        &["delete", "--force", ""],
+        &["update", "--memory", "1g", ""],
+    ] {
+        assert_eq!(offered(t, words), ids, "{words:?}");
+    }
+    assert_eq!(offered(t, &["state", &ids[1]]), [ids[1].as_str()]);
+    for words in [&["run", ""][..], &["exec", &ids[0], ""], &["state", &ids[0], ""], &["exec", "--cwd", ""]] {
+        assert!(!offered(t, words).contains(&ids[0]), "{words:?}");
+    }
+    assert!(offered(t, &["delete", "--f"]).contains(&"--force".to_owned()));
+    t.rootling(&["delete", "--force"]).args(&ids).output().ok();
+}
