@@ -1,5 +1,6 @@
 //! Debian's docker-registry on this machine, for tests that pull images.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -133,11 +134,11 @@ fn configuration(dir: &Path, port: u16, doors: Doors) -> String {
         "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {at}/data}}}}\nhttp:\n  addr: 127.0.0.1:{port}\n"
     );
     if doors.tls {
-        text += &format!("  tls: {{certificate: {at}/server.crt, key: {at}/server.key}}\n");
+        let _ = writeln!(text, "  tls: {{certificate: {at}/server.crt, key: {at}/server.key}}");
     }
     if doors.login {
         run(Command::new("htpasswd").args(["-Bbc"]).arg(dir.join("htpasswd")).args([USER.0, USER.1]));
-        text += &format!("auth: {{htpasswd: {{realm: test, path: {at}/htpasswd}}}}\n");
+        let _ = writeln!(text, "auth: {{htpasswd: {{realm: test, path: {at}/htpasswd}}}}");
     }
     text
 }
@@ -180,8 +181,8 @@ impl Narrow {
                     std::thread::spawn(move || std::io::copy(&mut up, &mut requests));
                     let (mut left, mut down, mut buffer) = (most, &client, [0; 16384]);
                     while left > 0 {
-                        let part = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                        let Ok(length @ 1..) = answer.read(&mut buffer[..part]) else { break };
+                        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                        let Ok(length @ 1..) = answer.read(&mut buffer[..most]) else { break };
                         if down.write_all(&buffer[..length]).is_err() {
                             break;
                         }

@@ -89,9 +89,10 @@ fn recognised(text: &str) -> Result<Source> {
         return Err(wrong(text, "is of no known kind, and there is no file or directory of that name"));
     }
     if path.is_dir() {
-        return match path.join("oci-layout").exists() {
-            true => Ok(Source::Layout(path, reference)),
-            false => Err(wrong(text, "is a directory without an image layout: it has no file oci-layout")),
+        return if path.join("oci-layout").exists() {
+            Ok(Source::Layout(path, reference))
+        } else {
+            Err(wrong(text, "is a directory without an image layout: it has no file oci-layout"))
         };
     }
     match crate::archive::kind(&path).said(|| format!("{path:?}"))? {
