@@ -6,7 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # The linker is that of the runtime alone. Debug builds, tests, libraries and `cargo build --release` have cc.
 linker=()
-# Elsewhere rustc does not link with lld.
-[[ $(rustc -vV | sed -n 's/^host: //p') != x86_64-unknown-linux-gnu ]] || linker=(-- -C "linker=$PWD/hack/cc.sh")
+# Elsewhere rustc does not link with lld. The path is relative, as rustc is started here: it is part of what names the
+# program's files, which are to be the same wherever it is built.
+[[ $(rustc -vV | sed -n 's/^host: //p') != x86_64-unknown-linux-gnu ]] || linker=(-- -C linker=hack/cc.sh)
 cargo rustc --release --locked -p rootling --bin rootling "$@" "${linker[@]}"
 cargo build --release --locked "$@" -p rootling-image-command

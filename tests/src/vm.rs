@@ -2,11 +2,11 @@
 //! stop the machine and talk to it; what is run there, in which order and time, and what has come of it is here.
 
 mod engines;
+mod integration;
 mod machine;
 mod programs;
 mod suite;
-mod tests;
 
 pub use engines::{Engines, run_engines};
+pub use integration::run_tests;
 pub use suite::Suite;
-pub use tests::run_tests;

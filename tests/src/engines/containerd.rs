@@ -47,15 +47,12 @@ const DAEMON_OF_A_USER: &str = r#"exec setsid rootlesskit --state-dir "$RUN/root
     sh -c 'rm -f /run/containerd; until [ -e "$RUN/stop" ]; do "$@" || sleep 1; done' sh \
     containerd --config "$DIR/config.toml" --log-level warn"#;
 
-/// Prints the process of the daemon itself, which may be below rootlesskit.
-const DAEMON_PID: &str = r#"daemon_pid() { pgrep -xf "containerd --config $DIR/config.toml .*"; }"#;
-
 /// How often it is looked whether a daemon has come or gone, every half second.
 const LOOKS: usize = 240;
 
 /// Starts a daemon for a runtime.
 pub(super) fn session(runtime: &Path, selection: Selection) -> Result<Session, String> {
-    let functions = &[table::WITH, table::CALL, DAEMON_PID];
+    let functions = &[table::WITH, table::CALL, table::DAEMON_PID];
     let mut session = Session::new(setup::facts(), functions, selection, clean);
     setup::directories(&mut session, "containerd", runtime)?;
     let root = session.facts.root;

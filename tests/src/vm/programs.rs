@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::source;
+use super::machine::expect_success;
+use crate::{bounded, source};
 
 /// The program that is tested: `ROOTLING_BIN`, or what `make build` has built.
 pub(super) fn rootling() -> Result<PathBuf, String> {
     let path = match env::var_os("ROOTLING_BIN") {
         Some(path) => PathBuf::from(path),
-        None => PathBuf::from(line_of(&mut Command::new(source("hack/binary.sh")))?),
+        None => path_of(&mut Command::new(source("hack/binary.sh")), Duration::from_mins(1))?,
     };
     path.canonicalize()
         .map_err(|error| format!("{}: {error}: run `make build`, or set ROOTLING_BIN", path.display()))
@@ -22,16 +25,24 @@ pub(super) fn rootling() -> Result<PathBuf, String> {
 
 /// A Debian package of a program. Where the tool for that is not there yet, it is built first.
 pub(super) fn package(rootling: &Path) -> Result<PathBuf, String> {
-    line_of(Command::new(source("hack/deb.sh")).env("BINARY", rootling)).map(|path| source(".").join(path))
+    path_of(Command::new(source("hack/deb.sh")).env("BINARY", rootling), Duration::from_mins(20))
 }
 
-/// The first line that a command prints.
-fn line_of(command: &mut Command) -> Result<String, String> {
+/// What a command prints, if it succeeds within a limit.
+fn printed(command: &mut Command, limit: Duration) -> Result<String, String> {
     let name = command.get_program().display().to_string();
-    let output =
-        command.stderr(Stdio::inherit()).output().map_err(|error| format!("start {name}: {error}"))?;
-    let line = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
-    if output.status.success() { Ok(line) } else { Err(format!("{name}: {}", output.status)) }
+    let failed = |error: std::io::Error| format!("keep the output of {name}: {error}");
+    let mut kept = tempfile::tempfile().map_err(failed)?;
+    command.current_dir(source(".")).stdin(Stdio::null()).stdout(kept.try_clone().map_err(failed)?);
+    expect_success(&name, bounded::run(command, limit)?)?;
+    let mut text = String::new();
+    kept.rewind().and_then(|()| kept.read_to_string(&mut text)).map_err(failed)?;
+    Ok(text)
+}
+
+/// The first line that a script prints, as a path from the source.
+fn path_of(script: &mut Command, limit: Duration) -> Result<PathBuf, String> {
+    printed(script, limit).map(|text| source(".").join(text.lines().next().unwrap_or_default()))
 }
 
 /// Builds the test programs, as `tests/NAME`, and the programs that they use, each with the place where it is.
@@ -48,12 +59,7 @@ pub(super) fn program(name: &str) -> Result<PathBuf, String> {
 fn cargo(command: &[&str]) -> Result<BTreeMap<String, PathBuf>, String> {
     let mut cargo = Command::new("cargo");
     cargo.args(command).args(["--locked", "--package", "rootling-tests", "--message-format", "json"]);
-    cargo.current_dir(source(".")).stderr(Stdio::inherit());
-    let output = cargo.output().map_err(|error| format!("start cargo: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("cargo {}: {}", command[0], output.status));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(executable).collect())
+    Ok(printed(&mut cargo, Duration::from_hours(1))?.lines().filter_map(executable).collect())
 }
 
 /// The program that a message of cargo is about: an integration test, or no test at all.

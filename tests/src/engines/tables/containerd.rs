@@ -13,6 +13,10 @@ use Step::{All, Prepare, Set, When};
 pub(crate) const WITH: &str =
     r#"with() { echo "--runc-binary $RUNTIME --runc-systemd-cgroup --cgroup $SLICE:ctr$UID:$1"; }"#;
 
+/// `daemon_pid` prints the process of the daemon itself, which may be below rootlesskit.
+pub(crate) const DAEMON_PID: &str =
+    r#"daemon_pid() { pgrep -xf "containerd --config $DIR/config.toml .*"; }"#;
+
 /// `call COMMAND...` calls the runtime itself, as the shim does.
 pub(crate) const CALL: &str = r#"call() { $IN "$RUNTIME" --root /run/containerd/runc/default "$@"; }"#;
 
@@ -102,10 +106,9 @@ const CALLS: &[Step] = &[
 #[rustfmt::skip]
 pub(crate) const RESTART: &[Step] = &[
     check("run -d", "status=0", "$CTR run -d $(with stays) box stays sleep 1000"),
-    Set("BEFORE", "pgrep -xf 'containerd --config $DIR/config.toml .*'"),
+    Set("BEFORE", "daemon_pid"),
     Prepare(restart),
-    check("another daemon", "^yes$",
-        "pgrep -xf 'containerd --config $DIR/config.toml .*' | grep -qvx $BEFORE && echo yes"),
+    check("another daemon", "^yes$", "daemon_pid | grep -qvx $BEFORE && echo yes"),
     check("runs after the restart", "^stays +[0-9]+ +RUNNING", "$CTR task ls"),
     check("exec", "status=0", "$CTR task exec --exec-id e stays true"),
     check("task rm -f", "status=0", "$CTR task rm -f stays; $CTR container rm stays"),
