@@ -203,11 +203,11 @@ mod tests {
     use super::*;
 
     fn saved(tags: &[&str]) -> Saved {
-        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
         Saved { config: tags_name(&tags), repo_tags: Some(tags), layers: Vec::new() }
     }
 
-    fn tags_name(tags: &Vec<String>) -> String {
+    fn tags_name(tags: &[String]) -> String {
         tags.concat()
     }
 
