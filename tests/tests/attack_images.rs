@@ -162,7 +162,7 @@ fn hard_links_give_nothing_of_the_host(t: &Test) {
     refused(t, &[link.clone().link(b'1', "hard", "link/victim")], &["no link is followed"]);
     // One to a link is that link, and not what it leads to; writing to its name writes to a new file.
     let to_victim = Tar::new().link(b'2', "link", &victim).link(b'1', "hard", "link").file("hard", "inside");
-    taken(t, &[to_victim.clone()]);
+    taken(t, std::slice::from_ref(&to_victim));
     assert!(fs::symlink_metadata(rootfs(t, "hard")).expect("inside").is_file());
     taken(
         t,

@@ -74,13 +74,12 @@ fn reach(
     for blob in manifest.layers().iter().chain([manifest.config()]) {
         reached.insert(crate::blobs::digest_of(blob)?, blob.size());
     }
-    match descriptor.platform() {
-        Some(platform) => drop(platforms.insert(shown(platform))),
-        None => {
-            let config: Option<ImageConfiguration> =
-                blobs.document(manifest.config()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            platforms.extend(config.map(|config| format!("{}/{}", config.os(), config.architecture())));
-        }
+    if let Some(platform) = descriptor.platform() {
+        platforms.insert(shown(platform));
+    } else {
+        let config: Option<ImageConfiguration> =
+            blobs.document(manifest.config()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        platforms.extend(config.map(|config| format!("{}/{}", config.os(), config.architecture())));
     }
     Ok(())
 }

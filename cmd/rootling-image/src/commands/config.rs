@@ -42,7 +42,9 @@ pub(super) fn text(
     let request = request::request(&flags, user, namespaces)?;
     let made = generate::build(&request, rootless, &facts, &generate::System);
     let Generated { mut spec, warnings } = made.map_err(|error| Error::invalid(error.to_string()))?;
-    warnings.iter().for_each(|text| log::warning(text));
+    for text in &warnings {
+        log::warning(text);
+    }
     if let Some(image) = &done.config {
         annotate(&mut spec, image)?;
     }

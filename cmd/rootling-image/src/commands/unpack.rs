@@ -123,7 +123,9 @@ impl Job<'_> {
     fn report(&self, bundle: &Bundle, done: &Unpacked) -> Result<()> {
         let notes = done.notes.lines();
         if !self.args.choice.json {
-            notes.iter().for_each(|note| log::warning(note));
+            for note in &notes {
+                log::warning(note);
+            }
             return Ok(());
         }
         let report = json!({

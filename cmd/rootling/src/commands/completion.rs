@@ -32,7 +32,7 @@ fn script(shell: args::Shell) -> String {
     generate(of_clap, &mut whole(PROGRAM), PROGRAM, &mut text);
     let text = String::from_utf8_lossy(&text).into_owned();
     match shell {
-        args::Shell::Bash => bash(text),
+        args::Shell::Bash => bash(&text),
         args::Shell::Zsh => zsh(&text),
         args::Shell::Fish => fish(text),
     }
@@ -68,7 +68,7 @@ fn with_values(root: &Command) -> String {
 }
 
 /// Around the function of clap, whose script names it in its last lines.
-fn bash(script: String) -> String {
+fn bash(script: &str) -> String {
     let root = whole(PROGRAM);
     let names = |several: bool| {
         commands(&root)

@@ -13,7 +13,7 @@ use crate::error::{Error, Result, Said};
 
 /// How long a server may take to be reached, and may be silent.
 const CONNECT: Duration = Duration::from_secs(30);
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// A certificate is not larger than this; in bytes.
 const MOST_CERTIFICATE: u64 = 1 << 20;

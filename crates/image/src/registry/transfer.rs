@@ -98,7 +98,6 @@ impl Wanted<'_> {
             let before = part.length;
             match self.attempt(&mut part).await {
                 Ok(()) if part.length == self.size => break,
-                Ok(()) => failures += 1,
                 Err(Failure::Final(error)) => return Err(error.wrap(what)),
                 Err(Failure::Network(error)) if !is_worth_another(&error) => {
                     return Err(Error::system(said(&error)).wrap(what));
@@ -108,7 +107,7 @@ impl Wanted<'_> {
                         "broken off {ATTEMPTS} times without more to come; a second pull goes on from here"
                     )));
                 }
-                Err(Failure::Network(_)) => failures += 1,
+                Ok(()) | Err(Failure::Network(_)) => failures += 1,
             }
             if part.length > before {
                 (failures, wait) = (1, FIRST_WAIT);

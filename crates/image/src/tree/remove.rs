@@ -69,7 +69,7 @@ mod tests {
         let tree = dir.path().join("tree");
         std::fs::create_dir_all(tree.join("deep/closed")).expect("directories");
         symlink(outside.path(), tree.join("deep/link")).expect("a link");
-        std::fs::set_permissions(tree.join("deep/closed"), PermissionsExt::from_mode(0)).expect("chmod");
+        std::fs::set_permissions(tree.join("deep/closed"), PermissionsExt::from_mode(0o000)).expect("chmod");
         remove(&tree).expect("remove");
         assert!(!tree.exists() && outside.path().join("stays").exists());
         remove(&tree).expect("nothing to remove");
