@@ -130,17 +130,21 @@ fn serve(dir: &Path) -> Child {
 
 fn configuration(dir: &Path, port: u16, doors: Doors) -> String {
     let at = dir.display();
-    let mut text = format!(
-        "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {at}/data}}}}\nhttp:\n  addr: 127.0.0.1:{port}\n"
-    );
-    if doors.tls {
-        let _ = writeln!(text, "  tls: {{certificate: {at}/server.crt, key: {at}/server.key}}");
-    }
-    if doors.login {
+    let tls = if doors.tls {
+        format!("  tls: {{certificate: {at}/server.crt, key: {at}/server.key}}\n")
+    } else {
+        String::new()
+    };
+    let auth = if doors.login {
         run(Command::new("htpasswd").args(["-Bbc"]).arg(dir.join("htpasswd")).args([USER.0, USER.1]));
-        let _ = writeln!(text, "auth: {{htpasswd: {{realm: test, path: {at}/htpasswd}}}}");
-    }
-    text
+        format!("auth: {{htpasswd: {{realm: test, path: {at}/htpasswd}}}}\n")
+    } else {
+        String::new()
+    };
+    format!(
+        "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {at}/data}}}}\n\
+         http:\n  addr: 127.0.0.1:{port}\n{tls}{auth}"
+    )
 }
 
 /// An authority, and a certificate of its for this machine.
@@ -173,25 +177,7 @@ impl Narrow {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let counted = Arc::clone(&counted);
-                std::thread::spawn(move || {
-                    let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { return };
-                    let (mut up, mut answer) =
-                        (client.try_clone().expect("dup"), server.try_clone().expect("dup"));
-                    let mut requests = server.try_clone().expect("dup");
-                    std::thread::spawn(move || std::io::copy(&mut up, &mut requests));
-                    let (mut left, mut down, mut buffer) = (most, &client, [0; 16384]);
-                    while left > 0 {
-                        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                        let Ok(length @ 1..) = answer.read(&mut buffer[..most]) else { break };
-                        if down.write_all(&buffer[..length]).is_err() {
-                            break;
-                        }
-                        left -= length as u64;
-                        counted.fetch_add(length as u64, Ordering::Relaxed);
-                    }
-                    let _ = client.shutdown(Shutdown::Both);
-                    let _ = server.shutdown(Shutdown::Both);
-                });
+                std::thread::spawn(move || hand_on(&client, to, most, &counted));
             }
         });
         Self { port, passed }
@@ -206,4 +192,24 @@ impl Narrow {
     pub fn passed(&self) -> u64 {
         self.passed.load(Ordering::Relaxed)
     }
+}
+
+/// One connection: requests as they come, and so many bytes of the answers.
+fn hand_on(client: &TcpStream, to: u16, most: u64, counted: &AtomicU64) {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { return };
+    let (mut from_client, mut to_server) =
+        (client.try_clone().expect("dup"), server.try_clone().expect("dup"));
+    std::thread::spawn(move || std::io::copy(&mut from_client, &mut to_server));
+    let (mut left, mut down, mut answers, mut buffer) = (most, client, &server, [0; 16384]);
+    while left > 0 {
+        let part = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let Ok(length @ 1..) = answers.read(&mut buffer[..part]) else { break };
+        if down.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+        left -= length as u64;
+        counted.fetch_add(length as u64, Ordering::Relaxed);
+    }
+    let _ = client.shutdown(Shutdown::Both);
+    let _ = server.shutdown(Shutdown::Both);
 }

@@ -179,7 +179,7 @@ fn package_is_installed_by_apt_in_a_container_of_debian(t: &Test) {
     if !is_there(&["dpkg-deb"]) {
         return;
     }
-    let make = r#"set -e
+    let make = r"set -e
         mkdir -p small/DEBIAN small/srv repo
         printf 'Package: small\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\nDescription: small\n' >small/DEBIAN/control
         printf '#!/bin/sh\nchown www-data:www-data /srv/small\n' >small/DEBIAN/postinst
@@ -188,7 +188,7 @@ fn package_is_installed_by_apt_in_a_container_of_debian(t: &Test) {
         dpkg-deb --root-owner-group -b small repo/small_1_all.deb >/dev/null
         cd repo
         size=$(stat -c %s small_1_all.deb) sum=$(sha256sum small_1_all.deb | cut -d' ' -f1)
-        printf 'Package: small\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\nFilename: ./small_1_all.deb\nSize: %s\nSHA256: %s\nDescription: small\n' $size $sum >Packages"#;
+        printf 'Package: small\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\nFilename: ./small_1_all.deb\nSize: %s\nSHA256: %s\nDescription: small\n' $size $sum >Packages";
     t.command("sh").args(&["-c", make]).output().ok();
     done(Command::new("cp").arg(&archive).arg(t.path("debian.tar")));
     done(Command::new("chmod").arg("644").arg(t.path("debian.tar")));

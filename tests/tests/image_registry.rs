@@ -138,7 +138,7 @@ fn broken_transfers_go_on_where_they_were(t: &Test) {
     // 24 MB of which 7 come through at a time.
     let way = Narrow::before(&registry, 7 << 20);
     t.image(&["pull", &format!("{}/app:v1", way.host()), "layout"])
-        .limit(std::time::Duration::from_secs(120))
+        .limit(std::time::Duration::from_mins(2))
         .output()
         .ok();
     assert!(way.passed() < 30_000_000, "{} bytes: it has begun anew", way.passed());
@@ -153,7 +153,7 @@ fn killed_server_is_gone_on_with_when_it_is_back(t: &Test) {
     let narrow = Narrow::before(&registry, 5 << 20);
     let through = format!("{}/app:v1", narrow.host());
     // Killed for good half way: the pull ends, and says so.
-    let pull = t.image(&["pull", &through, "layout"]).limit(std::time::Duration::from_secs(120)).spawn();
+    let pull = t.image(&["pull", &through, "layout"]).limit(std::time::Duration::from_mins(2)).spawn();
     let part = || {
         let entries = fs::read_dir(t.path("layout/blobs/sha256")).into_iter().flatten().flatten();
         let sizes = entries
@@ -239,7 +239,7 @@ fn what_is_not_there_is_one_line(t: &Test) {
     registry.kill();
     let refused = t
         .image(&["unpack", &format!("docker://{host}/app:v1"), "bundle"])
-        .limit(std::time::Duration::from_secs(60));
+        .limit(std::time::Duration::from_mins(1));
     refused.output().fails_with(&["manifest of", "tried 6 times"]);
     assert!(!t.path("bundle").exists());
 }

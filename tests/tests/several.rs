@@ -13,7 +13,9 @@ both!(
 fn made(t: &Test, names: &[&str]) -> Vec<String> {
     let bundle = t.bundle(&["sleep", "1000"]);
     bundle.write();
-    names.iter().for_each(|name| drop(t.create(&bundle, name).ok()));
+    for name in names {
+        t.create(&bundle, name).ok();
+    }
     names.iter().map(|name| t.id(name)).collect()
 }
 

@@ -193,7 +193,7 @@ fn run<T: Serialize + DeserializeOwned>(
         let fds = [open.then(|| report.as_fd()), Some(signals.as_fd()), Some(process.as_fd())];
         let [has_said, signal, ended] = readable(fds, None).said(|| "poll")?;
         if has_said {
-            let mut buffer = [0; 16384];
+            let mut buffer = [0; 4096];
             let length = report.read(&mut buffer).said(|| "read")?;
             said.extend_from_slice(&buffer[..length]);
             open = length > 0;

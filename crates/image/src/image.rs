@@ -203,12 +203,9 @@ mod tests {
     use super::*;
 
     fn saved(tags: &[&str]) -> Saved {
-        let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        Saved { config: tags_name(&tags), repo_tags: Some(tags), layers: Vec::new() }
-    }
-
-    fn tags_name(tags: &[String]) -> String {
-        tags.concat()
+        let config = tags.concat();
+        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        Saved { config, repo_tags: Some(tags), layers: Vec::new() }
     }
 
     #[test]

@@ -89,11 +89,10 @@ fn recognised(text: &str) -> Result<Source> {
         return Err(wrong(text, "is of no known kind, and there is no file or directory of that name"));
     }
     if path.is_dir() {
-        return if path.join("oci-layout").exists() {
-            Ok(Source::Layout(path, reference))
-        } else {
-            Err(wrong(text, "is a directory without an image layout: it has no file oci-layout"))
-        };
+        if path.join("oci-layout").exists() {
+            return Ok(Source::Layout(path, reference));
+        }
+        return Err(wrong(text, "is a directory without an image layout: it has no file oci-layout"));
     }
     match crate::archive::kind(&path).said(|| format!("{path:?}"))? {
         crate::archive::Kind::Oci => Ok(Source::OciArchive(path, reference)),

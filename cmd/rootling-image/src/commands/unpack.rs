@@ -123,8 +123,8 @@ impl Job<'_> {
     fn report(&self, bundle: &Bundle, done: &Unpacked) -> Result<()> {
         let notes = done.notes.lines();
         if !self.args.choice.json {
-            for note in notes {
-                log::warning(&note);
+            for note in &notes {
+                log::warning(note);
             }
             return Ok(());
         }
