@@ -1,6 +1,5 @@
 //! Debian's docker-registry on this machine, for tests that pull images.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -42,7 +42,7 @@ pub(super) fn text(
     let facts = context.host.spec_facts(context.global.manager(), std::env::current_dir()?);
     let request = request::request(&flags, user, namespaces)?;
     let made = generate::build(&request, rootless, &facts, &generate::System);
-    let Generated { mut spec, warnings } = made.map_err(|error| Error::invalid(error.to_string()))?;
+    let Generated { mut spec, warnings, file } = made.map_err(|error| Error::invalid(error.to_string()))?;
     for text in &warnings {
         log::warning(text);
     }
