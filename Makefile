@@ -32,7 +32,7 @@ test: build ## Run the unit tests, and real containers as an ordinary user (and 
 	@$(LIBSECCOMP) hack/test.sh
 
 test-doors: deps ## Run launches with a debug build, which looks at each door between two rooms what is open
-	@$(LIBSECCOMP) cargo build --locked
+	@$(LIBSECCOMP) cargo build --locked -p rootling -p rootling-image-command
 	@$(LIBSECCOMP) ROOTLING_BIN="$$(hack/binary.sh debug)" hack/test.sh run lifecycle exec hooks mounts namespaces seccomp \
 		terminal devices idmap_mounts
 

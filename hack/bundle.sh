@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a busybox bundle: bundle.sh DIR [--config [ARG...]]
 # --config leaves the config.json in it, which runs ARGs (sh when none); without it there is none.
-# ROOTLING_BIN names the rootling to ask; without it that is target/rootling, else the one in PATH.
+# It is made by the rootling-image that lies beside ROOTLING_BIN, else by target/rootling-image, else by the one in PATH.
 set -euo pipefail
 
 fail() { echo "bundle.sh: $*" >&2; exit 1; }
@@ -14,9 +14,11 @@ case ${1-} in
 ?*) fail "$1: only --config may follow the directory" ;;
 esac
 
-rootling=${ROOTLING_BIN:-$(dirname "$0")/../target/rootling}
-[[ -x $rootling || -n ${ROOTLING_BIN:-} ]] || rootling=$(command -v rootling) ||
-    fail 'there is no rootling: run make build, or name one in ROOTLING_BIN'
+# Another runtime that is tested has none.
+image=${ROOTLING_BIN:-}-image
+[[ -x $image ]] || image=$(dirname "$0")/../target/rootling-image
+[[ -x $image ]] || image=$(command -v rootling-image) ||
+    fail 'there is no rootling-image: run make build, or install rootling'
 [[ ! -e $dir/config.json ]] || fail "$dir/config.json: there is one already; remove it, or name another directory"
 if [[ -e $dir/rootfs ]]; then
     [[ -n $config ]] || exit 0
@@ -26,7 +28,7 @@ fi
 mkdir -p "$(dirname "$dir")" || fail "$(dirname "$dir"): cannot be made"
 own=()
 ((EUID == 0)) || own=(--userns single)
-"$rootling" image unpack busybox: "$dir" "${own[@]}" -- "$@" || fail "$rootling image unpack busybox: $dir has failed, see above"
+"$image" unpack busybox: "$dir" "${own[@]}" -- "$@" || fail "$image unpack busybox: $dir has failed, see above"
 # Nothing in it is anybody's secret, and tests give it to other users.
 chmod 0755 "$dir"
 [[ -n $config ]] || rm "$dir/config.json"
