@@ -12,7 +12,7 @@ use super::engines::quoted;
 use super::machine::{Machine, PLACE, expect_success, results, stream};
 use super::programs;
 use crate::engines::{User, number};
-use crate::source;
+use crate::{bounded, source};
 
 /// A caller, with what it has the cgroups made by.
 struct Run {
@@ -110,16 +110,12 @@ fn stage(machine: &Machine, rootling: &Path) -> Result<(), String> {
         programs::strip(program, &machine.stage(name)?)?;
     }
     programs::copy_both(rootling, &machine.stage("rootling")?)?;
-    let mut copy = Command::new("cp");
-    copy.arg("-r").args([source("docs/cli"), source("docs/embedding.md")]).arg(machine.stage("docs/.")?);
-    run_here(&mut copy)?;
-    run_here(Command::new("cp").arg("-r").arg(source("hack")).arg(machine.stage("hack")?))
-}
-
-fn run_here(command: &mut Command) -> Result<(), String> {
-    let name = command.get_program().display().to_string();
-    let status = command.status().map_err(|error| format!("start {name}: {error}"))?;
-    expect_success(&name, status.code().unwrap_or(1))
+    for path in ["hack", "docs/cli", "docs/embedding.md"] {
+        let mut copy = Command::new("cp");
+        copy.arg("-r").arg(source(path)).arg(machine.stage(path)?);
+        expect_success("cp", bounded::run(&mut copy, Duration::from_mins(1))?)?;
+    }
+    Ok(())
 }
 
 impl Run {
