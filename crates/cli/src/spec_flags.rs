@@ -83,8 +83,13 @@ pub struct SpecFlags {
     /// Use this network namespace: host, private, container:ID, or pasta[:OPTION,...], one with a network
     #[arg(long, value_name = "MODE")]
     pub network: Option<String>,
-    /// Let a port of the host lead into the network of pasta: [IP:]HOST:CONTAINER[/udp]
-    #[arg(short, long, value_name = "PORT")]
+    /// Ports of the host that lead into the network of pasta.
+    #[arg(
+        short,
+        long,
+        value_name = "PORT",
+        help = "Let a port of the host lead into the network of pasta: [IP:]HOST:CONTAINER[/udp]"
+    )]
     pub publish: Vec<String>,
     /// Use this cgroup namespace: host, private or container:ID
     #[arg(long, value_name = "MODE")]

@@ -7,8 +7,13 @@ use rootling_config::generate::PublishedPort;
 pub(crate) struct Hook {
     /// Which hook; `spec --network pasta` writes it into config.json, as createRuntime and as poststop hook
     pub(crate) kind: HookKind,
-    /// Let a port of the host lead into the container: [IP:]HOST:CONTAINER[/udp]
-    #[arg(short, long, value_name = "PORT")]
+    /// Ports of the host that lead into the container.
+    #[arg(
+        short,
+        long,
+        value_name = "PORT",
+        help = "Let a port of the host lead into the container: [IP:]HOST:CONTAINER[/udp]"
+    )]
     pub(crate) publish: Vec<PublishedPort>,
     /// Options of pasta(1)
     #[arg(last = true, value_name = "OPTION")]
