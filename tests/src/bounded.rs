@@ -1,7 +1,7 @@
 //! Commands that end: by themselves, with their time, or with the program that has started them.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -37,6 +37,22 @@ pub fn interrupted() -> Option<u8> {
     match asked().load(Ordering::SeqCst) {
         0 => None,
         signal => Some(128 + signal as u8),
+    }
+}
+
+/// What a program of the tests ends with: 0 where all was well, 1 where something was not, 2 where it could not be found out.
+pub fn main(name: &str, work: impl FnOnce() -> Result<bool, String>) -> ExitCode {
+    let result = end_orderly().map_err(|error| error.to_string()).and_then(|()| work());
+    if let Some(code) = interrupted() {
+        return ExitCode::from(code);
+    }
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("{name}: {why}");
+            ExitCode::from(2)
+        }
     }
 }
 

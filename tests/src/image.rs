@@ -205,3 +205,19 @@ pub fn give(t: &Test, path: &Path) {
         std::process::Command::new("chown").args(["-R", &owner]).arg(path).status().expect("start chown");
     assert!(given.success(), "chown {path:?}");
 }
+
+/// What is in the test's directory that begins with a dot: directories in the making.
+#[must_use]
+pub fn unfinished(t: &Test) -> Vec<String> {
+    let entries = fs::read_dir(t.path("")).expect("list the directory");
+    entries
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .filter(|name| name.starts_with('.'))
+        .collect()
+}
+
+/// Asserts that a command has left neither a bundle nor one in the making.
+pub fn nothing_is_left(t: &Test) {
+    assert!(!t.path("bundle").exists());
+    assert_eq!(unfinished(t), [""; 0]);
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rootling_tests::image::{Entry, Tar, blob, digest, give, gzip, layout};
+use rootling_tests::image::{Entry, Tar, blob, digest, give, gzip, layout, nothing_is_left};
 use rootling_tests::{Test, both};
 use serde_json::{Value, json};
 
@@ -13,20 +13,6 @@ both!(
     list_inspect_and_gc_know_a_layout,
     damage_is_one_line_and_leaves_nothing,
 );
-
-/// What is in the test's directory that begins with a dot: directories in the making.
-fn unfinished(t: &Test) -> Vec<String> {
-    let entries = fs::read_dir(t.path("")).expect("list the directory");
-    entries
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
-        .filter(|name| name.starts_with('.'))
-        .collect()
-}
-
-fn nothing_is_left(t: &Test) {
-    assert!(!t.path("bundle").exists());
-    assert_eq!(unfinished(t), [""; 0]);
-}
 
 fn rootfs(t: &Test, path: &str) -> PathBuf {
     t.path("bundle/rootfs").join(path)

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rootling_tests::image::{Entry, Tar, gzip, layout};
+use rootling_tests::image::{Entry, Tar, gzip, layout, nothing_is_left, unfinished};
 use rootling_tests::{Test, both, user};
 use serde_json::{Value, json};
 
@@ -33,20 +33,6 @@ user!(
     closed_directories_are_filled_and_removed,
     file_capabilities_count_in_the_container,
 );
-
-/// What is in the test's directory that begins with a dot: directories in the making.
-fn unfinished(t: &Test) -> Vec<String> {
-    let entries = fs::read_dir(t.path("")).expect("list the directory");
-    entries
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
-        .filter(|name| name.starts_with('.'))
-        .collect()
-}
-
-fn nothing_is_left(t: &Test) {
-    assert!(!t.path("bundle").exists());
-    assert_eq!(unfinished(t), [""; 0]);
-}
 
 fn config(t: &Test) -> Value {
     serde_json::from_slice(&fs::read(t.path("bundle/config.json")).expect("config.json")).expect("JSON")

@@ -9,6 +9,7 @@ use serde_json::json;
 both!(
     container_reaches_servers_and_serves_published_ports,
     network_ends_with_the_container_whatever_ends_it,
+    loopback_of_the_host_is_closed,
     port_that_is_taken_stops_the_start,
     network_of_the_host_is_none_for_the_hook,
     other_runtimes_call_the_hook,
@@ -26,7 +27,7 @@ const WORLD: &str = r#"
     ip -6 addr add 2001:db8:1::1/64 dev world nodad && ip -6 addr add 2001:db8:2::7/128 dev lo nodad || exit 92
     ip route add default via 198.51.100.254 && ip -6 route add default via 2001:db8:1::fe dev world || exit 93
     echo 'nameserver 203.0.113.7' >"$dir/resolv.conf" && mount --bind "$dir/resolv.conf" /etc/resolv.conf || exit 94
-    "$probe" serve 203.0.113.7 2001:db8:2::7 >"$dir/server" 2>&1 & server=$!
+    "$probe" serve 203.0.113.7 127.0.0.1 2001:db8:2::7 >"$dir/server" 2>&1 & server=$!
     trap 'kill $server' EXIT
     soon() { n=0; until "$@"; do n=$((n + 1)); [ $n -lt 600 ] || { echo "in vain: $*"; exit 95; }; sleep 0.1; done; }
     soon grep -qs serving "$dir/server"
@@ -51,10 +52,9 @@ fn in_world(t: &Test, script: &str, program: &str, flags: &[&str]) -> Output {
     command.args(rootless.as_slice()).args(flags).output()
 }
 
-/// Whether pasta is there, and not so old that slirp4netns takes its place: of 2025 or newer.
+/// Whether pasta is there, and not so old that slirp4netns takes its place.
 fn has_pasta(t: &Test) -> bool {
-    let look = "pasta --version | head -n 1 | grep -qE '20(2[5-9]|[3-9][0-9])(_|[01])'";
-    t.command("sh").args(&["-c", look]).output().exit() == 0
+    t.command("sh").args(&["-c", "pasta --help | grep -q -e --map-host-loopback"]).output().exit() == 0
 }
 
 const CLIENT_AND_SERVER: &str = "
@@ -132,6 +132,16 @@ fn network_ends_with_the_container_whatever_ends_it(t: &Test) {
     let flags = ["--network", "pasta", "--publish", &publish];
     let output = in_world(t, &KILLS.replace("PORT", port), "exec sleep 1000000", &flags);
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("program\nsupervisor\nnetwork\n", ""));
+}
+
+/// The gateways behind which pasta and slirp4netns can show the host's own addresses, in the order of their names.
+fn loopback_of_the_host_is_closed(t: &Test) {
+    if !has_network_program(t) {
+        return;
+    }
+    let program = "for gateway in 198.51.100.254 10.0.2.2; do probe ask tcp $gateway:7000 | grep over; done; echo asked";
+    let output = in_world(t, r#"rootling run -b "$bundle" "$id""#, program, &["--network", "pasta"]);
+    assert_eq!(output.stdout, "asked\n", "{}", output.stderr);
 }
 
 fn port_that_is_taken_stops_the_start(t: &Test) {

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rootling_cli::global::Global;
+use rootling_cli::terminal::in_one_line;
 use rootling_cli::{SpecFlags, log};
 
 /// Make bundles from images, and look after image layouts
@@ -196,17 +197,8 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, End> {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         | ErrorKind::DisplayVersion => End::Answer(error.to_string()),
-        _ => End::Wrong(format!("image: {}; see `rootling image --help`", flattened(&error))),
+        _ => End::Wrong(format!("image: {}; see `rootling image --help`", in_one_line(&error))),
     })
-}
-
-/// clap's own words, which it spreads over several lines.
-fn flattened(error: &clap::Error) -> String {
-    let rendered = error.render().to_string();
-    let lines =
-        rendered.lines().take_while(|line| !line.starts_with("Usage") && !line.starts_with("For more"));
-    let text = lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-    text.strip_prefix("error: ").unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]

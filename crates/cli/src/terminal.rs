@@ -34,3 +34,12 @@ pub fn print_next(text: &str) -> Result<bool> {
         Err(e) => Err(e.into()),
     }
 }
+
+/// clap's own words, which it spreads over several lines.
+pub fn in_one_line(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let lines =
+        rendered.lines().take_while(|line| !line.starts_with("Usage") && !line.starts_with("For more"));
+    let text = lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    text.strip_prefix("error: ").unwrap_or(&text).to_owned()
+}

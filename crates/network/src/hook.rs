@@ -9,9 +9,11 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::Network;
 use crate::container::{Container, Pin};
 use crate::error::{Context, Error, Result};
-use crate::supervisor::{self, READY, is_of_us};
+use crate::supervisor::{self, READY, Supervisor, is_of_us};
+use rootling_rootless::host::NetworkPrograms;
 
 /// How long a network may take to come up, beyond what its program has for itself.
 const START_LIMIT: Duration = Duration::from_secs(25);
@@ -40,19 +42,14 @@ fn start(container: &Container, supervise: &[OsString]) -> Result<()> {
         .stdout(Stdio::piped())
         .spawn()
         .context(|| "supervisor".to_owned())?;
-    let said = converse(&mut child, container);
-    match said {
-        Ok(said) if said == READY => return Ok(()),
-        Ok(said) if said.trim().is_empty() => {
-            return Err(Error::Said("the supervisor has ended without a word".to_owned()));
+    // One that is late is left alone: the start fails, and with the container's end it ends what it has begun.
+    match converse(&mut child, container)? {
+        said if said == READY => Ok(()),
+        said if said.trim().is_empty() => {
+            Err(Error::Said("the supervisor has ended without a word".to_owned()))
         }
-        Ok(said) => return Err(Error::Said(said.trim().to_owned())),
-        Err(_) => {}
+        said => Err(Error::Said(said.trim().to_owned())),
     }
-    // It may hang; the programs that it has started go with it.
-    let _ = child.kill();
-    let _ = child.wait();
-    Err(said.err().unwrap_or_else(|| Error::Said(String::new())))
 }
 
 /// Tells the supervisor its container, and reads its one line.
@@ -96,16 +93,14 @@ fn wait_for_end(container: &Container) -> Result<()> {
 }
 
 /// Becomes the supervisor, and says how that went to the hook, which reads it from a pipe.
-pub fn supervise(container: Result<Container>, network: &crate::Network) {
-    let started = container.and_then(|container| supervisor::Supervisor::start(&container, network));
-    let mut output = io::stdout();
+pub fn supervise(container: Result<Container>, network: &Network, programs: &NetworkPrograms) {
+    let started = container.and_then(|container| Supervisor::start(&container, network, programs));
     match started {
-        Ok(supervisor) => {
-            // The hook's streams are the runtime's, which waits for their end.
-            if supervisor::close_streams().is_ok() {
-                supervisor.watch();
-            }
-        }
-        Err(error) => drop(writeln!(output, "{error}")),
+        Ok(supervisor) => match supervisor::close_streams() {
+            Ok(()) => supervisor.watch(),
+            // The hook has not waited, and so the container does not start.
+            Err(_) => supervisor.end(),
+        },
+        Err(error) => drop(writeln!(io::stdout(), "{error}")),
     }
 }

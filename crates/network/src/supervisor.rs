@@ -16,7 +16,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, chdir, dup2, geteuid, pipe2, setsid};
 use rootling_config::remedies;
-use rootling_rootless::host::{Host, NetworkProgram, NetworkPrograms};
+use rootling_rootless::host::{NetworkProgram, NetworkPrograms};
 use rootling_sys as sys;
 use rootling_sys::signals::Signals;
 
@@ -48,7 +48,11 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     /// Starts the program that there is.
-    pub(crate) fn start(container: &Container, network: &Network) -> Result<Self> {
+    pub(crate) fn start(
+        container: &Container,
+        network: &Network,
+        programs: &NetworkPrograms,
+    ) -> Result<Self> {
         let words = || "supervisor".to_owned();
         // The end of the caller's session is not that of the container.
         let _ = setsid();
@@ -58,11 +62,19 @@ impl Supervisor {
         sys::process::set_subreaper().context(words)?;
         let process = sys::process::pidfd_open(container.pid()?).context(|| container.id().to_owned())?;
         let namespaces = Namespaces::of(container)?;
-        let door =
-            SocketAddr::from_abstract_name(container.name()).and_then(|at| UnixListener::bind_addr(&at)).ok();
+        let door = SocketAddr::from_abstract_name(container.name()).and_then(|at| {
+            let door = UnixListener::bind_addr(&at)?;
+            // Whoever has left again before he is let in must not be waited for.
+            door.set_nonblocking(true).map(|()| door)
+        });
         let launch = Launch { container, process: &process, namespaces, network };
-        let program = launch.start(&Host::probe().network_programs())?;
-        Ok(Self { signals, container: process, program, door })
+        let program = launch.start(programs)?;
+        Ok(Self { signals, container: process, program, door: door.ok() })
+    }
+
+    /// Ends the program, without which nothing is to stay.
+    pub(crate) fn end(self) {
+        self.program.end();
     }
 
     /// Waits for the end of the container, or for whatever else ends the network, and ends the program.

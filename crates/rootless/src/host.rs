@@ -34,7 +34,7 @@ pub use fixture::Fixture;
 pub use helpers::{Fault, IdHelper};
 pub use machine::{Access, FsFacts, Machine, NodeFacts, NodeKind, System};
 pub use maps::{map_of, own_map};
-pub use network::{NetworkProgram, NetworkPrograms, OLDEST_PASTA, PastaVersion};
+pub use network::{NetworkProgram, NetworkPrograms, OLDEST_PASTA, Pasta, PastaVersion};
 pub use process_limit::process_limit;
 pub use restrictions::Restriction;
 pub use subid::{SubIdRange, SubIds};

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Gid, Pid, Uid, pipe, read, setgroups, setresgid, setresuid, write};
+use nix::unistd::{Gid, Pid, Uid, pipe2, read, setgroups, setresgid, setresuid, write};
 use rootling_config::idmap::IdMaps;
 use rootling_init::new_process::explain;
 use rootling_rootless::host::Host;
@@ -63,7 +64,7 @@ impl HelperProcess {
             HelperIds::Mapped(maps) => Some(maps_of(host, maps)?),
             HelperIds::Caller | HelperIds::Joined(_) => None,
         };
-        let (wait, go) = pipe().context(|| "pipe")?;
+        let (wait, go) = pipe2(OFlag::O_CLOEXEC).context(|| "pipe")?;
         check_single_threaded()?;
         let namespaces = if maps.is_some() { libc::CLONE_NEWUSER as u64 } else { 0 };
         let cloned =

@@ -55,19 +55,7 @@ struct SuiteArguments {
 }
 
 fn main() -> ExitCode {
-    let command = Arguments::parse().command;
-    let result = bounded::end_orderly().map_err(|error| error.to_string()).and_then(|()| execute(command));
-    if let Some(code) = bounded::interrupted() {
-        return ExitCode::from(code);
-    }
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(why) => {
-            eprintln!("vm: {why}");
-            ExitCode::from(2)
-        }
-    }
+    bounded::main("vm", || execute(Arguments::parse().command))
 }
 
 fn execute(command: Command) -> Result<bool, String> {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, FromArgMatches};
+use rootling_cli::terminal::in_one_line;
 
 use super::command::{COMMANDS, Definition};
 use super::{Command, Global, help, words};
@@ -159,17 +160,8 @@ fn message(error: &clap::Error) -> String {
             Some(ContextValue::Strings(names)) => format!("missing: {}", names.join(", ")),
             _ => "an argument is missing".to_owned(),
         },
-        _ => flattened(error),
+        _ => in_one_line(error),
     }
-}
-
-/// clap's own words, which it spreads over several lines.
-fn flattened(error: &clap::Error) -> String {
-    let rendered = error.render().to_string();
-    let lines =
-        rendered.lines().take_while(|line| !line.starts_with("Usage") && !line.starts_with("For more"));
-    let text = lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-    text.strip_prefix("error: ").unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn perform(command: &Command, context: Context<'_>) -> Result<ExitCode> {
         }
         Command::Exec(args) => return exec::exec(context, args),
         Command::Spec(args) => spec::spec(context, args)?,
-        Command::Hook(args) => hook::hook(args)?,
+        Command::Hook(args) => hook::hook(context.host, args)?,
         Command::Image(args) => match image::image(args)? {},
         Command::Adapt(args) => adapt::adapt(context, args)?,
         Command::Doctor(args) => return doctor::doctor(context.host, args),

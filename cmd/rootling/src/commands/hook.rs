@@ -5,11 +5,12 @@ use std::io;
 
 use rootling_network::container::Container;
 use rootling_network::{Network, hook};
+use rootling_rootless::host::Host;
 use rootling_runtime::{Error, Result};
 
 use crate::args::{Hook, HookKind};
 
-pub(crate) fn hook(args: &Hook) -> Result<()> {
+pub(crate) fn hook(host: &Host, args: &Hook) -> Result<()> {
     let container = Container::read(io::stdin().lock());
     match args.kind {
         HookKind::Pasta => {
@@ -18,7 +19,7 @@ pub(crate) fn hook(args: &Hook) -> Result<()> {
         }
         HookKind::Supervise => {
             let network = Network { publish: args.publish.clone(), options: args.options.clone() };
-            hook::supervise(container, &network);
+            hook::supervise(container, &network, &host.network_programs());
             Ok(())
         }
     }

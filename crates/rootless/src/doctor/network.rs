@@ -9,14 +9,17 @@ use crate::host::{Host, NetworkProgram};
 pub(super) fn programs(host: &Host, distribution: &Distribution) -> Check {
     let programs = host.network_programs();
     let best = programs.best();
-    let found = match (&best, &programs.pasta) {
-        (Some(NetworkProgram::Pasta(path)), Some((_, Some(version)))) => {
-            format!("pasta of {version}, {}", path.display())
+    let version = programs.pasta.as_ref().and_then(|pasta| pasta.version);
+    let found = match &best {
+        Some(NetworkProgram::Pasta(path)) => {
+            let version =
+                version.map_or_else(|| "without a version".to_owned(), |version| format!("of {version}"));
+            format!("pasta {version}, {}", path.display())
         }
-        (Some(NetworkProgram::Slirp4netns(path)), _) => {
+        Some(NetworkProgram::Slirp4netns(path)) => {
             format!("slirp4netns, {}{}", path.display(), programs.too_old())
         }
-        _ => format!("neither pasta nor slirp4netns{}", programs.too_old()),
+        None => format!("neither pasta nor slirp4netns{}", programs.too_old()),
     };
     let check = |found: String| {
         Check::ok(

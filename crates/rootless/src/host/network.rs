@@ -44,11 +44,37 @@ pub enum NetworkProgram {
     Slirp4netns(PathBuf),
 }
 
+/// An option that pasta has had since [`OLDEST_PASTA`].
+const OPTION_OF_THE_OLDEST: &str = "--map-host-loopback";
+
+/// A pasta.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pasta {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its version, where it says one: Debian 12's says that it is unknown, and Debian 13's says nothing to a pipe.
+    pub version: Option<PastaVersion>,
+    /// It is not older than [`OLDEST_PASTA`].
+    pub is_new_enough: bool,
+}
+
+impl Pasta {
+    fn look(host: &Host, path: PathBuf) -> Self {
+        let says = |option: &str| host.machine.run(&path, &[option]).unwrap_or_default();
+        let version = PastaVersion::parse(&says("--version"));
+        let is_new_enough = match version {
+            Some(version) => version >= OLDEST_PASTA,
+            None => says("--help").contains(OPTION_OF_THE_OLDEST),
+        };
+        Self { path, version, is_new_enough }
+    }
+}
+
 /// What there is of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkPrograms {
-    /// pasta, and its version where it says one.
-    pub pasta: Option<(PathBuf, Option<PastaVersion>)>,
+    /// pasta.
+    pub pasta: Option<Pasta>,
     /// slirp4netns.
     pub slirp4netns: Option<PathBuf>,
     /// The caller may open `/dev/net/tun`, without which neither works.
@@ -57,21 +83,18 @@ pub struct NetworkPrograms {
 
 impl NetworkPrograms {
     pub(super) fn find(host: &Host) -> Self {
-        let pasta = host.find_program("pasta").map(|path| {
-            let version = host.machine.run(&path, &["--version"]);
-            (path, version.ok().and_then(|text| PastaVersion::parse(&text)))
-        });
         let tun = Path::new(TUN);
-        let tun = host.may(tun, Access::Read) && host.may(tun, Access::Write);
-        Self { pasta, slirp4netns: host.find_program("slirp4netns"), tun }
+        Self {
+            pasta: host.find_program("pasta").map(|path| Pasta::look(host, path)),
+            slirp4netns: host.find_program("slirp4netns"),
+            tun: host.may(tun, Access::Read) && host.may(tun, Access::Write),
+        }
     }
 
     /// pasta, which is faster and knows IPv6, and slirp4netns where that is missing or too old.
     pub fn best(&self) -> Option<NetworkProgram> {
         match (&self.pasta, &self.slirp4netns) {
-            (Some((path, version)), _) if *version >= Some(OLDEST_PASTA) => {
-                Some(NetworkProgram::Pasta(path.clone()))
-            }
+            (Some(pasta), _) if pasta.is_new_enough => Some(NetworkProgram::Pasta(pasta.path.clone())),
             (_, Some(path)) => Some(NetworkProgram::Slirp4netns(path.clone())),
             _ => None,
         }
@@ -80,11 +103,9 @@ impl NetworkPrograms {
     /// Of a pasta that is too old, which one it is: a sentence's end that begins with a comma. Empty where there is none.
     pub fn too_old(&self) -> String {
         match &self.pasta {
-            Some((path, Some(version))) if *version < OLDEST_PASTA => {
-                format!(", and {} is of {version}, older than {OLDEST_PASTA}", path.display())
-            }
-            Some((path, None)) => {
-                format!(", and {} does not say its version, as before {OLDEST_PASTA}", path.display())
+            Some(Pasta { path, version, is_new_enough: false }) => {
+                let version = version.map_or_else(String::new, |version| format!(" of {version}"));
+                format!(", and {}{version} is older than {OLDEST_PASTA}", path.display())
             }
             _ => String::new(),
         }
@@ -94,6 +115,7 @@ impl NetworkPrograms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Fixture;
 
     #[test]
     fn versions_of_passt_and_of_debian_are_read() {
@@ -110,25 +132,39 @@ mod tests {
         }
     }
 
+    /// What it says of its version, what its help has, whether it is used, and what is said where it is not.
     #[test]
     fn an_old_pasta_gives_way() {
-        let pasta = |version| Some((PathBuf::from("/usr/bin/pasta"), version));
-        let slirp = || Some(PathBuf::from("/usr/bin/slirp4netns"));
-        let new = NetworkPrograms { pasta: pasta(Some(OLDEST_PASTA)), slirp4netns: slirp(), tun: true };
-        assert_eq!(
-            (new.best(), new.too_old()),
-            (Some(NetworkProgram::Pasta("/usr/bin/pasta".into())), String::new())
-        );
-        for version in [None, Some(PastaVersion(20_240_820))] {
-            let old = NetworkPrograms { pasta: pasta(version), slirp4netns: slirp(), tun: true };
-            assert_eq!(
-                old.best(),
-                Some(NetworkProgram::Slirp4netns("/usr/bin/slirp4netns".into())),
-                "{version:?}"
-            );
-            let alone = NetworkPrograms { slirp4netns: None, ..old };
-            assert_eq!(alone.best(), None, "{version:?}");
-            assert!(alone.too_old().contains("/usr/bin/pasta"), "{version:?}");
+        const PASTA: &str = "/usr/bin/pasta";
+        for (version, help, new, words) in [
+            ("pasta 2025_09_19.623dbf6\n", "", true, ""),
+            (
+                "pasta 2024_08_20.1d6142f\n",
+                OPTION_OF_THE_OLDEST,
+                false,
+                "of 2024_08_20 is older than 2024_08_21",
+            ),
+            // Debian 13 and 12.
+            ("", "Usage: pasta\n  --map-host-loopback ADDR\n", true, ""),
+            (
+                "pasta unknown version\n",
+                "Usage: pasta\n  --no-map-gw\n",
+                false,
+                "/usr/bin/pasta is older than",
+            ),
+        ] {
+            let machine = || {
+                let says = |option: &str| format!("{PASTA} {option}");
+                let machine = Fixture::ordinary(1000).program(PASTA, 0o755);
+                machine.output(&says("--version"), version).output(&says("--help"), help)
+            };
+            let pasta = NetworkProgram::Pasta(PASTA.into());
+            let slirp4netns = NetworkProgram::Slirp4netns("/usr/bin/slirp4netns".into());
+            let both = Host::on(machine().program("/usr/bin/slirp4netns", 0o755)).network_programs();
+            assert_eq!(both.best(), Some(if new { pasta.clone() } else { slirp4netns }), "{version}");
+            let alone = Host::on(machine()).network_programs();
+            assert_eq!(alone.best(), new.then_some(pasta), "{version}");
+            assert!(alone.too_old().contains(words) && alone.too_old().is_empty() == new, "{alone:?}");
         }
         assert_eq!(NetworkPrograms::default().best(), None);
     }

@@ -35,12 +35,8 @@ pub(crate) fn spec(context: Context<'_>, args: &args::Spec) -> Result<()> {
         Some(output) => write(output, &text),
         None => write(&args.bundle.clone().unwrap_or_default().join(NAME), &text),
     }?;
-    // Of the same flags it is the same file, and one of other flags would not be what config.json means.
     match file {
-        Some(file) => {
-            let path = bundle.join(file.name);
-            std::fs::write(&path, file.content).map_err(|e| Error::from(e).wrap(path.display()))
-        }
+        Some(file) => write_beside(&bundle.join(file.name), &file.content),
         None => Ok(()),
     }
 }
@@ -79,6 +75,15 @@ fn with_flags(
         ));
     }
     Ok((spec, file))
+}
+
+/// Writes a file that belongs beside config.json; one that is there is the user's choice.
+fn write_beside(path: &Path, text: &str) -> Result<()> {
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(mut file) => file.write_all(text.as_bytes()).map_err(|e| Error::from(e).wrap(path.display())),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(Error::from(e).wrap(path.display())),
+    }
 }
 
 /// Writes a new file; what is there is never replaced.
