@@ -171,6 +171,10 @@ fn other_runtimes_call_the_hook(t: &Test) {
         return;
     }
     for runtime in ["runc", "crun"] {
+        if runtime == "crun" && t.who() == Who::User {
+            skip("crun keeps its waiting process from an ordinary user, and so from the hook");
+            continue;
+        }
         let run = format!(r#"{runtime} --root "$dir/state" run -b "$bundle" "$id" </dev/null"#);
         if in_world(t, &run, "true", &["--network", "private"]).exit() != 0 {
             skip(&format!("{runtime} is not installed, or runs no container here"));

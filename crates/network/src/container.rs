@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -119,7 +119,12 @@ impl Drop for Pin {
 
 /// Whether it is the namespace that this process is in.
 fn is_own(path: &Path, name: &str) -> Result<bool> {
-    let target = |path: &Path| fs::read_link(path).context(|| path.display().to_string());
+    let target = |path: &Path| match fs::read_link(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(Error::Closed { path: path.to_owned() })
+        }
+        other => other.context(|| path.display().to_string()),
+    };
     Ok(target(path)? == target(&Path::new("/proc/self/ns").join(name))?)
 }
 

@@ -1,6 +1,7 @@
 //! Why a container gets no network.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rootling_rootless::host::OLDEST_PASTA;
@@ -21,6 +22,12 @@ pub enum Error {
     /// What a hook would set up is the caller's own network.
     #[error("container {0:?} has the network of the host; add a network namespace to linux.namespaces")]
     HostsNetwork(String),
+    /// The runtime has made the container's process not dumpable: PR_SET_DUMPABLE, prctl(2).
+    #[error("{}: permission denied, {CLOSED}", path.display())]
+    Closed {
+        /// The namespace.
+        path: PathBuf,
+    },
     /// Neither program is there.
     #[error(
         "neither pasta nor slirp4netns is in PATH{old}; install the package passt (pasta of {OLDEST_PASTA} or newer), \
@@ -78,6 +85,10 @@ pub enum Error {
         error: io::Error,
     },
 }
+
+/// What helps where a namespace of the container cannot be opened.
+pub(crate) const CLOSED: &str = "since the runtime keeps its waiting process from its owner, as crun does: run the bundle with \
+     rootling or runc, or as root";
 
 fn after_semicolon(remedy: &str) -> String {
     if remedy.is_empty() { String::new() } else { format!("; {remedy}") }

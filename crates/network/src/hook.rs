@@ -43,13 +43,17 @@ fn start(container: &Container, supervise: &[OsString]) -> Result<()> {
         .spawn()
         .context(|| "supervisor".to_owned())?;
     // One that is late is left alone: the start fails, and with the container's end it ends what it has begun.
-    match converse(&mut child, container)? {
-        said if said == READY => Ok(()),
-        said if said.trim().is_empty() => {
-            Err(Error::Said("the supervisor has ended without a word".to_owned()))
-        }
-        said => Err(Error::Said(said.trim().to_owned())),
+    let said = converse(&mut child, container)?;
+    if said == READY {
+        return Ok(());
     }
+    // It has said its last. A runtime that reaps what its hooks leave would wait for the hook in vain if both ended at once: crun
+    // loses one of two SIGCHLD.
+    let _ = child.wait();
+    let said = said.trim();
+    Err(Error::Said(
+        if said.is_empty() { "the supervisor has ended without a word" } else { said }.to_owned(),
+    ))
 }
 
 /// Tells the supervisor its container, and reads its one line.

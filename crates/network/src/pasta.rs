@@ -57,6 +57,8 @@ fn forward(port: &PublishedPort) -> String {
 pub(crate) fn remedy(said: &str) -> &'static str {
     if said.contains("/dev/net/tun") {
         remedies::OPEN_TUN
+    } else if said.contains("Couldn't open network namespace") {
+        crate::error::CLOSED
     } else if said.contains("Permission denied") && said.contains("port") {
         remedies::LOW_PORTS
     } else if said.contains("in use") {
