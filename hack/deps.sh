@@ -28,6 +28,8 @@ need jq has jq
 need strace has strace
 need util-linux has setpriv
 need passwd has useradd
+need attr has getfattr
+need libcap2-bin has getcap
 need shellcheck has shellcheck
 need slirp4netns has slirp4netns
 

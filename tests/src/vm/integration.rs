@@ -61,11 +61,11 @@ const RUNS: &[Run] = &[
 ];
 
 /// In no run: what shows nothing there that it does not show elsewhere, and takes an hour where the processor is emulated
-/// (each system call denied, each call of a launch failed, and races, which want two real processors), and what is about
-/// the source or its tools.
+/// (each system call denied, each call of a launch failed, images of a million entries and of gigabytes, and races, which
+/// want two real processors), and what is about the source or its tools.
 const NOWHERE: &str =
     "seccomp_denied waits faults attack_races attack_mount_races attack_device_races security_docs
-    contributing_docs docs_commands state_faults kills_of_helpers races exhaustion link_order";
+    contributing_docs docs_commands state_faults kills_of_helpers races exhaustion link_order attack_images";
 
 /// Runs the integration tests in the machine, as the named runs, or as all. Whether all was well.
 pub fn run_tests(names: &[String]) -> Result<bool, String> {
@@ -86,6 +86,8 @@ pub fn run_tests(names: &[String]) -> Result<bool, String> {
     }
     println!("\nTime in the VM: {} s. Logs: {}", start.elapsed().as_secs(), results.display());
     let [passed, failed, skipped] = total(&results);
+    // Once more at the end, since what was printed of them may be far above.
+    failed_programs(&results).iter().for_each(|program| println!("failed: {program}"));
     println!("{passed} passed, {failed} failed, {skipped} skipped");
     Ok(well)
 }
@@ -189,14 +191,25 @@ fn total(results: &Path) -> [usize; 3] {
     runs.fold([0; 3], |sum, counts| [0, 1, 2].map(|i| sum[i] + counts[i]))
 }
 
+/// The test programs with a failure, each after its run.
+fn failed_programs(results: &Path) -> Vec<String> {
+    let of_run = |run: &Run| {
+        let summary = fs::read_to_string(results.join(run.name).join("summary")).unwrap_or_default();
+        let failed = summary.lines().filter(|line| counts_of(line)[1] > 0);
+        failed.map(|line| format!("{} {}", run.name, line.split('\t').next().unwrap_or_default())).collect()
+    };
+    RUNS.iter().flat_map(|run| -> Vec<String> { of_run(run) }).collect()
+}
+
 /// The sum of a summary, whose lines are program, passed, failed and skipped.
 fn counts(summary: &Path) -> [usize; 3] {
     let text = fs::read_to_string(summary).unwrap_or_default();
-    let of = |line: &str| {
-        let mut numbers = line.split('\t').skip(1).map(|number| number.parse().unwrap_or(0));
-        [0; 3].map(|_: usize| numbers.next().unwrap_or(0))
-    };
-    text.lines().map(of).fold([0; 3], |sum, counts| [0, 1, 2].map(|i| sum[i] + counts[i]))
+    text.lines().map(counts_of).fold([0; 3], |sum, counts| [0, 1, 2].map(|i| sum[i] + counts[i]))
+}
+
+fn counts_of(line: &str) -> [usize; 3] {
+    let mut numbers = line.split('\t').skip(1).map(|number| number.parse().unwrap_or(0));
+    [0; 3].map(|_: usize| numbers.next().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -240,5 +253,6 @@ mod tests {
         fs::create_dir(dir.path().join("root")).expect("make a directory");
         fs::write(dir.path().join("root/summary"), "a\t3\t0\t1\nb\t2\t1\t0\n").expect("write");
         assert_eq!(total(dir.path()), [5, 1, 1]);
+        assert_eq!(failed_programs(dir.path()), ["root b"]);
     }
 }
