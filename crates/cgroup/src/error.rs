@@ -29,6 +29,17 @@ pub enum CgroupError {
         /// mkdir(2)'s error.
         source: io::Error,
     },
+    /// A new cpuset of cgroup v1 did not get its parent's CPUs or memory nodes.
+    #[error(
+        "unable to apply cgroup configuration: {} is empty, so no process can join the cgroup: a cgroup beside it has those of its parent to itself; remove it, or set cpuset.{exclusive} of it to 0",
+        path.display()
+    )]
+    EmptyCpuset {
+        /// The empty file.
+        path: PathBuf,
+        /// The file that gives a cgroup CPUs or memory nodes to itself (cgroup-v1/cpusets.rst).
+        exclusive: &'static str,
+    },
     /// The cgroup is there already and holds processes.
     #[error("container's cgroup is not empty: {} holds {count} process(es); stop them or choose another linux.cgroupsPath", path.display())]
     NotEmpty {

@@ -56,8 +56,7 @@ const RUNS: &[Run] = &[
             terminal update user_namespace") },
     Run { name: "root-systemd", user: User::Root,
         before: &["env", "ROOTLING_TEST_FLAGS=--systemd-cgroup"], options: &["--without", "::user"],
-        files: Files::Some("cgroup concurrency exec lifecycle ps run
-            attack_annotations attack_descriptors") },
+        files: Files::Some("cgroup concurrency exec lifecycle ps run attack_annotations") },
 ];
 
 /// In no run: what shows nothing there that it does not show elsewhere, and takes an hour where the processor is emulated

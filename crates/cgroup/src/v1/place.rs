@@ -99,6 +99,7 @@ pub(crate) fn mkdir_all(
         // Also where only some of them could be made; from the top, as they are removed from the end.
         made.extend(missing.into_iter().rev().filter(|dir| result.is_ok() || dir.exists()));
         match result {
+            Ok(()) if name == "cpuset" => check_filled(dir)?,
             Ok(()) => {}
             // Neither controls anything, so a host that has them read-only loses nothing.
             Err(source) if super::legacy::is_optional(name) && file::is_denied(&source) => {
@@ -122,6 +123,22 @@ fn mkdir(name: &str, dir: &Path) -> io::Result<()> {
     // No process can join a cpuset that has no CPUs and memory nodes; cgroups-rs copies the
     // parents' down to every level that has none.
     CpuSetController::new(dir.to_owned(), PathBuf::from("/"), false).create().map_err(io_error)
+}
+
+/// Whether the new cpuset got its parent's CPUs and memory nodes, of which cgroups-rs does not tell.
+fn check_filled(dir: &Path) -> Result<(), CgroupError> {
+    for (file, exclusive) in [("cpus", "cpu_exclusive"), ("mems", "mem_exclusive")] {
+        let read = |name: &str| std::fs::read_to_string(dir.join(name));
+        // Without the prefix where the hierarchy is mounted with the option noprefix.
+        let set = read(&format!("cpuset.{file}")).or_else(|_| read(file));
+        let path = dir.join(format!("cpuset.{file}"));
+        match set {
+            Ok(set) if set.trim().is_empty() => return Err(CgroupError::EmptyCpuset { path, exclusive }),
+            Ok(_) => {}
+            Err(source) => return Err(CgroupError::Read { path, source }),
+        }
+    }
+    Ok(())
 }
 
 /// The system call's error inside one of cgroups-rs.
@@ -163,5 +180,22 @@ fn set_realtime(paths: &Paths, request: &Request) -> Result<(), CgroupError> {
     match paths.get("cpu") {
         Some(dir) => realtime::below_raised(dir, cpu, write),
         None => write(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpuset_that_no_process_can_join_is_an_error() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |file: &str, set: &str| std::fs::write(dir.path().join(file), set).expect("write");
+        write("cpuset.cpus", "0-1\n");
+        write("cpuset.mems", "\n");
+        let error = check_filled(dir.path()).expect_err("no memory nodes").to_string();
+        assert!(error.contains("cpuset.mems is empty") && error.contains("cpuset.mem_exclusive"), "{error}");
+        write("cpuset.mems", "0\n");
+        check_filled(dir.path()).expect("a cpuset with both");
     }
 }
