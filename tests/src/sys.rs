@@ -6,6 +6,9 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use nix::sys::wait::{WaitPidFlag, WaitStatus};
+use nix::unistd::Pid;
+
 /// Sets a terminal's window size (`TIOCSWINSZ` in `tty_ioctl(2)`).
 pub fn set_window_size(terminal: &impl AsFd, rows: u16, columns: u16) -> Result<()> {
     let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
@@ -126,6 +129,42 @@ pub fn traced(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(|| Ok(nix::sys::ptrace::traceme()?)) }
 }
 
+/// signal(7): the kernel's first realtime signal, two of which glibc keeps to itself. PTRACE_O_TRACESYSGOOD adds 0x80 to
+/// SIGTRAP, which is above the last one.
+const REALTIME: std::ops::RangeInclusive<i32> = 32..=64;
+
+/// What waitpid(2) has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// As nix has it.
+    Status(WaitStatus),
+    /// A traced process has stopped for a realtime signal, which is none of nix's.
+    RealTime(Pid, i32),
+}
+
+/// Waits as waitpid(2).
+pub fn wait_for(pid: Pid, flags: WaitPidFlag) -> nix::Result<Waited> {
+    let mut status = 0;
+    // SAFETY: `status` is writable for the time of the call.
+    let found = unsafe { libc::waitpid(pid.as_raw(), &raw mut status, flags.bits()) };
+    match nix::errno::Errno::result(found)? {
+        0 => Ok(Waited::Status(WaitStatus::StillAlive)),
+        found if libc::WIFSTOPPED(status) && REALTIME.contains(&libc::WSTOPSIG(status)) => {
+            Ok(Waited::RealTime(Pid::from_raw(found), libc::WSTOPSIG(status)))
+        }
+        found => WaitStatus::from_raw(Pid::from_raw(found), status).map(Waited::Status),
+    }
+}
+
+/// Lets a traced process go on with a signal of any number, to its next system call or to whatever it stops for.
+pub fn go_on_with(pid: Pid, signal: i32, to_next_call: bool) -> nix::Result<()> {
+    let request = if to_next_call { libc::PTRACE_SYSCALL } else { libc::PTRACE_CONT };
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: the requests take two numbers and no memory.
+    let result = unsafe { libc::ptrace(request, pid.as_raw(), nothing, libc::c_long::from(signal)) };
+    nix::errno::Errno::result(result).map(drop)
+}
+
 /// Where a traced process has stopped at a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallStop {
@@ -138,7 +177,7 @@ pub enum CallStop {
 }
 
 /// Asks where a traced process has stopped (`PTRACE_GET_SYSCALL_INFO` in `ptrace(2)`).
-pub fn call_stop(pid: nix::unistd::Pid) -> nix::Result<CallStop> {
+pub fn call_stop(pid: Pid) -> nix::Result<CallStop> {
     // SAFETY: the structure is plain numbers, for which zero is a value.
     let mut info: libc::ptrace_syscall_info = unsafe { std::mem::zeroed() };
     let size = size_of_val(&info);
@@ -157,7 +196,7 @@ pub fn call_stop(pid: nix::unistd::Pid) -> nix::Result<CallStop> {
 
 /// Has a traced process that stands before a system call make none (`NT_ARM_SYSTEM_CALL` in linux/elf.h).
 #[cfg(target_arch = "aarch64")]
-pub fn skip_call(pid: nix::unistd::Pid) -> nix::Result<()> {
+pub fn skip_call(pid: Pid) -> nix::Result<()> {
     const NT_ARM_SYSTEM_CALL: libc::c_int = 0x404;
     let mut none: libc::c_int = -1;
     let size = size_of_val(&none);
@@ -170,14 +209,14 @@ pub fn skip_call(pid: nix::unistd::Pid) -> nix::Result<()> {
 
 /// As above: the number of the call is a register there.
 #[cfg(target_arch = "x86_64")]
-pub fn skip_call(pid: nix::unistd::Pid) -> nix::Result<()> {
+pub fn skip_call(pid: Pid) -> nix::Result<()> {
     let mut registers = nix::sys::ptrace::getregs(pid)?;
     registers.orig_rax = u64::MAX;
     nix::sys::ptrace::setregs(pid, registers)
 }
 
 /// Sets what the system call that a traced process has just made returns.
-pub fn set_result(pid: nix::unistd::Pid, value: i64) -> nix::Result<()> {
+pub fn set_result(pid: Pid, value: i64) -> nix::Result<()> {
     let mut registers = nix::sys::ptrace::getregs(pid)?;
     #[cfg(target_arch = "x86_64")]
     (registers.rax = value as u64);
@@ -187,7 +226,7 @@ pub fn set_result(pid: nix::unistd::Pid, value: i64) -> nix::Result<()> {
 }
 
 /// Sets the first argument of the system call that a traced process is about to make.
-pub fn set_argument(pid: nix::unistd::Pid, value: u64) -> nix::Result<()> {
+pub fn set_argument(pid: Pid, value: u64) -> nix::Result<()> {
     let mut registers = nix::sys::ptrace::getregs(pid)?;
     #[cfg(target_arch = "x86_64")]
     (registers.rdi = value);

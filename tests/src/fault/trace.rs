@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 
 use super::cases::Fault;
 use super::report;
-use crate::sys::{self, CallStop};
+use crate::sys::{self, CallStop, Waited};
 use crate::{Cmd, Output};
 
 /// How long a command may take whose call has failed.
@@ -126,7 +126,8 @@ pub(super) fn run(command: Cmd, fault: Option<&Fault>, waiting: Option<Pid>) -> 
     }
     tracer.begin();
     while tracer.status.is_none() {
-        tracer.step(waitpid(Pid::from_raw(-1), Some(any())).expect("wait for a traced process"));
+        let status = tracer.wait(Pid::from_raw(-1), any()).expect("wait for a traced process");
+        tracer.step(status);
     }
     let status = tracer.status.unwrap_or_default();
     let left = tracer.settle(status != 0);
@@ -248,13 +249,27 @@ impl Tracer<'_> {
         }
     }
 
+    /// Waits for a process. One that gets a realtime signal goes on with it: programs in Go and glibc's setuid(3) send them.
+    fn wait(&self, pid: Pid, flags: WaitPidFlag) -> nix::Result<WaitStatus> {
+        loop {
+            match sys::wait_for(pid, flags)? {
+                Waited::Status(status) => return Ok(status),
+                // It may have been killed.
+                Waited::RealTime(pid, signal) => drop(sys::go_on_with(pid, signal, self.matters(pid))),
+            }
+        }
+    }
+
     /// Lets it run to its next call, if that matters.
     fn go_on(&self, pid: Pid, signal: Option<Signal>) {
-        let tracee = self.tracees.get(&pid);
-        let matters =
-            tracee.is_some_and(|tracee| tracee.counts && (!self.reached || tracee.result.is_some()));
         // It may have been killed.
-        let _ = if matters { ptrace::syscall(pid, signal) } else { ptrace::cont(pid, signal) };
+        let _ = if self.matters(pid) { ptrace::syscall(pid, signal) } else { ptrace::cont(pid, signal) };
+    }
+
+    /// Whether its next call does.
+    fn matters(&self, pid: Pid) -> bool {
+        let tracee = self.tracees.get(&pid);
+        tracee.is_some_and(|tracee| tracee.counts && (!self.reached || tracee.result.is_some()))
     }
 
     fn event(&mut self, pid: Pid, signal: Signal, event: i32) {
@@ -372,7 +387,7 @@ impl Tracer<'_> {
         self.fault = None;
         self.reached = true;
         while !self.tracees.is_empty() && Instant::now() < end {
-            match waitpid(Pid::from_raw(-1), Some(any() | WaitPidFlag::WNOHANG)) {
+            match self.wait(Pid::from_raw(-1), any() | WaitPidFlag::WNOHANG) {
                 Ok(WaitStatus::StillAlive) => sleep(Duration::from_millis(1)),
                 Ok(status) => self.step(status),
                 Err(_) => break,
@@ -387,7 +402,7 @@ impl Tracer<'_> {
     /// Whether it was still there to be let go.
     fn let_go(&mut self, pid: Pid) -> bool {
         let _ = ptrace::interrupt(pid);
-        let signal = match waitpid(pid, Some(any())) {
+        let signal = match self.wait(pid, any()) {
             Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(_) => {
                 self.gone(pid, 0);
                 return false;
