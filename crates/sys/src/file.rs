@@ -9,8 +9,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use nix::errno::Errno;
+
 /// What opens a file without waiting for the other end of a FIFO, and without getting a terminal.
 pub const OPEN_FLAGS: i32 = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+
+/// Whether the name is there, a link not followed (faccessat2(2), Linux 5.8): the system call itself, in whose place the C
+/// library may make others.
+pub fn faccessat2(path: &CStr) -> std::result::Result<(), Errno> {
+    let (directory, flags) = (libc::AT_FDCWD, libc::AT_SYMLINK_NOFOLLOW);
+    // SAFETY: the path is a C string that outlives the call; the rest is numbers.
+    let ret = unsafe { libc::syscall(libc::SYS_faccessat2, directory, path.as_ptr(), libc::F_OK, flags) };
+    super::check(ret).map(drop)
+}
 
 /// The contents of the regular file at `path`, links followed, of at most `most` bytes.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
@@ -23,7 +34,7 @@ pub fn contents(file: OwnedFd, most: u64) -> Result<Vec<u8>> {
     let file = File::from(file);
     let found = file.metadata()?;
     if found.is_dir() {
-        return Err(nix::errno::Errno::EISDIR.into());
+        return Err(Errno::EISDIR.into());
     }
     if !found.is_file() {
         return Err(Error::new(ErrorKind::InvalidInput, "is not a regular file"));

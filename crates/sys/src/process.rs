@@ -177,7 +177,25 @@ pub fn pidfd_send_signal(pidfd: std::os::fd::BorrowedFd<'_>, signal: i32) -> Res
     let no_info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: a null siginfo makes the kernel fill it in as kill(2) does.
     let ret = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) };
-    super::check(ret).map(drop)
+    match super::check(ret).map(drop) {
+        // A filter around this process may know no such call; what the kernel itself refuses, it refuses kill(2), too.
+        Err(errno @ (Errno::ENOSYS | Errno::EPERM)) => match pid_of(pidfd) {
+            Some(pid) => {
+                kill(pid, signal).map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(errno as i32)))
+            }
+            None => Err(errno),
+        },
+        other => other,
+    }
+}
+
+/// The number of a process that lives, by the `Pid` of its descriptor (proc_pid_fdinfo(5)): it is -1 for one that is gone,
+/// and 0 for one of another pid namespace.
+fn pid_of(pidfd: std::os::fd::BorrowedFd<'_>) -> Option<i32> {
+    use std::os::fd::AsRawFd;
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
+    (pid > 0).then_some(pid)
 }
 
 /// `pidfd_getfd(2)`, Linux 5.6: a duplicate of another process's descriptor.

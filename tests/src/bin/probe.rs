@@ -10,6 +10,7 @@
 //! `probe report` prints what it sees of its container; `probe stay` does, and then tells of each SIGUSR1.
 //! `probe notify TEXT...` sends each text to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
 //! `probe serve ADDRESS...` serves on TCP and UDP; `probe ask tcp|udp ADDRESS:PORT` prints what such a server answers.
+//! `probe deny ERRNO CALL COMMAND...` executes the command under a filter that refuses one system call with the error.
 //! `probe own FILE OTHERS` holds a lock on FILE until it is killed; where somebody else has it, it says so in OTHERS.
 
 use std::fs::File;
@@ -18,6 +19,7 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+use libseccomp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
 use nix::sys::signal::{SigSet, Signal};
 use rootling_tests::fault::report;
 use rootling_tests::{hunt, servers, sys};
@@ -55,6 +57,10 @@ fn main() -> ExitCode {
             let _ = std::fs::write("/proc/self/uid_map", "0 0 1");
             panic!("{}", Command::new(program).args(arguments).exec());
         }
+        ("deny", [errno, call, program, arguments @ ..]) => {
+            deny(errno.parse().expect("a number"), call);
+            panic!("{}", Command::new(program).args(arguments).exec());
+        }
         ("report", []) => print!("{}", report::text()),
         ("stay", []) => report::stay(),
         ("notify", texts) => notify(texts),
@@ -65,6 +71,16 @@ fn main() -> ExitCode {
         _ => return ExitCode::from(2),
     }
     ExitCode::SUCCESS
+}
+
+/// As a seccomp filter of an outer container does. Without CAP_SYS_ADMIN it takes `no_new_privs`, of which that sets the
+/// bit itself.
+fn deny(errno: i32, call: &str) {
+    let call = ScmpSyscall::from_name(call).expect("a system call");
+    let mut filter = ScmpFilterContext::new(ScmpAction::Allow).expect("a filter");
+    filter.add_rule(ScmpAction::Errno(errno), call).expect("a rule");
+    filter.set_ctl_nnp(!nix::unistd::geteuid().is_root()).expect("no_new_privs");
+    filter.load().expect("load the filter");
 }
 
 /// The kernel gives the lock up when the last process that has it open has ended.
