@@ -37,6 +37,8 @@ pub enum Operation {
     NewUserNamespace,
     /// Other new namespaces.
     NewNamespaces,
+    /// A process.
+    NewProcess,
     /// A checkpoint or a restore.
     Criu,
     /// Something else between the clone of the container's first process and its program.

@@ -273,6 +273,6 @@ fn spawn(hook: &Hook, setting: Setting<'_>) -> Result<Child> {
     command.spawn().map_err(|e| match e.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOENT) => Error::system("no such file; its path is of the namespace it runs in"),
         Some(Errno::EACCES) => Error::system("EACCES: it has to be executable by the caller"),
-        _ => new_process::explain(Error::from(e)),
+        _ => new_process::refused(Error::from(e)),
     })
 }

@@ -2,14 +2,13 @@
 
 use nix::errno::Errno;
 use rootling_config::namespaces::NamespaceSet;
-use rootling_rootless::host::process_limit;
 
 use crate::error::{Error, Operation};
 
-/// The error of a clone(2) that failed, with the limit that was reached if that is why.
+/// The error of a call that was to make a process. Where a limit was reached, the runtime says which.
 #[must_use]
-pub fn explain(error: Error) -> Error {
-    if error.is(Errno::EAGAIN) { error.remedy(process_limit()) } else { error }
+pub fn refused(error: Error) -> Error {
+    if error.is(Errno::EAGAIN) { error.during(Operation::NewProcess) } else { error }
 }
 
 /// The error of a clone3(2) that was to make these namespaces.
@@ -17,5 +16,5 @@ pub fn explain(error: Error) -> Error {
 pub fn clone_error(errno: Errno, namespaces: &NamespaceSet) -> Error {
     let operation =
         if namespaces.user.is_new() { Operation::NewUserNamespace } else { Operation::NewNamespaces };
-    explain(Error::from(errno).wrap("clone3")).during(operation)
+    Error::from(errno).wrap("clone3").during(operation)
 }

@@ -11,6 +11,10 @@ use crate::error::{Error, ErrorKind};
 pub fn explain(error: Error, host: &Host) -> Error {
     let errno = error.errno().map(Errno::from_raw);
     match (error.operation(), errno) {
+        (
+            Some(Operation::NewProcess | Operation::NewUserNamespace | Operation::NewNamespaces),
+            Some(Errno::EAGAIN),
+        ) => error.remedy(host.process_limit()),
         (Some(Operation::Criu), _) if host.is_ordinary_user() || host.in_user_namespace() => {
             error.remedy(CRIU)
         }
@@ -129,6 +133,20 @@ mod tests {
             &Host::on(Fixture::ordinary(1000)),
         );
         assert!(text.to_string().contains("a limit of namespaces for this user is reached"), "{text}");
+    }
+
+    #[test]
+    fn limit_of_processes_is_named_for_whatever_was_to_make_one() {
+        let host =
+            Host::on(Fixture::ordinary(1000).file("/proc/self/limits", "Max processes  40  50  processes\n"));
+        let said = |operation| explain(Error::from(Errno::EAGAIN).during(operation), &host).to_string();
+        for operation in [Operation::NewProcess, Operation::NewUserNamespace, Operation::NewNamespaces] {
+            assert!(
+                said(operation).contains("RLIMIT_NPROC lets this user have 40 processes"),
+                "{operation:?}"
+            );
+        }
+        assert!(!said(Operation::Launch).contains("RLIMIT_NPROC"));
     }
 
     #[test]

@@ -11,7 +11,6 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, pipe2, read, setgroups, setresgid, setresuid, write};
 use rootling_config::idmap::IdMaps;
-use rootling_init::new_process::explain;
 use rootling_rootless::host::Host;
 use rootling_rootless::idmap::{Maps, must_deny_setgroups, writer};
 use rootling_sys as sys;
@@ -69,8 +68,9 @@ impl HelperProcess {
         let namespaces = if maps.is_some() { libc::CLONE_NEWUSER as u64 } else { 0 };
         let cloned =
             sys::clone::clone(CloneOptions { namespaces, ..CloneOptions::default() }).map_err(|errno| {
-                let error = explain(Error::from(errno).wrap("clone3"));
-                if namespaces == 0 { error } else { error.during(Operation::NewUserNamespace) }
+                let operation =
+                    if namespaces == 0 { Operation::NewProcess } else { Operation::NewUserNamespace };
+                Error::from(errno).wrap("clone3").during(operation)
             })?;
         let _end = matches!(cloned, Cloned::Child).then_some(EndOnPanic);
         let (pid, pidfd) = match cloned {

@@ -112,7 +112,7 @@ impl Owners {
     }
 
     /// The error, with whose the directory is that refused it, if the container does not have its owner.
-    pub(crate) fn explain(&self, error: Error) -> Error {
+    pub(crate) fn explain(&self, error: Error, host: &Host) -> Error {
         let Some(place) = error.place() else { return error };
         let mut way = self.way_to(place);
         let is_program = error.kind() == ErrorKind::ProgramNotExecutable;
@@ -126,10 +126,9 @@ impl Owners {
             };
         }
         let Some(step) = way.iter().find(|step| self.refuses(step.found, step.access)) else { return error };
-        let host = Host::probe();
         let Some(missing) = self.missing(step.found) else { return error };
         let remedy = match step.path.starts_with(&self.rootfs) {
-            true => self.remedy(step.found, &host),
+            true => self.remedy(step.found, host),
             false if step.found.uid == host.euid() => {
                 "run `chmod o+x` on it, map the caller to 0, or use another place".into()
             }

@@ -29,7 +29,7 @@ fn perform(command: &Command, context: Context<'_>) -> Result<ExitCode> {
             return select::each(&store, "start", &args.ids, false, |id| runtime::start(&store, id));
         }
         Command::State(args) => state::state(&context.store()?, &ContainerId::parse(&args.id)?)?,
-        Command::List(args) => return list::list(&context.store()?, args),
+        Command::List(args) => return list::list(context.host, &context.store()?, args),
         Command::Kill(args) => {
             let store = context.store()?;
             let (ids, signal) = select::ids_and_signal(&store, &args.words)?;

@@ -13,10 +13,10 @@ use crate::args::{self, ListFormat};
 use crate::log;
 use crate::terminal::print;
 
-pub(crate) fn list(store: &Store, args: &args::List) -> Result<ExitCode> {
+pub(crate) fn list(host: &Host, store: &Store, args: &args::List) -> Result<ExitCode> {
     let mut views = Vec::new();
     let mut ids = String::new();
-    let mut owners = Owners::default();
+    let mut owners = Owners { host, names: HashMap::new() };
     // Where the system could not read a container, the list is not the whole one.
     let mut whole = true;
     for entry in store.list()? {
@@ -65,18 +65,16 @@ fn table(views: &[StateView]) -> Result<String> {
 }
 
 /// Names of users, each looked up once.
-#[derive(Default)]
-struct Owners {
-    host: Option<Host>,
+struct Owners<'h> {
+    host: &'h Host,
     names: HashMap<u32, String>,
 }
 
-impl Owners {
+impl Owners<'_> {
     fn name(&mut self, uid: u32) -> String {
-        let host = self.host.get_or_insert_with(Host::probe);
         self.names
             .entry(uid)
-            .or_insert_with(|| host.user_by_id(uid).name.unwrap_or_else(|| format!("#{uid}")))
+            .or_insert_with(|| self.host.user_by_id(uid).name.unwrap_or_else(|| format!("#{uid}")))
             .clone()
     }
 }

@@ -48,7 +48,7 @@ pub fn makes_user_namespace(namespaces: &NamespaceSet) -> bool {
 
 /// The process in between: joins, clones the container's first process as its own sibling, and ends. Only for the child
 /// of a clone, and never returns. The arguments are those of [`super::run`].
-pub fn run(end: ChildEnd, parent_fds: &[RawFd], blueprint: &Blueprint) -> ! {
+pub fn run(end: ChildEnd<'_>, parent_fds: &[RawFd], blueprint: &Blueprint) -> ! {
     for fd in parent_fds {
         let _ = nix::unistd::close(*fd);
     }

@@ -339,7 +339,7 @@ fn clone_joiner(child: Child<'_>, target: &Target<'_>, initial: Option<&[u64]>) 
     if let Some(own) = own {
         let _ = sys::scheduling::set_affinity(0, &own);
     }
-    match result.context(|| "clone3").map_err(new_process::explain)? {
+    match result.context(|| "clone3").map_err(new_process::refused)? {
         Cloned::Parent { pid, pidfd } => Ok((Process { pid, pidfd }, placed)),
         Cloned::Child => Err(Error::system("the child has returned")),
     }

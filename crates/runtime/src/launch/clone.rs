@@ -24,7 +24,7 @@ pub(super) const FIRST: &str = "the container's first process";
 pub(super) fn clone_child(
     plan: &Plan,
     cgroup: Option<&OwnedFd>,
-    end: ChildEnd,
+    end: ChildEnd<'_>,
     parent_fds: &[RawFd],
     channel: Channel,
     signals: Signals,

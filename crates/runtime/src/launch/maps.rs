@@ -73,7 +73,7 @@ impl Helper {
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let line = format!("{} {}", program.display(), render(maps).trim_end().replace('\n', " "));
-        let child = command.spawn().context(|| line.clone()).map_err(new_process::explain)?;
+        let child = command.spawn().context(|| line.clone()).map_err(new_process::refused)?;
         Ok(Self { child, line })
     }
 

@@ -52,7 +52,7 @@ pub fn create(host: &Host, store: &Store, options: &CreateOptions, warn: Warn<'_
     let signals = options.caller.block_signals()?;
     let slot = new_slot(store, options, notify.is_some())?;
     let mode = LaunchMode { detached: true, waits: true };
-    launch(plan, slot, options, mode, signals, warn)?.commit(warn).map(drop)
+    launch(host, plan, slot, options, mode, signals, warn)?.commit(warn).map(drop)
 }
 
 fn notify_directory(store: &Store, options: &CreateOptions) -> Option<PathBuf> {
@@ -90,7 +90,7 @@ pub fn run(
     let slot = new_slot(store, options, notify.is_some())?;
     run.adopt_orphans(options.caller);
     let mode = LaunchMode { detached: run.detach, waits: false };
-    let ready = launch(plan, slot, options, mode, signals, warn)?;
+    let ready = launch(host, plan, slot, options, mode, signals, warn)?;
     let notify = Notify::of_environment(ready.slot())?;
     let mut launched = ready.commit(warn)?;
     if let Err(error) = late_hooks::run_poststart(&launched.record) {
