@@ -150,7 +150,7 @@ pub enum CgroupError {
     },
     /// `memory.checkBeforeUpdate`: a limit that the container exceeds already.
     #[error(
-        "rejecting {what} limit {limit} <= usage {usage}: it would kill what runs; raise it, or leave out memory.checkBeforeUpdate"
+        "rejecting {what} limit {limit} <= usage {usage}: it would kill the container's processes; raise it, or leave out memory.checkBeforeUpdate"
     )]
     BelowUsage {
         /// `memory` or `memory+swap`.

@@ -61,7 +61,7 @@ fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() {
         return Ok(file);
     }
-    Err(to_io(Error::invalid("is no regular file")))
+    Err(to_io(Error::invalid("is not a regular file")))
 }
 
 /// An archive whose files can be read in any order.

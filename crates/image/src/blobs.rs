@@ -48,7 +48,7 @@ impl Blobs {
         let file = File::from(fd);
         let found = file.metadata().said(|| name.to_owned())?;
         if !found.is_file() {
-            return Err(Error::invalid(format!("{name:?} of the layout is no regular file")));
+            return Err(Error::invalid(format!("{name:?} of the layout is not a regular file")));
         }
         Ok((Box::new(file), found.len()))
     }

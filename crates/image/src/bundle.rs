@@ -149,7 +149,7 @@ fn check_place(place: &Path, force: bool) -> Result<()> {
             "bundle {place:?}: there is one already; replace it with --force, or name another"
         ))),
         (_, false) => Err(Error::invalid(format!(
-            "bundle {place:?}: the directory is not empty and is no bundle, since it has no config.json; name another"
+            "bundle {place:?}: the directory is neither empty nor a bundle, because it has no config.json; name another"
         ))),
     }
 }
@@ -260,7 +260,7 @@ mod tests {
         fs::create_dir(&place).expect("a directory");
         assert!(check_place(&place, false).is_ok(), "an empty one");
         fs::write(place.join("precious"), "").expect("a file");
-        assert!(check_place(&place, true).expect_err("no bundle").to_string().contains("no bundle"));
+        assert!(check_place(&place, true).expect_err("no bundle").to_string().contains("nor a bundle"));
         fs::write(place.join("config.json"), "").expect("a file");
         assert!(check_place(&place, true).is_ok());
         assert!(check_place(&place, false).expect_err("there").to_string().contains("--force"));

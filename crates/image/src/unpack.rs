@@ -133,7 +133,7 @@ fn open(work: &Work, source: &Source) -> Result<Image> {
         Source::DockerArchive(path, reference) => {
             Image::of_docker(Archive::open(path, &work.scratch, &work.limits)?, reference.as_deref())
         }
-        other => Err(crate::error::Error::system(format!("{other} is no image of layers"))),
+        other => Err(crate::error::Error::system(format!("{other} is not an image with layers"))),
     }
 }
 

@@ -137,7 +137,7 @@ fn converse(
         }
         if let (Some((seconds, _)), Some(Duration::ZERO)) = (end, left) {
             return Err(Error::system(format!(
-                "did not end within its timeout of {seconds} s; raise timeout, or mend the hook"
+                "did not end within its timeout of {seconds} s; raise timeout, or fix the hook"
             )));
         }
     }

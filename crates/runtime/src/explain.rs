@@ -22,7 +22,7 @@ pub fn explain(error: Error, host: &Host) -> Error {
         (Some(Operation::NewNamespaces), Some(errno)) => new_namespaces(error, errno, host),
         (Some(Operation::Launch), Some(errno)) if error.kind() == ErrorKind::System => {
             match outer_rules(&host.user_namespace_restrictions(), errno) {
-                Some(rules) => error.remedy(format!("perhaps since {rules}; see `rootling doctor`")),
+                Some(rules) => error.remedy(format!("perhaps because {rules}; see `rootling doctor`")),
                 None => error,
             }
         }
@@ -156,7 +156,7 @@ mod tests {
         let refused = || Error::from(Errno::EPERM).wrap("mount");
         assert!(
             said(refused().during(Operation::Launch))
-                .contains("; perhaps since a seccomp filter of the outer")
+                .contains("; perhaps because a seccomp filter of the outer")
         );
         for error in
             [refused(), Error::from(Errno::ENOENT).during(Operation::Launch), Error::invalid("of the caller")]

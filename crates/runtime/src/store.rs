@@ -443,7 +443,7 @@ impl Slot {
     /// What is left of the directory does not tell which processes are the container's.
     pub(crate) fn recover(&self, damage: &Error) -> Result<Option<Record>> {
         if let Some(recovery) = self.read_recovery()? {
-            tracing::warn!("{damage}; removed by what {RECOVERY} says: its poststop hooks are not run");
+            tracing::warn!("{damage}; removed with the help of {RECOVERY}: its poststop hooks are not run");
             return Ok(Some(recovery.into_record(&self.id)));
         }
         // Of what was never let go there is no more than the record, which is whole or not there.

@@ -102,7 +102,7 @@ pub(super) fn is_no_id(field: &str, id: u32) -> Result<(), ValidateError> {
     }
     Err(invalid(
         field,
-        format!("{id} is no id: the kernel takes it for \"as it is\""),
+        format!("{id} cannot be an id: to the kernel it means \"unchanged\""),
         "use 0 to 4294967294, and what the user namespace maps",
     ))
 }

@@ -87,7 +87,7 @@ pub(super) fn mask(root: &Image, paths: &[String]) -> Result<()> {
         let Some((target, is_dir)) = open_target(root, &path, "linux.maskedPaths")? else { continue };
         if is_root(root, &target)? {
             return Err(Error::invalid(format!(
-                "linux.maskedPaths: {path:?} is the container's root, which cannot be covered: name what is to be hidden in it"
+                "linux.maskedPaths: {path:?} is the container's root, which cannot be covered: name the paths in it that are to be hidden"
             )));
         }
         let what = || format!("linux.maskedPaths: cover {path:?}");

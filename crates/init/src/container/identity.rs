@@ -188,7 +188,7 @@ fn write_label(files: &[&str], label: &str) -> Result<()> {
     let is_proc = fstatfs(&proc).context(|| "fstatfs(\"/proc\")")?.filesystem_type() == PROC_SUPER_MAGIC;
     let stat = nix::sys::stat::fstat(proc.as_raw_fd()).context(|| "stat(\"/proc\")")?;
     if !is_proc || stat.st_ino != PROC_ROOT_INO {
-        return Err(Error::invalid("the container's /proc is no proc file system"));
+        return Err(Error::invalid("the container's /proc is not a proc file system"));
     }
     // Nothing that is mounted on it, and no link but its own.
     let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_MAGICLINKS;

@@ -65,7 +65,7 @@ pub(super) fn find(program: &CStr) -> Option<Obstacle> {
     Some(obstacle(
         Errno::ELOOP,
         "it",
-        "is a script whose interpreters are scripts, more than the kernel follows",
+        "is a script with a longer chain of interpreters than the kernel follows",
     ))
 }
 
