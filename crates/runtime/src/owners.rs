@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use nix::fcntl::{OFlag, open, readlinkat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{OFlag, ResolveFlag, open, readlinkat};
+use nix::sys::stat::{Mode, SFlag};
 use rootling_config::idmap::{IdKind, IdMaps, to_host};
 use rootling_rootless::host::Host;
 use rootling_sys as sys;
@@ -54,7 +54,7 @@ struct Owner {
 
 impl Owner {
     fn is_directory(self) -> bool {
-        self.mode & libc::S_IFMT == libc::S_IFDIR
+        sys::file::kind(self.mode) == SFlag::S_IFDIR
     }
 
     fn of(found: &Metadata) -> Self {
@@ -255,8 +255,8 @@ impl Owners {
                 }
                 continue;
             }
-            let flags = libc::O_PATH | libc::O_NOFOLLOW;
-            match openat2(fd.as_fd(), Path::new(&name), flags, libc::RESOLVE_BENEATH) {
+            let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+            match openat2(fd.as_fd(), Path::new(&name), flags, ResolveFlag::RESOLVE_BENEATH) {
                 Ok(next) => at.push((inside.join(&name), next)),
                 Err(errno) => {
                     // It is to be made there.

@@ -10,8 +10,8 @@ use super::nul::no_nul;
 use crate::capabilities::number;
 use crate::error::{ValidateError, invalid, quoted};
 use crate::process::affinity::NumberSet;
-use crate::process::scheduling::SchedAttr;
 use crate::process::{env, rlimit, scheduling};
+use rootling_sys::scheduling::SchedAttr;
 
 /// The process of a container or of an `exec`: one that breaks no rule. [`Process::parse`] and [`Process::waiting`] alone make
 /// one.

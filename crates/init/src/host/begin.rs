@@ -10,7 +10,7 @@ use nix::sys::stat::Mode;
 use rootling_config::mounts::Propagation;
 use rootling_rootless::host::Host as Machine;
 use rootling_sys as sys;
-use rootling_sys::mount::{MountAttr, clone_tree, set_attr};
+use rootling_sys::mount::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MountAttr, clone_tree, set_attr};
 
 use super::prepare::prepare;
 use super::private_root::{self, PrivateRoot};
@@ -176,22 +176,22 @@ fn open_image(blueprint: &Blueprint, machine: &Machine) -> Result<OwnedFd> {
         other => sys::fds::adopt(other.context(what)?),
     };
     if let Err(errno @ Errno::EACCES) =
-        sys::mount::open_in_root(there.as_fd(), Path::new("dev"), libc::O_PATH)
+        sys::mount::open_in_root(there.as_fd(), Path::new("dev"), OFlag::O_PATH)
     {
         return Err(closed(errno));
     }
     let image =
         clone_tree(there.as_fd(), true).context(|| format!("bind the root file system {rootfs:?}"))?;
     let whole_tree_is_shared =
-        blueprint.root_propagation == Some(Propagation { flag: libc::MS_SHARED, recursive: true });
+        blueprint.root_propagation == Some(Propagation { flag: MS_SHARED, recursive: true });
     // What is mounted on a shared mount would show up on the host, and without a word on it the root is private.
     let apart = match blueprint.base_propagation {
-        libc::MS_SHARED => true,
-        libc::MS_SLAVE => blueprint.root_propagation.is_none(),
+        MS_SHARED => true,
+        MS_SLAVE => blueprint.root_propagation.is_none(),
         _ => false,
     };
     if apart {
-        let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+        let private = MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() };
         set_attr(image.as_fd(), !whole_tree_is_shared, &private)
             .context(|| "make the mount of the root file system private")?;
     }

@@ -15,12 +15,11 @@ use crate::error::{Context, Error, Operation, Result};
 ///
 /// While the runtime writes the id maps: making them needs no mapped id.
 pub(super) fn make(namespaces: &NamespaceSet) -> Result<()> {
-    let flags: u64 = [Kind::Uts, Kind::Ipc, Kind::Network, Kind::Mount]
+    let flags: CloneFlags = [Kind::Uts, Kind::Ipc, Kind::Network, Kind::Mount]
         .into_iter()
         .filter(|kind| namespaces.get(*kind).is_new())
         .map(clone_flag)
-        .sum();
-    let flags = CloneFlags::from_bits_retain(flags as i32);
+        .collect();
     unshare(flags)
         .context(|| format!("unshare({})", names(flags)))
         .map_err(|e| e.during(Operation::NewNamespaces))

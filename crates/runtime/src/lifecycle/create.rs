@@ -3,6 +3,8 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use rootling_config::container;
 use rootling_init::channel::Warn;
 use rootling_rootless::host::Host;
@@ -33,7 +35,7 @@ impl RunOptions {
     /// Processes that the container leaves behind become children of the calling process, which reaps them.
     pub(super) fn adopt_orphans(self, caller: Caller) {
         if caller == Caller::Command && !self.detach && !self.no_subreaper {
-            let _ = sys::process::set_subreaper();
+            let _ = prctl::set_child_subreaper(true);
         }
     }
 }
@@ -94,7 +96,7 @@ pub fn run(
     let notify = Notify::of_environment(ready.slot())?;
     let mut launched = ready.commit(warn)?;
     if let Err(error) = late_hooks::run_poststart(&launched.record) {
-        let _ = sys::process::pidfd_send_signal(launched.pidfd.as_fd(), libc::SIGKILL);
+        let _ = sys::process::pidfd_send_signal(launched.pidfd.as_fd(), Signal::SIGKILL as i32);
         let _ = foreground::exit_code(launched.pidfd.as_fd());
         clean_up(&launched);
         return Err(error);
