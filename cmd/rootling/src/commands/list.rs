@@ -1,12 +1,13 @@
-//! `list`.
+//! `list` and `state`.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use rootling_config::id::ContainerId;
 use rootling_rootless::host::Host;
-use rootling_runtime::{Error, Listed, Result, StateView, Store};
+use rootling_runtime::{self as runtime, Error, Listed, Result, StateView, Store};
 use tabwriter::TabWriter;
 
 use crate::args::{self, ListFormat};
@@ -49,6 +50,12 @@ pub(crate) fn list(host: &Host, store: &Store, args: &args::List) -> Result<Exit
     };
     print(&text)?;
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+pub(crate) fn state(store: &Store, id: &ContainerId) -> Result<()> {
+    let view = runtime::state(store, id)?;
+    let text = serde_json::to_string_pretty(&view).map_err(|e| Error::system(e.to_string()))?;
+    print(&format!("{text}\n"))
 }
 
 fn table(views: &[StateView]) -> Result<String> {
