@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Rules that no compiler lint has: `unsafe` only in crates/sys, no Rust file over 650 lines, directories are read by
-# crates/sys, since std panics where their close fails.
+# Rules that no compiler lint has: `unsafe` and libc only in crates/sys, no Rust file over 650 lines, directories are read by
+# crates/sys, since std panics where their close fails, and only the commands probe the host.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -21,6 +21,15 @@ while IFS= read -r -d '' file; do
         status=1
     fi
     [[ $file == tests/* || $file == crates/fuzz/* || $file == *tests* ]] && continue
+    if grep -nHE '(^|[^_[:alnum:]])libc::' "$file"; then
+        echo "$file: use the types of nix, or give crates/sys what it lacks" >&2
+        status=1
+    fi
+    # Tests probe: they end the file.
+    if [[ $file == crates/*/src/* ]] && awk '/^#\[cfg\(test\)\]/ { exit } /(Host|Machine)::probe/ { print FILENAME ":" FNR ": " $0; found = 1 } END { exit !found }' "$file"; then
+        echo "$file: take the host as an argument: it is probed once, by the command" >&2
+        status=1
+    fi
     if grep -nHE '(^|[^_])read_dir\(' "$file" | grep -vE '^[^:]*:[0-9]+: *//'; then
         echo "$file: std::fs::read_dir panics where the close of a directory fails: use rootling_sys::directory" >&2
         status=1

@@ -349,7 +349,7 @@ fn layouts_with_links_and_pipes_are_refused(t: &Test) {
         t.command("true").output().ok();
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o666)).expect("a FIFO");
         fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).expect("chmod");
-        t.unpack(&dir, &[]).fails_with(&["is no regular file"]);
+        t.unpack(&dir, &[]).fails_with(&["is not a regular file"]);
         fs::remove_file(&path).expect("remove");
     }
     nothing_is_left(t);

@@ -282,7 +282,7 @@ fn full_disk_for_the_state(t: &Test) {
 /// setresuid(2) takes 4294967295 for "as it is", which is root: the program would run as that (CVE-2024-40635's kind).
 fn id_that_the_kernel_takes_for_none(t: &Test) {
     const NONE: u32 = u32::MAX;
-    let words = ["4294967295 is no id", "use 0 to 4294967294"];
+    let words = ["4294967295 cannot be an id", "use 0 to 4294967294"];
     for (pointer, field) in
         [("/process/user/uid", "process.user.uid"), ("/process/user/gid", "process.user.gid")]
     {

@@ -73,7 +73,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("kill", "has stopped, and no process is left to get signal 9"),
     ("pause", "so there is nothing to pause"),
     ("resume", "so there is nothing to resume"),
-    ("update", "and only what runs has limits to change"),
+    ("update", "and only the limits of a running container can be changed"),
     ("delete", "that is not stopped: creating"),
     ("delete", "that is not stopped: paused"),
     ("delete", "that is not stopped: running"),

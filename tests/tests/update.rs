@@ -138,7 +138,10 @@ fn option_that_makes_no_sense_is_refused_with_its_range(t: &Test) {
         assert!(clamped.stderr.contains("1 is outside 2 to 262144; 2 is used"), "{way:?}: {clamped}");
         // Who names no least is warned.
         let small = t.rootling(&["update", "--memory", "5m", &t.id("c")]).output().ok();
-        assert!(small.stderr.contains("5242880 bytes may kill what runs; --memory-min"), "{way:?}: {small}");
+        assert!(
+            small.stderr.contains("5242880 bytes may kill the container's processes; --memory-min"),
+            "{way:?}: {small}"
+        );
         assert_eq!(memory(&cgroup), "5242880", "{way:?}");
         // What is read from a file is taken as it is.
         let file = json!({"memory": {"limit": 4 << 20}}).to_string();

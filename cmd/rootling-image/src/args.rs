@@ -12,7 +12,7 @@ use rootling_cli::global::Global;
 use rootling_cli::terminal::in_one_line;
 use rootling_cli::{SpecFlags, log};
 
-/// Make bundles from images, and look after image layouts
+/// Make bundles from images, and manage image layouts
 #[derive(Debug, Parser)]
 #[command(
     name = "rootling-image",
@@ -34,17 +34,17 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Make a bundle from an image, an archive, or the host's busybox
     Unpack(Box<Unpack>),
-    /// Bring an image of a registry into an image layout
+    /// Copy an image from a registry to an image layout
     Pull(Pull),
-    /// Show what an image is
+    /// Show information about an image
     Inspect(Inspect),
     /// List the images of a layout
     List(OfLayout),
-    /// Remove what no image of a layout needs
+    /// Remove blobs that no image of a layout needs
     Gc(OfLayout),
     /// Write the manual pages into a directory
     Man {
-        /// The directory, which is made
+        /// Directory, which is created if it does not exist
         #[arg(long, value_name = "DIR")]
         dir: PathBuf,
     },
@@ -64,13 +64,13 @@ const IMAGE: &str = "oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[
 pub(crate) struct Unpack {
     #[arg(value_name = "IMAGE", help = IMAGE)]
     pub(crate) image: String,
-    /// Directory to make; its parent has to be there
+    /// Directory to create; its parent has to exist
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: PathBuf,
-    /// Replace a bundle that is there
+    /// Replace a bundle that already exists
     #[arg(long)]
     pub(crate) force: bool,
-    /// Run this program instead of the image's entrypoint, or none but the arguments if it is empty
+    /// Run this program instead of the image's entrypoint; if it is empty, run only the arguments
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) entrypoint: Option<String>,
     /// Refuse an image with more entries than this
@@ -79,7 +79,7 @@ pub(crate) struct Unpack {
     /// Refuse an image that is larger than this when it is unpacked
     #[arg(long, value_name = "SIZE", default_value = "64g")]
     pub(crate) max_size: String,
-    /// Refuse a layer that is this many times as large as it was compressed, if it is larger than 256 MiB
+    /// Refuse a layer that is larger than 256 MiB and more than this many times its compressed size
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) max_ratio: u64,
     #[command(flatten)]
@@ -102,13 +102,13 @@ pub(crate) struct Choice {
 
 #[derive(Debug, Args)]
 pub(crate) struct Registry {
-    /// Get the image from this server, which has a copy of it
+    /// Get the image from this server, which mirrors it
     #[arg(long, value_name = "HOST[:PORT]")]
     pub(crate) from: Option<String>,
-    /// Allow HTTP without TLS, and certificates that no authority vouches for; on the own machine HTTP is always allowed
+    /// Allow HTTP without TLS, and invalid certificates; to this machine HTTP is always allowed
     #[arg(long)]
     pub(crate) insecure: bool,
-    /// Trust the authorities of this file in PEM as well
+    /// Also trust the certificate authorities in this PEM file
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Vec<PathBuf>,
 }
@@ -118,7 +118,7 @@ pub(crate) struct Pull {
     /// Image, such as docker.io/library/alpine:3 or registry.example.org/team/app@sha256:...
     #[arg(value_name = "REFERENCE")]
     pub(crate) reference: String,
-    /// Directory of the layout, which is made if it is not there
+    /// Directory of the layout, which is created if it does not exist
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
     #[command(flatten)]

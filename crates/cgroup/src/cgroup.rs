@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use oci_spec::runtime::LinuxDeviceCgroup;
 use rootling_config::limits::{Limits, Version};
@@ -414,7 +416,7 @@ impl Cgroup {
     /// # Errors
     /// The cgroup cannot be read or killed.
     pub fn kill_all(&self, signal: i32) -> Result<(), CgroupError> {
-        let at_once = signal == nix::libc::SIGKILL;
+        let at_once = signal == Signal::SIGKILL as i32;
         let killed = match self.place() {
             Place::None => true,
             Place::V2(c) => at_once && v2::kill(&c.path)?,
@@ -527,7 +529,7 @@ pub fn own_v1_paths() -> Result<BTreeMap<String, String>, CgroupError> {
 }
 
 fn gone() -> std::io::Error {
-    std::io::Error::from_raw_os_error(nix::libc::ENOENT)
+    Errno::ENOENT.into()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use rootling_config::remedies::{OWN_SCOPE, UNIFIED_HIERARCHY, WRITABLE_CGROUPS};
 
 /// An error of this crate.
@@ -161,7 +162,7 @@ pub enum CgroupError {
     },
     /// `memory.checkBeforeUpdate`: a limit that the container exceeds already.
     #[error(
-        "rejecting {what} limit {limit} <= usage {usage}: it would kill what runs; raise it, or leave out memory.checkBeforeUpdate"
+        "rejecting {what} limit {limit} <= usage {usage}: it would kill the container's processes; raise it, or leave out memory.checkBeforeUpdate"
     )]
     BelowUsage {
         /// `memory` or `memory+swap`.
@@ -250,30 +251,28 @@ pub enum CgroupError {
 
 /// The common refusals in the words that runc has for them, which engines look for.
 fn errno(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(nix::libc::EACCES) => "permission denied (EACCES)".to_owned(),
-        Some(nix::libc::EPERM) => "operation not permitted (EPERM)".to_owned(),
+    match rootling_sys::errno(error) {
+        Some(Errno::EACCES) => "permission denied (EACCES)".to_owned(),
+        Some(Errno::EPERM) => "operation not permitted (EPERM)".to_owned(),
         _ => error.to_string(),
     }
 }
 
 /// The remedy that goes with the common errors of creating and joining.
 fn hint(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(nix::libc::EACCES | nix::libc::EPERM) => {
+    match rootling_sys::errno(error) {
+        Some(Errno::EACCES | Errno::EPERM) => {
             format!("; the cgroup is not delegated to this user: {OWN_SCOPE}")
         }
-        Some(nix::libc::EROFS) => {
+        Some(Errno::EROFS) => {
             format!(
                 "; the cgroup filesystem is mounted read-only: mount it read-write, or {WRITABLE_CGROUPS}"
             )
         }
-        Some(nix::libc::EBUSY) => {
+        Some(Errno::EBUSY) => {
             "; a cgroup above it has processes of its own: choose another linux.cgroupsPath".into()
         }
-        Some(nix::libc::ENOSPC) => {
-            "; the limit of cgroup.max.descendants or cgroup.max.depth is reached".into()
-        }
+        Some(Errno::ENOSPC) => "; the limit of cgroup.max.descendants or cgroup.max.depth is reached".into(),
         _ => String::new(),
     }
 }
@@ -302,26 +301,26 @@ fn is_gone(file: &Path) -> bool {
 
 /// What it means that a file cannot be read.
 fn gone(error: &io::Error, path: &Path) -> &'static str {
-    match error.raw_os_error() {
+    match rootling_sys::errno(error) {
         // What has been opened says so of a cgroup that has been removed since.
-        Some(nix::libc::ENODEV) => GONE,
-        Some(nix::libc::ENOENT) if is_gone(path) => GONE,
+        Some(Errno::ENODEV) => GONE,
+        Some(Errno::ENOENT) if is_gone(path) => GONE,
         _ => "",
     }
 }
 
 /// What the kernel means by refusing a value.
 fn refused(error: &io::Error, path: &Path) -> &'static str {
-    match error.raw_os_error() {
-        Some(nix::libc::ENOENT | nix::libc::ENODEV) if is_gone(path) => GONE,
-        Some(nix::libc::ENOENT) => "; the kernel or the cgroup above offers no such controller file",
-        Some(nix::libc::EINVAL) if is_weight_of_idle(path) => {
+    match rootling_sys::errno(error) {
+        Some(Errno::ENOENT | Errno::ENODEV) if is_gone(path) => GONE,
+        Some(Errno::ENOENT) => "; the kernel or the cgroup above offers no such controller file",
+        Some(Errno::EINVAL) if is_weight_of_idle(path) => {
             "; the cgroup is idle and takes no weight: set cpu.idle to 0 along with it"
         }
-        Some(nix::libc::EINVAL) => "; the kernel takes no such value here",
-        Some(nix::libc::ERANGE) => "; the value is out of range",
-        Some(nix::libc::EBUSY) => "; the processes in the cgroup use more than that already",
-        Some(nix::libc::ENODEV) => "; there is no such device, or it takes no such limit",
+        Some(Errno::EINVAL) => "; the kernel takes no such value here",
+        Some(Errno::ERANGE) => "; the value is out of range",
+        Some(Errno::EBUSY) => "; the processes in the cgroup use more than that already",
+        Some(Errno::ENODEV) => "; there is no such device, or it takes no such limit",
         _ => "",
     }
 }

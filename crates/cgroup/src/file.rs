@@ -8,13 +8,14 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use nix::libc::O_NOFOLLOW;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use crate::CgroupError;
 
 /// Opens `dir/name`; the standard library adds `O_CLOEXEC`.
 pub(crate) fn open(dir: &Path, name: &str, read: bool, write: bool) -> io::Result<File> {
-    OpenOptions::new().read(read).write(write).custom_flags(O_NOFOLLOW).open(dir.join(name))
+    OpenOptions::new().read(read).write(write).custom_flags(OFlag::O_NOFOLLOW.bits()).open(dir.join(name))
 }
 
 /// The whole of `dir/name`.
@@ -52,7 +53,7 @@ pub(crate) fn keyed(content: &str, key: &str) -> Option<u64> {
 
 /// Whether `error` only says that the cgroup is not there, or went away while it was read.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::ENODEV))
+    matches!(rootling_sys::errno(error), Some(Errno::ENOENT | Errno::ENODEV))
 }
 
 /// The whole of `dir/name`; none where there is no such file, or no such cgroup any more.
@@ -67,7 +68,7 @@ pub(crate) fn find(dir: &Path, name: &str) -> Result<Option<String>, CgroupError
 ///
 /// A read-only cgroup mount counts: to an ordinary user it is no different.
 pub(crate) fn is_denied(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(nix::libc::EACCES | nix::libc::EPERM | nix::libc::EROFS))
+    matches!(rootling_sys::errno(error), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
 }
 
 #[cfg(test)]

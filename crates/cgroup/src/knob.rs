@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+
 use crate::{CgroupError, file};
 
 /// What a failed write means.
@@ -115,7 +117,7 @@ pub(crate) fn write_all(
         let may_wait = matches!(knob.on_error, OnError::RetryLater | OnError::RetryLaterIgnoreMissing);
         if may_miss && file::is_gone(&e) {
             tracing::debug!(file = %knob.file, "not offered by this kernel, skipped");
-        } else if may_wait && e.raw_os_error() == Some(nix::libc::EINVAL) {
+        } else if may_wait && rootling_sys::errno(&e) == Some(Errno::EINVAL) {
             again.push((knob, dir));
         } else {
             return Err(knob.error(&dir, e));

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use rootling_sys::directory::entries;
 
 use crate::{CgroupError, file};
@@ -19,7 +20,7 @@ pub(crate) fn children(dir: &Path) -> io::Result<Vec<PathBuf>> {
 pub(crate) fn direct(dir: &Path) -> io::Result<Vec<i32>> {
     let content = match file::read(dir, "cgroup.procs") {
         // A threaded cgroup lists its processes only in the domain above it.
-        Err(e) if e.raw_os_error() == Some(nix::libc::EOPNOTSUPP) => file::read(dir, "cgroup.threads"),
+        Err(e) if rootling_sys::errno(&e) == Some(Errno::EOPNOTSUPP) => file::read(dir, "cgroup.threads"),
         Err(e) if file::is_gone(&e) => return Ok(Vec::new()),
         other => other,
     }?;
@@ -43,7 +44,7 @@ pub(crate) fn all(dir: &Path) -> Result<Vec<i32>, CgroupError> {
 pub(crate) fn signal(pids: &[i32], signal: i32) {
     for &pid in pids {
         if let Err(e) = rootling_sys::process::kill(pid, signal)
-            && e.raw_os_error() != Some(nix::libc::ESRCH)
+            && rootling_sys::errno(&e) != Some(Errno::ESRCH)
         {
             tracing::warn!("kill({pid}, {signal}): {e}");
         }
@@ -62,7 +63,7 @@ pub(crate) fn attach(dir: &Path, pid: i32) -> Result<(), CgroupError> {
             Err(e) => e,
         };
         tries -= 1;
-        if tries == 0 || source.raw_os_error() != Some(nix::libc::EINVAL) {
+        if tries == 0 || rootling_sys::errno(&source) != Some(Errno::EINVAL) {
             return Err(CgroupError::Attach { path: dir.to_owned(), pid, source });
         }
         std::thread::sleep(std::time::Duration::from_millis(30));

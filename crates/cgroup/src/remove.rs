@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::dir::{Dir, Type};
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -102,7 +103,7 @@ fn busy_waited_out(remove: impl Fn() -> io::Result<()>) -> io::Result<()> {
     let mut wait = FIRST_WAIT;
     for _ in 0..TRIES {
         match remove() {
-            Err(e) if e.raw_os_error() == Some(nix::libc::EBUSY) => {}
+            Err(e) if rootling_sys::errno(&e) == Some(Errno::EBUSY) => {}
             other => return other,
         }
         std::thread::sleep(wait);

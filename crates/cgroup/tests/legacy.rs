@@ -6,6 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::{Guard, MOUNT, Shell, devices, is_root, limits, name, read, request};
+use nix::sys::signal::Signal;
 use rootling_cgroup::{Cgroup, CgroupError, Request};
 
 fn can_run() -> bool {
@@ -53,7 +54,7 @@ fn a_container_is_placed_limited_frozen_killed_and_removed() {
     assert!(!cgroup.0.is_frozen().unwrap());
     cgroup.0.update(&common::limits(r#"{"memory":{"limit":134217728}}"#)).unwrap();
     assert_eq!(read(&paths["memory"], "memory.limit_in_bytes"), "134217728");
-    cgroup.0.kill_all(nix::libc::SIGKILL).unwrap();
+    cgroup.0.kill_all(Signal::SIGKILL as i32).unwrap();
     assert!(!shell.child.wait().unwrap().success());
     cgroup.0.remove().unwrap();
     for path in paths.values() {
@@ -97,7 +98,7 @@ fn a_cgroup_with_a_process_is_refused() {
     assert!(matches!(error, CgroupError::NotEmpty { count: 1, .. }), "{error}");
     cgroup.0.freeze().unwrap();
     assert!(Cgroup::prepare(&request(&id, &none)).is_err());
-    cgroup.0.kill_all(nix::libc::SIGKILL).unwrap();
+    cgroup.0.kill_all(Signal::SIGKILL as i32).unwrap();
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::process::Command;
 use common::{Guard, MOUNT, Shell, devices, is_root, name, read, request};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::Signal;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use rootling_cgroup::{Cgroup, CgroupError, Request};
 
@@ -55,7 +56,7 @@ fn a_container_is_placed_frozen_killed_and_removed() {
         assert!(matches!(error, CgroupError::NotEmpty { .. }), "{error}");
         cgroup.0.thaw().unwrap();
         assert!(!cgroup.0.is_frozen().unwrap());
-        cgroup.0.kill_all(nix::libc::SIGTERM).unwrap();
+        cgroup.0.kill_all(Signal::SIGTERM as i32).unwrap();
         assert!(!shell.child.wait().unwrap().success());
         assert!(cgroup.0.is_empty());
         cgroup.0.remove().unwrap();
@@ -77,7 +78,7 @@ fn sub_cgroups_are_killed_and_removed_with_it() {
         assert_eq!(cgroup.0.pids(), [shell.pid()]);
         assert!(cgroup.0.sub("c").is_err());
         assert!(cgroup.0.sub("../../..").unwrap().paths()[""].starts_with(&path));
-        cgroup.0.kill_all(nix::libc::SIGKILL).unwrap();
+        cgroup.0.kill_all(Signal::SIGKILL as i32).unwrap();
         shell.child.wait().unwrap();
         cgroup.0.remove().unwrap();
         assert!(!Path::new(&path).exists());
@@ -190,7 +191,7 @@ fn a_delegated_subtree() {
     cgroup.0.attach(shell.pid()).unwrap();
     cgroup.0.apply(&none, &[]).unwrap();
     assert_eq!(cgroup.0.pids(), [shell.pid()]);
-    cgroup.0.kill_all(nix::libc::SIGKILL).unwrap();
+    cgroup.0.kill_all(Signal::SIGKILL as i32).unwrap();
     shell.child.wait().unwrap();
     drop(cgroup);
 

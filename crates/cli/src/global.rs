@@ -34,7 +34,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "PROGRAM", default_value = "criu")]
     pub criu: PathBuf,
     // Not after the name of the command: `spec` has a flag of that name, as in runc.
-    /// Run without what only root may do: true, false or auto
+    /// Do without operations that only root may perform: true, false or auto
     #[arg(
         long,
         value_name = "WHEN",

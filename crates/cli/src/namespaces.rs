@@ -115,7 +115,7 @@ impl Lookup<'_> {
             Some(known) if target(known) == target(&new) => known.needed |= new.needed,
             Some(known) if known.needed && new.needed => {
                 return Err(Error::invalid(format!(
-                    "--{flag} container:{}: its user namespace is another than that of {:?}, and only one can be \
+                    "--{flag} container:{}: its user namespace differs from that of {:?}, and only one can be \
                      joined; name one container",
                     new.id, known.id
                 )));

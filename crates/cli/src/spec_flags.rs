@@ -80,15 +80,15 @@ pub struct SpecFlags {
     /// Use this uts namespace: host, private or container:ID
     #[arg(long, value_name = "MODE")]
     pub uts: Option<String>,
-    /// Use this network namespace: host, private, container:ID, or pasta[:OPTION,...], one with a network
+    /// Use this network namespace: host, private, container:ID, or pasta[:OPTION,...] for one with a network
     #[arg(long, value_name = "MODE")]
     pub network: Option<String>,
-    /// Ports of the host that lead into the network of pasta.
+    /// Ports of the host that are forwarded to the network of pasta.
     #[arg(
         short,
         long,
         value_name = "PORT",
-        help = "Let a port of the host lead into the network of pasta: [IP:]HOST:CONTAINER[/udp]"
+        help = "Forward a port of the host to the network of pasta: [IP:]HOST:CONTAINER[/udp]"
     )]
     pub publish: Vec<String>,
     /// Use this cgroup namespace: host, private or container:ID

@@ -59,7 +59,7 @@ pub(crate) fn check(annotations: &HashMap<String, String>) -> Result<(), Validat
     unsafe_ones.sort_unstable();
     let Some(name) = unsafe_ones.first() else { return Ok(()) };
     let problem = format!(
-        "{converted} says that the annotations were copied from an image, whose maker may not set it"
+        "{converted} says that the annotations were copied from an image, whose author may not set it"
     );
     Err(invalid(name, problem, format!("remove it, or remove {converted} if it is yours")))
 }

@@ -40,7 +40,7 @@ pub enum IdError {
         found: char,
     },
     /// `.` or `..`.
-    #[error("container id {shown:?} is a directory name with a meaning of its own; use another name")]
+    #[error("container id {shown:?} is a directory name with a special meaning; use another name")]
     Reserved {
         /// The id.
         shown: String,

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{self, Spec};
-use rootling_sys::mount::attr;
+use rootling_sys::mount::{MS_REC, attr};
 
 use self::table::{ATIME_FLAGS, Effect};
 use crate::idmap::{IdKind, IdMaps};
@@ -272,7 +272,7 @@ pub struct Propagation {
 pub(crate) fn propagation(word: &str) -> Option<Propagation> {
     match table::effect(word) {
         Some(Effect::Propagation(flags)) => {
-            Some(Propagation { flag: flags & !table::MS_REC, recursive: flags & table::MS_REC != 0 })
+            Some(Propagation { flag: flags & !MS_REC, recursive: flags & MS_REC != 0 })
         }
         _ => None,
     }

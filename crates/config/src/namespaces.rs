@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::sched::CloneFlags;
 use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Spec};
 
 /// Every kind, in the order in which they are printed. Joining has an order of its own, which is the
@@ -125,8 +126,8 @@ pub fn proc_name(kind: LinuxNamespaceType) -> &'static str {
 }
 
 /// The `CLONE_NEW*` bit of a kind (linux/sched.h).
-pub fn clone_flag(kind: LinuxNamespaceType) -> u64 {
-    u64::from(kind as u32)
+pub fn clone_flag(kind: LinuxNamespaceType) -> CloneFlags {
+    CloneFlags::from_bits_retain(kind as i32)
 }
 
 /// Reads `linux.namespaces`.
@@ -211,18 +212,18 @@ mod tests {
     #[test]
     fn every_kind_of_the_specification_is_known_with_the_kernels_flag() {
         for (name, flag) in [
-            ("pid", libc::CLONE_NEWPID),
-            ("network", libc::CLONE_NEWNET),
-            ("mount", libc::CLONE_NEWNS),
-            ("user", libc::CLONE_NEWUSER),
-            ("ipc", libc::CLONE_NEWIPC),
-            ("uts", libc::CLONE_NEWUTS),
-            ("cgroup", libc::CLONE_NEWCGROUP),
-            ("time", 0x80),
+            ("pid", CloneFlags::CLONE_NEWPID),
+            ("network", CloneFlags::CLONE_NEWNET),
+            ("mount", CloneFlags::CLONE_NEWNS),
+            ("user", CloneFlags::CLONE_NEWUSER),
+            ("ipc", CloneFlags::CLONE_NEWIPC),
+            ("uts", CloneFlags::CLONE_NEWUTS),
+            ("cgroup", CloneFlags::CLONE_NEWCGROUP),
+            ("time", rootling_sys::namespace::CLONE_NEWTIME),
         ] {
             let set = read(&format!(r#"[{{"type":"{name}"}}]"#)).expect(name);
             let kind = KINDS.into_iter().find(|kind| set.get(*kind).is_new()).expect(name);
-            assert_eq!(clone_flag(kind), flag as u64, "{name}");
+            assert_eq!(clone_flag(kind), flag, "{name}");
             assert_eq!(super::name(kind), name);
         }
     }

@@ -49,7 +49,7 @@ impl Family {
     /// Installs what gives a container a network.
     pub fn install_network_program(self) -> String {
         match self {
-            Family::Debian => "as root: apt-get install passt, or slirp4netns where there is none".into(),
+            Family::Debian => "as root: apt-get install passt, or slirp4netns if there is no passt".into(),
             Family::Fedora => "as root: dnf install passt".into(),
             Family::Arch => "as root: pacman -S passt".into(),
             Family::Alpine => "as root: apk add passt".into(),
@@ -125,7 +125,7 @@ impl Family {
 /// Gives newuidmap or newgidmap at this path the right to write maps.
 pub fn privilege_id_helper(kind: IdKind, path: &Path) -> String {
     let path = path.display();
-    format!("as root: chmod u+s {path}, or setcap cap_set{kind}+ep {path}; or install its package anew")
+    format!("as root: chmod u+s {path}, or setcap cap_set{kind}+ep {path}; or reinstall its package")
 }
 
 /// For newuidmap or newgidmap on a mount that takes their privilege.

@@ -57,11 +57,11 @@ fn is_of_an_image(name: &[u8]) -> bool {
 /// A regular file for reading; nothing that could keep the reader waiting.
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    let file = File::options().read(true).custom_flags(rootling_sys::file::OPEN_FLAGS).open(path)?;
+    let file = File::options().read(true).custom_flags(rootling_sys::file::OPEN_FLAGS.bits()).open(path)?;
     if file.metadata()?.is_file() {
         return Ok(file);
     }
-    Err(to_io(Error::invalid("is no regular file")))
+    Err(to_io(Error::invalid("is not a regular file")))
 }
 
 /// An archive whose files can be read in any order.

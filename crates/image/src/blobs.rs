@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use nix::fcntl::{OFlag, ResolveFlag};
 use oci_spec::image::Descriptor;
 use rootling_sys::file::OPEN_FLAGS;
 use rootling_sys::mount::openat2;
@@ -29,9 +31,9 @@ pub(crate) enum Blobs {
 impl Blobs {
     /// Those of a directory.
     pub(crate) fn directory(path: &Path) -> Result<Self> {
-        let mut only = File::options();
-        std::os::unix::fs::OpenOptionsExt::custom_flags(only.read(true), libc::O_PATH | libc::O_DIRECTORY);
-        Ok(Self::Directory(only.open(path).said(|| format!("{path:?}"))?.into()))
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        let open = File::options().read(true).custom_flags(flags.bits()).open(path);
+        Ok(Self::Directory(open.said(|| format!("{path:?}"))?.into()))
     }
 
     /// A file below the layout, and how long it is. Whatever lies there, no link is followed and nothing waits.
@@ -42,13 +44,15 @@ impl Blobs {
             }
             Self::Directory(directory) => directory,
         };
-        let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS;
+        let resolve = ResolveFlag::RESOLVE_BENEATH
+            | ResolveFlag::RESOLVE_NO_SYMLINKS
+            | ResolveFlag::RESOLVE_NO_MAGICLINKS;
         let fd = openat2(directory.as_fd(), Path::new(name), OPEN_FLAGS, resolve)
             .said(|| format!("{name:?} of the layout"))?;
         let file = File::from(fd);
         let found = file.metadata().said(|| name.to_owned())?;
         if !found.is_file() {
-            return Err(Error::invalid(format!("{name:?} of the layout is no regular file")));
+            return Err(Error::invalid(format!("{name:?} of the layout is not a regular file")));
         }
         Ok((Box::new(file), found.len()))
     }

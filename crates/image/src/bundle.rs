@@ -6,10 +6,12 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{RenameFlags, renameat2};
+use nix::sys::signal::Signal;
 use rootling_runtime::{HelperEnd, HelperIds, HelperProcess, Host};
 use rootling_sys::poll::readable;
 use rootling_sys::signals::Signals;
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -46,8 +48,7 @@ impl Bundle {
             match fs::DirBuilder::new().mode(0o700).create(&staging) {
                 Ok(()) => {
                     let lock = File::open(&staging).said(|| format!("{staging:?}"))?;
-                    flock(&lock, FlockOperation::NonBlockingLockExclusive)
-                        .said(|| format!("flock({staging:?})"))?;
+                    lock.try_lock().said(|| format!("flock({staging:?})"))?;
                     return Ok(Self { place, staging, _lock: lock, force });
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -73,11 +74,9 @@ impl Bundle {
         };
         let paths = entries.iter().filter(|entry| ours(entry)).map(|entry| parent.join(&entry.name));
         let is_free = |path: &PathBuf| {
-            let own = fs::symlink_metadata(path)
-                .is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
-            own && *path != self.staging
-                && File::open(path)
-                    .is_ok_and(|dir| flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok())
+            let own =
+                fs::symlink_metadata(path).is_ok_and(|found| found.uid() == nix::unistd::geteuid().as_raw());
+            own && *path != self.staging && File::open(path).is_ok_and(|dir| dir.try_lock().is_ok())
         };
         paths.filter(is_free).collect()
     }
@@ -98,15 +97,15 @@ impl Bundle {
     /// Where something has come there meanwhile.
     pub fn commit(&self) -> Result<Option<PathBuf>> {
         check_place(&self.place, self.force)?;
-        let rename = |flags| renameat_with(CWD, &self.staging, CWD, &self.place, flags);
-        let error = match rename(RenameFlags::NOREPLACE) {
+        let rename = |flags| renameat2(None, &self.staging, None, &self.place, flags);
+        let error = match rename(RenameFlags::RENAME_NOREPLACE) {
             Ok(()) => return Ok(None),
-            Err(rustix::io::Errno::EXIST) => match rename(RenameFlags::EXCHANGE) {
+            Err(Errno::EEXIST) => match rename(RenameFlags::RENAME_EXCHANGE) {
                 Ok(()) => return Ok(Some(self.staging.clone())),
                 Err(error) => error,
             },
             // Not every file system knows flags: an empty directory is replaced by the call itself.
-            Err(rustix::io::Errno::INVAL) => match rename(RenameFlags::empty()) {
+            Err(Errno::EINVAL) => match rename(RenameFlags::empty()) {
                 Ok(()) => return Ok(None),
                 Err(error) => error,
             },
@@ -149,7 +148,7 @@ fn check_place(place: &Path, force: bool) -> Result<()> {
             "bundle {place:?}: there is one already; replace it with --force, or name another"
         ))),
         (_, false) => Err(Error::invalid(format!(
-            "bundle {place:?}: the directory is not empty and is no bundle, since it has no config.json; name another"
+            "bundle {place:?}: the directory is neither empty nor a bundle, because it has no config.json; name another"
         ))),
     }
 }
@@ -220,7 +219,7 @@ fn run<T: Serialize + DeserializeOwned>(
         HelperEnd::Signal(number) if Signals::is_end(number) => Err(interrupted(number)),
         HelperEnd::Signal(number) => Err(Error::system(format!(
             "the process that unpacks was killed by signal {number}{}",
-            if number == libc::SIGKILL { ": perhaps for want of memory" } else { "" }
+            if number == Signal::SIGKILL as i32 { ": perhaps because memory ran out" } else { "" }
         ))),
         HelperEnd::Code(code) => {
             Err(Error::system(format!("the process that unpacks ended with {code} and without a word")))
@@ -260,7 +259,7 @@ mod tests {
         fs::create_dir(&place).expect("a directory");
         assert!(check_place(&place, false).is_ok(), "an empty one");
         fs::write(place.join("precious"), "").expect("a file");
-        assert!(check_place(&place, true).expect_err("no bundle").to_string().contains("no bundle"));
+        assert!(check_place(&place, true).expect_err("no bundle").to_string().contains("nor a bundle"));
         fs::write(place.join("config.json"), "").expect("a file");
         assert!(check_place(&place, true).is_ok());
         assert!(check_place(&place, false).expect_err("there").to_string().contains("--force"));

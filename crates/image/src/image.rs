@@ -142,7 +142,7 @@ fn check_layer(descriptor: &Descriptor) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "layer {}: of the media type {kind}, which is no file system: this is no image of a container",
+        "layer {}: of the media type {kind}, which is not a file system: this is not the image of a container",
         descriptor.digest()
     )))
 }

@@ -1,7 +1,7 @@
 //! OCI image layouts: image-spec image-layout.md. What is in one, and what of it nothing needs any more.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::Path;
 
@@ -145,12 +145,12 @@ pub(crate) fn ensure(dir: &Path) -> Result<()> {
 /// Keeps other programs like this one from changing a layout meanwhile.
 pub(crate) fn lock(dir: &Path) -> Result<File> {
     let file = File::open(dir).said(|| format!("{dir:?}"))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+    match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
+        Err(TryLockError::WouldBlock) => {
             Err(Error::invalid(format!("{dir:?}: another pull or gc works on this layout; wait for its end")))
         }
-        Err(errno) => Err(errno).said(|| format!("flock({dir:?})")),
+        Err(error) => Err(error).said(|| format!("flock({dir:?})")),
     }
 }
 

@@ -86,7 +86,7 @@ fn recognised(text: &str) -> Result<Source> {
     }
     let (path, reference) = split_reference(text);
     if !path.exists() {
-        return Err(wrong(text, "is of no known kind, and there is no file or directory of that name"));
+        return Err(wrong(text, "is of an unknown type, and there is no file or directory of that name"));
     }
     if path.is_dir() {
         if path.join("oci-layout").exists() {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::fcntl::OFlag;
 use oci_spec::image::ImageConfiguration;
 use rootling_config::generate::Accounts;
 use serde::{Deserialize, Serialize};
@@ -62,7 +63,7 @@ pub struct Done {
 pub fn unpack(work: &Work) -> Result<Done> {
     raise_descriptors();
     // Modes are those of the image.
-    rustix::process::umask(rustix::fs::Mode::empty());
+    nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     fs::create_dir(&work.root).said(|| format!("{:?}", work.root))?;
     fs::set_permissions(&work.root, PermissionsExt::from_mode(0o755)).said(|| format!("{:?}", work.root))?;
     let (config, notes, layers) = match &work.source {
@@ -79,15 +80,15 @@ pub fn unpack(work: &Work) -> Result<Done> {
 
 /// Each directory on the way to a file is open.
 fn raise_descriptors() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
     // With fewer, a deep path is an error that says so.
-    let _ = setrlimit(Resource::Nofile, limit);
+    let _ = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
 }
 
 fn tree(work: &Work) -> Result<Tree> {
-    let open = File::options().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(&work.root);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+    let open = File::options().read(true).custom_flags(flags.bits()).open(&work.root);
     Tree::new(open.said(|| format!("{:?}", work.root))?.into(), work.limits)
 }
 
@@ -133,7 +134,7 @@ fn open(work: &Work, source: &Source) -> Result<Image> {
         Source::DockerArchive(path, reference) => {
             Image::of_docker(Archive::open(path, &work.scratch, &work.limits)?, reference.as_deref())
         }
-        other => Err(crate::error::Error::system(format!("{other} is no image of layers"))),
+        other => Err(crate::error::Error::system(format!("{other} is not an image with layers"))),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use rootling_config::id::IdError;
+use rootling_config::namespaces::NamespaceSet;
 use serde::{Deserialize, Serialize};
 
 /// What sort of failure it was; decides the exit code and what a caller may do about it.
@@ -37,6 +38,8 @@ pub enum Operation {
     NewUserNamespace,
     /// Other new namespaces.
     NewNamespaces,
+    /// A process.
+    NewProcess,
     /// A checkpoint or a restore.
     Criu,
     /// Something else between the clone of the container's first process and its program.
@@ -171,6 +174,20 @@ impl From<std::io::Error> for Error {
             None => Self::system(chain(&error)),
         }
     }
+}
+
+/// The error of a call that was to make a process. Where a limit was reached, the runtime says which.
+#[must_use]
+pub fn no_process(error: Error) -> Error {
+    if error.is(Errno::EAGAIN) { error.during(Operation::NewProcess) } else { error }
+}
+
+/// The error of a clone3(2) that was to make these namespaces.
+#[must_use]
+pub fn no_clone(errno: Errno, namespaces: &NamespaceSet) -> Error {
+    let operation =
+        if namespaces.user.is_new() { Operation::NewUserNamespace } else { Operation::NewNamespaces };
+    Error::from(errno).wrap("clone3").during(operation)
 }
 
 /// The reason that the system gave for an error, or for what it stems from.

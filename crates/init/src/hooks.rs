@@ -14,12 +14,11 @@ use nix::sys::signal::Signal;
 use oci_spec::runtime::Hook;
 use serde::Serialize;
 
-use crate::error::{Context, Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result, no_process};
 use rootling_sys as sys;
 use rootling_sys::signals::Signals;
 
 use crate::blueprint::Identity;
-use crate::new_process;
 
 /// The state that a hook gets on its standard input; runtime-spec, runtime.md "State".
 #[derive(Debug, Serialize)]
@@ -137,7 +136,7 @@ fn converse(
         }
         if let (Some((seconds, _)), Some(Duration::ZERO)) = (end, left) {
             return Err(Error::system(format!(
-                "did not end within its timeout of {seconds} s; raise timeout, or mend the hook"
+                "did not end within its timeout of {seconds} s; raise timeout, or fix the hook"
             )));
         }
     }
@@ -273,6 +272,6 @@ fn spawn(hook: &Hook, setting: Setting<'_>) -> Result<Child> {
     command.spawn().map_err(|e| match e.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOENT) => Error::system("no such file; its path is of the namespace it runs in"),
         Some(Errno::EACCES) => Error::system("EACCES: it has to be executable by the caller"),
-        _ => new_process::explain(Error::from(e)),
+        _ => no_process(Error::from(e)),
     })
 }

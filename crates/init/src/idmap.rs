@@ -8,6 +8,9 @@ use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
+use nix::sched::CloneFlags;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use oci_spec::runtime::LinuxIdMapping;
@@ -84,11 +87,11 @@ pub(crate) fn apply_namespace(mount: BorrowedFd<'_>, recursive: bool, namespace:
 /// A user namespace with these maps, for [`apply_namespace`]: where /proc is in reach. The process that holds it calls nothing but prctl(2) and pause(2), so that the
 /// caller may have threads.
 pub(crate) fn user_namespace(maps: &IdMaps) -> Result<File> {
-    let options = CloneOptions { namespaces: libc::CLONE_NEWUSER as u64, ..CloneOptions::default() };
+    let options = CloneOptions { namespaces: CloneFlags::CLONE_NEWUSER, ..CloneOptions::default() };
     let (pid, pidfd) =
         match sys::clone::clone(options).context(|| "clone3(CLONE_NEWUSER) for the map of a mount")? {
             Cloned::Child => {
-                let _ = sys::process::set_parent_death_signal(libc::SIGKILL);
+                let _ = prctl::set_pdeathsig(Signal::SIGKILL);
                 loop {
                     nix::unistd::pause();
                 }
@@ -103,7 +106,7 @@ pub(crate) fn user_namespace(maps: &IdMaps) -> Result<File> {
         File::open(&path).context(|| format!("open({path:?})"))
     };
     let namespace = open();
-    let _ = sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+    let _ = sys::process::pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL as i32);
     let _ = waitpid(Pid::from_raw(pid), None);
     namespace
 }
@@ -128,7 +131,7 @@ pub fn write_maps(pid: i32, maps: &IdMaps) -> Result<()> {
 fn write_map(pid: i32, kind: IdKind, rows: &[LinuxIdMapping]) -> Result<()> {
     let path = format!("/proc/{pid}/{kind}_map");
     let refused = match write_rows(&path, rows) {
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => error,
+        Err(error) if sys::errno(&error) == Some(Errno::EPERM) => error,
         other => return other.context(|| said(&path, &render(rows))),
     };
     match cut(rows, &own_map(kind)) {

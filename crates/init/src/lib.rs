@@ -29,7 +29,6 @@ pub mod host;
 pub mod idmap;
 mod log;
 mod mounting;
-pub mod new_process;
 mod ordinary;
 mod roots;
 pub mod scheduling;

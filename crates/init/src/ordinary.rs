@@ -1,5 +1,7 @@
 //! What a process of ours is like from its first moment on, whatever the caller was like.
 
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use rootling_sys as sys;
@@ -25,5 +27,5 @@ pub(crate) fn become_root() -> Result<()> {
 /// The runtime's end, until the container is recorded, is the child's as well. The kernel forgets it whenever the ids
 /// change.
 pub(crate) fn die_with_runtime() -> Result<()> {
-    sys::process::set_parent_death_signal(libc::SIGKILL).context(|| "prctl(PR_SET_PDEATHSIG)")
+    prctl::set_pdeathsig(Signal::SIGKILL).context(|| "prctl(PR_SET_PDEATHSIG)")
 }

@@ -3,7 +3,7 @@
 
 use nix::errno::Errno;
 use rootling_config::process::memory_policy::MemoryPolicy;
-use rootling_config::process::scheduling::SchedAttr;
+use rootling_sys::scheduling::SchedAttr;
 
 use crate::error::{Error, Result};
 use rootling_sys as sys;
@@ -20,7 +20,7 @@ impl Scheduling {
     /// Sets it for the calling process.
     pub fn set(&self) -> Result<()> {
         if let Some(attr) = &self.scheduler {
-            sys::scheduling::set_scheduler(raw(attr)).map_err(|errno| {
+            sys::scheduling::set_scheduler(attr).map_err(|errno| {
                 let SchedAttr { policy, nice, priority, .. } = attr;
                 let what = format!("sched_setattr(policy {policy}, nice {nice}, priority {priority})");
                 refused(errno, &format!("process.scheduler: {what}"))
@@ -43,20 +43,6 @@ impl Scheduling {
             })?;
         }
         Ok(())
-    }
-}
-
-/// As the kernel takes it.
-fn raw(attr: &SchedAttr) -> libc::sched_attr {
-    libc::sched_attr {
-        size: 0,
-        sched_policy: attr.policy,
-        sched_flags: attr.flags,
-        sched_nice: attr.nice,
-        sched_priority: attr.priority,
-        sched_runtime: attr.runtime,
-        sched_deadline: attr.deadline,
-        sched_period: attr.period,
     }
 }
 

@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::sys::prctl;
 use rootling_sys as sys;
 
 use crate::attributes::Attributes;
@@ -101,7 +102,7 @@ fn prepare_wait(ready: &Ready<'_>, channel: &Channel, accept: &OwnedFd) -> Resul
     doors::close_others(&Waiting { channel, accept }, ready.attributes.preserve_fds)?;
     if !ready.watched {
         // So the owner may look at it: `exec` joins its namespaces, which takes that much (setns(2)).
-        sys::process::set_dumpable(true).context(|| "prctl(PR_SET_DUMPABLE)")?;
+        prctl::set_dumpable(true).context(|| "prctl(PR_SET_DUMPABLE)")?;
     }
     Ok(())
 }

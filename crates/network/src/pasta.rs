@@ -62,7 +62,7 @@ pub(crate) fn remedy(said: &str) -> &'static str {
     } else if said.contains("Permission denied") && said.contains("port") {
         remedies::LOW_PORTS
     } else if said.contains("in use") {
-        "publish another port, or end what serves that one"
+        "publish another port, or stop the program that uses this one"
     } else {
         ""
     }

@@ -59,7 +59,7 @@ impl Supervisor {
         chdir("/").context(words)?;
         let signals = Signals::block_for_good().context(words)?;
         // pasta goes into the background, and becomes a child of this process then.
-        sys::process::set_subreaper().context(words)?;
+        nix::sys::prctl::set_child_subreaper(true).context(words)?;
         let process = sys::process::pidfd_open(container.pid()?).context(|| container.id().to_owned())?;
         let namespaces = Namespaces::of(container)?;
         let door = SocketAddr::from_abstract_name(container.name()).and_then(|at| {

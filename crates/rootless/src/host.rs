@@ -35,7 +35,6 @@ pub use helpers::{Fault, IdHelper};
 pub use machine::{Access, FsFacts, Machine, NodeFacts, NodeKind, System};
 pub use maps::{map_of, own_map};
 pub use network::{NetworkProgram, NetworkPrograms, OLDEST_PASTA, Pasta, PastaVersion};
-pub use process_limit::process_limit;
 pub use restrictions::Restriction;
 pub use subid::{SubIdRange, SubIds};
 
@@ -344,6 +343,11 @@ impl Host {
     /// What may keep the caller from making a user namespace, what is certain first. Not cached.
     pub fn user_namespace_restrictions(&self) -> Vec<Restriction> {
         restrictions::find(self)
+    }
+
+    /// Which limit of processes the caller has reached at this moment, and what to do about it: fork(2), EAGAIN. Not cached.
+    pub fn process_limit(&self) -> String {
+        process_limit::reached(self)
     }
 
     /// Whether `network`, or with none the caller's own network namespace, belongs to the user namespace

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rootling_cgroup::Cgroup;
 use rootling_init::blueprint::{Hierarchies, MountKind, MountPlan};
+use rootling_sys::mount::MS_RDONLY;
 
 use crate::mounts::{CGROUPS, is_unified};
 use crate::plan::Plan;
@@ -14,7 +15,7 @@ pub(crate) fn owner(plan: &Plan) -> Option<u32> {
     let blueprint = &plan.blueprint;
     let writable = |mount: &MountPlan| {
         let v1 = || mount.kind == MountKind::CgroupV1 && mount.destination == Path::new(CGROUPS);
-        (mount.is_new("cgroup2", CGROUPS) || v1()) && mount.options.set & libc::MS_RDONLY == 0
+        (mount.is_new("cgroup2", CGROUPS) || v1()) && mount.options.set & MS_RDONLY == 0
     };
     if blueprint.rootless || !blueprint.namespaces.cgroup.is_new() || !blueprint.mounts.iter().any(writable) {
         return None;

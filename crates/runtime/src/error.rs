@@ -1,6 +1,6 @@
 //! The error of this crate, which is the child's too: what happens there is told here.
 
-pub(crate) use rootling_init::error::{Context, Operation, chain, errno_of};
+pub(crate) use rootling_init::error::{Context, Operation, chain, errno_of, no_clone, no_process};
 pub use rootling_init::error::{Error, ErrorKind, Result, one_line};
 
 /// What the error of a limit is here.

@@ -11,6 +11,10 @@ use crate::error::{Error, ErrorKind};
 pub fn explain(error: Error, host: &Host) -> Error {
     let errno = error.errno().map(Errno::from_raw);
     match (error.operation(), errno) {
+        (
+            Some(Operation::NewProcess | Operation::NewUserNamespace | Operation::NewNamespaces),
+            Some(Errno::EAGAIN),
+        ) => error.remedy(host.process_limit()),
         (Some(Operation::Criu), _) if host.is_ordinary_user() || host.in_user_namespace() => {
             error.remedy(CRIU)
         }
@@ -18,7 +22,7 @@ pub fn explain(error: Error, host: &Host) -> Error {
         (Some(Operation::NewNamespaces), Some(errno)) => new_namespaces(error, errno, host),
         (Some(Operation::Launch), Some(errno)) if error.kind() == ErrorKind::System => {
             match outer_rules(&host.user_namespace_restrictions(), errno) {
-                Some(rules) => error.remedy(format!("perhaps since {rules}; see `rootling doctor`")),
+                Some(rules) => error.remedy(format!("perhaps because {rules}; see `rootling doctor`")),
                 None => error,
             }
         }
@@ -132,13 +136,27 @@ mod tests {
     }
 
     #[test]
+    fn limit_of_processes_is_named_for_whatever_was_to_make_one() {
+        let host =
+            Host::on(Fixture::ordinary(1000).file("/proc/self/limits", "Max processes  40  50  processes\n"));
+        let said = |operation| explain(Error::from(Errno::EAGAIN).during(operation), &host).to_string();
+        for operation in [Operation::NewProcess, Operation::NewUserNamespace, Operation::NewNamespaces] {
+            assert!(
+                said(operation).contains("RLIMIT_NPROC lets this user have 40 processes"),
+                "{operation:?}"
+            );
+        }
+        assert!(!said(Operation::Launch).contains("RLIMIT_NPROC"));
+    }
+
+    #[test]
     fn only_what_a_launch_was_refused_is_explained() {
         let host = Host::on(Fixture::ordinary(1000).file("/proc/self/status", "Seccomp:\t2\n"));
         let said = |error: Error| explain(error, &host).to_string();
         let refused = || Error::from(Errno::EPERM).wrap("mount");
         assert!(
             said(refused().during(Operation::Launch))
-                .contains("; perhaps since a seccomp filter of the outer")
+                .contains("; perhaps because a seccomp filter of the outer")
         );
         for error in
             [refused(), Error::from(Errno::ENOENT).during(Operation::Launch), Error::invalid("of the caller")]

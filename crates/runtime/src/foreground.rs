@@ -7,6 +7,7 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, recvmsg};
 use nix::sys::stat::Mode;
 use nix::sys::termios::{self, OutputFlags, SetArg, Termios};
@@ -195,20 +196,20 @@ fn wait_event(program: &Program<'_>, relay: Option<&Relay>) -> Result<Ready> {
 /// Passes signals on to the program.
 fn forward_signals(program: &mut Program<'_>, relay: Option<&Relay>) -> Result<()> {
     while let Some((signal, _)) = program.signals.next().context(|| "read(signalfd)")? {
-        match signal {
-            libc::SIGCHLD if program.caller == Caller::Command => reap_others(program.pidfd),
-            libc::SIGWINCH if relay.is_some() => {
+        match Signal::try_from(signal) {
+            Ok(Signal::SIGCHLD) if program.caller == Caller::Command => reap_others(program.pidfd),
+            Ok(Signal::SIGWINCH) if relay.is_some() => {
                 if let Some(relay) = relay {
                     resize(relay.master.as_fd(), relay.raw.terminal.as_fd());
                 }
             }
             // The runtime's own: the terminal's job control, and what a write of ours brought about.
-            libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU | libc::SIGPIPE if relay.is_some() => {}
-            libc::SIGCHLD | libc::SIGURG | libc::SIGPIPE => {}
-            other => match sys::process::pidfd_send_signal(program.pidfd, other) {
+            Ok(Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU) if relay.is_some() => {}
+            Ok(Signal::SIGCHLD | Signal::SIGURG | Signal::SIGPIPE) => {}
+            _ => match sys::process::pidfd_send_signal(program.pidfd, signal) {
                 // Ended in between: the pidfd says so next.
                 Err(Errno::ESRCH) => {}
-                result => result.context(|| format!("forward signal {other}"))?,
+                result => result.context(|| format!("forward signal {signal}"))?,
             },
         }
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, pipe2, read, setgroups, setresgid, setresuid, write};
 use rootling_config::idmap::IdMaps;
-use rootling_init::new_process::explain;
 use rootling_rootless::host::Host;
 use rootling_rootless::idmap::{Maps, must_deny_setgroups, writer};
 use rootling_sys as sys;
@@ -66,12 +67,12 @@ impl HelperProcess {
         };
         let (wait, go) = pipe2(OFlag::O_CLOEXEC).context(|| "pipe")?;
         check_single_threaded()?;
-        let namespaces = if maps.is_some() { libc::CLONE_NEWUSER as u64 } else { 0 };
-        let cloned =
-            sys::clone::clone(CloneOptions { namespaces, ..CloneOptions::default() }).map_err(|errno| {
-                let error = explain(Error::from(errno).wrap("clone3"));
-                if namespaces == 0 { error } else { error.during(Operation::NewUserNamespace) }
-            })?;
+        let (namespaces, operation) = match maps {
+            Some(_) => (CloneFlags::CLONE_NEWUSER, Operation::NewUserNamespace),
+            None => (CloneFlags::empty(), Operation::NewProcess),
+        };
+        let cloned = sys::clone::clone(CloneOptions { namespaces, ..CloneOptions::default() })
+            .map_err(|errno| Error::from(errno).wrap("clone3").during(operation))?;
         let _end = matches!(cloned, Cloned::Child).then_some(EndOnPanic);
         let (pid, pidfd) = match cloned {
             Cloned::Parent { pid, pidfd } => (pid, pidfd),
@@ -101,7 +102,7 @@ impl HelperProcess {
 
     /// Ends it at once.
     pub fn kill(&self) {
-        let _ = sys::process::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
+        let _ = sys::process::pidfd_send_signal(self.pidfd.as_fd(), Signal::SIGKILL as i32);
     }
 
     /// How it has ended, once [`AsFd`] is readable; waits for it otherwise.
@@ -147,14 +148,14 @@ fn maps_of(host: &Host, maps: &Maps) -> Result<(IdMaps, MapsWriter)> {
 /// The helper's side.
 fn child(wait: &OwnedFd, ids: &HelperIds, work: impl FnOnce() -> i32) -> ! {
     let begin = || {
-        sys::process::set_parent_death_signal(libc::SIGKILL).context(|| "prctl")?;
+        prctl::set_pdeathsig(Signal::SIGKILL).context(|| "prctl")?;
         sys::signals::reset().context(|| "signals")?;
         // The end of the pipe: whoever has made this process has given up, or has died before the signal above was set.
         if sys::retry(|| read(std::os::fd::AsRawFd::as_raw_fd(wait), &mut [0])).context(|| "read")? != 1 {
             return Ok(false);
         }
         become_root(ids)?;
-        sys::process::set_parent_death_signal(libc::SIGKILL).context(|| "prctl")?;
+        prctl::set_pdeathsig(Signal::SIGKILL).context(|| "prctl")?;
         Ok(true)
     };
     let code = match begin() {

@@ -6,6 +6,7 @@ use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use rootling_config::mounts::{Bind, Kind, Mount, MountOptions, Propagation};
 use rootling_config::namespaces::{Namespace, NamespaceSet};
 use rootling_init::blueprint::{Dev, MountKind, MountPlan};
+use rootling_sys::mount::{MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE};
 use rootling_sys::path::clean;
 
 use crate::error::{Error, Result};
@@ -41,7 +42,7 @@ pub(crate) fn place(
 pub(crate) fn dev(mounts: &[MountPlan], hooked: bool) -> Dev {
     let on_dev = mounts.iter().filter(|mount| mount.destination == Path::new("/dev"));
     on_dev.fold(Dev::Plain { readonly: false }, |before, mount| {
-        let readonly = mount.options.set & libc::MS_RDONLY != 0;
+        let readonly = mount.options.set & MS_RDONLY != 0;
         match mount.kind {
             MountKind::Bind(_) => Dev::Bound,
             MountKind::Remount => before,
@@ -137,19 +138,19 @@ fn inside(destination: &Path, rootfs: &Path) -> PathBuf {
 /// A mount that asks to be a slave or shared can only be that of what is one while it is copied. `shared` is about the root
 /// alone, so the others are set apart then.
 pub(crate) fn base_propagation(mounts: &mut [MountPlan], wanted: Option<Propagation>) -> u64 {
-    const REACHED: u64 = libc::MS_SHARED | libc::MS_SLAVE;
+    const REACHED: u64 = MS_SHARED | MS_SLAVE;
     let asks = |mount: &MountPlan| mount.options.propagation.iter().any(|flags| flags & REACHED != 0);
     let base = match wanted.map(|wanted| (wanted.flag, wanted.recursive)) {
-        None if mounts.iter().any(asks) => libc::MS_SLAVE,
-        Some((libc::MS_SHARED, false)) if mounts.iter().any(asks) => libc::MS_SHARED,
-        None | Some((libc::MS_SHARED, false) | (libc::MS_PRIVATE, _)) => return libc::MS_PRIVATE,
-        Some((libc::MS_SHARED, true)) => return libc::MS_SHARED,
+        None if mounts.iter().any(asks) => MS_SLAVE,
+        Some((MS_SHARED, false)) if mounts.iter().any(asks) => MS_SHARED,
+        None | Some((MS_SHARED, false) | (MS_PRIVATE, _)) => return MS_PRIVATE,
+        Some((MS_SHARED, true)) => return MS_SHARED,
         // What is unbindable could not even be bound onto itself.
-        Some(_) => return libc::MS_SLAVE,
+        Some(_) => return MS_SLAVE,
     };
     for mount in mounts.iter_mut().filter(|mount| mount.options.propagation.is_empty()) {
         if mount.kind != MountKind::Remount {
-            mount.options.propagation.push(libc::MS_PRIVATE | libc::MS_REC);
+            mount.options.propagation.push(MS_PRIVATE | MS_REC);
         }
     }
     base

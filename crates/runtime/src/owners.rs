@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use nix::fcntl::{OFlag, open, readlinkat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{OFlag, ResolveFlag, open, readlinkat};
+use nix::sys::stat::{Mode, SFlag};
 use rootling_config::idmap::{IdKind, IdMaps, to_host};
 use rootling_rootless::host::Host;
 use rootling_sys as sys;
@@ -54,7 +54,7 @@ struct Owner {
 
 impl Owner {
     fn is_directory(self) -> bool {
-        self.mode & libc::S_IFMT == libc::S_IFDIR
+        sys::file::kind(self.mode) == SFlag::S_IFDIR
     }
 
     fn of(found: &Metadata) -> Self {
@@ -112,7 +112,7 @@ impl Owners {
     }
 
     /// The error, with whose the directory is that refused it, if the container does not have its owner.
-    pub(crate) fn explain(&self, error: Error) -> Error {
+    pub(crate) fn explain(&self, error: Error, host: &Host) -> Error {
         let Some(place) = error.place() else { return error };
         let mut way = self.way_to(place);
         let is_program = error.kind() == ErrorKind::ProgramNotExecutable;
@@ -126,10 +126,9 @@ impl Owners {
             };
         }
         let Some(step) = way.iter().find(|step| self.refuses(step.found, step.access)) else { return error };
-        let host = Host::probe();
         let Some(missing) = self.missing(step.found) else { return error };
         let remedy = match step.path.starts_with(&self.rootfs) {
-            true => self.remedy(step.found, &host),
+            true => self.remedy(step.found, host),
             false if step.found.uid == host.euid() => {
                 "run `chmod o+x` on it, map the caller to 0, or use another place".into()
             }
@@ -256,8 +255,8 @@ impl Owners {
                 }
                 continue;
             }
-            let flags = libc::O_PATH | libc::O_NOFOLLOW;
-            match openat2(fd.as_fd(), Path::new(&name), flags, libc::RESOLVE_BENEATH) {
+            let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+            match openat2(fd.as_fd(), Path::new(&name), flags, ResolveFlag::RESOLVE_BENEATH) {
                 Ok(next) => at.push((inside.join(&name), next)),
                 Err(errno) => {
                     // It is to be made there.

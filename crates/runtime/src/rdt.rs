@@ -92,7 +92,7 @@ fn explain(error: &IntelRdtError) -> Error {
             "the group of linux.intelRdt.closID is there with another schema: give the same, or another closID"
         }
         IntelRdtError::WriteSchemata(_) | IntelRdtError::ParseLine(_) => {
-            "see info/last_cmd_status below the resctrl mount for what the kernel thinks of the schema"
+            "see info/last_cmd_status below the resctrl mount for the kernel's message about the schema"
         }
         _ => {
             "the caller may not change resctrl groups; see the owner and mode of its mount, /sys/fs/resctrl as a rule"

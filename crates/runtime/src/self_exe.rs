@@ -15,7 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
+use nix::fcntl::{FcntlArg, OFlag, ResolveFlag, SealFlag, fcntl, open};
 use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, fstatfs};
@@ -108,7 +108,8 @@ fn read_only_view(file: &File) -> Option<File> {
     let layers = format!("lowerdir=/proc/self/fd/{}:{other}", directory.as_raw_fd());
     let view =
         new_filesystem("overlay", "rootling", &[layers], attr::RDONLY | attr::NOSUID | attr::NODEV).ok()?;
-    let program = openat2(view.as_fd(), Path::new(path.file_name()?), libc::O_RDONLY, libc::RESOLVE_BENEATH);
+    let program =
+        openat2(view.as_fd(), Path::new(path.file_name()?), OFlag::O_RDONLY, ResolveFlag::RESOLVE_BENEATH);
     let program = File::from(program.ok()?);
     // What has been put in our place meanwhile is not executed.
     let identity = |meta: Metadata| (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());

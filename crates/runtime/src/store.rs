@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, FlockArg, OFlag};
+use nix::fcntl::{AtFlags, FlockArg, OFlag, ResolveFlag};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use rootling_config::id::ContainerId;
@@ -443,7 +443,7 @@ impl Slot {
     /// What is left of the directory does not tell which processes are the container's.
     pub(crate) fn recover(&self, damage: &Error) -> Result<Option<Record>> {
         if let Some(recovery) = self.read_recovery()? {
-            tracing::warn!("{damage}; removed by what {RECOVERY} says: its poststop hooks are not run");
+            tracing::warn!("{damage}; removed with the help of {RECOVERY}: its poststop hooks are not run");
             return Ok(Some(recovery.into_record(&self.id)));
         }
         // Of what was never let go there is no more than the record, which is whole or not there.
@@ -472,14 +472,14 @@ impl Slot {
     }
 
     fn find_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let flags = sys::file::OPEN_FLAGS | libc::O_NOFOLLOW;
-        let file = match openat2(self.dir.as_fd(), Path::new(name), flags, libc::RESOLVE_BENEATH) {
+        let flags = sys::file::OPEN_FLAGS | OFlag::O_NOFOLLOW;
+        let file = match openat2(self.dir.as_fd(), Path::new(name), flags, ResolveFlag::RESOLVE_BENEATH) {
             Err(Errno::ENOENT) => return Ok(None),
             Err(Errno::ELOOP) => return Err(self.damaged(&format!("{name} is a link"))),
             other => other.context(|| format!("open({:?})", self.path.join(name)))?,
         };
-        sys::file::contents(file, MOST).map(Some).map_err(|e| match e.raw_os_error() {
-            Some(libc::EISDIR) => self.damaged(&format!("{name} is a directory")),
+        sys::file::contents(file, MOST).map(Some).map_err(|e| match sys::errno(&e) {
+            Some(Errno::EISDIR) => self.damaged(&format!("{name} is a directory")),
             None => self.damaged(&format!("{name} {e}")),
             Some(_) => Error::from(e).wrap(format!("read({:?})", self.path.join(name))),
         })

@@ -1,10 +1,10 @@
 //! The standard streams of a process in a user namespace.
 
-use nix::libc;
-use nix::sys::stat::fstat;
+use nix::sys::stat::{FileStat, SFlag, fstat};
 use nix::unistd::{Uid, fchown};
 use rootling_config::idmap::{IdKind, to_host};
 use rootling_rootless::host::map_of;
+use rootling_sys as sys;
 
 /// Makes user `uid` of the user namespace of process `pid` the owner of the pipes among the standard streams, which are
 /// the caller's own too, so that it can open them again by /dev/stdout and its kin, as images do for their logs.
@@ -16,7 +16,7 @@ pub(crate) fn give_pipes_to(uid: u32, pid: i32) {
     let Some(owner) = map_of(pid, IdKind::User).ok().and_then(|maps| to_host(&maps, uid)) else { return };
     for fd in 0..3 {
         let is_others =
-            |stat: libc::stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO && stat.st_uid != owner;
+            |stat: FileStat| sys::file::kind(stat.st_mode) == SFlag::S_IFIFO && stat.st_uid != owner;
         if fstat(fd).is_ok_and(is_others)
             && let Err(errno) = fchown(fd, Some(Uid::from_raw(owner)), None)
         {

@@ -3,6 +3,7 @@
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::sched::CloneFlags;
 
 /// What the calling process is after [`clone`].
 pub enum Cloned {
@@ -18,14 +19,20 @@ pub enum Cloned {
 }
 
 /// What the child is made with.
-#[derive(Default, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct CloneOptions {
     /// `CLONE_NEW*` flags.
-    pub namespaces: u64,
+    pub namespaces: CloneFlags,
     /// Directory of the cgroup v2 that the child starts in (`CLONE_INTO_CGROUP`, Linux 5.7).
     pub cgroup: Option<RawFd>,
     /// Make the child a sibling of the caller (`CLONE_PARENT`): its parent is the caller's parent.
     pub sibling: bool,
+}
+
+impl Default for CloneOptions {
+    fn default() -> Self {
+        Self { namespaces: CloneFlags::empty(), cgroup: None, sibling: false }
+    }
 }
 
 /// Kept by a child: ends it where it panics. It runs on a copy of its parent's stack, and would unwind into functions that
@@ -49,7 +56,7 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// nothing that takes a lock: the runtime looks for that, see `rootling_runtime::Caller`.
 pub fn clone(options: CloneOptions) -> Result<Cloned, Errno> {
     let mut pidfd: RawFd = -1;
-    let mut flags = libc::CLONE_PIDFD as u64 | options.namespaces;
+    let mut flags = libc::CLONE_PIDFD as u64 | options.namespaces.bits() as u64;
     if options.cgroup.is_some() {
         flags |= CLONE_INTO_CGROUP;
     }

@@ -3,20 +3,23 @@
 
 use std::ffi::{CStr, CString};
 use std::fs::{File, OpenOptions};
-use std::io::{Error, ErrorKind, Read, Result};
-use std::os::fd::OwnedFd;
+use std::io::{self, Error, ErrorKind, Read};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{FileStat, SFlag};
+use nix::sys::time::TimeSpec;
 
 /// What opens a file without waiting for the other end of a FIFO, and without getting a terminal.
-pub const OPEN_FLAGS: i32 = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+pub const OPEN_FLAGS: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
 /// Whether the name is there, a link not followed (faccessat2(2), Linux 5.8): the system call itself, in whose place the C
 /// library may make others.
-pub fn faccessat2(path: &CStr) -> std::result::Result<(), Errno> {
+pub fn faccessat2(path: &CStr) -> Result<(), Errno> {
     let (directory, flags) = (libc::AT_FDCWD, libc::AT_SYMLINK_NOFOLLOW);
     // SAFETY: the path is a C string that outlives the call; the rest is numbers.
     let ret = unsafe { libc::syscall(libc::SYS_faccessat2, directory, path.as_ptr(), libc::F_OK, flags) };
@@ -24,13 +27,13 @@ pub fn faccessat2(path: &CStr) -> std::result::Result<(), Errno> {
 }
 
 /// The contents of the regular file at `path`, links followed, of at most `most` bytes.
-pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let file = OpenOptions::new().read(true).custom_flags(OPEN_FLAGS).open(path)?;
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).custom_flags(OPEN_FLAGS.bits()).open(path)?;
     contents(file.into(), most)
 }
 
 /// The contents of a regular file of at most `most` bytes, opened with [`OPEN_FLAGS`].
-pub fn contents(file: OwnedFd, most: u64) -> Result<Vec<u8>> {
+pub fn contents(file: OwnedFd, most: u64) -> io::Result<Vec<u8>> {
     let file = File::from(file);
     let found = file.metadata()?;
     if found.is_dir() {
@@ -46,12 +49,12 @@ pub fn contents(file: OwnedFd, most: u64) -> Result<Vec<u8>> {
 }
 
 /// All that a stream has, of at most `most` bytes. It may be a pipe, whose writer is waited for.
-pub fn stream(source: impl Read, most: u64) -> Result<Vec<u8>> {
+pub fn stream(source: impl Read, most: u64) -> io::Result<Vec<u8>> {
     bounded(source, 0, most)
 }
 
 /// An extended attribute of a file, of at most 64 bytes: getxattr(2).
-pub fn attribute(path: &Path, name: &CStr) -> Result<Vec<u8>> {
+pub fn attribute(path: &Path, name: &CStr) -> io::Result<Vec<u8>> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut value = vec![0_u8; 64];
     // SAFETY: both names are C strings, and the buffer is as long as is said.
@@ -64,15 +67,51 @@ pub fn attribute(path: &Path, name: &CStr) -> Result<Vec<u8>> {
     Ok(value)
 }
 
+/// Sets an extended attribute of a file, of a link itself: lsetxattr(2).
+pub fn set_attribute(path: &CStr, name: &CStr, value: &[u8]) -> Result<(), Errno> {
+    // SAFETY: both names are C strings, and the value is as long as is said.
+    let ret = unsafe { libc::lsetxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    Errno::result(ret).map(drop)
+}
+
+/// The names of the extended attributes of a file, of a link itself: llistxattr(2).
+pub fn attributes(path: &CStr) -> Result<Vec<CString>, Errno> {
+    // As long as the kernel lets a list be: XATTR_LIST_MAX, linux/limits.h.
+    let mut names = vec![0_u8; 65536];
+    // SAFETY: the path is a C string, and the buffer is as long as is said.
+    let ret = unsafe { libc::llistxattr(path.as_ptr(), names.as_mut_ptr().cast(), names.len()) };
+    names.truncate(Errno::result(ret)? as usize);
+    Ok(names.split(|byte| *byte == 0).filter(|name| !name.is_empty()).flat_map(CString::new).collect())
+}
+
+/// Removes an extended attribute of a file, of a link itself: lremovexattr(2).
+pub fn remove_attribute(path: &CStr, name: &CStr) -> Result<(), Errno> {
+    // SAFETY: both names are C strings.
+    Errno::result(unsafe { libc::lremovexattr(path.as_ptr(), name.as_ptr()) }).map(drop)
+}
+
+/// Sets the times of access and modification of a file that may be open for reference only: utimensat(2).
+pub fn set_times(file: BorrowedFd<'_>, access: TimeSpec, modification: TimeSpec) -> Result<(), Errno> {
+    let times = [*access.as_ref(), *modification.as_ref()];
+    // SAFETY: the path is an empty C string, and both times outlive the call.
+    let ret = unsafe { libc::utimensat(file.as_raw_fd(), c"".as_ptr(), times.as_ptr(), libc::AT_EMPTY_PATH) };
+    Errno::result(ret).map(drop)
+}
+
 /// Major and minor number of /dev/null.
 pub const NULL: (u32, u32) = (1, 3);
 
-/// Whether it is the character device of this number.
-pub fn is_char_device(stat: &libc::stat, (major, minor): (u32, u32)) -> bool {
-    stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(major, minor)
+/// The type of a file, from its mode.
+pub fn kind(mode: u32) -> SFlag {
+    SFlag::from_bits_truncate(mode) & SFlag::S_IFMT
 }
 
-fn bounded(source: impl Read, expected: usize, most: u64) -> Result<Vec<u8>> {
+/// Whether it is the character device of this number.
+pub fn is_char_device(stat: &FileStat, (major, minor): (u32, u32)) -> bool {
+    kind(stat.st_mode) == SFlag::S_IFCHR && stat.st_rdev == libc::makedev(major, minor)
+}
+
+fn bounded(source: impl Read, expected: usize, most: u64) -> io::Result<Vec<u8>> {
     // One more, so that the end is seen in the same read.
     let mut bytes = Vec::with_capacity(expected.max(4095) + 1);
     source.take(most.saturating_add(1)).read_to_end(&mut bytes)?;

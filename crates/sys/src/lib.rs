@@ -13,7 +13,6 @@ pub mod file;
 pub mod mount;
 pub mod mountinfo;
 pub mod namespace;
-pub mod net;
 pub mod path;
 pub mod poll;
 pub mod process;
@@ -34,6 +33,11 @@ pub fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> 
             other => return other,
         }
     }
+}
+
+/// The reason that the system gave for an error.
+pub fn errno(error: &std::io::Error) -> Option<Errno> {
+    error.raw_os_error().map(Errno::from_raw)
 }
 
 /// The usual convention of system calls: -1 means that `errno` says why.

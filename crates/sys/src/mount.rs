@@ -6,21 +6,28 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+
+/// Flags of mount(2) and statfs(2) as plain numbers: tables have them beside the attributes of mount_setattr(2), of which nix
+/// has no type, and it does not know all of them.
+pub use libc::{
+    MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC,
+    MS_NOSUID, MS_NOSYMFOLLOW, MS_PRIVATE, MS_RDONLY, MS_REC, MS_RELATIME, MS_SHARED, MS_SILENT, MS_SLAVE,
+    MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE, ST_NOATIME, ST_NODEV, ST_NODIRATIME, ST_NOEXEC, ST_NOSUID,
+    ST_RDONLY, ST_RELATIME,
+};
+
+/// linux/statfs.h
+pub const ST_NOSYMFOLLOW: u64 = 0x2000;
 
 /// mount_setattr(2) attributes, linux/mount.h.
-#[allow(missing_docs)] // Each is the kernel's MOUNT_ATTR_ of that name.
 pub mod attr {
-    pub const RDONLY: u64 = 0x1;
-    pub const NOSUID: u64 = 0x2;
-    pub const NODEV: u64 = 0x4;
-    pub const NOEXEC: u64 = 0x8;
-    pub const ATIME: u64 = 0x70;
-    pub const RELATIME: u64 = 0;
-    pub const NOATIME: u64 = 0x10;
-    pub const STRICTATIME: u64 = 0x20;
-    pub const NODIRATIME: u64 = 0x80;
-    pub const IDMAP: u64 = 0x0010_0000;
-    pub const NOSYMFOLLOW: u64 = 0x0020_0000;
+    pub use libc::{
+        MOUNT_ATTR__ATIME as ATIME, MOUNT_ATTR_IDMAP as IDMAP, MOUNT_ATTR_NOATIME as NOATIME,
+        MOUNT_ATTR_NODEV as NODEV, MOUNT_ATTR_NODIRATIME as NODIRATIME, MOUNT_ATTR_NOEXEC as NOEXEC,
+        MOUNT_ATTR_NOSUID as NOSUID, MOUNT_ATTR_NOSYMFOLLOW as NOSYMFOLLOW, MOUNT_ATTR_RDONLY as RDONLY,
+        MOUNT_ATTR_RELATIME as RELATIME, MOUNT_ATTR_STRICTATIME as STRICTATIME,
+    };
 }
 
 /// `struct mount_attr`, linux/mount.h.
@@ -181,33 +188,24 @@ fn configure(context: &OwnedFd, command: u32, key: Option<&str>, value: Option<&
 
 /// Opens a path for reference only (`O_PATH`), below `root` and never out of it: symbolic links and
 /// `..` are resolved as if `root` were `/` (openat2(2), Linux 5.6).
-pub fn open_in_root(root: BorrowedFd<'_>, path: &Path, flags: i32) -> Result<OwnedFd, Errno> {
+pub fn open_in_root(root: BorrowedFd<'_>, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
     // The first implies the second in every kernel so far; openat2(2) asks to set both, since that may change.
-    openat2(root, path, flags, libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS)
+    openat2(root, path, flags, ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS)
 }
 
 /// openat2(2).
-pub fn openat2(at: BorrowedFd<'_>, path: &Path, flags: i32, resolve: u64) -> Result<OwnedFd, Errno> {
-    let path = c_path(path)?;
-    // SAFETY: open_how is plain data for which all zeroes is valid.
-    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-    how.flags = (flags | libc::O_CLOEXEC) as u64;
-    how.resolve = resolve;
+pub fn openat2(
+    at: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlag,
+    resolve: ResolveFlag,
+) -> Result<OwnedFd, Errno> {
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
     // A rename or mount during the walk makes the kernel give up with EAGAIN; trying again is its advice.
     for _ in 0..64 {
-        // SAFETY: path and how outlive the call, how has the size that is handed over.
-        let ret = unsafe {
-            libc::syscall(
-                libc::SYS_openat2,
-                at.as_raw_fd(),
-                path.as_ptr(),
-                &raw const how,
-                size_of::<libc::open_how>(),
-            )
-        };
-        match own(ret) {
+        match nix::fcntl::openat2(at.as_raw_fd(), path, how) {
             Err(Errno::EAGAIN | Errno::EINTR) => {}
-            other => return other,
+            other => return other.map(crate::fds::adopt),
         }
     }
     Err(Errno::EAGAIN)

@@ -7,6 +7,9 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 
+/// How long a path may be, with its end; limits.h.
+pub const PATH_MAX: usize = libc::PATH_MAX as usize;
+
 /// A path of the container, relative to its root.
 pub fn relative(path: &Path) -> PathBuf {
     let relative = path.strip_prefix("/").unwrap_or(path);

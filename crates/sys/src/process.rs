@@ -1,49 +1,29 @@
 //! Credentials, signals and attributes of the calling process.
 
 use nix::errno::Errno;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 
-fn prctl(option: libc::c_int, a: u64, b: u64) -> Result<libc::c_long, Errno> {
-    // SAFETY: only called with options whose arguments are numbers, never pointers.
-    super::check(unsafe { libc::syscall(libc::SYS_prctl, option, a, b, 0, 0) })
-}
-
-/// The signal that this process gets when its parent ends; 0 for none (prctl(2)).
-///
-/// The kernel forgets it whenever the credentials change.
-pub fn set_parent_death_signal(signal: i32) -> Result<(), Errno> {
-    prctl(libc::PR_SET_PDEATHSIG, signal as u64, 0).map(drop)
+fn prctl(option: libc::c_int, argument: u64) -> Result<libc::c_long, Errno> {
+    // SAFETY: only called with options whose argument is a number, never a pointer.
+    super::check(unsafe { libc::syscall(libc::SYS_prctl, option, argument, 0, 0, 0) })
 }
 
 /// Has a command end when the process that starts it does, however that ends.
 pub fn die_with_parent(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
     // SAFETY: what runs between fork and execve is one system call; it allocates nothing and takes no lock.
-    unsafe { command.pre_exec(|| set_parent_death_signal(libc::SIGKILL).map_err(std::io::Error::from)) };
-}
-
-/// Whether other processes of the same user may trace this one or look at its files (prctl(2)).
-pub fn set_dumpable(dumpable: bool) -> Result<(), Errno> {
-    prctl(libc::PR_SET_DUMPABLE, u64::from(dumpable), 0).map(drop)
-}
-
-/// Adopts the orphans among the descendants (`PR_SET_CHILD_SUBREAPER`).
-pub fn set_subreaper() -> Result<(), Errno> {
-    prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
-}
-
-/// `PR_SET_NO_NEW_PRIVS`.
-pub fn set_no_new_privileges() -> Result<(), Errno> {
-    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+    unsafe { command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(std::io::Error::from)) };
 }
 
 /// Removes a capability from the bounding set (`PR_CAPBSET_DROP`).
 pub fn drop_bounding(capability: u8) -> Result<(), Errno> {
-    prctl(libc::PR_CAPBSET_DROP, u64::from(capability), 0).map(drop)
+    prctl(libc::PR_CAPBSET_DROP, u64::from(capability)).map(drop)
 }
 
 /// Whether the bounding set has a capability; `EINVAL` when the kernel does not know it.
 pub fn has_bounding(capability: u8) -> Result<bool, Errno> {
-    prctl(libc::PR_CAPBSET_READ, u64::from(capability), 0).map(|r| r == 1)
+    prctl(libc::PR_CAPBSET_READ, u64::from(capability)).map(|r| r == 1)
 }
 
 /// Joins a new session keyring of this name, and lets its possessor search it (keyctl(2)).

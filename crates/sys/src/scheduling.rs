@@ -2,9 +2,31 @@
 
 use nix::errno::Errno;
 
-/// sched_setattr(2) for the calling process. The structure's own size is filled in.
-pub fn set_scheduler(attr: libc::sched_attr) -> Result<(), Errno> {
-    let raw = libc::sched_attr { size: size_of::<libc::sched_attr>() as u32, ..attr };
+/// The fields of `struct sched_attr` (linux/sched/types.h); times in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // Named after the kernel's fields.
+pub struct SchedAttr {
+    pub policy: u32,
+    pub flags: u64,
+    pub nice: i32,
+    pub priority: u32,
+    pub runtime: u64,
+    pub deadline: u64,
+    pub period: u64,
+}
+
+/// sched_setattr(2) for the calling process.
+pub fn set_scheduler(attr: &SchedAttr) -> Result<(), Errno> {
+    let raw = libc::sched_attr {
+        size: size_of::<libc::sched_attr>() as u32,
+        sched_policy: attr.policy,
+        sched_flags: attr.flags,
+        sched_nice: attr.nice,
+        sched_priority: attr.priority,
+        sched_runtime: attr.runtime,
+        sched_deadline: attr.deadline,
+        sched_period: attr.period,
+    };
     // SAFETY: the structure has the size that it names and outlives the call.
     super::check(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const raw, 0) }).map(drop)
 }

@@ -9,10 +9,10 @@ use super::Id;
 /// Options of both.
 #[derive(Debug, Args)]
 pub(crate) struct Criu {
-    /// Keep the images in this directory [default: checkpoint]
+    /// Use this directory for the images [default: checkpoint]
     #[arg(long, value_name = "DIR")]
     pub(crate) image_path: Option<PathBuf>,
-    /// Keep the log and other files of CRIU in this directory [default: that of the images]
+    /// Use this directory for the log and other files of CRIU [default: that of the images]
     #[arg(long, value_name = "DIR")]
     pub(crate) work_path: Option<PathBuf>,
     /// Allow established TCP connections
@@ -36,7 +36,7 @@ pub(crate) struct Criu {
     /// Manage cgroups in this mode [default: soft]
     #[arg(long, value_name = "MODE", hide_default_value = true)]
     pub(crate) manage_cgroups_mode: Option<CgroupsMode>,
-    /// Leave out the contents of this namespace; only network, which is always left out
+    /// Leave out the contents of this namespace; the only value is network, which is always left out
     #[arg(long, value_name = "NAMESPACE", action = clap::ArgAction::Append)]
     pub(crate) empty_ns: Vec<EmptyNamespace>,
 }
@@ -69,7 +69,7 @@ pub(crate) struct Checkpoint {
     /// Leave out TCP connections that are being established
     #[arg(long)]
     pub(crate) tcp_skip_in_flight: bool,
-    /// Link unlinked files again
+    /// Allow open files that have been deleted, by linking them again
     #[arg(long)]
     pub(crate) link_remap: bool,
     /// Save only the memory, and keep the container running

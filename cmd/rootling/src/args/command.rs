@@ -56,7 +56,7 @@ pub(super) const COMMANDS: &[Definition] = &[
     },
     Definition {
         name: "create",
-        about: "Create a container that waits for its start",
+        about: "Create a container without starting its program",
         define: Create::augment_args,
         read: |m| Create::from_arg_matches(m).map(Command::Create),
     },
@@ -140,13 +140,13 @@ pub(super) const COMMANDS: &[Definition] = &[
     },
     Definition {
         name: "hook",
-        about: "Give a container a network: a hook, which runtimes call",
+        about: "Give a container a network, as a hook that runtimes call",
         define: Hook::augment_args,
         read: |m| Hook::from_arg_matches(m).map(Command::Hook),
     },
     Definition {
         name: "image",
-        about: "Make a bundle from an image, and look after image layouts",
+        about: "Make a bundle from an image, and manage image layouts",
         define: Image::augment_args,
         read: |m| Image::from_arg_matches(m).map(Command::Image),
     },

@@ -58,7 +58,7 @@ pub(crate) struct Making {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// Id of the container; without one, it gets one that nobody has
+    /// Id of the container [default: a new one that is not in use]
     #[arg(value_name = "CONTAINER-ID")]
     pub(crate) id: Option<String>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `events`.
+//! `events` and `stats`.
 
 use std::time::Duration;
 
@@ -18,8 +18,24 @@ pub(crate) struct Events {
     pub(crate) stats: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Stats {
+    /// Ids of the containers [default: all that have not stopped]
+    #[arg(value_name = "CONTAINER-ID")]
+    pub(crate) ids: Vec<String>,
+    /// Print JSON, one array on each line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print the statistics once
+    #[arg(long)]
+    pub(crate) no_stream: bool,
+    /// Update, and average the CPU usage, over this interval
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub(crate) interval: Duration,
+}
+
 /// A time that is more than nothing.
-pub(super) fn interval(text: &str) -> Result<Duration, String> {
+fn interval(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(time) if time.is_zero() => Err("duration interval must be greater than 0".into()),
         Ok(time) => Ok(time),

@@ -5,14 +5,14 @@ use rootling_config::generate::PublishedPort;
 
 #[derive(Debug, Args)]
 pub(crate) struct Hook {
-    /// Which hook; `spec --network pasta` writes it into config.json, as createRuntime and as poststop hook
+    /// Hook to run; `spec --network pasta` adds it to config.json as createRuntime and poststop hook
     pub(crate) kind: HookKind,
-    /// Ports of the host that lead into the container.
+    /// Ports of the host that are forwarded to the container.
     #[arg(
         short,
         long,
         value_name = "PORT",
-        help = "Let a port of the host lead into the container: [IP:]HOST:CONTAINER[/udp]"
+        help = "Forward a port of the host to the container: [IP:]HOST:CONTAINER[/udp]"
     )]
     pub(crate) publish: Vec<PublishedPort>,
     /// Options of pasta(1)
@@ -22,7 +22,7 @@ pub(crate) struct Hook {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HookKind {
-    /// Give the container a network by pasta or slirp4netns
+    /// Give the container a network with pasta or slirp4netns
     Pasta,
     /// Stay beside the container: what `pasta` starts
     #[value(hide = true)]

@@ -6,7 +6,7 @@ use clap::Args;
 #[command(override_usage = "rootling kill [OPTIONS] <CONTAINER-ID>... [SIGNAL]")]
 pub(crate) struct Kill {
     // One list, in which only the containers that there are tell ids from a signal.
-    /// Ids of the containers, and perhaps a signal by name or number [default: SIGTERM]
+    /// Ids of the containers, then optionally the name or number of a signal [default: SIGTERM]
     #[arg(value_name = "CONTAINER-ID", required = true)]
     pub(crate) words: Vec<String>,
     /// Send the signal to all processes of the container

@@ -26,7 +26,7 @@ pub(crate) fn adapt(context: Context<'_>, args: &args::Adapt) -> Result<()> {
         cgroup_manager: context.global.manager().unwrap_or_default(),
         map_owner: args.userns_remap.clone(),
     };
-    let loaded = runtime::load_bundle(&options.bundle)?;
+    let loaded = runtime::load_bundle(context.host, &options.bundle)?;
     loaded.warnings.iter().for_each(|text| log::warning(text));
     let written = rootling_sys::file::read(&options.bundle.join(load::CONFIG_FILE), load::MOST)?;
     // It was read before, and then as a spec.

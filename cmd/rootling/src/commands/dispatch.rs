@@ -8,7 +8,7 @@ use rootling_runtime::{self as runtime, Result};
 
 use super::{
     adapt, checkpoint, completion, create, doctor, events, exec, features, hook, image, list, manual,
-    profile, ps, select, spec, state, stats, update,
+    profile, ps, select, spec, stats, update,
 };
 use crate::args::{Cli, Command};
 use crate::roots::Context;
@@ -28,8 +28,8 @@ fn perform(command: &Command, context: Context<'_>) -> Result<ExitCode> {
             let store = context.store()?;
             return select::each(&store, "start", &args.ids, false, |id| runtime::start(&store, id));
         }
-        Command::State(args) => state::state(&context.store()?, &ContainerId::parse(&args.id)?)?,
-        Command::List(args) => return list::list(&context.store()?, args),
+        Command::State(args) => list::state(&context.store()?, &ContainerId::parse(&args.id)?)?,
+        Command::List(args) => return list::list(context.host, &context.store()?, args),
         Command::Kill(args) => {
             let store = context.store()?;
             let (ids, signal) = select::ids_and_signal(&store, &args.words)?;

@@ -1,22 +1,23 @@
-//! `list`.
+//! `list` and `state`.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use rootling_config::id::ContainerId;
 use rootling_rootless::host::Host;
-use rootling_runtime::{Error, Listed, Result, StateView, Store};
+use rootling_runtime::{self as runtime, Error, Listed, Result, StateView, Store};
 use tabwriter::TabWriter;
 
 use crate::args::{self, ListFormat};
 use crate::log;
 use crate::terminal::print;
 
-pub(crate) fn list(store: &Store, args: &args::List) -> Result<ExitCode> {
+pub(crate) fn list(host: &Host, store: &Store, args: &args::List) -> Result<ExitCode> {
     let mut views = Vec::new();
     let mut ids = String::new();
-    let mut owners = Owners::default();
+    let mut owners = Owners { host, names: HashMap::new() };
     // Where the system could not read a container, the list is not the whole one.
     let mut whole = true;
     for entry in store.list()? {
@@ -51,6 +52,12 @@ pub(crate) fn list(store: &Store, args: &args::List) -> Result<ExitCode> {
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+pub(crate) fn state(store: &Store, id: &ContainerId) -> Result<()> {
+    let view = runtime::state(store, id)?;
+    let text = serde_json::to_string_pretty(&view).map_err(|e| Error::system(e.to_string()))?;
+    print(&format!("{text}\n"))
+}
+
 fn table(views: &[StateView]) -> Result<String> {
     let mut text = String::from("ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER\n");
     for view in views {
@@ -65,18 +72,16 @@ fn table(views: &[StateView]) -> Result<String> {
 }
 
 /// Names of users, each looked up once.
-#[derive(Default)]
-struct Owners {
-    host: Option<Host>,
+struct Owners<'h> {
+    host: &'h Host,
     names: HashMap<u32, String>,
 }
 
-impl Owners {
+impl Owners<'_> {
     fn name(&mut self, uid: u32) -> String {
-        let host = self.host.get_or_insert_with(Host::probe);
         self.names
             .entry(uid)
-            .or_insert_with(|| host.user_by_id(uid).name.unwrap_or_else(|| format!("#{uid}")))
+            .or_insert_with(|| self.host.user_by_id(uid).name.unwrap_or_else(|| format!("#{uid}")))
             .clone()
     }
 }

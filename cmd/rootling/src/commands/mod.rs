@@ -16,7 +16,6 @@ mod profile;
 mod ps;
 mod select;
 mod spec;
-mod state;
 mod stats;
 mod update;
 

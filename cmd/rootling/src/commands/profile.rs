@@ -12,9 +12,9 @@ use crate::terminal::print;
 pub(crate) fn profile(args: &Profile) -> Result<()> {
     match (args.kind, &args.program) {
         (ProfileKind::Seccomp, None) => print(&format!("{:#}\n", seccomp::default_document())),
-        (ProfileKind::Seccomp, Some(_)) => {
-            Err(Error::invalid("--program: a seccomp profile is for no one program: leave it out".to_owned()))
-        }
+        (ProfileKind::Seccomp, Some(_)) => Err(Error::invalid(
+            "--program: a seccomp profile is not for a single program: leave it out".to_owned(),
+        )),
         (ProfileKind::Apparmor, program) => {
             let program = program.clone().map_or_else(own_path, Ok)?;
             print(&apparmor_profile(check(&program)?))

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 use super::{Ruleset, program};
@@ -48,5 +49,5 @@ fn load(program: &[u8]) -> io::Result<std::os::fd::OwnedFd> {
 }
 
 fn is_memlock(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(nix::libc::EPERM | nix::libc::ENOMEM))
+    matches!(rootling_sys::errno(error), Some(Errno::EPERM | Errno::ENOMEM))
 }

@@ -80,7 +80,9 @@ impl Rule {
             LinuxDeviceType::A => return Ok(Self { allow: rule.allow(), what: None, access: ALL }),
             LinuxDeviceType::B => Kind::Block,
             LinuxDeviceType::C | LinuxDeviceType::U => Kind::Char,
-            LinuxDeviceType::P => return Err(error(&"p", "a FIFO is no device; the types are a, b and c")),
+            LinuxDeviceType::P => {
+                return Err(error(&"p", "a FIFO is not a device; the types are a, b and c"));
+            }
         };
         let what = Match { major: number(rule.major())?, minor: number(rule.minor())?, kind };
         Ok(Self { allow: rule.allow(), what: Some(what), access })

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use nix::errno::Errno;
+
 use super::model::{Pressure, PressureLine};
 use crate::file;
 
@@ -57,7 +59,7 @@ pub(super) fn pressure(dir: &Path, name: &str) -> io::Result<Option<Pressure>> {
     let text = match text(dir, name) {
         Ok(Some(text)) => text,
         Ok(None) => return Ok(None),
-        Err(e) if e.raw_os_error() == Some(nix::libc::EOPNOTSUPP) => return Ok(None),
+        Err(e) if rootling_sys::errno(&e) == Some(Errno::EOPNOTSUPP) => return Ok(None),
         Err(e) => return Err(e),
     };
     let mut pressure = Pressure::default();

@@ -1,7 +1,8 @@
 //! Handing a cgroup to the user that the container's process is, outside.
 
-use std::io;
 use std::path::Path;
+
+use nix::errno::Errno;
 
 use crate::{CgroupError, file};
 
@@ -21,7 +22,7 @@ pub(crate) fn delegate(dir: &Path, uid: u32) -> Result<(), CgroupError> {
         Ok(()) => Ok(()),
     };
     if !dir.is_dir() {
-        let source = io::Error::from_raw_os_error(nix::libc::ENOENT);
+        let source = Errno::ENOENT.into();
         return Err(CgroupError::Read { path: dir.to_owned(), source });
     }
     chown(dir)?;

@@ -193,7 +193,7 @@ fn enable_at(level: &Path, wanted: &Wanted) -> io::Result<()> {
     let Err(error) = control.write_all(all.as_bytes()) else { return Ok(()) };
     // EBUSY: processes on this level. Threaded controllers could still be had, but they turn the
     // levels below into an invalid domain, so only on request.
-    let busy = error.raw_os_error() == Some(nix::libc::EBUSY);
+    let busy = rootling_sys::errno(&error) == Some(Errno::EBUSY);
     for controller in missing {
         if !busy || wanted.contains(controller) {
             let _ = control.write_all(format!("+{controller}").as_bytes());
@@ -221,7 +221,8 @@ fn move_aside(unit: &Path) -> Result<(), CgroupError> {
     for pid in pids {
         match procs::attach(&aside, pid) {
             // It has ended since.
-            Err(CgroupError::Attach { source, .. }) if source.raw_os_error() == Some(nix::libc::ESRCH) => {}
+            Err(CgroupError::Attach { source, .. }) if rootling_sys::errno(&source) == Some(Errno::ESRCH) => {
+            }
             other => other?,
         }
     }

@@ -6,6 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use oci_spec::runtime::LinuxDeviceCgroup;
 use rootling_config::limits::{Bound, Limits, Swap, Version};
 use serde::{Deserialize, Serialize};
@@ -74,13 +76,13 @@ impl Unified {
 pub(crate) fn kill(dir: &Path) -> Result<bool, CgroupError> {
     match file::write(dir, "cgroup.kill", "1") {
         Ok(()) => Ok(true),
-        Err(e) if file::is_gone(&e) || e.raw_os_error() == Some(nix::libc::EOPNOTSUPP) => Ok(false),
+        Err(e) if file::is_gone(&e) || rootling_sys::errno(&e) == Some(Errno::EOPNOTSUPP) => Ok(false),
         Err(source) => Err(CgroupError::Write { path: dir.join("cgroup.kill"), value: "1".into(), source }),
     }
 }
 
 /// A directory handle that can only be used to name the cgroup.
 pub(crate) fn open_dir(dir: &Path) -> io::Result<OwnedFd> {
-    let flags = nix::libc::O_PATH | nix::libc::O_DIRECTORY | nix::libc::O_NOFOLLOW;
+    let flags = (OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW).bits();
     OpenOptions::new().read(true).custom_flags(flags).open(dir).map(OwnedFd::from)
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use nix::sys::signal::Signal;
 use oci_spec::runtime::LinuxDeviceCgroup;
 use rootling_cgroup::{Cgroup, Request};
 use rootling_config::CgroupManager;
@@ -41,7 +42,7 @@ pub(crate) struct Guard(pub(crate) Cgroup);
 impl Drop for Guard {
     fn drop(&mut self) {
         let _ = self.0.thaw();
-        let _ = self.0.kill_all(nix::libc::SIGKILL);
+        let _ = self.0.kill_all(Signal::SIGKILL as i32);
         if let Err(e) = self.0.remove()
             && !std::thread::panicking()
         {

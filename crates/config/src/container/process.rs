@@ -10,8 +10,8 @@ use super::nul::no_nul;
 use crate::capabilities::number;
 use crate::error::{ValidateError, invalid, quoted};
 use crate::process::affinity::NumberSet;
-use crate::process::scheduling::SchedAttr;
 use crate::process::{env, rlimit, scheduling};
+use rootling_sys::scheduling::SchedAttr;
 
 /// The process of a container or of an `exec`: one that breaks no rule. [`Process::parse`] and [`Process::waiting`] alone make
 /// one.
@@ -102,7 +102,7 @@ pub(super) fn is_no_id(field: &str, id: u32) -> Result<(), ValidateError> {
     }
     Err(invalid(
         field,
-        format!("{id} is no id: the kernel takes it for \"as it is\""),
+        format!("{id} cannot be an id: to the kernel it means \"unchanged\""),
         "use 0 to 4294967294, and what the user namespace maps",
     ))
 }

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use nix::fcntl::OFlag;
 use rootling_sys::accounts::{Account, entries};
 use rootling_sys::file::{OPEN_FLAGS, contents};
 use rootling_sys::mount::open_in_root;
@@ -39,7 +40,7 @@ impl Accounts {
     /// cannot have a file of the host read.
     pub fn read(rootfs: &Path) -> Self {
         let mut only_to_begin_at = File::options();
-        only_to_begin_at.read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY);
+        only_to_begin_at.read(true).custom_flags((OFlag::O_PATH | OFlag::O_DIRECTORY).bits());
         let root = only_to_begin_at.open(rootfs).ok();
         let text = |name: &str| {
             let file = open_in_root(root.as_ref()?.as_fd(), Path::new(name), OPEN_FLAGS).ok()?;

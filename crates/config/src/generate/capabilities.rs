@@ -87,7 +87,7 @@ fn named(flag: &'static str, names: &[String]) -> Result<Named, GenerateError> {
             continue;
         }
         let found = ALL.into_iter().find(|one| one.to_string() == name);
-        let unknown = || wrong(flag, text, "is no capability; use a name of capabilities(7), or ALL");
+        let unknown = || wrong(flag, text, "is not a capability; use a name of capabilities(7), or ALL");
         result.some.insert(found.ok_or_else(unknown)?);
     }
     Ok(result)

@@ -39,7 +39,7 @@ pub(super) fn run(
     let Some(parent) = &request.cgroup_parent else { return Ok(()) };
     if facts.cgroup_manager == CgroupManager::Disabled {
         warnings
-            .push(format!("--cgroup-parent {parent:?}: nobody makes cgroups for this caller here; left out"));
+            .push(format!("--cgroup-parent {parent:?}: this caller cannot create cgroups here; left out"));
         return Ok(());
     }
     cgroup_parent::check(parent, facts.cgroup_manager == CgroupManager::Systemd)

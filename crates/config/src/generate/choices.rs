@@ -28,9 +28,9 @@ impl Mode {
             None if text == "private" => Ok(Self::Private),
             Some(("container", id)) if !id.is_empty() => Ok(Self::Container(id.to_owned())),
             _ if flag == "network" => {
-                Err(wrong(flag, text, "is none of host, private, pasta[:OPTION,...] and container:ID"))
+                Err(wrong(flag, text, "is not host, private, pasta[:OPTION,...] or container:ID"))
             }
-            _ => Err(wrong(flag, text, "is none of host, private and container:ID")),
+            _ => Err(wrong(flag, text, "is not host, private or container:ID")),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::sys::stat::{major, minor};
+use nix::sys::stat::{SFlag, major, minor};
 use oci_spec::runtime::PosixRlimitType;
 
 use crate::CgroupManager;
@@ -113,10 +113,10 @@ impl Files for System {
     fn node(&self, path: &Path) -> io::Result<Node> {
         let found = std::fs::metadata(path)?;
         let (major, minor) = (major(found.rdev()) as u32, minor(found.rdev()) as u32);
-        let kind = match found.mode() & libc::S_IFMT {
-            libc::S_IFCHR => NodeKind::Char(major, minor),
-            libc::S_IFBLK => NodeKind::Block(major, minor),
-            libc::S_IFDIR => NodeKind::Directory,
+        let kind = match rootling_sys::file::kind(found.mode()) {
+            SFlag::S_IFCHR => NodeKind::Char(major, minor),
+            SFlag::S_IFBLK => NodeKind::Block(major, minor),
+            SFlag::S_IFDIR => NodeKind::Directory,
             _ => NodeKind::Other,
         };
         Ok(Node { kind, mode: found.mode() & 0o7777, uid: found.uid(), gid: found.gid() })

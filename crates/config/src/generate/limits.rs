@@ -114,7 +114,8 @@ fn weight_device(text: &str, files: &dyn Files) -> Result<LinuxWeightDevice, Gen
     const FLAG: &str = "blkio-weight-device";
     let (path, value) = device_and_value(FLAG, text)?;
     let weight = value.parse::<u16>().ok().filter(|weight| *weight == 0 || BLKIO_WEIGHT.contains(weight));
-    let weight = weight.ok_or_else(|| wrong(FLAG, text, format!("{value:?} is no weight; use {WEIGHTS}")))?;
+    let weight =
+        weight.ok_or_else(|| wrong(FLAG, text, format!("{value:?} is not a weight; use {WEIGHTS}")))?;
     let (major, minor) = block_device(FLAG, text, path, files)?;
     let device = LinuxWeightDeviceBuilder::default().major(major).minor(minor).weight(weight);
     device.build().map_err(|error| wrong(FLAG, text, error.to_string()))

@@ -201,7 +201,7 @@ fn propagation(text: &str, word: &str) -> Result<String, GenerateError> {
             "mount",
             text,
             format!(
-                "{word:?} is no propagation; use private, shared, slave, unbindable, or one of them with an r before"
+                "{word:?} is not a propagation; use private, shared, slave, unbindable, or one of them with an r before"
             ),
         )),
     }

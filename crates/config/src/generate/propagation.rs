@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use libc::{MS_SHARED, MS_SLAVE};
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
+use rootling_sys::mount::{MS_SHARED, MS_SLAVE};
 use rootling_sys::mountinfo::mounts;
 
 use super::Files;

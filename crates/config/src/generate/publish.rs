@@ -78,7 +78,7 @@ fn address(text: &str) -> Result<IpAddr, PublishError> {
     };
     parsed.map_err(|_| {
         PublishError(format!(
-            "{text:?} is no address; write 127.0.0.1, or an IPv6 address in brackets, [::1]"
+            "{text:?} is not an address; write 127.0.0.1, or an IPv6 address in brackets, [::1]"
         ))
     })
 }
@@ -86,7 +86,7 @@ fn address(text: &str) -> Result<IpAddr, PublishError> {
 fn range(text: &str) -> Result<RangeInclusive<u16>, PublishError> {
     let port = |text: &str| {
         let port = text.parse::<u16>().ok().filter(|port| *port > 0);
-        port.ok_or_else(|| PublishError(format!("{text:?} is no port from 1 to 65535; {FORM}")))
+        port.ok_or_else(|| PublishError(format!("{text:?} is not a port from 1 to 65535; {FORM}")))
     };
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let range = port(first)?..=port(last)?;
@@ -143,14 +143,14 @@ mod tests {
         for (text, words) in [
             ("80", "names no port of the host"),
             ("", "names no port of the host"),
-            ("0:80", "\"0\" is no port"),
-            ("80:65536", "\"65536\" is no port"),
-            (":80", "\"\" is no port"),
+            ("0:80", "\"0\" is not a port"),
+            ("80:65536", "\"65536\" is not a port"),
+            (":80", "\"\" is not a port"),
             ("90-80:1-11", "ends before it begins"),
             ("80-90:80", "not as many"),
             ("80:80/sctp", "neither tcp nor udp"),
             ("::1:80:80", "in brackets"),
-            ("localhost:80:80", "is no address"),
+            ("localhost:80:80", "is not an address"),
         ] {
             let error = text.parse::<PublishedPort>().expect_err(text).to_string();
             assert!(error.contains(words), "{text}: {error}");

@@ -3,12 +3,12 @@
 //! The words are those of runc 1.5, which follow the specification and mount(8), and three of crun's
 //! (`src-nofollow`, `dest-nofollow`, `copy-symlink`).
 
-pub use libc::{
+use rootling_sys::mount::{
     MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC,
     MS_NOSUID, MS_NOSYMFOLLOW, MS_PRIVATE, MS_RDONLY, MS_REC, MS_RELATIME, MS_SHARED, MS_SILENT, MS_SLAVE,
-    MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE,
+    MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE, ST_NODEV, ST_NOEXEC, ST_NOSUID, ST_NOSYMFOLLOW, ST_RDONLY,
+    attr,
 };
-use rootling_sys::mount::attr;
 
 use super::{Bind, IdmapKind};
 
@@ -30,15 +30,12 @@ pub struct Switch {
     pub locked: bool,
 }
 
-/// linux/statfs.h
-const ST_NOSYMFOLLOW: u64 = 0x2000;
-
 /// All of them. How access times are kept is no switch, but one of three.
 pub const SWITCHES: [Switch; 5] = [
-    Switch { name: "ro", ms: MS_RDONLY, attr: attr::RDONLY, st: libc::ST_RDONLY, locked: true },
-    Switch { name: "nosuid", ms: MS_NOSUID, attr: attr::NOSUID, st: libc::ST_NOSUID, locked: true },
-    Switch { name: "nodev", ms: MS_NODEV, attr: attr::NODEV, st: libc::ST_NODEV, locked: true },
-    Switch { name: "noexec", ms: MS_NOEXEC, attr: attr::NOEXEC, st: libc::ST_NOEXEC, locked: true },
+    Switch { name: "ro", ms: MS_RDONLY, attr: attr::RDONLY, st: ST_RDONLY, locked: true },
+    Switch { name: "nosuid", ms: MS_NOSUID, attr: attr::NOSUID, st: ST_NOSUID, locked: true },
+    Switch { name: "nodev", ms: MS_NODEV, attr: attr::NODEV, st: ST_NODEV, locked: true },
+    Switch { name: "noexec", ms: MS_NOEXEC, attr: attr::NOEXEC, st: ST_NOEXEC, locked: true },
     Switch {
         name: "nosymfollow",
         ms: MS_NOSYMFOLLOW,

@@ -1,3 +1,8 @@
+use rootling_sys::mount::{
+    MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC,
+    MS_NOSUID, MS_NOSYMFOLLOW, MS_PRIVATE, MS_RDONLY, MS_REC, MS_RELATIME, MS_SHARED, MS_SILENT, MS_SLAVE,
+    MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE,
+};
 use serde_json::json;
 
 use super::table::*;
@@ -23,24 +28,6 @@ fn the_table_is_sorted_for_its_binary_search() {
     assert!(OPTIONS.is_sorted_by_key(|(name, _)| name));
     for (name, expected) in OPTIONS {
         assert_eq!(effect(name), Some(*expected), "{name}");
-    }
-}
-
-#[test]
-fn attributes_are_the_kernels() {
-    for (ours, theirs) in [
-        (attr::RDONLY, libc::MOUNT_ATTR_RDONLY),
-        (attr::NOSUID, libc::MOUNT_ATTR_NOSUID),
-        (attr::NODEV, libc::MOUNT_ATTR_NODEV),
-        (attr::NOEXEC, libc::MOUNT_ATTR_NOEXEC),
-        (attr::ATIME, libc::MOUNT_ATTR__ATIME),
-        (attr::RELATIME, libc::MOUNT_ATTR_RELATIME),
-        (attr::NOATIME, libc::MOUNT_ATTR_NOATIME),
-        (attr::STRICTATIME, libc::MOUNT_ATTR_STRICTATIME),
-        (attr::NODIRATIME, libc::MOUNT_ATTR_NODIRATIME),
-        (attr::NOSYMFOLLOW, libc::MOUNT_ATTR_NOSYMFOLLOW),
-    ] {
-        assert_eq!(ours, theirs);
     }
 }
 

@@ -41,6 +41,8 @@ pub fn value(personality: &LinuxPersonality) -> Result<u32, UnknownFlag> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::personality::Persona;
+
     use super::*;
 
     fn read(json: &str) -> Result<u32, UnknownFlag> {
@@ -52,7 +54,7 @@ mod tests {
         assert_eq!(read(r#"{"domain":"LINUX"}"#), Ok(0));
         assert_eq!(read(r#"{"domain":"LINUX32"}"#), Ok(8));
         let both = r#"{"domain":"LINUX32","flags":["ADDR_NO_RANDOMIZE","UNAME26"]}"#;
-        assert_eq!(read(both), Ok((libc::ADDR_NO_RANDOMIZE | libc::UNAME26) as u32 | 8));
+        assert_eq!(read(both), Ok((Persona::ADDR_NO_RANDOMIZE | Persona::UNAME26).bits() as u32 | 8));
     }
 
     #[test]

@@ -4,19 +4,7 @@
 use oci_spec::runtime::{
     IOPriorityClass, LinuxIOPriority, LinuxSchedulerFlag, LinuxSchedulerPolicy, Scheduler,
 };
-
-/// The fields of `struct sched_attr` (linux/sched/types.h); times in nanoseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // Named after the kernel's fields.
-pub struct SchedAttr {
-    pub policy: u32,
-    pub flags: u64,
-    pub nice: i32,
-    pub priority: u32,
-    pub runtime: u64,
-    pub deadline: u64,
-    pub period: u64,
-}
+use rootling_sys::scheduling::SchedAttr;
 
 /// Why scheduling parameters were refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -96,7 +96,7 @@ fn trusted(fd: &OwnedFd, kind: SFlag) -> io::Result<u64> {
     let stat = fstat(fd.as_raw_fd())?;
     let writable_by_others = stat.st_mode & 0o022 != 0;
     let own = stat.st_uid == geteuid().as_raw();
-    if stat.st_mode & SFlag::S_IFMT.bits() != kind.bits() || !own || writable_by_others {
+    if rootling_sys::file::kind(stat.st_mode) != kind || !own || writable_by_others {
         return Err(io::Error::other("not the caller's alone"));
     }
     Ok(stat.st_size as u64)

@@ -21,6 +21,7 @@
 //! `x86_64` and x32 share an architecture and tell themselves apart by bit 30 of the number.
 
 use libseccomp::{ScmpArch, ScmpSyscall};
+use nix::errno::Errno;
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction};
 
 use super::bpf::{Insn, JA, JEQ, JGT, JSET, LD_W_ABS, OFFSET_ARCH, OFFSET_NR, RET};
@@ -30,7 +31,7 @@ use super::profile::{SeccompError, rules, scmp_arch};
 const X32_BIT: u32 = 0x4000_0000;
 
 /// ENOSYS; MIPS has its own numbers, and it is the running machine's kernel that interprets them.
-const ENOSYS: u32 = libc::ENOSYS as u32;
+const ENOSYS: u32 = Errno::ENOSYS as u32;
 
 /// `SECCOMP_RET_ERRNO | ENOSYS` (linux/seccomp.h).
 const RET_ENOSYS: u32 = 0x0005_0000 | ENOSYS;

@@ -1,6 +1,7 @@
 //! Profiles are compiled and asked for their decisions; nothing is loaded into the kernel.
 
 use libseccomp::{ScmpArch, ScmpSyscall};
+use nix::errno::Errno;
 use oci_spec::runtime::LinuxSeccomp;
 use serde_json::{Value, json};
 
@@ -8,8 +9,8 @@ use super::*;
 
 pub(super) mod vm;
 
-const ENOSYS: u32 = vm::errno(libc::ENOSYS as u32);
-const EPERM: u32 = vm::errno(libc::EPERM as u32);
+const ENOSYS: u32 = vm::errno(Errno::ENOSYS as u32);
+const EPERM: u32 = vm::errno(Errno::EPERM as u32);
 
 const I386: u32 = 0x4000_0003;
 const X32_BIT: u32 = 0x4000_0000;
@@ -85,7 +86,7 @@ fn the_default_action_decides_whether_newer_calls_get_enosys() {
     for (default, errno, known, newer) in [
         ("SCMP_ACT_ERRNO", None, EPERM, ENOSYS),
         ("SCMP_ACT_ERRNO", Some(13), vm::errno(13), ENOSYS),
-        ("SCMP_ACT_ERRNO", Some(libc::ENOSYS), ENOSYS, ENOSYS),
+        ("SCMP_ACT_ERRNO", Some(Errno::ENOSYS as i32), ENOSYS, ENOSYS),
         ("SCMP_ACT_KILL", None, vm::KILL_THREAD, ENOSYS),
         ("SCMP_ACT_KILL_THREAD", None, vm::KILL_THREAD, ENOSYS),
         ("SCMP_ACT_KILL_PROCESS", None, vm::KILL_PROCESS, ENOSYS),
@@ -110,7 +111,7 @@ fn the_default_action_decides_whether_newer_calls_get_enosys() {
 fn a_profile_that_answers_enosys_anyway_gets_no_stub() {
     let mut value = allow_list(&["write"]);
     let with_stub = compiled(value.clone()).len();
-    value["defaultErrnoRet"] = json!(libc::ENOSYS);
+    value["defaultErrnoRet"] = json!(Errno::ENOSYS as i32);
     let stub = if cfg!(target_arch = "x86_64") { 7 } else { 6 };
     assert_eq!(compiled(value).len() + stub, with_stub);
 }

@@ -128,7 +128,7 @@ fn decoded(auth: &str, name: &str) -> Result<RegistryAuth> {
     let text = text.as_deref().map(|text| text.trim_end_matches('\0'));
     let pair = text.and_then(|text| text.split_once(':'));
     let (user, password) = pair.ok_or_else(|| {
-        Error::invalid(format!("auths.{name:?}: auth is no `USER:PASSWORD` in base64: log in again"))
+        Error::invalid(format!("auths.{name:?}: auth is not `USER:PASSWORD` in base64: log in again"))
     })?;
     Ok(RegistryAuth::Basic(user.to_owned(), password.to_owned()))
 }
@@ -143,7 +143,7 @@ fn identity_token(name: &str) -> Error {
 fn ask(helper: &str, server: &str) -> Result<Option<RegistryAuth>> {
     if helper.is_empty() || helper.contains('/') {
         return Err(Error::invalid(format!(
-            "the name of a credential helper, {helper:?}, is no name of a program"
+            "the name of a credential helper, {helper:?}, is not the name of a program"
         )));
     }
     let program = format!("docker-credential-{helper}");

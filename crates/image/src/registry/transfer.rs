@@ -1,7 +1,7 @@
 //! A blob from a registry into a layout: resumed, retried, and whole or not there.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -214,7 +214,7 @@ impl Part {
 
     fn restart(&mut self, digest: &Digest) -> Result<()> {
         self.file.set_len(0).said(|| format!("{:?}", self.path))?;
-        rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Start(0)).said(|| "seek")?;
+        self.file.rewind().said(|| "seek")?;
         (self.hasher, self.length) = (Hasher::like(digest), 0);
         Ok(())
     }

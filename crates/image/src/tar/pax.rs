@@ -56,7 +56,7 @@ impl Records {
     pub(crate) fn time(&self, key: &str) -> Result<Option<Time>> {
         let parse = |value: &[u8]| {
             time(value).ok_or_else(|| {
-                Error::invalid(format!("{key} is no time: {}: the archive is damaged", shown(value)))
+                Error::invalid(format!("{key} is not a time: {}: the archive is damaged", shown(value)))
             })
         };
         self.get(key).map(parse).transpose()
@@ -82,7 +82,7 @@ fn split(data: &[u8]) -> Option<(&[u8], &[u8])> {
 pub(crate) fn number(key: &[u8], value: &[u8]) -> Result<u64> {
     let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
     number.ok_or_else(|| {
-        Error::invalid(format!("{} is no number: {}: the archive is damaged", shown(key), shown(value)))
+        Error::invalid(format!("{} is not a number: {}: the archive is damaged", shown(key), shown(value)))
     })
 }
 

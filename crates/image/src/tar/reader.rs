@@ -85,8 +85,9 @@ impl<R: Read> Reader<R> {
                 None => number(header, field, of_header)?,
             };
             let valid = u32::try_from(id).ok().filter(|id| *id != u32::MAX);
-            valid
-                .ok_or_else(|| Error::invalid(format!("{}: {key} {id} is none that Linux has", shown(&name))))
+            valid.ok_or_else(|| {
+                Error::invalid(format!("{}: {key} {id} is larger than Linux allows", shown(&name)))
+            })
         };
         let mtime = match records.time("mtime")? {
             Some(time) => time,
@@ -240,7 +241,9 @@ fn check_sum(header: &Header) -> Result<()> {
     let signed: i32 = bytes.iter().enumerate().map(|each| i32::from(counted(each) as i8)).sum();
     match header.cksum() {
         Ok(sum) if sum == unsigned || sum as i32 == signed => Ok(()),
-        _ => Err(Error::invalid("a header has a wrong checksum: this is no tar archive, or it is damaged")),
+        _ => {
+            Err(Error::invalid("a header has a wrong checksum: this is not a tar archive, or it is damaged"))
+        }
     }
 }
 
@@ -308,9 +311,11 @@ mod tests {
         let mut builder = Builder::new(Vec::new());
         builder.append_data(&mut header(EntryType::Regular, 600), "a", &[0; 600][..]).expect("append");
         let archive = builder.into_inner().expect("an archive");
-        for (bytes, words) in
-            [(&archive[..100], "cut off"), (&archive[..700], "cut off"), (&[b'x'; 512][..], "no tar archive")]
-        {
+        for (bytes, words) in [
+            (&archive[..100], "cut off"),
+            (&archive[..700], "cut off"),
+            (&[b'x'; 512][..], "not a tar archive"),
+        ] {
             let mut reader = Reader::new(bytes);
             let found = reader.next().and_then(|_| reader.next()).map(drop);
             assert!(found.expect_err("an error").to_string().contains(words), "{words}");

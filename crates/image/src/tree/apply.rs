@@ -1,13 +1,14 @@
 //! Making what an entry says.
 
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ftruncate, linkat, mkdirat, mknodat, openat, seek, statat, symlinkat,
-};
-use rustix::io::Errno;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat, mknodat};
+use nix::unistd::{linkat, symlinkat};
+use rootling_sys as sys;
 
 use super::attributes::{self, Owner, Was};
 use super::layer::{Layer, Meaning};
@@ -92,9 +93,11 @@ impl Tree {
             Kind::File => self.file(reader, entry, name)?,
             Kind::HardLink => return self.hard_link(entry, &path),
             Kind::Directory => self.directory(name)?,
-            Kind::SymbolicLink => self.replace(name, |dir| symlinkat(os(&entry.target), dir, os(name)))?,
+            Kind::SymbolicLink => {
+                self.replace(name, |dir| symlinkat(os(&entry.target), Some(dir), os(name)))?
+            }
             Kind::Fifo | Kind::Device | Kind::Other(_) => {
-                self.replace(name, |dir| mknodat(dir, os(name), FileType::Fifo, Mode::RUSR, 0))?
+                self.replace(name, |dir| mknodat(Some(dir), os(name), SFlag::S_IFIFO, Mode::S_IRUSR, 0))?
             }
         };
         let was = Was { there: had, gives_group: self.way.gives_group() };
@@ -120,13 +123,14 @@ impl Tree {
     /// Whether there was a directory already.
     fn directory(&mut self, name: &[u8]) -> Result<bool> {
         let dir = self.way.end();
-        let make = || mkdirat(dir, os(name), Mode::from_raw_mode(0o755));
+        let at = Some(dir.as_raw_fd());
+        let make = || mkdirat(at, os(name), Mode::from_bits_truncate(0o755));
         match make() {
             Ok(()) => Ok(false),
-            Err(Errno::EXIST) => {
-                let found = statat(dir, os(name), AtFlags::SYMLINK_NOFOLLOW)
+            Err(Errno::EEXIST) => {
+                let found = fstatat(at, os(name), AtFlags::AT_SYMLINK_NOFOLLOW)
                     .said(|| format!("stat {}", shown(name)))?;
-                if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+                if sys::file::kind(found.st_mode) == SFlag::S_IFDIR {
                     return Ok(true);
                 }
                 remove_at(dir, name)?;
@@ -137,24 +141,16 @@ impl Tree {
     }
 
     /// Makes something new of this name, in the place of what is there.
-    fn replace<T>(
-        &self,
-        name: &[u8],
-        mut make: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
-    ) -> Result<bool> {
+    fn replace<T>(&self, name: &[u8], mut make: impl FnMut(RawFd) -> Result<T, Errno>) -> Result<bool> {
         self.replaced(name, &mut make).map(|_| false)
     }
 
-    fn replaced<T>(
-        &self,
-        name: &[u8],
-        make: &mut dyn FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
-    ) -> Result<T> {
+    fn replaced<T>(&self, name: &[u8], make: &mut dyn FnMut(RawFd) -> Result<T, Errno>) -> Result<T> {
         let dir = self.way.end();
-        match make(dir) {
-            Err(Errno::EXIST) => {
+        match make(dir.as_raw_fd()) {
+            Err(Errno::EEXIST) => {
                 remove_at(dir, name)?;
-                make(dir)
+                make(dir.as_raw_fd())
             }
             other => other,
         }
@@ -163,18 +159,18 @@ impl Tree {
 
     fn file(&mut self, reader: &mut Reader<impl Read>, entry: &Entry, name: &[u8]) -> Result<bool> {
         // O_EXCL: whatever is there, a FIFO or a link, is never opened.
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::RUSR | Mode::WUSR;
-        let fd = self.replaced(name, &mut |dir| openat(dir, os(name), flags, mode))?;
-        let mut file = std::fs::File::from(fd);
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        let mut open = |dir| openat(Some(dir), os(name), flags, mode).map(sys::fds::adopt);
+        let mut file = std::fs::File::from(self.replaced(name, &mut open)?);
         match &entry.sparse {
             None => self.copy(reader, &mut file, u64::MAX).said(|| format!("write {}", shown(name)))?,
             Some(map) => {
                 for (offset, length) in map {
-                    seek(&file, rustix::fs::SeekFrom::Start(*offset)).said(|| "seek")?;
+                    file.seek(SeekFrom::Start(*offset)).said(|| "seek")?;
                     self.copy(reader, &mut file, *length).said(|| format!("write {}", shown(name)))?;
                 }
-                ftruncate(&file, entry.size)
+                file.set_len(entry.size)
                     .said(|| format!("truncate {} to {} bytes", shown(name), entry.size))?;
             }
         }
@@ -213,13 +209,14 @@ impl Tree {
             ))
         };
         let (old, parents) = target.split_last().ok_or_else(missing)?;
-        let from = self.way.open(parents)?.ok_or_else(missing)?;
-        let found = statat(&from, os(old), AtFlags::SYMLINK_NOFOLLOW).map_err(|_| missing())?;
-        if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+        let source = self.way.open(parents)?.ok_or_else(missing)?;
+        let from = Some(source.as_raw_fd());
+        let found = fstatat(from, os(old), AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|_| missing())?;
+        if sys::file::kind(found.st_mode) == SFlag::S_IFDIR {
             return Err(Error::invalid(format!("{}: a hard link to a directory", shown(&entry.name))));
         }
         let name = path.last().copied().unwrap_or_default();
-        self.replaced(name, &mut |dir| linkat(&from, os(old), dir, os(name), AtFlags::empty())).map(drop)
+        self.replaced(name, &mut |dir| linkat(from, os(old), Some(dir), os(name), AtFlags::empty())).map(drop)
     }
 
     /// Removes what the layers below have of this name, or in the whole directory.

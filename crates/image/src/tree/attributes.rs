@@ -1,16 +1,17 @@
 //! Owners, modes, extended attributes and times of what was made.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::fs::{
-    AtFlags, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, llistxattr, lremovexattr,
-    lsetxattr, utimensat,
-};
-use rustix::io::Errno;
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Gid, Uid, fchownat, getegid, geteuid};
+use rootling_sys as sys;
 
 use super::notes::Notes;
-use super::place::os;
+use super::place::{Times, os};
 use crate::error::{Result, Said, shown};
 use crate::tar::{Entry, Kind, Time};
 
@@ -27,7 +28,7 @@ pub(crate) struct Owner {
 impl Owner {
     /// The caller.
     pub(crate) fn current() -> Self {
-        Self { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
+        Self { uid: geteuid().as_raw(), gid: getegid().as_raw() }
     }
 }
 
@@ -54,7 +55,8 @@ pub(crate) fn set(
     let lost = if is_mine { None } else { set_owner(dir, name, entry, me)? };
     if entry.kind != Kind::SymbolicLink {
         // After the owner: a change of that takes the set-user-id bits away.
-        chmodat(dir, os(name), Mode::from_raw_mode(entry.mode), AtFlags::empty())
+        let mode = Mode::from_bits_truncate(entry.mode);
+        fchmodat(Some(dir.as_raw_fd()), os(name), mode, FchmodatFlags::FollowSymlink)
             .said(|| format!("chmod {}", shown(name)))?;
     }
     set_xattrs(dir, name, entry, was.there, notes)?;
@@ -62,7 +64,7 @@ pub(crate) fn set(
         let kept = set_xattr(dir, name, LOST_OWNER, &lost.encoded()).is_ok();
         notes.lost_owner((entry.uid, entry.gid), kept);
     }
-    set_times(dir, name, &times(entry))
+    set_times(dir, name, times(entry))
 }
 
 /// What of an owner is not to be had.
@@ -83,10 +85,10 @@ fn set_owner(dir: BorrowedFd<'_>, name: &[u8], entry: &Entry, me: Owner) -> Resu
     ];
     for (uid, gid, lost) in tries {
         let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        match chownat(dir, os(name), owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW) {
+        match fchownat(Some(dir.as_raw_fd()), os(name), owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(()) => return Ok(Some(lost).filter(|lost| lost.uid.or(lost.gid).is_some())),
             // Not mapped in this user namespace; chown(2), user_namespaces(7).
-            Err(Errno::INVAL | Errno::PERM) => {}
+            Err(Errno::EINVAL | Errno::EPERM) => {}
             Err(errno) => return Err(errno).said(|| format!("chown {}", shown(name))),
         }
     }
@@ -128,13 +130,13 @@ fn set_xattrs(dir: BorrowedFd<'_>, name: &[u8], entry: &Entry, had: bool, notes:
             || match set_xattr(dir, name, key, &value) {
                 Ok(()) => false,
                 Err(
-                    Errno::PERM
-                    | Errno::OPNOTSUPP
-                    | Errno::INVAL
-                    | Errno::NOSPC
-                    | Errno::RANGE
-                    | Errno::TOOBIG
-                    | Errno::ACCESS,
+                    Errno::EPERM
+                    | Errno::EOPNOTSUPP
+                    | Errno::EINVAL
+                    | Errno::ENOSPC
+                    | Errno::ERANGE
+                    | Errno::E2BIG
+                    | Errno::EACCES,
                 ) => true,
                 Err(errno) => {
                     return Err(errno).said(|| format!("setxattr {} of {}", shown(key), shown(name)));
@@ -181,27 +183,28 @@ fn way_to(dir: BorrowedFd<'_>, name: &[u8]) -> CString {
 }
 
 fn set_xattr(dir: BorrowedFd<'_>, name: &[u8], key: &[u8], value: &[u8]) -> Result<(), Errno> {
-    lsetxattr(way_to(dir, name).as_c_str(), key, value, XattrFlags::empty())
+    let key = CString::new(key).map_err(|_| Errno::EINVAL)?;
+    sys::file::set_attribute(&way_to(dir, name), &key, value)
 }
 
 fn remove_xattrs(dir: BorrowedFd<'_>, name: &[u8], notes: &mut Notes) {
     let path = way_to(dir, name);
-    let mut list = vec![0u8; 65536];
-    let Ok(length) = llistxattr(path.as_c_str(), &mut list) else { return };
-    for key in list[..length].split(|byte| *byte == 0).filter(|key| !key.is_empty() && !is_of_the_host(key)) {
-        if lremovexattr(path.as_c_str(), key).is_err() {
-            notes.lost_xattr(key);
+    let Ok(keys) = sys::file::attributes(&path) else { return };
+    for key in keys.iter().filter(|key| !is_of_the_host(key.to_bytes())) {
+        if sys::file::remove_attribute(&path, key).is_err() {
+            notes.lost_xattr(key.to_bytes());
         }
     }
 }
 
-pub(crate) fn times(entry: &Entry) -> Timestamps {
-    let of = |time: Time| Timespec { tv_sec: time.seconds, tv_nsec: i64::from(time.nanoseconds) as _ };
-    Timestamps { last_access: of(entry.atime.unwrap_or(entry.mtime)), last_modification: of(entry.mtime) }
+pub(crate) fn times(entry: &Entry) -> Times {
+    let of = |time: Time| TimeSpec::new(time.seconds, i64::from(time.nanoseconds));
+    Times { access: of(entry.atime.unwrap_or(entry.mtime)), modification: of(entry.mtime) }
 }
 
-fn set_times(dir: BorrowedFd<'_>, name: &[u8], times: &Timestamps) -> Result<()> {
-    utimensat(dir.as_fd(), os(name), times, AtFlags::SYMLINK_NOFOLLOW)
+fn set_times(dir: BorrowedFd<'_>, name: &[u8], times: Times) -> Result<()> {
+    let Times { access, modification } = times;
+    utimensat(Some(dir.as_raw_fd()), os(name), &access, &modification, UtimensatFlags::NoFollowSymlink)
         .said(|| format!("utimensat {}", shown(name)))
 }
 

@@ -51,7 +51,7 @@ impl Notes {
             ));
         }
         if self.others > 0 {
-            lines.push(format!("{} entries are of kinds that are no files, and are left out", self.others));
+            lines.push(format!("{} entries of unsupported types are left out", self.others));
         }
         lines
     }

@@ -1,10 +1,14 @@
 //! Where an entry belongs: the directories on its way, open.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, ResolveFlag};
+use nix::sys::stat::{FileStat, Mode, fstat, mkdirat};
+use nix::sys::time::TimeSpec;
+use rootling_sys as sys;
 use rootling_sys::mount::openat2;
-use rustix::fs::{AtFlags, Mode, Stat, Timespec, Timestamps, fstat, mkdirat, utimensat};
 
 use crate::error::{Error, Result, Said, shown};
 
@@ -34,12 +38,19 @@ pub(crate) fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
     Ok(names)
 }
 
+/// When something was read and changed last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) access: TimeSpec,
+    pub(crate) modification: TimeSpec,
+}
+
 /// A directory of the tree that is open for reference.
 #[derive(Debug)]
 pub(crate) struct Dir {
     pub(crate) fd: OwnedFd,
     /// What its times were, to be put back: what is made in it changes them.
-    times: Timestamps,
+    times: Times,
     /// What is made in it gets its group: inode(7), set-group-ID.
     gives_group: bool,
 }
@@ -52,17 +63,18 @@ pub(crate) fn os(name: &[u8]) -> &Path {
 
 impl Dir {
     pub(crate) fn new(fd: OwnedFd) -> Result<Self> {
-        let found = fstat(&fd).said(|| "fstat of a directory")?;
-        Ok(Self { fd, times: times_of(&found), gives_group: found.st_mode & libc::S_ISGID != 0 })
+        let found = fstat(fd.as_raw_fd()).said(|| "fstat of a directory")?;
+        Ok(Self { fd, times: times_of(&found), gives_group: found.st_mode & Mode::S_ISGID.bits() != 0 })
     }
 
-    pub(crate) fn set_times(&mut self, times: Timestamps) {
+    pub(crate) fn set_times(&mut self, times: Times) {
         self.times = times;
     }
 
     /// Puts its times back.
     fn leave(self) -> Result<()> {
-        utimensat(&self.fd, "", &self.times, AtFlags::EMPTY_PATH).said(|| "utimensat of a directory")
+        let Times { access, modification } = self.times;
+        sys::file::set_times(self.as_fd(), access, modification).said(|| "utimensat of a directory")
     }
 }
 
@@ -72,26 +84,21 @@ impl AsFd for Dir {
     }
 }
 
-pub(crate) fn times_of(stat: &Stat) -> Timestamps {
-    Timestamps {
-        last_access: Timespec { tv_sec: stat.st_atime, tv_nsec: stat.st_atime_nsec as _ },
-        last_modification: Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ },
+fn times_of(stat: &FileStat) -> Times {
+    Times {
+        access: TimeSpec::new(stat.st_atime, stat.st_atime_nsec),
+        modification: TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec),
     }
 }
 
 /// Opens a directory in an open one, for reference. Neither links nor mounts are followed.
-pub(crate) fn enter(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, nix_errno::Errno> {
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
-    let resolve = libc::RESOLVE_BENEATH
-        | libc::RESOLVE_NO_SYMLINKS
-        | libc::RESOLVE_NO_MAGICLINKS
-        | libc::RESOLVE_NO_XDEV;
-    openat2(at, os(name), flags, resolve).map_err(|errno| nix_errno::Errno::from_raw_os_error(errno as i32))
-}
-
-/// The errors of rustix, which all of this crate uses.
-mod nix_errno {
-    pub(crate) use rustix::io::Errno;
+pub(crate) fn enter(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+    let resolve = ResolveFlag::RESOLVE_BENEATH
+        | ResolveFlag::RESOLVE_NO_SYMLINKS
+        | ResolveFlag::RESOLVE_NO_MAGICLINKS
+        | ResolveFlag::RESOLVE_NO_XDEV;
+    openat2(at, os(name), flags, resolve)
 }
 
 /// The directories from the root to where the last entry was; most entries lie beside the one before.
@@ -128,8 +135,8 @@ impl Way {
         for name in &names[common..] {
             let end = self.end();
             let found = match enter(end, name) {
-                Err(rustix::io::Errno::NOENT) if make => {
-                    mkdirat(end, os(name), Mode::from_raw_mode(0o755))
+                Err(Errno::ENOENT) if make => {
+                    mkdirat(Some(end.as_raw_fd()), os(name), Mode::from_bits_truncate(0o755))
                         .said(|| format!("mkdir {}", shown(name)))?;
                     enter(end, name)
                 }
@@ -137,7 +144,7 @@ impl Way {
             };
             match found {
                 Ok(fd) => self.below.push((name.to_vec(), Dir::new(fd)?)),
-                Err(rustix::io::Errno::NOENT) if !make => return Ok(false),
+                Err(Errno::ENOENT) if !make => return Ok(false),
                 Err(errno) => return Err(not_a_directory(errno, &names.join(&b'/'), name)),
             }
         }
@@ -148,11 +155,11 @@ impl Way {
     pub(crate) fn open(&self, names: &[&[u8]]) -> Result<Option<OwnedFd>> {
         let common = self.below.iter().zip(names).take_while(|((known, _), name)| known == *name).count();
         let start = if common == 0 { self.root.as_fd() } else { self.below[common - 1].1.as_fd() };
-        let mut at = rootling_sys::fds::duplicate(start).said(|| "dup")?;
+        let mut at = sys::fds::duplicate(start).said(|| "dup")?;
         for name in &names[common..] {
             match enter(at.as_fd(), name) {
                 Ok(fd) => at = fd,
-                Err(rustix::io::Errno::NOENT) => return Ok(None),
+                Err(Errno::ENOENT) => return Ok(None),
                 Err(errno) => return Err(not_a_directory(errno, &names.join(&b'/'), name)),
             }
         }
@@ -176,9 +183,9 @@ impl Way {
     }
 }
 
-fn not_a_directory(errno: rustix::io::Errno, path: &[u8], name: &[u8]) -> Error {
+fn not_a_directory(errno: Errno, path: &[u8], name: &[u8]) -> Error {
     let what = match errno {
-        rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP => {
+        Errno::ENOTDIR | Errno::ELOOP => {
             format!("{} on the way there is a link or a file, and no link is followed", shown(name))
         }
         other => format!("{}: {other}", shown(name)),

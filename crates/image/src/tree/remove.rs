@@ -1,21 +1,24 @@
 //! Removing a file or a whole directory, by descriptor.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use rootling_sys as sys;
 use rootling_sys::directory::entries_of;
-use rustix::fs::{AtFlags, Mode, chmodat, unlinkat};
-use rustix::io::Errno;
 
 use super::place::{enter, os};
 use crate::error::{Result, Said, shown};
 
 /// Removes what has this name in an open directory, with all below it; nothing where there is nothing.
 pub(crate) fn remove_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
-    match unlinkat(at, os(name), AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR | Errno::PERM) => {}
+    match unlinkat(Some(at.as_raw_fd()), os(name), UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+        Err(Errno::EISDIR | Errno::EPERM) => {}
         Err(errno) => return Err(errno).said(|| format!("unlink {}", shown(name))),
     }
     let dir = enter(at, name).said(|| format!("open {}", shown(name)))?;
@@ -23,8 +26,8 @@ pub(crate) fn remove_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
         remove_at(dir.as_fd(), entry.as_bytes())?;
     }
     drop(dir);
-    match unlinkat(at, os(name), AtFlags::REMOVEDIR) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
+    match unlinkat(Some(at.as_raw_fd()), os(name), UnlinkatFlags::RemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(errno) => Err(errno).said(|| format!("rmdir {}", shown(name))),
     }
 }
@@ -33,8 +36,8 @@ pub(crate) fn remove_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
 pub(crate) fn names(dir: BorrowedFd<'_>) -> Result<Vec<std::ffi::OsString>> {
     let read = |dir| entries_of(dir).map(|all| all.into_iter().map(|entry| entry.name).collect());
     let first = read(dir);
-    let refused = first.as_ref().err().is_some_and(|errno| *errno as i32 == libc::EACCES);
-    if refused && rootling_sys::path::change_mode(dir, 0o700).is_ok() {
+    let refused = first.as_ref().err() == Some(&Errno::EACCES);
+    if refused && sys::path::change_mode(dir, 0o700).is_ok() {
         return read(dir).said(|| "read a directory");
     }
     first.said(|| "read a directory")
@@ -47,12 +50,14 @@ pub(crate) fn names(dir: BorrowedFd<'_>) -> Result<Vec<std::ffi::OsString>> {
 pub fn remove(path: &Path) -> Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
-    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
-    let parent: OwnedFd =
-        rustix::fs::open(parent, flags, Mode::empty()).said(|| format!("open({parent:?})"))?;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let parent =
+        open(parent, flags, Mode::empty()).map(sys::fds::adopt).said(|| format!("open({parent:?})"))?;
     // One that its owner may not change.
-    let _ = enter(parent.as_fd(), name)
-        .is_ok_and(|_| chmodat(&parent, os(name), Mode::RWXU, AtFlags::empty()).is_ok());
+    if enter(parent.as_fd(), name).is_ok() {
+        let at = Some(parent.as_raw_fd());
+        let _ = fchmodat(at, os(name), Mode::S_IRWXU, FchmodatFlags::FollowSymlink);
+    }
     remove_at(parent.as_fd(), name)
 }
 

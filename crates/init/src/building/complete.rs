@@ -73,7 +73,7 @@ impl<'b, 'c> Building<'b, 'c> {
         lay_dev(&content)?;
         libcontainer::init(blueprint, addresses)?;
         if blueprint.loopback {
-            sys::net::loopback_up().context(|| "bring the loopback interface up")?;
+            sys::namespace::loopback_up().context(|| "bring the loopback interface up")?;
         }
         let content = attach_image(&place, &image, content)?;
         let mut root = Image::new(image)?;

@@ -31,7 +31,7 @@ pub(crate) fn set_up(
     console: DevConsole,
 ) -> Result<()> {
     let what = || "process.terminal: open the container's /dev/ptmx".to_owned();
-    let master = open_in_root(root.as_fd(), Path::new("dev/ptmx"), libc::O_RDWR | libc::O_NOCTTY)
+    let master = open_in_root(root.as_fd(), Path::new("dev/ptmx"), OFlag::O_RDWR | OFlag::O_NOCTTY)
         .context(what)
         .map_err(|e| e.remedy("a terminal needs a devpts mount on /dev/pts"))?;
     let stat = fstat(master.as_raw_fd()).context(what)?;
@@ -61,13 +61,14 @@ pub(crate) fn set_up(
 
 fn cover_console(root: &OwnedFd, slave: &OwnedFd) -> Result<()> {
     let what = || "process.terminal: cover /dev/console".to_owned();
-    let dev = open_in_root(root.as_fd(), Path::new("dev"), libc::O_PATH | libc::O_DIRECTORY).context(what)?;
+    let dev =
+        open_in_root(root.as_fd(), Path::new("dev"), OFlag::O_PATH | OFlag::O_DIRECTORY).context(what)?;
     let flags = OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
     if let Ok(fd) = openat(Some(dev.as_raw_fd()), "console", flags, Mode::from_bits_truncate(0o620)) {
         drop(sys::fds::adopt(fd));
     }
     let console =
-        open_in_root(dev.as_fd(), Path::new("console"), libc::O_PATH | libc::O_NOFOLLOW).context(what)?;
+        open_in_root(dev.as_fd(), Path::new("console"), OFlag::O_PATH | OFlag::O_NOFOLLOW).context(what)?;
     let copy = clone_tree(slave.as_fd(), false).context(what)?;
     attach(copy.as_fd(), console.as_fd()).context(what)
 }

@@ -6,8 +6,10 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::stat::fstat;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{SFlag, fstat};
 use rootling_config::mounts::Propagation;
+use rootling_sys::file::kind;
 use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, set_attr};
 use rootling_sys::path::{clean, identity};
 
@@ -24,7 +26,7 @@ pub(super) fn readonly_root(root: &Image) -> Result<()> {
 /// Makes the mount at a path read-only.
 pub(super) fn close(root: &Image, path: &Path) -> Result<()> {
     let what = || format!("mount_setattr({path:?}, MOUNT_ATTR_RDONLY)");
-    let target = root.open(path, libc::O_PATH).context(what)?;
+    let target = root.open(path, OFlag::O_PATH).context(what)?;
     close_mount(&target).context(what)
 }
 
@@ -44,12 +46,12 @@ pub(super) fn set_root_propagation(root: &Image, wanted: Propagation) -> Result<
 /// that were made there.
 fn open_target(root: &Image, path: &Path, field: &str) -> Result<Option<(OwnedFd, bool)>> {
     let what = || format!("{field}: {path:?}");
-    let fd = match root.open(path, libc::O_PATH) {
+    let fd = match root.open(path, OFlag::O_PATH) {
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
         other => other.context(what)?,
     };
-    let mode = fstat(fd.as_raw_fd()).context(what)?.st_mode & libc::S_IFMT;
-    Ok(Some((fd, mode == libc::S_IFDIR)))
+    let mode = fstat(fd.as_raw_fd()).context(what)?.st_mode;
+    Ok(Some((fd, kind(mode) == SFlag::S_IFDIR)))
 }
 
 fn is_root(root: &Image, target: &OwnedFd) -> Result<bool> {
@@ -87,7 +89,7 @@ pub(super) fn mask(root: &Image, paths: &[String]) -> Result<()> {
         let Some((target, is_dir)) = open_target(root, &path, "linux.maskedPaths")? else { continue };
         if is_root(root, &target)? {
             return Err(Error::invalid(format!(
-                "linux.maskedPaths: {path:?} is the container's root, which cannot be covered: name what is to be hidden in it"
+                "linux.maskedPaths: {path:?} is the container's root, which cannot be covered: name the paths in it that are to be hidden"
             )));
         }
         let what = || format!("linux.maskedPaths: cover {path:?}");

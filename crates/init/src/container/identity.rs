@@ -9,7 +9,9 @@ use std::path::Path;
 use caps::errors::CapsError;
 use caps::{CapSet, CapsHashSet};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{OFlag, ResolveFlag, open};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
@@ -62,7 +64,7 @@ pub(crate) fn change_ids(process: &Attributes) -> Result<()> {
     setresuid(uid, uid, uid).map_err(|e| unmapped("setresuid", process.uid, "uid", e.into()))?;
     keep(false)?;
     // The change of user took away the capabilities in force, and the parent death signal.
-    sys::process::set_parent_death_signal(libc::SIGKILL).context(|| "prctl(PR_SET_PDEATHSIG)")?;
+    prctl::set_pdeathsig(Signal::SIGKILL).context(|| "prctl(PR_SET_PDEATHSIG)")?;
     if process.uid != 0 {
         let again =
             caps::read(None, CapSet::Permitted).and_then(|all| caps::set(None, CapSet::Effective, &all));
@@ -188,13 +190,14 @@ fn write_label(files: &[&str], label: &str) -> Result<()> {
     let is_proc = fstatfs(&proc).context(|| "fstatfs(\"/proc\")")?.filesystem_type() == PROC_SUPER_MAGIC;
     let stat = nix::sys::stat::fstat(proc.as_raw_fd()).context(|| "stat(\"/proc\")")?;
     if !is_proc || stat.st_ino != PROC_ROOT_INO {
-        return Err(Error::invalid("the container's /proc is no proc file system"));
+        return Err(Error::invalid("the container's /proc is not a proc file system"));
     }
     // Nothing that is mounted on it, and no link but its own.
-    let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_MAGICLINKS;
+    let resolve =
+        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     let mut opened = Err(Errno::ENOENT);
     for file in files {
-        opened = sys::mount::openat2(proc.as_fd(), Path::new(file), libc::O_WRONLY, resolve);
+        opened = sys::mount::openat2(proc.as_fd(), Path::new(file), OFlag::O_WRONLY, resolve);
         if !matches!(opened, Err(Errno::ENOENT)) {
             break;
         }

@@ -13,7 +13,7 @@ use elf::endian::AnyEndian;
 use elf::file::FileHeader;
 use elf::segment::SegmentTable;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
+use nix::fcntl::AtFlags;
 use nix::sys::stat::Mode;
 use nix::sys::uio::pread;
 use nix::unistd::{AccessFlags, faccessat};
@@ -43,7 +43,7 @@ pub(super) fn find(program: &CStr) -> Option<Obstacle> {
     // The program itself is the subject without a name.
     let mut subject = String::from("it");
     for _ in 0..MOST_INTERPRETERS {
-        let flags = OFlag::from_bits_retain(sys::file::OPEN_FLAGS);
+        let flags = sys::file::OPEN_FLAGS;
         let file = nix::fcntl::open(name.as_c_str(), flags, Mode::empty()).map(sys::fds::adopt).ok()?;
         let mut head = [0; HEAD];
         let length = pread(file.as_fd(), &mut head, 0).ok()?;
@@ -65,7 +65,7 @@ pub(super) fn find(program: &CStr) -> Option<Obstacle> {
     Some(obstacle(
         Errno::ELOOP,
         "it",
-        "is a script whose interpreters are scripts, more than the kernel follows",
+        "is a script with a longer chain of interpreters than the kernel follows",
     ))
 }
 
@@ -157,7 +157,7 @@ fn loader(file: BorrowedFd<'_>, head: &[u8], header: &FileHeader<AnyEndian>) -> 
     let table = SegmentTable::new(header.endianness, header.class, head.get(at..at.checked_add(size)?)?);
     let segment = table.iter().find(|segment| segment.p_type == abi::PT_INTERP)?;
     let mut path =
-        vec![0; usize::try_from(segment.p_filesz).ok().filter(|size| *size <= libc::PATH_MAX as usize)?];
+        vec![0; usize::try_from(segment.p_filesz).ok().filter(|size| *size <= sys::path::PATH_MAX)?];
     let read = pread(file, &mut path, i64::try_from(segment.p_offset).ok()?).ok()?;
     CStr::from_bytes_until_nul(&path[..read]).ok().map(CStr::to_owned)
 }

@@ -4,6 +4,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use rootling_sys as sys;
@@ -101,7 +102,7 @@ fn become_user(attributes: &Attributes, channel: &Channel, waits: bool) -> Resul
     }
     set_attributes(attributes)?;
     // Nobody in a namespace that we joined is to get hold of what we have open (CVE-2016-9962).
-    sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
+    prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     set_rlimits(attributes)?;
     if waits {
         sys::process::end_on_signals();
@@ -120,13 +121,13 @@ fn become_user(attributes: &Attributes, channel: &Channel, waits: bool) -> Resul
         program::enter_cwd(&attributes.cwd).map_err(refused)?;
     }
     // The change of user may have made it dumpable again: proc(5), /proc/sys/fs/suid_dumpable.
-    sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
+    prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     program::verify_cwd(&attributes.cwd)?;
     // A container without `process` has no program, and is not started.
     let path =
         if attributes.args.is_empty() { CString::default() } else { program::find(&attributes.args, &env)? };
     if attributes.no_new_privileges {
-        sys::process::set_no_new_privileges().context(|| "prctl(PR_SET_NO_NEW_PRIVS)")?;
+        prctl::set_no_new_privs().context(|| "prctl(PR_SET_NO_NEW_PRIVS)")?;
     }
     Ok((path, env))
 }

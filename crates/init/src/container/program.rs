@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag};
 use nix::unistd::{AccessFlags, chdir, faccessat};
 
 use rootling_sys as sys;
@@ -106,7 +106,7 @@ pub(super) fn find(args: &[CString], env: &[CString]) -> Result<CString> {
 
 fn executable(path: &CStr) -> Result<(), Errno> {
     let stat = nix::sys::stat::stat(path)?;
-    if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+    if sys::file::kind(stat.st_mode) == SFlag::S_IFDIR {
         return Err(Errno::EISDIR);
     }
     match faccessat(None, path, AccessFlags::X_OK, AtFlags::AT_EACCESS) {

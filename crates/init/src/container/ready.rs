@@ -3,8 +3,8 @@
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
+use nix::sys::prctl;
 use oci_spec::runtime::Hook;
-use rootling_sys as sys;
 
 use super::Obstacle;
 use crate::attributes::Attributes;
@@ -33,7 +33,7 @@ impl Ready<'_> {
     pub(super) fn report(self, channel: &Channel) -> Result<Option<Self>> {
         channel.send(&FromChild::Ready)?;
         let Some(ToChild::Commit) = channel.receive()? else { return Ok(None) };
-        sys::process::set_parent_death_signal(0).context(|| "prctl(PR_SET_PDEATHSIG)")?;
+        prctl::set_pdeathsig(None).context(|| "prctl(PR_SET_PDEATHSIG)")?;
         Ok(Some(self))
     }
 }

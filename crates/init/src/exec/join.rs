@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::sys::prctl;
 use nix::sys::stat::Mode;
 use rootling_sys as sys;
 use rootling_sys::clone::{CloneOptions, Cloned};
@@ -116,7 +117,7 @@ fn prepare(channel: &Channel, attributes: &Attributes) -> Result<()> {
         channel.send_debug(&format!("nsexec container setup: affinity: {low:#x}"));
     }
     // Before any of the container's processes can see this one or its child (CVE-2016-9962).
-    sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")
+    prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")
 }
 
 /// The door: what led in is closed on the other side of it, before a process is there that the container can see.
@@ -124,7 +125,7 @@ fn join(channel: &Channel, joiner: Joiner, preserved: u32) -> Result<Option<Insi
     let Joiner { namespaces, console, .. } = joiner;
     namespaces.join()?;
     // The change of ids has made the kernel forget both.
-    sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
+    prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     die_with_runtime()?;
     let needs_child = namespaces.need_child();
     drop(namespaces);

@@ -16,15 +16,15 @@ use crate::ordinary::become_root;
 /// The names below /proc/PID/ns with what they are to setns(2); namespaces(7). In the order in which
 /// they are joined where that has to happen one by one: the mount namespace last, since its root is the
 /// container's.
-const KINDS: [(&str, i32); 8] = [
-    ("user", libc::CLONE_NEWUSER),
-    ("uts", libc::CLONE_NEWUTS),
-    ("ipc", libc::CLONE_NEWIPC),
-    ("net", libc::CLONE_NEWNET),
-    ("pid", libc::CLONE_NEWPID),
-    ("cgroup", libc::CLONE_NEWCGROUP),
-    ("time", libc::CLONE_NEWTIME),
-    ("mnt", libc::CLONE_NEWNS),
+const KINDS: [(&str, CloneFlags); 8] = [
+    ("user", CloneFlags::CLONE_NEWUSER),
+    ("uts", CloneFlags::CLONE_NEWUTS),
+    ("ipc", CloneFlags::CLONE_NEWIPC),
+    ("net", CloneFlags::CLONE_NEWNET),
+    ("pid", CloneFlags::CLONE_NEWPID),
+    ("cgroup", CloneFlags::CLONE_NEWCGROUP),
+    ("time", sys::namespace::CLONE_NEWTIME),
+    ("mnt", CloneFlags::CLONE_NEWNS),
 ];
 
 /// The way into a container.
@@ -32,7 +32,7 @@ pub struct Namespaces {
     /// Of its first process.
     pidfd: OwnedFd,
     /// Those of its namespaces that are not ours, as flags of setns(2).
-    others: i32,
+    others: CloneFlags,
     /// Its root directory, where it has our mount namespace and is kept in by chroot(2) alone.
     root: Option<OwnedFd>,
 }
@@ -49,7 +49,7 @@ impl Namespaces {
     /// Those of this process, whose pid it is as long as it lives.
     pub fn of(pid: i32, pidfd: OwnedFd) -> Result<Self> {
         let others = compare(pid)?;
-        let root = if others & libc::CLONE_NEWNS == 0 { Some(open_root(pid)?) } else { None };
+        let root = if others.contains(CloneFlags::CLONE_NEWNS) { None } else { Some(open_root(pid)?) };
         // It lived on while we looked, so all that was seen is its own, whatever becomes of its pid.
         if sys::poll::wait_readable(pidfd.as_fd(), std::time::Duration::ZERO).context(|| "poll")? {
             return Err(stopped());
@@ -59,24 +59,24 @@ impl Namespaces {
 
     /// Whether only a child of the process that joins is inside.
     pub fn need_child(&self) -> bool {
-        self.others & libc::CLONE_NEWPID != 0
+        self.others.contains(CloneFlags::CLONE_NEWPID)
     }
 
     /// Whether they are in another user namespace than ours.
     pub fn in_user_namespace(&self) -> bool {
-        self.others & libc::CLONE_NEWUSER != 0
+        self.others.contains(CloneFlags::CLONE_NEWUSER)
     }
 
     /// Joins them all: in one go where the caller's privilege reaches that far.
     pub(super) fn join(&self) -> Result<()> {
         match self.enter(self.others) {
             // One that the container's user namespace does not own has to be joined from outside of it.
-            Err(Errno::EPERM) if self.others & libc::CLONE_NEWUSER != 0 => self.join_one_by_one()?,
+            Err(Errno::EPERM) if self.others.contains(CloneFlags::CLONE_NEWUSER) => self.join_one_by_one()?,
             // It has ended since they were compared.
             Err(Errno::ESRCH) => return Err(stopped()),
             other => other.context(|| format!("setns({:#x})", self.others))?,
         }
-        if self.others & libc::CLONE_NEWUSER != 0 {
+        if self.others.contains(CloneFlags::CLONE_NEWUSER) {
             // Where it has no root, files that belong to its users may be out of reach, and need not be reached.
             let _ = become_root();
         }
@@ -92,14 +92,15 @@ impl Namespaces {
     /// over the rest and takes away the one over what is outside of it.
     fn join_one_by_one(&self) -> Result<()> {
         let mut refused = Vec::new();
-        for (name, flag) in KINDS.into_iter().filter(|(_, f)| self.others & f & !libc::CLONE_NEWUSER != 0) {
+        let outside = self.others - CloneFlags::CLONE_NEWUSER;
+        for (name, flag) in KINDS.into_iter().filter(|(_, flag)| outside.contains(*flag)) {
             match self.enter(flag) {
                 Err(Errno::EPERM) => refused.push((name, flag)),
                 Err(Errno::ESRCH) => return Err(stopped()),
                 other => other.context(|| format!("setns({name})"))?,
             }
         }
-        self.enter(libc::CLONE_NEWUSER).context(|| "setns(user)").map_err(|e| {
+        self.enter(CloneFlags::CLONE_NEWUSER).context(|| "setns(user)").map_err(|e| {
             e.remedy("only the user who made the container, and root, may join its user namespace")
         })?;
         for (name, flag) in refused {
@@ -111,8 +112,8 @@ impl Namespaces {
     }
 
     /// setns(2) on a pidfd, Linux 5.8: all at once or none.
-    fn enter(&self, flags: i32) -> Result<(), Errno> {
-        if flags == 0 { Ok(()) } else { setns(self.pidfd.as_fd(), CloneFlags::from_bits_retain(flags)) }
+    fn enter(&self, flags: CloneFlags) -> Result<(), Errno> {
+        if flags.is_empty() { Ok(()) } else { setns(self.pidfd.as_fd(), flags) }
     }
 }
 
@@ -123,7 +124,7 @@ pub fn stopped() -> Error {
 }
 
 /// The namespaces of a process that are not ours.
-fn compare(pid: i32) -> Result<i32> {
+fn compare(pid: i32) -> Result<CloneFlags> {
     let open = |path: &str| {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         nix::fcntl::open(path, flags, Mode::empty())
@@ -135,12 +136,12 @@ fn compare(pid: i32) -> Result<i32> {
     let identity = |dir: &OwnedFd, name: &str| {
         fstatat(Some(dir.as_raw_fd()), name, AtFlags::empty()).map(|s| (s.st_dev, s.st_ino))
     };
-    let mut others = 0;
+    let mut others = CloneFlags::empty();
     for (name, flag) in KINDS {
         match (identity(&ours, name), identity(&its, name)) {
             // A kernel without this kind.
             (Err(Errno::ENOENT), _) => {}
-            (Ok(a), Ok(b)) => others |= if a == b { 0 } else { flag },
+            (Ok(a), Ok(b)) => others.set(flag, a != b),
             // It has given its namespaces up, as the kernel does early in the end of a process.
             (Ok(_), Err(Errno::ENOENT | Errno::ESRCH)) => return Err(stopped()),
             (Err(errno), _) | (_, Err(errno)) => {

@@ -10,7 +10,7 @@ use nix::sys::stat::Mode;
 use rootling_config::mounts::Propagation;
 use rootling_rootless::host::Host as Machine;
 use rootling_sys as sys;
-use rootling_sys::mount::{MountAttr, clone_tree, set_attr};
+use rootling_sys::mount::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MountAttr, clone_tree, set_attr};
 
 use super::prepare::prepare;
 use super::private_root::{self, PrivateRoot};
@@ -27,7 +27,9 @@ use crate::ordinary::{become_root, begin, die_with_runtime};
 use crate::sealed;
 
 /// What the child takes with it, beside the blueprint.
-pub struct ChildEnd {
+pub struct ChildEnd<'h> {
+    /// What is known of the host.
+    pub machine: &'h Machine,
     /// To the runtime.
     pub channel: Channel,
     /// Where a created container waits for its start; none for one that is started at once.
@@ -40,6 +42,7 @@ pub struct ChildEnd {
 
 /// What the child of a launch has.
 struct Host<'c> {
+    machine: &'c Machine,
     channel: &'c Channel,
     accept: Option<OwnedFd>,
     console: Option<OwnedFd>,
@@ -48,15 +51,15 @@ struct Host<'c> {
 
 /// Becomes the container, or reports why not and ends. Only for the child of a clone: it never returns, and closes
 /// whatever else is open. `parent_fds`: descriptors of the runtime's that the child must not hold at all.
-pub fn run(end: ChildEnd, parent_fds: &[RawFd], blueprint: &Blueprint) -> ! {
-    let ChildEnd { channel, accept, console, hierarchies } = end;
+pub fn run(end: ChildEnd<'_>, parent_fds: &[RawFd], blueprint: &Blueprint) -> ! {
+    let ChildEnd { machine, channel, accept, console, hierarchies } = end;
     // Its lock would outlive it, the end of its channels would never be seen. What the caller has left open stays for
     // now: sources of mounts may be named by it.
     for fd in parent_fds {
         let _ = nix::unistd::close(*fd);
     }
     log::without(channel.as_raw_fd(), || {
-        let host = Host { channel: &channel, accept, console, hierarchies: &hierarchies };
+        let host = Host { machine, channel: &channel, accept, console, hierarchies: &hierarchies };
         match become_container(host, blueprint) {
             Ok(Some(ready)) => sealed::run(ready, channel),
             // The runtime has ended, or knows why.
@@ -83,7 +86,7 @@ fn become_container<'b>(host: Host<'_>, blueprint: &'b Blueprint) -> Result<Opti
         die_with_runtime()?;
     }
     namespaces::finish(&blueprint.namespaces)?;
-    namespaces::set_names(blueprint, channel)?;
+    namespaces::set_names(blueprint, channel, host.machine)?;
     let Some(building) = host.leave(blueprint, sources, pid)? else { return Ok(None) };
     building.complete()?.prepare(pid, descriptors)
 }
@@ -105,7 +108,7 @@ impl<'c> Host<'c> {
         pid: i32,
     ) -> Result<Option<Building<'b, 'c>>> {
         private_root::set_propagation(blueprint)?;
-        let image = open_image(blueprint)?;
+        let image = open_image(blueprint, self.machine)?;
         let devices = devices::open_sources(blueprint, self.channel)?;
         let mut addresses = Addresses::new();
         if blueprint.net_devices {
@@ -156,13 +159,13 @@ impl<'c> Host<'c> {
 }
 
 /// The image's tree, detached: from here on it is reached by this descriptor alone.
-fn open_image(blueprint: &Blueprint) -> Result<OwnedFd> {
+fn open_image(blueprint: &Blueprint, machine: &Machine) -> Result<OwnedFd> {
     let rootfs = &blueprint.rootfs;
     let what = || format!("root.path: {rootfs:?}");
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let closed = |errno: Errno| {
         // As the container's root, which is whom the directories have to let pass.
-        let closed = Machine::probe().closed_parent(&rootfs.join("dev")).unwrap_or_else(|| rootfs.clone());
+        let closed = machine.closed_parent(&rootfs.join("dev")).unwrap_or_else(|| rootfs.clone());
         let error = Error::from(errno).wrap(what()).at(errno, Path::new("/"));
         // Where ids are mapped here, the runtime says whose it is and what to do.
         let how = if blueprint.maps.is_some() { "" } else { ": run `chmod o+x` on it, or use another place" };
@@ -173,22 +176,22 @@ fn open_image(blueprint: &Blueprint) -> Result<OwnedFd> {
         other => sys::fds::adopt(other.context(what)?),
     };
     if let Err(errno @ Errno::EACCES) =
-        sys::mount::open_in_root(there.as_fd(), Path::new("dev"), libc::O_PATH)
+        sys::mount::open_in_root(there.as_fd(), Path::new("dev"), OFlag::O_PATH)
     {
         return Err(closed(errno));
     }
     let image =
         clone_tree(there.as_fd(), true).context(|| format!("bind the root file system {rootfs:?}"))?;
     let whole_tree_is_shared =
-        blueprint.root_propagation == Some(Propagation { flag: libc::MS_SHARED, recursive: true });
+        blueprint.root_propagation == Some(Propagation { flag: MS_SHARED, recursive: true });
     // What is mounted on a shared mount would show up on the host, and without a word on it the root is private.
     let apart = match blueprint.base_propagation {
-        libc::MS_SHARED => true,
-        libc::MS_SLAVE => blueprint.root_propagation.is_none(),
+        MS_SHARED => true,
+        MS_SLAVE => blueprint.root_propagation.is_none(),
         _ => false,
     };
     if apart {
-        let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+        let private = MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() };
         set_attr(image.as_fd(), !whole_tree_is_shared, &private)
             .context(|| "make the mount of the root file system private")?;
     }

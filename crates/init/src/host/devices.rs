@@ -88,9 +88,7 @@ fn open_host(device: &LinuxDevice) -> Result<OwnedFd> {
         .context(what)
         .map_err(|e| e.remedy("in a user namespace a device can only be bound from the host: remove it"))?;
     let stat = fstat(fd.as_raw_fd()).context(what)?;
-    if stat.st_mode & libc::S_IFMT == kind(device).bits()
-        && (is_fifo(device) || stat.st_rdev == number(device))
-    {
+    if sys::file::kind(stat.st_mode) == kind(device) && (is_fifo(device) || stat.st_rdev == number(device)) {
         return clone_tree(fd.as_fd(), false).context(|| format!("{}: open_tree", what()));
     }
     Err(Error::invalid(format!(

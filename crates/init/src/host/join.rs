@@ -11,6 +11,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl;
 use oci_spec::runtime::LinuxNamespaceType;
 use rootling_config::namespaces::{Namespace, NamespaceSet, clone_flag, name};
 use rootling_sys as sys;
@@ -20,8 +21,7 @@ use super::ChildEnd;
 use crate::attributes::set_oom_score;
 use crate::blueprint::Blueprint;
 use crate::channel::{Channel, FromChild, ToChild};
-use crate::error::{Context, Error, Result};
-use crate::new_process;
+use crate::error::{Context, Error, Result, no_clone};
 use crate::ordinary::{become_root, begin, die_with_runtime};
 
 /// Whether a process in between is needed at all.
@@ -36,9 +36,9 @@ fn joined(namespaces: &NamespaceSet) -> impl Iterator<Item = (LinuxNamespaceType
 
 /// What has to be new at the very clone: a pid namespace is entered only by a child, and a user
 /// namespace comes first, since it owns the others. The child unshares the rest.
-pub fn own_flags(namespaces: &NamespaceSet) -> u64 {
-    let flag = |namespace: &Namespace, flag: i32| if namespace.is_new() { flag as u64 } else { 0 };
-    flag(&namespaces.user, libc::CLONE_NEWUSER) | flag(&namespaces.pid, libc::CLONE_NEWPID)
+pub fn own_flags(namespaces: &NamespaceSet) -> CloneFlags {
+    let flag = |namespace: &Namespace, flag| if namespace.is_new() { flag } else { CloneFlags::empty() };
+    flag(&namespaces.user, CloneFlags::CLONE_NEWUSER) | flag(&namespaces.pid, CloneFlags::CLONE_NEWPID)
 }
 
 /// Whether the process in between makes the user namespace: a time namespace belongs to the one that its maker is in.
@@ -48,7 +48,7 @@ pub fn makes_user_namespace(namespaces: &NamespaceSet) -> bool {
 
 /// The process in between: joins, clones the container's first process as its own sibling, and ends. Only for the child
 /// of a clone, and never returns. The arguments are those of [`super::run`].
-pub fn run(end: ChildEnd, parent_fds: &[RawFd], blueprint: &Blueprint) -> ! {
+pub fn run(end: ChildEnd<'_>, parent_fds: &[RawFd], blueprint: &Blueprint) -> ! {
     for fd in parent_fds {
         let _ = nix::unistd::close(*fd);
     }
@@ -74,19 +74,19 @@ fn join_and_clone(channel: &Channel, blueprint: &Blueprint) -> Result<bool> {
             }
         }
         // Before any process of a namespace that is joined can look at this one or its child.
-        sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
+        prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     }
     join_all(blueprint, channel)?;
-    let refused = |errno| new_process::clone_error(errno, &blueprint.namespaces);
+    let refused = |errno| no_clone(errno, &blueprint.namespaces);
     let namespaces = own_flags(&blueprint.namespaces);
     let namespaces = if makes_user_namespace(&blueprint.namespaces) {
-        namespaces & !(libc::CLONE_NEWUSER as u64)
+        namespaces - CloneFlags::CLONE_NEWUSER
     } else {
         namespaces
     };
     if blueprint.is_seen_by_others() {
         // The change of ids may have made it dumpable again: proc(5), /proc/sys/fs/suid_dumpable.
-        sys::process::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
+        prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     }
     die_with_runtime()?;
     let options = CloneOptions { namespaces, sibling: true, ..CloneOptions::default() };
@@ -126,7 +126,7 @@ fn join_all(blueprint: &Blueprint, channel: &Channel) -> Result<()> {
         })?;
     }
     if makes_user_namespace(namespaces) {
-        let refused = |errno| new_process::clone_error(errno, namespaces);
+        let refused = |errno| no_clone(errno, namespaces);
         unshare(CloneFlags::CLONE_NEWUSER).map_err(refused)?;
         channel.send(&FromChild::NeedsMaps)?;
         let Some(ToChild::Begin(_)) = channel.receive()? else {
@@ -146,7 +146,7 @@ fn describe(kind: LinuxNamespaceType, path: &Path) -> String {
 }
 
 fn enter(kind: LinuxNamespaceType, file: &File) -> Result<(), Errno> {
-    setns(file.as_fd(), CloneFlags::from_bits_retain(clone_flag(kind) as i32))
+    setns(file.as_fd(), clone_flag(kind))
 }
 
 /// An ordinary user stays the caller for now, as whom the sources of mounts are opened.
@@ -166,7 +166,7 @@ fn time_namespace(blueprint: &Blueprint) -> Result<()> {
 /// A time namespace with its offsets; they can be set only before the first process is in it,
 /// time_namespaces(7).
 fn new_time_namespace(blueprint: &Blueprint) -> Result<()> {
-    unshare(CloneFlags::from_bits_retain(libc::CLONE_NEWTIME)).context(|| "unshare(CLONE_NEWTIME)")?;
+    unshare(sys::namespace::CLONE_NEWTIME).context(|| "unshare(CLONE_NEWTIME)")?;
     if blueprint.time_offsets.is_empty() {
         return Ok(());
     }

@@ -15,12 +15,11 @@ use crate::error::{Context, Error, Operation, Result};
 ///
 /// While the runtime writes the id maps: making them needs no mapped id.
 pub(super) fn make(namespaces: &NamespaceSet) -> Result<()> {
-    let flags: u64 = [Kind::Uts, Kind::Ipc, Kind::Network, Kind::Mount]
+    let flags: CloneFlags = [Kind::Uts, Kind::Ipc, Kind::Network, Kind::Mount]
         .into_iter()
         .filter(|kind| namespaces.get(*kind).is_new())
         .map(clone_flag)
-        .sum();
-    let flags = CloneFlags::from_bits_retain(flags as i32);
+        .collect();
     unshare(flags)
         .context(|| format!("unshare({})", names(flags)))
         .map_err(|e| e.during(Operation::NewNamespaces))
@@ -47,7 +46,7 @@ pub(super) fn finish(namespaces: &NamespaceSet) -> Result<()> {
 
 /// The names of the container. Outer containers' seccomp profiles forbid these calls to whoever has no
 /// CAP_SYS_ADMIN out there; the container can do without, if it is not to be strict.
-pub(super) fn set_names(blueprint: &Blueprint, channel: &Channel) -> Result<()> {
+pub(super) fn set_names(blueprint: &Blueprint, channel: &Channel, machine: &Machine) -> Result<()> {
     if !blueprint.namespaces.uts.is_set() {
         return Ok(());
     }
@@ -59,7 +58,7 @@ pub(super) fn set_names(blueprint: &Blueprint, channel: &Channel) -> Result<()> 
     for (field, name, set) in names {
         let Some(name) = name else { continue };
         match set(name) {
-            Err(Errno::EPERM) if has_seccomp_filter() => {
+            Err(Errno::EPERM) if has_seccomp_filter(machine) => {
                 let text =
                     format!("{field} {name:?}: set{field}: EPERM: {}", Restriction::SeccompFilter.advice());
                 if blueprint.strict {
@@ -73,6 +72,6 @@ pub(super) fn set_names(blueprint: &Blueprint, channel: &Channel) -> Result<()> 
     Ok(())
 }
 
-fn has_seccomp_filter() -> bool {
-    Machine::probe().user_namespace_restrictions().contains(&Restriction::SeccompFilter)
+fn has_seccomp_filter(machine: &Machine) -> bool {
+    machine.user_namespace_restrictions().contains(&Restriction::SeccompFilter)
 }

@@ -20,7 +20,9 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::fchdir;
 use rootling_sys as sys;
-use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, clone_tree_at, new_filesystem, set_attr};
+use rootling_sys::mount::{
+    MS_PRIVATE, MS_SHARED, MountAttr, attach, attr, clone_tree, clone_tree_at, new_filesystem, set_attr,
+};
 
 use super::unmasked_proc;
 use crate::blueprint::{Blueprint, MountKind, MountPlan};
@@ -57,7 +59,7 @@ fn root_identity() -> Result<sys::path::Identity> {
 
 /// While the mounts are made nothing of it reaches the host, but what the container asks for.
 pub(super) fn set_propagation(blueprint: &Blueprint) -> Result<()> {
-    if blueprint.no_pivot && blueprint.base_propagation == libc::MS_SHARED {
+    if blueprint.no_pivot && blueprint.base_propagation == MS_SHARED {
         // The old root stays below, where its proc is covered: not on the host.
         change_propagation(MsFlags::MS_SLAVE).context(|| "make / a slave")?;
     }
@@ -100,9 +102,9 @@ impl PrivateRoot {
         let path = if shared { blueprint.rootfs.as_path() } else { Path::new("/") };
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let below = open(path, flags, Mode::empty()).map(sys::fds::adopt).context(what)?;
-        if !shared && blueprint.base_propagation == libc::MS_SHARED {
+        if !shared && blueprint.base_propagation == MS_SHARED {
             // What lies on a shared mount shows up in its peers.
-            let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+            let private = MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() };
             set_attr(below.as_fd(), false, &private).context(what)?;
         }
         let root = Self { tmpfs, below, chrooted: root_identity()? != view };
@@ -166,7 +168,7 @@ impl PrivateRoot {
             change_root(&tmpfs)?;
             return Ok(Place::Mounted);
         }
-        swap_roots(&tmpfs, blueprint.base_propagation == libc::MS_SHARED).map_err(|errno| {
+        swap_roots(&tmpfs, blueprint.base_propagation == MS_SHARED).map_err(|errno| {
             let error = Error::from(errno).wrap("leave the host: pivot_root");
             match errno {
                 Errno::EINVAL => error

@@ -11,7 +11,7 @@ use std::path::Path;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use rootling_sys as sys;
-use rootling_sys::mount::{MountAttr, attach, open_in_root, set_attr};
+use rootling_sys::mount::{MS_PRIVATE, MountAttr, attach, open_in_root, set_attr};
 use rootling_sys::mountinfo::{Mount, mounts};
 use rootling_sys::path::{identity, relative};
 
@@ -35,12 +35,12 @@ pub(super) fn cover(private_root: u64) -> Result<()> {
             ))
         };
         let target =
-            open_in_root(root.as_fd(), &relative(&mount.point), libc::O_PATH).map_err(|_| hidden())?;
+            open_in_root(root.as_fd(), &relative(&mount.point), OFlag::O_PATH).map_err(|_| hidden())?;
         if identity(target.as_fd()).context(what)?.mount() != mount.id {
             return Err(hidden());
         }
         // Where the root is shared, what is mounted on a copy of it is mounted on the root as well.
-        let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+        let private = MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() };
         set_attr(target.as_fd(), false, &private).context(what)?;
         let empty = new_empty().context(what)?;
         attach(empty.as_fd(), target.as_fd()).context(what)?;

@@ -10,13 +10,16 @@ use nix::errno::Errno;
 use rootling_config::mounts::MountOptions;
 use rootling_config::mounts::table::{ATIME_FLAGS, SWITCHES, Switch};
 
-use rootling_sys::mount::{MountAttr, attr, set_attr};
+use rootling_sys::mount::{
+    MS_NOATIME, MS_NODIRATIME, MS_STRICTATIME, MountAttr, ST_NOATIME, ST_NODIRATIME, ST_RELATIME, attr,
+    set_attr,
+};
 
 use super::hints;
 use crate::error::{Context, Error, Result};
 
 /// Flags about access times: mount(2) replaces all of them or none.
-const TIMES: u64 = ATIME_FLAGS | libc::MS_NODIRATIME;
+const TIMES: u64 = ATIME_FLAGS | MS_NODIRATIME;
 
 /// Gives a detached bind its flags.
 pub(crate) fn apply(mount: &OwnedFd, options: &MountOptions) -> Result<()> {
@@ -48,7 +51,7 @@ fn exact(options: &MountOptions) -> Option<MountAttr> {
     if options.set & TIMES != 0 {
         wanted.clear |= attr::ATIME | attr::NODIRATIME;
         wanted.set |= access_time(options.set);
-        if options.set & libc::MS_NODIRATIME != 0 {
+        if options.set & MS_NODIRATIME != 0 {
             wanted.set |= attr::NODIRATIME;
         }
     }
@@ -57,9 +60,9 @@ fn exact(options: &MountOptions) -> Option<MountAttr> {
 
 /// The one access time setting that mount(2) makes of its flags; 0 is relatime.
 fn access_time(ms: u64) -> u64 {
-    if ms & libc::MS_STRICTATIME != 0 {
+    if ms & MS_STRICTATIME != 0 {
         attr::STRICTATIME
-    } else if ms & libc::MS_NOATIME != 0 {
+    } else if ms & MS_NOATIME != 0 {
         attr::NOATIME
     } else {
         0
@@ -78,9 +81,9 @@ fn with_locked(wanted: MountAttr, options: &MountOptions, has: u64) -> Result<Mo
         }
         kept.set |= attr;
     }
-    let source = if has & libc::ST_NOATIME != 0 {
+    let source = if has & ST_NOATIME != 0 {
         attr::NOATIME
-    } else if has & libc::ST_RELATIME != 0 {
+    } else if has & ST_RELATIME != 0 {
         0
     } else {
         attr::STRICTATIME
@@ -91,7 +94,7 @@ fn with_locked(wanted: MountAttr, options: &MountOptions, has: u64) -> Result<Mo
     }
     kept.clear |= attr::ATIME | attr::NODIRATIME;
     kept.set = (kept.set & !attr::ATIME) | source;
-    if has & libc::ST_NODIRATIME != 0 {
+    if has & ST_NODIRATIME != 0 {
         kept.set |= attr::NODIRATIME;
     }
     Ok(kept)
@@ -106,6 +109,8 @@ fn locked(what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use rootling_sys::mount::{ST_NODEV, ST_NOSUID};
+
     use super::*;
 
     const SWITCH_BITS: u64 = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC | attr::NOSYMFOLLOW;
@@ -140,7 +145,7 @@ mod tests {
 
     #[test]
     fn locked_flags_stay_unless_the_contrary_is_asked_for() {
-        let has = libc::ST_NOSUID | libc::ST_NODEV | libc::ST_RELATIME;
+        let has = ST_NOSUID | ST_NODEV | ST_RELATIME;
         let with = |words: &str| {
             let options = options(words);
             with_locked(exact(&options).unwrap(), &options, has)

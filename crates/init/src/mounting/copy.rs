@@ -38,24 +38,23 @@ fn copy_dir(from: RawFd, to: RawFd, depth: usize) -> Result<()> {
 fn copy_entry(from: RawFd, to: RawFd, name: &CStr, depth: usize) -> Result<()> {
     let stat = fstatat(Some(from), name, AtFlags::AT_SYMLINK_NOFOLLOW).context(|| "stat")?;
     let mode = Mode::from_bits_truncate(stat.st_mode & 0o7777);
-    match stat.st_mode & libc::S_IFMT {
-        libc::S_IFDIR => {
+    match sys::file::kind(stat.st_mode) {
+        SFlag::S_IFDIR => {
             mkdirat(Some(to), name, Mode::from_bits_truncate(0o700)).context(|| "mkdir")?;
             let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
             let open =
                 |at| openat(Some(at), name, flags, Mode::empty()).map(sys::fds::adopt).context(|| "open");
             copy_dir(open(from)?.as_raw_fd(), open(to)?.as_raw_fd(), depth)?;
         }
-        libc::S_IFREG => copy_file(from, to, name)?,
-        libc::S_IFLNK => {
+        SFlag::S_IFREG => copy_file(from, to, name)?,
+        SFlag::S_IFLNK => {
             let target = readlinkat(Some(from), name).context(|| "readlink")?;
             symlinkat(target.as_os_str(), Some(to), name).context(|| "symlink")?;
             own(to, name, &stat);
             return Ok(());
         }
         kind => {
-            mknodat(Some(to), name, SFlag::from_bits_truncate(kind), mode, stat.st_rdev)
-                .context(|| "mknod")?;
+            mknodat(Some(to), name, kind, mode, stat.st_rdev).context(|| "mknod")?;
         }
     }
     own(to, name, &stat);
@@ -70,13 +69,12 @@ fn own(to: RawFd, name: &CStr, stat: &FileStat) {
 
 fn copy_file(from: RawFd, to: RawFd, name: &CStr) -> Result<()> {
     // It may be another file by now, such as a FIFO without a writer: it is looked at again once it is open.
-    let read = OFlag::from_bits_retain(sys::file::OPEN_FLAGS) | OFlag::O_NOFOLLOW;
+    let read = sys::file::OPEN_FLAGS | OFlag::O_NOFOLLOW;
     let write = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let source = openat(Some(from), name, read, Mode::empty()).map(sys::fds::adopt).context(|| "open")?;
-    if fstat(source.as_raw_fd()).context(|| "stat")?.st_mode & libc::S_IFMT != libc::S_IFREG {
-        return Err(Error::invalid(
-            "was a file, and is none any more: something changes the image meanwhile",
-        ));
+    let found = fstat(source.as_raw_fd()).context(|| "stat")?;
+    if sys::file::kind(found.st_mode) != SFlag::S_IFREG {
+        return Err(Error::invalid("was a regular file and no longer is: something is changing the image"));
     }
     let target = openat(Some(to), name, write, Mode::from_bits_truncate(0o600))
         .map(sys::fds::adopt)

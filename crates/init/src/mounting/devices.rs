@@ -33,8 +33,8 @@ const LINKS: [(&str, &str); 5] = [
 
 /// The links of a `/dev` that libcontainer does not fill; those that it has stay.
 fn make_links(root: &Image) -> Result<()> {
-    let dev = root.open(Path::new("/dev"), libc::O_PATH | libc::O_DIRECTORY).context(|| "/dev")?;
-    let has_kcore = root.open(Path::new("/proc/kcore"), libc::O_PATH).is_ok();
+    let dev = root.open(Path::new("/dev"), OFlag::O_PATH | OFlag::O_DIRECTORY).context(|| "/dev")?;
+    let has_kcore = root.open(Path::new("/proc/kcore"), OFlag::O_PATH).is_ok();
     for (name, to) in LINKS.into_iter().chain(has_kcore.then_some(("kcore", "/proc/kcore"))) {
         match symlinkat(to, Some(dev.as_raw_fd()), name) {
             Ok(()) | Err(Errno::EEXIST) => {}
@@ -49,7 +49,7 @@ fn make_links(root: &Image) -> Result<()> {
 /// Makes the devices, or binds the host's, and the links that belong to them.
 pub(crate) fn make(root: &Image, dev: Dev, devices: &[DeviceSource]) -> Result<()> {
     if matches!(dev, Dev::Plain { .. }) {
-        if let Err(errno) = root.open(Path::new("/dev"), libc::O_PATH | libc::O_DIRECTORY)
+        if let Err(errno) = root.open(Path::new("/dev"), OFlag::O_PATH | OFlag::O_DIRECTORY)
             && errno == Errno::ENOENT
         {
             directory(root, Path::new("/dev"))?;
@@ -116,7 +116,7 @@ fn make_node(parent: &OwnedFd, name: &OsStr, device: &LinuxDevice, mode: u32) ->
 
 /// Whether a node is the one that is asked for, by type and number. A FIFO has no number.
 fn is_of(node: &FileStat, device: &LinuxDevice) -> bool {
-    let same_kind = node.st_mode & libc::S_IFMT == kind(device).bits();
+    let same_kind = sys::file::kind(node.st_mode) == kind(device);
     same_kind && (is_fifo(device) || node.st_rdev == number(device))
 }
 
@@ -142,7 +142,7 @@ fn as_far_as_ours(result: Result<(), Errno>) -> Result<(), Errno> {
 }
 
 fn open_node(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd> {
-    open_in_root(parent.as_fd(), Path::new(name), libc::O_PATH | libc::O_NOFOLLOW).context(|| "open")
+    open_in_root(parent.as_fd(), Path::new(name), OFlag::O_PATH | OFlag::O_NOFOLLOW).context(|| "open")
 }
 
 /// Standard streams that are the host's null device become the container's: of the same number, but with a path that
@@ -159,9 +159,9 @@ pub(crate) fn reopen_null(root: &Image) -> Result<()> {
     let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
     let what = || "reopen the standard streams on the container's /dev/null";
     let found = fstat(null.as_raw_fd()).context(what)?;
-    let path = root.open(Path::new("/dev/null"), flags.bits() | libc::O_NOFOLLOW).context(what)?;
+    let path = root.open(Path::new("/dev/null"), flags | OFlag::O_NOFOLLOW).context(what)?;
     let opened = fstat(path.as_raw_fd()).context(what)?;
-    if opened.st_rdev != found.st_rdev || opened.st_mode & libc::S_IFMT != libc::S_IFCHR {
+    if opened.st_rdev != found.st_rdev || sys::file::kind(opened.st_mode) != SFlag::S_IFCHR {
         return Err(Error::invalid("the container's /dev/null is not the null device (1:3)"));
     }
     for fd in streams {
@@ -204,7 +204,7 @@ pub fn number(device: &LinuxDevice) -> u64 {
 /// The container's /dev/null, verified to be the null device and not something that the image put there.
 pub(crate) fn open_null(root: &Image) -> Result<OwnedFd> {
     let what = || "the container's /dev/null".to_owned();
-    let fd = open_in_root(root.directory().as_fd(), Path::new("dev/null"), libc::O_PATH | libc::O_NOFOLLOW)
+    let fd = open_in_root(root.directory().as_fd(), Path::new("dev/null"), OFlag::O_PATH | OFlag::O_NOFOLLOW)
         .context(what)?;
     let stat = fstat(fd.as_raw_fd()).context(what)?;
     if sys::file::is_char_device(&stat, sys::file::NULL) {

@@ -4,8 +4,12 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::stat::fstat;
-use rootling_sys::mount::{Refused, attr, new_filesystem, open_in_root, set_attr};
+use rootling_sys::mount::{
+    MS_DIRSYNC, MS_LAZYTIME, MS_MANDLOCK, MS_SYNCHRONOUS, Refused, attr, new_filesystem, open_in_root,
+    set_attr,
+};
 use rootling_sys::path::relative;
 
 use super::flags::{own_attr, recursive_attr};
@@ -66,12 +70,8 @@ fn create(
     label: Option<&str>,
 ) -> Result<OwnedFd, Refused> {
     // Of the file system and not of the mount, so fsconfig(2) takes them by name.
-    const NAMED: [(u64, &str); 4] = [
-        (libc::MS_SYNCHRONOUS, "sync"),
-        (libc::MS_DIRSYNC, "dirsync"),
-        (libc::MS_LAZYTIME, "lazytime"),
-        (libc::MS_MANDLOCK, "mand"),
-    ];
+    const NAMED: [(u64, &str); 4] =
+        [(MS_SYNCHRONOUS, "sync"), (MS_DIRSYNC, "dirsync"), (MS_LAZYTIME, "lazytime"), (MS_MANDLOCK, "mand")];
     let set = plan.options.set;
     let named = NAMED.iter().filter(|(flag, _)| set & flag != 0).map(|(_, name)| (*name).to_owned());
     let label = label.filter(|_| !UNLABELLED.contains(&kind)).map(|l| format!("context={l}"));
@@ -84,7 +84,7 @@ pub(crate) fn inherited_mode(root: &OwnedFd, plan: &MountPlan) -> Result<Option<
     if plan.options.data_value("mode").is_some() {
         return Ok(None);
     }
-    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
     let mode = match open_in_root(root.as_fd(), &relative(&plan.destination), flags) {
         Ok(covered) => fstat(covered.as_raw_fd()).context(|| "stat of the destination")?.st_mode & 0o7777,
         Err(Errno::ENOENT) => return Ok(None),

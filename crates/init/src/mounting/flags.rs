@@ -2,18 +2,18 @@
 
 use rootling_config::mounts::MountOptions;
 use rootling_config::mounts::table::{ATIME_FLAGS, SWITCHES};
-use rootling_sys::mount::{MountAttr, attr};
+use rootling_sys::mount::{MS_NOATIME, MS_NODIRATIME, MS_STRICTATIME, MountAttr, attr};
 
 /// Flags of mount(2) as attributes of mount_setattr(2).
 pub(crate) fn own_attr(options: &MountOptions) -> MountAttr {
     let pairs = SWITCHES.iter().map(|switch| (switch.ms, switch.attr));
-    let pairs: Vec<_> = pairs.chain([(libc::MS_NODIRATIME, attr::NODIRATIME)]).collect();
+    let pairs: Vec<_> = pairs.chain([(MS_NODIRATIME, attr::NODIRATIME)]).collect();
     let of = |flags: u64| pairs.iter().filter(|(ms, _)| flags & ms != 0).map(|(_, attr)| attr).sum::<u64>();
     let mut attr = MountAttr { set: of(options.set), clear: of(options.clear), ..MountAttr::default() };
     // The access time setting is one number, which has to be cleared to be set; 0 is relatime.
-    let time = if options.set & libc::MS_STRICTATIME != 0 {
+    let time = if options.set & MS_STRICTATIME != 0 {
         Some(attr::STRICTATIME)
-    } else if options.set & libc::MS_NOATIME != 0 {
+    } else if options.set & MS_NOATIME != 0 {
         Some(attr::NOATIME)
     } else if (options.set | options.clear) & ATIME_FLAGS != 0 {
         Some(0)

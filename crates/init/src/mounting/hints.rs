@@ -4,7 +4,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::sys::stat::fstat;
+use nix::sys::stat::{SFlag, fstat};
+use rootling_sys::file::kind;
 use rootling_sys::mount::{MountAttr, Refused};
 
 use crate::error::Error;
@@ -35,9 +36,9 @@ pub(crate) fn clone_tree(errno: Errno) -> Error {
 
 /// A bind cannot be put where it belongs.
 pub(crate) fn attach(errno: Errno, source_is_dir: bool, target: &OwnedFd) -> Error {
-    let mode = fstat(target.as_raw_fd()).map_or(0, |stat| stat.st_mode & libc::S_IFMT);
+    let target_is_dir = fstat(target.as_raw_fd()).is_ok_and(|stat| kind(stat.st_mode) == SFlag::S_IFDIR);
     let error = Error::from(errno).wrap("move_mount");
-    match (source_is_dir, mode == libc::S_IFDIR) {
+    match (source_is_dir, target_is_dir) {
         (false, true) => Error::from(Errno::ENOTDIR)
             .wrap("move_mount")
             .remedy("the source is a file and the destination is a directory: name a file"),

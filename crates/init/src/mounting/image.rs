@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, ResolveFlag};
 use rootling_sys::mount::{open_in_root, openat2};
 use rootling_sys::path::{Identity, identity, relative};
 
@@ -39,7 +40,7 @@ impl Image {
 
     /// Opens a path of the container below the mount that it is about: /proc and /sys are those that were mounted, and
     /// not what their names lead to by now. `flags` without `O_NOFOLLOW`: a last link is followed inside.
-    pub(crate) fn open(&self, path: &Path, flags: i32) -> Result<OwnedFd, Errno> {
+    pub(crate) fn open(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
         for (mount, name) in [(&self.proc, "/proc"), (&self.sys, "/sys")] {
             if let (Some(mount), Ok(below)) = (mount, path.strip_prefix(name)) {
                 return open_in_root(mount.as_fd(), &relative(below), flags);
@@ -56,8 +57,8 @@ impl Image {
         if let Some((_, mount)) = self.mounted.iter().rev().find(|(destination, _)| destination == path) {
             return Ok(*mount == at);
         }
-        let resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_SYMLINKS;
-        let plain = openat2(self.directory.as_fd(), &relative(path), libc::O_PATH, resolve);
+        let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
+        let plain = openat2(self.directory.as_fd(), &relative(path), OFlag::O_PATH, resolve);
         Ok(plain.is_ok_and(|plain| identity(plain.as_fd()).is_ok_and(|plain| plain.mount() == at)))
     }
 

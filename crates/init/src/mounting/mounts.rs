@@ -8,9 +8,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::sys::stat::{Mode, fstat, mkdirat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs};
-use rootling_sys::mount::{MountAttr, attach, attr, clone_tree, open_in_root, set_attr};
+use rootling_sys as sys;
+use rootling_sys::mount::{
+    MS_PRIVATE, MS_REC, MS_SLAVE, MountAttr, attach, attr, clone_tree, open_in_root, set_attr,
+};
 use rootling_sys::path::identity;
 
 use super::copy::copy_tree;
@@ -47,7 +51,7 @@ fn attach_prepared(
         Prepared::Link(link) => return make_link(root, plan, &link),
         Prepared::Hierarchies(tmpfs, trees, all) => return legacy_cgroup(root, plan, &tmpfs, trees, &all),
         Prepared::Remount => {
-            let target = root.open(&plan.destination, libc::O_PATH).context(|| "open the destination")?;
+            let target = root.open(&plan.destination, OFlag::O_PATH).context(|| "open the destination")?;
             if !root.is_meant(&plan.destination, &target)? {
                 return Err(Error::invalid(format!(
                     "a link of the image leads {:?} to another mount: name the path of the mount that is meant",
@@ -68,7 +72,7 @@ fn attach_prepared(
 }
 
 /// Propagation that sets a mount apart from others.
-const APART: u64 = libc::MS_PRIVATE | libc::MS_SLAVE;
+const APART: u64 = MS_PRIVATE | MS_SLAVE;
 
 /// What is private or a slave is so before anything is mounted below it. A copy of a shared mount of the host is its peer:
 /// what is mounted on the one appears on the other, and stays there.
@@ -80,14 +84,14 @@ fn set_apart(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
 }
 
 fn set_one_propagation(plan: &MountPlan, mount: &OwnedFd, flags: u64) -> Result<()> {
-    let attr = MountAttr { propagation: flags & !libc::MS_REC, ..MountAttr::default() };
-    set_attr(mount.as_fd(), flags & libc::MS_REC != 0, &attr)
+    let attr = MountAttr { propagation: flags & !MS_REC, ..MountAttr::default() };
+    set_attr(mount.as_fd(), flags & MS_REC != 0, &attr)
         .context(|| format!("change the propagation of the mount on {}", plan.destination.display()))
 }
 
 fn attach_tree(root: &Image, plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
-    let mode = fstat(tree.as_raw_fd()).context(|| "stat of the source")?.st_mode & libc::S_IFMT;
-    let is_dir = mode == libc::S_IFDIR;
+    let mode = fstat(tree.as_raw_fd()).context(|| "stat of the source")?.st_mode;
+    let is_dir = sys::file::kind(mode) == SFlag::S_IFDIR;
     let target = place(root, plan, is_dir)?;
     attach(tree.as_fd(), target.as_fd()).map_err(|errno| hints::attach(errno, is_dir, &target))
 }
@@ -148,8 +152,8 @@ fn source_in_image(
     source: &Path,
     map: Option<MapBy>,
 ) -> Result<OwnedFd> {
-    let nofollow = if plan.options.src_nofollow { libc::O_NOFOLLOW } else { 0 };
-    let found = open_in_root(root.directory().as_fd(), source, libc::O_PATH | nofollow)
+    let nofollow = if plan.options.src_nofollow { OFlag::O_NOFOLLOW } else { OFlag::empty() };
+    let found = open_in_root(root.directory().as_fd(), source, OFlag::O_PATH | nofollow)
         .map_err(|errno| hints::bind_source(errno, Path::new("/").join(source).as_path()))?;
     let recursive = plan.options.bind == Some(rootling_config::mounts::Bind::Recursive);
     shows_no_kernels_own(root, &found, source, recursive)?;
@@ -234,7 +238,7 @@ pub(crate) fn set_propagation(root: &Image, mounts: &[MountPlan]) -> Result<()> 
         let what = || format!("change the propagation of the mount on {}", plan.destination.display());
         let options = &plan.options;
         let last_link_itself = options.src_nofollow || options.dest_nofollow || options.copy_symlink;
-        let flags = libc::O_PATH | if last_link_itself { libc::O_NOFOLLOW } else { 0 };
+        let flags = OFlag::O_PATH | if last_link_itself { OFlag::O_NOFOLLOW } else { OFlag::empty() };
         let mount = root.open(&plan.destination, flags).context(what)?;
         if options.copy_symlink && is_link(&mount)? {
             // A link that was made anew, which is no mount.
@@ -287,7 +291,7 @@ fn legacy_cgroup(
     attach(tmpfs.as_fd(), target.as_fd()).context(|| "move_mount")?;
     for ((name, source), tree) in hierarchies.directories.iter().zip(trees) {
         // Below the tmpfs itself, which nobody else has in hand.
-        let place = open_in_root(tmpfs.as_fd(), Path::new(name), libc::O_PATH | libc::O_DIRECTORY)
+        let place = open_in_root(tmpfs.as_fd(), Path::new(name), OFlag::O_PATH | OFlag::O_DIRECTORY)
             .context(|| format!("open {name:?}"))?;
         attach(tree.as_fd(), place.as_fd()).map_err(|errno| {
             hints::attach(errno, true, &place).wrap(hierarchy(plan, name, source).describe())

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::sys::stat::fstat;
+use nix::sys::stat::{SFlag, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use rootling_config::mounts::{Bind, MountOptions};
+use rootling_sys as sys;
 use rootling_sys::mount::{attr, set_attr};
 
 use super::flags::recursive_attr;
@@ -84,5 +85,5 @@ pub(crate) fn attributes_by_link(plan: &MountPlan, tree: &OwnedFd) -> Result<()>
 /// Whether it is a symbolic link itself.
 pub(super) fn is_link(at: &OwnedFd) -> Result<bool> {
     let mode = fstat(at.as_raw_fd()).context(|| "stat of a mount")?.st_mode;
-    Ok(mode & libc::S_IFMT == libc::S_IFLNK)
+    Ok(sys::file::kind(mode) == SFlag::S_IFLNK)
 }

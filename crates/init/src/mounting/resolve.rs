@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat, readlinkat};
-use nix::sys::stat::{Mode, fstat, mkdirat};
+use nix::fcntl::{OFlag, ResolveFlag, openat, readlinkat};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 
 use rootling_sys as sys;
 use rootling_sys::mount::{open_in_root, openat2};
@@ -38,7 +38,7 @@ enum Missing {
 /// Opens a directory of the root file system for reference, making what is missing of it.
 pub(super) fn directory(root: &Image, path: &Path) -> Result<OwnedFd> {
     let root = root.directory();
-    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
     match open_in_root(root.as_fd(), &relative(path), flags) {
         Err(Errno::ENOENT) => make(root, path, Missing::Directory),
         other => other.map_err(|errno| hints::open(errno, path)),
@@ -48,7 +48,7 @@ pub(super) fn directory(root: &Image, path: &Path) -> Result<OwnedFd> {
 /// Opens what a file is bound on, making an empty file where nothing is.
 pub(super) fn file(root: &Image, path: &Path) -> Result<OwnedFd> {
     let root = root.directory();
-    match open_in_root(root.as_fd(), &relative(path), libc::O_PATH) {
+    match open_in_root(root.as_fd(), &relative(path), OFlag::O_PATH) {
         Err(Errno::ENOENT) => make(root, path, Missing::File),
         other => other.map_err(|errno| hints::open(errno, path)),
     }
@@ -57,7 +57,7 @@ pub(super) fn file(root: &Image, path: &Path) -> Result<OwnedFd> {
 /// Opens a directory that is no link: what expects a proc at /proc must find it there. In one step, so that what is no
 /// link when it is looked at is what is mounted on.
 pub(super) fn ordinary_directory(root: &Image, path: &Path, kind: &str) -> Result<OwnedFd> {
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
     let link = |errno: Errno| match errno {
         Errno::ENOTDIR | Errno::ELOOP => Error::invalid(format!(
             "filesystem {kind:?} must be mounted on ordinary directory; the image has a link or a file at {path:?}"
@@ -73,7 +73,7 @@ pub(super) fn ordinary_directory(root: &Image, path: &Path, kind: &str) -> Resul
             make_one(&parent, name, Missing::Directory).map_err(|errno| {
                 hints::make(errno, path, format!("make {path:?} in the root file system"))
             })?;
-            let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS;
+            let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
             openat2(parent.as_fd(), Path::new(name), flags, resolve).map_err(link)
         }
         other => other.map_err(link),
@@ -91,10 +91,11 @@ pub(super) fn itself(root: &Image, path: &Path, is_dir: bool) -> Result<OwnedFd>
     make_one(&parent, name, missing)
         .map_err(|errno| hints::make(errno, path, format!("make {path:?} in the root file system")))?;
     let what = || format!("open {path:?} in the root file system");
-    let flags = libc::O_PATH | libc::O_NOFOLLOW;
-    let found = openat2(parent.as_fd(), Path::new(name), flags, libc::RESOLVE_BENEATH).context(what)?;
-    let kind = fstat(found.as_raw_fd()).context(what)?.st_mode & libc::S_IFMT;
-    if is_dir && kind == libc::S_IFLNK {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+    let found =
+        openat2(parent.as_fd(), Path::new(name), flags, ResolveFlag::RESOLVE_BENEATH).context(what)?;
+    let mode = fstat(found.as_raw_fd()).context(what)?.st_mode;
+    if is_dir && sys::file::kind(mode) == SFlag::S_IFLNK {
         return Err(Error::invalid(format!(
             "the image has a link at {path:?}, on which no directory can be mounted: remove the link, or the option \
              dest-nofollow"
@@ -107,7 +108,7 @@ pub(super) fn itself(root: &Image, path: &Path, is_dir: bool) -> Result<OwnedFd>
 /// `path` is where it was looked for.
 pub(super) fn lies_in(root: &Image, path: &Path, found: &OwnedFd, is_dir: bool, name: &str) -> Result<bool> {
     let what = || format!("look for {path:?} below {name:?}");
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
     let Ok(place) = open_in_root(root.directory().as_fd(), &relative(Path::new(name)), flags) else {
         return Ok(false);
     };
@@ -126,7 +127,7 @@ pub(super) fn lies_in(root: &Image, path: &Path, found: &OwnedFd, is_dir: bool, 
         if here == root.identity() {
             return Ok(false);
         }
-        at = openat2(at.as_fd(), Path::new(".."), libc::O_PATH | libc::O_DIRECTORY, 0)
+        at = openat2(at.as_fd(), Path::new(".."), OFlag::O_PATH | OFlag::O_DIRECTORY, ResolveFlag::empty())
             .map_err(|errno| Error::from(errno).wrap(what()).at(errno, path))?;
     }
     Err(Error::invalid(format!("{path:?} leads too deep")))
@@ -136,7 +137,7 @@ pub(super) fn lies_in(root: &Image, path: &Path, found: &OwnedFd, is_dir: bool, 
 /// entered.
 pub(crate) fn working_directory(root: &Image, path: &Path) -> Result<()> {
     let what = |e: Error| e.wrap(format!("process.cwd: mkdir({path:?})")).remedy("create it in the image");
-    match open_in_root(root.directory().as_fd(), &relative(path), libc::O_PATH) {
+    match open_in_root(root.directory().as_fd(), &relative(path), OFlag::O_PATH) {
         Err(Errno::ENOENT) => make(root.directory(), path, Missing::Directory).map(drop).map_err(what),
         _ => Ok(()),
     }
@@ -159,7 +160,7 @@ fn make(root: &OwnedFd, path: &Path, missing: Missing) -> Result<OwnedFd> {
             }
             continue;
         }
-        let dir = open_in_root(root.as_fd(), &so_far, libc::O_PATH | libc::O_DIRECTORY)
+        let dir = open_in_root(root.as_fd(), &so_far, OFlag::O_PATH | OFlag::O_DIRECTORY)
             .map_err(|errno| Error::from(errno).wrap(what(&so_far)).at(errno, &so_far))?;
         if let Some(target) = link(&dir, &name) {
             links += 1;
@@ -179,7 +180,7 @@ fn make(root: &OwnedFd, path: &Path, missing: Missing) -> Result<OwnedFd> {
         make_one(&dir, &name, if last { missing } else { Missing::Directory })
             .map_err(|errno| hints::make(errno, &so_far, what(&so_far)))?;
     }
-    open_in_root(root.as_fd(), &so_far, libc::O_PATH | libc::O_NOFOLLOW).context(|| what(&so_far))
+    open_in_root(root.as_fd(), &so_far, OFlag::O_PATH | OFlag::O_NOFOLLOW).context(|| what(&so_far))
 }
 
 fn components(path: &Path) -> impl Iterator<Item = OsString> {
@@ -209,7 +210,7 @@ fn make_one(dir: &OwnedFd, name: &OsStr, missing: Missing) -> Result<(), Errno> 
         // There already: it is looked at when it is opened.
         Err(Errno::EEXIST) => Ok(()),
         // mkdir on a read-only file system says so even of a directory that is there.
-        Err(Errno::EROFS) if open_in_root(dir.as_fd(), Path::new(name), libc::O_PATH).is_ok() => Ok(()),
+        Err(Errno::EROFS) if open_in_root(dir.as_fd(), Path::new(name), OFlag::O_PATH).is_ok() => Ok(()),
         other => other,
     }
 }

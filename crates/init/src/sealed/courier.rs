@@ -63,7 +63,7 @@ impl Courier {
             .stack_size(STACK)
             .spawn(move || carry(words, channel, end))
             .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))
-            .context(|| "clone3 for what tells of the filter")?;
+            .context(|| "clone3 for the thread that reports on the filter")?;
         Ok(Self { words })
     }
 

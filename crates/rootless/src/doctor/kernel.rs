@@ -82,7 +82,7 @@ pub(super) fn outer_container(host: &Host) -> Vec<Check> {
                 "outer container",
                 describe(&restriction),
                 "nothing that forbids mounts or namespaces",
-                "what an outer container forbids, one inside of it cannot have; a likely reason for the failed trial",
+                "a container cannot do what the outer container forbids; a likely reason for the failed trial",
             )
             .warning(restriction.advice())
         })

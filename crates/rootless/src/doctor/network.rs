@@ -26,7 +26,7 @@ pub(super) fn programs(host: &Host, distribution: &Distribution) -> Check {
             "network programs",
             found,
             "pasta of 2024_08_21 or newer, or slirp4netns, and /dev/net/tun",
-            "`rootling spec --network pasta` gives a container a network of its own by them",
+            "`rootling spec --network pasta` gives a container a network of its own with one of them",
         )
     };
     match best {

@@ -5,12 +5,7 @@ use std::path::{Path, PathBuf};
 use super::cgroup::{self, CgroupMode};
 use super::{Host, Machine};
 
-/// Which limit of processes the caller has reached at this moment, as far as this host shows, and what to do about it.
-pub fn process_limit() -> String {
-    on(&Host::probe())
-}
-
-fn on(host: &Host) -> String {
+pub(super) fn reached(host: &Host) -> String {
     if let Some((dir, limit)) = pids_cgroup_at_limit(host.machine(), host.cgroup_mode()) {
         return format!(
             "cgroup {dir:?} is at its limit of {limit} processes: raise its pids.max, or end processes in it"
@@ -19,10 +14,10 @@ fn on(host: &Host) -> String {
     match process_rlimit(host.machine()) {
         Some(limit) => format!(
             "RLIMIT_NPROC lets this user have {limit} processes: raise it with `ulimit -u`, or end some; the \
-             pids.max of a cgroup above the caller's, and kernel.threads-max, limit them as well"
+             pids.max of the container or of a cgroup above the caller's, and kernel.threads-max, limit them as well"
         ),
-        None => "the pids.max of a cgroup above the caller's, or kernel.threads-max or kernel.pid_max of the host, \
-                 is reached: raise it, or end processes"
+        None => "the pids.max of the container or of a cgroup above the caller's, or kernel.threads-max or \
+                 kernel.pid_max of the host, is reached: raise it, or end processes"
             .into(),
     }
 }
@@ -55,7 +50,6 @@ fn pids_cgroup_at_limit(machine: &dyn Machine, mode: CgroupMode) -> Option<(Path
 
 #[cfg(test)]
 mod tests {
-    use super::on;
     use crate::host::{Fixture, Host};
 
     #[test]
@@ -69,15 +63,15 @@ mod tests {
                     "Max processes             40                   50                   processes\n",
                 )
         };
-        let advice = on(&Host::on(v2()));
+        let advice = Host::on(v2()).process_limit();
         assert!(advice.contains("RLIMIT_NPROC lets this user have 40 processes"), "{advice}");
         let full = v2()
             .file("/sys/fs/cgroup/user.slice/pids.max", "7\n")
             .file("/sys/fs/cgroup/user.slice/pids.current", "7\n");
-        let advice = on(&Host::on(full));
+        let advice = Host::on(full).process_limit();
         assert!(advice.starts_with("cgroup \"/sys/fs/cgroup/user.slice\" is at its limit of 7"), "{advice}");
         let unlimited = v2().file("/proc/self/limits", "Max processes unlimited unlimited processes\n");
-        let advice = on(&Host::on(unlimited));
+        let advice = Host::on(unlimited).process_limit();
         assert!(advice.contains("kernel.threads-max"), "{advice}");
     }
 }

@@ -66,7 +66,7 @@ fn check_same(device: &LinuxDevice, node: &NodeFacts) -> Result<(), (String, Str
         NodeKind::Char => format!("c {}:{}", node.major, node.minor),
         NodeKind::Block => format!("b {}:{}", node.major, node.minor),
         NodeKind::Fifo => "a named pipe".into(),
-        NodeKind::File | NodeKind::Directory | NodeKind::Other => "no device".into(),
+        NodeKind::File | NodeKind::Directory | NodeKind::Other => "not a device".into(),
     };
     Err((format!("is {found} on this host, not {asked}"), "correct type, major and minor".into()))
 }

@@ -115,7 +115,7 @@ fn keep_delegated(pass: &mut Pass<'_>, delegation: &Delegation, asked: &Asked) -
     let why = |name: &str| format!("the cgroup controller {name} is not delegated to this user");
     for name in lost {
         match asked.get(&name) {
-            None => pass.note(format!("linux.resources: dropped what is for {name}"), why(&name)),
+            None => pass.note(format!("linux.resources: dropped the limits of {name}"), why(&name)),
             Some(limits) if pass.options.strict => {
                 return Err(AdaptError::CgroupLimits {
                     limits: limits.clone(),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use pathrs::{InodeType, Root};
 use rootling_cgroup::Cgroup;
+use rootling_sys::mount::MS_RDONLY;
 use rust_criu::rust_criu_protobuf::rpc::Ext_mount_map;
 
 use crate::cgroup_mount;
@@ -150,7 +151,7 @@ pub(crate) fn sources(outside: &[Outside], cgroup: &Cgroup) -> Result<Vec<Named>
 /// Makes the mount points that the root file system lacks, as `create` would. CRIU makes none.
 pub(crate) fn make_mountpoints(plan: &Plan) -> Result<()> {
     let mut trees: Vec<(&Path, Option<&Path>)> = vec![(Path::new("/"), Some(&plan.blueprint.rootfs))];
-    let readonly = |mount: &MountPlan| mount.options.set & libc::MS_RDONLY != 0;
+    let readonly = |mount: &MountPlan| mount.options.set & MS_RDONLY != 0;
     for mount in &plan.blueprint.mounts {
         // The last mount that it lies below decides where it is to be made.
         let (top, tree) = trees

@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use nix::sched::CloneFlags;
 use oci_spec::runtime::LinuxNamespaceType;
 use rootling_config::namespaces::proc_name;
 use rust_criu::rust_criu_protobuf::rpc::{Criu_cg_mode, Criu_opts};
@@ -13,7 +14,7 @@ use super::Progress;
 use crate::error::{Context, Result};
 
 /// CLONE_NEWNET: CRIU leaves the contents of a network namespace to others, as the runtime itself does.
-const EMPTY_NETWORK: u32 = libc::CLONE_NEWNET as u32;
+const EMPTY_NETWORK: u32 = CloneFlags::CLONE_NEWNET.bits() as u32;
 
 /// How CRIU treats cgroups; criu(8), `--manage-cgroups`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
+use nix::sys::signal::Signal;
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg, socketpair,
 };
@@ -250,7 +251,7 @@ impl Session {
     pub(crate) fn end(mut self) -> Result<()> {
         let _ = nix::sys::socket::shutdown(self.socket.as_raw_fd(), nix::sys::socket::Shutdown::Write);
         let status = self.reap().context(|| "wait for criu")?;
-        if status.signal() == Some(libc::SIGKILL) {
+        if status.signal() == Some(Signal::SIGKILL as i32) {
             tracing::warn!(
                 "criu had done its work, but did not end within {} s; it was killed",
                 END_LIMIT.as_secs()

@@ -4,12 +4,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use rootling_config::container::Affinity;
 use rootling_config::process::affinity::NumberSet;
 use rootling_init::attributes::Attributes;
 use rootling_init::channel::{Channel, FromChild, ToChild, Warn};
 use rootling_init::exec::{Joiner, Namespaces, run, stopped};
-use rootling_init::new_process;
 use rootling_rootless::host::Host;
 use rootling_sys as sys;
 use rootling_sys::clone::{CloneOptions, Cloned, EndOnPanic};
@@ -19,7 +19,7 @@ use super::cgroup::Target;
 use super::plan::{ExecPlan, affinity_error};
 use super::request::ExecOptions;
 use crate::caller::{Caller, check_single_threaded};
-use crate::error::{Context, Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result, no_process};
 use crate::exec_state::Listener;
 use crate::foreground;
 use crate::launch::made::write_pid_file;
@@ -289,7 +289,7 @@ impl Making {
 impl Drop for Making {
     fn drop(&mut self) {
         if let Some(process) = &self.process {
-            let _ = sys::process::pidfd_send_signal(process.pidfd.as_fd(), libc::SIGKILL);
+            let _ = sys::process::pidfd_send_signal(process.pidfd.as_fd(), Signal::SIGKILL as i32);
             if let Err(error) = reap(process) {
                 tracing::warn!("{error}");
             }
@@ -339,7 +339,7 @@ fn clone_joiner(child: Child<'_>, target: &Target<'_>, initial: Option<&[u64]>) 
     if let Some(own) = own {
         let _ = sys::scheduling::set_affinity(0, &own);
     }
-    match result.context(|| "clone3").map_err(new_process::explain)? {
+    match result.context(|| "clone3").map_err(no_process)? {
         Cloned::Parent { pid, pidfd } => Ok((Process { pid, pidfd }, placed)),
         Cloned::Child => Err(Error::system("the child has returned")),
     }

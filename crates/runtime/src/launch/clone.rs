@@ -3,9 +3,9 @@
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::sched::CloneFlags;
 use rootling_init::channel::Channel;
 use rootling_init::host::{self, ChildEnd};
-use rootling_init::new_process;
 use rootling_sys as sys;
 use rootling_sys::clone::{CloneOptions, Cloned, EndOnPanic};
 use rootling_sys::signals::Signals;
@@ -13,7 +13,7 @@ use rootling_sys::signals::Signals;
 use super::maps;
 use super::reactor::{Process, Reactor};
 use crate::caller::check_single_threaded;
-use crate::error::Result;
+use crate::error::{Result, no_clone};
 use crate::plan::Plan;
 
 /// The name of the container's first process in errors.
@@ -24,7 +24,7 @@ pub(super) const FIRST: &str = "the container's first process";
 pub(super) fn clone_child(
     plan: &Plan,
     cgroup: Option<&OwnedFd>,
-    end: ChildEnd,
+    end: ChildEnd<'_>,
     parent_fds: &[RawFd],
     channel: Channel,
     signals: Signals,
@@ -38,7 +38,7 @@ pub(super) fn clone_child(
         if joins { ", by a process that joins others first" } else { "" }
     );
     let options = CloneOptions {
-        namespaces: if joins { 0 } else { own },
+        namespaces: if joins { CloneFlags::empty() } else { own },
         cgroup: cgroup.map(AsRawFd::as_raw_fd),
         ..CloneOptions::default()
     };
@@ -68,7 +68,7 @@ pub(super) fn clone_child(
 
 /// Clones into the cgroup, or where the kernel refuses just that, outside of it; whether inside.
 fn clone_into(options: CloneOptions, plan: &Plan) -> Result<(Cloned, bool)> {
-    let refused = |errno| new_process::clone_error(errno, &plan.blueprint.namespaces);
+    let refused = |errno| no_clone(errno, &plan.blueprint.namespaces);
     match sys::clone::clone(options) {
         // No right to move processes there, or a cgroup that takes none: joining it later says which.
         Err(Errno::EACCES | Errno::EBUSY | Errno::EOPNOTSUPP) if options.cgroup.is_some() => {

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
 use rootling_cgroup::Cgroup;
 use rootling_sys as sys;
 
@@ -61,12 +62,12 @@ impl Drop for Made {
             return;
         }
         if let Some((pid, pidfd)) = self.process.take() {
-            let _ = sys::process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+            let _ = sys::process::pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL as i32);
             if let Err(error) = super::reactor::reap(&super::reactor::Process { pid, pidfd }) {
                 tracing::warn!("{error}");
             }
         }
-        let _ = self.record.cgroup.kill_all(libc::SIGKILL);
+        let _ = self.record.cgroup.kill_all(Signal::SIGKILL as i32);
         if let Err(error) = self.record.cgroup.remove() {
             tracing::warn!("{}", chain(&error));
         }

@@ -12,12 +12,11 @@ use rootling_config::idmap::IdMaps;
 use rootling_config::idmap::render;
 use rootling_config::remedies::CHECK_RANGES;
 use rootling_init::idmap::{said, write_maps};
-use rootling_init::new_process;
 use rootling_rootless::idmap::MapWriter;
 use rootling_sys as sys;
 
 use super::reactor::Reactor;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, no_process};
 use crate::plan::{MapsWriter, Plan};
 
 /// Name services may have to be asked over the network by newuidmap.
@@ -73,7 +72,7 @@ impl Helper {
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let line = format!("{} {}", program.display(), render(maps).trim_end().replace('\n', " "));
-        let child = command.spawn().context(|| line.clone()).map_err(new_process::explain)?;
+        let child = command.spawn().context(|| line.clone()).map_err(no_process)?;
         Ok(Self { child, line })
     }
 

@@ -200,7 +200,7 @@ impl Reactor {
         let who = self.who;
         if sys::poll::wait_readable(self.process.pidfd.as_fd(), LAST_BREATH) != Ok(true) {
             // It has closed its channel, or we have lost it: nothing is to be had of it any more.
-            let _ = sys::process::pidfd_send_signal(self.process.pidfd.as_fd(), libc::SIGKILL);
+            let _ = sys::process::pidfd_send_signal(self.process.pidfd.as_fd(), Signal::SIGKILL as i32);
             return Error::system(format!("{who} has lost the runtime"));
         }
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
@@ -232,7 +232,7 @@ impl Reactor {
 
     /// Ends the child and whatever it has cloned beside it. What it has cloned sees the end of the channel.
     pub(crate) fn abandon(self) {
-        let _ = sys::process::pidfd_send_signal(self.process.pidfd.as_fd(), libc::SIGKILL);
+        let _ = sys::process::pidfd_send_signal(self.process.pidfd.as_fd(), Signal::SIGKILL as i32);
         let Self { channel, process, .. } = self;
         drop(channel);
         let _ = reap(&process);

@@ -7,6 +7,7 @@ use rootling_init::attributes::{raise_rlimits, set_oom_score};
 use rootling_init::channel::{Channel, FromChild, ToChild, Warn};
 use rootling_init::hooks::{self, HookState, Setting};
 use rootling_init::host::ChildEnd;
+use rootling_rootless::host::Host;
 use rootling_sys as sys;
 use rootling_sys::signals::Signals;
 
@@ -58,6 +59,7 @@ pub(crate) struct Launched {
 
 /// Makes everything up to a first process that is ready to execute the program.
 pub(crate) fn launch(
+    host: &Host,
     mut plan: Plan,
     slot: Slot,
     options: &CreateOptions,
@@ -69,9 +71,9 @@ pub(crate) fn launch(
     let owners = Owners::of(&plan.blueprint.rootfs, plan.blueprint.maps.as_ref());
     let failed = |error: Error| {
         let error = error.during(Operation::Launch);
-        owners.iter().fold(error, |error, owners| owners.explain(error))
+        owners.iter().fold(error, |error, owners| owners.explain(error, host))
     };
-    let begun = begin(plan, slot, options, mode, signals, warn).map_err(failed)?;
+    let begun = begin(host, plan, slot, options, mode, signals, warn).map_err(failed)?;
     let mut begun = begun.serve(warn).map_err(failed)?;
     about_root.into_iter().for_each(&mut *warn);
     let pid = begun.reactor.process().pid;
@@ -89,6 +91,7 @@ pub(crate) fn launch(
 }
 
 fn begin(
+    host: &Host,
     plan: Plan,
     slot: Slot,
     options: &CreateOptions,
@@ -108,7 +111,8 @@ fn begin(
     parent_fds.extend(into.iter().map(AsRawFd::as_raw_fd));
     parent_fds.extend(terminal.ours.iter().map(AsRawFd::as_raw_fd));
     let hierarchies = cgroup_mount::shown(&plan, &making.record.cgroup);
-    let end = ChildEnd { channel: child_end, accept, console: terminal.child_end, hierarchies };
+    let end =
+        ChildEnd { machine: host, channel: child_end, accept, console: terminal.child_end, hierarchies };
     let (reactor, inside) = clone_child(&plan, into.as_ref(), end, &parent_fds, ours, signals)?;
     let pid = reactor.process().pid;
     let pidfd = sys::fds::duplicate(reactor.process().pidfd.as_fd()).context(|| "dup of the pidfd")?;

@@ -3,6 +3,8 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use rootling_config::container;
 use rootling_init::channel::Warn;
 use rootling_rootless::host::Host;
@@ -33,7 +35,7 @@ impl RunOptions {
     /// Processes that the container leaves behind become children of the calling process, which reaps them.
     pub(super) fn adopt_orphans(self, caller: Caller) {
         if caller == Caller::Command && !self.detach && !self.no_subreaper {
-            let _ = sys::process::set_subreaper();
+            let _ = prctl::set_child_subreaper(true);
         }
     }
 }
@@ -52,7 +54,7 @@ pub fn create(host: &Host, store: &Store, options: &CreateOptions, warn: Warn<'_
     let signals = options.caller.block_signals()?;
     let slot = new_slot(store, options, notify.is_some())?;
     let mode = LaunchMode { detached: true, waits: true };
-    launch(plan, slot, options, mode, signals, warn)?.commit(warn).map(drop)
+    launch(host, plan, slot, options, mode, signals, warn)?.commit(warn).map(drop)
 }
 
 fn notify_directory(store: &Store, options: &CreateOptions) -> Option<PathBuf> {
@@ -90,11 +92,11 @@ pub fn run(
     let slot = new_slot(store, options, notify.is_some())?;
     run.adopt_orphans(options.caller);
     let mode = LaunchMode { detached: run.detach, waits: false };
-    let ready = launch(plan, slot, options, mode, signals, warn)?;
+    let ready = launch(host, plan, slot, options, mode, signals, warn)?;
     let notify = Notify::of_environment(ready.slot())?;
     let mut launched = ready.commit(warn)?;
     if let Err(error) = late_hooks::run_poststart(&launched.record) {
-        let _ = sys::process::pidfd_send_signal(launched.pidfd.as_fd(), libc::SIGKILL);
+        let _ = sys::process::pidfd_send_signal(launched.pidfd.as_fd(), Signal::SIGKILL as i32);
         let _ = foreground::exit_code(launched.pidfd.as_fd());
         clean_up(&launched);
         return Err(error);

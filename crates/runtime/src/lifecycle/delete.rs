@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use rootling_config::id::ContainerId;
 
 use crate::error::{Error, ErrorKind, Result, of_cgroup};
@@ -74,7 +75,7 @@ fn check_deletable(status: Status, id: &ContainerId) -> Result<()> {
 /// Kills all processes of a container and waits for their end.
 fn end(record: &Record) -> Result<()> {
     let Some(init) = record.init else { return Ok(()) };
-    match init.signal(libc::SIGKILL) {
+    match init.signal(Signal::SIGKILL as i32) {
         Err(e) if e.kind() == ErrorKind::WrongState => {}
         other => other?,
     }
@@ -110,7 +111,7 @@ pub(super) fn remove_own(slot: &Slot, record: &Record) -> Result<()> {
 fn remove_ended(slot: &Slot, record: &Record) -> Result<()> {
     if !record.own_pid_namespace && record.init.is_some() {
         // The others do not end with the first.
-        record.cgroup.kill_all(libc::SIGKILL).map_err(of_cgroup)?;
+        record.cgroup.kill_all(Signal::SIGKILL as i32).map_err(of_cgroup)?;
     }
     record.cgroup.remove().map_err(of_cgroup)?;
     record.rdt.remove(&record.id)?;

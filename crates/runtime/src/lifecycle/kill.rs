@@ -25,7 +25,7 @@ pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<(
     // All but a signal to the first process goes by the path of the cgroup.
     let _held = slot.hold_if_free()?;
     let stopped = slot.status(&record)? == Status::Stopped;
-    let everyone = all || (signal == libc::SIGKILL && !record.own_pid_namespace);
+    let everyone = all || (signal == Signal::SIGKILL as i32 && !record.own_pid_namespace);
     if everyone && !record.cgroup.is_none() {
         if stopped && !all && record.cgroup.is_empty() {
             return Err(not_running(id, signal));
@@ -62,7 +62,7 @@ fn not_running(id: &ContainerId, signal: i32) -> Error {
 fn signal_first(record: &Record, init: ProcessRef, signal: i32) -> Result<()> {
     init.signal(signal)?;
     // On cgroup v1 what is frozen does not even die.
-    if signal == libc::SIGKILL {
+    if signal == Signal::SIGKILL as i32 {
         record.cgroup.release_killed().map_err(of_cgroup)?;
     }
     Ok(())
@@ -73,7 +73,7 @@ const LOOKS: usize = 5;
 
 /// Without a cgroup nothing holds them still, so look until no new ones are found.
 fn signal_members(record: &Record, init: ProcessRef, signal: i32) -> Result<()> {
-    if signal == libc::SIGKILL && record.own_pid_namespace {
+    if signal == Signal::SIGKILL as i32 && record.own_pid_namespace {
         // The kernel ends the others with it: pid_namespaces(7).
         return init.signal(signal);
     }

@@ -18,14 +18,14 @@ use crate::sd_notify;
 use crate::self_exe;
 
 /// Reads the config.json of a bundle.
-pub fn load_bundle(bundle: &Path) -> Result<Loaded> {
-    load::bundle(bundle).map_err(|e| not_loaded(&e, &bundle.join("config.json")))
+pub fn load_bundle(host: &Host, bundle: &Path) -> Result<Loaded> {
+    load::bundle(bundle).map_err(|e| not_loaded(&e, &bundle.join("config.json"), host))
 }
 
-fn not_loaded(error: &LoadError, path: &Path) -> Error {
-    let (error, host) = (Error::invalid(chain(error)), Host::probe());
+fn not_loaded(error: &LoadError, path: &Path, host: &Host) -> Error {
+    let error = Error::invalid(chain(error));
     match host.closed_parent(path) {
-        Some(closed) => error.remedy(closed_to_caller(&closed, path, &host)),
+        Some(closed) => error.remedy(closed_to_caller(&closed, path, host)),
         None => error,
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn plan(
 }
 
 fn make_plan(host: &Host, options: &CreateOptions, notify: Option<&Path>, warn: Warn<'_>) -> Result<Plan> {
-    let mut loaded = load(options)?;
+    let mut loaded = load(host, options)?;
     if let Some(directory) = notify {
         sd_notify::add_to(&mut loaded.spec, directory)?;
     }
@@ -73,13 +73,13 @@ fn make_plan(host: &Host, options: &CreateOptions, notify: Option<&Path>, warn: 
 
 /// The same for a container into which no process of ours goes, so that it cannot reach our program.
 pub(super) fn plan_without_copy(host: &Host, options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
-    plan_loaded(load(options)?, host, options, warn)
+    plan_loaded(load(host, options)?, host, options, warn)
 }
 
-fn load(options: &CreateOptions) -> Result<Loaded> {
+fn load(host: &Host, options: &CreateOptions) -> Result<Loaded> {
     match &options.config {
-        Some(path) => load::file(path).map_err(|e| not_loaded(&e, path)),
-        None => load_bundle(&options.bundle),
+        Some(path) => load::file(path).map_err(|e| not_loaded(&e, path, host)),
+        None => load_bundle(host, &options.bundle),
     }
 }
 

@@ -221,8 +221,10 @@ impl Restoring<'_> {
         session.end()?;
         let pid = self.made.record.init.map_or(0, |init| init.pid);
         self.made.write_pid_file(options.pid_file.as_deref(), pid)?;
-        let pidfd =
-            self.pidfd.take().ok_or_else(|| Error::system("criu has not said which process it restored"))?;
+        let pidfd = self
+            .pidfd
+            .take()
+            .ok_or_else(|| Error::system("criu did not report which process it restored"))?;
         let terminal = path.ours.as_ref().map(foreground::receive_terminal).transpose()?;
         let (slot, record) = self.made.keep()?;
         Ok(Launched { slot, record, pidfd, signals, terminal })

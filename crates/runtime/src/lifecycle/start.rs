@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use nix::sys::signal::Signal;
 use rootling_config::id::ContainerId;
 use rootling_init::channel::{Channel, FromChild};
 use rootling_sys as sys;
@@ -36,7 +37,7 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
     wait_for_program(&pidfd, &Channel::of(socket))?;
     if let Err(error) = late_hooks::run_poststart(&record) {
         // runtime-spec, runtime.md "Lifecycle" 9: the container is stopped then.
-        let _ = init.signal(libc::SIGKILL);
+        let _ = init.signal(Signal::SIGKILL as i32);
         return Err(error);
     }
     match notify {

@@ -45,7 +45,9 @@ pub fn update(
     if matches!(status, Status::Stopped | Status::Creating) {
         return Err(Error::new(
             ErrorKind::WrongState,
-            format!("container not running: \"{id}\" is {status}, and only what runs has limits to change"),
+            format!(
+                "container not running: \"{id}\" is {status}, and only the limits of a running container can be changed"
+            ),
         ));
     }
     let before = record.resources.take().unwrap_or_default();
@@ -74,7 +76,7 @@ pub fn update(
     let limit = wanted.memory().as_ref().and_then(LinuxMemory::limit).unwrap_or(0);
     if rules.is_some_and(|r| r.memory_min.is_none()) && (1..resources::MEMORY_MIN).contains(&limit) {
         warn(format!(
-            "--memory: {limit} bytes may kill what runs; --memory-min {} refuses less than that",
+            "--memory: {limit} bytes may kill the container's processes; --memory-min {} refuses less than that",
             resources::MEMORY_MIN
         ));
     }

@@ -1,5 +1,6 @@
 use oci_spec::runtime::Spec;
 use rootling_config::container::Container;
+use rootling_sys::mount::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 use serde_json::{Value, json};
 
 use super::*;
@@ -67,14 +68,14 @@ fn base_is_the_least_that_what_is_asked_for_can_be_copied_from() {
     };
     let root = |flag, recursive| Some(Propagation { flag, recursive });
     for (option, wanted, base) in [
-        ("ro", None, libc::MS_PRIVATE),
-        ("rslave", None, libc::MS_SLAVE),
-        ("rshared", root(libc::MS_SHARED, false), libc::MS_SHARED),
-        ("ro", root(libc::MS_SHARED, false), libc::MS_PRIVATE),
-        ("ro", root(libc::MS_SHARED, true), libc::MS_SHARED),
-        ("rshared", root(libc::MS_PRIVATE, true), libc::MS_PRIVATE),
-        ("ro", root(libc::MS_SLAVE, true), libc::MS_SLAVE),
-        ("ro", root(libc::MS_UNBINDABLE, false), libc::MS_SLAVE),
+        ("ro", None, MS_PRIVATE),
+        ("rslave", None, MS_SLAVE),
+        ("rshared", root(MS_SHARED, false), MS_SHARED),
+        ("ro", root(MS_SHARED, false), MS_PRIVATE),
+        ("ro", root(MS_SHARED, true), MS_SHARED),
+        ("rshared", root(MS_PRIVATE, true), MS_PRIVATE),
+        ("ro", root(MS_SLAVE, true), MS_SLAVE),
+        ("ro", root(MS_UNBINDABLE, false), MS_SLAVE),
     ] {
         assert_eq!(base_propagation(&mut asking(option), wanted), base, "{option} {wanted:?}");
     }

@@ -63,7 +63,7 @@ impl Place {
         let path = self.path();
         let stat = fstat(root.as_raw_fd()).context(|| format!("stat({path:?})"))?;
         // What others put into a directory with the sticky bit cannot be exchanged for what is the caller's.
-        if self.is_named() && stat.st_uid == 0 && stat.st_mode & libc::S_ISVTX != 0 {
+        if self.is_named() && stat.st_uid == 0 && stat.st_mode & Mode::S_ISVTX.bits() != 0 {
             return Ok(());
         }
         belongs_to_caller(root, &path)?;
@@ -87,7 +87,7 @@ impl Place {
 fn check_above(above: &OwnedFd, path: &Path) -> Result<()> {
     belongs_to_caller(above, path)?;
     let stat = fstat(above.as_raw_fd()).context(|| format!("stat({path:?})"))?;
-    let others = if stat.st_mode & libc::S_ISVTX == 0 { 0o022 } else { 0 };
+    let others = if stat.st_mode & Mode::S_ISVTX.bits() == 0 { 0o022 } else { 0 };
     only_caller_writes(&stat, others, path)
 }
 

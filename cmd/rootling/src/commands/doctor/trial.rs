@@ -25,11 +25,11 @@ pub(super) fn check(host: &Host) -> Check {
     };
     if host.is_ordinary_user() && Trial::run(Some((host.euid(), host.egid()))).is_ok() {
         let found = format!("{error}; with the caller's own id alone it works");
-        let fix = "put right what is said above of ids; until then use maps of the caller's own id, as \
+        let fix = "fix the ids as described above; until then use maps of the caller's own id, as \
                    `rootling spec --rootless` writes them";
         return outcome(Verdict::Failed, found, Some(fix));
     }
-    outcome(Verdict::Failed, error, Some("put right what is said above, or what the message names"))
+    outcome(Verdict::Failed, error, Some("fix the problems above, or the one that the message names"))
 }
 
 /// The check of a container that ran as it should.
@@ -43,7 +43,7 @@ fn outcome(verdict: Verdict, found: String, fix: Option<&str>) -> Check {
         verdict,
         found,
         needed: "create, start and delete work".into(),
-        why: "it is what every container does".into(),
+        why: "every container does this".into(),
         fix: fix.map(str::to_owned),
     }
 }

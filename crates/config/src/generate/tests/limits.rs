@@ -168,11 +168,11 @@ fn limits_of_block_devices_that_make_no_sense_name_flag_value_and_range() {
         ),
         (
             LimitFlags { blkio_weight_device: vec!["/dev/sda:5000000".into()], ..none() },
-            "--blkio-weight-device \"/dev/sda:5000000\": \"5000000\" is no weight; use 10 to 1000",
+            "--blkio-weight-device \"/dev/sda:5000000\": \"5000000\" is not a weight; use 10 to 1000",
         ),
         (
             LimitFlags { blkio_weight_device: vec!["/dev/sda:-1".into()], ..none() },
-            "--blkio-weight-device \"/dev/sda:-1\": \"-1\" is no weight; use 10 to 1000",
+            "--blkio-weight-device \"/dev/sda:-1\": \"-1\" is not a weight; use 10 to 1000",
         ),
         (
             LimitFlags { blkio_weight: Some(-1), ..none() },

@@ -77,7 +77,7 @@ fn mounts_that_make_no_sense_are_refused() {
         (mount("src=/data,dst=/x,nosiud"), "a bind has no option \"nosiud\""),
         (mount("src=/data,dst=/x,ro=maybe"), "\"ro=maybe\" is neither true nor false"),
         (mount("src,dst=/x"), "src needs a value"),
-        (mount("src=/data,dst=/x,bind-propagation=ro"), "\"ro\" is no propagation"),
+        (mount("src=/data,dst=/x,bind-propagation=ro"), "\"ro\" is not a propagation"),
         (mount("src=/data,dst=x"), "destination \"x\" has to be an absolute path"),
         (mount("src=/data,dst=/"), "destination \"/\" has to be"),
         (mount("src=/data,dst=/a/../b"), "without \"..\""),

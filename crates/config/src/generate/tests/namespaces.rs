@@ -30,7 +30,7 @@ fn modes_are_read() {
     }
     for text in ["", "hosts", "container", "container:", "host:", "Host"] {
         let error = Mode::parse("pid", text).expect_err(text).to_string();
-        assert_eq!(error, format!("--pid {text:?}: is none of host, private and container:ID"));
+        assert_eq!(error, format!("--pid {text:?}: is not host, private or container:ID"));
     }
 }
 

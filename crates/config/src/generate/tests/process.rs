@@ -100,7 +100,7 @@ fn flags_that_make_no_sense_are_refused_with_value_and_remedy() {
             Request { ulimit: strings(&["core=0", "core=1"]), ..request() },
             "--ulimit \"core=1\": is given twice",
         ),
-        (Request { cap_add: strings(&["FLY"]), ..request() }, "--cap-add \"FLY\": is no capability"),
+        (Request { cap_add: strings(&["FLY"]), ..request() }, "--cap-add \"FLY\": is not a capability"),
         (
             Request { cap_add: strings(&["KILL"]), cap_drop: strings(&["cap_kill"]), ..request() },
             "--cap-drop \"CAP_KILL\": is added and dropped",

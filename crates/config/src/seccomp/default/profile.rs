@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use nix::errno::Errno;
 use oci_spec::runtime::{
     Arch, Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder,
     LinuxSeccompOperator, LinuxSyscall,
@@ -10,10 +11,10 @@ use oci_spec::runtime::{
 use super::names::{ALWAYS, FAMILIES, NEW_NAMESPACES, NEW_TIME, PACKET, PERSONALITIES, WITH, WITH_MODULES};
 
 /// EPERM, what a refused call answers.
-const EPERM: u32 = libc::EPERM as u32;
+const EPERM: u32 = Errno::EPERM as u32;
 
 /// ENOSYS, upon which C libraries use clone(2), whose flags a filter can see.
-const ENOSYS: u32 = libc::ENOSYS as u32;
+const ENOSYS: u32 = Errno::ENOSYS as u32;
 
 /// The kernel takes the lower half of an argument that is an `int`, so the filter must as well.
 const INT: u64 = 0xffff_ffff;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use libseccomp::ScmpSyscall;
+use nix::errno::Errno;
 use oci_spec::runtime::Capability;
 
 use super::super::tests::vm;
@@ -11,8 +12,8 @@ use super::names::{ALWAYS, WITH, WITH_MODULES};
 use super::{default_document, default_profile};
 
 const NATIVE: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
-const EPERM: u32 = vm::errno(libc::EPERM as u32);
-const ENOSYS: u32 = vm::errno(libc::ENOSYS as u32);
+const EPERM: u32 = vm::errno(Errno::EPERM as u32);
+const ENOSYS: u32 = vm::errno(Errno::ENOSYS as u32);
 
 fn program(capabilities: &[Capability]) -> Program {
     let set: HashSet<_> = capabilities.iter().copied().collect();

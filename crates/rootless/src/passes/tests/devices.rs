@@ -44,7 +44,7 @@ fn a_device_that_cannot_be_bound_is_an_error() {
         ),
         (
             json!({"path": "/dev/file", "type": "c", "major": 1, "minor": 1}),
-            "/dev/file: is no device on this host",
+            "/dev/file: is not a device on this host",
         ),
         (
             json!({"path": "/dev/kvm", "type": "c", "major": 10, "minor": 232}),

@@ -1,6 +1,0 @@
-//! `features`, which takes nothing.
-
-use clap::Args;
-
-#[derive(Debug, Args)]
-pub(crate) struct Features {}
