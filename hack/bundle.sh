@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a busybox bundle: bundle.sh DIR [--config [ARG...]]
 # --config leaves the config.json in it, which runs ARGs (sh when none); without it there is none.
-# It is made by the rootling-image that lies beside ROOTLING_BIN, else by target/rootling-image, else by the one in PATH.
+# It is made by the rootling-image that lies beside ROOTLING_BIN, else by target/rootling-image, else by the rootling in PATH.
 set -euo pipefail
 
 fail() { echo "bundle.sh: $*" >&2; exit 1; }
@@ -15,20 +15,27 @@ case ${1-} in
 esac
 
 # Another runtime that is tested has none.
-image=${ROOTLING_BIN:-}-image
-[[ -x $image ]] || image=$(dirname "$0")/../target/rootling-image
-[[ -x $image ]] || image=$(command -v rootling-image) ||
-    fail 'there is no rootling-image: run make build, or install rootling'
+if [[ -x ${ROOTLING_BIN:-}-image ]]; then
+    image=("$ROOTLING_BIN-image")
+elif [[ -x $(dirname "$0")/../target/rootling-image ]]; then
+    image=("$(dirname "$0")/../target/rootling-image")
+elif found=$(command -v rootling); then
+    image=("$found" image)
+elif found=$(command -v rootling-image); then
+    image=("$found")
+else
+    fail 'there is no rootling: run make build, or install it'
+fi
 [[ ! -e $dir/config.json ]] || fail "$dir/config.json: there is one already; remove it, or name another directory"
 if [[ -e $dir/rootfs ]]; then
-    [[ -n $config ]] || exit 0
+    [[ -n $config ]] || { echo "bundle.sh: $dir/rootfs: is there already, and is left as it is" >&2; exit 0; }
     fail "$dir/rootfs: there is one already, to which \`rootling spec -b $dir\` adds a config.json"
 fi
 
 mkdir -p "$(dirname "$dir")" || fail "$(dirname "$dir"): cannot be made"
 own=()
 ((EUID == 0)) || own=(--userns single)
-"$image" unpack busybox: "$dir" "${own[@]}" -- "$@" || fail "$image unpack busybox: $dir has failed, see above"
+"${image[@]}" unpack busybox: "$dir" "${own[@]}" -- "$@" || fail "${image[*]} unpack busybox: $dir has failed, see above"
 # Nothing in it is anybody's secret, and tests give it to other users.
-chmod 0755 "$dir"
-[[ -n $config ]] || rm "$dir/config.json"
+chmod 0755 "$dir" || fail "$dir: its mode cannot be set"
+[[ -n $config ]] || rm "$dir/config.json" || fail "$dir/config.json: cannot be removed"

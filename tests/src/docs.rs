@@ -44,6 +44,16 @@ pub fn blocks(page: &str) -> Vec<Block> {
     fences.filter_map(|(line, language, lines)| block(format!("{page}:{line}"), language, &lines)).collect()
 }
 
+/// The language and the text of each fenced block of a page.
+#[must_use]
+pub fn fenced(page: &str) -> Vec<(String, String)> {
+    let text = fs::read_to_string(source(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+    let block = |(_, language, lines): (usize, &str, Vec<&str>)| {
+        (language.to_owned(), lines.iter().flat_map(|line| [line, "\n"]).collect())
+    };
+    fences(&text).into_iter().map(block).collect()
+}
+
 /// Each fenced block: the number of its first line, the language, the lines.
 fn fences(text: &str) -> Vec<(usize, &str, Vec<&str>)> {
     let mut found = Vec::new();

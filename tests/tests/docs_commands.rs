@@ -25,12 +25,14 @@ enum Why {
     TakesAnEngine,
     /// It takes an image of a registry: `image_registry.rs` has one of its own.
     TakesARegistry,
+    /// It is a file of `hack/ci`: `ci_docs.rs` runs it.
+    IsOfCi,
     /// It starts the virtual machine, or works in one: `make test-vm` does that with the same scripts.
     TakesTheVirtualMachine,
 }
 
 /// The commands that no test can type, by page and beginning. All others are run.
-const NOT_RUN: [(&str, &str, Why); 30] = [
+const NOT_RUN: [(&str, &str, Why); 31] = [
     ("README.md", "make deb", Why::Builds),
     ("README.md", "sudo apt install ./target/", Why::ChangesTheMachine),
     ("README.md", "make dist", Why::Builds),
@@ -41,6 +43,7 @@ const NOT_RUN: [(&str, &str, Why); 30] = [
     ("CONTRIBUTING.md", "make build", Why::Builds),
     ("CONTRIBUTING.md", "make test", Why::Builds),
     ("CONTRIBUTING.md", "make lint", Why::Builds),
+    ("docs/ci.md", "#!/bin/sh\n# Runs a command of a CI job ", Why::IsOfCi),
     // The tests of `embedding.rs` have the example that was built with them.
     ("docs/embedding.md", "cargo run ", Why::Builds),
     ("docs/engines.md", "sudo ctr run ", Why::TakesAnEngine),
@@ -119,6 +122,7 @@ fn each_command_that_is_not_run_is_there_with_its_reason() {
             Why::ChangesTheMachine => "it installs something on the machine, or changes its kernel",
             Why::TakesAnEngine => "it runs in the virtual machine: `make test-engines`",
             Why::TakesARegistry => "image_registry.rs runs it, with a registry of its own",
+            Why::IsOfCi => "ci_docs.rs runs it, with the steps of each service",
             Why::TakesTheVirtualMachine => "it is for the virtual machine: `make test-vm`",
         };
         eprintln!("not run: {page}: {beginning}: {why}");

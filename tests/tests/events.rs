@@ -1,7 +1,7 @@
 //! `events`: figures in runc's shape, and word of the kernel running out of memory.
 
-use rootling_tests::cgroups::{Way, is_unified};
-use rootling_tests::{Test, both, eventually, user};
+use rootling_tests::cgroups::Way;
+use rootling_tests::{Test, both, eventually};
 use serde_json::{Value, json};
 
 both!(
@@ -9,8 +9,8 @@ both!(
     interval_is_kept_until_the_container_ends,
     oom_is_reported,
     wrong_use_is_an_error,
+    without_a_cgroup_figures_are_marked_as_sums,
 );
-user!(without_a_cgroup_only_processes_are_counted);
 
 fn figures_are_those_of_the_files(t: &Test) {
     for way in Way::all(t) {
@@ -108,17 +108,34 @@ fn wrong_use_is_an_error(t: &Test) {
     t.rootling(&["events", &id]).output().fails_with(&["does not exist"]);
 }
 
-fn without_a_cgroup_only_processes_are_counted(t: &Test) {
-    if is_unified() {
-        rootling_tests::skip("an ordinary user may have a cgroup here");
-        return;
-    }
+fn without_a_cgroup_figures_are_marked_as_sums(t: &Test) {
     let bundle = t.bundle(&["sleep", "1000"]);
-    t.create(bundle.write(), "c").ok();
+    let create = ["--cgroup-manager", "disabled", "create", "-b"];
+    t.rootling_without_flags(&create).arg(bundle.write().dir()).arg(t.id("c")).output().ok();
     t.start("c").ok();
     let output = t.rootling(&["events", "--stats", &t.id("c")]).output().ok();
-    assert!(output.stderr.contains("has no cgroup"), "{output}");
+    assert!(output.stderr.contains("has no cgroup, so its figures are sums over its processes"), "{output}");
     let data = &output.json()["data"];
-    assert_eq!((&data["pids"], &data["memory"]), (&json!({"current": 1}), &json!({})), "{output}");
+    assert_eq!((&data["source"], &data["pids"]), (&json!("processes"), &json!({"current": 1})), "{output}");
+    assert_eq!(data.get("unknown"), None, "{output}");
+    assert!(data["cpu"]["usage"]["total"].as_u64().is_some_and(|n| n > 0), "{output}");
+    let (usage, raw) = (&data["memory"]["usage"]["usage"], &data["memory"]["raw"]);
+    assert_eq!(usage, &raw["pss"], "{output}");
+    assert!(usage.as_u64().is_some_and(|n| n > 0) && usage.as_u64() <= raw["rss"].as_u64(), "{output}");
+    let ops: Vec<&Value> = data["blkio"]["ioServiceBytesRecursive"]
+        .as_array()
+        .expect("bytes")
+        .iter()
+        .map(|e| &e["op"])
+        .collect();
+    assert_eq!(ops, ["Read", "Write"], "{output}");
+    // Whoever watches is told once.
+    let running = t.rootling(&["events", "--interval", "20ms", &t.id("c")]).spawn();
+    eventually("several reports", || running.so_far().0.lines().count() >= 3);
     t.delete_force("c").ok();
+    let output = running.output().ok();
+    assert_eq!(output.stderr.matches("has no cgroup").count(), 1, "{output}");
+    for line in output.stdout.lines() {
+        assert!(line.contains(r#""source":"processes""#), "{line}");
+    }
 }

@@ -8,7 +8,11 @@ use rootling_tests::image::{Entry, Tar, layout};
 use rootling_tests::{Test, Who, both, skip, user};
 use serde_json::json;
 
-both!(tree_is_that_of_umoci, images_of_buildah_and_skopeo_are_the_same_in_each_format);
+both!(
+    tree_is_that_of_umoci,
+    images_of_buildah_and_skopeo_are_the_same_in_each_format,
+    images_of_podman_save_are_the_same_in_each_format,
+);
 user!(package_is_installed_by_apt_in_a_container_of_debian);
 
 fn is_there(programs: &[&str]) -> bool {
@@ -116,17 +120,16 @@ fn tree_is_that_of_umoci(t: &Test) {
     same_as_umoci(t, &dir, &format!("oci:{}", dir.display()));
 }
 
-/// As root, who has the host's storage for it in a directory of the test.
-fn images_of_buildah_and_skopeo_are_the_same_in_each_format(t: &Test) {
-    if !is_there(&["umoci", "getfattr", "buildah", "skopeo"]) {
-        return;
-    }
+/// Has buildah make an image in `$0/layout`, with the storage in `$0/root`, and then runs the script. As root, who has the
+/// host's storage for it in a directory of the test. None where it cannot be made, which is said.
+fn made_by_buildah(t: &Test, script: &str) -> Option<std::path::PathBuf> {
     let dir = t.path("made");
     fs::create_dir(&dir).expect("a directory");
     fs::write(dir.join("file"), "content").expect("write");
-    let script = r#"set -e
+    let begin = r#"set -e
         cd "$0"
-        b="buildah --root $0/root --runroot $0/run --storage-driver vfs"
+        storage="--root $0/root --runroot $0/run --storage-driver vfs"
+        b="buildah $storage"
         one=$($b from scratch)
         $b copy --chown 3:4 $one file /data/file >/dev/null
         $b config --cmd '["/data/file"]' --label a=b --user 3 $one
@@ -134,32 +137,26 @@ fn images_of_buildah_and_skopeo_are_the_same_in_each_format(t: &Test) {
         two=$($b from localhost/made:1)
         $b copy $two file /data/other >/dev/null
         $b commit --quiet $two localhost/made:2 >/dev/null
-        $b push --quiet localhost/made:2 oci:$0/layout:latest
-        $b push --quiet localhost/made:2 oci-archive:$0/oci.tar:latest
-        $b push --quiet localhost/made:2 docker-archive:$0/docker.tar:localhost/made:2
-        skopeo copy --quiet --insecure-policy --dest-compress-format zstd oci:$0/layout:latest oci:$0/zstd:latest
-        skopeo copy --quiet --insecure-policy oci:$0/layout:latest docker-archive:$0/skopeo.tar:a:1
-        chmod -R a+rX layout zstd *.tar
-        rm -rf root run"#;
-    if nix::unistd::geteuid().is_root() {
-        let made = Command::new("bash").args(["-c", script]).arg(&dir).output().expect("start bash");
-        if !made.status.success() {
-            let why = String::from_utf8_lossy(&made.stderr).into_owned();
-            return skip(&format!("buildah makes no image here: {}", why.lines().last().unwrap_or_default()));
-        }
-    } else {
-        return skip("buildah needs root here");
+        $b push --quiet localhost/made:2 oci:$0/layout:latest"#;
+    let end = "chmod -R a+rX .\nrm -rf root run";
+    if !nix::unistd::geteuid().is_root() {
+        skip("buildah needs root here");
+        return None;
     }
-    let at = |name: &str| dir.join(name).display().to_string();
-    for image in [
-        format!("oci:{}", at("layout")),
-        format!("oci:{}", at("zstd")),
-        format!("oci-archive:{}", at("oci.tar")),
-        format!("docker-archive:{}", at("docker.tar")),
-        format!("docker-archive:{}:a:1", at("skopeo.tar")),
-        at("docker.tar"),
-    ] {
-        same_as_umoci(t, &dir.join("layout"), &image);
+    let script = format!("{begin}\n{script}\n{end}");
+    let made = Command::new("bash").args(["-c", &script]).arg(&dir).output().expect("start bash");
+    if !made.status.success() {
+        let why = String::from_utf8_lossy(&made.stderr).into_owned();
+        skip(&format!("no image can be made here: {}", why.lines().last().unwrap_or_default()));
+        return None;
+    }
+    Some(dir)
+}
+
+/// Each image, which is that in the layout of this directory, becomes the same tree and configuration.
+fn each_is_that_of_umoci(t: &Test, dir: &Path, images: &[String]) {
+    for image in images {
+        same_as_umoci(t, &dir.join("layout"), image);
         let config: serde_json::Value =
             serde_json::from_slice(&fs::read(t.path("bundle/config.json")).expect("config.json"))
                 .expect("JSON");
@@ -169,6 +166,50 @@ fn images_of_buildah_and_skopeo_are_the_same_in_each_format(t: &Test) {
             "{image}"
         );
     }
+}
+
+fn images_of_buildah_and_skopeo_are_the_same_in_each_format(t: &Test) {
+    if !is_there(&["umoci", "getfattr", "buildah", "skopeo"]) {
+        return;
+    }
+    let script = "
+        $b push --quiet localhost/made:2 oci-archive:$0/oci.tar:latest
+        $b push --quiet localhost/made:2 docker-archive:$0/docker.tar:localhost/made:2
+        skopeo copy --quiet --insecure-policy --dest-compress-format zstd oci:$0/layout:latest oci:$0/zstd:latest
+        skopeo copy --quiet --insecure-policy oci:$0/layout:latest docker-archive:$0/skopeo.tar:a:1";
+    let Some(dir) = made_by_buildah(t, script) else { return };
+    let at = |name: &str| dir.join(name).display().to_string();
+    let images = [
+        format!("oci:{}", at("layout")),
+        format!("oci:{}", at("zstd")),
+        format!("oci-archive:{}", at("oci.tar")),
+        format!("docker-archive:{}", at("docker.tar")),
+        format!("docker-archive:{}:a:1", at("skopeo.tar")),
+        at("docker.tar"),
+    ];
+    each_is_that_of_umoci(t, &dir, &images);
+}
+
+/// podman sees what buildah has put into the storage.
+fn images_of_podman_save_are_the_same_in_each_format(t: &Test) {
+    if !is_there(&["umoci", "getfattr", "buildah", "podman"]) {
+        return;
+    }
+    let script = "
+        save() { podman $storage --cgroup-manager cgroupfs --events-backend none save --quiet -o $0/$1.tar --format $2 ${@:3}; }
+        save docker docker-archive localhost/made:2
+        save oci oci-archive localhost/made:2
+        save several docker-archive -m localhost/made:1 localhost/made:2";
+    let Some(dir) = made_by_buildah(t, script) else { return };
+    let at = |name: &str| dir.join(name).display().to_string();
+    let images = [
+        format!("docker-archive:{}", at("docker.tar")),
+        format!("oci-archive:{}", at("oci.tar")),
+        format!("docker-archive:{}:localhost/made:2", at("several.tar")),
+        at("docker.tar"),
+        at("oci.tar"),
+    ];
+    each_is_that_of_umoci(t, &dir, &images);
 }
 
 /// A whole distribution, with its ids: apt and dpkg change owners, and give up their rights for others.

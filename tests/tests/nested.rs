@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 
-use rootling_tests::{Bundle, Cmd, Ids, Output, Test, skip, user};
+use rootling_tests::{Bundle, Cmd, Ids, Output, Test, skip, source, user};
 use serde_json::{Value, json};
 
 user!(
@@ -21,6 +21,7 @@ user!(
     container_without_setfcap_says_what_it_needs,
     seccomp_of_the_outer_container_is_named,
     lifecycle_works_in_our_own_container,
+    script_of_ci_runs_in_our_own_container,
 );
 
 /// `command` as root of a user and mount namespace, after `script`.
@@ -245,4 +246,27 @@ fn lifecycle_works_in_our_own_container(t: &Test) {
     let output = t.run(outer.write()).ok();
     assert_eq!(output.stdout, "  \"ok\": true,\n", "{output}");
     assert_eq!(fs::read_to_string(inner.rootfs("made")).expect("what it made"), "ran\n");
+}
+
+/// As docs/ci.md says of podman's default.
+fn script_of_ci_runs_in_our_own_container(t: &Test) {
+    let inner = t.bundle(&["true"]);
+    let script = "cd /work && export NETWORK=host && sh /container.sh busybox: sh -c 'id -u; pwd; echo made >made; exit 7'
+        echo code=$? $(cat logs/exit-code)";
+    let mut outer = outer(t, inner.write(), script);
+    let image = t.binary().with_file_name("rootling-image");
+    let work = t.path("work");
+    t.command("mkdir").arg(&work).output().ok();
+    for (at, source) in [
+        ("/bin/rootling", t.binary()),
+        ("/bin/rootling-image", &image),
+        ("/container.sh", &source("hack/ci/container.sh")),
+        ("/work", &work),
+    ] {
+        let mount = json!({"destination": at, "type": "bind", "source": source, "options": ["rbind"]});
+        outer.set("/mounts/-", mount);
+    }
+    let output = t.run(outer.write()).ok();
+    assert_eq!(output.stdout, "0\n/src\ncode=7 7\n", "{output}");
+    assert_eq!(fs::read_to_string(work.join("made")).expect("what it made"), "made\n");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rootling_tests::{Test, both, eventually};
+use rootling_tests::{Bundle, Test, Who, both, eventually};
 use serde_json::json;
 
 both!(
@@ -11,6 +11,8 @@ both!(
     stopped_container_has_none,
     kill_all_reaches_every_process,
     kill_all_reaches_every_process_in_the_hosts_pid_namespace,
+    processes_of_pid_namespaces_below_are_the_containers,
+    what_joined_is_found_in_the_hosts_pid_namespace,
 );
 
 fn pids(t: &Test) -> BTreeSet<u64> {
@@ -71,17 +73,55 @@ fn kill_all_reaches_every_process(t: &Test) {
 }
 
 fn kill_all_reaches_every_process_in_the_hosts_pid_namespace(t: &Test) {
-    let mut bundle = t.shell(TRAPS);
+    kill_all(t, &with_the_hosts_processes(t, t.shell(TRAPS)));
+}
+
+/// Without a pid namespace of its own.
+fn with_the_hosts_processes(t: &Test, mut bundle: Bundle) -> Bundle {
     bundle.without_namespace("pid");
-    if t.who() == rootling_tests::Who::User {
+    if t.who() == Who::User {
         let proc = json!({"destination": "/proc", "type": "bind", "source": "/proc",
                           "options": ["rbind", "nosuid", "nodev", "noexec"]});
         bundle.set("/mounts/0", proc);
     }
-    kill_all(t, &bundle);
+    bundle
 }
 
-fn kill_all(t: &Test, bundle: &rootling_tests::Bundle) {
+/// Starts it without a cgroup, which would list its processes.
+fn start_without_a_cgroup(t: &Test, bundle: &Bundle) {
+    let create = ["--cgroup-manager", "disabled", "create", "-b"];
+    t.rootling_without_flags(&create).arg(bundle.write().dir()).arg(t.id("c")).output().ok();
+    t.start("c").ok();
+}
+
+fn processes_of_pid_namespaces_below_are_the_containers(t: &Test) {
+    let mut bundle = t.shell("unshare -p -f sh -c 'sleep 1000 & wait' & while :; do wait; done");
+    bundle.capabilities(&["CAP_SYS_ADMIN"]);
+    start_without_a_cgroup(t, &bundle);
+    // The shell, unshare, the shell below and its child.
+    eventually("all have started", || pids(t).len() == 4);
+    t.delete_force("c").ok();
+}
+
+fn what_joined_is_found_in_the_hosts_pid_namespace(t: &Test) {
+    let bundle = with_the_hosts_processes(t, t.bundle(&["sleep", "1000"]));
+    start_without_a_cgroup(t, &bundle);
+    eventually("it has started", || pids(t).len() == 1);
+    // The parent of the second has ended, so that it is nobody's child in the container.
+    t.exec(&["--detach"], "c", &["sleep", "1000"]).output().ok();
+    t.exec(&[""; 0], "c", &["sh", "-c", "sleep 1000 >/dev/null 2>&1 &"]).output().ok();
+    eventually("all are found", || pids(t).len() == 3);
+    let all = pids(t);
+    t.rootling(&["kill", "--all", &t.id("c"), "KILL"]).output().ok();
+    let gone = |pid: &u64| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    eventually("every process has ended", || all.iter().all(gone));
+    t.delete_force("c").ok();
+}
+
+fn kill_all(t: &Test, bundle: &Bundle) {
     t.create(bundle.write(), "c").ok();
     t.start("c").ok();
     eventually("all have started", || pids(t).len() == 3);

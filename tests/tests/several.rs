@@ -7,7 +7,6 @@ both!(
     a_failure_does_not_keep_the_others_from_it,
     last_word_of_kill_is_a_signal_or_a_container,
     container_without_an_id_gets_one,
-    shell_completes_ids_where_a_command_takes_one,
 );
 
 fn made(t: &Test, names: &[&str]) -> Vec<String> {
@@ -79,38 +78,4 @@ fn container_without_an_id_gets_one(t: &Test) {
     let listed = t.rootling(&["list", "-q"]).output().ok().stdout;
     assert!(printed.iter().all(|id| listed.lines().any(|line| line == id)), "{printed:?} {listed}");
     t.rootling(&["delete", "--force"]).args(&printed).output().ok();
-}
-
-/// What bash offers for the last word of a line.
-fn offered(t: &Test, words: &[&str]) -> Vec<String> {
-    let script = r#"source completion
-        COMP_WORDS=("$BINARY" --root "$0" "$@") COMP_CWORD=$(($# + 2))
-        _rootling_with_ids "$BINARY" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
-        printf '%s\n' "${COMPREPLY[@]}""#;
-    let shell =
-        t.command("bash").args(&["-c", script]).arg(t.state_root()).args(words).env("BINARY", t.binary());
-    let mut lines: Vec<String> = shell.output().ok().stdout.lines().map(str::to_owned).collect();
-    lines.sort_unstable();
-    lines
-}
-
-fn shell_completes_ids_where_a_command_takes_one(t: &Test) {
-    let ids = made(t, &["a", "b"]);
-    let script = t.rootling(&["completion", "bash"]).output().ok().stdout;
-    std::fs::write(t.path("completion"), script).expect("write the script");
-    for words in [
-        &["start", ""][..],
-        &["exec", "--tty", ""],
-        &["kill", &ids[0], ""],
-        &["delete", "--force", ""],
-        &["update", "--memory", "1g", ""],
-    ] {
-        assert_eq!(offered(t, words), ids, "{words:?}");
-    }
-    assert_eq!(offered(t, &["state", &ids[1]]), [ids[1].as_str()]);
-    for words in [&["run", ""][..], &["exec", &ids[0], ""], &["state", &ids[0], ""], &["exec", "--cwd", ""]] {
-        assert!(!offered(t, words).contains(&ids[0]), "{words:?}");
-    }
-    assert!(offered(t, &["delete", "--f"]).contains(&"--force".to_owned()));
-    t.rootling(&["delete", "--force"]).args(&ids).output().ok();
 }

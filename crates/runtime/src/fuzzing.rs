@@ -61,7 +61,7 @@ pub fn cgroups(wanted: &[String]) -> Result<BTreeMap<String, String>> {
 
 /// The letter of the state and the start time of a `/proc/PID/stat`, proc_pid_stat(5).
 pub fn stat(line: &[u8]) -> Option<(u8, u64)> {
-    crate::process::parse_stat(line)
+    crate::process::parse_stat(line).map(|stat| (stat.state, stat.start_time))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Value> {

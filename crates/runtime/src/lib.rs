@@ -73,6 +73,7 @@ mod owners;
 mod plan;
 mod process;
 mod process_list;
+mod process_usage;
 mod rdt;
 mod sd_notify;
 mod self_exe;

@@ -22,8 +22,8 @@ pub struct ProcessRef {
 impl ProcessRef {
     /// Identifies a process that is known to exist, such as a child that has not been waited for.
     pub fn of(pid: i32) -> Result<Self> {
-        let (_, start_time) = stat(pid).context(|| format!("/proc/{pid}/stat"))?;
-        Ok(Self { pid, start_time })
+        let stat = stat(pid).context(|| format!("/proc/{pid}/stat"))?;
+        Ok(Self { pid, start_time: stat.start_time })
     }
 
     /// Whether the very process still runs; a zombie does not.
@@ -36,7 +36,7 @@ impl ProcessRef {
             return Ok(false);
         }
         match stat(self.pid) {
-            Ok((state, start)) => Ok(start == self.start_time && !matches!(state, b'Z' | b'X')),
+            Ok(stat) => Ok(stat.start_time == self.start_time && !stat.has_ended()),
             // It has ended since.
             Err(_) if !exists(self.pid)? => Ok(false),
             Err(error) => Err(error).context(|| format!("/proc/{}/stat", self.pid)).map_err(|e| {
@@ -59,7 +59,7 @@ impl ProcessRef {
     pub(crate) fn open_dead_or_alive(self) -> Result<Option<OwnedFd>> {
         match sys::process::pidfd_open(self.pid) {
             Ok(fd) => {
-                Ok((stat(self.pid).ok().map(|(_, start)| start) == Some(self.start_time)).then_some(fd))
+                Ok((stat(self.pid).ok().map(|stat| stat.start_time) == Some(self.start_time)).then_some(fd))
             }
             Err(Errno::ESRCH | Errno::EINVAL) => Ok(None),
             Err(errno) => Err(errno).context(|| format!("pidfd_open({})", self.pid)),
@@ -95,19 +95,64 @@ fn exists(pid: i32) -> Result<bool> {
     }
 }
 
-/// State letter and start time.
-fn stat(pid: i32) -> std::io::Result<(u8, u64)> {
+/// What the kernel shows to everybody of a process: `/proc/PID/stat`, proc_pid_stat(5). Times are in clock ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// The letter of its state.
+    pub(crate) state: u8,
+    /// The kernel's flags of its first thread.
+    pub(crate) flags: u64,
+    /// Its parent, 0 for one that the caller does not see.
+    pub(crate) parent: i32,
+    /// Its threads.
+    pub(crate) threads: u64,
+    /// Since boot.
+    pub(crate) start_time: u64,
+    /// Processor time outside the kernel and in it, with that of threads that have ended.
+    pub(crate) own: [u64; 2],
+    /// The same of all its descendants that have been waited for.
+    pub(crate) waited_for: [u64; 2],
+    /// Pages of memory that it has in use, counted roughly.
+    pub(crate) resident: u64,
+}
+
+/// A thread that is ending has given up its memory; `PF_EXITING`, linux/sched.h.
+const EXITING: u64 = 4;
+
+impl Stat {
+    /// Whether the whole process ends this moment, or has ended: nobody is shown its memory and more then.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.threads <= 1 && (self.has_ended() || self.flags & EXITING != 0)
+    }
+
+    /// A process that its parent has not waited for, or that is going this moment.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+}
+
+pub(crate) fn stat(pid: i32) -> std::io::Result<Stat> {
     parse_stat(&fs::read(format!("/proc/{pid}/stat"))?).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
 }
 
 /// The name in field 2 may hold anything, spaces and brackets too: fields count from its last bracket.
-pub(crate) fn parse_stat(line: &[u8]) -> Option<(u8, u64)> {
+pub(crate) fn parse_stat(line: &[u8]) -> Option<Stat> {
     let end = line.iter().rposition(|&b| b == b')')?;
     let rest = std::str::from_utf8(line.get(end + 2..)?).ok()?;
-    let mut fields = rest.split(' ');
-    let state = *fields.next()?.as_bytes().first()?;
-    // Field 22, counted from field 3, which `next` has just taken.
-    Some((state, fields.nth(18)?.parse().ok()?))
+    let fields: Vec<&str> = rest.split(' ').collect();
+    // By the numbers of the manual page; the first here is field 3.
+    let field = |number: usize| fields.get(number - 3).copied();
+    let number = |at: usize| field(at)?.trim_end().parse::<u64>().ok();
+    Some(Stat {
+        state: *field(3)?.as_bytes().first()?,
+        flags: number(9)?,
+        parent: field(4)?.parse().ok()?,
+        threads: number(20)?,
+        start_time: number(22)?,
+        own: [number(14)?, number(15)?],
+        waited_for: [number(16)?, number(17)?],
+        resident: number(24)?,
+    })
 }
 
 #[cfg(test)]
@@ -116,8 +161,19 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
-        let line = b"42 (a) S (b) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20 21\n";
-        assert_eq!(parse_stat(line), Some((b'R', 777)));
+        let line = b"42 (a) S (b) R 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 777 23 24\n";
+        let stat = Stat {
+            state: b'R',
+            flags: 9,
+            parent: 4,
+            threads: 20,
+            start_time: 777,
+            own: [14, 15],
+            waited_for: [16, 17],
+            resident: 24,
+        };
+        assert_eq!(parse_stat(line), Some(stat));
+        assert_eq!(parse_stat(b"42 (a) R 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 777 23"), None);
     }
 
     #[test]

@@ -7,17 +7,40 @@ use std::path::Path;
 
 use rootling_sys as sys;
 
-use crate::process::ProcessRef;
+use crate::process::{ProcessRef, stat};
+
+/// The namespaces that `exec` joins, as `/proc/PID/ns` calls them.
+const JOINED: [&str; 7] = ["user", "mnt", "ipc", "uts", "net", "cgroup", "time"];
+
+/// How processes that are no descendants of the first one are told from those of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// Its pid namespace has all of them.
+    Pids,
+    /// Its mount namespace is its own: what joins the container joins that and all others.
+    Mounts,
+    /// They are not.
+    Nothing,
+}
 
 /// All processes of the container whose first one is `init`, that one first.
 ///
-/// With a pid namespace of its own, those are all in the namespace. Without, they are the descendants of
-/// the first; one whose parent has ended is somebody else's child by then and not found.
-pub(crate) fn of(init: ProcessRef, own_pid_namespace: bool) -> Vec<ProcessRef> {
+/// Those are the processes in its own namespaces, and whatever descends from these: in a pid namespace below, or with
+/// namespaces that the caller may not look at. Without a pid namespace of its own, one that has left the container's other
+/// namespaces and whose parent has ended is not found.
+pub(crate) fn of(init: ProcessRef, own: Own) -> Vec<ProcessRef> {
     let all = pids();
-    let chosen = if own_pid_namespace { in_namespace(init.pid, &all) } else { below(init.pid, &all) };
+    let kinds: Vec<&str> = match own {
+        Own::Pids => vec!["pid"],
+        Own::Mounts => differing(init.pid),
+        Own::Nothing => Vec::new(),
+    };
+    let mut found = HashSet::from([init.pid]);
+    found.extend(sharing(init.pid, &kinds, &all));
+    add_descendants(&mut found, &all);
+    found.remove(&init.pid);
     // Those that ended meanwhile have no start time any more.
-    std::iter::once(init).chain(chosen.into_iter().filter_map(|pid| ProcessRef::of(pid).ok())).collect()
+    std::iter::once(init).chain(found.into_iter().filter_map(|pid| ProcessRef::of(pid).ok())).collect()
 }
 
 /// Every process that /proc shows.
@@ -27,35 +50,44 @@ fn pids() -> Vec<i32> {
 }
 
 /// Device and inode are what tells one namespace from another: namespaces(7).
-fn namespace(pid: i32) -> Option<(u64, u64)> {
-    fs::metadata(format!("/proc/{pid}/ns/pid")).ok().map(|meta| (meta.dev(), meta.ino()))
+fn namespace(pid: i32, kind: &str) -> Option<(u64, u64)> {
+    fs::metadata(format!("/proc/{pid}/ns/{kind}")).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
-fn in_namespace(init: i32, all: &[i32]) -> Vec<i32> {
-    let Some(wanted) = namespace(init) else { return Vec::new() };
-    // One that the caller may not look into is not its own.
-    all.iter().copied().filter(|pid| *pid != init && namespace(*pid) == Some(wanted)).collect()
+/// The kinds of which a process has another namespace than the caller; none without one for mounts.
+fn differing(pid: i32) -> Vec<&'static str> {
+    let own = std::process::id() as i32;
+    let differs = |kind: &&str| {
+        let namespace_of_it = namespace(pid, kind);
+        namespace_of_it.is_some() && namespace_of_it != namespace(own, kind)
+    };
+    let kinds: Vec<_> = JOINED.into_iter().filter(differs).collect();
+    if kinds.contains(&"mnt") { kinds } else { Vec::new() }
 }
 
-fn below(init: i32, all: &[i32]) -> Vec<i32> {
-    let parents: HashMap<i32, i32> = all.iter().filter_map(|pid| Some((*pid, parent(*pid)?))).collect();
-    let mut found = HashSet::from([init]);
-    loop {
-        let children = parents.iter().filter(|(_, parent)| found.contains(*parent)).map(|(pid, _)| *pid);
-        let new: Vec<i32> = children.filter(|pid| !found.contains(pid)).collect();
-        if new.is_empty() {
-            break;
+/// The processes that are in all of these namespaces of `init`; none where none is named.
+fn sharing(init: i32, kinds: &[&str], all: &[i32]) -> Vec<i32> {
+    let wanted: Option<Vec<_>> = kinds.iter().map(|kind| Some((*kind, namespace(init, kind)?))).collect();
+    let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else { return Vec::new() };
+    let is_in = |pid: i32| wanted.iter().all(|(kind, which)| namespace(pid, kind) == Some(*which));
+    all.iter().copied().filter(|pid| is_in(*pid)).collect()
+}
+
+fn add_descendants(found: &mut HashSet<i32>, all: &[i32]) {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for pid in all {
+        if let Ok(stat) = stat(*pid) {
+            children.entry(stat.parent).or_default().push(*pid);
         }
-        found.extend(new);
     }
-    found.remove(&init);
-    found.into_iter().collect()
-}
-
-fn parent(pid: i32) -> Option<i32> {
-    // Its name may be anything.
-    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
-    String::from_utf8_lossy(&status).lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
+    let mut left: Vec<i32> = found.iter().copied().collect();
+    while let Some(pid) = left.pop() {
+        for child in children.remove(&pid).unwrap_or_default() {
+            if found.insert(child) {
+                left.push(child);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -74,7 +106,7 @@ mod tests {
         let init = ProcessRef::of(shell.id() as i32).unwrap();
         let mut found = Vec::new();
         for _ in 0..200 {
-            found = of(init, false);
+            found = of(init, Own::Nothing);
             if found.len() == 2 {
                 break;
             }
@@ -82,8 +114,10 @@ mod tests {
         }
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(found[0], init);
+        // It has no namespaces for mounts of its own.
+        assert_eq!(of(init, Own::Mounts).len(), 2);
         // This test shares its namespace with the shell.
-        assert!(of(init, true).iter().any(|p| p.pid == std::process::id() as i32));
+        assert!(of(init, Own::Pids).iter().any(|p| p.pid == std::process::id() as i32));
         drop(shell.stdin.take());
         shell.wait().unwrap();
     }

@@ -97,6 +97,9 @@ pub struct Record {
     pub resources: Option<LinuxResources>,
     /// Whether it has a pid namespace of its own: then all of its processes end with the first.
     pub own_pid_namespace: bool,
+    /// Whether it has a mount namespace of its own, by which what has joined it is found where it has no pid namespace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) own_mount_namespace: bool,
     /// Whether its config.json is without `process`: then there is nothing to start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) no_process: bool,
@@ -122,6 +125,9 @@ pub(crate) struct Recovery {
     pub(crate) rdt: Groups,
     /// See [`Record::own_pid_namespace`].
     pub(crate) own_pid_namespace: bool,
+    /// See [`Record::own_mount_namespace`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) own_mount_namespace: bool,
 }
 
 /// By a table: a faster crate would ask the processor first what it can, which takes longer in a virtual machine.
@@ -155,6 +161,7 @@ impl Recovery {
             rdt: self.rdt,
             resources: None,
             own_pid_namespace: self.own_pid_namespace,
+            own_mount_namespace: self.own_mount_namespace,
             no_process: false,
             hooks: None,
             is_whole: true,
@@ -195,14 +202,16 @@ impl Record {
             cgroup: self.cgroup.clone(),
             rdt: self.rdt.clone(),
             own_pid_namespace: self.own_pid_namespace,
+            own_mount_namespace: self.own_mount_namespace,
         })
     }
 
     /// Takes what is kept apart from it.
     pub(crate) fn recover(&mut self, recovery: Recovery) {
-        let Recovery { init, cgroup, rdt, own_pid_namespace } = recovery;
+        let Recovery { init, cgroup, rdt, own_pid_namespace, own_mount_namespace } = recovery;
         (self.init, self.cgroup, self.rdt) = (Some(init), cgroup, rdt);
-        (self.own_pid_namespace, self.is_whole) = (own_pid_namespace, true);
+        (self.own_pid_namespace, self.own_mount_namespace) = (own_pid_namespace, own_mount_namespace);
+        self.is_whole = true;
     }
 
     /// What `state` shows of a container in this status.

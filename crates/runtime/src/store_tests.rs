@@ -16,6 +16,7 @@ fn record(id: &str) -> Record {
         rdt: crate::rdt::Groups::default(),
         resources: None,
         own_pid_namespace: true,
+        own_mount_namespace: true,
         no_process: false,
         hooks: None,
         is_whole: false,

@@ -52,8 +52,8 @@ fn is_id(arg: &Arg) -> bool {
     arg.get_value_names().is_some_and(|names| names.first().is_some_and(|name| name == ID))
 }
 
-/// A pattern of the options that take the next word.
-fn with_values(root: &Command) -> String {
+/// The options that take the next word.
+fn with_values(root: &Command) -> Vec<String> {
     let options = root.get_subcommands().chain([root]).flat_map(Command::get_opts);
     let options = options.filter(|option| option.get_action().takes_values());
     let mut names: Vec<String> = options
@@ -64,20 +64,19 @@ fn with_values(root: &Command) -> String {
         .collect();
     names.sort_unstable();
     names.dedup();
-    names.join("|")
+    names
+}
+
+/// The names of the commands that take several ids, or one.
+fn names(root: &Command, several: bool) -> Vec<&str> {
+    commands(root).filter(|(_, many)| *many == several).map(|(command, _)| command.get_name()).collect()
 }
 
 /// Around the function of clap, whose script names it in its last lines.
 fn bash(script: &str) -> String {
     let root = whole(PROGRAM);
-    let names = |several: bool| {
-        commands(&root)
-            .filter(|(_, many)| *many == several)
-            .map(|(command, _)| command.get_name())
-            .collect::<Vec<_>>()
-            .join("|")
-    };
-    let (one, several, values) = (names(false), names(true), with_values(&root));
+    let (one, several) = (names(&root, false).join("|"), names(&root, true).join("|"));
+    let values = with_values(&root).join("|");
     let script = script.replace("complete -F _rootling ", "complete -F _rootling_with_ids ");
     let ids = format!(
         r#"
@@ -89,8 +88,12 @@ _rootling_with_ids() {{
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${{COMP_WORDS[i]}}
         case $word in
-        --root) root=(--root "${{COMP_WORDS[i + 1]}}") && ((++i)) ;;
-        {values}) ((++i)) ;;
+        {values})
+            # `=` is a word of its own.
+            ((++i))
+            [[ ${{COMP_WORDS[i]}} != = ]] || ((++i))
+            [[ $word != --root ]] || root=(--root "${{COMP_WORDS[i]}}")
+            ;;
         -*) ;;
         *) if [[ -z $command ]]; then command=$word; else ((++ids)); fi ;;
         esac
@@ -114,6 +117,8 @@ _rootling_with_ids() {{
 
 /// In the places of arguments that are ids.
 fn zsh(script: &str) -> String {
+    let root = whole(PROGRAM);
+    let several = names(&root, true);
     let mut command = String::new();
     let mut text = String::new();
     for line in script.lines() {
@@ -124,23 +129,97 @@ fn zsh(script: &str) -> String {
         let is_id =
             ["':id -- ", "'*::ids -- ", "'*::words -- Id"].iter().any(|begin| line.starts_with(begin));
         if is_id && !NEW.contains(&command.as_str()) {
-            let _ = writeln!(text, "{}", line.replace(":_default'", ":_rootling_ids'"));
+            let function = if several.contains(&command.as_str()) { "_rootling_ids" } else { "_rootling_id" };
+            let _ = writeln!(text, "{}", line.replace(":_default'", &format!(":{function}'")));
         } else {
             let _ = writeln!(text, "{line}");
         }
     }
-    let ids = "(( $+functions[_rootling_ids] )) ||\n_rootling_ids() {\n    local -a ids\n    ids=(${(f)\"$(rootling ${opt_args[--root]:+--root \
-               ${opt_args[--root]}} list -q 2>/dev/null)\"})\n    compadd -a ids\n}\n\n";
+    // The words of the whole line are there at the beginning only.
+    let text = text.replacen("    local ret=1\n", ZSH_ROOT, 1);
     let at = text.find("if [ \"$funcstack[1]\"").unwrap_or(text.len());
-    format!("{}{ids}{}", &text[..at], &text[at..])
+    format!("{}{ZSH_IDS}{}", &text[..at], &text[at..])
 }
 
-/// A line for each command.
+const ZSH_ROOT: &str = r#"    local ret=1
+    local -a _rootling_root
+    local -i at=${words[(I)--root]}
+    if (( at && at + 1 < CURRENT )); then
+        _rootling_root=(--root "${(Q)words[at + 1]}")
+    elif (( at = ${words[(I)--root=*]} )); then
+        _rootling_root=("${(Q)words[at]}")
+    fi
+"#;
+
+const ZSH_IDS: &str = r#"(( $+functions[_rootling_ids] )) ||
+_rootling_ids() {
+    local -a ids
+    ids=(${(f)"$(rootling $_rootling_root list -q 2>/dev/null)"})
+    compadd -a ids
+}
+# Behind the id come the program and its arguments.
+(( $+functions[_rootling_id] )) ||
+_rootling_id() {
+    if [[ $curcontext == *-command-exec:* ]] && (( CURRENT > 1 )); then
+        _default
+    else
+        _rootling_ids
+    fi
+}
+
+"#;
+
+/// A function, and a line for each command that calls it.
 fn fish(mut script: String) -> String {
-    for (command, _) in commands(&whole(PROGRAM)) {
+    let root = whole(PROGRAM);
+    let (one, several) = (names(&root, false).join(" "), names(&root, true).join(" "));
+    let values = with_values(&root).join(" ");
+    let _ = write!(
+        script,
+        r#"
+# Prints the ids of containers where the command takes one.
+function __rootling_ids
+    set -l root
+    set -l command ''
+    set -l ids 0
+    set -l option ''
+    for word in (commandline -opc)[2..-1]
+        if test -n "$option"
+            test "$option" = --root; and set root --root $word
+            set option ''
+            continue
+        end
+        switch $word
+            case {values}
+                set option $word
+            case '--root=*'
+                set root $word
+            case '-*'
+            case '*'
+                if test -z "$command"
+                    set command $word
+                else
+                    set ids (math $ids + 1)
+                end
+        end
+    end
+    # The word is the value of an option.
+    test -z "$option"; or return
+    switch "$command"
+        case {several}
+        case {one}
+            test $ids -eq 0; or return
+        case '*'
+            return
+    end
+    rootling $root list -q 2>/dev/null
+end
+"#
+    );
+    for (command, _) in commands(&root) {
         let _ = writeln!(
             script,
-            "complete -c rootling -n \"__fish_rootling_using_subcommand {}\" -f -a \"(rootling list -q 2>/dev/null)\"",
+            "complete -c rootling -n \"__fish_rootling_using_subcommand {}\" -f -a \"(__rootling_ids)\"",
             command.get_name()
         );
     }
@@ -177,10 +256,12 @@ mod tests {
     #[test]
     fn each_script_asks_for_ids() {
         let zsh = script(args::Shell::Zsh);
-        assert_eq!(zsh.matches(":_rootling_ids'").count(), commands(&whole(PROGRAM)).count());
-        assert!(zsh.contains("\n_rootling_ids() {"));
+        let places = [":_rootling_ids'", ":_rootling_id'"].map(|function| zsh.matches(function).count());
+        assert_eq!(places.iter().sum::<usize>(), commands(&whole(PROGRAM)).count());
+        assert!(zsh.contains("\n_rootling_ids() {") && zsh.contains("local -i at=${words[(I)--root]}"));
         let fish = script(args::Shell::Fish);
-        assert_eq!(fish.matches("(rootling list -q 2>/dev/null)").count(), commands(&whole(PROGRAM)).count());
+        assert!(fish.contains("\nfunction __rootling_ids\n"));
+        assert_eq!(fish.matches("-a \"(__rootling_ids)\"").count(), commands(&whole(PROGRAM)).count());
         let bash = script(args::Shell::Bash);
         assert_eq!(bash.matches("complete -F _rootling_with_ids ").count(), 2);
     }

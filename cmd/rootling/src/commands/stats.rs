@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
+use rootling_cgroup::stats::Source;
 use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Result, Sample, Store};
 use serde::Serialize;
@@ -30,6 +31,9 @@ struct Usage {
     pids_limit: Option<u64>,
     read_bytes: Option<u64>,
     written_bytes: Option<u64>,
+    /// Resident set, which counts what several processes share for each of them; only where no cgroup counts.
+    resident_bytes: Option<u64>,
+    source: Source,
 }
 
 pub(crate) fn stats(store: &Store, args: &args::Stats) -> Result<()> {
@@ -75,6 +79,8 @@ fn usage(before: &[Sample], now: &Sample) -> Usage {
         pids_limit: pids.map(|pids| pids.limit).filter(|limit| *limit != 0),
         read_bytes: bytes.map(|(read, _)| read),
         written_bytes: bytes.map(|(_, written)| written),
+        resident_bytes: stats.memory.raw.get("rss").copied().filter(|_| stats.source == Source::Processes),
+        source: stats.source,
     }
 }
 
@@ -96,14 +102,14 @@ fn json(usages: &[Usage]) -> Result<String> {
 }
 
 fn table(usages: &[Usage], total: Option<u64>) -> Result<String> {
-    let mut text = String::from("ID\tCPU %\tMEM USAGE / LIMIT\tMEM %\tPIDS\tIO READ / WRITE\n");
+    let mut text = String::from("ID\tCPU %\tMEM USAGE / LIMIT\tMEM %\tPIDS\tIO READ / WRITE\tSOURCE\n");
     for u in usages {
         // What limits a container without a limit is the machine.
         let limit = u.memory.and(u.memory_limit.or(total));
         let memory_percent = u.memory.zip(limit).map(|(usage, limit)| share(usage, limit));
         let _ = writeln!(
             text,
-            "{}\t{}\t{} / {}\t{}\t{}\t{} / {}",
+            "{}\t{}\t{} / {}\t{}\t{}\t{} / {}\t{}",
             u.id,
             or_dash(u.cpu_percent.map(|p| format!("{p:.2}%"))),
             or_dash(u.memory.map(size)),
@@ -112,6 +118,7 @@ fn table(usages: &[Usage], total: Option<u64>) -> Result<String> {
             or_dash(u.pids),
             or_dash(u.read_bytes.map(size)),
             or_dash(u.written_bytes.map(size)),
+            u.source.name(),
         );
     }
     let mut writer = TabWriter::new(Vec::new()).padding(3);
@@ -126,7 +133,7 @@ fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64 * 100.0
 }
 
-/// What no cgroup or no controller counts.
+/// What nobody counts, or the caller may not see.
 fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
@@ -167,6 +174,8 @@ mod tests {
             pids_limit: None,
             read_bytes: Some(2048),
             written_bytes: Some(0),
+            resident_bytes: None,
+            source: Source::Cgroup,
         }
     }
 
@@ -175,8 +184,11 @@ mod tests {
         let text = table(&[used()], None).unwrap();
         let lines: Vec<Vec<&str>> =
             text.lines().map(|l| l.split("   ").filter(|f| !f.is_empty()).map(str::trim).collect()).collect();
-        assert_eq!(lines[0], ["ID", "CPU %", "MEM USAGE / LIMIT", "MEM %", "PIDS", "IO READ / WRITE"]);
-        assert_eq!(lines[1], ["web", "12.50%", "3.0MiB / 12.0MiB", "25.00%", "4", "2.0KiB / 0B"]);
+        assert_eq!(
+            lines[0],
+            ["ID", "CPU %", "MEM USAGE / LIMIT", "MEM %", "PIDS", "IO READ / WRITE", "SOURCE"]
+        );
+        assert_eq!(lines[1], ["web", "12.50%", "3.0MiB / 12.0MiB", "25.00%", "4", "2.0KiB / 0B", "cgroup"]);
     }
 
     #[test]
@@ -190,18 +202,20 @@ mod tests {
             pids_limit: Some(100),
             read_bytes: Some(733 << 20),
             written_bytes: Some(5 << 30),
-        };
-        let uncounted = Usage {
-            id: "without-cgroup".into(),
-            cpu_percent: None,
-            memory: None,
-            memory_limit: None,
-            pids: Some(1),
-            read_bytes: None,
-            written_bytes: None,
             ..used()
         };
-        let printed = table(&[used(), db, uncounted], Some(16 << 30)).unwrap();
+        let summed = Usage {
+            id: "without-cgroup".into(),
+            cpu_percent: Some(3.01),
+            memory: Some(9 << 20),
+            memory_limit: None,
+            pids: Some(2),
+            read_bytes: None,
+            written_bytes: None,
+            source: Source::Processes,
+            ..used()
+        };
+        let printed = table(&[used(), db, summed], Some(16 << 30)).unwrap();
         picture::assert_shows("stats", "rootling stats --no-stream", &printed);
     }
 

@@ -7,7 +7,7 @@ mod unified;
 
 pub use model::{
     BlkIo, BlkIoEntry, Counted, Cpu, CpuSet, CpuUsage, HugeTlb, IntelRdt, Memory, MemoryEntry,
-    NetworkInterface, Pids, Pressure, PressureLine, Stats, Throttling,
+    NetworkInterface, Pids, Pressure, PressureLine, Source, Stats, Throttling,
 };
 
 pub(crate) use legacy::read as legacy;

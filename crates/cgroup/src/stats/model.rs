@@ -33,6 +33,33 @@ pub struct Stats {
     /// What of it somebody counts. runc does not print it.
     #[serde(skip)]
     pub counted: Counted,
+    /// Who counts; printed where it is no cgroup, for which runc has no figures.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub source: Source,
+    /// The parts that nobody can know, by their names above; only where no cgroup counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<&'static str>,
+}
+
+/// Where figures come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The controllers of a cgroup, which count whatever was ever in it.
+    #[default]
+    Cgroup,
+    /// Sums over the processes that there are.
+    Processes,
+}
+
+impl Source {
+    /// The word that is printed for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Processes => "processes",
+        }
+    }
 }
 
 /// Which figures come from a controller; those of the others are 0 whatever is used.

@@ -103,6 +103,7 @@ fn new_record(plan: &Plan) -> Record {
         rdt: Groups::default(),
         resources: plan.resources.clone(),
         own_pid_namespace: plan.blueprint.namespaces.pid.is_new(),
+        own_mount_namespace: plan.blueprint.namespaces.mount.is_new(),
         no_process: plan.no_process,
         hooks: later,
         is_whole: false,

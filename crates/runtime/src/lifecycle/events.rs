@@ -11,7 +11,7 @@ use rootling_config::id::ContainerId;
 
 use rootling_init::channel::Warn;
 
-use super::stats::{check_running, figures, not_counted};
+use super::stats::{check_running, figures, warn_of};
 use crate::error::{Context, Result, of_cgroup};
 use crate::state::Record;
 use crate::store::Store;
@@ -44,10 +44,7 @@ pub fn events(
     check_running(&slot, &record)?;
     let Some(init) = record.init else { return Ok(()) };
     // Before the first wait: what cannot be read is an error now and not after an interval.
-    let (_, counted) = figures(&record)?;
-    if !counted {
-        warn(not_counted());
-    }
+    warn_of(&figures(&record)?, warn);
     let mut watch = record.cgroup.watch_oom().map_err(of_cgroup)?;
     if watch.is_none() {
         tracing::debug!("no memory controller: running out of memory is not reported");
@@ -89,7 +86,7 @@ fn report_oom(watch: Option<&mut OomWatch>, report: &mut dyn FnMut(Event) -> Res
 /// A cgroup that goes while it is read ends with its container, which the next look finds.
 fn report_stats(record: &Record, report: &mut dyn FnMut(Event) -> Result<bool>) -> Result<bool> {
     match figures(record) {
-        Ok((stats, _)) => report(Event::Stats(Box::new(stats))),
+        Ok(stats) => report(Event::Stats(Box::new(stats))),
         Err(e) => match record.init {
             Some(init) if init.is_alive()? => Err(e),
             _ => Ok(true),

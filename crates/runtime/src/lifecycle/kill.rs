@@ -7,7 +7,6 @@ use rootling_config::id::ContainerId;
 
 use crate::error::{Error, ErrorKind, Result, of_cgroup};
 use crate::process::ProcessRef;
-use crate::process_list;
 use crate::state::{Record, Status};
 use crate::store::Store;
 
@@ -79,7 +78,7 @@ fn signal_members(record: &Record, init: ProcessRef, signal: i32) -> Result<()> 
     }
     let mut sent = Vec::new();
     for _ in 0..LOOKS {
-        let new: Vec<_> = process_list::of(init, record.own_pid_namespace)
+        let new: Vec<_> = super::ps::without_cgroup(record, init)
             .into_iter()
             .filter(|member| !sent.contains(member))
             .collect();

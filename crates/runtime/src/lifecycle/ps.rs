@@ -3,7 +3,8 @@
 use rootling_config::id::ContainerId;
 
 use crate::error::{Result, of_cgroup};
-use crate::process_list;
+use crate::process::ProcessRef;
+use crate::process_list::{self, Own};
 use crate::state::{Record, Status};
 use crate::store::Store;
 
@@ -17,14 +18,26 @@ pub fn processes(store: &Store, id: &ContainerId) -> Result<Vec<i32>> {
     of(&record)
 }
 
-/// The processes by cgroup; without one, or where the first process has moved itself to another, those of its pid
-/// namespace or below it as well.
-pub(super) fn of(record: &Record) -> Result<Vec<i32>> {
+/// The processes by cgroup; without one, or where the first process has moved itself to another, those that are found by
+/// the container's namespaces as well.
+fn of(record: &Record) -> Result<Vec<i32>> {
     let mut pids = record.cgroup.try_pids().map_err(of_cgroup)?;
     let Some(init) = record.init.filter(|init| !pids.contains(&init.pid)) else { return Ok(pids) };
     if init.is_alive()? {
-        let others = process_list::of(init, record.own_pid_namespace).into_iter().map(|member| member.pid);
+        let others = without_cgroup(record, init).into_iter().map(|member| member.pid);
         pids.extend(others.filter(|pid| !pids.contains(pid)).collect::<Vec<_>>());
     }
     Ok(pids)
+}
+
+/// The processes as far as no cgroup is needed to find them, the first one first.
+pub(super) fn without_cgroup(record: &Record, init: ProcessRef) -> Vec<ProcessRef> {
+    let own = match (record.own_pid_namespace, record.own_mount_namespace) {
+        (true, _) => Own::Pids,
+        (false, true) => Own::Mounts,
+        (false, false) => Own::Nothing,
+    };
+    let found = process_list::of(init, own);
+    tracing::debug!("{} processes are found from process {} and its namespaces", found.len(), init.pid);
+    found
 }

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use rootling_cgroup::stats::{Counted, Pids, Stats};
+use rootling_cgroup::stats::{Source, Stats};
 use rootling_config::id::ContainerId;
 use rootling_config::remedies::CREATE_DELEGATED;
 
 use rootling_init::channel::Warn;
 
 use crate::error::{Error, ErrorKind, Result, of_cgroup};
+use crate::process_usage;
 use crate::state::{Record, Status};
 use crate::store::{Listed, Slot, Store};
 
@@ -19,7 +20,7 @@ pub struct Sample {
     pub id: String,
     /// When they were read.
     pub at: Instant,
-    /// The figures; without a cgroup that counts, the number of processes alone.
+    /// The figures; without a cgroup, sums over its processes.
     pub stats: Stats,
 }
 
@@ -64,7 +65,7 @@ fn one(slot: &Slot, record: &Record) -> Result<Option<Sample>> {
     }
     let at = Instant::now();
     let stats = match figures(record) {
-        Ok((stats, _)) => stats,
+        Ok(stats) => stats,
         // It has ended since.
         Err(_) if slot.status(record)? == Status::Stopped => return Ok(None),
         Err(e) => return Err(e),
@@ -72,22 +73,27 @@ fn one(slot: &Slot, record: &Record) -> Result<Option<Sample>> {
     Ok(Some(Sample { id: record.id.clone(), at, stats }))
 }
 
-/// The figures of a container, and whether a cgroup counts them.
-pub(super) fn figures(record: &Record) -> Result<(Stats, bool)> {
+/// The figures of a container: of its cgroup, without one of its processes.
+pub(super) fn figures(record: &Record) -> Result<Stats> {
     if !record.cgroup.is_none() {
-        return Ok((record.cgroup.stats().map_err(of_cgroup)?, true));
+        return record.cgroup.stats().map_err(of_cgroup);
     }
-    let current = super::ps::of(record)?.len() as u64;
-    let counted = Counted { pids: true, ..Counted::default() };
-    Ok((Stats { pids: Pids { current, limit: 0 }, counted, ..Stats::default() }, false))
+    let members = record.init.map(|init| super::ps::without_cgroup(record, init));
+    members
+        .and_then(|members| process_usage::of(&members))
+        .ok_or_else(|| not_running(record, Status::Stopped))
 }
 
-/// Why there is little to be seen of a container.
-pub(super) fn not_counted() -> String {
-    format!("this container has no cgroup, so nothing but its processes is counted; {CREATE_DELEGATED}")
+/// What is worth to be known of the figures.
+pub(super) fn warn_of(stats: &Stats, warn: Warn<'_>) {
+    if stats.source == Source::Processes {
+        warn(format!(
+            "this container has no cgroup, so its figures are sums over its processes; for those of a cgroup, {CREATE_DELEGATED}"
+        ));
+    }
 }
 
-/// The figures of one container that has not stopped; what is not counted is 0, with a warning.
+/// The figures of one container that has not stopped; those that no cgroup counts are marked as such, with a warning.
 ///
 /// # Errors
 /// It does not exist or does not run, or a file cannot be read.
@@ -95,19 +101,21 @@ pub fn stats(store: &Store, id: &ContainerId, warn: Warn<'_>) -> Result<Stats> {
     let slot = store.open(id)?;
     let record = slot.read()?;
     check_running(&slot, &record)?;
-    let (stats, counted) = figures(&record)?;
-    if !counted {
-        warn(not_counted());
-    }
+    let stats = figures(&record)?;
+    warn_of(&stats, warn);
     Ok(stats)
 }
 
 pub(super) fn check_running(slot: &Slot, record: &Record) -> Result<()> {
     match slot.status(record)? {
-        status @ (Status::Stopped | Status::Creating) => Err(Error::new(
-            ErrorKind::WrongState,
-            format!("container with id {} is not running: it is {status}, so it uses nothing", record.id),
-        )),
+        status @ (Status::Stopped | Status::Creating) => Err(not_running(record, status)),
         _ => Ok(()),
     }
+}
+
+fn not_running(record: &Record, status: Status) -> Error {
+    Error::new(
+        ErrorKind::WrongState,
+        format!("container with id {} is not running: it is {status}, so it uses nothing", record.id),
+    )
 }
