@@ -362,7 +362,7 @@ fn bundle_that_is_there_is_replaced_by_force_only(t: &Test) {
     t.command("touch").arg("precious/file").output().ok();
     t.image(&["unpack", "busybox:", "precious", "--force"])
         .output()
-        .fails_with(&["no bundle", "config.json"]);
+        .fails_with(&["nor a bundle", "config.json"]);
     t.image(&["unpack", "busybox:", "empty"]).output().ok();
     t.image(&["unpack", "busybox:", "missing/bundle"])
         .output()

@@ -16,7 +16,7 @@ use crate::building::{DevConsole, set_up_console};
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::container::{Joined, Ready, set_apparmor_profile};
 use crate::doors::{self, Held};
-use crate::error::{Context, Result};
+use crate::error::{Context, Result, no_process};
 use crate::log;
 use crate::ordinary::{begin, die_with_runtime};
 use crate::sealed;
@@ -140,7 +140,7 @@ fn join(channel: &Channel, joiner: Joiner, preserved: u32) -> Result<Option<Insi
             // pid_namespaces(7): what a pid namespace says whose first process has ended.
             error.remedy("the container's first process has ended, or the kernel is out of memory")
         } else {
-            error
+            no_process(error)
         }
     });
     match cloned? {
