@@ -111,7 +111,7 @@ fn stage(machine: &Machine, rootling: &Path) -> Result<(), String> {
         programs::strip(program, &machine.stage(name)?)?;
     }
     programs::copy_both(rootling, &machine.stage("rootling")?)?;
-    for path in ["hack", "docs/cli", "docs/embedding.md"] {
+    for path in ["hack", "docs/ci.md", "docs/cli", "docs/embedding.md"] {
         let mut copy = Command::new("cp");
         copy.arg("-r").arg(source(path)).arg(machine.stage(path)?);
         expect_success("cp", bounded::run(&mut copy, Duration::from_mins(1))?)?;
