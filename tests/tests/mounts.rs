@@ -27,6 +27,7 @@ both!(
     destination_may_be_the_hosts_path_through_the_root,
     destination_may_be_relative_with_a_warning,
     mounts_are_made_in_their_order,
+    every_mount_is_listed_after_what_it_lies_on,
     hundreds_of_binds_are_made_in_their_order,
     source_that_is_a_link_is_followed,
     source_may_be_relative_to_the_bundle,
@@ -333,6 +334,20 @@ fn mounts_are_made_in_their_order(t: &Test) {
     let points = mounts.points_below("/");
     let place = |point: &str| points.iter().position(|p| *p == point).expect("a mount");
     assert!(place("/first") < place("/first/made") && place("/first/made") < place("/second"));
+}
+
+/// Since Linux 6.8 mountinfo has mounts in the order in which they were made, and not in that of their places.
+fn every_mount_is_listed_after_what_it_lies_on(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    let host = file(t, "host", "of the host\n");
+    bundle.mount("/t", "tmpfs", "tmpfs", &[]).mount("/t/file", "bind", &host, &["bind", "ro"]);
+    bundle.mount("/twice", "tmpfs", "below", &[]).mount("/twice", "bind", &at(t, ""), &["bind"]);
+    let mounts = t.mounts_of(&mut bundle);
+    let order =
+        ["/", "/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys", "/t", "/t/file", "/twice"];
+    let points: Vec<&str> = mounts.points_below("/").into_iter().filter(|p| order.contains(p)).collect();
+    assert_eq!(points, [&order[..], &["/twice"]].concat());
+    assert_ne!(mounts.at("/twice").source, "below");
 }
 
 /// More than get a descriptor each while libcontainer works, some on others, some in what others brought.

@@ -82,6 +82,9 @@ impl<'b, 'c> Building<'b, 'c> {
                 attach_one(&mut root, blueprint, channel, mount, prepared)?;
             }
             devices::make(&root, blueprint.dev, &devices)?;
+            if matches!(place, Place::Mounted) {
+                root = root.in_order().context(|| "copy the root file system with its mounts")?;
+            }
         }
         if blueprint.hooked {
             mounts::find_kernels_own(&mut root, &blueprint.mounts)?;

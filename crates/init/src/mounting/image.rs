@@ -1,11 +1,12 @@
 //! The container's root, while and after it is made.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
-use rootling_sys::mount::{open_in_root, openat2};
+use nix::sys::stat::fstat;
+use rootling_sys::mount::{MS_PRIVATE, MountAttr, attach, clone_tree, open_in_root, openat2, set_attr};
 use rootling_sys::path::{Identity, identity, relative};
 
 use crate::error::{Context, Result};
@@ -26,6 +27,27 @@ impl Image {
     pub(crate) fn new(directory: OwnedFd) -> Result<Self> {
         let identity = identity(directory.as_fd()).context(|| "statx of the root file system")?;
         Ok(Self { directory, identity, proc: None, sys: None, mounted: Vec::new() })
+    }
+
+    /// A copy of the tree, attached on it. Since Linux 6.8 mountinfo has mounts in the order in which they were made, and
+    /// these were made before they were attached, a tmpfs after all others. The copy has each after what it lies on, and
+    /// otherwise in the order of the configuration, for programs that take the last line for a place, or unmount in reverse.
+    pub(crate) fn in_order(self) -> Result<Self, Errno> {
+        let copy = clone_tree(self.directory.as_fd(), true)?;
+        // It goes with the private root. What is a peer of the host's, or of the copy's, is not to be unmounted there.
+        let private = MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() };
+        set_attr(self.directory.as_fd(), true, &private)?;
+        attach(copy.as_fd(), self.directory.as_fd())?;
+        let again = |mount: Option<OwnedFd>, name: &str| {
+            let Some(mount) = mount else { return Ok(None) };
+            let found = open_in_root(copy.as_fd(), Path::new(name), OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+            let (before, after) = (fstat(mount.as_raw_fd())?, fstat(found.as_raw_fd())?);
+            let same = (before.st_dev, before.st_ino) == (after.st_dev, after.st_ino);
+            if same { Ok(Some(found)) } else { Err(Errno::EXDEV) }
+        };
+        let (proc, sys) = (again(self.proc, "proc")?, again(self.sys, "sys")?);
+        let identity = identity(copy.as_fd())?;
+        Ok(Self { directory: copy, identity, proc, sys, mounted: Vec::new() })
     }
 
     /// Its root directory.
