@@ -86,7 +86,9 @@ pub fn run_tests(names: &[String]) -> Result<bool, String> {
     println!("\nTime in the VM: {} s. Logs: {}", start.elapsed().as_secs(), results.display());
     let [passed, failed, skipped] = total(&results);
     // Once more at the end, since what was printed of them may be far above.
-    failed_programs(&results).iter().for_each(|program| println!("failed: {program}"));
+    for program in failed_programs(&results) {
+        println!("failed: {program}");
+    }
     println!("{passed} passed, {failed} failed, {skipped} skipped");
     Ok(well)
 }
