@@ -461,7 +461,7 @@ fn what_makes_no_sense_writes_nothing(t: &Test) {
         (&["--device", "/dev/absent"], &["/dev/absent"]),
         (&["--ulimit", "x=1"], &["nofile"]),
         (&["--sysctl", "kernel.panic=1"], &["kernel.panic"]),
-        (&["--pid", "mine"], &["host, private and container:ID"]),
+        (&["--pid", "mine"], &["host, private or container:ID"]),
         (&["--ipc", "container:absent"], &["absent"]),
         (&["--userns", "a:b:c"], &["USER:GROUP"]),
         (&["--uts", "host", "--hostname", "x"], &["uts namespace"]),

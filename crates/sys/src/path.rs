@@ -39,6 +39,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Whether both are the same file, on whichever mounts.
+    pub fn is_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     /// The id of its mount, as in mountinfo.
     pub fn mount(self) -> u64 {
         self.mount

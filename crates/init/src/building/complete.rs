@@ -83,7 +83,7 @@ impl<'b, 'c> Building<'b, 'c> {
             }
             devices::make(&root, blueprint.dev, &devices)?;
             if matches!(place, Place::Mounted) {
-                root = root.in_order().context(|| "copy the root file system with its mounts")?;
+                root = root.in_order()?;
             }
         }
         if blueprint.hooked {

@@ -1,11 +1,10 @@
 //! The container's root, while and after it is made.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
-use nix::sys::stat::fstat;
 use rootling_sys::mount::{MS_PRIVATE, MountAttr, attach, clone_tree, open_in_root, openat2, set_attr};
 use rootling_sys::path::{Identity, identity, relative};
 
@@ -18,36 +17,42 @@ pub(crate) struct Image {
     /// The mounts on /proc and /sys, whatever their names lead to later.
     proc: Option<OwnedFd>,
     sys: Option<OwnedFd>,
-    /// What was mounted, and the id of each mount.
-    mounted: Vec<(PathBuf, u64)>,
+    /// What was mounted, and the root of each mount.
+    mounted: Vec<(PathBuf, Identity)>,
+    /// Whether the mounts have been copied since: the ids are others then, the files are the same.
+    is_copy: bool,
 }
 
 impl Image {
     /// An attached tree.
     pub(crate) fn new(directory: OwnedFd) -> Result<Self> {
         let identity = identity(directory.as_fd()).context(|| "statx of the root file system")?;
-        Ok(Self { directory, identity, proc: None, sys: None, mounted: Vec::new() })
+        Ok(Self { directory, identity, proc: None, sys: None, mounted: Vec::new(), is_copy: false })
     }
 
     /// A copy of the tree, attached on it. Since Linux 6.8 mountinfo has mounts in the order in which they were made, and
     /// these were made before they were attached, a tmpfs after all others. The copy has each after what it lies on, and
     /// otherwise in the order of the configuration, for programs that take the last line for a place, or unmount in reverse.
-    pub(crate) fn in_order(self) -> Result<Self, Errno> {
+    pub(crate) fn in_order(self) -> Result<Self> {
+        let copy = self.attach_copy().context(|| "copy the root file system with its mounts")?;
+        // By their names, which another process may exchange meanwhile.
+        let again = |mount: Option<OwnedFd>, name: &str| {
+            let Some(mount) = mount else { return Ok(None) };
+            let found = same_in(&copy, &mount, name);
+            found.map(Some).context(|| format!("find /{name} again in the root file system"))
+        };
+        let (proc, sys) = (again(self.proc, "proc")?, again(self.sys, "sys")?);
+        let identity = identity(copy.as_fd()).context(|| "look at the root file system")?;
+        Ok(Self { directory: copy, identity, proc, sys, mounted: self.mounted, is_copy: true })
+    }
+
+    fn attach_copy(&self) -> Result<OwnedFd, Errno> {
         let copy = clone_tree(self.directory.as_fd(), true)?;
         // It goes with the private root. What is a peer of the host's, or of the copy's, is not to be unmounted there.
         let private = MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() };
         set_attr(self.directory.as_fd(), true, &private)?;
         attach(copy.as_fd(), self.directory.as_fd())?;
-        let again = |mount: Option<OwnedFd>, name: &str| {
-            let Some(mount) = mount else { return Ok(None) };
-            let found = open_in_root(copy.as_fd(), Path::new(name), OFlag::O_PATH | OFlag::O_DIRECTORY)?;
-            let (before, after) = (fstat(mount.as_raw_fd())?, fstat(found.as_raw_fd())?);
-            let same = (before.st_dev, before.st_ino) == (after.st_dev, after.st_ino);
-            if same { Ok(Some(found)) } else { Err(Errno::EXDEV) }
-        };
-        let (proc, sys) = (again(self.proc, "proc")?, again(self.sys, "sys")?);
-        let identity = identity(copy.as_fd())?;
-        Ok(Self { directory: copy, identity, proc, sys, mounted: Vec::new() })
+        Ok(copy)
     }
 
     /// Its root directory.
@@ -75,13 +80,13 @@ impl Image {
     /// there, else the one that it lies on where no link is followed. Otherwise a link of the image has led to another
     /// mount of the container, whose flags are not to be changed by way of that.
     pub(super) fn is_meant(&self, path: &Path, found: &OwnedFd) -> Result<bool> {
-        let at = identity(found.as_fd()).context(|| "statx of a path in the root file system")?.mount();
+        let at = identity(found.as_fd()).context(|| "statx of a path in the root file system")?;
         if let Some((_, mount)) = self.mounted.iter().rev().find(|(destination, _)| destination == path) {
-            return Ok(*mount == at);
+            return Ok(if self.is_copy { mount.is_file(&at) } else { mount.mount() == at.mount() });
         }
         let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
         let plain = openat2(self.directory.as_fd(), &relative(path), OFlag::O_PATH, resolve);
-        Ok(plain.is_ok_and(|plain| identity(plain.as_fd()).is_ok_and(|plain| plain.mount() == at)))
+        Ok(plain.is_ok_and(|plain| identity(plain.as_fd()).is_ok_and(|plain| plain.mount() == at.mount())))
     }
 
     /// Whether the kernel's own file system of this place is mounted.
@@ -92,7 +97,7 @@ impl Image {
     /// Remembers a mount, those of the kernel's own file systems by descriptor.
     pub(super) fn note(&mut self, destination: &Path, mount: OwnedFd) {
         if let Ok(identity) = identity(mount.as_fd()) {
-            self.mounted.push((destination.to_owned(), identity.mount()));
+            self.mounted.push((destination.to_owned(), identity));
         }
         match destination.to_str() {
             Some("/proc") => self.proc = Some(mount),
@@ -100,4 +105,11 @@ impl Image {
             _ => {}
         }
     }
+}
+
+/// The root of `mount`, found by its name in a copy of the tree.
+fn same_in(copy: &OwnedFd, mount: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    let found = open_in_root(copy.as_fd(), Path::new(name), OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+    let is_same = identity(mount.as_fd())?.is_file(&identity(found.as_fd())?);
+    if is_same { Ok(found) } else { Err(Errno::EXDEV) }
 }
