@@ -98,6 +98,12 @@ pub(crate) const WITH_DOCKER: &[Step] = &[
         docker info --format "{{.DefaultRuntime}}"; docker run --rm box echo hello"#),
     also("runs a container", "^hello$"),
     check("save", "status=0", r#"docker save box -o "$DIR/saved.tar" && systemctl stop rootling-dockerd"#),
+    check("what it has saved runs", "^hello$", r#"
+        rootling image unpack "docker-archive:$DIR/saved.tar" "$DIR/unpacked" -- echo hello
+        rootling run -b "$DIR/unpacked" saved"#),
+    check("with all its files", "status=0", r#"
+        diff <(tar -tf "$DIR/box.tar" | sed 's|^\./||; s|/$||' | grep . | sort) \
+            <(cd "$DIR/unpacked/rootfs" && find . -mindepth 1 | sed 's|^\./||' | sort) && rm -r "$DIR/unpacked""#),
 ];
 
 /// With the daemon as Debian's package of Docker starts it for an ordinary user.
