@@ -151,7 +151,8 @@ pub fn pidfd_open(pid: i32) -> Result<std::os::fd::OwnedFd, Errno> {
     Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// `pidfd_send_signal(2)`, Linux 5.1: signals the very process, never one that reuses its pid.
+/// `pidfd_send_signal(2)`, Linux 5.1: signals the very process, never one that reuses its pid. Only where a filter refuses
+/// that call it is kill(2), with the number that the descriptor has at that moment.
 pub fn pidfd_send_signal(pidfd: std::os::fd::BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
     use std::os::fd::AsRawFd;
     let no_info = std::ptr::null::<libc::siginfo_t>();

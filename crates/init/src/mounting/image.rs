@@ -8,7 +8,7 @@ use nix::fcntl::{OFlag, ResolveFlag};
 use rootling_sys::mount::{MS_PRIVATE, MountAttr, attach, clone_tree, open_in_root, openat2, set_attr};
 use rootling_sys::path::{Identity, identity, relative};
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 
 /// The container's root: the image's tree, attached.
 pub(crate) struct Image {
@@ -38,8 +38,13 @@ impl Image {
         // By their names, which another process may exchange meanwhile.
         let again = |mount: Option<OwnedFd>, name: &str| {
             let Some(mount) = mount else { return Ok(None) };
-            let found = same_in(&copy, &mount, name);
-            found.map(Some).context(|| format!("find /{name} again in the root file system"))
+            let found = same_in(&copy, &mount, name)
+                .context(|| format!("find /{name} again in the root file system"))?;
+            found.map(Some).ok_or_else(|| {
+                Error::invalid(format!(
+                    "/{name} is no longer where it was mounted: something is changing the root file system"
+                ))
+            })
         };
         let (proc, sys) = (again(self.proc, "proc")?, again(self.sys, "sys")?);
         let identity = identity(copy.as_fd()).context(|| "look at the root file system")?;
@@ -107,9 +112,9 @@ impl Image {
     }
 }
 
-/// The root of `mount`, found by its name in a copy of the tree.
-fn same_in(copy: &OwnedFd, mount: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+/// The root of `mount`, found by its name in a copy of the tree; `None` where something else is there.
+fn same_in(copy: &OwnedFd, mount: &OwnedFd, name: &str) -> Result<Option<OwnedFd>, Errno> {
     let found = open_in_root(copy.as_fd(), Path::new(name), OFlag::O_PATH | OFlag::O_DIRECTORY)?;
     let is_same = identity(mount.as_fd())?.is_file(&identity(found.as_fd())?);
-    if is_same { Ok(found) } else { Err(Errno::EXDEV) }
+    Ok(is_same.then_some(found))
 }
