@@ -1,26 +1,27 @@
-//! The process that a call is made in: whose it is, and what it has to be like.
+//! The calling process: what kind of program it is, and what state it must be in.
 
 use rootling_sys as sys;
 use rootling_sys::signals::Signals;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 
-/// What kind of program makes a container, or a process in one.
+/// The kind of program that makes a container, or a process in one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Caller {
-    /// A program of which this library is a part. It has its signal mask back when the call returns; its other children,
-    /// and what systemd has put into its environment (`LISTEN_FDS`, `NOTIFY_SOCKET`), are left to it. It is never executed
-    /// again: where the container could write to the program's file, that is an error unless [`crate::seal`] was called.
+    /// A program that this library is a part of. It gets its signal mask back when the call returns; its other
+    /// children, and what systemd has put into its environment (`LISTEN_FDS`, `NOTIFY_SOCKET`), are left alone. The
+    /// program is never executed again: if the container could write to its file, that is an error unless
+    /// [`crate::seal`] was called.
     #[default]
     Program,
-    /// A command such as `rootling run`, whose process ends after the call. All its signals stay blocked, so that none ends it
-    /// before it has reported its result. It adopts the container's orphans, reaps every child, hands on what systemd has
-    /// passed to it, and is executed again from the start where the container could write to its file.
+    /// A command such as `rootling run`, whose process ends after the call. All its signals stay blocked, so that none
+    /// of them ends it before it has reported its result. It adopts the container's orphans, reaps every child, passes
+    /// on what systemd has passed to it, and is executed again from the start if the container could write to its file.
     Command,
 }
 
 impl Caller {
-    /// Blocks the signals, to be read instead; see [`Caller`] for how long.
+    /// Blocks the signals so that they can be read from a descriptor; [`Caller`] says for how long.
     pub(crate) fn block_signals(self) -> Result<Signals> {
         let signals = match self {
             Self::Program => Signals::block(),
@@ -30,8 +31,8 @@ impl Caller {
     }
 }
 
-/// Before a clone. The child has the calling thread alone: a lock that another thread holds, such as the allocator's, would
-/// stay locked in it for ever (fork(2), "Notes").
+/// Called before a clone: the child has only the calling thread, so a lock that another thread holds, such as the
+/// allocator's, would stay locked in the child forever (fork(2), "Notes").
 pub(crate) fn check_single_threaded() -> Result<()> {
     match sys::thread::count().context(|| "/proc/self/task")? {
         1 => Ok(()),
@@ -52,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_process_with_threads_is_refused_before_anything_is_made() {
-        // A test runs in a thread that the main thread waits for.
+        // A test runs in a thread of its own, for which the main thread waits.
         let dir = tempfile::tempdir().expect("make a directory");
         let root = dir.path().join("state");
         let (host, store) = (Host::probe(), Store::own(&root));

@@ -1,4 +1,4 @@
-//! Cgroup mounts, when the container's cgroup is known.
+//! Cgroup mounts, which can be prepared once the container's cgroup is known.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ use rootling_sys::mount::MS_RDONLY;
 use crate::mounts::{CGROUPS, is_unified};
 use crate::plan::Plan;
 
-/// The user outside that the container's cgroup is to belong to: runtime-spec, config-linux.md, "Cgroup
-/// ownership". One that has a cgroup namespace of its own and may write there gets it.
+/// The host uid that is to own the container's cgroup; runtime-spec, config-linux.md, "Cgroup ownership". Only a
+/// container that has a cgroup namespace of its own and a writable cgroup mount gets its cgroup.
 pub(crate) fn owner(plan: &Plan) -> Option<u32> {
     let blueprint = &plan.blueprint;
     let writable = |mount: &MountPlan| {
@@ -27,25 +27,25 @@ pub(crate) fn owner(plan: &Plan) -> Option<u32> {
     })
 }
 
-/// The directory of each hierarchy that a mount of cgroup v1 shows; none on v2, where it is the one.
+/// The directory of each hierarchy that a cgroup v1 mount shows; `None` on v2, which has only one.
 pub(crate) fn of_the_host(cgroup: &Cgroup) -> Option<Vec<(String, PathBuf)>> {
     (!is_unified()).then(|| hierarchies(cgroup).directories)
 }
 
-/// What the container's mounts of cgroup v1 are to show.
+/// What the container's cgroup v1 mounts are to show.
 pub(crate) fn shown(plan: &Plan, cgroup: &Cgroup) -> Hierarchies {
     let asked = plan.blueprint.mounts.iter().any(|mount| mount.kind == MountKind::CgroupV1);
     if asked { hierarchies(cgroup) } else { Hierarchies::default() }
 }
 
-/// The container's hierarchies, as the host has them mounted.
+/// The container's hierarchies, as they are mounted on the host.
 fn hierarchies(cgroup: &Cgroup) -> Hierarchies {
     let mut directories: Vec<(String, PathBuf)> = Vec::new();
     let mut links = Vec::new();
     let mut paths = cgroup.paths();
     if paths.is_empty() {
-        // Without a cgroup of its own the container stays in the caller's; where that is unknown the
-        // mount is there all the same, empty, and covers the host's.
+        // Without a cgroup of its own the container stays in the caller's. If that is unknown, the mount is made
+        // nevertheless: it is empty and covers the host's.
         paths = rootling_cgroup::own_v1_paths().unwrap_or_default();
     }
     for (controller, path) in paths.into_iter().filter(|(name, _)| !name.is_empty()) {
@@ -62,7 +62,7 @@ fn hierarchies(cgroup: &Cgroup) -> Hierarchies {
     Hierarchies { directories, links }
 }
 
-/// The name of the hierarchy that a cgroup directory is in: the first below the mounts.
+/// The name of the hierarchy that a cgroup directory belongs to: the first path component below the mounts.
 fn hierarchy_of(path: &Path) -> Option<String> {
     let below = path.strip_prefix(CGROUPS).ok()?;
     below.iter().next().map(|name| name.to_string_lossy().into_owned())

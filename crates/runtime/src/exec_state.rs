@@ -1,4 +1,4 @@
-//! What is kept of a container for `exec`: beside its record, which `state` and `list` read more often.
+//! What is stored of a container for `exec`, in a file apart from the record, which `state` and `list` read more often.
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxMemoryPolicy, Process};
 use rootling_config::seccomp;
@@ -10,53 +10,53 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::store::{FILTER, PROCESS, Slot};
 
-/// Where a seccomp listener goes.
+/// Where a seccomp listener is sent.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Listener {
     pub(crate) path: PathBuf,
     pub(crate) metadata: String,
 }
 
-/// The container's process as it was adapted and validated, and what else its processes have.
+/// The container's process as it was adapted and validated, and what else applies to all its processes.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StoredProcess {
     pub(crate) process: Process,
     /// See [`crate::attributes::Attributes::keep_groups`].
     pub(crate) keep_groups: bool,
-    /// Nobody may change groups in its user namespace: the map was written without privilege.
+    /// Nobody may change groups in its user namespace, because the map was written without privilege.
     pub(crate) groups_denied: bool,
     /// The argument of personality(2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) personality: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) memory_policy: Option<LinuxMemoryPolicy>,
-    /// It has a session keyring of its own.
+    /// The container has a session keyring of its own.
     pub(crate) keyring: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) filter: Option<StoredFilter>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listener: Option<Listener>,
-    /// What of the outside is mounted, for `checkpoint`.
+    /// The mounts from outside the container, for `checkpoint`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) outside: Vec<Outside>,
-    /// The id maps of the user namespace that was made for it, as seen by the caller.
+    /// The id maps of the user namespace that was made for the container, as the caller sees them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) maps: Option<(Vec<LinuxIdMapping>, Vec<LinuxIdMapping>)>,
 }
 
-/// A mount of something that the container has not made: a bind, or the cgroups.
+/// A mount of something that the container did not make: a bind mount, or the cgroups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outside {
-    /// Where, as config.json has it.
+    /// The destination, as config.json has it.
     pub(crate) destination: PathBuf,
-    /// What; none for the container's cgroup.
+    /// The source; none for the container's cgroup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) source: Option<PathBuf>,
 }
 
 impl Outside {
-    /// Those of a container.
+    /// The outside mounts of a container.
     pub(crate) fn of(blueprint: &Blueprint) -> Vec<Self> {
         let devices = blueprint.devices.iter().map(|device| (device.path(), Some(device.path().clone())));
         let mounts = blueprint.mounts.iter().filter_map(|mount| match &mount.kind {
@@ -72,7 +72,7 @@ impl Outside {
     }
 }
 
-/// How the compiled filter is loaded.
+/// How the compiled filter is to be loaded.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct StoredFilter {
     pub(crate) flags: u32,
@@ -80,7 +80,7 @@ pub(crate) struct StoredFilter {
 }
 
 impl Slot {
-    /// Keeps what `exec` needs; called once, while the container is being made.
+    /// Stores what `exec` needs. Called once, while the container is being made.
     pub(crate) fn write_process(
         &self,
         stored: &StoredProcess,
@@ -93,13 +93,13 @@ impl Slot {
         self.write_file(PROCESS, &text)
     }
 
-    /// What [`Slot::write_process`] has kept, and the filter.
+    /// Reads what [`Slot::write_process`] has stored, and the filter.
     pub(crate) fn read_process(&self) -> Result<(StoredProcess, Option<seccomp::Program>)> {
         let text = self.read_file(PROCESS)?;
         let stored: StoredProcess =
             serde_json::from_slice(&text).map_err(|e| self.damaged(&format!("{PROCESS}: {e}")))?;
         let filter = match stored.filter {
-            // Without it the process would have less to keep it in than the container's own.
+            // Without the filter, the process would be confined less than the container's own.
             Some(StoredFilter { flags, notify }) => {
                 Some(seccomp::Program { bpf: self.read_file(FILTER)?, flags, notify })
             }

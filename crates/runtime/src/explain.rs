@@ -1,4 +1,4 @@
-//! What to do about what the system refused, by what this host shows.
+//! What to do when the system has refused something, based on what this host shows.
 
 use nix::errno::Errno;
 use rootling_init::error::Operation;
@@ -6,7 +6,7 @@ use rootling_rootless::host::{Host, Restriction};
 
 use crate::error::{Error, ErrorKind};
 
-/// The error with its remedy on this host, for who reads it.
+/// Adds to the error its remedy on this host, for a human reader.
 #[must_use]
 pub fn explain(error: Error, host: &Host) -> Error {
     let errno = error.errno().map(Errno::from_raw);
@@ -35,7 +35,7 @@ const TOO_OLD: &str = "rootling needs Linux 5.12 or newer, and a seccomp profile
 const CRIU: &str = "CRIU needs root for the namespaces of a container: run it as root (CAP_CHECKPOINT_RESTORE, as of \
      `setcap cap_checkpoint_restore+eip` on criu, is enough for processes without namespaces only)";
 
-/// Each kind of namespace has a limit for each user.
+/// The remedy for a limit on namespaces: there is one for each kind of namespace and each user.
 fn limit_of_namespaces(host: &Host) -> String {
     match host.forbidden_namespaces().as_slice() {
         [] => "a limit of namespaces for this user is reached: see /proc/sys/user, and raise the one of user.max_*_namespaces, \
@@ -60,7 +60,7 @@ fn new_namespaces(error: Error, errno: Errno, host: &Host) -> Error {
     }
 }
 
-/// The reason that this host shows, else those that are possible.
+/// Adds the reason that this host shows, or else the possible ones.
 fn new_user_namespace(error: Error, errno: Errno, host: &Host) -> Error {
     if !matches!(errno, Errno::EPERM | Errno::EACCES | Errno::ENOSPC | Errno::EUSERS | Errno::ENOSYS) {
         return error;
@@ -79,10 +79,10 @@ fn new_user_namespace(error: Error, errno: Errno, host: &Host) -> Error {
     error.remedy(format!("{advice}; see `rootling doctor`"))
 }
 
-/// What an outer container's rules have to do with it: which of those that are in force can refuse a call with this error
-/// that the kernel would allow, and how to start that container without.
+/// How the restrictions of an outer container may be involved: which of those in force can refuse, with this error, a
+/// call that the kernel would allow, and how to start that container without them.
 fn outer_rules(found: &[Restriction], errno: Errno) -> Option<String> {
-    // Filters are asked first, so that EACCES is of what comes behind them.
+    // Filters run first, so EACCES comes from what is checked after them.
     let refuses = |restriction: &&Restriction| match restriction {
         Restriction::AppArmorProfile(_) => matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOSYS),
         Restriction::SeccompFilter => matches!(errno, Errno::EPERM | Errno::ENOSYS),

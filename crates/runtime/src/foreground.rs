@@ -20,7 +20,7 @@ use rootling_sys::signals::Signals;
 
 use crate::sd_notify::Notify;
 
-/// Receives the master of the container's terminal, and gives it the size of the caller's.
+/// Receives the master of the container's terminal, and gives the terminal the size of the caller's.
 pub(crate) fn receive_terminal(socket: &OwnedFd) -> Result<OwnedFd> {
     let mut text = [0u8; 64];
     let mut parts = [IoSliceMut::new(&mut text)];
@@ -42,27 +42,27 @@ pub(crate) fn receive_terminal(socket: &OwnedFd) -> Result<OwnedFd> {
     Ok(master)
 }
 
-/// Shows what has been written to a container's terminal so far, for one that ends before it is shown.
+/// Shows what has been written to a container's terminal so far, if the container ends before the relay has begun.
 pub(crate) fn show(master: &OwnedFd) {
     let _ = fcntl(master.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK));
     while pass_on(master) == Passed::Some {}
 }
 
-/// A terminal begins each line with a carriage return; where no terminal shows the output, in a file or
-/// a pipe, these do not belong there.
+/// Stops the terminal from translating newlines: it would put a carriage return before each of them, which does not
+/// belong in the output where that goes to a file or a pipe rather than to a terminal.
 fn keep_newlines(terminal: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut settings = termios::tcgetattr(terminal)?;
     settings.output_flags.remove(OutputFlags::ONLCR);
     termios::tcsetattr(terminal, SetArg::TCSANOW, &settings)
 }
 
-/// Whether there is anybody to show the container's terminal to.
+/// Whether the caller has a terminal on which the container's can be shown.
 pub(crate) fn has_terminal() -> bool {
     host_terminal().is_some()
 }
 
-/// The caller's terminal: any of the standard streams may be redirected, and all of them with a
-/// controlling terminal left (tty(4)).
+/// The caller's terminal. Any of the standard streams may be redirected; even if all are, there may still be a
+/// controlling terminal (tty(4)).
 fn host_terminal() -> Option<OwnedFd> {
     let (stderr, stdout, stdin) = (std::io::stderr(), std::io::stdout(), std::io::stdin());
     let streams = [
@@ -77,7 +77,7 @@ fn host_terminal() -> Option<OwnedFd> {
     open("/dev/tty", flags, Mode::empty()).ok().map(sys::fds::adopt)
 }
 
-/// The caller's terminal in raw mode; put back when dropped, however the run ends.
+/// The caller's terminal in raw mode. Its settings are restored on drop, however the run ends.
 struct RawMode {
     terminal: OwnedFd,
     before: Termios,
@@ -89,7 +89,7 @@ impl RawMode {
         let mut raw = before.clone();
         termios::cfmakeraw(&mut raw);
         if !std::io::stdout().is_terminal() {
-            // The container's output does not come here, but messages of others may.
+            // The container's output does not go there, but messages of other programs may.
             raw.output_flags.insert(OutputFlags::OPOST);
         }
         termios::tcsetattr(&terminal, SetArg::TCSANOW, &raw).context(|| "tcsetattr(raw)")?;
@@ -103,21 +103,21 @@ impl Drop for RawMode {
     }
 }
 
-/// A program that somebody waits for.
+/// A program that the caller waits for.
 pub(crate) struct Program<'a> {
-    /// Becomes readable when it ends.
+    /// Becomes readable when the program ends.
     pub(crate) pidfd: BorrowedFd<'a>,
-    /// To be passed on to it.
+    /// Signals to pass on to it.
     pub(crate) signals: &'a mut Signals,
     /// The master of its terminal, if it has one.
     pub(crate) terminal: Option<OwnedFd>,
-    /// Where it tells that it is ready, if anybody wants to know.
+    /// Where the program reports that it is ready, if anybody wants to know.
     pub(crate) notify: Option<&'a Notify>,
-    /// Whose process waits: a program's other children are reaped by itself.
+    /// The kind of program that waits: a [`Caller::Program`] reaps its other children itself.
     pub(crate) caller: Caller,
 }
 
-/// Waits for the program's end, forwarding signals and its terminal; its exit code.
+/// Waits for the program to end, relaying signals and its terminal; returns its exit code.
 pub(crate) fn wait(mut program: Program<'_>) -> Result<i32> {
     let mut relay = match (program.terminal.take(), host_terminal()) {
         (Some(master), Some(host)) => Some(Relay::new(master, RawMode::enter(host)?)),
@@ -126,7 +126,7 @@ pub(crate) fn wait(mut program: Program<'_>) -> Result<i32> {
     loop {
         let ready = wait_event(&program, relay.as_ref())?;
         if let Some(notify) = program.notify {
-            // systemd watches the process that it has started: this one.
+            // systemd watches the process that it has started, which is this one.
             notify.pass_on(std::process::id() as i32);
         }
         if ready.signal {
@@ -168,7 +168,7 @@ fn wait_event(program: &Program<'_>, relay: Option<&Relay>) -> Result<Ready> {
         if !flags.is_empty() {
             fds.push(PollFd::new(relay.master.as_fd(), flags));
         }
-        // Not more is read than the container takes: the rest stays where it is.
+        // No more is read than the container accepts: the rest stays in the caller's terminal.
         if relay.input_open && relay.pending.is_empty() {
             input_at = Some(fds.len());
             fds.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
@@ -203,11 +203,11 @@ fn forward_signals(program: &mut Program<'_>, relay: Option<&Relay>) -> Result<(
                     resize(relay.master.as_fd(), relay.raw.terminal.as_fd());
                 }
             }
-            // The runtime's own: the terminal's job control, and what a write of ours brought about.
+            // Meant for the runtime: job control of the terminal, and consequences of our own writes.
             Ok(Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU) if relay.is_some() => {}
             Ok(Signal::SIGCHLD | Signal::SIGURG | Signal::SIGPIPE) => {}
             _ => match sys::process::pidfd_send_signal(program.pidfd, signal) {
-                // Ended in between: the pidfd says so next.
+                // It has ended meanwhile: the pidfd reports that next.
                 Err(Errno::ESRCH) => {}
                 result => result.context(|| format!("forward signal {signal}"))?,
             },
@@ -216,14 +216,14 @@ fn forward_signals(program: &mut Program<'_>, relay: Option<&Relay>) -> Result<(
     Ok(())
 }
 
-/// Reaps orphans of the container that we have adopted, but not its first process.
+/// Reaps orphans that we have adopted from the container, but not its first process.
 fn reap_others(init: BorrowedFd<'_>) {
     loop {
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         let next = sys::retry(|| waitid(Id::All, look));
         let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)) = next else { return };
         let first = sys::retry(|| waitid(Id::PIDFd(init), look));
-        // Nor where that cannot be told: its exit code would be lost.
+        // If it cannot be told, nothing is reaped either: the exit code would be lost.
         if first.is_err()
             || matches!(first, Ok(WaitStatus::Exited(p, _) | WaitStatus::Signaled(p, _, _)) if p == pid)
         {
@@ -233,7 +233,7 @@ fn reap_others(init: BorrowedFd<'_>) {
     }
 }
 
-/// The exit code by the shell's convention: 128+n when signal n ended it.
+/// The exit code by the shell's convention: 128+N if signal N ended the program.
 pub(crate) fn exit_code(pidfd: BorrowedFd<'_>) -> Result<i32> {
     match sys::retry(|| waitid(Id::PIDFd(pidfd), WaitPidFlag::WEXITED)).context(|| "waitid(P_PIDFD)")? {
         WaitStatus::Exited(_, code) => Ok(code),
@@ -262,7 +262,7 @@ struct Relay {
 
 impl Relay {
     fn new(master: OwnedFd, raw: RawMode) -> Self {
-        // The container may take no input for ever; we must not wait for it.
+        // The container may never read its input; that must not block us.
         let _ = fcntl(master.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK));
         Self { master, raw, pending: Vec::new(), input_open: true, output_open: true }
     }
@@ -282,7 +282,7 @@ impl Relay {
     fn take_input(&mut self) {
         let mut buffer = [0u8; 4096];
         match nix::unistd::read(0, &mut buffer) {
-            // The end of what is piped in is ^D for a terminal (termios(3), VEOF).
+            // A terminal needs ^D to learn of the end of input that is piped in (termios(3), VEOF).
             Ok(0) => {
                 self.pending.push(4);
                 self.input_open = false;
@@ -310,22 +310,22 @@ impl Relay {
         passed == Passed::Some
     }
 
-    /// What the container wrote before its end.
+    /// Passes on what the container wrote before it ended.
     fn drain(&mut self) {
         while self.output_open && self.pass_output() {}
     }
 }
 
-/// What came of reading a terminal's master once.
+/// The result of reading a terminal's master once.
 #[derive(PartialEq, Eq)]
 enum Passed {
     Some,
     Nothing,
-    /// Nobody has the other end open any more (`EIO`).
+    /// Nobody has the other end open anymore (`EIO`).
     End,
 }
 
-/// Passes one read's worth of a terminal on to standard output.
+/// Passes the result of one read from a terminal's master on to standard output.
 fn pass_on(master: &OwnedFd) -> Passed {
     let mut buffer = [0u8; 8192];
     match nix::unistd::read(master.as_raw_fd(), &mut buffer) {

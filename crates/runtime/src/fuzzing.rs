@@ -1,4 +1,4 @@
-//! Ways in for the fuzzer (crates/fuzz): what this crate reads and decides, without a container.
+//! Entry points for the fuzzer (crates/fuzz): what this crate parses and decides, without a container.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,10 +14,10 @@ use crate::lifecycle;
 use crate::plan::CreateOptions;
 use crate::store::Slot;
 
-/// All that a start does with a spec before it makes a process; what `exec` would find of the container.
+/// Does all that a start does with a spec before it makes a process; returns what `exec` would find of the container.
 ///
 /// # Errors
-/// Those that `create` and `run` would end with.
+/// Those of `create` and `run`.
 pub fn plan(
     loaded: Loaded,
     host: &Host,
@@ -27,10 +27,10 @@ pub fn plan(
     json(&lifecycle::plan_loaded(loaded, host, options, warn)?.stored)
 }
 
-/// All that `exec` does before it makes a process; the stored process as it was read.
+/// Does all that `exec` does before it makes a process; returns the stored process as it was read.
 ///
 /// # Errors
-/// Those that `exec` would end with.
+/// Those of `exec`.
 pub fn exec(host: &Host, slot: &Slot, options: &ExecOptions, warn: &mut dyn FnMut(String)) -> Result<Value> {
     let (stored, filter) = slot.read_process()?;
     let read = json(&stored)?;
@@ -38,15 +38,15 @@ pub fn exec(host: &Host, slot: &Slot, options: &ExecOptions, warn: &mut dyn FnMu
     Ok(read)
 }
 
-/// The limits that `update` would write, those that it would keep as set, and those it would take back.
+/// The limits that `update` would write, those that it would store as set, and those that it would restore on failure.
 ///
 /// # Errors
-/// They cannot be kept.
+/// The limits cannot be stored.
 pub fn update(before: &LinuxResources, wanted: LinuxResources) -> Result<[LinuxResources; 3]> {
     lifecycle::update_of(before, wanted)
 }
 
-/// Where the external mounts of a mountinfo are, proc_pid_mountinfo(5), on a host with another one.
+/// The mount points of the external mounts in a mountinfo, proc_pid_mountinfo(5), given the mountinfo of the host.
 pub fn external_mounts(host: &str, inside: &str, own_cgroups: bool) -> Vec<PathBuf> {
     crate::criu::mounts_of(host, inside, own_cgroups)
 }
@@ -54,12 +54,12 @@ pub fn external_mounts(host: &str, inside: &str, own_cgroups: bool) -> Vec<PathB
 /// The cgroups that `exec --cgroup` names.
 ///
 /// # Errors
-/// Those that `exec` would end with.
+/// Those of `exec`.
 pub fn cgroups(wanted: &[String]) -> Result<BTreeMap<String, String>> {
     crate::exec::cgroups(wanted)
 }
 
-/// The letter of the state and the start time of a `/proc/PID/stat`, proc_pid_stat(5).
+/// The state letter and the start time of a `/proc/PID/stat`, proc_pid_stat(5).
 pub fn stat(line: &[u8]) -> Option<(u8, u64)> {
     crate::process::parse_stat(line).map(|stat| (stat.state, stat.start_time))
 }

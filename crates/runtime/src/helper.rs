@@ -1,5 +1,5 @@
-//! A process of the caller's own that does some work in a user namespace, with the maps of a container: what it makes belongs
-//! to the container's ids.
+//! A child process of the caller that does some work in a user namespace with the id maps of a container, so that what
+//! it makes belongs to the container's ids.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -23,43 +23,43 @@ use crate::error::{Context, Error, Operation, Result};
 use crate::launch::write_of;
 use crate::plan::MapsWriter;
 
-/// The ids that a helper works with.
+/// The ids that a helper process works with.
 #[derive(Clone, Debug, Default)]
 pub enum HelperIds {
-    /// Those of the caller.
+    /// The caller's own ids.
     #[default]
     Caller,
-    /// Those of a new user namespace with these maps, as its root.
+    /// The ids of a new user namespace with these maps, as its root.
     Mapped(Maps),
-    /// Those of the user namespace at this path, as its root.
+    /// The ids of the user namespace at this path, as its root.
     Joined(PathBuf),
 }
 
-/// A process that works for the caller. It dies with the thread that has made it.
+/// A process that works for the caller. It is killed when the thread that has made it ends.
 #[derive(Debug)]
 pub struct HelperProcess {
     pid: i32,
     pidfd: OwnedFd,
 }
 
-/// How it has ended.
+/// How a helper process has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HelperEnd {
-    /// With this exit code.
+    /// It exited with this code.
     Code(i32),
-    /// By this signal.
+    /// It was killed by this signal.
     Signal(i32),
 }
 
-/// What the process ends with that could not become what it was to be.
+/// The exit code of a process that failed before it could run the work.
 const NOT_STARTED: i32 = 120;
 
 impl HelperProcess {
-    /// Makes the process. It begins as a copy of the caller, runs `work` with these ids, and ends with the exit code that
-    /// this returns. The caller must have one thread; the process may start more.
+    /// Starts the process. It begins as a copy of the caller, runs `work` with these ids, and exits with the code that
+    /// `work` returns. The caller must be single-threaded; the helper may start more threads.
     ///
     /// # Errors
-    /// Where the namespace, its maps or the process cannot be made.
+    /// The user namespace, its maps or the process cannot be made.
     pub fn start(host: &Host, ids: &HelperIds, work: impl FnOnce() -> i32) -> Result<Self> {
         let maps = match ids {
             HelperIds::Mapped(maps) => Some(maps_of(host, maps)?),
@@ -82,7 +82,7 @@ impl HelperProcess {
             }
         };
         drop(wait);
-        // Ended and reaped where anything fails from here on.
+        // From here on, dropping this ends and reaps the process if anything fails.
         let process = Self { pid, pidfd };
         if let Some((maps, writer)) = &maps {
             let wait = |helper: BorrowedFd<'_>, limit: Duration| {
@@ -93,22 +93,22 @@ impl HelperProcess {
         let before = sys::process::ignore_broken_pipes();
         let written = sys::retry(|| write(&go, b"g"));
         sys::process::restore_broken_pipes(before);
-        // Without a reader it has ended; how, shows its end.
+        // If nobody reads, the process has ended; its exit status shows how.
         match written {
             Ok(_) | Err(Errno::EPIPE) => Ok(process),
             Err(errno) => Err(errno).context(|| "write to a helper process"),
         }
     }
 
-    /// Ends it at once.
+    /// Kills the process.
     pub fn kill(&self) {
         let _ = sys::process::pidfd_send_signal(self.pidfd.as_fd(), Signal::SIGKILL as i32);
     }
 
-    /// How it has ended, once [`AsFd`] is readable; waits for it otherwise.
+    /// Waits for the process to end, and returns how it did; does not block once [`AsFd`] is readable.
     ///
     /// # Errors
-    /// Where it cannot be waited for.
+    /// The process cannot be waited for.
     pub fn wait(mut self) -> Result<HelperEnd> {
         let pid = std::mem::take(&mut self.pid);
         match sys::retry(|| waitpid(Pid::from_raw(pid), None)).context(|| "waitpid")? {
@@ -123,7 +123,7 @@ impl HelperProcess {
 }
 
 impl AsFd for HelperProcess {
-    /// Readable when it has ended.
+    /// Becomes readable when the process has ended.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
@@ -150,7 +150,8 @@ fn child(wait: &OwnedFd, ids: &HelperIds, work: impl FnOnce() -> i32) -> ! {
     let begin = || {
         prctl::set_pdeathsig(Signal::SIGKILL).context(|| "prctl")?;
         sys::signals::reset().context(|| "signals")?;
-        // The end of the pipe: whoever has made this process has given up, or has died before the signal above was set.
+        // End of file: the process that made this one has given up, or died before the parent-death signal above was
+        // set.
         if sys::retry(|| read(std::os::fd::AsRawFd::as_raw_fd(wait), &mut [0])).context(|| "read")? != 1 {
             return Ok(false);
         }
@@ -180,7 +181,7 @@ fn become_root(ids: &HelperIds) -> Result<()> {
         }
     }
     let root = (Uid::from_raw(0), Gid::from_raw(0));
-    // Denied with the caller's own group alone, whose others it then keeps: user_namespaces(7).
+    // Refused where only the caller's own group is mapped; the caller's other groups are then kept: user_namespaces(7).
     let _ = setgroups(&[]);
     setresgid(root.1, root.1, root.1).context(|| "setresgid(0)")?;
     setresuid(root.0, root.0, root.0).context(|| "setresuid(0)")

@@ -1,11 +1,12 @@
-//! `process.apparmorProfile`, `process.selinuxLabel` and `linux.mountLabel`, which nothing enforces where their module is off.
+//! `process.apparmorProfile`, `process.selinuxLabel` and `linux.mountLabel`, which have no effect where their security
+//! module is off.
 
 use oci_spec::runtime::Process;
 use rootling_rootless::host::Host;
 
 use crate::error::{Error, Result};
 
-/// Refuses a profile or a label that would be without effect here: the kernel's own answer is EINVAL.
+/// Rejects a profile or a label that would have no effect on this host, where the kernel would only answer EINVAL.
 pub(crate) fn check(process: &Process, host: &Host) -> Result<()> {
     let given = |label: &Option<String>| label.clone().filter(|label| !label.is_empty());
     if let Some(profile) = given(process.apparmor_profile()).filter(|_| !host.has_apparmor()) {
@@ -23,7 +24,7 @@ pub(crate) fn check(process: &Process, host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// The same for `linux.mountLabel`.
+/// Does the same for `linux.mountLabel`.
 pub(crate) fn check_mounts(label: Option<&str>, host: &Host) -> Result<()> {
     match label.filter(|_| !host.has_selinux()) {
         Some(label) => Err(Error::invalid(format!(

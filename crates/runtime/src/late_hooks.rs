@@ -1,4 +1,4 @@
-//! Hooks of the runtime's namespaces around the life of a container that is recorded.
+//! Hooks that run in the runtime's namespaces, after a container has been recorded.
 
 use rootling_init::hooks::{self, HookState, Setting};
 
@@ -13,8 +13,8 @@ pub(crate) fn run_poststart(record: &Record) -> Result<()> {
     hooks::run("poststart", list, &HookState::new(&identity, Status::Running.name(), pid), Setting::default())
 }
 
-/// Runs the poststop hooks of a container that has ended. runtime-spec, runtime.md "Lifecycle" 13: a
-/// failure is logged, and the rest goes on.
+/// Runs the poststop hooks of a container that has ended. By runtime-spec, runtime.md "Lifecycle" 13, a failure is
+/// logged and the remaining hooks run all the same.
 pub(crate) fn run_poststop(record: &Record) {
     for hook in record.hooks.iter().filter_map(|h| h.poststop().as_ref()).flatten() {
         let ran = record.identity().and_then(|identity| {

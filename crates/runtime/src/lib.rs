@@ -7,48 +7,51 @@
 //! | [`start`] | executes its program | any number |
 //! | [`run`] | both, and waits unless it is detached | one |
 //! | [`exec`] | starts another process in it | one |
-//! | [`Execution::wait`] | waits for that process | any number |
-//! | [`wait`] | waits for the end of the container's first process | any number |
+//! | [`Execution::wait`] | waits for that process to end | any number |
+//! | [`wait`] | waits for the container's first process to end | any number |
 //! | [`state`], [`processes`], [`stats`] | what it is and what it uses | any number |
 //! | [`kill`] | sends a signal to it | any number |
-//! | [`pause`], [`resume`], [`update`] | freeze it, and change its limits | any number |
+//! | [`pause`], [`resume`], [`update`] | freeze and thaw it, and change its limits | any number |
 //! | [`delete`] | removes it | any number |
-//! | [`checkpoint`] and [`restore`] | save its processes with CRIU, and make a container of them | any number; one |
+//! | [`checkpoint`] and [`restore`] | save its processes with CRIU, and make a container from them | any number; one |
 //!
-//! A [`Store`] is the directory that the containers are known by, and [`Host`] what is known of the machine and the caller; it
-//! looks each fact up once, so a program that runs for long probes anew. Everything else is in the options. What is worth a
-//! warning, such as a limit that an ordinary user cannot set, goes to a function of the caller's, and the library prints nothing
-//! itself. Errors are one line with a [`kind`](Error::kind); [`explain`] adds what a host shows of the reason.
+//! A [`Store`] is the directory in which containers are recorded, and [`Host`] is what is known about the machine and
+//! the caller. It looks up each fact only once, so a long-running program should probe again. Everything else is in the
+//! options. What deserves a warning, such as a limit that an ordinary user cannot set, is passed to a function that the
+//! caller supplies; the library itself prints nothing. An error is one line and has a [`kind`](Error::kind);
+//! [`explain`] adds what the host shows about its reason.
 //!
-//! # What is single-threaded
+//! # Single-threaded calls
 //!
-//! A container's process begins as a copy of the calling process, of which the copy has the calling thread alone. A lock that
-//! another thread holds at that moment would stay locked in it. Therefore [`create`], [`run`], [`exec`] and [`restore`] return an
-//! error of the kind [`ErrorKind::WrongState`] in a process with more than one thread, before anything has been made. A program
-//! with threads makes containers before it starts its first thread, or in a process of its own for that. With
-//! [`CgroupManager::Systemd`] every call talks to systemd in a thread of the D-Bus library, which
-//! stays: such a process can make one container.
+//! A container's process begins as a copy of the calling process that has only the calling thread. A lock that another
+//! thread holds at that moment would stay locked in the copy. Therefore [`create`], [`run`], [`exec`] and [`restore`]
+//! return an error of the kind [`ErrorKind::WrongState`] in a process with more than one thread, before anything has
+//! been made. A program with threads makes its containers before it starts its first thread, or in a separate process.
+//! With [`CgroupManager::Systemd`] every call talks to systemd in a thread of the D-Bus library, which keeps running:
+//! such a process can make only one container.
 //!
 //! # What a call does to the calling process
-//!
+//! # Effects of a call on the calling process
 //! While it makes a process, a call blocks the thread's signals; SIGINT, SIGTERM, SIGHUP and SIGQUIT then end the call with
-//! [`ErrorKind::Interrupted`], and everything that it has made is undone. [`Caller`] says what else it does. Descriptors of the
-//! calling process do not get into the container, save the standard streams and those that it is told to preserve.
+//! While it makes a process, a call blocks the thread's signals. SIGINT, SIGTERM, SIGHUP and SIGQUIT then end the call
+//! with [`ErrorKind::Interrupted`], and everything that it has made is undone. [`Caller`] says what else a call does.
+//! Descriptors of the calling process are not passed to the container, except for the standard streams and those that
+//! the call is told to preserve.
 //!
-//! The container's first process, and one that [`exec`] has started, are children of the calling process, which reaps them by
-//! [`wait`] or [`Execution::wait`]. They go on if it ends.
+//! The container's first process, and every process that [`exec`] has started, is a child of the calling process, which
+//! reaps it with [`wait`] or [`Execution::wait`]. It keeps running if the calling process ends.
 //!
 //! # Example
 //!
-//! `crates/runtime/examples/embed.rs`; docs/embedding.md explains it:
+//! `crates/runtime/examples/embed.rs`, which docs/embedding.md explains:
 //!
 //! ```no_run
 #![doc = include_str!("../examples/embed.rs")]
 //! ```
 //!
-//! # Inside
+//! # Internals
 //!
-//! This crate is the caller's side; the child's, and with it most of libcontainer's use, is `rootling_init`.
+//! This crate is the caller's side. The child's side, and with it most uses of libcontainer, is in `rootling_init`.
 //! docs/architecture.md follows a container from the command line to execve(2).
 #![deny(unsafe_code)]
 

@@ -1,7 +1,7 @@
-//! The spec that libcontainer gets: what it does correctly, and nothing else.
+//! The spec that is passed to libcontainer: what libcontainer does correctly, and nothing else.
 //!
-//! The rest is in the [`Blueprint`](rootling_init::blueprint::Blueprint), for rootling's own hands.
-//! docs/libcontainer.md lists each of these with its reason.
+//! The rest is in the [`Blueprint`](rootling_init::blueprint::Blueprint), which rootling carries out itself.
+//! docs/libcontainer.md lists each of these parts with its reason.
 
 use std::mem::take;
 use std::rc::Rc;
@@ -12,8 +12,8 @@ use rootling_config::namespaces::NamespaceSet;
 
 use crate::error::{Error, Result, chain};
 
-/// Its root is a private one. Its process is never looked at: its init ends in our hands before that. With a HOME, it does
-/// not ask the name service for one.
+/// The root is a private one. The process is never used: we take over before libcontainer's init would execute it. With
+/// HOME set, libcontainer does not query the name service for it.
 const FIXED: &str = r#"{
     "ociVersion": "1.0.0",
     "root": {"path": "/", "readonly": false},
@@ -21,7 +21,7 @@ const FIXED: &str = r#"{
     "linux": {}
 }"#;
 
-/// Takes out of the container what is libcontainer's to do: sysctls, network devices and the AppArmor profile.
+/// Moves out of the container what libcontainer is to do: sysctls, network devices and the AppArmor profile.
 pub(crate) fn for_libcontainer(container: &mut Container, apparmor: Option<String>) -> Result<Rc<Spec>> {
     let mut spec: Spec = serde_json::from_str(FIXED).map_err(|e| Error::system(chain(&e)))?;
     if let Some(process) = spec.process_mut() {
@@ -35,12 +35,12 @@ pub(crate) fn for_libcontainer(container: &mut Container, apparmor: Option<Strin
     Ok(Rc::new(spec))
 }
 
-/// All are made or joined when libcontainer gets them, so it joins the mount namespace that it is in:
-/// with none it would use chroot(2) instead of pivot_root(2), and with a new one it would copy all the
-/// mounts once more and wait for the kernel to free the first copy.
+/// All namespaces have been made or joined before libcontainer gets them, so it joins the mount namespace that it is in
+/// already. With none, it would use chroot(2) instead of pivot_root(2); with a new one, it would copy all mounts once
+/// more and wait for the kernel to free the first copy.
 ///
-/// A user namespace it does not join again. It has to know of it, or it would try to make devices where
-/// every id is mapped, which it takes for the host's own namespace.
+/// libcontainer does not join a user namespace again. It must know that there is one, or else it would try to make
+/// devices where every id is mapped, because it takes such a namespace for the host's own.
 fn remaining_namespaces(namespaces: &NamespaceSet) -> Vec<LinuxNamespace> {
     let entered = |typ, path: &str| {
         let mut namespace = LinuxNamespace::default();

@@ -1,4 +1,4 @@
-//! The mounts of a container as this host can make them.
+//! The mounts of a container, as far as this host can make them.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use rootling_sys::path::clean;
 
 use crate::error::{Error, Result};
 
-/// Where every distribution mounts cgroups.
+/// Where every distribution mounts the cgroup file system.
 pub(crate) const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Finds the place of each, and what it comes to here.
+/// Determines the destination of each mount, and what becomes of it on this host.
 pub(crate) fn place(
     wanted: Vec<Mount>,
     (bundle, rootfs): (&Path, &Path),
@@ -38,7 +38,7 @@ pub(crate) fn place(
     wanted.into_iter().enumerate().map(place).collect()
 }
 
-/// Who fills `/dev`.
+/// Determines who fills `/dev`.
 pub(crate) fn dev(mounts: &[MountPlan], hooked: bool) -> Dev {
     let on_dev = mounts.iter().filter(|mount| mount.destination == Path::new("/dev"));
     on_dev.fold(Dev::Plain { readonly: false }, |before, mount| {
@@ -46,7 +46,7 @@ pub(crate) fn dev(mounts: &[MountPlan], hooked: bool) -> Dev {
         match mount.kind {
             MountKind::Bind(_) => Dev::Bound,
             MountKind::Remount => before,
-            // libcontainer wants it empty; hooks want it complete before libcontainer works.
+            // libcontainer requires it to be empty; hooks require it to be complete before libcontainer does its work.
             _ if hooked || mount.options.tmpcopyup || !mount.is_new("tmpfs", "/dev") => {
                 Dev::Plain { readonly }
             }
@@ -55,12 +55,12 @@ pub(crate) fn dev(mounts: &[MountPlan], hooked: bool) -> Dev {
     })
 }
 
-/// What a cgroup mount comes to.
+/// What becomes of a cgroup mount.
 fn cgroups(namespaces: &NamespaceSet, rootless: bool, options: &mut MountOptions) -> MountKind {
     if !is_unified() {
         return MountKind::CgroupV1;
     }
-    // It takes to be root of the user namespace that the cgroup namespace is of.
+    // Mounting it requires privilege in the user namespace that owns the cgroup namespace.
     let mountable = match &namespaces.cgroup {
         Namespace::New => true,
         Namespace::Path(_) => nix::unistd::geteuid().is_root() || namespaces.user.path().is_some(),
@@ -69,17 +69,17 @@ fn cgroups(namespaces: &NamespaceSet, rootless: bool, options: &mut MountOptions
     if mountable {
         return MountKind::New { kind: "cgroup2".into(), source: "cgroup".into() };
     }
-    // What the host has mounted can be shown, and that whole: the container's /proc/self/cgroup has paths from there.
+    // The host's mount can be shown instead, as a whole, because /proc/self/cgroup has paths relative to the top of it.
     options.bind = Some(Bind::Recursive);
     MountKind::Bind(CGROUPS.into())
 }
 
-/// Whether the host has cgroup v2 alone.
+/// Whether the host has only cgroup v2.
 pub(crate) fn is_unified() -> bool {
     statfs(CGROUPS).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
-/// Nothing can be mounted on the root: what lies there would hide the later ones, or be hidden by them.
+/// Refuses to mount on the root: such a mount would hide later mounts or be hidden by them.
 fn check_root(destination: &Path, kind: &Kind) -> Result<()> {
     if destination != Path::new("/") || *kind == Kind::Remount {
         return Ok(());
@@ -89,7 +89,7 @@ fn check_root(destination: &Path, kind: &Kind) -> Result<()> {
     ))
 }
 
-/// What may be mounted below /proc: files that lxcfs and its kin stand in for, as in runc.
+/// What may be mounted below /proc: files for which lxcfs and similar programs provide substitutes; as in runc.
 const BELOW_PROC: [&str; 10] = [
     "cpuinfo",
     "diskstats",
@@ -103,8 +103,9 @@ const BELOW_PROC: [&str; 10] = [
     "sys/crypto/fips_enabled",
 ];
 
-/// /proc itself can be a proc or a bind, of which `rootling_init` checks that it is one; whatever else
-/// is put there or below could stand in for files that security depends on (CVE-2025-52881).
+/// Checks a mount on or below /proc. /proc itself can be a proc mount or a bind mount, which `rootling_init` checks to
+/// be a procfs; anything else that is mounted there or below could replace files that security depends on
+/// (CVE-2025-52881).
 fn check_proc(destination: &Path, kind: &Kind) -> Result<()> {
     let Ok(below) = destination.strip_prefix("/proc") else { return Ok(()) };
     let allowed = if below.as_os_str().is_empty() {
@@ -122,8 +123,8 @@ fn check_proc(destination: &Path, kind: &Kind) -> Result<()> {
     )))
 }
 
-/// The destination as a path of the container. Some engines write the path of the host, through the root
-/// file system; runc takes both.
+/// The destination as a path inside the container. Some engines write the host's path, through the root file system;
+/// runc accepts both.
 fn inside(destination: &Path, rootfs: &Path) -> PathBuf {
     let destination = clean(destination);
     match destination.strip_prefix(rootfs) {
@@ -132,11 +133,11 @@ fn inside(destination: &Path, rootfs: &Path) -> PathBuf {
     }
 }
 
-/// The propagation of the host's mounts while those of the container are copied from them, as a flag of mount(2); the wanted one
-/// comes after them.
+/// The propagation of the host's mounts while the container's are copied from them, as a flag of mount(2); the
+/// propagation that the spec asks for is set afterwards.
 ///
-/// A mount that asks to be a slave or shared can only be that of what is one while it is copied. `shared` is about the root
-/// alone, so the others are set apart then.
+/// A mount that asks to be a slave or shared can only become so if the mount that it is copied from is one at that
+/// moment. `shared` concerns only the root, so all other mounts are made private then.
 pub(crate) fn base_propagation(mounts: &mut [MountPlan], wanted: Option<Propagation>) -> u64 {
     const REACHED: u64 = MS_SHARED | MS_SLAVE;
     let asks = |mount: &MountPlan| mount.options.propagation.iter().any(|flags| flags & REACHED != 0);
@@ -145,7 +146,7 @@ pub(crate) fn base_propagation(mounts: &mut [MountPlan], wanted: Option<Propagat
         Some((MS_SHARED, false)) if mounts.iter().any(asks) => MS_SHARED,
         None | Some((MS_SHARED, false) | (MS_PRIVATE, _)) => return MS_PRIVATE,
         Some((MS_SHARED, true)) => return MS_SHARED,
-        // What is unbindable could not even be bound onto itself.
+        // An unbindable mount could not even be bind-mounted onto itself.
         Some(_) => return MS_SLAVE,
     };
     for mount in mounts.iter_mut().filter(|mount| mount.options.propagation.is_empty()) {

@@ -1,5 +1,6 @@
-//! Files of the root file system that belong to ids which the container does not have: it was unpacked by root, or with
-//! other ranges. Inside, all of them are nobody's; whose they are shows only here, outside.
+//! Files of the root file system that belong to ids which the container does not have, because the file system was
+//! unpacked by root or with other ranges. Inside the container all of them belong to nobody; only out here their owners
+//! can be seen.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -17,7 +18,7 @@ use rootling_sys::mount::openat2;
 
 use crate::error::{Error, ErrorKind};
 
-/// Bits of a mode, for one class of users.
+/// Mode bits for one class of users.
 const SEARCH: u32 = 0o1;
 const CHANGE: u32 = 0o3;
 const READ: u32 = 0o4;
@@ -25,23 +26,23 @@ const READ: u32 = 0o4;
 /// As many links as the kernel follows in one path; path_resolution(7).
 const MAX_LINKS: usize = 40;
 
-/// A root file system, and the ids of the container that is to have it.
+/// A root file system, and the ids of the container that uses it.
 #[derive(Debug)]
 pub(crate) struct Owners {
     rootfs: PathBuf,
     maps: IdMaps,
 }
 
-/// A directory on the way to something, or that itself.
+/// A directory on the way to a path, or the path itself.
 #[derive(Debug)]
 struct Step {
     path: PathBuf,
     found: Owner,
-    /// What the container's root does there.
+    /// The access that the container's root needs there.
     access: u32,
-    /// How much further the way goes.
+    /// How many components of the path remain.
     levels: usize,
-    /// Where it goes, as the container sees it.
+    /// The path that is to be reached, as the container sees it.
     to: PathBuf,
 }
 
@@ -68,8 +69,8 @@ impl std::fmt::Display for Owner {
     }
 }
 
-/// Whose a directory is that does not let the caller pass on its way to `path`, how far above that it is, and who can
-/// open it.
+/// Describes a directory that does not let the caller pass on its way to `path`: whom it belongs to, how far above
+/// `path` it is, and who can open it.
 pub(crate) fn closed_to_caller(closed: &Path, path: &Path, host: &Host) -> String {
     let levels = path.components().count().saturating_sub(closed.components().count());
     let place = format!("{closed:?}{}", above(levels, "it"));
@@ -91,13 +92,13 @@ fn above(levels: usize, what: &str) -> String {
 }
 
 impl Owners {
-    /// `None` where the container has the ids of the caller's user namespace.
+    /// `None` if the container uses the ids of the caller's user namespace.
     pub(crate) fn of(rootfs: &Path, maps: Option<&IdMaps>) -> Option<Self> {
         Some(Self { rootfs: rootfs.to_owned(), maps: maps?.clone() })
     }
 
-    /// What follows from the owner of the root directory where the container does not have it. Nothing is said of one that
-    /// it cannot even pass: that is an error.
+    /// What follows if the container does not have the owner of the root directory. There is no warning if it cannot
+    /// even search the directory: that is an error.
     pub(crate) fn warning(&self, found: &Metadata, host: &Host) -> Option<String> {
         let owner = Owner::of(found);
         let missing = self.missing(owner)?;
@@ -111,13 +112,13 @@ impl Owners {
         })
     }
 
-    /// The error, with whose the directory is that refused it, if the container does not have its owner.
+    /// Adds to the error who owns the directory that caused it, if the container does not have that owner's id.
     pub(crate) fn explain(&self, error: Error, host: &Host) -> Error {
         let Some(place) = error.place() else { return error };
         let mut way = self.way_to(place);
         let is_program = error.kind() == ErrorKind::ProgramNotExecutable;
         if let Some(step) = way.last_mut().filter(|step| step.levels == 0 && !step.found.is_directory()) {
-            // What nobody may execute is not a matter of its owner.
+            // A file that nobody may execute is not a question of its owner.
             let nobody = step.found.mode & 0o111 == 0;
             step.access = match (is_program, nobody) {
                 (false, _) => READ,
@@ -153,7 +154,7 @@ impl Owners {
         self.maps(kind).iter().any(|row| within(row.host_id(), row.size()))
     }
 
-    /// Which of the owner's ids the container does not have, in words.
+    /// Names those of the owner's ids that the container does not have.
     fn missing(&self, owner: Owner) -> Option<&'static str> {
         match (self.has(IdKind::User, owner.uid), self.has(IdKind::Group, owner.gid)) {
             (true, true) => None,
@@ -163,7 +164,7 @@ impl Owners {
         }
     }
 
-    /// Whether the container's root may not do this: it is root only over what belongs to ids that it has. user_namespaces(7)
+    /// Whether the container's root lacks this access: it is root only over files whose ids it has; user_namespaces(7).
     fn refuses(&self, owner: Owner, access: u32) -> bool {
         if self.missing(owner).is_none() {
             return false;
@@ -178,7 +179,7 @@ impl Owners {
         granted & access != access
     }
 
-    /// How the container's root gets what is the owner's.
+    /// How the container's root can get at what belongs to this owner.
     fn remedy(&self, owner: Owner, host: &Host) -> String {
         let (kind, id, own) = if self.has(IdKind::User, owner.uid) {
             (IdKind::Group, owner.gid, host.egid())
@@ -205,8 +206,8 @@ impl Owners {
         }
     }
 
-    /// The directories down to a path of the container, as far as the caller sees them. Those above the root file system
-    /// count for its root alone: what is below that is reached by descriptor.
+    /// The directories on the way to a path of the container, as far as the caller can see them. Those above the root
+    /// file system matter only for the root directory itself: what is below it is reached by descriptor.
     fn way_to(&self, place: &Path) -> Vec<Step> {
         let mut above: Vec<&Path> = self.rootfs.ancestors().skip(1).collect();
         if place != Path::new("/") {
@@ -223,7 +224,7 @@ impl Owners {
         way
     }
 
-    /// The part of the way that is in the root file system, where links lead as they lead the container.
+    /// The part of the way inside the root file system, where links are followed as the container follows them.
     fn inside(&self, place: &Path, way: &mut Vec<Step>) -> Option<()> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let root = open(&self.rootfs, flags, Mode::empty()).map(sys::fds::adopt).ok()?;
@@ -259,7 +260,7 @@ impl Owners {
             match openat2(fd.as_fd(), Path::new(&name), flags, ResolveFlag::RESOLVE_BENEATH) {
                 Ok(next) => at.push((inside.join(&name), next)),
                 Err(errno) => {
-                    // It is to be made there.
+                    // The missing name is to be created there.
                     if errno == nix::errno::Errno::ENOENT {
                         way.last_mut()?.access = CHANGE;
                     }
@@ -307,7 +308,7 @@ mod tests {
             (owner(0, 0, 0o755), SEARCH, false),
             (owner(0, 0, 0o755), CHANGE, true),
             (owner(0, 0, 0o750), SEARCH, true),
-            // Its own, of a group that is not there.
+            // Its own file, of a group that the container does not have.
             (owner(1000, 0, 0o700), CHANGE, false),
             (owner(1000, 0, 0o077), SEARCH, true),
         ] {

@@ -1,6 +1,7 @@
-//! Everything that the launch needs to know, decided before the first process is made.
+//! Everything that the launch needs to know, determined before the first process is made.
 //!
-//! What libcontainer does correctly is its spec ([`crate::lower`]); the rest is for the part of ours that does it.
+//! What libcontainer does correctly is in its spec ([`crate::lower`]); the rest is for the parts of rootling that do
+//! it.
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -28,48 +29,48 @@ use crate::lower::for_libcontainer;
 use crate::mounts;
 use crate::owners::{Owners, closed_to_caller};
 
-/// What `create` and `run` are asked for; [`CreateOptions::new`] has the defaults.
+/// The options of `create` and `run`; [`CreateOptions::new`] has the defaults.
 #[derive(Clone, Debug)]
 pub struct CreateOptions {
     /// The id of the new container.
     pub id: ContainerId,
     /// Absolute path of the bundle; runtime-spec, bundle.md.
     pub bundle: PathBuf,
-    /// The kind of program that asks.
+    /// The kind of program that calls.
     pub caller: Caller,
-    /// Another file instead of the bundle's config.json (`--config`).
+    /// A file to read instead of the bundle's config.json (`--config`).
     pub config: Option<PathBuf>,
-    /// Where to write the pid of the container's first process (`--pid-file`).
+    /// The file to write the pid of the container's first process to (`--pid-file`).
     pub pid_file: Option<PathBuf>,
-    /// Socket that gets the terminal of a detached container (`--console-socket`).
+    /// The socket that gets the terminal of a detached container (`--console-socket`).
     pub console_socket: Option<PathBuf>,
-    /// Socket that gets a pidfd of the container's first process (`--pidfd-socket`).
+    /// The socket that gets a pidfd of the container's first process (`--pidfd-socket`).
     pub pidfd_socket: Option<PathBuf>,
     /// Move the root file system over `/` instead of pivot_root(2) (`--no-pivot`).
     pub no_pivot: bool,
     /// Leave the caller's session keyring in place (`--no-new-keyring`).
     pub no_new_keyring: bool,
-    /// How many descriptors after 2 the container keeps, `$LISTEN_FDS` not counted (`--preserve-fds`). They have to be open:
-    /// one that is not would be given to something of the runtime's.
+    /// How many descriptors beyond 2 the container keeps, not counting `$LISTEN_FDS` (`--preserve-fds`). They must be
+    /// open: the number of one that is not would be given to a descriptor of the runtime.
     pub preserve_fds: u32,
     /// How cgroups are managed (`--cgroup-manager`, `--systemd-cgroup`).
     pub cgroup_manager: rootling_config::CgroupManager,
-    /// Do without what only root may do (`--rootless`); by default where the caller is not root.
+    /// Do without what only root may do (`--rootless`); `None` means if the caller is not root.
     pub rootless: Option<bool>,
     /// Run without the limits that cannot be set here (`--ignore-cgroup-limits`).
     pub ignore_cgroup_limits: bool,
-    /// Fail instead of binding what the kernel does not let the caller mount anew (`--strict`).
+    /// Fail instead of bind-mounting what the kernel does not let the caller mount anew (`--strict`).
     pub strict: bool,
     /// Take the spec as it is (`--no-adapt`).
     pub no_adapt: bool,
-    /// Whose subordinate ids to map, in a spec without its own maps (`--userns-remap`).
+    /// Whose subordinate ids to map if the spec has no maps of its own (`--userns-remap`).
     pub map_owner: Option<MapOwner>,
-    /// Directory of compiled seccomp profiles; without one they are compiled each time.
+    /// The directory of compiled seccomp profiles; without one they are compiled each time.
     pub seccomp_cache: Option<PathBuf>,
 }
 
 impl CreateOptions {
-    /// A container of this bundle, with nothing else asked for.
+    /// The options for a container of this bundle, with nothing else asked for.
     pub fn new(id: ContainerId, bundle: impl Into<PathBuf>) -> Self {
         Self {
             id,
@@ -92,7 +93,7 @@ impl CreateOptions {
         }
     }
 
-    /// How many sockets of systemd's the container gets.
+    /// How many sockets from systemd the container gets.
     fn listen_fds(&self) -> u32 {
         if self.caller == Caller::Command { listen_fds() } else { 0 }
     }
@@ -107,26 +108,26 @@ pub(crate) struct MapsWriter {
 /// The whole plan: what the child is to make, and what the runtime has to do for it.
 pub(crate) struct Plan {
     pub(crate) blueprint: Blueprint,
-    /// Whether the spec is without `process`, so that the container can be created and not started.
+    /// Whether the spec has no `process`, so that the container can be created but not started.
     pub(crate) no_process: bool,
     pub(crate) writer: Option<MapsWriter>,
-    /// What `exec` needs to know of the container later.
+    /// What `exec` will need to know about the container.
     pub(crate) stored: StoredProcess,
     pub(crate) hooks: Option<Hooks>,
     pub(crate) listener: Option<Listener>,
     pub(crate) cgroup_path: Option<String>,
     /// `linux.resources` without the device rules, for the record.
     pub(crate) resources: Option<LinuxResources>,
-    /// What they say.
+    /// The limits that follow from `resources`.
     pub(crate) limits: Limits,
     pub(crate) device_rules: Vec<LinuxDeviceCgroup>,
     pub(crate) rdt: Option<LinuxIntelRdt>,
-    /// What is to be known of the root file system once the container has started: an error says the same and more.
+    /// What to say about the root file system once the container has started; an error would say that and more.
     pub(crate) about_root: Option<String>,
 }
 
 impl Plan {
-    /// Plans a container; warnings go to `warn`.
+    /// Makes the plan for a container; warnings go to `warn`.
     pub(crate) fn new(
         mut container: Container,
         host: &Host,
@@ -199,12 +200,12 @@ impl Plan {
         &self.blueprint.identity.id
     }
 
-    /// The maps of its own user namespace, if it gets one.
+    /// The id maps of the user namespace that is made for the container, if there is one.
     pub(crate) fn maps(&self) -> Option<(&[LinuxIdMapping], &[LinuxIdMapping])> {
         self.blueprint.maps.as_ref().map(|maps| (maps.uid(), maps.gid()))
     }
 
-    /// Hooks of the runtime's namespaces that run before the start: prestart, then createRuntime.
+    /// The hooks that run in the runtime's namespaces before the start: prestart, then createRuntime.
     pub(crate) fn runtime_hooks(&self) -> Vec<(&'static str, &[Hook])> {
         let Some(hooks) = &self.hooks else { return Vec::new() };
         #[allow(deprecated)] // prestart is deprecated for authors of specs, not for runtimes.
@@ -216,7 +217,7 @@ impl Plan {
     }
 }
 
-/// What is known beside the rest of the container.
+/// What is known in addition to the container itself.
 struct Known {
     spec: Rc<Spec>,
     rootfs: PathBuf,
@@ -271,7 +272,7 @@ fn blueprint(
     })
 }
 
-/// Whether there are hooks that look at the root file system before it is entered.
+/// Whether any hook looks at the root file system before it is entered.
 fn sees_the_root(hooks: Option<&Hooks>) -> bool {
     let Some(hooks) = hooks else { return false };
     #[allow(deprecated)] // prestart is deprecated for authors of specs, not for runtimes.
@@ -279,7 +280,7 @@ fn sees_the_root(hooks: Option<&Hooks>) -> bool {
     lists.into_iter().flatten().any(|list| !list.is_empty())
 }
 
-/// The absolute path of the root file system, which has to be a directory, and what is known of that.
+/// The absolute path of the root file system, which must be a directory, and its metadata.
 fn rootfs(path: &Path, bundle: &Path, host: &Host) -> Result<(PathBuf, Metadata)> {
     let path = bundle.join(path);
     let path = std::fs::canonicalize(&path).map_err(|e| {
@@ -335,7 +336,7 @@ pub fn listen_fds() -> u32 {
     if number("LISTEN_PID") == Some(std::process::id()) { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
 }
 
-/// The session keyring of a container, as runc names it.
+/// The name of a container's session keyring, as in runc.
 pub(crate) fn keyring_name(id: &ContainerId) -> String {
     format!("_ses.{id}")
 }

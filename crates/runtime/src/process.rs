@@ -1,4 +1,4 @@
-//! A process that is known by more than its pid, so that a pid used again is never mistaken for it.
+//! Identifies a process by more than its pid, so that a reused pid is never mistaken for it.
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Context, Error, ErrorKind, Result};
 use rootling_sys as sys;
 
-/// A process by pid and the moment it started.
+/// A process, identified by its pid and the moment at which it started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessRef {
     /// The pid, in the runtime's pid namespace.
@@ -26,18 +26,18 @@ impl ProcessRef {
         Ok(Self { pid, start_time: stat.start_time })
     }
 
-    /// Whether the very process still runs; a zombie does not.
+    /// Whether this very process is still running; a zombie is not.
     ///
     /// # Errors
-    /// It cannot be told. Dead is only what the kernel says is dead: a process of this number that is not there, or one
-    /// that started at another time.
+    /// It cannot be determined. A process counts as dead only if the kernel says so: there is no process with this pid,
+    /// or it started at another time.
     pub fn is_alive(self) -> Result<bool> {
         if !exists(self.pid)? {
             return Ok(false);
         }
         match stat(self.pid) {
             Ok(stat) => Ok(stat.start_time == self.start_time && !stat.has_ended()),
-            // It has ended since.
+            // It has ended meanwhile.
             Err(_) if !exists(self.pid)? => Ok(false),
             Err(error) => Err(error).context(|| format!("/proc/{}/stat", self.pid)).map_err(|e| {
                 e.remedy("whether the container's process runs cannot be told, so that nothing was changed")
@@ -45,17 +45,17 @@ impl ProcessRef {
         }
     }
 
-    /// A pidfd of the very process; `None` when it has ended.
+    /// Opens a pidfd of this very process; `None` if it has ended.
     pub fn open(self) -> Result<Option<OwnedFd>> {
         match sys::process::pidfd_open(self.pid) {
-            // The check after the opening rules out a pid that was used again in between.
+            // Checking after opening rules out that the pid was reused in between.
             Ok(fd) => Ok(self.is_alive()?.then_some(fd)),
             Err(Errno::ESRCH | Errno::EINVAL) => Ok(None),
             Err(errno) => Err(errno).context(|| format!("pidfd_open({})", self.pid)),
         }
     }
 
-    /// A pidfd of the very process, which may have ended without its parent having reaped it; `None` when it was reaped.
+    /// Opens a pidfd of this very process, which may have ended but not been reaped; `None` if it was reaped.
     pub(crate) fn open_dead_or_alive(self) -> Result<Option<OwnedFd>> {
         match sys::process::pidfd_open(self.pid) {
             Ok(fd) => {
@@ -66,7 +66,7 @@ impl ProcessRef {
         }
     }
 
-    /// Sends a signal to the very process.
+    /// Sends a signal to this very process.
     pub fn signal(self, signal: i32) -> Result<()> {
         let gone = || Error::new(ErrorKind::WrongState, format!("process {} has ended", self.pid));
         let pidfd = self.open()?.ok_or_else(gone)?;
@@ -76,7 +76,7 @@ impl ProcessRef {
         }
     }
 
-    /// Waits for the end of the process, at most so long; whether it has ended.
+    /// Waits for the process to end, at most for `limit`; returns whether it has ended.
     pub fn wait_for_end(self, limit: Duration) -> Result<bool> {
         match self.open()? {
             None => Ok(true),
@@ -85,47 +85,47 @@ impl ProcessRef {
     }
 }
 
-/// Whether the kernel knows a process of this number; kill(2).
+/// Whether a process with this pid exists; kill(2).
 fn exists(pid: i32) -> Result<bool> {
     match nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) {
         Err(Errno::ESRCH) => Ok(false),
-        // Somebody else's now: the start time tells.
+        // EPERM: it belongs to another user now, and its start time tells whether it is the same.
         Ok(()) | Err(Errno::EPERM) => Ok(true),
         Err(errno) => Err(errno).context(|| format!("kill({pid}, 0)")),
     }
 }
 
-/// What the kernel shows to everybody of a process: `/proc/PID/stat`, proc_pid_stat(5). Times are in clock ticks.
+/// What the kernel shows everybody about a process: `/proc/PID/stat`, proc_pid_stat(5). Times are in clock ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stat {
     /// The letter of its state.
     pub(crate) state: u8,
     /// The kernel's flags of its first thread.
     pub(crate) flags: u64,
-    /// Its parent, 0 for one that the caller does not see.
+    /// The pid of its parent; 0 if the caller cannot see the parent.
     pub(crate) parent: i32,
-    /// Its threads.
+    /// The number of its threads.
     pub(crate) threads: u64,
-    /// Since boot.
+    /// Its start time since boot.
     pub(crate) start_time: u64,
-    /// Processor time outside the kernel and in it, with that of threads that have ended.
+    /// Processor time in user mode and in the kernel, including that of threads that have ended.
     pub(crate) own: [u64; 2],
-    /// The same of all its descendants that have been waited for.
+    /// The same for all its descendants that have been waited for.
     pub(crate) waited_for: [u64; 2],
-    /// Pages of memory that it has in use, counted roughly.
+    /// The memory pages that it has in use, counted approximately.
     pub(crate) resident: u64,
 }
 
-/// A thread that is ending has given up its memory; `PF_EXITING`, linux/sched.h.
+/// Flag of a thread that is ending, and has given up its memory: `PF_EXITING`, linux/sched.h.
 const EXITING: u64 = 4;
 
 impl Stat {
-    /// Whether the whole process ends this moment, or has ended: nobody is shown its memory and more then.
+    /// Whether the whole process is ending or has ended: its memory and other details can no longer be read then.
     pub(crate) fn is_ending(&self) -> bool {
         self.threads <= 1 && (self.has_ended() || self.flags & EXITING != 0)
     }
 
-    /// A process that its parent has not waited for, or that is going this moment.
+    /// Whether the process is one that its parent has not waited for yet, or is just being removed.
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
@@ -135,12 +135,13 @@ pub(crate) fn stat(pid: i32) -> std::io::Result<Stat> {
     parse_stat(&fs::read(format!("/proc/{pid}/stat"))?).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
 }
 
-/// The name in field 2 may hold anything, spaces and brackets too: fields count from its last bracket.
+/// The name in field 2 may contain anything, including spaces and parentheses: fields are counted from the last
+/// parenthesis.
 pub(crate) fn parse_stat(line: &[u8]) -> Option<Stat> {
     let end = line.iter().rposition(|&b| b == b')')?;
     let rest = std::str::from_utf8(line.get(end + 2..)?).ok()?;
     let fields: Vec<&str> = rest.split(' ').collect();
-    // By the numbers of the manual page; the first here is field 3.
+    // Numbered as in the manual page; the first one here is field 3.
     let field = |number: usize| fields.get(number - 3).copied();
     let number = |at: usize| field(at)?.trim_end().parse::<u64>().ok();
     Some(Stat {

@@ -1,4 +1,4 @@
-//! The processes of a container that has no cgroup to list them.
+//! Lists the processes of a container that has no cgroup to list them.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -12,22 +12,23 @@ use crate::process::{ProcessRef, stat};
 /// The namespaces that `exec` joins, as `/proc/PID/ns` calls them.
 const JOINED: [&str; 7] = ["user", "mnt", "ipc", "uts", "net", "cgroup", "time"];
 
-/// How processes that are no descendants of the first one are told from those of others.
+/// How processes that do not descend from the first one are recognized as the container's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Own {
-    /// Its pid namespace has all of them.
+    /// By its pid namespace, which contains all of them.
     Pids,
-    /// Its mount namespace is its own: what joins the container joins that and all others.
+    /// By its mount namespace, which is its own: a process that joins the container joins this and all other
+    /// namespaces.
     Mounts,
-    /// They are not.
+    /// They are not recognized.
     Nothing,
 }
 
-/// All processes of the container whose first one is `init`, that one first.
+/// All processes of the container whose first process is `init`, which comes first.
 ///
-/// Those are the processes in its own namespaces, and whatever descends from these: in a pid namespace below, or with
-/// namespaces that the caller may not look at. Without a pid namespace of its own, one that has left the container's other
-/// namespaces and whose parent has ended is not found.
+/// Those are the processes in its own namespaces and all their descendants, which may be in a nested pid namespace or
+/// in namespaces that the caller may not look at. Without a pid namespace of its own, a process is not found if it has
+/// left the container's other namespaces and its parent has ended.
 pub(crate) fn of(init: ProcessRef, own: Own) -> Vec<ProcessRef> {
     let all = pids();
     let kinds: Vec<&str> = match own {
@@ -39,22 +40,22 @@ pub(crate) fn of(init: ProcessRef, own: Own) -> Vec<ProcessRef> {
     found.extend(sharing(init.pid, &kinds, &all));
     add_descendants(&mut found, &all);
     found.remove(&init.pid);
-    // Those that ended meanwhile have no start time any more.
+    // Processes that ended meanwhile no longer have a start time.
     std::iter::once(init).chain(found.into_iter().filter_map(|pid| ProcessRef::of(pid).ok())).collect()
 }
 
-/// Every process that /proc shows.
+/// The pids of all processes that /proc shows.
 fn pids() -> Vec<i32> {
     let entries = sys::directory::entries(Path::new("/proc")).unwrap_or_default();
     entries.into_iter().filter_map(|entry| entry.name.to_str()?.parse().ok()).collect()
 }
 
-/// Device and inode are what tells one namespace from another: namespaces(7).
+/// Identifies a namespace by device and inode: namespaces(7).
 fn namespace(pid: i32, kind: &str) -> Option<(u64, u64)> {
     fs::metadata(format!("/proc/{pid}/ns/{kind}")).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
-/// The kinds of which a process has another namespace than the caller; none without one for mounts.
+/// The kinds of namespaces in which a process differs from the caller; none if they share the mount namespace.
 fn differing(pid: i32) -> Vec<&'static str> {
     let own = std::process::id() as i32;
     let differs = |kind: &&str| {
@@ -65,7 +66,7 @@ fn differing(pid: i32) -> Vec<&'static str> {
     if kinds.contains(&"mnt") { kinds } else { Vec::new() }
 }
 
-/// The processes that are in all of these namespaces of `init`; none where none is named.
+/// The processes that share all of these namespaces with `init`; none if no kind is given.
 fn sharing(init: i32, kinds: &[&str], all: &[i32]) -> Vec<i32> {
     let wanted: Option<Vec<_>> = kinds.iter().map(|kind| Some((*kind, namespace(init, kind)?))).collect();
     let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else { return Vec::new() };
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn descendants_are_found_and_others_are_not() {
         let mut shell = Command::new("/bin/sh")
-            // A name that is not UTF-8, as any process may give itself.
+            // A name that is not UTF-8, which any process may give itself.
             .args(["-c", "printf '\\377\\376' >/proc/$$/comm; sleep 30 & read x; kill %1"])
             .stdin(Stdio::piped())
             .spawn()
@@ -114,9 +115,9 @@ mod tests {
         }
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(found[0], init);
-        // It has no namespaces for mounts of its own.
+        // The shell has no mount namespace of its own.
         assert_eq!(of(init, Own::Mounts).len(), 2);
-        // This test shares its namespace with the shell.
+        // The test process shares its pid namespace with the shell.
         assert!(of(init, Own::Pids).iter().any(|p| p.pid == std::process::id() as i32));
         drop(shell.stdin.take());
         shell.wait().unwrap();

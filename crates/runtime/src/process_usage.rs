@@ -1,7 +1,7 @@
-//! What a container without a cgroup uses: sums over its processes, from /proc.
+//! The resource usage of a container without a cgroup: sums over its processes, from /proc.
 //!
-//! A process that ends while it is read counts no longer. What the caller may not read of one, or the kernel does not keep, is
-//! not known of all of them: a sum that leaves some out would be wrong.
+//! A process that ends while it is being read is not counted. If the caller may not read a figure of one process, or
+//! the kernel does not keep it, the sum is unknown: one that leaves out some processes would be wrong.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -16,17 +16,17 @@ use rootling_sys::file;
 
 use crate::process::{ProcessRef, Stat, parse_stat};
 
-/// More than any of the files has.
+/// An upper limit in bytes that none of the files reaches.
 const MOST: u64 = 1 << 20;
 
-/// What these processes use together; `None` where all of them have ended.
+/// What these processes use together; `None` if all of them have ended.
 ///
-/// | figure | is the sum of | with what has ended |
+/// | figure | is the sum of | including ended processes |
 /// |---|---|---|
-/// | processor time | proc_pid_stat(5), and of its first thread proc_pid_schedstat(5), which is exact | if a process of the container has waited for it |
+/// | processor time | proc_pid_stat(5), and for its first thread proc_pid_schedstat(5), which is exact | if a process of the container has waited for them |
 /// | memory in use, and with swap | `Pss` and `SwapPss` of proc_pid_smaps(5), `smaps_rollup` | no |
-/// | `rss` of the raw figures | `Rss` there, or the rough one that everybody may read | no |
-/// | bytes read and written | proc_pid_io(5), which are those of storage | as for time |
+/// | `rss` of the raw figures | `Rss` there, or the approximate one that everybody may read | no |
+/// | bytes read and written | proc_pid_io(5), which counts storage | as for time |
 /// | processes | their threads, as a cgroup counts them | no |
 pub(crate) fn of(members: &[ProcessRef]) -> Option<Stats> {
     let usages: Vec<Usage> = members.iter().filter_map(|member| Usage::of(*member)).collect();
@@ -37,11 +37,11 @@ pub(crate) fn of(members: &[ProcessRef]) -> Option<Stats> {
 #[derive(Clone, Debug, Default)]
 struct Usage {
     stat: Stat,
-    /// Nanoseconds of its first thread; 0 where the kernel does not count them.
+    /// Processor time of its first thread, in nanoseconds; 0 if the kernel does not count it.
     exact: u64,
-    /// Bytes.
+    /// In bytes; `None` if it cannot be read.
     memory: Option<Memory>,
-    /// Bytes read and written.
+    /// Bytes read and written; `None` if they cannot be read.
     io: Option<[u64; 2]>,
 }
 
@@ -53,7 +53,8 @@ struct Memory {
 }
 
 impl Usage {
-    /// None where it has ended. By its directory, which never shows another process that gets its number.
+    /// `None` if it has ended. Files are read through its directory, which never shows another process that gets its
+    /// pid.
     fn of(member: ProcessRef) -> Option<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
         let path = format!("/proc/{}", member.pid);
@@ -65,10 +66,10 @@ impl Usage {
         let exact = read(&dir, "schedstat").as_deref().and_then(parse_schedstat).unwrap_or(0);
         let memory = read(&dir, "smaps_rollup").as_deref().and_then(parse_memory);
         let io = read(&dir, "io").as_deref().and_then(parse_io);
-        // At last, since it tells why something was not there.
+        // Read last, since it tells why another file was missing.
         let stat = parse_stat(&read(&dir, "stat")?)?;
         if stat.is_ending() {
-            // What it has read and written counts as its parent's once that has waited for it.
+            // The I/O of an ended process is added to its parent's once that has waited for it.
             let (memory, io) = (Some(memory.unwrap_or_default()), Some(io.unwrap_or_default()));
             return Some(Self { stat, exact, memory, io });
         }
@@ -76,18 +77,18 @@ impl Usage {
     }
 }
 
-/// A file of a process; `None` where it cannot be read, for whatever reason.
+/// Reads a file of a process; `None` if it cannot be read for any reason.
 fn read(dir: &File, name: &str) -> Option<Vec<u8>> {
     let fd = openat(Some(dir.as_raw_fd()), name, file::OPEN_FLAGS, Mode::empty()).map(adopt).ok()?;
     file::contents(fd, MOST).ok()
 }
 
-/// `TIME WAITED SLICES`, of which the first is the time in nanoseconds.
+/// Parses `TIME WAITED SLICES`, of which the first is the time in nanoseconds.
 fn parse_schedstat(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.split_whitespace().next()?.parse().ok()
 }
 
-/// `KEY: NUMBER` or `KEY: NUMBER kB` on a line.
+/// Parses `KEY: NUMBER` or `KEY: NUMBER kB`, one per line.
 fn keyed(text: &[u8], key: &str) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
@@ -124,7 +125,7 @@ fn sum(usages: &[Usage]) -> Stats {
     }
     match usages.iter().map(|usage| usage.io).collect::<Option<Vec<_>>>() {
         Some(all) => {
-            // Of all devices together.
+            // Summed over all devices.
             let entry = |op: &str, which: usize| BlkIoEntry {
                 op: op.to_owned(),
                 value: total(all.iter().map(|bytes| bytes[which])),
@@ -213,7 +214,7 @@ mod tests {
         assert!(of(&[ProcessRef { start_time: me.start_time + 1, ..me }]).is_none());
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let ended = ProcessRef::of(child.id() as i32).unwrap();
-        // It waits to be waited for, without any memory.
+        // The process is a zombie by then, and has no memory.
         while !crate::process::stat(ended.pid).unwrap().has_ended() {
             std::thread::yield_now();
         }

@@ -1,4 +1,4 @@
-//! `linux.intelRdt`: groups of the kernel's resctrl file system, by libcontainer.
+//! `linux.intelRdt`: groups in the kernel's resctrl file system, managed through libcontainer.
 //!
 //! runtime-spec, config-linux.md "IntelRdt"; the kernel's Documentation/filesystems/resctrl.rst.
 
@@ -15,7 +15,7 @@ use rootling_init::errors_of;
 
 use crate::error::{Context, Error, Result, chain};
 
-/// The groups of a container, and which of them were made for it and go with it.
+/// The groups of a container, and which of them were made for it and are removed with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Groups {
@@ -29,17 +29,17 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// Whether there are none.
+    /// Whether the container has no groups.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Puts a process into the group that its spec asks for, making it where it is the container's own.
+    /// Puts a process into the group that its spec asks for, making the group if it is to be the container's own.
     pub(crate) fn set_up(wanted: &LinuxIntelRdt, id: &str, pid: i32) -> Result<Self> {
-        // Before anything is made.
+        // Look for the mount before anything is made.
         let mount = find_resctrl_mount_point().map_err(|error| explain(&error))?;
         let joined = Some(mount.join(wanted.clos_id().as_deref().unwrap_or(id)));
-        // What it logs is what it returns: one error is enough.
+        // libcontainer logs what it also returns as an error; once is enough.
         let (result, _) = errors_of(|| setup_intel_rdt(Some(id), &Pid::from_raw(pid), wanted));
         let (control, monitoring) = result.map_err(|error| {
             if wanted.clos_id().is_none() {
@@ -51,16 +51,16 @@ impl Groups {
         Ok(Self { joined, control, monitoring })
     }
 
-    /// Puts a process that joins the container into its groups, as far as they are still there.
+    /// Puts a process that joins the container into its groups, as far as they still exist.
     pub(crate) fn join(&self, pid: i32) -> Result<()> {
-        // A control group puts into its own monitoring, so it is the first.
+        // Joining a control group also changes the monitoring group, so the control group comes first.
         for group in [&self.joined, &self.monitoring].into_iter().flatten() {
             join_group(group, pid)?;
         }
         Ok(())
     }
 
-    /// Removes the groups.
+    /// Removes the groups that were made for the container.
     pub(crate) fn remove(&self, id: &str) -> Result<()> {
         if self.is_empty() {
             return Ok(());
@@ -105,7 +105,7 @@ fn explain(error: &IntelRdtError) -> Error {
 mod tests {
     use super::Groups;
 
-    /// No machine without such a processor has resctrl: directories stand for its groups.
+    /// Only a machine with such a processor has resctrl, so directories stand in for its groups.
     #[test]
     fn a_process_joins_the_groups_that_are_there() {
         let dir = tempfile::tempdir().unwrap();

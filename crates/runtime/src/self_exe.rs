@@ -1,10 +1,10 @@
-//! The runtime's own program file, out of reach of the container (CVE-2019-5736).
+//! Keeps the runtime's own program file out of reach of the container (CVE-2019-5736).
 //!
-//! Until execve(2) the container's first process is a copy of the runtime, and `/proc/self/exe` of it
-//! leads to our program: whoever may write that file inside the container could replace it on the
-//! host. Where an id of the container may, the runtime executes itself again: root from a read-only view
-//! of its directory, an overlay that nothing else can see and that has nowhere to write to; whoever may
-//! not mount one from a sealed copy in memory, which takes longer.
+//! Until execve(2) the container's first process is a copy of the runtime, and its `/proc/self/exe` leads to our
+//! program: anyone inside the container who may write to that file could replace it on the host. Where an id of the
+//! container may write to it, the runtime executes itself again. Root does so from a read-only view of the program's
+//! directory, an overlay that nothing else can see and that has no writable layer; whoever may not mount one uses a
+//! sealed copy in memory, which takes longer.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -29,21 +29,21 @@ use rootling_sys::fds::adopt;
 use rootling_sys::mount::{attr, new_filesystem, openat2};
 
 const NAME: &CStr = c"rootling";
-/// What stat(2) shows of an owner without an id here, unless /proc/sys/kernel/overflowuid says otherwise; then the
-/// program is copied without need.
+/// What stat(2) shows for an owner without an id here, unless /proc/sys/kernel/overflowuid differs, in which case the
+/// program is copied unnecessarily.
 const OVERFLOW_ID: u32 = 65534;
 
-/// The user and group ids of a container; `None`: one without a user namespace that was made for it.
+/// The user and group id maps of a container; `None` if no user namespace is made for it.
 type Maps<'a> = Option<(&'a [LinuxIdMapping], &'a [LinuxIdMapping])>;
 
-/// Has the calling program out of reach of its containers (CVE-2019-5736), if it is to make any.
+/// Puts the calling program out of reach of its containers (CVE-2019-5736), if it is going to make any.
 ///
-/// Until execve(2) a process that is made for a container is a copy of the calling program, whose file the container finds
-/// at `/proc/PID/exe`. Where an id of a container may write to that file, or to its directory, this executes the program again
-/// with the same arguments and environment: as root from a read-only view of its directory, otherwise from a sealed copy in
-/// memory (memfd_create(2)). There it returns at once.
+/// Until execve(2), a process that is made for a container is a copy of the calling program, whose file the container
+/// finds at `/proc/PID/exe`. If an id of a container may write to that file, or to its directory, this executes the
+/// program again with the same arguments and environment: as root from a read-only view of its directory, otherwise
+/// from a sealed copy in memory (memfd_create(2)). In the program that is executed again, it returns at once.
 ///
-/// To be called first in `main`, before anything is done that must not be done twice.
+/// This must be called first in `main`, before anything that must not be done twice.
 pub fn seal() -> Result<()> {
     match exposed(None)? {
         Some(file) => execute_sealed(&file),
@@ -51,8 +51,8 @@ pub fn seal() -> Result<()> {
     }
 }
 
-/// Sees to it that the program cannot be written from inside a container with these ids: a command is continued from a view
-/// or a copy, and this returns in there. To any other caller it is an error.
+/// Ensures that the program cannot be written to from inside a container with these ids. A command is executed again
+/// from a view or a copy, where this function returns; for any other caller it is an error.
 pub(crate) fn protect(maps: Maps<'_>, caller: Caller) -> Result<()> {
     match (exposed(maps)?, caller) {
         (None, _) => Ok(()),
@@ -64,7 +64,7 @@ pub(crate) fn protect(maps: Maps<'_>, caller: Caller) -> Result<()> {
     }
 }
 
-/// The file of the program, if an id of such a container may write to it.
+/// Opens the program's file if an id of such a container may write to it.
 fn exposed(maps: Maps<'_>) -> Result<Option<File>> {
     let file = File::open("/proc/self/exe").context(|| "open(\"/proc/self/exe\")")?;
     Ok((writable_by_container(&file, maps) && !is_sealed(&file)).then_some(file))
@@ -88,7 +88,8 @@ fn execute_sealed(file: &File) -> Result<()> {
         .context(|| "execute the runtime sealed")
 }
 
-/// Whether this is the copy or the view already. A program on a host's read-only overlay is none, but as safe.
+/// Whether this is already the copy or the view. A program on a read-only overlay of the host is neither, but just as
+/// safe.
 fn is_sealed(file: &File) -> bool {
     let seals = fcntl(file.as_raw_fd(), FcntlArg::F_GET_SEALS).unwrap_or(0);
     SealFlag::from_bits_truncate(seals).contains(SealFlag::F_SEAL_WRITE)
@@ -96,8 +97,8 @@ fn is_sealed(file: &File) -> bool {
             && fstatvfs(file).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY))
 }
 
-/// The program, seen through an overlay without an upper directory. `None` where there can be no such mount:
-/// the caller may not make one, or the kernel takes this file system for no layer.
+/// Opens the program through an overlay without an upper directory. `None` if there can be no such mount: the caller
+/// may not make one, or the kernel does not accept this file system as a layer.
 fn read_only_view(file: &File) -> Option<File> {
     if !nix::unistd::geteuid().is_root() {
         return None;
@@ -111,21 +112,21 @@ fn read_only_view(file: &File) -> Option<File> {
     let program =
         openat2(view.as_fd(), Path::new(path.file_name()?), OFlag::O_RDONLY, ResolveFlag::RESOLVE_BENEATH);
     let program = File::from(program.ok()?);
-    // What has been put in our place meanwhile is not executed.
+    // A file that has replaced ours meanwhile is not executed.
     let identity = |meta: Metadata| (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
     (identity(program.metadata().ok()?) == identity(file.metadata().ok()?)).then_some(program)
 }
 
-/// Without an upper directory an overlay has at least two layers. Before Linux 6.15 they are directories of
-/// attached mounts, and of one file system they might overlap, which the kernel refuses. Nothing is ever looked
-/// up in the second.
+/// Without an upper directory an overlay needs at least two layers. Before Linux 6.15 layers are directories of
+/// attached mounts, and two of the same file system might overlap, which the kernel refuses. Nothing is ever looked up
+/// in the second layer.
 fn second_layer(device: u64) -> Option<&'static str> {
     ["/dev", "/run", "/tmp"]
         .into_iter()
         .find(|path| std::fs::metadata(path).is_ok_and(|meta| meta.is_dir() && meta.dev() != device))
 }
 
-/// Whether an id of the container may write the program, or replace it in its directory.
+/// Whether an id of the container may write to the program, or replace it in its directory.
 fn writable_by_container(file: &File, maps: Maps<'_>) -> bool {
     let Ok(program) = file.metadata() else { return true };
     let parent = std::fs::read_link("/proc/self/exe").ok().and_then(|p| Some(p.parent()?.to_owned()));
@@ -137,17 +138,17 @@ fn writable_by_container(file: &File, maps: Maps<'_>) -> bool {
             || (meta.mode() & 0o020 != 0 && mapped(gids, meta.gid()))
             || meta.mode() & others == others
     };
-    // Of a directory with the sticky bit, others may replace only what is their own.
+    // In a directory with the sticky bit, users may replace only their own files.
     let replaceable =
         |d: Metadata, path: &Path| exposed(&d, path, if d.mode() & 0o1000 != 0 { u32::MAX } else { 0o002 });
     exposed(&program, Path::new("/proc/self/exe"), 0o002)
         || directory.zip(parent.as_deref()).is_none_or(|(d, path)| replaceable(d, path))
 }
 
-/// Whether the owner is none of the caller's user namespace. stat(2) shows such an owner as the overflow id, which
-/// may be an id of the namespace as well. Root of the namespace, with CAP_FOWNER over all its ids, may leave access
-/// times alone (`O_NOATIME`, open(2)): where that is refused, the owner has no id in it. Neither a server of files nor
-/// a security module has a say in this, as they have in whether root may write.
+/// Whether the owner has no id in the caller's user namespace. stat(2) shows such an owner as the overflow id, which
+/// may also be an id of the namespace. Root of the namespace, which has CAP_FOWNER over all its ids, may open a file of
+/// theirs without updating its access time (`O_NOATIME`, open(2)); if that is refused, the owner has no id in the
+/// namespace. Unlike root's permission to write, this is not influenced by a file server or a security module.
 fn is_foreign(uid: u32, path: &Path) -> bool {
     let may_all = || caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_FOWNER);
     uid == OVERFLOW_ID
@@ -163,7 +164,8 @@ fn mapped(maps: Option<&[LinuxIdMapping]>, id: u32) -> bool {
         Some(maps) => {
             maps.iter().any(|m| id.checked_sub(m.host_id()).is_some_and(|offset| offset < m.size()))
         }
-        // The caller's own namespace, or a joined one: an ordinary user's cannot have root of the host in it.
+        // The caller's own namespace, or a joined one. If the caller is an ordinary user, it cannot have root of the
+        // host in it.
         None => id != 0 || nix::unistd::geteuid().is_root(),
     }
 }
@@ -176,10 +178,10 @@ fn sealed_copy(file: &File) -> Result<File> {
     Ok(copy)
 }
 
-/// Seals the copy, the seals included.
+/// Seals the copy, including the set of seals itself.
 ///
-/// The kernel refuses with `EBUSY` as long as anybody might still write to one of its pages, and under
-/// load its own bookkeeping holds some for a moment after the copy.
+/// The kernel fails with `EBUSY` while any of the pages might still be written to, and under load its own bookkeeping
+/// holds some of them for a moment after the copy.
 fn add_seals(copy: &File) -> Result<(), Errno> {
     let seals =
         SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
@@ -198,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_program_that_embeds_the_library_is_never_executed_again_without_asking() {
-        // Built by whoever tests it, who may write to it, as an id of a container without a user namespace may.
+        // The program belongs to the user who runs the test, and an id of a container without a user namespace may
+        // write to it.
         let error = protect(None, Caller::Program).unwrap_err();
         assert!(error.to_string().contains("call rootling_runtime::seal first"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! What is kept of a container between two calls of the runtime, and what it shows of it.
+//! What is stored of a container between two invocations of the runtime, and what is shown of it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::process::ProcessRef;
 use crate::rdt::Groups;
 
-/// Status of a container; runtime-spec, runtime.md "State".
+/// The status of a container; runtime-spec, runtime.md "State".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Being made by a runtime that still runs.
+    /// It is being made by a runtime that is still running.
     Creating,
-    /// Prepared; its program has not been executed.
+    /// It is prepared; its program has not been executed.
     Created,
     /// Its program runs.
     Running,
@@ -30,7 +30,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The specification's word for it.
+    /// The specification's word for the status.
     pub fn name(self) -> &'static str {
         match self {
             Self::Creating => "creating",
@@ -49,7 +49,7 @@ impl std::fmt::Display for Status {
 }
 
 impl Record {
-    /// What hooks and agents are told of it. An id that was taken once is one.
+    /// What hooks and agents are told about the container. The id was valid when it was recorded.
     pub(crate) fn identity(&self) -> crate::error::Result<Identity> {
         let id = ContainerId::parse(&self.id)
             .map_err(|e| crate::error::Error::system(crate::error::chain(&e)).wrap("state.json: id"))?;
@@ -62,7 +62,7 @@ impl Record {
     }
 }
 
-/// This moment as RFC 3339 with nanoseconds, UTC.
+/// Returns the current time in RFC 3339 format with nanoseconds, in UTC.
 pub fn now() -> String {
     chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
 }
@@ -84,7 +84,7 @@ pub struct Record {
     /// Annotations of its config.json.
     #[serde(default, skip_serializing_if = "HashMap::is_empty")]
     pub annotations: HashMap<String, String>,
-    /// Its first process; absent until that exists.
+    /// Its first process; `None` until that exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<ProcessRef>,
     /// Its cgroup.
@@ -92,27 +92,28 @@ pub struct Record {
     /// Its resctrl groups.
     #[serde(default, skip_serializing_if = "Groups::is_empty")]
     pub(crate) rdt: Groups,
-    /// The limits that are set, without device rules: `update` completes new ones from them.
+    /// The limits that are set, without device rules; `update` completes new limits from them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<LinuxResources>,
-    /// Whether it has a pid namespace of its own: then all of its processes end with the first.
+    /// Whether it has a pid namespace of its own, so that all its processes end with the first.
     pub own_pid_namespace: bool,
-    /// Whether it has a mount namespace of its own, by which what has joined it is found where it has no pid namespace.
+    /// Whether it has a mount namespace of its own, by which processes that joined it are found if it has no pid
+    /// namespace.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) own_mount_namespace: bool,
-    /// Whether its config.json is without `process`: then there is nothing to start.
+    /// Whether its config.json has no `process`, so that there is nothing to start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) no_process: bool,
-    /// Hooks that are still to run after its creation.
+    /// Hooks that are still to run after the creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Hooks>,
-    /// Whether the file was there that is written last of all when a container is made.
+    /// Whether the file exists that is the last to be written when a container is made.
     #[serde(skip)]
     pub(crate) is_whole: bool,
 }
 
-/// What it takes to end a container. It is kept a second time, apart from its record, so that one damaged file does not
-/// lose what runs.
+/// What is needed to end a container. It is stored a second time, apart from the record, so that one damaged file does
+/// not lose track of what is running.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Recovery {
@@ -130,24 +131,25 @@ pub(crate) struct Recovery {
     pub(crate) own_mount_namespace: bool,
 }
 
-/// By a table: a faster crate would ask the processor first what it can, which takes longer in a virtual machine.
+/// Computed with a table: a faster crate would first query the processor's features, which takes longer in a virtual
+/// machine.
 static CRC_32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 impl Recovery {
-    /// As it is written: the CRC-32 of what follows, so that whatever is read is what was written.
+    /// The serialized form, preceded by its CRC-32, so that a reader can tell that it reads what was written.
     pub(crate) fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
         let text = serde_json::to_string(self)?;
         Ok(format!("{:08x} {text}", CRC_32.checksum(text.as_bytes())).into_bytes())
     }
 
-    /// None unless every byte is as it was written.
+    /// `None` unless every byte is as it was written.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (sum, text) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
         let whole = sum.len() == 8 && u32::from_str_radix(sum, 16).ok()? == CRC_32.checksum(text.as_bytes());
         if whole { serde_json::from_str(text).ok() } else { None }
     }
 
-    /// A record that is enough to remove the container.
+    /// Makes a record that suffices to remove the container.
     pub(crate) fn into_record(self, id: &ContainerId) -> Record {
         Record {
             oci_version: String::new(),
@@ -169,7 +171,7 @@ impl Recovery {
     }
 }
 
-/// What `state` prints; the fields and their order are runc's.
+/// What `state` prints; the fields and their order are those of runc.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StateView {
@@ -177,7 +179,7 @@ pub struct StateView {
     pub oci_version: String,
     /// Its id.
     pub id: String,
-    /// Pid of its first process, 0 when that has ended.
+    /// Pid of its first process; 0 if that has ended.
     pub pid: i32,
     /// Its status.
     pub status: Status,
@@ -190,12 +192,12 @@ pub struct StateView {
     /// Annotations of its config.json.
     #[serde(skip_serializing_if = "HashMap::is_empty")]
     pub annotations: HashMap<String, String>,
-    /// Name of the user that the state directory belongs to; only `list` fills it in.
+    /// Name of the user who owns the state directory; only `list` fills it in.
     pub owner: String,
 }
 
 impl Record {
-    /// What is kept apart from it; none before there is a first process.
+    /// What is stored apart from the record; `None` while there is no first process.
     pub(crate) fn recovery(&self) -> Option<Recovery> {
         Some(Recovery {
             init: self.init?,
@@ -206,7 +208,7 @@ impl Record {
         })
     }
 
-    /// Takes what is kept apart from it.
+    /// Takes over what is stored apart from the record.
     pub(crate) fn recover(&mut self, recovery: Recovery) {
         let Recovery { init, cgroup, rdt, own_pid_namespace, own_mount_namespace } = recovery;
         (self.init, self.cgroup, self.rdt) = (Some(init), cgroup, rdt);
@@ -214,7 +216,7 @@ impl Record {
         self.is_whole = true;
     }
 
-    /// What `state` shows of a container in this status.
+    /// What `state` shows for a container with this status.
     pub fn view(&self, status: Status) -> StateView {
         let pid = if status == Status::Stopped { 0 } else { self.init.map_or(0, |p| p.pid) };
         StateView {

@@ -1,8 +1,8 @@
-//! The state directories: one for each container, below a directory that only the user can write.
+//! The state directories: one for each container, below a directory that only the user can write to.
 //!
-//! `mkdir` decides which of two creators wins. The creator holds a lock on the directory until the
-//! container is complete, so that a half-made one and one that is being made can be told apart
-//! even after the creator was killed. Files are replaced whole, by rename.
+//! `mkdir` decides which of two creators wins. The creator holds a lock on the directory until the container is
+//! complete, so that a half-made container can be told from one that is being made, even after the creator was killed.
+//! Files are replaced as a whole, by rename.
 
 mod root;
 
@@ -26,29 +26,29 @@ use crate::state::{Record, Recovery, Status};
 use rootling_sys as sys;
 use rootling_sys::mount::openat2;
 
-/// What `exec` needs of the container.
+/// What `exec` needs to know about the container.
 pub(crate) const PROCESS: &str = "process.json";
-/// Its compiled filter, as seccomp(2) takes it.
+/// The compiled seccomp filter, in the format of seccomp(2).
 pub(crate) const FILTER: &str = "seccomp.bpf";
-/// Where the container tells that it is ready, and the socket in there.
+/// The directory in which the container reports that it is ready, and the socket in it.
 pub(crate) const NOTIFY: &str = "notify";
 pub(crate) const NOTIFY_SOCKET: &str = "notify.sock";
 const RECORD: &str = "state.json";
-/// What it takes to end the container, for when the record is damaged.
+/// What is needed to end the container, in case the record is damaged.
 const RECOVERY: &str = "recovery";
-/// The same before the container is complete.
+/// The same, before the container is complete.
 const UNCOMMITTED: &str = "recovery.new";
 /// The socket on which a created container waits for its start.
 const START: &str = "start.sock";
 
-/// More than this of a file is not read; in bytes. A filter has at most 32 KiB, a record some more than config.json's
-/// hooks and annotations.
+/// No more than this is read from a file, in bytes. A filter has at most 32 KiB; a record is somewhat larger than
+/// config.json's hooks and annotations.
 const MOST: u64 = 2 * rootling_config::load::MOST;
-/// Of the directories: nobody else may as much as pass, to the sockets in there. What a container is to have of them is
-/// bound into it.
+/// The mode of the directories: nobody else may even search them, and so reach the sockets in them. What a container is
+/// to have of them is bind-mounted into it.
 const MODE: Mode = Mode::S_IRWXU;
 
-/// Where the state of containers is kept (`--root`).
+/// Where the state of containers is stored (`--root`).
 #[derive(Clone, Debug)]
 pub struct Store {
     place: Place,
@@ -58,14 +58,15 @@ pub struct Store {
 pub struct Slot {
     id: ContainerId,
     path: PathBuf,
-    /// What it is in.
+    /// The directory that it is in.
     root: Arc<OwnedFd>,
     dir: OwnedFd,
     /// Whether the lock on it is ours.
     ours: Arc<AtomicBool>,
 }
 
-/// Keeps a container from being removed, by the lock on its directory that any number of these may have.
+/// Keeps a container from being removed. It holds a shared lock on the container's directory, of which there may be
+/// several.
 pub(crate) struct Held<'a>(&'a Slot);
 
 impl Drop for Held<'_> {
@@ -74,21 +75,21 @@ impl Drop for Held<'_> {
     }
 }
 
-/// How often to look for the record in a directory that nobody has locked, which may have been made this moment.
+/// How often to look for the record in an unlocked directory, which may have been made just now.
 const LOOKS: u32 = 10;
-/// How long somebody may look whether a directory is locked.
+/// How long somebody may take to check whether a directory is locked.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// One line of [`Store::list`].
+/// One entry of [`Store::list`].
 pub enum Listed {
     /// A container with its record.
     Container(Slot, Box<Record>),
-    /// A directory whose record is missing or damaged, and what is wrong with it.
+    /// A directory whose record is missing or damaged: its name, and what is wrong with it.
     Damaged(String, Error),
 }
 
 impl Store {
-    /// A store in a directory that is the caller's alone. It need not exist yet.
+    /// A store in a directory that only the caller may own. It need not exist yet.
     pub fn own(root: impl Into<PathBuf>) -> Self {
         Self { place: Place::Own(root.into()) }
     }
@@ -98,13 +99,13 @@ impl Store {
         Self { place: Place::Below(runtime_dir.into(), "rootling") }
     }
 
-    /// The store of a directory that the caller chose: to look for containers where none can be is an
-    /// error then, as with runc.
+    /// A store in a directory that the caller chose. Looking for containers in one that cannot exist is an error then,
+    /// as with runc.
     pub fn named(root: impl Into<PathBuf>) -> Self {
         Self { place: Place::Named(root.into()) }
     }
 
-    /// Makes the state directory of a new container, locked until [`Slot::unlock`].
+    /// Makes the state directory of a new container. It stays locked until [`Slot::unlock`].
     pub(crate) fn create(&self, id: &ContainerId) -> Result<Slot> {
         let root = if let Some(root) = self.place.open()? {
             root
@@ -119,15 +120,16 @@ impl Store {
         let root = Arc::new(root);
         self.take(&root, id).inspect_err(|error| {
             if error.errno().is_some() {
-                // Without its name it is nobody's: whoever else has made one of this name meanwhile is told so.
+                // Remove the name, which would belong to nobody: whoever tried to use it meanwhile has been told that
+                // it exists.
                 let _ = unlinkat(Some(root.as_raw_fd()), id.as_str(), UnlinkatFlags::RemoveDir);
             }
         })
     }
 
-    /// Opens and locks the directory that was made a moment ago.
+    /// Opens and locks the directory that was just made.
     fn take(&self, root: &Arc<OwnedFd>, id: &ContainerId) -> Result<Slot> {
-        // To a delete, an empty one is what a killed create has left.
+        // `delete` takes an empty directory for one that a killed `create` has left.
         let removed = || {
             Error::new(
                 ErrorKind::WrongState,
@@ -139,11 +141,12 @@ impl Store {
         let slot = self
             .open_dir(Arc::clone(root), id)
             .map_err(|e| if e.kind() == ErrorKind::NotFound { removed() } else { e })?;
-        // Who only looks has it locked for a moment.
+        // Somebody who only checks the lock holds it for a moment.
         if !slot.lock(LOOK)? || slot.is_gone()? {
             return Err(removed());
         }
-        // Ours may have been removed before it was open, and this be the next creator's, of which one comes second here.
+        // Our directory may have been removed before it was opened. This is then the one of another creator, and the
+        // later of the two fails here.
         if slot.is_empty()? { Ok(slot) } else { Err(exists(id)) }
     }
 
@@ -151,7 +154,7 @@ impl Store {
         self.place.path()
     }
 
-    /// Where the state directory of a container is, or would be.
+    /// The path that the state directory of a container has or would have.
     pub(crate) fn path_of(&self, id: &ContainerId) -> PathBuf {
         self.path().join(id)
     }
@@ -166,8 +169,8 @@ impl Store {
         missing(id, &self.path())
     }
 
-    /// Every container of the store, ordered by id, each opened when its turn comes: there may be more
-    /// than descriptors. Where nobody named the store, one that does not exist yet is empty.
+    /// Lists every container of the store, ordered by id. Each is opened when its turn comes, as there may be more
+    /// containers than descriptors. A store that does not exist yet is empty, unless it was named by the caller.
     pub fn list(&self) -> Result<impl Iterator<Item = Listed>> {
         let what = || format!("state directory {:?}", self.path());
         let root = match self.place.open()? {
@@ -194,7 +197,7 @@ impl Store {
         };
         match slot.read() {
             Ok(record) => Some(Listed::Container(slot, Box::new(record))),
-            // It is being made or removed this moment.
+            // It is just being made or removed.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::WrongState) => None,
             Err(error) => Some(Listed::Damaged(name.into(), error)),
         }
@@ -234,36 +237,34 @@ impl Slot {
         &self.id
     }
 
-    /// The same directory, for another owner.
+    /// Another handle for the same directory.
     pub(crate) fn try_clone(&self) -> Result<Self> {
         let dir = sys::fds::duplicate(self.dir.as_fd()).context(|| "dup")?;
         let ours = Arc::clone(&self.ours);
         Ok(Self { id: self.id.clone(), path: self.path.clone(), root: Arc::clone(&self.root), dir, ours })
     }
 
-    /// The directory's path.
     #[cfg(test)]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The directory.
     pub(crate) fn dir(&self) -> std::os::fd::BorrowedFd<'_> {
         self.dir.as_fd()
     }
 
-    /// A path of something in it that is short enough for a socket address (unix(7): 108 bytes).
+    /// A path of a file in the directory that is short enough for a socket address (unix(7): 108 bytes).
     pub(crate) fn short_path(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}/{name}", self.dir.as_raw_fd()))
     }
 
-    /// The socket on which a created container waits for its start.
+    /// Listens on the socket on which a created container waits for its start.
     pub(crate) fn listen_for_start(&self) -> Result<OwnedFd> {
         sys::socket::listen_at(&self.short_path(START))
             .context(|| format!("bind({:?})", self.path.join(START)))
     }
 
-    /// Connects to it; `None` where nobody waits any more.
+    /// Connects to that socket; `None` if nobody waits anymore.
     pub(crate) fn connect_for_start(&self) -> Result<Option<OwnedFd>> {
         match sys::socket::connect_to(&self.short_path(START)) {
             Ok(socket) => Ok(Some(socket)),
@@ -272,7 +273,7 @@ impl Slot {
         }
     }
 
-    /// Makes the directory in which the container tells that it is ready.
+    /// Makes the directory in which the container reports that it is ready.
     pub(crate) fn make_notify_directory(&self) -> Result<()> {
         mkdirat(Some(self.dir.as_raw_fd()), NOTIFY, Mode::from_bits_truncate(0o755))
             .context(|| format!("mkdir({:?})", self.path.join(NOTIFY)))
@@ -283,13 +284,13 @@ impl Slot {
         self.has(START)
     }
 
-    /// Removes the socket: the container is started, or never will be.
+    /// Removes the socket: the container was started, or never will be.
     pub(crate) fn end_wait(&self) {
         let _ = unlinkat(Some(self.dir.as_raw_fd()), START, UnlinkatFlags::NoRemoveDir);
     }
 
-    /// Locks the directory, as whoever makes or removes the container does; false if somebody else has it for so long.
-    /// Where one looks this moment whether it is locked, that is over at once.
+    /// Locks the directory for making or removing the container; returns false if somebody else holds the lock for
+    /// longer than `limit`. Somebody who only checks whether it is locked holds it just for a moment.
     pub(crate) fn lock(&self, limit: Duration) -> Result<bool> {
         let end = Instant::now() + limit;
         loop {
@@ -307,11 +308,12 @@ impl Slot {
         }
     }
 
-    /// Keeps the container from being removed for a moment: what is done by a path of its cgroup until this is dropped is not
-    /// done to the next container of its name. For what does not wait, since a delete waits for it.
+    /// Keeps the container from being removed for a moment: until the result is dropped, no other container can take
+    /// its name, so that what is done by the path of its cgroup does not affect that one. Use it only for short
+    /// operations, since a delete waits for them.
     ///
     /// # Errors
-    /// Another command makes or removes the container, or has removed it.
+    /// Another command is making or removing the container, or has removed it.
     pub(crate) fn hold(&self) -> Result<Held<'_>> {
         match self.flock(FlockArg::LockSharedNonblock) {
             Ok(()) => self.ours.store(true, Ordering::Relaxed),
@@ -322,8 +324,8 @@ impl Slot {
         if self.is_gone()? { Err(self.removed()) } else { Ok(held) }
     }
 
-    /// As [`Slot::hold`], but for what may be done while another command makes or removes the container: as long as that
-    /// has it, no other has its name.
+    /// Like [`Slot::hold`], but for operations that are allowed while another command makes or removes the container:
+    /// as long as that command has the lock, no other container can take the name.
     pub(crate) fn hold_if_free(&self) -> Result<Option<Held<'_>>> {
         match self.hold() {
             Err(e) if e.kind() == ErrorKind::WrongState => Ok(None),
@@ -351,27 +353,27 @@ impl Slot {
         let own = nix::sys::stat::fstat(self.dir.as_raw_fd()).context(what)?;
         let at = Some(self.root.as_raw_fd());
         match nix::sys::stat::fstatat(at, self.id.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
-            // No other file has the number as long as this one is open.
+            // No other file can get the inode number while this one is open.
             Ok(named) => Ok((named.st_dev, named.st_ino) != (own.st_dev, own.st_ino)),
             Err(Errno::ENOENT) => Ok(true),
             Err(errno) => Err(errno).context(what),
         }
     }
 
-    /// The container is complete.
+    /// Releases the lock once the container is complete.
     pub(crate) fn unlock(&self) {
         self.ours.store(false, Ordering::Relaxed);
         let _ = self.flock(FlockArg::Unlock);
     }
 
-    // Through the descriptor and not through nix's Flock, which would unlock whenever it is dropped,
-    // in the child too.
+    // The lock is released through the descriptor. nix's Flock would release it whenever it is dropped, in the child,
+    // too.
     #[allow(deprecated)]
     fn flock(&self, how: FlockArg) -> Result<(), Errno> {
         sys::retry(|| nix::fcntl::flock(self.dir.as_raw_fd(), how))
     }
 
-    /// Whether a runtime, and not we, is making or removing the container this moment.
+    /// Whether another runtime is just making or removing the container.
     pub(crate) fn is_locked(&self) -> Result<bool> {
         if self.ours.load(Ordering::Relaxed) {
             return Ok(false);
@@ -397,16 +399,16 @@ impl Slot {
             Some(recovery) if record.init.is_some_and(|init| init != recovery.init) => {
                 return Err(self.damaged(&format!("{RECORD} and {RECOVERY} name different processes")));
             }
-            // The record is damaged where it has none.
+            // A record that lacks these members is damaged: they come from the recovery file.
             Some(recovery) => record.recover(recovery),
             None => record.is_whole = false,
         }
         Ok(record)
     }
 
-    /// The record, which whoever makes the container writes a moment after the directory is there and locked.
+    /// Reads the record, which the creator writes shortly after making and locking the directory.
     fn read_record(&self) -> Result<Vec<u8>> {
-        // Twice as long each time: who looks whether it is locked keeps others from locking it.
+        // Waits twice as long each time: checking the lock keeps others from taking it.
         for look in 0..LOOKS {
             if let Some(bytes) = self.find_file(RECORD)? {
                 return Ok(bytes);
@@ -419,7 +421,7 @@ impl Slot {
         self.read_file(RECORD)
     }
 
-    /// Why there is no such file.
+    /// The error for a missing file.
     fn without(&self, name: &str) -> Error {
         match (self.is_locked(), self.is_gone()) {
             (Ok(true), Ok(false)) => self.busy(),
@@ -429,7 +431,7 @@ impl Slot {
         }
     }
 
-    /// None where there is none or it is damaged: the record tells then.
+    /// `None` if there is no such file or it is damaged: the record must do then.
     fn read_recovery(&self) -> Result<Option<Recovery>> {
         match self.find_file(RECOVERY) {
             Err(e) if e.errno().is_none() => Ok(None),
@@ -437,16 +439,16 @@ impl Slot {
         }
     }
 
-    /// What it takes to remove a container whose record is damaged; none where it never had a process.
+    /// What is needed to remove a container whose record is damaged; `None` if the container never had a process.
     ///
     /// # Errors
-    /// What is left of the directory does not tell which processes are the container's.
+    /// What is left in the directory does not tell which processes are the container's.
     pub(crate) fn recover(&self, damage: &Error) -> Result<Option<Record>> {
         if let Some(recovery) = self.read_recovery()? {
             tracing::warn!("{damage}; removed with the help of {RECOVERY}: its poststop hooks are not run");
             return Ok(Some(recovery.into_record(&self.id)));
         }
-        // Of what was never let go there is no more than the record, which is whole or not there.
+        // A container that was never let go has no file but the record, which is complete or missing.
         let mut names = [RECOVERY, RECORD, PROCESS].iter();
         if names.try_fold(true, |none, name| Ok::<_, Error>(none && !self.has(name)?))? {
             return Ok(None);
@@ -466,7 +468,7 @@ impl Slot {
         }
     }
 
-    /// Reads a file of the directory, all of which a container has.
+    /// Reads a file that every container has in its directory.
     pub(crate) fn read_file(&self, name: &str) -> Result<Vec<u8>> {
         self.find_file(name)?.ok_or_else(|| self.without(name))
     }
@@ -485,7 +487,7 @@ impl Slot {
         })
     }
 
-    /// The error for a file that cannot be what was written.
+    /// The error for a file whose contents cannot be what was written.
     pub(crate) fn damaged(&self, why: &str) -> Error {
         Error::system(format!(
             "the state of container \"{id}\" is damaged ({why}): remove it with `rootling delete --force {id}`",
@@ -499,25 +501,25 @@ impl Slot {
         self.replace_file(RECORD, &text)
     }
 
-    /// Writes what it takes to end the container, whose first process is known, under a name that nobody reads. A new
-    /// file on a disk can take a millisecond, and as long as the child works it costs nothing.
+    /// Writes what is needed to end the container, whose first process is known, under a name that nobody reads yet. A
+    /// new file on a disk can take a millisecond, which costs nothing while the child is still working.
     pub(crate) fn prepare_recovery(&self, record: &Record) -> Result<()> {
         let Some(recovery) = record.recovery() else { return Ok(()) };
         let bytes = recovery.to_bytes().map_err(|e| Error::system(e.to_string()))?;
         self.write_file(UNCOMMITTED, &bytes)
     }
 
-    /// Keeps what was prepared: the container is complete, lives without the runtime from here on, and is found even
-    /// without its record.
+    /// Commits what was prepared: the container is complete, lives without the runtime from here on, and can be found
+    /// even without its record.
     pub(crate) fn commit_recovery(&self) -> Result<()> {
         let at = Some(self.dir.as_raw_fd());
         nix::fcntl::renameat(at, UNCOMMITTED, at, RECOVERY)
             .context(|| format!("write({:?})", self.path.join(RECOVERY)))
     }
 
-    /// Nobody ever reads half of it.
+    /// Replaces a file atomically, so that nobody ever reads half of it.
     fn replace_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        // Two may do so at once.
+        // Two processes may do so at the same time.
         let new = format!("{name}.{}", std::process::id());
         self.write_file(&new, bytes).map_err(|error| self.or_missing(error))?;
         let at = Some(self.dir.as_raw_fd());
@@ -526,7 +528,7 @@ impl Slot {
             .map_err(|error| self.or_missing(error))
     }
 
-    /// The same error, or if the directory has been removed meanwhile, that there is no such container.
+    /// Returns the same error or, if the directory has been removed meanwhile, that there is no such container.
     fn or_missing(&self, error: Error) -> Error {
         match self.is_gone() {
             Ok(true) if error.is(Errno::ENOENT) => {
@@ -536,7 +538,7 @@ impl Slot {
         }
     }
 
-    /// Writes a file of the directory that only the owner can read.
+    /// Writes a file in the directory that only its owner can read.
     pub(crate) fn write_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let what = || format!("write({:?})", self.path.join(name));
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -545,10 +547,10 @@ impl Slot {
         fs::File::from(sys::fds::adopt(fd)).write_all(bytes).context(what)
     }
 
-    /// The status of a container with this record.
+    /// Determines the status of a container with this record.
     ///
     /// # Errors
-    /// Whether its first process lives, waits for its start or is frozen cannot be told.
+    /// It cannot be determined whether its first process is alive, waits for its start or is frozen.
     pub fn status(&self, record: &Record) -> Result<Status> {
         let Some(init) = record.init else {
             return Ok(if self.is_locked()? { Status::Creating } else { Status::Stopped });
@@ -557,10 +559,10 @@ impl Slot {
             return Ok(Status::Stopped);
         }
         Ok(match self.awaits_start()? {
-            // The socket goes before the program runs, the lock only when the runtime has heard that it does.
+            // The socket is removed before the program runs, the lock only once the runtime knows that it runs.
             true if self.is_locked()? => Status::Creating,
-            // `run` has no socket, and has not let its program go yet. One without the file that nobody has locked is of an
-            // older release.
+            // `run` has no socket, and has not let its program go yet. An unlocked container without that file was made
+            // by an older release.
             false if !record.is_whole && self.is_locked()? => Status::Creating,
             _ if record.cgroup.is_frozen().map_err(of_cgroup)? => Status::Paused,
             true => Status::Created,
@@ -568,19 +570,20 @@ impl Slot {
         })
     }
 
-    /// Removes the directory with all that is in it.
+    /// Removes the directory and everything in it.
     pub(crate) fn remove(&self) -> Result<()> {
         let at = Some(self.dir.as_raw_fd());
         let socket = Path::new(NOTIFY).join(NOTIFY_SOCKET);
         let _ = unlinkat(at, &socket, UnlinkatFlags::NoRemoveDir);
         let _ = unlinkat(at, NOTIFY, UnlinkatFlags::RemoveDir);
-        // The record is the last: whoever is killed in between leaves a container that has ended, and not a damaged one.
+        // The record is removed last: if we are killed in between, what remains is a container that has ended, not a
+        // damaged one.
         for name in [START, PROCESS, FILTER, RECOVERY, RECORD] {
             let _ = unlinkat(at, name, UnlinkatFlags::NoRemoveDir);
         }
         let what = || format!("remove {:?}", self.path);
         match self.remove_empty() {
-            // Something that is not ours lies in it.
+            // The directory contains something that is not ours.
             Err(Errno::ENOTEMPTY) => {
                 self.empty().context(what)?;
                 self.remove_empty().context(what)
@@ -602,7 +605,7 @@ impl Slot {
         }
     }
 
-    /// Removes whatever is in the directory, by way of its descriptor.
+    /// Removes whatever is in the directory, through its descriptor.
     fn empty(&self) -> std::io::Result<()> {
         for entry in sys::directory::entries_of(self.dir.as_fd())? {
             let path = self.short_path(".").join(entry.name);
@@ -611,7 +614,7 @@ impl Slot {
         Ok(())
     }
 
-    /// What another user has put there could have hooks that would run as the caller.
+    /// What another user has put there could contain hooks that would run as the caller.
     fn check_owner(&self) -> Result<()> {
         root::belongs_to_caller(&self.dir, &self.path)
             .and_then(|()| {

@@ -67,13 +67,13 @@ fn status_follows_the_lock_the_socket_and_the_process() {
     let (_dir, store, id) = store();
     let slot = store.create(&id).unwrap();
     let mut record = record("web");
-    // A lock belongs to the open file: ask through another one, as another process does.
+    // A lock belongs to the open file description: check through another one, as another process does.
     let other = store.open(&id).unwrap();
     assert_eq!(other.status(&record).unwrap(), Status::Creating);
     fs::write(slot.path().join(START), "").unwrap();
     record.init = Some(crate::process::ProcessRef::of(std::process::id() as i32).unwrap());
     assert_eq!(other.status(&record).unwrap(), Status::Creating);
-    // `run` has no socket: what it writes before it lets the program go tells.
+    // `run` has no socket: the file that it writes before it lets the program go makes the difference.
     slot.end_wait();
     assert_eq!(other.status(&record).unwrap(), Status::Creating);
     record.is_whole = true;

@@ -1,8 +1,9 @@
-//! A file with more options for CRIU, which win over ours; criu(8), "CONFIGURATION FILES".
+//! A file with further options for CRIU, which override ours; criu(8), "CONFIGURATION FILES".
 //!
-//! Two are the administrator's. The one that the annotation `org.criu.config` names may be named by whoever wrote the
-//! annotation, such as the maker of an image, and may be a file of an image: CRIU has options by which it executes
-//! a program or opens any path. So it is read here, only options of [`PASSED`] are, and CRIU gets what was read.
+//! Two of these files belong to the administrator. A third can be named by the annotation `org.criu.config`, whose
+//! author may be somebody else, such as the maker of an image, and the file may come from an image. CRIU has options
+//! that make it execute a program or open any path. Therefore the file is read here, only the options in [`PASSED`] are
+//! accepted, and CRIU gets exactly what was read.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,14 +18,14 @@ use rust_criu::rust_criu_protobuf::rpc::Criu_opts;
 use crate::error::{Context, Error, Result};
 use rootling_sys as sys;
 
-/// The first of these that is there.
+/// The first of these files that exists is used.
 const OF_THE_HOST: [&str; 2] = ["/etc/criu/rootling.conf", "/etc/criu/runc.conf"];
-/// Longer than any with each option once.
+/// More bytes than a file needs that sets each option once.
 const MOST: u64 = 64 << 10;
 
-/// Options that say how CRIU does its work, and whether one has a value. Not among them is what executes
-/// (`action-script`, `exec-cmd`, `libdir`), names a path or a descriptor (`root`, `external`, `inherit-fd`,
-/// `status-fd`), talks to the network (`page-server`, `tls`), or changes what becomes of the container.
+/// Options that say how CRIU does its work, and whether each takes a value. Left out is every option that executes
+/// something (`action-script`, `exec-cmd`, `libdir`), names a path or a descriptor (`root`, `external`, `inherit-fd`,
+/// `status-fd`), uses the network (`page-server`, `tls`), or changes what becomes of the container.
 const PASSED: [(&str, bool); 27] = [
     ("allow-uprobes", false),
     ("auto-dedup", false),
@@ -55,7 +56,8 @@ const PASSED: [(&str, bool); 27] = [
     ("weak-sysctls", false),
 ];
 
-/// Names the file to CRIU; of the annotations no other reaches it. What this gives has to stay until CRIU has answered.
+/// Tells CRIU which file to read; no other annotation reaches CRIU. The returned file must stay open until CRIU has
+/// answered.
 pub(crate) fn set_config_file(
     message: &mut Criu_opts,
     annotations: &HashMap<String, String>,
@@ -88,7 +90,7 @@ fn copy(path: &str) -> Result<File> {
     Ok(file)
 }
 
-/// The options of a file, written so that there is one way to read them.
+/// The options of a file, rewritten so that they can be parsed in only one way.
 fn passed(text: &str) -> Result<String> {
     let mut options = String::new();
     for (number, line) in text.lines().enumerate() {

@@ -1,5 +1,4 @@
-//! Checkpoint and restore, which criu(8) does: its protocol, its options, and the mounts that it has to be
-//! told of.
+//! Checkpoint and restore by criu(8): its protocol, its options, and the mounts that it must be told about.
 mod config_file;
 mod mounts;
 mod options;

@@ -1,5 +1,5 @@
-//! External mounts: those of the host's file systems, of which CRIU saves a name only. On restore it binds
-//! what it is told for each name; criu.org, "External bind mounts".
+//! External mounts: mounts of host file systems, for which CRIU saves only a name. On restore it bind-mounts what it is
+//! told for each name; criu.org, "External bind mounts".
 
 use std::collections::{HashMap, HashSet};
 use std::fs::Permissions;
@@ -19,15 +19,16 @@ use crate::plan::Plan;
 use rootling_init::blueprint::{MountKind, MountPlan};
 use rootling_sys::mountinfo::{Mount, mounts};
 
-/// Devices that may be bound from the host, the first as a mask, too; runtime-spec, config-linux.md "Default Devices".
+/// Devices that may be bind-mounted from the host, the first also to mask a file; runtime-spec, config-linux.md,
+/// "Default Devices".
 const DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
-/// A mount of the outside: what it is called to CRIU, and what it is bound from. The name is the destination as
-/// config.json has it: no link of the image or of the container has a say in which source goes to which name
-/// (CVE-2026-119101).
+/// A mount from outside the container: the name that CRIU knows it by, and the source of the bind mount. The name is
+/// the destination as config.json has it: no link in the image or in the container can influence which source goes with
+/// which name (CVE-2026-119101).
 type Named = (String, PathBuf);
 
-/// The external mounts of a process's mount namespace: where each is, and its name.
+/// The external mounts in a process's mount namespace: the mount point and the name of each.
 pub(crate) fn external(pid: i32, outside: &[Outside], cgroup: &Cgroup) -> Result<Vec<(String, String)>> {
     let (own, inside) = (read("/proc/self/mountinfo")?, read(&format!("/proc/{pid}/mountinfo"))?);
     let (own, inside): (Vec<_>, Vec<_>) = (mounts(&own).collect(), mounts(&inside).collect());
@@ -38,8 +39,8 @@ pub(crate) fn external(pid: i32, outside: &[Outside], cgroup: &Cgroup) -> Result
     Ok(named)
 }
 
-/// Finds the name of each by what it shows, which the kernel says and the container cannot change. Of two with the same
-/// source, the one whose destination it is.
+/// Finds the name of each mount by what it shows, which the kernel reports and the container cannot change. If several
+/// names have the same source, the one that equals the mount point wins.
 fn names_of(own: &[Mount<'_>], found: &[&Mount<'_>], sources: &[Named]) -> Result<Vec<(String, String)>> {
     let mut names: HashMap<(&str, PathBuf), Vec<&str>> = HashMap::new();
     let tops: Tops = own.iter().map(|line| (&*line.point, line)).collect();
@@ -57,7 +58,7 @@ fn names_of(own: &[Mount<'_>], found: &[&Mount<'_>], sources: &[Named]) -> Resul
         let part = || names.keys().any(|(device, top)| *device == line.device && root.starts_with(top));
         match by_place().or(all.first()) {
             Some(name) => Some(Ok((point, (*name).to_owned()))),
-            // Bound by the container itself, which CRIU does again.
+            // A bind mount that the container made itself; CRIU makes it again.
             None if part() => None,
             None => Some(Err(Error::invalid(format!(
                 "mount on {point:?}: it is of the host, and not what any mount of config.json is bound from, so \
@@ -68,13 +69,13 @@ fn names_of(own: &[Mount<'_>], found: &[&Mount<'_>], sources: &[Named]) -> Resul
     found.iter().filter_map(name).collect()
 }
 
-/// The uppermost mount of each place.
+/// The uppermost mount at each mount point.
 type Tops<'a> = HashMap<&'a Path, &'a Mount<'a>>;
 
-/// The device of a path of the host, and where on it that is.
+/// The device that a host path is on, and its path within that device.
 fn shown_by<'a>(own: &Tops<'a>, path: &Path) -> Option<(&'a str, PathBuf)> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    // The last of the deepest ones covers the others.
+    // Of several mounts at the deepest mount point, the last one covers the others.
     let line = path.ancestors().find_map(|point| own.get(point))?;
     let below = path.strip_prefix(&line.point).ok()?;
     let root = if below.as_os_str().is_empty() { line.root.to_path_buf() } else { line.root.join(below) };
@@ -86,21 +87,21 @@ fn external_of<'a>(own: &[Mount<'_>], inside: &'a [Mount<'_>], own_cgroups: bool
     let root = inside.iter().rfind(|line| line.point == Path::new("/"));
     let v1 = inside.iter().any(|line| line.kind == "cgroup");
     let is_external = |line: &&Mount<'_>| match line.kind {
-        // CRIU makes those anew, in the namespaces of the container.
+        // CRIU mounts these anew, in the container's namespaces.
         "proc" | "sysfs" | "mqueue" | "devpts" => false,
-        // v2 alone as well, also without a cgroup namespace, which `--manage-cgroups-mode ignore` restores none of.
+        // With v2 alone, even without a cgroup namespace: `--manage-cgroups-mode ignore` restores none of these mounts.
         "cgroup2" if !v1 => false,
         "cgroup" | "cgroup2" => !own_cgroups,
         _ if line.point == Path::new("/") || !devices.contains(line.device) => false,
-        // A part of the root file system, bound over another or over itself.
+        // A part of the root file system, bind-mounted elsewhere or onto itself.
         _ => !root.is_some_and(|root| root.device == line.device && line.root.starts_with(&root.root)),
     };
     inside.iter().filter(is_external).collect()
 }
 
-/// An external mount as CRIU is told of it. It makes `mnt[KEY]:VALUE` of that and finds a key by its beginning, so that a
-/// key with an end of its own in it would be another's, or have another value. Keys are paths that an image can lead
-/// elsewhere; on restore they are what the values were.
+/// An external mount in CRIU's terms. CRIU turns it into `mnt[KEY]:VALUE` and matches a key by its beginning, so a key
+/// that contains its own terminator would match another mount's key or get another value. On checkpoint the keys are
+/// paths that an image can redirect; on restore they are what were values on checkpoint.
 pub(crate) fn ext_mount(key: String, value: String) -> Result<Ext_mount_map> {
     check_key(&key)?;
     let mut map = Ext_mount_map::new();
@@ -119,7 +120,7 @@ fn check_key(key: &str) -> Result<()> {
     Ok(())
 }
 
-/// What is to be bound for each name.
+/// The source to bind-mount for each name.
 pub(crate) fn sources(outside: &[Outside], cgroup: &Cgroup) -> Result<Vec<Named>> {
     let own = read("/proc/self/mountinfo")?;
     let mut all: Vec<Named> = DEVICES.iter().map(|device| ((*device).to_owned(), device.into())).collect();
@@ -136,7 +137,7 @@ pub(crate) fn sources(outside: &[Outside], cgroup: &Cgroup) -> Result<Vec<Named>
             continue;
         };
         all.push((text(mount.destination.clone()), source.clone()));
-        // What is mounted below comes along with a recursive bind, as an external mount of its own.
+        // A recursive bind brings along what is mounted below the source, each as an external mount of its own.
         for line in mounts(&own) {
             if let Ok(below) = line.point.strip_prefix(source)
                 && !below.as_os_str().is_empty()
@@ -148,12 +149,12 @@ pub(crate) fn sources(outside: &[Outside], cgroup: &Cgroup) -> Result<Vec<Named>
     Ok(all)
 }
 
-/// Makes the mount points that the root file system lacks, as `create` would. CRIU makes none.
+/// Makes the mount points that the root file system lacks, as `create` would; CRIU makes none.
 pub(crate) fn make_mountpoints(plan: &Plan) -> Result<()> {
     let mut trees: Vec<(&Path, Option<&Path>)> = vec![(Path::new("/"), Some(&plan.blueprint.rootfs))];
     let readonly = |mount: &MountPlan| mount.options.set & MS_RDONLY != 0;
     for mount in &plan.blueprint.mounts {
-        // The last mount that it lies below decides where it is to be made.
+        // The last mount that the destination lies below decides where the mount point is made.
         let (top, tree) = trees
             .iter()
             .rev()
@@ -166,11 +167,12 @@ pub(crate) fn make_mountpoints(plan: &Plan) -> Result<()> {
                 .map_err(|e| e.wrap(format!("mount point {}", mount.destination.display())))?;
         }
         trees.push(match &mount.kind {
-            // What is read-only is not changed, neither by way of its source. A directory of cgroups would be a cgroup.
+            // Nothing read-only is changed, not even through its source. A directory made in cgroupfs would be a
+            // cgroup.
             MountKind::Bind(source) if !readonly(mount) && source != Path::new(CGROUPS) => {
                 (&mount.destination, Some(source))
             }
-            // CRIU brings the contents of the others.
+            // CRIU restores the contents of all other mounts.
             _ => (&mount.destination, None),
         });
     }
@@ -205,7 +207,7 @@ fn read(path: &str) -> Result<String> {
     std::fs::read_to_string(path).context(|| path.to_owned())
 }
 
-/// The external mounts of a mountinfo, on a host with another one.
+/// The mount points of the external mounts in a mountinfo, given the mountinfo of the host.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn mounts_of(host: &str, inside: &str, own_cgroups: bool) -> Vec<PathBuf> {
     let all = |text| mounts(text).collect::<Vec<_>>();
@@ -255,7 +257,7 @@ mod tests {
         assert_eq!(points(&found), ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified"]);
     }
 
-    /// Names that these mounts of a container get, by where they are.
+    /// The names that these mounts of a container get, with their mount points.
     fn named(inside: &str, sources: &[(&str, &str)]) -> Result<Vec<(String, String)>> {
         let sources: Vec<Named> = sources.iter().map(|(n, s)| ((*n).to_owned(), (*s).into())).collect();
         let inside = format!("50 40 8:1 /b/rootfs / rw - ext4 /dev/vda rw\n{inside}");
@@ -268,14 +270,14 @@ mod tests {
         expected.iter().map(|(point, name)| ((*point).to_owned(), (*name).to_owned())).collect()
     }
 
-    /// config.json has /a/f and /b/f; the image had links /a -> /p and /b -> /q.
+    /// config.json has /a/f and /b/f; the image has the links /a -> /p and /b -> /q.
     #[test]
     fn what_a_mount_shows_names_it_and_no_link_does() {
         let sources = [("/a/f", "/nowhere/secret"), ("/b/f", "/nowhere/open")];
         let inside = "53 50 8:1 /nowhere/secret /p/f ro - ext4 /dev/vda rw
 54 50 8:1 /nowhere/open//deleted /q/f rw - ext4 /dev/vda rw";
         assert_eq!(named(inside, &sources).unwrap(), pairs(&[("/p/f", "/a/f"), ("/q/f", "/b/f")]));
-        // Moved by the container to where the other was.
+        // The container has moved each mount to where the other was.
         let inside = "53 50 8:1 /nowhere/secret /b/f ro - ext4 /dev/vda rw
 54 50 8:1 /nowhere/open /a/f rw - ext4 /dev/vda rw";
         assert_eq!(named(inside, &sources).unwrap(), pairs(&[("/b/f", "/a/f"), ("/a/f", "/b/f")]));
@@ -299,7 +301,7 @@ mod tests {
         assert!(error.to_string().starts_with("mount on \"/b\": it is of the host"), "{error}");
     }
 
-    /// CRIU would find `mnt[/etc/hosts]:...` for /etc/hosts.
+    /// With this key CRIU would find `mnt[/etc/hosts]:...` when it looks for /etc/hosts.
     #[test]
     fn key_with_an_end_of_its_own_is_refused() {
         for key in ["/etc/hosts]:/image/evil", "/a]", "/a:b", "/a\nb"] {

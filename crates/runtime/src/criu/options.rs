@@ -1,4 +1,4 @@
-//! What `checkpoint` and `restore` are asked for, in CRIU's terms.
+//! The options of `checkpoint` and `restore`, in CRIU's terms.
 
 use std::fs::{DirBuilder, File};
 use std::os::fd::AsRawFd;
@@ -13,84 +13,84 @@ use rust_criu::rust_criu_protobuf::rpc::{Criu_cg_mode, Criu_opts};
 use super::Progress;
 use crate::error::{Context, Result};
 
-/// CLONE_NEWNET: CRIU leaves the contents of a network namespace to others, as the runtime itself does.
+/// CLONE_NEWNET: CRIU leaves the contents of a network namespace to others, and so does this runtime.
 const EMPTY_NETWORK: u32 = CloneFlags::CLONE_NEWNET.bits() as u32;
 
 /// How CRIU treats cgroups; criu(8), `--manage-cgroups`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CgroupsMode {
-    /// As CRIU does without being told, which is [`CgroupsMode::Soft`].
+    /// CRIU's own default, which is [`CgroupsMode::Soft`].
     #[default]
     Unset,
-    /// Restores the properties of cgroups that it makes.
+    /// Restores the properties of those cgroups that CRIU itself makes.
     Soft,
-    /// Restores cgroups and their properties, there or not.
+    /// Restores cgroups and their properties, whether or not the cgroups exist.
     Full,
-    /// Makes all cgroups, which may not be there.
+    /// Makes all cgroups; it is an error if one exists.
     Strict,
-    /// Leaves them alone.
+    /// Leaves cgroups alone.
     Ignore,
 }
 
-/// What both take.
+/// The options that both commands take.
 #[derive(Clone, Debug)]
 pub struct CriuOptions {
-    /// The program, looked for in `$PATH` (`--criu`).
+    /// The program, which is looked up in `$PATH` (`--criu`).
     pub program: PathBuf,
-    /// Directory of the images.
+    /// The directory of the images.
     pub images: PathBuf,
-    /// Directory of logs and other files; that of the images without one.
+    /// The directory for logs and other files; the image directory if there is none.
     pub work: Option<PathBuf>,
-    /// Established TCP connections are no error.
+    /// Accept established TCP connections.
     pub tcp_established: bool,
-    /// Unix sockets with a peer outside are no error.
+    /// Accept Unix sockets whose peer is outside the container.
     pub external_unix_sockets: bool,
-    /// The container belongs to a session and a terminal of the outside.
+    /// The container belongs to a session and a terminal outside.
     pub shell_job: bool,
-    /// File locks are no error.
+    /// Accept file locks.
     pub file_locks: bool,
-    /// Memory pages are deduplicated.
+    /// Deduplicate memory pages.
     pub auto_dedup: bool,
-    /// Memory pages are moved when they are needed (userfaultfd(2)).
+    /// Move memory pages only when they are needed (userfaultfd(2)).
     pub lazy_pages: bool,
-    /// How cgroups are treated.
+    /// How to treat cgroups.
     pub cgroups: CgroupsMode,
 }
 
-/// What `checkpoint` takes besides.
+/// The options of `checkpoint`.
 #[derive(Clone, Debug)]
 pub struct CheckpointOptions {
-    /// What both take.
+    /// The options that both commands take.
     pub criu: CriuOptions,
-    /// Images of an earlier pre-dump, relative to the directory of the images.
+    /// Images of an earlier pre-dump, relative to the image directory.
     pub parent: Option<PathBuf>,
-    /// The container goes on running.
+    /// Leave the container running.
     pub leave_running: bool,
-    /// Connections that are being made are left out.
+    /// Leave out connections that are still being established.
     pub tcp_skip_in_flight: bool,
-    /// Unlinked files are linked again.
+    /// Link unlinked files again.
     pub link_remap: bool,
-    /// Only the memory, and the container goes on running.
+    /// Dump only the memory, and leave the container running.
     pub pre_dump: bool,
-    /// Gets a zero byte when the pages can be fetched.
+    /// The descriptor that gets a zero byte when the pages can be fetched.
     pub status_fd: Option<i32>,
-    /// Address and port of the page server.
+    /// The address and the port of the page server.
     pub page_server: Option<(String, u16)>,
 }
 
-/// What `restore` takes besides the options of `create`.
+/// The options of `restore`, beside those of `create`.
 #[derive(Clone, Debug)]
 pub struct RestoreOptions {
-    /// What both take.
+    /// The options that both commands take.
     pub criu: CriuOptions,
-    /// `TYPE:NAME` of another profile of a security module.
+    /// Another profile of a security module, as `TYPE:NAME`.
     pub lsm_profile: Option<String>,
-    /// Another context for mounts that have one.
+    /// Another context for the mounts that have one.
     pub lsm_mount_context: Option<String>,
 }
 
 impl CriuOptions {
-    /// CRIU's options, with what both commands set alike.
+    /// CRIU's options, with those set that both commands have in common.
     pub(crate) fn message(&self, log: &str) -> Criu_opts {
         let mode = match self.cgroups {
             CgroupsMode::Unset => Criu_cg_mode::DEFAULT,
@@ -102,7 +102,7 @@ impl CriuOptions {
         Criu_opts {
             log_level: Some(4),
             log_file: Some(log.to_owned()),
-            // Superseded by the mode, which older releases do not know.
+            // Superseded by the mode, which older CRIU releases do not know.
             manage_cgroups: Some(true),
             manage_cgroups_mode: Some(mode.into()),
             notify_scripts: Some(true),
@@ -118,7 +118,7 @@ impl CriuOptions {
         }
     }
 
-    /// Sets the directory of logs; it has to stay open until CRIU has answered.
+    /// Sets the directory for logs. The returned file must stay open until CRIU has answered.
     pub(crate) fn set_work_dir(&self, message: &mut Criu_opts) -> Result<Option<File>> {
         let Some(path) = &self.work else { return Ok(None) };
         let dir = directory(path, "--work-path")?;
@@ -126,26 +126,26 @@ impl CriuOptions {
         Ok(Some(dir))
     }
 
-    /// By what CRIU is seen to get on. Lazy pages wait until somebody fetches them.
+    /// How CRIU's progress is observed; `None` with lazy pages, which wait until somebody fetches them.
     pub(crate) fn progress(&self) -> Option<Progress> {
         let dirs = std::iter::once(self.images.as_path()).chain(self.work.as_deref());
         (!self.lazy_pages).then(|| Progress::new(dirs))
     }
 
-    /// Where the log of this name is.
+    /// The path of the log with this name.
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.work.as_ref().unwrap_or(&self.images).join(name)
     }
 }
 
-/// A directory, made if it is not there.
+/// Opens a directory, making it if it does not exist.
 pub(crate) fn directory(path: &Path, flag: &str) -> Result<File> {
     let what = || format!("{flag} {path:?}");
     DirBuilder::new().recursive(true).mode(0o700).create(path).context(what)?;
     File::open(path).context(what)
 }
 
-/// What a namespace that is made outside is called in the images, by all runtimes.
+/// The name in the images of a namespace that was made outside; all runtimes use the same.
 pub(crate) fn namespace_key(kind: LinuxNamespaceType) -> String {
     let name = proc_name(kind);
     let (first, rest) = name.split_at(1);

@@ -1,12 +1,12 @@
-//! Whether CRIU still does something.
+//! Detects whether CRIU is still making progress.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long it may do nothing that can be seen. Its own limits are shorter: 10 s for freezing, criu(8), `--timeout`.
+/// How long CRIU may do nothing that is visible. Its own limits are shorter: 10 s for freezing; criu(8), `--timeout`.
 const SILENCE: Duration = Duration::from_mins(2);
 
-/// Sees it write: to its log, which is in one of these directories, and to its images.
+/// Observes what CRIU writes to its log, which is in one of these directories, and to its images.
 pub(crate) struct Progress {
     dirs: Vec<PathBuf>,
     silence: Duration,
@@ -14,23 +14,23 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// What it does is seen in these directories; without one only its answers count.
+    /// Observes these directories; without any, only CRIU's answers count as progress.
     pub(crate) fn new<'a>(dirs: impl IntoIterator<Item = &'a Path>) -> Self {
         Self::within(SILENCE, dirs)
     }
 
-    /// As [`Progress::new`], with another limit.
+    /// Like [`Progress::new`], with another limit.
     pub(crate) fn within<'a>(silence: Duration, dirs: impl IntoIterator<Item = &'a Path>) -> Self {
         let dirs: Vec<_> = dirs.into_iter().map(Path::to_owned).collect();
         Self { last: (written(&dirs), Instant::now()), dirs, silence }
     }
 
-    /// How long to wait before the next look.
+    /// How long to wait before checking again.
     pub(crate) fn interval(&self) -> Duration {
         self.silence / 10
     }
 
-    /// For how long nothing has been written, once that is beyond the limit.
+    /// For how long nothing has been written, if that exceeds the limit.
     pub(crate) fn stalled(&mut self) -> Option<Duration> {
         let now = written(&self.dirs);
         if now != self.last.0 {
@@ -40,7 +40,7 @@ impl Progress {
     }
 }
 
-/// Bytes of the files of these directories. What cannot be read does not count.
+/// The total size in bytes of the files in these directories. What cannot be read does not count.
 fn written(dirs: &[PathBuf]) -> u64 {
     let files = dirs.iter().flat_map(|dir| {
         let entries = rootling_sys::directory::entries(dir).unwrap_or_default();

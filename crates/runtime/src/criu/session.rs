@@ -1,4 +1,4 @@
-//! A `criu swrk`, which gets one request after the other by a socket; criu.org, "RPC".
+//! A `criu swrk` process, which gets one request after the other through a socket; criu.org, "RPC".
 
 use std::io::{IoSliceMut, Read, Seek};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -23,30 +23,30 @@ use rootling_sys as sys;
 use rootling_sys::poll::wait_readable;
 use rootling_sys::signals::Signals;
 
-/// The oldest release that knows external pid namespaces and sends all that we wait for.
+/// The oldest release that supports external pid namespaces and sends every notice that we wait for.
 const OLDEST: (i32, i32) = (3, 15);
-/// For its end, once it has said the last or has closed the socket: what is left to it takes milliseconds.
+/// How long CRIU may take to exit after its last answer or after closing the socket: what remains takes milliseconds.
 const END_LIMIT: Duration = Duration::from_secs(30);
-/// The longest answer.
+/// The size limit of an answer, in bytes.
 const LIMIT: usize = 64 * 1024;
 
-/// Something that CRIU says while it works.
+/// A notification that CRIU sends while it works.
 pub(crate) struct Notice {
-    /// Which moment: criu.org, "Action scripts".
+    /// The point in CRIU's work; criu.org, "Action scripts".
     pub(crate) name: String,
-    /// The process that it is about.
+    /// The pid of the process that the notice is about.
     pub(crate) pid: i32,
-    /// What comes with it.
+    /// The descriptor that comes with the notice.
     pub(crate) fd: Option<OwnedFd>,
 }
 
-/// A running CRIU. Killed when dropped before its end.
+/// A running CRIU. It is killed if this is dropped before it has exited.
 pub(crate) struct Session {
     socket: OwnedFd,
     child: Child,
-    /// What it writes to standard error, where that is not the container's.
+    /// The file that gets its standard error, unless that is the container's.
     complaint: Option<std::fs::File>,
-    /// None where it may wait for somebody else for as long as that takes.
+    /// `None` if CRIU may wait for somebody else for any length of time.
     progress: Option<Progress>,
 }
 
@@ -74,7 +74,7 @@ impl Session {
         Ok(Self { socket, child, complaint, progress: Some(Progress::new([])) })
     }
 
-    /// Asks for the release and refuses one that is too old.
+    /// Asks CRIU for its release and refuses one that is too old.
     pub(crate) fn check_release(program: &Path) -> Result<()> {
         let mut session = Self::start(program, false)?;
         let request = request(Criu_req_type::VERSION);
@@ -113,18 +113,18 @@ impl Session {
         session.end()
     }
 
-    /// Lets it work for as long as it gets on, as seen by these files; without any, for ever.
+    /// Lets CRIU work as long as it makes progress; without a `progress`, for any length of time.
     pub(crate) fn watch(&mut self, progress: Option<Progress>) {
         self.progress = progress;
     }
 
-    /// CRIU's own process.
+    /// The pid of CRIU itself.
     pub(crate) fn pid(&self) -> i32 {
         self.child.id() as i32
     }
 
-    /// Has it do something, and hands what it says meanwhile to `notice`. One of `signals` that asks for
-    /// the end ends the wait.
+    /// Sends a request and passes the notices that come meanwhile to `notice`. One of `signals` that asks us to end
+    /// ends the wait.
     pub(crate) fn perform(
         &mut self,
         kind: Criu_req_type,
@@ -176,7 +176,7 @@ impl Session {
         }
     }
 
-    /// Waits until it says something.
+    /// Waits until CRIU has sent something.
     fn wait(&mut self, mut signals: Option<&mut Signals>) -> Result<()> {
         loop {
             let interval = self.progress.as_ref().map_or(Ok(PollTimeout::NONE), |p| p.interval().try_into());
@@ -233,7 +233,7 @@ impl Session {
         answer.map(|answer| (answer, fd)).map_err(|e| Error::system(format!("answer of criu: {e}")))
     }
 
-    /// It ended without an answer: what it has left on standard error.
+    /// The error for a CRIU that exited without an answer, with what it left on standard error.
     fn early_end(&mut self) -> Error {
         let how = self.reap().map(|status| format!(" ({status})")).unwrap_or_default();
         let mut text = String::new();
@@ -247,7 +247,7 @@ impl Session {
             .remedy("`criu check` tells whether it works on this kernel")
     }
 
-    /// Waits for its end, after the last answer.
+    /// Waits until CRIU exits after its last answer.
     pub(crate) fn end(mut self) -> Result<()> {
         let _ = nix::sys::socket::shutdown(self.socket.as_raw_fd(), nix::sys::socket::Shutdown::Write);
         let status = self.reap().context(|| "wait for criu")?;
@@ -260,7 +260,7 @@ impl Session {
         Ok(())
     }
 
-    /// Its exit status, which comes soon: it is killed otherwise.
+    /// CRIU's exit status. It is expected soon; otherwise CRIU is killed.
     fn reap(&mut self) -> std::io::Result<ExitStatus> {
         let ended = sys::process::pidfd_open(self.pid())
             .map(|pidfd| wait_readable(pidfd.as_fd(), END_LIMIT).unwrap_or(false));
@@ -284,7 +284,7 @@ fn request(kind: Criu_req_type) -> Criu_req {
     Criu_req { type_: Some(kind.into()), ..Criu_req::default() }
 }
 
-/// The failure in the words of CRIU's log, which say more than its answer.
+/// The error in the words of CRIU's log, which say more than its answer.
 pub(crate) fn explained(error: Error, log: &Path) -> Error {
     if matches!(error.kind(), ErrorKind::Interrupted(_)) {
         return error;
@@ -301,7 +301,7 @@ pub(crate) fn explained(error: Error, log: &Path) -> Error {
 /// The last error of its own that CRIU logged before it gave up: `(SECONDS) Error (FILE:LINE): TEXT`.
 fn reason(log: &str) -> Option<&str> {
     let said = |line| str::split_once(line, ") Error (")?.1.split_once("): ").map(|(_, text)| text.trim());
-    // What it says of any failure, and of any program that it has run.
+    // What CRIU logs for any failure, and for any program that it has run.
     let general = |text: &str| text.ends_with("FAILED.") || text.starts_with("exited, ");
     log.lines().filter_map(said).rfind(|text| !general(text))
 }

@@ -1,4 +1,4 @@
-//! Where the process goes: the container's cgroup, or one below it.
+//! The cgroup that the process goes into: the container's, or one below it.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -12,19 +12,19 @@ use crate::error::{Error, Result, of_cgroup};
 use crate::store::{Held, Slot};
 use rootling_sys as sys;
 
-/// The cgroups that the process is to be in.
+/// The cgroups that the process is to join.
 pub(super) struct Target<'a> {
     slot: &'a Slot,
     cgroup: Cgroup,
-    /// One directory a hierarchy.
+    /// One directory for each hierarchy.
     dirs: Vec<PathBuf>,
-    /// Whether `--cgroup` names them: then they or nothing.
+    /// Whether `--cgroup` names them: then no other cgroup will do.
     named: bool,
     init: i32,
 }
 
 impl<'a> Target<'a> {
-    /// Takes `--cgroup` apart; `init` is the container's first process.
+    /// Parses `--cgroup`; `init` is the pid of the container's first process.
     pub(super) fn new(slot: &'a Slot, cgroup: &Cgroup, wanted: &[String], init: i32) -> Result<Self> {
         let mut paths = cgroup.paths();
         if paths.is_empty() && !wanted.is_empty() {
@@ -42,7 +42,7 @@ impl<'a> Target<'a> {
                 paths.values_mut().try_for_each(|dir| enter(dir, &path))?;
             } else {
                 let dir = paths.get(&controller).ok_or_else(unknown)?.clone();
-                // Controllers that are mounted together share the directory.
+                // Controllers that are mounted together share a directory.
                 for shared in paths.values_mut().filter(|d| **d == dir) {
                     enter(shared, &path)?;
                 }
@@ -54,15 +54,15 @@ impl<'a> Target<'a> {
         Ok(Self { slot, cgroup: cgroup.clone(), dirs, named: !wanted.is_empty(), init })
     }
 
-    /// Keeps the container from being removed while the process is put into its cgroup, by a path that the next one of its
-    /// name has as well.
+    /// Keeps the container from being removed while the process is put into its cgroup: the next container of the same
+    /// name would have a cgroup with the same path.
     pub(super) fn hold(&self) -> Result<Held<'a>> {
         self.slot.hold()
     }
 
     /// The directories to try for clone3's `CLONE_INTO_CGROUP`, best first.
     pub(super) fn clone_into(&self) -> impl Iterator<Item = OwnedFd> {
-        // One directory is cgroup v2; more are v1, which has no such thing.
+        // One directory means cgroup v2; several mean v1, which has no CLONE_INTO_CGROUP.
         let first = match self.dirs.as_slice() {
             [dir] => {
                 let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -70,19 +70,19 @@ impl<'a> Target<'a> {
             }
             _ => None,
         };
-        // The first process may have moved on, with controllers on behind it or its first cgroup removed:
-        // then the first cgroup takes no processes, and the one that it is in now does.
+        // The first process may have moved on, so that its first cgroup now has controllers enabled or is removed. That
+        // cgroup then takes no processes, but the one that the first process is in now does.
         let then = move || if self.named { None } else { self.cgroup.clone_into_that_of(self.init) };
         first.into_iter().chain(std::iter::once_with(then).flatten())
     }
 
-    /// Whether a process has to stay the caller's own until it is in: an ordinary user, and so systemd for
-    /// him, may move no other (cgroups(7), org.freedesktop.systemd1(5)).
+    /// Whether a process has to stay the caller's own until it is in the cgroup: an ordinary user, and therefore
+    /// systemd on his behalf, may not move any other (cgroups(7), org.freedesktop.systemd1(5)).
     pub(super) fn needs_own_process(&self) -> bool {
         !self.dirs.is_empty() && self.cgroup.is_rootless()
     }
 
-    /// Moves the process in, when it could not be cloned into it.
+    /// Moves the process into the cgroup if it could not be cloned into it.
     pub(super) fn attach(&self, pid: i32) -> Result<()> {
         let _held = self.hold()?;
         self.cgroup
@@ -91,7 +91,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Controllers with their paths, an empty one for all; in runc's words where it is wrong.
+/// Parses controllers with their paths; an empty name stands for all controllers. Errors use runc's wording.
 pub(crate) fn parse(wanted: &[String]) -> Result<BTreeMap<String, String>> {
     let invalid =
         |text: &str, why: &str| Error::invalid(format!("invalid --cgroup argument: {text} ({why})"));
@@ -117,7 +117,7 @@ pub(crate) fn parse(wanted: &[String]) -> Result<BTreeMap<String, String>> {
     Ok(paths)
 }
 
-/// Goes from a cgroup to one below it.
+/// Changes `dir` to a cgroup below it.
 fn enter(dir: &mut String, path: &str) -> Result<()> {
     let mut inner = PathBuf::new();
     for part in Path::new(path).components() {

@@ -1,7 +1,7 @@
-//! `exec`: a further process in a container that is there already. The runtime's side.
+//! `exec`: starts a further process in an existing container. This is the runtime's side.
 //!
-//! [`request`] is what was asked for, [`plan`] what follows from it and from the container, [`parent`]
-//! waits for the child, whose side is `rootling_init::exec`.
+//! [`request`] is what was asked for, [`plan`] is what follows from it and from the container, and [`parent`] waits for
+//! the child, whose side is `rootling_init::exec`.
 mod cgroup;
 mod parent;
 mod plan;

@@ -33,22 +33,23 @@ use crate::streams;
 /// What the process is called in errors.
 const WHO: &str = "the process";
 
-/// A process that [`exec`] has started in a container: a child of the calling process.
+/// A process that [`exec`] has started in a container; it is a child of the calling process.
 pub struct Execution {
     process: Process,
     caller: Caller,
-    /// Unless it is detached: the signals to be passed on to it, and the master of its terminal.
+    /// `None` if it is detached; otherwise the signals to pass on to it, and the master of its terminal.
     foreground: Option<(Signals, Option<OwnedFd>)>,
 }
 
 impl Execution {
-    /// Its pid, as the calling process sees it.
+    /// The pid, as the calling process sees it.
     pub fn pid(&self) -> i32 {
         self.process.pid
     }
 
-    /// Waits for its end; its exit code, or 128 and the number of the signal that ended it. Unless it is detached, signals that
-    /// come to the calling thread meanwhile are passed on to it, and a terminal that it has is shown in the caller's.
+    /// Waits for the process to end and returns its exit code, or 128 plus the number of the signal that ended it.
+    /// Unless the process is detached, signals that the calling thread gets meanwhile are passed on to it, and its
+    /// terminal, if it has one, is shown in the caller's.
     pub fn wait(self) -> Result<i32> {
         let Some((mut signals, terminal)) = self.foreground else {
             return foreground::exit_code(self.process.pidfd.as_fd());
@@ -63,18 +64,18 @@ impl Execution {
     }
 }
 
-/// The process as a pidfd, which becomes readable at its end (pidfd_open(2)).
+/// A pidfd of the process; it becomes readable when the process ends (pidfd_open(2)).
 impl AsFd for Execution {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.process.pidfd.as_fd()
     }
 }
 
-/// Starts a program in a container. It has been executed when this returns.
+/// Starts a program in a container. When this returns, the program has been executed.
 ///
 /// # Errors
-/// The calling process has more than one thread, the container does not run, or the program cannot be started. Then nothing is
-/// left of it.
+/// The calling process has more than one thread, the container does not run, or the program cannot be started. In each
+/// case no process is left behind.
 pub fn exec(host: &Host, store: &Store, options: &ExecOptions, warn: Warn<'_>) -> Result<Execution> {
     check_single_threaded()?;
     let slot = store.open(&options.id)?;
@@ -123,10 +124,10 @@ struct Exec {
     record: Record,
     listener: Option<Listener>,
     affinity: Affinity,
-    /// Waits for it.
+    /// Waits for the child.
     reactor: Reactor,
     making: Making,
-    /// Whether it is in its cgroup.
+    /// Whether the process is already in its cgroup.
     placed: bool,
 }
 
@@ -159,7 +160,7 @@ impl Exec {
         }
     }
 
-    /// Answers the child until it is ready.
+    /// Serves the child until it is ready.
     fn serve(&mut self, target: &Target<'_>, warn: Warn<'_>) -> Result<()> {
         if !self.placed {
             let pid = self.reactor.process().pid;
@@ -175,7 +176,7 @@ impl Exec {
         }
     }
 
-    /// What the child may say at any moment.
+    /// Handles the reports that the child may send at any time.
     fn handle(&mut self, message: FromChild, fd: Option<OwnedFd>, warn: Warn<'_>) -> Result<()> {
         match message {
             FromChild::Failed(error) => return Err(error),
@@ -193,7 +194,7 @@ impl Exec {
         Ok(())
     }
 
-    /// What only the runtime can do, and the caller is told.
+    /// Does what only the runtime can do, and reports the pid and the pidfd to the caller.
     fn prepare(&mut self, options: &ExecOptions) -> Result<()> {
         let pid = self.reactor.process().pid;
         self.record.rdt.join(pid)?;
@@ -216,20 +217,21 @@ impl Exec {
                 .map_err(|errno| affinity_error(errno, "final")),
             (Some(_), None) => Ok(()),
             (None, None) => {
-                // That of whoever called is no business of the container's.
+                // The affinity of the calling process must not restrict the container's.
                 sys::process::allow_all_cpus(pid);
                 Ok(())
             }
         }
     }
 
-    /// Lets the program run; the master of its terminal if it is ours to show, and what waits for it.
+    /// Lets the program run; returns the master of its terminal if we are to show it, and what is needed to wait for
+    /// the process.
     fn commit(
         mut self,
         terminal: Option<&OwnedFd>,
         warn: Warn<'_>,
     ) -> Result<(Option<OwnedFd>, Process, Signals)> {
-        // With its size before the program starts, which may ask for it at once.
+        // The terminal gets its size before the program starts, which may ask for it at once.
         let master = terminal.map(foreground::receive_terminal).transpose()?;
         self.reactor.check_signals()?;
         if self.reactor.send(&ToChild::Commit).is_err() {
@@ -237,11 +239,11 @@ impl Exec {
         }
         loop {
             match self.reactor.next()? {
-                // The end of the channel says that the program runs.
+                // The end of the channel shows that the program has been executed.
                 Event::ChildGone if self.reactor.has_been_read() => break,
                 Event::ChildGone => return Err(self.reactor.early_end()),
                 Event::Report(FromChild::Failed(error), _) => {
-                    // What it has said is on its terminal.
+                    // What the program or the child has written is on the terminal.
                     master.iter().for_each(foreground::show);
                     return Err(error);
                 }
@@ -255,7 +257,7 @@ impl Exec {
     }
 }
 
-/// Until the process that is in the container is there; whether it is in its cgroup.
+/// Waits until the process that is inside the container exists; returns whether it is in its cgroup.
 fn let_join(reactor: &mut Reactor, target: &Target<'_>, placed: bool, needs_child: bool) -> Result<bool> {
     let waits = !placed && target.needs_own_process();
     if waits {
@@ -268,7 +270,7 @@ fn let_join(reactor: &mut Reactor, target: &Target<'_>, placed: bool, needs_chil
     Ok(placed || waits)
 }
 
-/// What has been made. Dropped before it is kept, it undoes that.
+/// What has been made so far. If it is dropped before it is kept, all of it is undone.
 struct Making {
     process: Option<Process>,
     pid_file: Option<PathBuf>,
@@ -309,11 +311,11 @@ struct Child<'a> {
     apparmor: Option<&'a str>,
 }
 
-/// Clones the process that joins, into its cgroup where the kernel lets us; whether it is in there. Only
-/// the parent returns.
+/// Clones the process that joins the container, into the cgroup if the kernel allows it; returns whether it is in
+/// there. Only the parent returns.
 fn clone_joiner(child: Child<'_>, target: &Target<'_>, initial: Option<&[u64]>) -> Result<(Process, bool)> {
     let held = target.hold()?;
-    // Handed on by the clone, so that the child has it before it is in the container's cgroup.
+    // The clone inherits the affinity, so the child has it before it is in the container's cgroup.
     let own = initial.map(|_| sys::scheduling::affinity()).transpose().context(|| "sched_getaffinity")?;
     if let Some(mask) = initial {
         sys::scheduling::set_affinity(0, mask).map_err(|errno| affinity_error(errno, "initial"))?;

@@ -1,4 +1,4 @@
-//! From a request and the container's state to everything that the child needs.
+//! Turns a request and the container's state into everything that the child needs.
 
 use nix::errno::Errno;
 use rootling_config::container::{Affinity, Process};
@@ -17,7 +17,7 @@ use crate::exec_state::StoredProcess;
 use crate::labels;
 use crate::plan::keyring_name;
 
-/// What the process is made with.
+/// Everything that the process is made from.
 pub(crate) struct ExecPlan {
     pub(super) attributes: Attributes,
     pub(super) apparmor: Option<String>,
@@ -61,7 +61,7 @@ impl ExecPlan {
     }
 }
 
-/// What to say when the kernel takes none of the CPUs.
+/// The error for a mask of which the kernel accepts no CPU.
 pub(super) fn affinity_error(errno: Errno, field: &str) -> Error {
     let error = Error::from(errno).wrap(format!("process.execCPUAffinity.{field}: sched_setaffinity"));
     match errno {

@@ -1,4 +1,4 @@
-//! What `exec` is asked for, and the `process` object that follows from it.
+//! The options of `exec`, and the `process` object that follows from them.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -14,27 +14,27 @@ use crate::error::{Context, Error, Result, chain};
 /// The options of `exec`; [`ExecOptions::new`] has the defaults.
 #[derive(Clone, Debug)]
 pub struct ExecOptions {
-    /// The container.
+    /// The container's id.
     pub id: ContainerId,
-    /// The kind of program that asks.
+    /// The kind of program that calls.
     pub caller: Caller,
     /// The program and its arguments; empty with [`ExecOptions::process`].
     pub args: Vec<String>,
-    /// File with a `process` object that says all about the process (`--process`).
+    /// A file with a `process` object that describes the whole process (`--process`).
     pub process: Option<PathBuf>,
-    /// Working directory in the container (`--cwd`).
+    /// The working directory in the container (`--cwd`).
     pub cwd: Option<PathBuf>,
-    /// Added to the container's environment (`--env`).
+    /// Variables to add to the container's environment (`--env`).
     pub env: Vec<String>,
-    /// Give it a terminal (`--tty`).
+    /// Give the process a terminal (`--tty`).
     pub tty: bool,
-    /// Uid and, if it is named, gid (`--user`).
+    /// The uid and, if one is given, the gid (`--user`).
     pub user: Option<(u32, Option<u32>)>,
-    /// Added to the container's supplementary groups (`--additional-gids`).
+    /// Groups to add to the container's supplementary groups (`--additional-gids`).
     pub additional_gids: Vec<u32>,
     /// Do not stay with the process (`--detach`).
     pub detach: bool,
-    /// Where to write its pid (`--pid-file`).
+    /// The file to write its pid to (`--pid-file`).
     pub pid_file: Option<PathBuf>,
     /// Its SELinux label (`--process-label`).
     pub process_label: Option<String>,
@@ -42,22 +42,22 @@ pub struct ExecOptions {
     pub apparmor: Option<String>,
     /// `process.noNewPrivileges` (`--no-new-privs`).
     pub no_new_privs: Option<bool>,
-    /// Capabilities beside the container's (`--cap`).
+    /// Capabilities in addition to the container's (`--cap`).
     pub caps: Vec<String>,
-    /// How many descriptors after 2 it keeps (`--preserve-fds`).
+    /// How many descriptors beyond 2 the process keeps (`--preserve-fds`).
     pub preserve_fds: u32,
-    /// Socket that gets its terminal when it is detached (`--console-socket`).
+    /// The socket that gets its terminal when it is detached (`--console-socket`).
     pub console_socket: Option<PathBuf>,
-    /// Socket that gets a pidfd of it (`--pidfd-socket`).
+    /// The socket that gets a pidfd of it (`--pidfd-socket`).
     pub pidfd_socket: Option<PathBuf>,
     /// Cgroups below the container's, `[CONTROLLER[,CONTROLLER...]:]PATH` (`--cgroup`).
     pub cgroups: Vec<String>,
-    /// Also when the container is paused (`--ignore-paused`).
+    /// Start the process even if the container is paused (`--ignore-paused`).
     pub ignore_paused: bool,
 }
 
 impl ExecOptions {
-    /// A process of a container like its first one but for its arguments, with nothing else asked for.
+    /// The options for a process that differs from the container's first one only in its arguments.
     pub fn new(id: ContainerId, args: Vec<String>) -> Self {
         Self {
             id,
@@ -84,7 +84,7 @@ impl ExecOptions {
     }
 }
 
-/// The process that is asked for, on top of the container's own.
+/// The `process` object for these options, based on that of the container.
 pub(super) fn process(
     options: &ExecOptions,
     container: &Process,
@@ -101,7 +101,7 @@ pub(super) fn process(
     }
 }
 
-/// Flags that say nothing beside `--process`, as in runc.
+/// The flags that have no effect together with `--process`, as in runc.
 fn ignored(options: &ExecOptions) -> Vec<&'static str> {
     let given = [
         ("--cwd", options.cwd.is_some()),
@@ -117,10 +117,10 @@ fn ignored(options: &ExecOptions) -> Vec<&'static str> {
     given.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag).collect()
 }
 
-/// The process of a file. What it leaves out is the container's where runc has it so too; that does not
-/// include `noNewPrivileges`, which engines leave out for false.
+/// Reads a `process` object from a file. A member that it lacks is taken from the container where runc does so, too;
+/// that does not include `noNewPrivileges`, which engines omit when it is false.
 fn from_file(path: &PathBuf, container: &Process, warn: &mut dyn FnMut(String)) -> Result<Process> {
-    // A pipe is as good as a file, as a shell's <(...) is one.
+    // A pipe works as well as a file: a shell's <(...) is one.
     let json = std::fs::File::open(path)
         .and_then(|file| rootling_sys::file::stream(file, load::MOST))
         .context(|| format!("--process {path:?}"))?;
@@ -152,7 +152,7 @@ fn from_file(path: &PathBuf, container: &Process, warn: &mut dyn FnMut(String)) 
         let umask = container.user().umask();
         process.user_mut().set_umask(umask);
     }
-    // As adapted to what the caller may have: in runc too it is the container's.
+    // The score that was adapted to what the caller may set: runc takes the container's, too.
     process.set_oom_score_adj(container.oom_score_adj());
     Ok(process)
 }
@@ -166,7 +166,7 @@ fn from_flags(options: &ExecOptions, container: &Process, warn: &mut dyn FnMut(S
     let mut process = container.clone();
     process.set_args(Some(options.args.clone()));
     process.set_terminal(Some(options.tty));
-    // The size of the container's own terminal says nothing about another one.
+    // The size of the container's own terminal says nothing about the size of this one.
     process.set_console_size(None);
     if let Some(cwd) = &options.cwd {
         process.set_cwd(cwd.clone());
@@ -204,8 +204,8 @@ fn no_capabilities() -> LinuxCapabilities {
     none
 }
 
-/// `--cap`: in force, and ambient only where the container has inheritable ones at all, without which no
-/// capability can be ambient; as runc.
+/// Applies `--cap`: the capabilities take effect, but are made ambient only if the container has inheritable
+/// capabilities at all, without which none can be ambient; as in runc.
 fn with_capabilities(
     mut sets: LinuxCapabilities,
     names: &[String],

@@ -7,8 +7,7 @@ use crate::plan::{CreateOptions, Plan};
 use crate::state::Record;
 use crate::store::Slot;
 
-/// Makes the cgroup, which is on record before it exists: if we are killed in between, `delete --force`
-/// finds it.
+/// Makes the cgroup. It is recorded before it exists, so that `delete --force` finds it if we are killed in between.
 pub(crate) fn make(plan: &Plan, options: &CreateOptions, slot: &Slot, record: &mut Record) -> Result<()> {
     let request = Request {
         id: plan.id().as_str(),

@@ -1,4 +1,4 @@
-//! Making the container's first process, directly or through one that joins namespaces before.
+//! Makes the container's first process, either directly or through a process that joins existing namespaces first.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -16,11 +16,11 @@ use crate::caller::check_single_threaded;
 use crate::error::{Result, no_clone};
 use crate::plan::Plan;
 
-/// The name of the container's first process in errors.
+/// The name of the container's first process in error messages.
 pub(super) const FIRST: &str = "the container's first process";
 
-/// Clones it; what waits for it, and whether it is in the cgroup. Only the parent returns. `parent_fds`: the descriptors of
-/// the runtime's that the child must not hold.
+/// Clones the first process; returns what waits for it, and whether it is in the cgroup. Only the parent returns.
+/// `parent_fds` are those descriptors of the runtime that the child must not hold.
 pub(super) fn clone_child(
     plan: &Plan,
     cgroup: Option<&OwnedFd>,
@@ -32,7 +32,7 @@ pub(super) fn clone_child(
     let namespaces = &plan.blueprint.namespaces;
     let joins = host::join::needed(namespaces);
     let own = host::join::own_flags(namespaces);
-    // The words of runc for the moments that are the same, here and in the child: logs are searched for them.
+    // Where runc logs the same step, here and in the child, its wording is used: people search logs for it.
     tracing::debug!(
         "nsexec container setup: clone3 with namespaces {own:#x}{}",
         if joins { ", by a process that joins others first" } else { "" }
@@ -50,7 +50,7 @@ pub(super) fn clone_child(
         Cloned::Child if joins => host::join::run(end, parent_fds, &plan.blueprint),
         Cloned::Child => host::run(end, parent_fds, &plan.blueprint),
     };
-    // The child's end closes the channel, so it is the child's alone.
+    // The child must hold the only copy of its end, so that closing it closes the channel.
     drop(end);
     if !joins {
         return Ok((Reactor::new(channel, signals, process, FIRST), inside));
@@ -66,11 +66,12 @@ pub(super) fn clone_child(
     }
 }
 
-/// Clones into the cgroup, or where the kernel refuses just that, outside of it; whether inside.
+/// Clones into the cgroup or, if just that is refused by the kernel, outside of it; returns whether it is inside.
 fn clone_into(options: CloneOptions, plan: &Plan) -> Result<(Cloned, bool)> {
     let refused = |errno| no_clone(errno, &plan.blueprint.namespaces);
     match sys::clone::clone(options) {
-        // No right to move processes there, or a cgroup that takes none: joining it later says which.
+        // No permission to move processes there, or a cgroup that accepts none: joining it later reports which of them
+        // it is.
         Err(Errno::EACCES | Errno::EBUSY | Errno::EOPNOTSUPP) if options.cgroup.is_some() => {
             let outside = CloneOptions { cgroup: None, ..options };
             sys::clone::clone(outside).map(|cloned| (cloned, false)).map_err(refused)

@@ -1,4 +1,4 @@
-//! `linux.netDevices`: moved into the container by the runtime, with libcontainer's own hands.
+//! `linux.netDevices`: the runtime moves them into the container, using libcontainer's code.
 
 use std::collections::HashMap;
 use std::os::fd::AsRawFd;
@@ -9,7 +9,7 @@ use libcontainer::network::network_device::dev_change_net_namespace;
 use crate::error::{Context, Error, Result, chain};
 use crate::plan::Plan;
 
-/// Moves them into the network namespace of a process; their addresses, to be set there again.
+/// Moves the devices into the network namespace of a process; returns their addresses, which must be set again there.
 pub(super) fn move_into(plan: &Plan, pid: i32) -> Result<HashMap<String, Vec<CidrAddress>>> {
     let path = format!("/proc/{pid}/ns/net");
     let namespace = std::fs::File::open(&path).context(|| format!("open({path:?})"))?;

@@ -1,4 +1,4 @@
-//! What has been made for a container so far. Dropped before it is kept, it undoes all of that.
+//! Everything that has been made for a container so far. If it is dropped before it is kept, all of it is undone.
 
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -21,24 +21,24 @@ use crate::store::Slot;
 pub(crate) struct Made {
     pub(crate) slot: Slot,
     pub(crate) record: Record,
-    /// Its first process.
+    /// The pid and the pidfd of its first process.
     process: Option<(i32, OwnedFd)>,
     pid_file: Option<PathBuf>,
     kept: bool,
 }
 
 impl Made {
-    /// A container of which there is a state directory.
+    /// Starts with a container that has a state directory and nothing else.
     pub(crate) fn new(slot: Slot, plan: &Plan) -> Self {
         Self { slot, record: new_record(plan), process: None, pid_file: None, kept: false }
     }
 
-    /// There is a first process, which ends with the container.
+    /// Records the first process, which is killed if the container is undone.
     pub(crate) fn set_process(&mut self, pid: i32, pidfd: OwnedFd) {
         self.process = Some((pid, pidfd));
     }
 
-    /// Writes the pid file, if one is asked for.
+    /// Writes the pid file if one was asked for.
     pub(crate) fn write_pid_file(&mut self, path: Option<&Path>, pid: i32) -> Result<()> {
         if let Some(path) = path {
             write_pid_file(path, pid)?;
@@ -47,7 +47,7 @@ impl Made {
         Ok(())
     }
 
-    /// The container is complete: nothing is undone any more.
+    /// Marks the container as complete: nothing is undone anymore.
     pub(crate) fn keep(mut self) -> Result<(Slot, Record)> {
         let slot = self.slot.try_clone()?;
         self.slot.unlock();
@@ -78,7 +78,7 @@ impl Drop for Made {
             let _ = std::fs::remove_file(path);
         }
         if self.record.init.is_some() {
-            // runtime-spec, runtime.md "Lifecycle": they run when creation fails as well.
+            // By runtime-spec, runtime.md "Lifecycle", they run when creation fails as well.
             late_hooks::run_poststop(&self.record);
         }
         if let Err(error) = self.slot.remove() {
@@ -110,8 +110,8 @@ fn new_record(plan: &Plan) -> Record {
     }
 }
 
-/// Writes a pid file so that nobody ever reads half of it. In a directory that others can write, what they have put
-/// there is neither followed nor waited for, and the name cannot be guessed.
+/// Writes a pid file atomically, so that nobody ever reads half of it. In a directory that others can write to, nothing
+/// that they have put there is followed or waited for, and the temporary name cannot be guessed.
 pub(crate) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let what = || format!("--pid-file {path:?}");
     let name = path.file_name().ok_or_else(|| Error::invalid(format!("{}: names no file", what())))?;

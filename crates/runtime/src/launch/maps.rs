@@ -1,4 +1,4 @@
-//! Writing the id maps of a new user namespace; user_namespaces(7).
+//! Writes the id maps of a new user namespace; user_namespaces(7).
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -19,30 +19,30 @@ use super::reactor::Reactor;
 use crate::error::{Context, Error, Result, no_process};
 use crate::plan::{MapsWriter, Plan};
 
-/// Name services may have to be asked over the network by newuidmap.
+/// newuidmap may have to query name services over the network.
 const HELPER_LIMIT: Duration = Duration::from_secs(30);
 
-/// Writes both maps of the process that the reactor waits for, if it has a user namespace that was made for it.
+/// Writes both maps for the process that the reactor waits for, if a user namespace was made for it.
 pub(super) fn write(plan: &Plan, reactor: &Reactor) -> Result<()> {
     let (Some(maps), Some(writer)) = (&plan.blueprint.maps, &plan.writer) else { return Ok(()) };
     write_of(reactor.process().pid, maps, writer, &|helper, limit| reactor.wait_for(helper, limit))
 }
 
-/// Waits for the end of a process, at most so long; whether it has ended.
+/// Waits for a process to end, at most for this long; returns whether it has ended.
 type Wait<'a> = &'a dyn Fn(BorrowedFd<'_>, Duration) -> Result<bool>;
 
-/// Writes both maps of a process, which has a user namespace that was made for it.
+/// Writes both maps for a process that has a user namespace made for it.
 pub(crate) fn write_of(pid: i32, maps: &IdMaps, writer: &MapsWriter, wait: Wait<'_>) -> Result<()> {
     match &writer.by {
         MapWriter::Direct => {
             if writer.deny_setgroups {
-                // Without privilege the kernel wants this first: user_namespaces(7), Linux 3.19.
+                // For an unprivileged writer the kernel requires this first: user_namespaces(7), Linux 3.19.
                 deny_setgroups(pid)?;
             }
             write_maps(pid, maps)
         }
         MapWriter::Helper { newuidmap, newgidmap } => {
-            // Each takes milliseconds, nearly all of it its own start: at the same time, then.
+            // Each takes milliseconds, nearly all of them to start, so both run at the same time.
             let uid = Helper::start(newuidmap, pid, maps.uid())?;
             let gid = Helper::start(newgidmap, pid, maps.gid())?;
             uid.finish(wait)?;
@@ -91,7 +91,7 @@ impl Helper {
         }
         let mut said = Vec::new();
         if let Some(stderr) = self.child.stderr.take() {
-            // What whoever it has started might still write is not waited for.
+            // Do not wait for output of processes that the helper itself may have started.
             std::io::Read::read_to_end(&mut std::io::Read::take(stderr, 4096), &mut said)
                 .context(|| self.line.clone())?;
         }
@@ -103,7 +103,7 @@ impl Helper {
 }
 
 impl Drop for Helper {
-    /// One that is not needed any more, since the other has failed.
+    /// Kills a helper that is no longer needed because the other one has failed.
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
             let _ = self.child.kill();

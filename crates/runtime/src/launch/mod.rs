@@ -1,8 +1,8 @@
-//! From a plan to a container that waits for its start: the runtime's side.
+//! From a plan to a container that waits for its start. This is the runtime's side.
 //!
-//! A stage is a type: `Begun` has a child, `Ready` one that has reported that all is prepared, and
-//! [`Launched`] is recorded and independent of the launch. What has been made so far is in one guard
-//! ([`made`]), which undoes it. Everything that is waited for is in one place ([`reactor`]).
+//! Each stage is a type: `Begun` has a child, the child of `Ready` has reported that everything is prepared, and
+//! [`Launched`] is recorded and independent of the launch. What has been made so far is owned by one guard ([`made`]),
+//! which undoes it. All waiting happens in one place ([`reactor`]).
 pub(crate) mod cgroup;
 mod clone;
 mod devices;

@@ -1,8 +1,8 @@
-//! Devices for a container with a user namespace, in which nobody can make one: mknod(2) takes CAP_MKNOD in the initial
-//! user namespace, which root of the host has.
+//! Device nodes for a container with a user namespace, inside of which nobody can make one: mknod(2) requires CAP_MKNOD
+//! in the initial user namespace, which root of the host has.
 //!
-//! A thread of the runtime makes the node on a file system of the host's in a mount namespace of its own, where nobody
-//! else sees it, and the child gets a detached mount of the node.
+//! A thread of the runtime makes the node on a new file system in a private mount namespace, where nobody else sees it,
+//! and the child gets a detached mount of the node.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -24,7 +24,7 @@ use crate::error::{Context, Error, Result};
 
 const NODE: &str = "node";
 
-/// A detached mount of the device of this number in `linux.devices`, with the mode and the owner that the spec names.
+/// A detached mount of the device at this index of `linux.devices`, with the mode and the owner that the spec asks for.
 pub(super) fn make(blueprint: &Blueprint, index: usize, pid: i32) -> Result<OwnedFd> {
     let device =
         blueprint.devices.get(index).ok_or_else(|| Error::system(format!("no device number {index}")))?;
@@ -39,9 +39,9 @@ pub(super) fn make(blueprint: &Blueprint, index: usize, pid: i32) -> Result<Owne
     })
 }
 
-/// Its owner as the host sees it.
+/// The owner of the device as the host sees it.
 fn owner(device: &LinuxDevice, pid: i32) -> Result<(u32, u32)> {
-    // Of the child and not of the plan, which has none for a user namespace that is joined.
+    // By the child's maps and not those of the plan, which has none if a user namespace is joined.
     let mapped = |kind: IdKind, id: u32| {
         let maps = map_of(pid, kind).context(|| format!("read the {kind}_map of the container"))?;
         let why = || Error::invalid(format!("{kind}: {id} is not mapped in the container's user namespace"));
@@ -58,7 +58,7 @@ fn node(device: &LinuxDevice, (uid, gid): (u32, u32)) -> Result<OwnedFd> {
     let what = || "make a tmpfs for a device";
     let tmpfs = new_filesystem("tmpfs", "rootling", &["mode=755".to_owned()], attr::NOSUID | attr::NOEXEC)
         .context(what)?;
-    // Only what is in a mount namespace can be copied from it.
+    // open_tree(2) can clone only what is attached in a mount namespace.
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let below = open("/", flags, Mode::empty()).map(sys::fds::adopt).context(what)?;
     attach(tmpfs.as_fd(), below.as_fd()).context(what)?;
@@ -66,7 +66,7 @@ fn node(device: &LinuxDevice, (uid, gid): (u32, u32)) -> Result<OwnedFd> {
     mknodat(at, NODE, device_kind(device), Mode::empty(), device_number(device)).context(|| "mknod")?;
     fchownat(at, NODE, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::AT_SYMLINK_NOFOLLOW)
         .context(|| "chown")?;
-    // After the owner, whose change takes bits away, and whatever the umask is.
+    // Set after the owner, since chown(2) clears mode bits; chmod(2) also makes it independent of the umask.
     let mode = Mode::from_bits_truncate(device.file_mode().unwrap_or(0o666) & 0o7777);
     fchmodat(at, NODE, mode, FchmodatFlags::FollowSymlink).context(|| "chmod")?;
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

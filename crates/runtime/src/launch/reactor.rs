@@ -1,5 +1,5 @@
-//! What the runtime waits for while a child gets ready: its reports, its end, and signals, in one poll(2). The end of
-//! any process that takes part ends the wait.
+//! What the runtime waits for while a child gets ready: the child's reports, its end, and signals, in a single poll(2).
+//! The end of any process that takes part ends the wait.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,11 +16,11 @@ use rootling_sys::signals::Signals;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 
-/// How long a process that was killed, or whose channel has ended, may take to end.
+/// How long a process may take to end after it was killed or its channel was closed.
 const END: Duration = Duration::from_secs(10);
-/// How long to wait for the report of one that may have failed.
+/// How long to wait for the failure report of a child that may have failed.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// How long one may take to end by itself whose channel has ended.
+/// How long a child whose channel was closed may take to exit by itself.
 const LAST_BREATH: Duration = Duration::from_secs(2);
 
 /// A process that the runtime has made.
@@ -34,17 +34,17 @@ pub(crate) struct Reactor {
     channel: Channel,
     signals: Signals,
     process: Process,
-    /// What it is called in errors.
+    /// What the child is called in error messages.
     who: &'static str,
-    /// The cgroup whose limits it may reach.
+    /// The cgroup whose limits the child may reach.
     cgroup: Cgroup,
-    /// What it has said before it was known.
+    /// Reports that came before their sender was known.
     early: VecDeque<(FromChild, Option<OwnedFd>)>,
 }
 
 /// The next thing that has happened.
 pub(crate) enum Event {
-    /// The child reports, perhaps with a descriptor.
+    /// The child sends a report, perhaps with a descriptor.
     Report(FromChild, Option<OwnedFd>),
     /// The child has closed its end of the channel, or has ended.
     ChildGone,
@@ -53,27 +53,26 @@ pub(crate) enum Event {
 }
 
 impl Reactor {
-    /// `who`: what the process is called in errors.
+    /// `who` is what the process is called in error messages.
     pub(crate) fn new(channel: Channel, signals: Signals, process: Process, who: &'static str) -> Self {
         Self { channel, signals, process, who, cgroup: Cgroup::none(), early: VecDeque::new() }
     }
 
-    /// The process is in this cgroup, which may be why it ends.
+    /// Sets the cgroup that the process is in, whose limits may be the reason that it ends.
     pub(crate) fn set_cgroup(&mut self, cgroup: Cgroup) {
         self.cgroup = cgroup;
     }
 
-    /// The process.
     pub(crate) fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Calls the process something else in errors, from now on.
+    /// Sets what the process is called in error messages from now on.
     pub(crate) fn set_who(&mut self, who: &'static str) {
         self.who = who;
     }
 
-    /// Signals that were blocked.
+    /// The signals that were blocked.
     pub(crate) fn signals(&self) -> &Signals {
         &self.signals
     }
@@ -83,18 +82,19 @@ impl Reactor {
         self.channel.send(message)
     }
 
-    /// Sends it a message with a descriptor.
+    /// Sends the child a message with a descriptor.
     pub(crate) fn send_with(&self, message: &ToChild, fd: BorrowedFd<'_>) -> Result<()> {
         self.channel.send_with(message, fd)
     }
 
-    /// Whether the child, which has closed its end of the channel, has read all that it was sent: one that has not has never
-    /// come to execute its program.
+    /// Whether the child, which has closed its end of the channel, has read everything that was sent to it. If it has
+    /// not, it never got as far as executing its program.
     pub(crate) fn has_been_read(&self) -> bool {
         !self.channel.is_unread()
     }
 
-    /// Fails if a signal has asked the runtime to end by now: before the child is let go nothing is lost by that.
+    /// Fails if a signal has already asked the runtime to end: as long as the child has not been let go, nothing is
+    /// lost.
     pub(crate) fn check_signals(&self) -> Result<()> {
         match asked_to_end(&self.signals)? {
             Some(signal) => Err(interrupted(signal, self.who)),
@@ -102,7 +102,7 @@ impl Reactor {
         }
     }
 
-    /// The process and the signals, when the child needs no channel any more.
+    /// Returns the process and the signals once the child no longer needs a channel.
     pub(crate) fn into_parts(self) -> (Process, Signals) {
         (self.process, self.signals)
     }
@@ -134,8 +134,8 @@ impl Reactor {
         }
     }
 
-    /// Goes on with the process that this one clones as a sibling of its own; `maps` writes the maps of the user
-    /// namespace of a process, when it asks for them. The new one is called `who`.
+    /// Continues with the process that this one clones as its sibling, and calls the new one `who`. `maps` writes the
+    /// id maps of a process's user namespace when the process asks for them.
     pub(crate) fn take_over(
         &mut self,
         who: &'static str,
@@ -154,7 +154,7 @@ impl Reactor {
                     self.send(&ToChild::Begin(self.process.pid))?;
                 }
                 Event::Report(FromChild::Failed(error), _) => return Err(error),
-                // The new process may be faster than the one that has cloned it.
+                // The new process may report before the one that cloned it does.
                 Event::Report(message, fd) => self.early.push_back((message, fd)),
                 Event::Signal(signal) => return Err(interrupted(signal, self.who)),
                 Event::ChildGone => return Err(self.early_end()),
@@ -162,8 +162,8 @@ impl Reactor {
         }
     }
 
-    /// Waits for the end of a process that works for this launch, at most so long; whether it has ended. The end of the
-    /// child, and a signal, end the wait.
+    /// Waits for a process that works for this launch to end, at most for `limit`; returns whether it has ended. The
+    /// end of the child, or a signal, ends the wait with an error.
     pub(crate) fn wait_for(&self, helper: BorrowedFd<'_>, limit: Duration) -> Result<bool> {
         let end = std::time::Instant::now() + limit;
         loop {
@@ -185,7 +185,7 @@ impl Reactor {
         }
     }
 
-    /// What the child has reported as its failure, if it has.
+    /// The failure that the child has reported, if it has.
     pub(crate) fn childs_failure(&self) -> Option<Error> {
         while sys::poll::wait_readable(self.channel.as_fd(), LAST_WORDS) == Ok(true) {
             if let FromChild::Failed(error) = self.channel.receive().ok()?? {
@@ -195,11 +195,11 @@ impl Reactor {
         None
     }
 
-    /// A child ended without a word: what the kernel says of it.
+    /// The error for a child that ended without a report, from what the kernel tells about it.
     pub(crate) fn early_end(&self) -> Error {
         let who = self.who;
         if sys::poll::wait_readable(self.process.pidfd.as_fd(), LAST_BREATH) != Ok(true) {
-            // It has closed its channel, or we have lost it: nothing is to be had of it any more.
+            // It has closed its channel, or we have lost it: it cannot be used anymore.
             let _ = sys::process::pidfd_send_signal(self.process.pidfd.as_fd(), Signal::SIGKILL as i32);
             return Error::system(format!("{who} has lost the runtime"));
         }
@@ -230,7 +230,7 @@ impl Reactor {
         }
     }
 
-    /// Ends the child and whatever it has cloned beside it. What it has cloned sees the end of the channel.
+    /// Kills the child. Whatever the child has cloned beside it notices that the channel is closed.
     pub(crate) fn abandon(self) {
         let _ = sys::process::pidfd_send_signal(self.process.pidfd.as_fd(), Signal::SIGKILL as i32);
         let Self { channel, process, .. } = self;
@@ -240,7 +240,7 @@ impl Reactor {
     }
 }
 
-/// A signal that asks the runtime to end, if one has come.
+/// The signal that asks the runtime to end, if one has arrived.
 fn asked_to_end(signals: &Signals) -> Result<Option<i32>> {
     while let Some((number, _)) = signals.next().context(|| "read(signalfd)")? {
         if Signals::is_end(number) {
@@ -250,7 +250,7 @@ fn asked_to_end(signals: &Signals) -> Result<Option<i32>> {
     Ok(None)
 }
 
-/// What to say when a signal has ended the making of something.
+/// The error for something whose making was ended by a signal.
 pub(crate) fn interrupted(signal: i32, what: &str) -> Error {
     Error::new(
         ErrorKind::Interrupted(signal),
@@ -258,7 +258,7 @@ pub(crate) fn interrupted(signal: i32, what: &str) -> Error {
     )
 }
 
-/// Waits for a process that ends by itself at once, or was killed.
+/// Reaps a process that was killed or is about to end by itself.
 pub(crate) fn reap(process: &Process) -> Result<()> {
     if !sys::poll::wait_readable(process.pidfd.as_fd(), END).context(|| "poll")? {
         return Err(Error::system(format!(
@@ -268,13 +268,13 @@ pub(crate) fn reap(process: &Process) -> Result<()> {
         )));
     }
     match sys::retry(|| waitpid(Pid::from_raw(process.pid), Some(WaitPidFlag::WNOHANG))) {
-        // Somebody else's, or taken already.
+        // The child of another process, or already reaped.
         Ok(_) | Err(Errno::ECHILD) => Ok(()),
         Err(errno) => Err(errno).context(|| format!("waitpid({})", process.pid)),
     }
 }
 
-/// Waits for all children, which are about to end. Those of a launch that failed: there are no others.
+/// Reaps all children, which are about to end. They all belong to the launch that failed; there are no others.
 fn reap_all() {
     let end = std::time::Instant::now() + END;
     while std::time::Instant::now() < end {

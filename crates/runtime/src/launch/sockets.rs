@@ -1,4 +1,4 @@
-//! The sockets by which engines get a container's terminal, its pidfd and its seccomp listener.
+//! The sockets through which engines get a container's terminal, its pidfd and its seccomp listener.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::error::{Context, Error, Result};
 use crate::exec_state::Listener;
 use crate::state::{Record, Status};
 
-/// How long whoever listens may take to have room for another connection, in seconds.
+/// How long the listener may take to accept another connection, in seconds.
 const CONNECT_LIMIT: i64 = 10;
 
 /// Connects to a socket that somebody listens on.
@@ -20,7 +20,7 @@ pub(crate) fn connect(path: &Path, flag: &str) -> Result<OwnedFd> {
     let what = || format!("{flag} {path:?}");
     let flags = SockFlag::SOCK_CLOEXEC;
     let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None).context(what)?;
-    // With a full queue connect(2) waits, by default for ever.
+    // If the backlog is full, connect(2) blocks, by default without limit.
     setsockopt(&fd, sockopt::SendTimeout, &TimeVal::seconds(CONNECT_LIMIT)).context(what)?;
     let address = UnixAddr::new(path).context(what).map_err(|e| e.remedy("use a shorter path"))?;
     match nix::sys::socket::connect(fd.as_raw_fd(), &address) {
@@ -35,8 +35,8 @@ pub(crate) fn connect(path: &Path, flag: &str) -> Result<OwnedFd> {
     }
 }
 
-/// Hands the seccomp listener of process `pid` to its agent, with the state of the container process:
-/// runtime-spec, config-linux.md "The Container Process State".
+/// Sends the seccomp listener of process `pid` to its agent, with the container process state; runtime-spec,
+/// config-linux.md "The Container Process State".
 pub(crate) fn send_listener(
     record: &Record,
     status: Status,

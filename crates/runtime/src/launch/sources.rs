@@ -1,9 +1,10 @@
-//! Sources of bind mounts that the child cannot have by itself: root of a container's user namespace
-//! may not map the ids of the host's file systems, nor pass directories that are closed to it.
+//! Sources of bind mounts that the child cannot open by itself: root of a container's user namespace may neither map
+//! the ids of the host's file systems nor pass through directories that are closed to it.
 //!
-//! For root of the host only. A thread of the runtime goes into the container's mount namespace for it, so that what
-//! the container's own mount namespace has is seen as it is there. A thread and no process: a D-Bus client may have
-//! threads by now, and what is cloned beside threads may execute a program but not allocate memory (fork(2)).
+//! This is for root of the host only. A thread of the runtime enters the container's mount namespace for it, so that
+//! mounts of that namespace are seen as they are there. It is a thread rather than a process because a D-Bus client may
+//! have threads by now, and a process that is cloned from a multi-threaded one may execute a program but must not
+//! allocate memory (fork(2)).
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,7 +15,7 @@ use rootling_init::{idmap, open_source};
 
 use crate::error::{Context, Error, Result};
 
-/// The detached mount for this bind of the plan.
+/// The detached mount for the bind mount at this index of the plan.
 pub(super) fn open(blueprint: &Blueprint, index: usize, pid: i32) -> Result<OwnedFd> {
     let mount =
         blueprint.mounts.get(index).ok_or_else(|| Error::system(format!("no mount number {index}")))?;
@@ -33,7 +34,7 @@ pub(super) fn open(blueprint: &Blueprint, index: usize, pid: i32) -> Result<Owne
     })
 }
 
-/// Maps the ids of a detached mount that the child has, that of this bind of the plan.
+/// Maps the ids of a detached mount that the child has opened, for the bind mount at this index of the plan.
 pub(super) fn map(blueprint: &Blueprint, index: usize, pid: i32, tree: &OwnedFd) -> Result<()> {
     let map = blueprint.mounts.get(index).and_then(|mount| mount.idmap.as_ref());
     let map = map.ok_or_else(|| Error::system(format!("no mount number {index} with a map")))?;
@@ -43,7 +44,7 @@ pub(super) fn map(blueprint: &Blueprint, index: usize, pid: i32, tree: &OwnedFd)
 }
 
 fn source(mount: &MountPlan, mounts: &File, users: &File) -> Result<OwnedFd> {
-    // The working directory and the root become this thread's own, as setns(2) wants it.
+    // Gives this thread a working directory and a root of its own, as setns(2) requires.
     unshare(CloneFlags::CLONE_FS).context(|| "unshare(CLONE_FS)")?;
     setns(mounts, CloneFlags::CLONE_NEWNS).context(|| "setns to the container's mount namespace")?;
     let tree = open_source(mount)?;

@@ -29,13 +29,13 @@ use crate::streams;
 /// How a container is launched.
 #[derive(Clone, Copy)]
 pub(crate) struct LaunchMode {
-    /// Nobody stays with it.
+    /// The caller does not stay with the container.
     pub(crate) detached: bool,
-    /// It waits for its start.
+    /// The container waits for its start.
     pub(crate) waits: bool,
 }
 
-/// A container with a child that gets ready.
+/// A container whose child is getting ready.
 struct Begun {
     made: Made,
     plan: Plan,
@@ -53,11 +53,11 @@ pub(crate) struct Launched {
     pub(crate) record: Record,
     pub(crate) pidfd: OwnedFd,
     pub(crate) signals: Signals,
-    /// The master of the container's terminal, when it runs in the foreground with one.
+    /// The master of the container's terminal, if the container has one and runs in the foreground.
     pub(crate) terminal: Option<OwnedFd>,
 }
 
-/// Makes everything up to a first process that is ready to execute the program.
+/// Makes everything up to and including a first process that is ready to execute the program.
 pub(crate) fn launch(
     host: &Host,
     mut plan: Plan,
@@ -119,12 +119,13 @@ fn begin(
     making.set_process(pid, pidfd);
     let mut begun = Begun { made: making, plan, reactor, terminal: terminal.ours, mode };
     if let Err(error) = begun.let_begin(inside, cgroup_owner, warn) {
-        // If the child has failed or ended, that is why.
+        // If the child has failed or ended, that is the reason.
         let ended = error.is(Errno::EPIPE) || error.is(Errno::ECONNRESET);
         let why = || if ended { begun.reactor.early_end() } else { error };
         return Err(begun.reactor.childs_failure().unwrap_or_else(why));
     }
-    // While the child works, which ends with the runtime until it is let go: a runtime that is killed leaves the cgroup.
+    // This happens while the child works. Until the child is let go, it ends with the runtime, so that a runtime that
+    // is killed leaves nothing but the cgroup behind.
     begun.made.record.init = Some(ProcessRef::of(pid)?);
     begun.made.slot.write(&begun.made.record)?;
     begun.made.slot.write_process(&begun.plan.stored, begun.plan.blueprint.process.seccomp.as_ref())?;
@@ -132,13 +133,13 @@ fn begin(
     Ok(begun)
 }
 
-/// Of a container without cgroup and without pid namespace of its own.
+/// The warning for a container that has neither a cgroup nor a pid namespace of its own.
 const NO_WAY_TO_FIND_ALL: &str = "neither a cgroup nor a pid namespace holds the processes of this container together. \
      Such configuration is strongly discouraged: kill and delete reach only its first process; add \
      {\"type\": \"pid\"} to linux.namespaces";
 
 impl Begun {
-    /// Gives the child what only the runtime can, and lets it begin.
+    /// Gives the child what only the runtime can give, and lets it begin.
     fn let_begin(&mut self, inside: bool, cgroup_owner: Option<u32>, warn: Warn<'_>) -> Result<()> {
         let pid = self.reactor.process().pid;
         if !rootling_init::host::join::makes_user_namespace(&self.plan.blueprint.namespaces) {
@@ -149,7 +150,7 @@ impl Begun {
             self.made.record.rdt = Groups::set_up(wanted, self.plan.id().as_str(), pid)?;
         }
         let blueprint = &self.plan.blueprint;
-        // The affinity of whoever called is no business of the container's; its cpuset still holds.
+        // The affinity of the calling process must not restrict the container's; its cpuset still applies.
         sys::process::allow_all_cpus(pid);
         raise_rlimits(pid, &blueprint.process.rlimits)?;
         if let Some(score) = blueprint.process.oom_score_adj.filter(|_| !blueprint.is_seen_by_others()) {
@@ -168,7 +169,7 @@ impl Begun {
             return Ok(());
         }
         if !inside {
-            // On record before it exists, as in [`cgroup::make`].
+            // Recorded before it exists, as in [`cgroup::make`].
             if record.cgroup.locate().map_err(of_cgroup)? {
                 self.made.slot.write(record)?;
             }
@@ -183,7 +184,7 @@ impl Begun {
         Ok(())
     }
 
-    /// Answers the child until it is ready.
+    /// Serves the child until it is ready.
     fn serve(mut self, warn: Warn<'_>) -> Result<Self> {
         loop {
             match self.reactor.next()? {
@@ -198,7 +199,7 @@ impl Begun {
         }
     }
 
-    /// What the child may say at any moment.
+    /// Handles the reports that the child may send at any time.
     fn handle(&mut self, message: FromChild, fd: Option<OwnedFd>, warn: Warn<'_>) -> Result<()> {
         let pid = self.reactor.process().pid;
         match message {
@@ -245,7 +246,7 @@ impl Begun {
         let state = HookState::new(identity, Status::Creating.name(), self.reactor.process().pid);
         let setting = Setting {
             signals: Some(self.reactor.signals()),
-            // As with runc, which works in the bundle.
+            // As with runc, whose working directory is the bundle.
             dir: Some(identity.bundle.as_path()),
             process: Some(self.reactor.process().pidfd.as_fd()),
             ..Setting::default()
@@ -271,12 +272,13 @@ impl Ready {
         &self.0.made.slot
     }
 
-    /// Makes the container independent of this launch: it waits for its start, or executes its program at once.
+    /// Makes the container independent of this launch: the container waits for its start, or executes its program at
+    /// once.
     pub(crate) fn commit(self, warn: Warn<'_>) -> Result<Launched> {
         let Self(mut begun) = self;
         let start = !begun.mode.waits;
         let terminal = match begun.terminal.take() {
-            // With its size before the program starts, which may ask for it at once.
+            // The terminal gets its size before the program starts, which may ask for it at once.
             Some(socket) if start => Some(foreground::receive_terminal(&socket)?),
             other => other,
         };
@@ -285,7 +287,7 @@ impl Ready {
         if begun.reactor.send(&ToChild::Commit).is_err() {
             return Err(begun.reactor.childs_failure().unwrap_or_else(|| begun.reactor.early_end()));
         }
-        // The end of the channel says that the program runs; of a wait there is word before.
+        // The end of the channel shows that the program runs; a container that is to wait reports that it does first.
         let mut complete = start;
         loop {
             match begun.reactor.next()? {
@@ -293,7 +295,7 @@ impl Ready {
                 Event::ChildGone => return Err(begun.reactor.early_end()),
                 Event::Report(FromChild::Waiting, _) => complete = true,
                 Event::Report(FromChild::Failed(error), _) => {
-                    // What it has said is on its terminal.
+                    // What the program or the child has written is on the terminal.
                     terminal.iter().for_each(foreground::show);
                     return Err(error);
                 }

@@ -1,4 +1,4 @@
-//! Who gets the terminal of a process: whoever shows it to a person.
+//! Decides who gets the terminal of a process: whoever displays it to a user.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -8,16 +8,16 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use super::sockets;
 use crate::error::{Context, Error, Result};
 
-/// The ends of what carries a terminal's master from the child.
+/// The two ends of the socket that carries a terminal's master away from the child.
 #[derive(Default)]
 pub(crate) struct TerminalPath {
-    /// The child's.
+    /// The child's end.
     pub(crate) child_end: Option<OwnedFd>,
-    /// Ours, when we are the one who shows it.
+    /// Our end, if we are the one to display the terminal.
     pub(crate) ours: Option<OwnedFd>,
 }
 
-/// Connects `--console-socket`, or makes a path to ourselves in the foreground.
+/// Connects to `--console-socket`, or in the foreground makes a socket pair with ourselves.
 pub(crate) fn path(console_socket: Option<&Path>, terminal: bool, detached: bool) -> Result<TerminalPath> {
     match (console_socket, terminal, detached) {
         (Some(path), true, true) => {

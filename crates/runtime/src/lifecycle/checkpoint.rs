@@ -20,13 +20,13 @@ use crate::state::{Record, Status};
 use crate::store::Store;
 use rootling_sys as sys;
 
-/// What the standard streams of the first process were, for the restore. The name is runc's.
+/// Records what the standard streams of the first process were, for the restore. The name is runc's.
 pub(super) const DESCRIPTORS: &str = "descriptors.json";
 const LOG: &str = "dump.log";
-/// How long the processes may take to end, once CRIU has killed them.
+/// How long the processes may take to end after CRIU has killed them.
 const END: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Saves the processes of a container, and removes it unless it is to go on running.
+/// Saves the processes of a container, and removes the container unless it is to keep running.
 pub fn checkpoint(host: &Host, store: &Store, id: &ContainerId, options: &CheckpointOptions) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
@@ -62,7 +62,7 @@ pub fn checkpoint(host: &Host, store: &Store, id: &ContainerId, options: &Checkp
     if !init.wait_for_end(END)? {
         return Err(Error::system(format!("process {} runs on after its checkpoint", init.pid)));
     }
-    // The images are complete: what is left of the container is a warning, as with runc.
+    // The images are complete. A failure to remove the rest of the container is a warning, as with runc.
     if let Err(error) = delete::remove_own(&slot, &record) {
         tracing::warn!("{}", chain(&error));
     }
@@ -91,7 +91,7 @@ fn check_parent(options: &CheckpointOptions) -> Result<()> {
     }
 }
 
-/// The descriptor that is told when the pages can be fetched; it has to be the caller's, open for writing.
+/// Checks the descriptor that is told when the pages can be fetched: it must be one of the caller's, open for writing.
 fn writable(fd: i32) -> Result<i32> {
     let flags = fcntl(fd, FcntlArg::F_GETFL).context(|| format!("invalid --status-fd argument {fd}"))?;
     let mode = OFlag::from_bits_truncate(flags) & OFlag::O_ACCMODE;
@@ -137,7 +137,7 @@ fn message(
     let loaded = load::bundle(&record.bundle).map_err(|e| Error::invalid(chain(&e)))?;
     let set = namespaces::set(&loaded.spec).map_err(|e| Error::invalid(chain(&e)))?;
     for kind in [LinuxNamespaceType::Network, LinuxNamespaceType::Pid] {
-        // CRIU shall not save what was made outside, but only its name.
+        // For a namespace that was made outside, CRIU is to save only a name.
         if let Some(path) = set.get(kind).path() {
             let inode = std::fs::metadata(path).context(|| format!("{path:?}"))?.ino();
             message.external.push(format!(
@@ -150,18 +150,18 @@ fn message(
     Ok(message)
 }
 
-/// Whether CRIU has to do without root.
+/// Whether CRIU has to work without root privileges.
 pub(super) fn is_unprivileged(host: &Host) -> bool {
     host.is_ordinary_user() || host.in_user_namespace()
 }
 
-/// CRIU stops the processes by their cgroup, where there is one; by ptrace(2) otherwise.
+/// The cgroup by which CRIU stops the processes; without one it uses ptrace(2).
 fn freezer(record: &Record) -> Option<String> {
     let mut paths = record.cgroup.paths();
     paths.remove("").or_else(|| paths.remove("freezer"))
 }
 
-/// Writes down what the standard streams are, since the pipes among them are the outside's.
+/// Records what the standard streams are, since the pipes among them belong to the outside.
 fn save_descriptors(pid: i32, images: &Path) -> Result<()> {
     let link = |fd: i32| match std::fs::read_link(format!("/proc/{pid}/fd/{fd}")) {
         Ok(path) => path.to_string_lossy().into_owned(),
@@ -188,6 +188,6 @@ fn dump(options: &CheckpointOptions, message: Criu_opts, status_fd: Option<i32>)
     };
     let result = session.perform(kind, message, None, &mut notice);
     result.map_err(|e| criu::explained(e, &options.criu.log(LOG)).during(Operation::Criu))?;
-    // After a pre-dump it waits for the dump, which another process asks for.
+    // After a pre-dump CRIU waits for the dump, which another process requests.
     if options.pre_dump { Ok(()) } else { session.end() }
 }

@@ -20,19 +20,19 @@ use crate::plan::CreateOptions;
 use crate::sd_notify::{self, Notify};
 use crate::store::{Slot, Store};
 
-/// What `run` and `restore` take beside the options of `create`.
+/// The options of `run` and `restore`, beside those of `create`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunOptions {
     /// Do not stay with the container (`--detach`).
     pub detach: bool,
-    /// Leave its state and cgroup when it has ended (`--keep`).
+    /// Keep its state and its cgroup when it has ended (`--keep`).
     pub keep: bool,
-    /// Do not adopt its orphans (`--no-subreaper`).
+    /// Do not adopt its orphaned processes (`--no-subreaper`).
     pub no_subreaper: bool,
 }
 
 impl RunOptions {
-    /// Processes that the container leaves behind become children of the calling process, which reaps them.
+    /// Makes processes that the container leaves behind children of the calling process, which reaps them.
     pub(super) fn adopt_orphans(self, caller: Caller) {
         if caller == Caller::Command && !self.detach && !self.no_subreaper {
             let _ = prctl::set_child_subreaper(true);
@@ -41,11 +41,11 @@ impl RunOptions {
 }
 
 /// Makes a container that waits for its start; runtime-spec, runtime.md "Create". Its first process is a child of the
-/// calling process and has the standard streams of that, unless its config.json asks for a terminal.
+/// calling process and inherits its standard streams, unless config.json asks for a terminal.
 ///
 /// # Errors
-/// The calling process has more than one thread, there is a container of that id, or the container cannot be made. Then
-/// nothing is left of it.
+/// The calling process has more than one thread, a container with that id exists, or the container cannot be made. In
+/// each case nothing is left behind.
 pub fn create(host: &Host, store: &Store, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
     check_single_threaded()?;
     let notify = notify_directory(store, options);
@@ -69,11 +69,12 @@ fn new_slot(store: &Store, options: &CreateOptions, notify: bool) -> Result<Slot
     Ok(slot)
 }
 
-/// Makes a container, starts it and, unless detached, waits for its end and removes it; its exit code, or 128 and the number of
-/// the signal that ended it. Signals that come to the calling thread meanwhile are passed on to the container.
+/// Makes a container, starts it and, unless detached, waits for it to end and removes it. Returns its exit code, or 128
+/// plus the number of the signal that ended it. Signals that the calling thread gets meanwhile are passed on to the
+/// container.
 ///
 /// # Errors
-/// As with [`create`]. An error after the start is one of a poststart hook; the container has been ended then.
+/// Those of [`create`]. An error after the start comes from a poststart hook; the container has been ended then.
 pub fn run(
     host: &Host,
     store: &Store,
@@ -121,7 +122,7 @@ pub fn run(
     code
 }
 
-/// After the end of a container in the foreground; what fails is logged and does not hide its exit code.
+/// Cleans up after a container in the foreground. Failures are logged and do not hide its exit code.
 pub(super) fn clean_up(launched: &Launched) {
     if let Err(error) = super::delete::remove_own(&launched.slot, &launched.record) {
         tracing::warn!("{}", chain(&error));

@@ -1,4 +1,4 @@
-//! `delete`, and what `run` does at the end.
+//! `delete`, and the removal at the end of `run`.
 
 use std::time::Duration;
 
@@ -12,15 +12,16 @@ use crate::store::{Slot, Store};
 
 /// How long killed processes may take to end.
 const END: Duration = Duration::from_secs(10);
-/// How long another runtime may take to finish what it makes.
+/// How long another runtime may take to finish what it is making.
 const CREATE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Removes a container that has stopped or was not started, with its cgroup and its state; runtime-spec, runtime.md "Delete".
-/// With `force`, one that runs is killed, and one that is not there is no error. Waits for whoever else makes or removes it,
-/// and for the end of its processes, at most 10 seconds each.
+/// Removes a container that has stopped or was never started, together with its cgroup and its state; runtime-spec,
+/// runtime.md "Delete". With `force`, a running container is killed, and a missing one is no error. Waits for any other
+/// runtime that makes or removes the container, and for its processes to end, at most 10 seconds each.
 ///
 /// # Errors
-/// There is no such container, it runs (`WrongState`), or something of it cannot be removed: then it can be tried again.
+/// There is no such container, it is running (`WrongState`), or a part of it cannot be removed, in which case the call
+/// can be repeated.
 pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<()> {
     let slot = match store.open(id) {
         Err(e) if force && e.kind() == ErrorKind::NotFound => return Ok(()),
@@ -29,7 +30,7 @@ pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<()> {
     if !force {
         check_deletable(slot.status(&slot.read()?)?, id)?;
     }
-    // Whoever else removes it is waited for: what has its name afterwards is another container, with another record.
+    // Wait for another runtime that removes it: what has its name afterwards is another container with another record.
     if !slot.lock(CREATE_LIMIT)? {
         return Err(Error::new(
             ErrorKind::WrongState,
@@ -40,10 +41,10 @@ pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<()> {
         return if force { Ok(()) } else { Err(store.missing(id)) };
     }
     let record = match slot.read() {
-        // Where the system could not read it, it may be whole.
+        // If the system failed to read the record, it may be intact.
         Err(e) if force && e.errno().is_none() => match slot.recover(&e)? {
             Some(record) => record,
-            // Half made by a runtime that was killed: nothing but the directory is left of it.
+            // Left half made by a runtime that was killed: only the directory is left of it.
             None => return slot.remove(),
         },
         other => other?,
@@ -60,7 +61,7 @@ pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<()> {
 
 fn check_deletable(status: Status, id: &ContainerId) -> Result<()> {
     match status {
-        // The program of a created one never ran, so there is nothing to lose: as runc.
+        // The program of a created container never ran, so nothing is lost; as in runc.
         Status::Stopped | Status::Created => Ok(()),
         Status::Creating | Status::Running | Status::Paused => Err(Error::new(
             ErrorKind::WrongState,
@@ -72,7 +73,7 @@ fn check_deletable(status: Status, id: &ContainerId) -> Result<()> {
     }
 }
 
-/// Kills all processes of a container and waits for their end.
+/// Kills all processes of a container and waits for them to end.
 fn end(record: &Record) -> Result<()> {
     let Some(init) = record.init else { return Ok(()) };
     match init.signal(Signal::SIGKILL as i32) {
@@ -94,7 +95,7 @@ fn end(record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// Removes what is left of a container that ended by itself, unless somebody else does or has done so.
+/// Removes what is left of a container that ended by itself, unless another runtime is removing or has removed it.
 pub(super) fn remove_own(slot: &Slot, record: &Record) -> Result<()> {
     if !slot.lock(CREATE_LIMIT)? {
         let (id, seconds) = (slot.id(), CREATE_LIMIT.as_secs());
@@ -106,11 +107,11 @@ pub(super) fn remove_own(slot: &Slot, record: &Record) -> Result<()> {
     if slot.is_gone()? { Ok(()) } else { remove_ended(slot, record) }
 }
 
-/// Removes what is left of a container whose first process has ended. For the owner of the lock, so that a cgroup of
-/// the same name is not another container's.
+/// Removes what is left of a container whose first process has ended. The caller must hold the lock, so that a cgroup
+/// of the same name cannot be another container's.
 fn remove_ended(slot: &Slot, record: &Record) -> Result<()> {
     if !record.own_pid_namespace && record.init.is_some() {
-        // The others do not end with the first.
+        // Without a pid namespace the other processes do not end with the first.
         record.cgroup.kill_all(Signal::SIGKILL as i32).map_err(of_cgroup)?;
     }
     record.cgroup.remove().map_err(of_cgroup)?;

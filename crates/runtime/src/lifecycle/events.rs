@@ -1,4 +1,4 @@
-//! `events`: figures at intervals, and word of the kernel running out of memory.
+//! `events`: figures at intervals, and reports of the OOM killer.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -16,22 +16,22 @@ use crate::error::{Context, Result, of_cgroup};
 use crate::state::Record;
 use crate::store::Store;
 
-/// What happened to a container.
+/// Something that happened to a container.
 #[derive(Debug)]
 pub enum Event {
-    /// An interval has passed: what it uses.
+    /// An interval has passed; this is what the container uses.
     Stats(Box<Stats>),
-    /// The kernel has killed one of its processes for want of memory.
+    /// The kernel has killed one of its processes because it ran out of memory.
     Oom,
 }
 
-/// How often to look for the end where its processes may outlive the first.
+/// How often to check for the end of a container whose processes may outlive its first one.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Reports until the container has ended, or `report` says false.
+/// Reports events until the container has ended or `report` returns false.
 ///
 /// # Errors
-/// It does not run, its files cannot be read, or `report` fails.
+/// The container does not run, its files cannot be read, or `report` fails.
 pub fn events(
     store: &Store,
     id: &ContainerId,
@@ -43,7 +43,7 @@ pub fn events(
     let record = slot.read()?;
     check_running(&slot, &record)?;
     let Some(init) = record.init else { return Ok(()) };
-    // Before the first wait: what cannot be read is an error now and not after an interval.
+    // Read before the first wait, so that what cannot be read is an error at once and not only after an interval.
     warn_of(&figures(&record)?, warn);
     let mut watch = record.cgroup.watch_oom().map_err(of_cgroup)?;
     if watch.is_none() {
@@ -54,7 +54,7 @@ pub fn events(
     loop {
         let ended = first.is_none()
             && (record.own_pid_namespace || record.cgroup.is_none() || record.cgroup.is_empty());
-        // After the look at the end, so that what ended it is not missed.
+        // Checked after the end was detected, so that the OOM kill that ended the container is not missed.
         if !report_oom(watch.as_mut(), report)? || ended {
             return Ok(());
         }
@@ -83,7 +83,7 @@ fn report_oom(watch: Option<&mut OomWatch>, report: &mut dyn FnMut(Event) -> Res
     Ok(true)
 }
 
-/// A cgroup that goes while it is read ends with its container, which the next look finds.
+/// A cgroup that vanishes while it is read goes with its container, whose end the next check detects.
 fn report_stats(record: &Record, report: &mut dyn FnMut(Event) -> Result<bool>) -> Result<bool> {
     match figures(record) {
         Ok(stats) => report(Event::Stats(Box::new(stats))),
@@ -94,12 +94,12 @@ fn report_stats(record: &Record, report: &mut dyn FnMut(Event) -> Result<bool>) 
     }
 }
 
-/// Waits for something to tell, at most so long; whether the first process has ended.
+/// Waits for something to report, at most for this long; returns whether the first process has ended.
 fn wait(watch: Option<&OomWatch>, first: Option<&OwnedFd>, left: Duration) -> Result<bool> {
     let mut fds = Vec::new();
     fds.extend(first.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
     fds.extend(watch.map(|watch| PollFd::new(watch.as_fd(), PollFlags::POLLIN)));
-    // Rounded up, or the last millisecond would be spent asking.
+    // Rounded up; otherwise the last millisecond would be spent polling in a loop.
     let timeout = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
     let timeout = PollTimeout::try_from(timeout.min(i32::MAX as u64)).unwrap_or(PollTimeout::MAX);
     match poll(&mut fds, timeout) {

@@ -10,18 +10,18 @@ use crate::process::ProcessRef;
 use crate::state::{Record, Status};
 use crate::store::Store;
 
-/// Sends a signal to the first process of a container, with `all` to every one.
+/// Sends a signal to the first process of a container or, with `all`, to every process.
 ///
-/// SIGKILL goes to all too where the container has no pid namespace of its own: then the others outlive
-/// the first. With `all`, nobody left to get the signal is no failure, as engines expect. `signal` is a number of signal(7), as
-/// [`parse_signal`] has it from a name.
+/// SIGKILL also goes to all of them if the container has no pid namespace of its own, since the other processes would
+/// outlive the first one. With `all` it is no failure if no process is left to get the signal, as engines expect.
+/// `signal` is a number of signal(7), as [`parse_signal`] returns it for a name.
 ///
 /// # Errors
 /// There is no such container, or it has stopped (`WrongState`).
 pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
-    // All but a signal to the first process goes by the path of the cgroup.
+    // Everything except a signal to the first process uses the path of the cgroup.
     let _held = slot.hold_if_free()?;
     let stopped = slot.status(&record)? == Status::Stopped;
     let everyone = all || (signal == Signal::SIGKILL as i32 && !record.own_pid_namespace);
@@ -29,9 +29,9 @@ pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<(
         if stopped && !all && record.cgroup.is_empty() {
             return Err(not_running(id, signal));
         }
-        // One that is being made or removed is another command's, and its cgroup no other container's.
+        // If another command is making or removing the container, no other container can have its cgroup.
         let _held = slot.hold_if_free()?;
-        // One that has moved itself to another cgroup is not among them.
+        // A first process that has moved itself to another cgroup is not among the members of the container's.
         let outside = record.init.filter(|init| !stopped && !record.cgroup.pids().contains(&init.pid));
         record.cgroup.kill_all(signal).map_err(of_cgroup)?;
         return match outside.map_or(Ok(()), |init| signal_members(&record, init, signal)) {
@@ -60,7 +60,7 @@ fn not_running(id: &ContainerId, signal: i32) -> Error {
 
 fn signal_first(record: &Record, init: ProcessRef, signal: i32) -> Result<()> {
     init.signal(signal)?;
-    // On cgroup v1 what is frozen does not even die.
+    // On cgroup v1 a frozen process does not die, not even of SIGKILL.
     if signal == Signal::SIGKILL as i32 {
         record.cgroup.release_killed().map_err(of_cgroup)?;
     }
@@ -70,10 +70,10 @@ fn signal_first(record: &Record, init: ProcessRef, signal: i32) -> Result<()> {
 /// How often to look again for processes that were made while the others got their signal.
 const LOOKS: usize = 5;
 
-/// Without a cgroup nothing holds them still, so look until no new ones are found.
+/// Without a cgroup nothing stops the processes from making new ones, so look until no new ones are found.
 fn signal_members(record: &Record, init: ProcessRef, signal: i32) -> Result<()> {
     if signal == Signal::SIGKILL as i32 && record.own_pid_namespace {
-        // The kernel ends the others with it: pid_namespaces(7).
+        // The kernel kills the others when it ends: pid_namespaces(7).
         return init.signal(signal);
     }
     let mut sent = Vec::new();
@@ -96,7 +96,7 @@ fn signal_members(record: &Record, init: ProcessRef, signal: i32) -> Result<()> 
     Ok(())
 }
 
-/// A signal by number or by name, with or without `SIG`.
+/// Parses a signal that is given by number or by name, with or without `SIG`.
 pub fn parse_signal(text: &str) -> Result<i32> {
     let unknown = || {
         Error::invalid(format!(
@@ -104,7 +104,7 @@ pub fn parse_signal(text: &str) -> Result<i32> {
         ))
     };
     if let Ok(number) = text.parse::<i32>() {
-        // 0 asks only whether the process is there: kill(2).
+        // 0 only checks whether the process exists: kill(2).
         return if (0..=64).contains(&number) { Ok(number) } else { Err(unknown()) };
     }
     let upper = text.to_uppercase();

@@ -8,8 +8,8 @@ use rootling_cgroup::Cgroup;
 use rootling_config::resources::{Controllers, LimitSupport};
 use rootling_rootless::host::Host;
 
-/// What the files of these cgroups allow. A controller that is missing altogether is not seen here: a limit
-/// that needs it is an error of the cgroup's, not one to be left out.
+/// What the files of these cgroups support. A controller that is missing altogether is not detected here: for a limit
+/// that needs it, the cgroup code reports an error instead of leaving the limit out.
 pub(super) fn of(cgroup: &Cgroup, host: &Host) -> LimitSupport {
     let paths = cgroup.paths();
     LimitSupport {
@@ -28,7 +28,7 @@ pub(super) fn of(cgroup: &Cgroup, host: &Host) -> LimitSupport {
     }
 }
 
-/// Whether one of the files is there, or the whole controller is not.
+/// Whether one of the files exists, or the whole controller is missing.
 fn has(paths: &BTreeMap<String, String>, controller: &str, files: &[&str]) -> bool {
     let unified = paths.get("");
     let Some(dir) = paths.get(controller).or(unified) else { return true };
@@ -38,7 +38,7 @@ fn has(paths: &BTreeMap<String, String>, controller: &str, files: &[&str]) -> bo
     absent || files.iter().any(|file| dir.join(file).exists())
 }
 
-/// The realtime time of the highest cgroup above the container's; those between are raised.
+/// The realtime budget of the highest cgroup above the container's; the ones in between are raised as needed.
 fn realtime(paths: &BTreeMap<String, String>) -> Option<i64> {
     let above = Path::new(paths.get("cpu")?).ancestors().skip(1);
     let files = above.map_while(|dir| fs::read_to_string(dir.join("cpu.rt_runtime_us")).ok());

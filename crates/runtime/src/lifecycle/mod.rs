@@ -1,4 +1,4 @@
-//! The operations on containers, one file for each command.
+//! The operations on containers, one file per command.
 mod checkpoint;
 mod create;
 mod delete;

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result, of_cgroup};
 use crate::state::Status;
 use crate::store::Store;
 
-/// Stops all processes of a container where they are.
+/// Freezes all processes of a container.
 pub fn pause(store: &Store, id: &ContainerId) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
@@ -20,13 +20,13 @@ pub fn pause(store: &Store, id: &ContainerId) -> Result<()> {
     }
 }
 
-/// Lets them go on.
+/// Thaws the processes of a paused container.
 pub fn resume(store: &Store, id: &ContainerId) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
     let _held = slot.hold()?;
     let status = slot.status(&record)?;
-    // One that was paused before its start shows as created.
+    // A container that was paused before its start has the status "created".
     if status == Status::Paused
         || (status == Status::Created && record.cgroup.is_frozen().map_err(of_cgroup)?)
     {

@@ -30,7 +30,7 @@ fn not_loaded(error: &LoadError, path: &Path, host: &Host) -> Error {
     }
 }
 
-/// Adapts a spec to the caller and this host; the changes with their reasons.
+/// Adapts a spec to the caller and to this host; returns the changes with their reasons.
 pub fn adapt(spec: &mut Spec, host: &Host, options: &adapt::Options) -> Result<Vec<Adaptation>> {
     adapt::adapt(spec, host, options).map_err(|e| Error::invalid(chain(&e)).see_doctor(e.has_check()))
 }
@@ -45,16 +45,16 @@ fn adapt_options(options: &CreateOptions) -> adapt::Options {
     }
 }
 
-/// The plan for a bundle.
+/// Makes the plan for a bundle.
 ///
-/// `notify`: the directory in which the container is to tell that it is ready.
+/// `notify` is the directory in which the container is to report that it is ready.
 pub(super) fn plan(
     host: &Host,
     options: &CreateOptions,
     notify: Option<&Path>,
     warn: Warn<'_>,
 ) -> Result<Plan> {
-    // Said at the end: a sealed copy of ours begins anew, and would say them a second time.
+    // Issued only at the end: a sealed copy of this program begins anew, and would issue them a second time.
     let mut warnings = Vec::new();
     let plan = make_plan(host, options, notify, &mut |text| warnings.push(text));
     warnings.into_iter().for_each(warn);
@@ -71,7 +71,7 @@ fn make_plan(host: &Host, options: &CreateOptions, notify: Option<&Path>, warn: 
     Ok(plan)
 }
 
-/// The same for a container into which no process of ours goes, so that it cannot reach our program.
+/// Does the same for a container into which no process of ours enters, so that it cannot reach our program.
 pub(super) fn plan_without_copy(host: &Host, options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
     plan_loaded(load(host, options)?, host, options, warn)
 }
@@ -83,7 +83,7 @@ fn load(host: &Host, options: &CreateOptions) -> Result<Loaded> {
     }
 }
 
-/// The plan for a spec that has been read. Every warning is one line, whatever the spec holds.
+/// Makes the plan for a spec that has been read. Every warning is a single line, whatever the spec contains.
 pub(crate) fn plan_loaded(
     loaded: Loaded,
     host: &Host,
@@ -93,7 +93,7 @@ pub(crate) fn plan_loaded(
     let warn = &mut |text: String| warn(one_line(text));
     loaded.warnings.into_iter().for_each(&mut *warn);
     let mut spec = loaded.spec;
-    // Before the first of them has an effect.
+    // Check the annotations before the first of them has an effect.
     container::annotations(&spec).map_err(|e| Error::invalid(chain(&e)))?;
     if options.cgroup_manager != CgroupManager::Disabled {
         let systemd = options.cgroup_manager == CgroupManager::Systemd;

@@ -8,7 +8,7 @@ use crate::process_list::{self, Own};
 use crate::state::{Record, Status};
 use crate::store::Store;
 
-/// The pids of all processes in a container, as the caller sees them. None when it has stopped.
+/// Returns the pids of all processes in a container, as the caller sees them; none if it has stopped.
 pub fn processes(store: &Store, id: &ContainerId) -> Result<Vec<i32>> {
     let slot = store.open(id)?;
     let record = slot.read()?;
@@ -18,8 +18,8 @@ pub fn processes(store: &Store, id: &ContainerId) -> Result<Vec<i32>> {
     of(&record)
 }
 
-/// The processes by cgroup; without one, or where the first process has moved itself to another, those that are found by
-/// the container's namespaces as well.
+/// The processes in the container's cgroup. Without a cgroup, or if the first process has moved itself to another one,
+/// also those that are found by the container's namespaces.
 fn of(record: &Record) -> Result<Vec<i32>> {
     let mut pids = record.cgroup.try_pids().map_err(of_cgroup)?;
     let Some(init) = record.init.filter(|init| !pids.contains(&init.pid)) else { return Ok(pids) };
@@ -30,7 +30,7 @@ fn of(record: &Record) -> Result<Vec<i32>> {
     Ok(pids)
 }
 
-/// The processes as far as no cgroup is needed to find them, the first one first.
+/// The processes that can be found without a cgroup, the first process first.
 pub(super) fn without_cgroup(record: &Record, init: ProcessRef) -> Vec<ProcessRef> {
     let own = match (record.own_pid_namespace, record.own_mount_namespace) {
         (true, _) => Own::Pids,

@@ -1,4 +1,4 @@
-//! `linux.resources` from the file that `update --resources` names.
+//! Reads `linux.resources` from the file that `update --resources` names.
 
 use oci_spec::runtime::LinuxResources;
 use rootling_config::load::{lenient, without_lone_surrogates};
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// Reads resources as JSON, as leniently as runc does: names in any case, and null for what is not there.
+/// Parses resources from JSON as leniently as runc does: names in any case, and null for what is missing.
 ///
 /// # Errors
-/// It is no JSON, or a value is of the wrong type.
+/// The text is not JSON, or a value has the wrong type.
 pub fn resources(json: &[u8]) -> Result<LinuxResources> {
     let invalid = |e: serde_json::Error| {
         Error::invalid(format!("--resources: {e}; it takes an object like linux.resources of config.json"))

@@ -32,10 +32,10 @@ use crate::state::{Record, Status};
 use crate::store::Store;
 
 const LOG: &str = "restore.log";
-/// How long `criu lazy-pages` may take to be ready.
+/// How long `criu lazy-pages` may take to get ready.
 const LAZY_PAGES_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Makes a container from a checkpoint and, unless detached, waits for its end; its exit code.
+/// Makes a container from a checkpoint and, unless detached, waits for it to end; returns its exit code.
 pub fn restore(
     host: &Host,
     store: &Store,
@@ -57,7 +57,7 @@ pub fn restore(
     let kept = add_namespaces(&mut message, &plan)?;
     add_descriptors(&mut message, restore)?;
     await_lazy_pages(restore);
-    // Before the signals are blocked, which it would inherit.
+    // Before the signals are blocked: CRIU would inherit the signal mask.
     let (session, _directories) = start(&plan, restore, &mut message)?;
     drop(kept);
     let signals = options.caller.block_signals()?;
@@ -100,8 +100,8 @@ fn message(host: &Host, plan: &Plan, restore: &RestoreOptions) -> Criu_opts {
     message
 }
 
-/// With --lazy-pages CRIU connects at once to a `criu lazy-pages` that somebody may have started just now.
-/// What it says without one is clear enough.
+/// With --lazy-pages, CRIU connects at once to a `criu lazy-pages` that somebody may have started only just now. CRIU's
+/// own error is clear enough if there is none.
 fn await_lazy_pages(restore: &RestoreOptions) {
     let socket = restore.criu.log("lazy-pages.socket");
     let end = std::time::Instant::now() + LAZY_PAGES_LIMIT;
@@ -110,7 +110,8 @@ fn await_lazy_pages(restore: &RestoreOptions) {
     }
 }
 
-/// Namespaces by path: those that CRIU has by descriptor stay open until it runs.
+/// Adds the namespaces that are given by path. The returned files must stay open until CRIU runs, which gets
+/// descriptors.
 fn add_namespaces(message: &mut Criu_opts, plan: &Plan) -> Result<Vec<File>> {
     let mut kept = Vec::new();
     for (kind, path) in plan.blueprint.namespaces.joined() {
@@ -144,7 +145,7 @@ fn inherited(key: String, fd: i32) -> Inherit_fd {
     entry
 }
 
-/// The standard streams that were pipes become ours.
+/// Replaces the standard streams that were pipes with ours.
 fn add_descriptors(message: &mut Criu_opts, restore: &RestoreOptions) -> Result<()> {
     let path = restore.criu.images.join(DESCRIPTORS);
     let what = || format!("{path:?}");
@@ -156,9 +157,9 @@ fn add_descriptors(message: &mut Criu_opts, restore: &RestoreOptions) -> Result<
     Ok(())
 }
 
-/// CRIU wants a root that is a mount. It gets one in a mount namespace of its own, so that nothing is left of
-/// it however the restore ends. The directories of images and logs, open until CRIU has answered, are of that
-/// namespace, too: it works in one of them, and may mount there the hierarchies of cgroups.
+/// CRIU requires a root that is a mount point. It gets one in a private mount namespace, so that nothing is left of it
+/// however the restore ends. The directories of images and logs, open until CRIU has answered, belong to that mount
+/// namespace, too: CRIU works in one of them and may mount cgroup hierarchies there.
 fn start(
     plan: &Plan,
     restore: &RestoreOptions,
@@ -194,12 +195,12 @@ fn start(
 struct Restoring<'a> {
     plan: &'a Plan,
     made: Made,
-    /// Of the first process that CRIU has restored.
+    /// A pidfd of the first process that CRIU has restored.
     pidfd: Option<OwnedFd>,
 }
 
 impl Restoring<'_> {
-    #[allow(clippy::too_many_arguments)] // Each is of another owner, and used once.
+    #[allow(clippy::too_many_arguments)] // They have different owners, and this is called once.
     fn perform(
         mut self,
         mut session: Session,
@@ -230,7 +231,7 @@ impl Restoring<'_> {
         Ok(Launched { slot, record, pidfd, signals, terminal })
     }
 
-    /// Puts CRIU into the cgroup, and with it what it restores.
+    /// Puts CRIU into the cgroup, and with it the processes that it restores.
     fn enter_cgroup(&mut self, criu: i32, options: &CreateOptions, warn: Warn<'_>) -> Result<()> {
         cgroup::make(self.plan, options, &self.made.slot, &mut self.made.record)?;
         if self.made.record.cgroup.is_none() {
@@ -267,7 +268,7 @@ impl Restoring<'_> {
                     .set_process(pid, sys::fds::duplicate(pidfd.as_fd()).context(|| "dup of the pidfd")?);
                 self.pidfd = Some(pidfd);
                 self.made.slot.write(&self.made.record)?;
-                // CRIU lets it go on, whether we live or not.
+                // CRIU lets the process run on, whether or not we live.
                 self.made.slot.prepare_recovery(&self.made.record)?;
                 self.made.slot.commit_recovery()?;
                 self.made.slot.write_process(&self.plan.stored, self.plan.blueprint.process.seccomp.as_ref())
@@ -283,7 +284,7 @@ impl Restoring<'_> {
     }
 }
 
-/// CRIU restores processes below these, which are its own: proc_pid_cgroup(5).
+/// Names the cgroups below which CRIU restores processes, which are CRIU's own: proc_pid_cgroup(5).
 fn add_cgroup_roots(message: &mut Criu_opts, criu: i32, record: &Record) -> Result<()> {
     if record.cgroup.is_none() {
         return Ok(());

@@ -13,11 +13,11 @@ use crate::sd_notify::Notify;
 use crate::state::Status;
 use crate::store::Store;
 
-/// Executes the program of a created container; runtime-spec, runtime.md "Start". It has been executed when this returns. May
-/// be called by any thread of any process.
+/// Executes the program of a created container; runtime-spec, runtime.md "Start". When this returns, the program has
+/// been executed. This can be called by any thread of any process.
 ///
 /// # Errors
-/// There is no such container, it was started before, or the program cannot be executed.
+/// There is no such container, it was already started, or the program cannot be executed.
 pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
@@ -28,15 +28,15 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<()> {
     let init = startable(status, id).and_then(|()| record.init.ok_or_else(|| being_created(id)))?;
     let notify = Notify::of_environment(&slot)?;
     let (Some(pidfd), Some(socket)) = (init.open()?, slot.connect_for_start()?) else {
-        // Another start was faster, or its first process has ended since. One that was killed has left the socket, which
-        // would show the container as created for ever.
+        // Another start was faster, or the first process has ended since. A first process that was killed leaves the
+        // socket behind, which would make the container appear created forever.
         slot.end_wait();
         return Err(running(id));
     };
     slot.end_wait();
     wait_for_program(&pidfd, &Channel::of(socket))?;
     if let Err(error) = late_hooks::run_poststart(&record) {
-        // runtime-spec, runtime.md "Lifecycle" 9: the container is stopped then.
+        // By runtime-spec, runtime.md "Lifecycle" 9, the container is stopped then.
         let _ = init.signal(Signal::SIGKILL as i32);
         return Err(error);
     }
@@ -62,13 +62,13 @@ fn startable(status: Status, id: &ContainerId) -> Result<()> {
     }
 }
 
-/// The end of the connection says that the program runs; before it comes only a failure.
+/// The end of the connection shows that the program runs; before it, nothing but a failure is reported.
 fn wait_for_program(pidfd: &OwnedFd, channel: &Channel) -> Result<()> {
     loop {
         let fds = [Some(channel.as_fd()), Some(pidfd.as_fd())];
         let [report, _ended] = sys::poll::readable(fds, None).context(|| "poll")?;
         if !report {
-            // With its first process the container has ended; what it had to say it has said.
+            // The container has ended with its first process, which has already reported what it had to.
             return Ok(());
         }
         match channel.receive_with()? {
@@ -83,7 +83,7 @@ fn wait_for_program(pidfd: &OwnedFd, channel: &Channel) -> Result<()> {
     }
 }
 
-/// runtime-spec, runtime.md "Start".
+/// The error for a container without a `process`; runtime-spec, runtime.md "Start".
 fn nothing_to_start(id: &ContainerId) -> Error {
     let remedy = "process property must not be empty: add an object with args, cwd and user to config.json, delete \
                   the container and create it again";

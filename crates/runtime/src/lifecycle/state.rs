@@ -1,4 +1,4 @@
-//! `state`, and waiting for the end of a container.
+//! `state`, and waiting for a container to end.
 
 use std::os::fd::AsFd;
 
@@ -11,7 +11,7 @@ use crate::foreground;
 use crate::state::StateView;
 use crate::store::Store;
 
-/// The state of a container; runtime-spec, runtime.md "State" and "Query State".
+/// Returns the state of a container; runtime-spec, runtime.md "State" and "Query State".
 ///
 /// # Errors
 /// There is no such container, or its record cannot be read.
@@ -21,9 +21,10 @@ pub fn state(store: &Store, id: &ContainerId) -> Result<StateView> {
     Ok(record.view(slot.status(&record)?))
 }
 
-/// Waits for the end of a container's first process, and reaps it if it is a child of the calling process, as it is of the one
-/// that has created the container. `Some`: its exit code, or 128 and the number of the signal that ended it; `None`: it has
-/// ended, but the kernel tells how only to its parent, and only once. May be called by any thread.
+/// Waits for a container's first process to end, and reaps it if it is a child of the calling process, as it is for the
+/// process that created the container. Returns `Some` with its exit code, or with 128 plus the number of the signal
+/// that ended it; returns `None` if the process has ended but the exit status is not available, since the kernel
+/// reports it only to the parent, and only once. This can be called by any thread.
 ///
 /// # Errors
 /// There is no such container, or it is still being created.
@@ -36,7 +37,7 @@ pub fn wait(store: &Store, id: &ContainerId) -> Result<Option<i32>> {
         )
     })?;
     let Some(pidfd) = init.open_dead_or_alive()? else { return Ok(None) };
-    // Whoever waits for a process that is no child of his is told so at once.
+    // waitid(2) fails at once for a process that is not a child of the caller, so wait for the pidfd instead.
     sys::poll::readable([Some(pidfd.as_fd())], None).context(|| "poll")?;
     match foreground::exit_code(pidfd.as_fd()) {
         Err(error) if error.is(Errno::ECHILD) => Ok(None),

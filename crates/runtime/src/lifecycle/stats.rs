@@ -20,11 +20,11 @@ pub struct Sample {
     pub id: String,
     /// When they were read.
     pub at: Instant,
-    /// The figures; without a cgroup, sums over its processes.
+    /// The figures; for a container without a cgroup, sums over its processes.
     pub stats: Stats,
 }
 
-/// Reads the figures of the containers `ids` that have not stopped; of all without an id.
+/// Reads the figures of those containers in `ids` that have not stopped; without any id, of all containers.
 ///
 /// # Errors
 /// One of `ids` does not exist, or a file cannot be read.
@@ -45,7 +45,7 @@ pub fn sample(store: &Store, ids: &[ContainerId]) -> Result<Vec<Sample>> {
     Ok(samples)
 }
 
-/// Opens a container that may be removed this moment: its record goes before its directory.
+/// Opens a container that may be removed at this moment: its record vanishes before its directory does.
 fn read(store: &Store, id: &ContainerId) -> Result<(Slot, Record)> {
     for _ in 0..20 {
         let slot = store.open(id)?;
@@ -66,14 +66,14 @@ fn one(slot: &Slot, record: &Record) -> Result<Option<Sample>> {
     let at = Instant::now();
     let stats = match figures(record) {
         Ok(stats) => stats,
-        // It has ended since.
+        // The container has ended meanwhile.
         Err(_) if slot.status(record)? == Status::Stopped => return Ok(None),
         Err(e) => return Err(e),
     };
     Ok(Some(Sample { id: record.id.clone(), at, stats }))
 }
 
-/// The figures of a container: of its cgroup, without one of its processes.
+/// The figures of a container: those of its cgroup, or of its processes if it has none.
 pub(super) fn figures(record: &Record) -> Result<Stats> {
     if !record.cgroup.is_none() {
         return record.cgroup.stats().map_err(of_cgroup);
@@ -84,7 +84,7 @@ pub(super) fn figures(record: &Record) -> Result<Stats> {
         .ok_or_else(|| not_running(record, Status::Stopped))
 }
 
-/// What is worth to be known of the figures.
+/// Warns of what a reader of the figures should know.
 pub(super) fn warn_of(stats: &Stats, warn: Warn<'_>) {
     if stats.source == Source::Processes {
         warn(format!(
@@ -93,10 +93,11 @@ pub(super) fn warn_of(stats: &Stats, warn: Warn<'_>) {
     }
 }
 
-/// The figures of one container that has not stopped; those that no cgroup counts are marked as such, with a warning.
+/// Returns the figures of one container that has not stopped. Figures that no cgroup counts are marked as such, with a
+/// warning.
 ///
 /// # Errors
-/// It does not exist or does not run, or a file cannot be read.
+/// The container does not exist or does not run, or a file cannot be read.
 pub fn stats(store: &Store, id: &ContainerId, warn: Warn<'_>) -> Result<Stats> {
     let slot = store.open(id)?;
     let record = slot.read()?;

@@ -1,4 +1,4 @@
-//! `update`: other limits for a container that runs.
+//! `update`: changes the limits of a running container.
 
 use oci_spec::runtime::{LinuxMemory, LinuxResources};
 use rootling_config::id::ContainerId;
@@ -14,22 +14,22 @@ use crate::error::{Error, ErrorKind, Result, of_cgroup, of_limits};
 use crate::state::Status;
 use crate::store::Store;
 
-/// What limits are held to that a person typed; those of a file go to the kernel as they are.
+/// Rules for limits that a user typed; those from a file go to the kernel as they are.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// The least memory limit that is accepted, in bytes. Without one any is, with a warning below
-    /// [`MEMORY_MIN`](resources::MEMORY_MIN): what runs is often enough known to need less, and runc asks for
-    /// no least.
+    /// The smallest memory limit that is accepted, in bytes. If this is `None`, any limit is accepted, with a warning
+    /// below [`MEMORY_MIN`](resources::MEMORY_MIN): users often know that a running container needs less, and runc has
+    /// no minimum.
     pub memory_min: Option<i64>,
 }
 
-/// Sets what `resources` names and leaves the rest as it is; device rules cannot be changed.
+/// Sets the limits in `resources` and leaves all others as they are. Device rules cannot be changed.
 ///
-/// What belongs together and was not given is taken from what was set before: quota and period, memory
-/// and swap. Where the kernel refuses a value, those that were set before it are taken back.
+/// If only one of two values that belong together is given (quota and period, or memory and swap), the other is taken
+/// from what was set before. If the kernel refuses a value, those that were set before it are restored.
 ///
 /// # Errors
-/// The container does not run, `rules` or the kernel refuse a value, or there is no cgroup to limit.
+/// The container does not run, `rules` or the kernel refuses a value, or there is no cgroup to limit.
 pub fn update(
     host: &Host,
     store: &Store,
@@ -83,7 +83,7 @@ pub fn update(
     Ok(())
 }
 
-/// What is written for `wanted`, kept after it, and taken back if it is refused.
+/// Returns what is written for `wanted`, what is stored afterwards, and what is restored if a value is refused.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn of(before: &LinuxResources, wanted: LinuxResources) -> Result<[LinuxResources; 3]> {
     let wanted = complete(before, wanted);
@@ -91,13 +91,13 @@ pub(crate) fn of(before: &LinuxResources, wanted: LinuxResources) -> Result<[Lin
     Ok([wanted, kept, back])
 }
 
-/// Adds to `wanted` the other half of what the kernel takes only together.
+/// Adds to `wanted` the other half of each pair that the kernel accepts only together.
 fn complete(before: &LinuxResources, mut wanted: LinuxResources) -> LinuxResources {
     let given = |value: Option<i64>| value.filter(|v| *v != 0);
     if let Some(memory) = wanted.memory_mut() {
         let old = before.memory().unwrap_or_default();
         match (given(memory.limit()), given(memory.swap())) {
-            // No limit of memory is no limit of swap either: 0 leaves that to the back end.
+            // No memory limit means no swap limit either: 0 leaves that to the back end.
             (Some(-1), None) => drop(memory.set_swap(Some(0))),
             (Some(_), None) => drop(memory.set_swap(old.swap())),
             (None, Some(_)) => drop(memory.set_limit(old.limit())),
@@ -116,7 +116,7 @@ fn complete(before: &LinuxResources, mut wanted: LinuxResources) -> LinuxResourc
     wanted
 }
 
-/// What was set before, as far as `wanted` would have changed it.
+/// The limits that were set before, restricted to those that `wanted` would have changed.
 fn taken_back(before: &LinuxResources, wanted: &LinuxResources) -> LinuxResources {
     let (Ok(Value::Object(before)), Ok(Value::Object(wanted))) =
         (serde_json::to_value(before), serde_json::to_value(wanted))
@@ -126,7 +126,7 @@ fn taken_back(before: &LinuxResources, wanted: &LinuxResources) -> LinuxResource
     serde_json::from_value(Value::Object(restrict(&before, &wanted))).unwrap_or_default()
 }
 
-/// The members of `all` that `to` has as well, at each depth.
+/// Those members of `all` that `to` has as well, at every depth.
 fn restrict(all: &Map<String, Value>, to: &Map<String, Value>) -> Map<String, Value> {
     let member = |(key, value): (&String, &Value)| {
         let kept = match (value, to.get(key)?) {
@@ -138,13 +138,13 @@ fn restrict(all: &Map<String, Value>, to: &Map<String, Value>) -> Map<String, Va
     all.iter().filter_map(member).collect()
 }
 
-/// All limits that are in force now, for the next update.
+/// All limits that are now in force, as the base of the next update.
 fn merged(before: &LinuxResources, wanted: &LinuxResources) -> Result<LinuxResources> {
     let json = |r: &LinuxResources| serde_json::to_value(r).map_err(|e| Error::system(e.to_string()));
     let mut all = json(before)?;
     let mut new = json(wanted)?;
     if let Some(memory) = new.get_mut("memory").and_then(Value::as_object_mut) {
-        // Is about one update, not a limit.
+        // Applies to a single update; it is not a limit.
         memory.remove("checkBeforeUpdate");
     }
     merge(&mut all, new);
@@ -159,7 +159,7 @@ fn merge(into: &mut Value, new: Value) {
             }
         }
         (Value::Array(into), Value::Array(new)) => {
-            // Lists are by device or by size of page; a new entry takes the place of the old one.
+            // Entries of a list are per device or per page size; a new entry replaces the old one.
             into.retain(|old| !new.iter().any(|new| is_for_the_same(old, new)));
             into.extend(new);
         }

@@ -1,5 +1,5 @@
-//! Each field of the specification absent, of a wrong type and with a wrong value: an error of one
-//! line that is always the same, or the default that is documented, and never a panic.
+//! Tries each field of the specification absent, of a wrong type and with a wrong value. The result must be a one-line
+//! error that is always the same, or the documented default, and never a panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::lifecycle::plan_loaded;
 
-/// Every field of config.md and config-linux.md, runtime-spec 1.3.
+/// Every field of config.md and config-linux.md of runtime-spec 1.3.
 fn full() -> Value {
     serde_json::from_str(include_str!("full.json")).expect("full.json")
 }
 
-/// What excludes a part of [`full`].
+/// The fields that exclude parts of [`full`].
 fn other() -> Value {
     let mut spec = full();
     spec["process"]["scheduler"] = json!({"policy": "SCHED_RR", "priority": 5});
@@ -61,7 +61,7 @@ fn hosts() -> [(&'static str, Fixture); 3] {
     })
 }
 
-/// A directory with a root file system, and the way from a document to the plan in it.
+/// A directory with a root file system, in which a document can be turned into a plan.
 struct Planner {
     dir: tempfile::TempDir,
     hosts: Vec<(&'static str, Fixture)>,
@@ -77,7 +77,7 @@ impl Planner {
         Self { dir, hosts: hosts().into() }
     }
 
-    /// What every start does before the first process is made.
+    /// Does what every start does before the first process is made.
     fn plan(&self, loaded: Loaded, machine: &Fixture) -> Outcome {
         let options = CreateOptions {
             ignore_cgroup_limits: true,
@@ -90,8 +90,7 @@ impl Planner {
         Ok(warnings)
     }
 
-    /// Plans for all hosts, or only up to where the host does not matter, and asserts what must hold
-    /// whatever the document is.
+    /// Plans for all hosts, or only as far as the host does not matter, and asserts what must hold for any document.
     fn outcomes(&self, document: &Value, context: &str) -> Vec<Outcome> {
         let text = document.to_string();
         let load = || load::from_slice(Path::new("config.json"), text.as_bytes());
@@ -118,7 +117,7 @@ impl Planner {
     }
 }
 
-/// The JSON pointers of all that is in `value`, itself not counted.
+/// The JSON pointers of everything inside `value`, not including itself.
 fn pointers(value: &Value) -> Vec<String> {
     fn walk(value: &Value, at: &str, into: &mut Vec<String>) {
         let children: Vec<(String, &Value)> = match value {
@@ -139,7 +138,7 @@ fn pointers(value: &Value) -> Vec<String> {
     all
 }
 
-/// The pointers of one of each field: of the entries of a list only the first that has it.
+/// One pointer for each field: of the entries of a list, only the first that has it.
 fn fields(value: &Value) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     let of_any_entry = |pointer: &String| {
@@ -152,7 +151,7 @@ fn is_index(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// RFC 6901, section 3.
+/// Escapes a key as RFC 6901, section 3, requires.
 fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
@@ -192,7 +191,7 @@ fn remove(document: &mut Value, pointer: &str) {
     }
 }
 
-/// As errors write it: `mounts[0].options`.
+/// A pointer in the notation of errors: `mounts[0].options`.
 fn field(pointer: &str) -> String {
     let mut text = String::new();
     for key in pointer.split('/').skip(1) {
@@ -225,12 +224,12 @@ fn full_documents_are_planned_for_everybody() {
 
 #[test]
 fn field_of_a_wrong_type_or_value_is_an_error_or_a_plan() {
-    // Root of a user namespace is one of those that the combinations below have.
+    // Root of a user namespace is covered by the combinations below.
     let mut planner = Planner::new();
     planner.hosts.retain(|(name, _)| *name != "nested");
     let mut failures = Vec::new();
     for document in [full(), other()] {
-        // What both have is gone through once.
+        // What both documents have is tried only once.
         let seen =
             |pointer: &String| document != full() && document.pointer(pointer) == full().pointer(pointer);
         for pointer in fields(&document).into_iter().filter(|pointer| !seen(pointer)) {
@@ -276,8 +275,8 @@ fn absent_field_is_what_null_is() {
     assert_eq!(names, NEEDED, "{needed:#?}");
 }
 
-/// What cannot be left out of [`full`]: because the specification requires it, or because something else
-/// in the document rests on it. What is not listed has a default.
+/// What cannot be left out of [`full`], because the specification requires it or because something else in the document
+/// depends on it. Everything that is not listed has a default.
 const NEEDED: &[&str] = &[
     "/hooks/createContainer/0/path",
     "/hooks/createRuntime/0/path",
@@ -330,8 +329,8 @@ const NEEDED: &[&str] = &[
 
 #[test]
 fn nul_is_refused_where_it_would_end_a_string() {
-    // Text that is passed on as it is, names that are skipped when they are not known, and files that
-    // the kernel reads by their length.
+    // Text that is passed on unchanged, names that are skipped if they are unknown, and files whose size the kernel
+    // limits.
     let free = [
         "/annotations/",
         "/process/capabilities/",
@@ -350,7 +349,7 @@ fn nul_is_refused_where_it_would_end_a_string() {
                 continue;
             }
             *at = "/a\0b".into();
-            // As root, for whom nothing is adapted: an ordinary user may go without the field.
+            // Planned as root, for whom nothing is adapted: for an ordinary user the field might be dropped.
             planner.outcomes(&changed, &pointer).swap_remove(0).expect_err(&pointer);
         }
     }

@@ -1,5 +1,5 @@
-//! The directory that the state directories are in. What others could have put there is not used: its owner is
-//! looked at through the descriptor by which everything below is reached.
+//! The directory that contains the state directories. Nothing that others could have put there is used: its owner is
+//! checked through the same descriptor by which everything below is reached.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,19 +13,19 @@ use nix::sys::stat::{FileStat, Mode, fstat};
 use crate::error::{Context, Error, Result};
 use rootling_sys as sys;
 
-/// Where it is.
+/// Where the directory is.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
-    /// Where the caller has said (`--root`).
+    /// Where the caller said (`--root`).
     Named(PathBuf),
-    /// A directory of this name in one that has to be the caller's: its runtime directory.
+    /// A directory with this name in the caller's runtime directory, which must belong to the caller.
     Below(PathBuf, &'static str),
-    /// A directory that nobody but the caller could have made, or that is refused.
+    /// A directory that nobody but the caller could have made; otherwise it is refused.
     Own(PathBuf),
 }
 
 impl Place {
-    /// The path, for messages and for what needs one.
+    /// The path, for messages and for operations that need one.
     pub(super) fn path(&self) -> PathBuf {
         match self {
             Self::Named(path) | Self::Own(path) => path.clone(),
@@ -37,10 +37,10 @@ impl Place {
         matches!(self, Self::Named(_))
     }
 
-    /// Opens it. None if it does not exist.
+    /// Opens the directory; `None` if it does not exist.
     pub(super) fn open(&self) -> Result<Option<OwnedFd>> {
         let found = match self {
-            // The path is the caller's, so a link in it is, too.
+            // The caller named the path, so links in it are trusted, too.
             Self::Named(path) => open(None, path, OFlag::empty())?,
             Self::Own(path) => open(None, path, OFlag::O_NOFOLLOW)?,
             Self::Below(base, name) => {
@@ -62,7 +62,7 @@ impl Place {
     fn check(&self, root: &OwnedFd) -> Result<()> {
         let path = self.path();
         let stat = fstat(root.as_raw_fd()).context(|| format!("stat({path:?})"))?;
-        // What others put into a directory with the sticky bit cannot be exchanged for what is the caller's.
+        // In a directory of root with the sticky bit, others cannot replace what belongs to the caller.
         if self.is_named() && stat.st_uid == 0 && stat.st_mode & Mode::S_ISVTX.bits() != 0 {
             return Ok(());
         }
@@ -71,7 +71,7 @@ impl Place {
         only_caller_writes(&stat, others, &path)
     }
 
-    /// Makes it, with what is missing above. Somebody else may have been faster: it is opened and looked at afterwards.
+    /// Makes the directory and its missing ancestors. Somebody else may be faster: it is opened and checked afterwards.
     pub(super) fn make(&self) -> Result<()> {
         let path = self.path();
         fs::DirBuilder::new()
@@ -83,7 +83,7 @@ impl Place {
     }
 }
 
-/// Of a directory that others can write, only its sticky bit keeps what is in it in its place.
+/// If others can write to a directory, only its sticky bit protects the entries in it.
 fn check_above(above: &OwnedFd, path: &Path) -> Result<()> {
     belongs_to_caller(above, path)?;
     let stat = fstat(above.as_raw_fd()).context(|| format!("stat({path:?})"))?;
@@ -91,7 +91,7 @@ fn check_above(above: &OwnedFd, path: &Path) -> Result<()> {
     only_caller_writes(&stat, others, path)
 }
 
-/// What to do about a runtime directory of somebody else.
+/// The remedy for a runtime directory that belongs to somebody else.
 const LEFT_BEHIND: &str = "unset XDG_RUNTIME_DIR, which su and sudo may leave from another user, or name a state \
                            directory with --root";
 
@@ -109,7 +109,7 @@ fn open(at: Option<&OwnedFd>, path: &Path, more: OFlag) -> Result<Option<OwnedFd
     }
 }
 
-/// Fails unless the open directory is the caller's, or root's, whose word counts on the whole host.
+/// Fails unless the open directory belongs to the caller or to root, who is trusted on the whole host.
 pub(super) fn belongs_to_caller(dir: &OwnedFd, path: &Path) -> Result<()> {
     let owner = fstat(dir.as_raw_fd()).context(|| format!("stat({path:?})"))?.st_uid;
     let me = nix::unistd::geteuid().as_raw();
@@ -119,7 +119,7 @@ pub(super) fn belongs_to_caller(dir: &OwnedFd, path: &Path) -> Result<()> {
     Err(Error::invalid(format!("{path:?} belongs to uid {owner} and not to the caller, uid {me}")))
 }
 
-/// Fails if any of these bits says that somebody else may write.
+/// Fails if any of these mode bits allows somebody else to write.
 pub(super) fn only_caller_writes(stat: &FileStat, bits: u32, path: &Path) -> Result<()> {
     if stat.st_mode & bits == 0 {
         return Ok(());
