@@ -1,4 +1,4 @@
-//! What a process of a container is made with, its first one and those of `exec` alike.
+//! What a process of a container is made with, whether it is the first one or one of `exec`.
 
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -19,9 +19,9 @@ use crate::scheduling::Scheduling;
 pub struct Attributes {
     /// `process.args`.
     pub args: Vec<CString>,
-    /// `process.env`, each name once.
+    /// `process.env`, with each name only once.
     pub env: Vec<CString>,
-    /// There is no HOME in it: the one of the image's etc/passwd is taken.
+    /// `env` has no HOME: it is taken from the image's etc/passwd.
     pub home_missing: bool,
     /// `process.cwd`.
     pub cwd: PathBuf,
@@ -31,19 +31,19 @@ pub struct Attributes {
     pub gid: u32,
     /// `process.user.additionalGids`.
     pub groups: Option<Vec<u32>>,
-    /// The caller's supplementary groups stay (`run.oci.keep_original_groups`, as crun has it).
+    /// Keep the caller's supplementary groups (`run.oci.keep_original_groups`, as in crun).
     pub keep_groups: bool,
-    /// `process.user.umask`; 022 where there is none.
+    /// `process.user.umask`; 022 if there is none.
     pub umask: u32,
     /// `process.capabilities`, as bit sets.
     pub capabilities: CapSets,
-    /// The highest capability that this kernel knows.
+    /// The highest capability number that this kernel knows.
     pub last_capability: u8,
     /// `process.noNewPrivileges`.
     pub no_new_privileges: bool,
     /// `linux.seccomp`, compiled.
     pub seccomp: Option<seccomp::Program>,
-    /// `process.rlimits`: number, soft and hard limit of each.
+    /// `process.rlimits`: the number, the soft and the hard limit of each.
     pub rlimits: Vec<(u32, u64, u64)>,
     /// `process.scheduler`, `process.ioPriority` and `linux.memoryPolicy`.
     pub scheduling: Scheduling,
@@ -51,23 +51,23 @@ pub struct Attributes {
     pub oom_score_adj: Option<i32>,
     /// `linux.personality`, as the argument of personality(2).
     pub personality: Option<u64>,
-    /// Name of the session keyring that is joined.
+    /// Name of the session keyring to join.
     pub keyring: Option<CString>,
-    /// How many descriptors after the standard streams it keeps.
+    /// How many descriptors beyond the standard streams the process keeps.
     pub preserve_fds: u32,
     /// `process.terminal`.
     pub terminal: bool,
-    /// Rows and columns.
+    /// Rows and columns of the terminal.
     pub console_size: Option<(u16, u16)>,
     /// `process.selinuxLabel`.
     pub selinux_label: Option<String>,
 }
 
-/// What does not come from the `process` object.
+/// The attributes that do not come from the `process` object.
 pub struct Surroundings {
-    /// Sockets of systemd's that it gets, sd_listen_fds(3).
+    /// How many sockets from systemd the process gets, sd_listen_fds(3).
     pub listen_fds: u32,
-    /// The caller's supplementary groups stay.
+    /// Keep the caller's supplementary groups.
     pub keep_groups: bool,
     /// `linux.seccomp`, compiled.
     pub seccomp: Option<seccomp::Program>,
@@ -75,14 +75,14 @@ pub struct Surroundings {
     pub personality: Option<u64>,
     /// `linux.memoryPolicy`.
     pub memory_policy: Option<MemoryPolicy>,
-    /// Name of the session keyring that is joined.
+    /// Name of the session keyring to join.
     pub keyring: Option<String>,
-    /// How many descriptors after the standard streams it keeps, those of systemd's not counted.
+    /// How many descriptors beyond the standard streams the process keeps, not counting those from systemd.
     pub preserve_fds: u32,
 }
 
 impl Attributes {
-    /// The attributes that a process asks for; warnings go to `warn`.
+    /// The attributes for a `process` object; warnings go to `warn`.
     pub fn new(process: Process, surroundings: Surroundings, warn: &mut dyn FnMut(String)) -> Self {
         let Process { written: process, args, mut env, rlimits, scheduler, io_priority, .. } = process;
         let last_capability = last_capability();
@@ -106,7 +106,8 @@ impl Attributes {
             cwd: process.cwd().clone(),
             uid: user.uid(),
             gid: user.gid(),
-            // Of the two, the annotation is what was asked for last: engines add it to a configuration that has groups.
+            // If both are given, the annotation is the later request: engines add it to a configuration that has
+            // groups.
             groups: user.additional_gids().clone().filter(|_| !surroundings.keep_groups),
             keep_groups: surroundings.keep_groups,
             umask: user.umask().unwrap_or(0o022),
@@ -128,27 +129,29 @@ impl Attributes {
 }
 
 impl Attributes {
-    /// Whether the capabilities go only when the filter is loaded: without no_new_privs that is privileged.
+    /// Whether the capabilities may be dropped only after the filter is loaded: without no_new_privs, loading it is
+    /// privileged.
     pub(crate) fn waits_for_filter(&self) -> bool {
         self.seccomp.is_some() && !self.no_new_privileges
     }
 }
 
-/// The highest capability that this kernel knows; CAP_CHECKPOINT_RESTORE is 40 since Linux 5.9.
+/// The highest capability number that this kernel knows; CAP_CHECKPOINT_RESTORE is 40 since Linux 5.9.
 fn last_capability() -> u8 {
     let known = |n: &u8| !matches!(sys::process::has_bounding(*n), Err(Errno::EINVAL));
     let newest = (41..64).take_while(known).last();
     newest.or_else(|| (0..=40).rev().find(known)).unwrap_or(0)
 }
 
-/// Sets `process.oomScoreAdj` of a process, by the host's /proc. A value that takes a right which the caller has not stays
-/// that of the caller, which is higher, with a warning: an engine sets one for every container.
+/// Sets `process.oomScoreAdj` of a process through the host's /proc. If the caller lacks the privilege to lower the
+/// value, the process keeps the caller's, which is higher, and the result is a warning: engines set one for every
+/// container.
 pub fn set_oom_score(pid: &str, score: i32) -> Result<Option<String>> {
     let path = format!("/proc/{pid}/oom_score_adj");
     let what = || format!("process.oomScoreAdj: write({path:?}, {score})");
     let Err(error) = std::fs::write(&path, score.to_string()) else { return Ok(None) };
     let own = || std::fs::read_to_string(&path).ok()?.trim().parse::<i32>().ok();
-    // To raise it takes no right, so that another reason refuses that.
+    // Raising the value needs no privilege, so a refusal then has another reason.
     match own().filter(|own| error.kind() == std::io::ErrorKind::PermissionDenied && score < *own) {
         Some(own) => Ok(Some(format!(
             "process.oomScoreAdj: stays {own}, {score} was asked for: a value below the caller's takes CAP_SYS_RESOURCE \
@@ -158,8 +161,8 @@ pub fn set_oom_score(pid: &str, score: i32) -> Result<Option<String>> {
     }
 }
 
-/// Raises hard limits that are below what the program is to have: it may lower its own, later, when they are not in the
-/// way of its preparation, but not raise them. `pid` 0: the calling process.
+/// Raises hard limits that are below what the program is to have. The process itself may lower its limits later, when
+/// they no longer hamper its preparation, but may not raise them. `pid` 0 is the calling process.
 pub fn raise_rlimits(pid: i32, rlimits: &[(u32, u64, u64)]) -> Result<()> {
     for (resource, soft, hard) in rlimits {
         let what =

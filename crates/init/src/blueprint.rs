@@ -1,6 +1,6 @@
-//! What a container is to be: all that the child needs to know, and nothing that it could hold.
+//! Describes the container to be made: all that the child needs to know, and no open resources.
 //!
-//! The runtime makes it of a parsed container before the first process is cloned.
+//! The runtime derives it from a parsed container before the first process is cloned.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,21 +14,21 @@ use rootling_config::namespaces::{Namespace, NamespaceSet};
 
 use crate::attributes::Attributes;
 
-/// The container to be.
+/// The container to be made.
 pub struct Blueprint {
-    /// What hooks and seccomp agents are told of it.
+    /// What hooks and seccomp agents are told about it.
     pub identity: Identity,
     /// Its root file system, as a path of the host.
     pub rootfs: PathBuf,
-    /// Which namespaces it gets.
+    /// The namespaces that it gets.
     pub namespaces: NamespaceSet,
     /// `linux.timeOffsets`.
     pub time_offsets: HashMap<String, LinuxTimeOffset>,
-    /// The maps of the user namespace that is made for it.
+    /// The id maps of the user namespace that is made for it.
     pub maps: Option<IdMaps>,
-    /// The spec for libcontainer: what it does correctly, and nothing else.
+    /// The spec for libcontainer: what libcontainer does correctly, and nothing else.
     pub spec: Rc<Spec>,
-    /// How its `/dev` comes about.
+    /// How its `/dev` is made.
     pub dev: Dev,
     /// `linux.devices`.
     pub devices: Vec<LinuxDevice>,
@@ -36,17 +36,17 @@ pub struct Blueprint {
     pub mounts: Vec<MountPlan>,
     /// Hostname and domainname.
     pub names: (Option<String>, Option<String>),
-    /// Propagation of the host's mounts while the container's are made, as a flag of mount(2).
+    /// The propagation of the host's mounts while the container's are made, as a flag of mount(2).
     pub base_propagation: u64,
-    /// The SELinux label of new file systems, where SELinux is on.
+    /// The SELinux label of new file systems, if SELinux is enabled.
     pub mount_label: Option<String>,
-    /// Whether there are hooks that see the complete root before it is entered.
+    /// Whether any hook sees the complete root before it is entered.
     pub hooked: bool,
-    /// Hooks of the container's namespaces, before its root is entered.
+    /// Hooks that run in the container's namespaces before its root is entered.
     pub create_hooks: Vec<Hook>,
-    /// Whether `linux.netDevices` names some.
+    /// Whether `linux.netDevices` names any device.
     pub net_devices: bool,
-    /// The loopback interface is to be brought up.
+    /// Whether to bring up the loopback interface.
     pub loopback: bool,
     /// `root.readonly`.
     pub readonly_root: bool,
@@ -54,23 +54,23 @@ pub struct Blueprint {
     pub readonly_paths: Vec<String>,
     /// `linux.maskedPaths`.
     pub masked_paths: Vec<String>,
-    /// `linux.rootfsPropagation`; without one all is private.
+    /// `linux.rootfsPropagation`; without it everything is private.
     pub root_propagation: Option<Propagation>,
     /// Its first process.
     pub process: Attributes,
-    /// Hooks right before the program.
+    /// Hooks that run right before the program.
     pub start_hooks: Vec<Hook>,
     /// Move the root file system over `/` instead of pivot_root(2).
     pub no_pivot: bool,
-    /// Fail where the container would get less than it asks for.
+    /// Fail if the container would get less than it asks for.
     pub strict: bool,
     /// Effective uid of the caller.
     pub caller: u32,
-    /// An ordinary user, or root of a user namespace only.
+    /// Whether the caller is an ordinary user, or root only of a user namespace.
     pub rootless: bool,
 }
 
-/// What others are told of a container.
+/// What others are told about a container.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// Its id.
@@ -83,41 +83,41 @@ pub struct Identity {
     pub annotations: HashMap<String, String>,
 }
 
-/// How `/dev` comes about, which decides who fills it.
+/// How `/dev` is made, which determines who fills it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dev {
-    /// A new tmpfs: libcontainer makes the default devices and links in it. `readonly`: it is to be closed to
-    /// changes after that.
+    /// A new tmpfs: libcontainer makes the default devices and links in it. With `readonly` it is made read-only after
+    /// that.
     Fresh {
         /// The mount asks for `ro`.
         readonly: bool,
     },
-    /// The image's, or a tmpfs with something in it: ours to fill, since libcontainer fails where a link exists.
+    /// The image's own, or a tmpfs with contents: rootling fills it, since libcontainer fails if a link exists.
     Plain {
         /// The mount asks for `ro`.
         readonly: bool,
     },
-    /// Bound from somewhere: nothing is made in it, as in runc.
+    /// A bind mount: nothing is made in it, as in runc.
     Bound,
 }
 
-/// A mount that is to be made.
+/// A mount to be made.
 #[derive(Clone, Debug)]
 pub struct MountPlan {
-    /// Where, in the container.
+    /// The mount point in the container.
     pub destination: PathBuf,
-    /// What.
+    /// What is mounted.
     pub kind: MountKind,
-    /// How.
+    /// The options of the mount.
     pub options: MountOptions,
-    /// With which ids.
+    /// The id map of the mount, if it is to be id-mapped.
     pub idmap: Option<Idmap>,
 }
 
 /// What is to be mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MountKind {
-    /// What the host has at this path.
+    /// The file or directory of the host at this path.
     Bind(PathBuf),
     /// A new file system.
     New {
@@ -126,24 +126,24 @@ pub enum MountKind {
         /// Its source, as mountinfo shows it.
         source: String,
     },
-    /// Nothing new: other flags for what is mounted there.
+    /// Nothing new: changes the flags of the existing mount.
     Remount,
     /// The container's [`Hierarchies`] of cgroup v1.
     CgroupV1,
 }
 
-/// What a mount of cgroup v1 shows. They are known when the container's cgroup is made, and handed to the child with its
-/// descriptors.
+/// What a cgroup v1 mount shows. It is known once the container's cgroup has been made, and is handed to the child
+/// together with its descriptors.
 #[derive(Clone, Debug, Default)]
 pub struct Hierarchies {
-    /// Name of each hierarchy, and the container's directory in it.
+    /// The name of each hierarchy, and the container's directory in it.
     pub directories: Vec<(String, PathBuf)>,
-    /// Name and target of the link of each controller that shares one.
+    /// The name and the target of a link for each controller that shares a hierarchy.
     pub links: Vec<(String, String)>,
 }
 
 impl MountPlan {
-    /// The mount, for the head of an error.
+    /// Describes the mount for the beginning of an error message.
     pub(crate) fn describe(&self) -> String {
         let destination = self.destination.display();
         match &self.kind {
@@ -154,7 +154,7 @@ impl MountPlan {
         }
     }
 
-    /// Whether a new file system of this type goes exactly here.
+    /// Whether this is a new file system of that type, mounted at exactly that path.
     pub fn is_new(&self, wanted: &str, destination: &str) -> bool {
         matches!(&self.kind, MountKind::New { kind, .. } if kind == wanted)
             && self.destination == Path::new(destination)
@@ -162,8 +162,8 @@ impl MountPlan {
 }
 
 impl Blueprint {
-    /// Whether processes that are there already may look at the child: those of a pid namespace that it joins see it,
-    /// and in a joined user namespace one with CAP_SYS_PTRACE may trace it.
+    /// Whether existing processes may look at the child: those in a pid namespace that it joins can see it, and in a
+    /// joined user namespace a process with CAP_SYS_PTRACE may trace it.
     pub fn is_seen_by_others(&self) -> bool {
         let joined = |namespace: &Namespace| namespace.path().is_some();
         joined(&self.namespaces.user) || (joined(&self.namespaces.pid) && !self.namespaces.user.is_new())

@@ -1,8 +1,8 @@
 //! The channel between the runtime and the child that becomes the container.
 //!
-//! One socket pair, whole messages in both directions. The end of either side closes it, so that no
-//! wait on it lasts longer than the process at the other end. An error of the socket is an error, and never taken for
-//! the end.
+//! It is one socket pair that carries whole messages in both directions. When the process on either side ends, its end
+//! is closed, so a wait never outlasts the process at the other end. An error of the socket is an error, and is never
+//! mistaken for the end of the channel.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -17,41 +17,42 @@ use tracing::level_filters::LevelFilter;
 
 use crate::error::{Context, Error, Result};
 
-/// Longest message; an error text is cut to fit.
+/// The size limit of a message, in bytes; an error text is cut to fit.
 const LIMIT: usize = 16 * 1024;
 
-/// Takes what the user should know and is no failure, a line each.
+/// Receives what the user should know although it is no failure, one line per call.
 pub type Warn<'a> = &'a mut dyn FnMut(String);
 
-/// Addresses of network devices that were moved, by their names.
+/// Addresses of network devices that were moved, by device name.
 pub type Addresses = HashMap<String, Vec<CidrAddress>>;
 
 /// What the child tells the runtime.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromChild {
-    /// An intermediate process has cloned the one that becomes the program, with this pid seen from the runtime.
+    /// An intermediate process has cloned the one that becomes the program. The pid is the one that the runtime sees.
     Cloned(i32),
-    /// The intermediate process has made the user namespace, and needs its maps written.
+    /// The intermediate process has made the user namespace and needs its id maps written.
     NeedsMaps,
-    /// The container's root is complete and still in the host's view: it is the moment of prestart and createRuntime.
+    /// The container's root is complete and still visible from the host: it is time for prestart and createRuntime.
     AtHooks,
     /// `linux.netDevices` are to be moved into the network namespace.
     NeedsDevices,
-    /// The bind mount of this number needs a source that only the runtime can open or map.
+    /// The bind mount with this index needs a source that only the runtime can open or id-map.
     NeedsSource(usize),
-    /// The device of this number in `linux.devices` needs a node, which only the runtime can make.
+    /// The device with this index in `linux.devices` needs a node, which only the runtime can make.
     NeedsNode(usize),
-    /// Comes with a detached mount, that of the bind of this number, whose ids only the runtime can map.
+    /// Carries the detached mount for the bind mount with this index, whose ids only the runtime can map.
     NeedsMap(usize),
-    /// Everything is prepared; only the wait for the start is left.
+    /// Everything is prepared; only the wait for the start remains.
     Ready,
-    /// Comes with the seccomp listener.
+    /// Carries the seccomp listener.
     SeccompListener,
-    /// It waits for its start; the channel ends now. Without this word the end is that of the process.
+    /// The child waits for its start, and the channel ends now. Without this message the end of the channel means that
+    /// the process has ended.
     Waiting,
-    /// It failed, and ends now.
+    /// The child has failed, and ends now.
     Failed(Error),
-    /// Something the user should know that is no failure.
+    /// Something that the user should know although it is no failure.
     Warning(String),
     /// A line for the log.
     Debug(String),
@@ -60,17 +61,17 @@ pub enum FromChild {
 /// What the runtime tells the child.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToChild {
-    /// The id maps are written; this is the child's pid as the runtime sees it.
+    /// The id maps are written. The pid is that of the child as the runtime sees it.
     Begin(i32),
-    /// The child is in the container's cgroup: it may become what the runtime has no power over.
+    /// The child is in the container's cgroup: it may now become a process over which the runtime has no power.
     Placed,
-    /// The hooks of the runtime's namespaces have run: it is the turn of createContainer.
+    /// The hooks in the runtime's namespaces have run: it is time for createContainer.
     RunHooks,
-    /// The network devices are there; their addresses, to be set again.
+    /// The network devices are there. Their addresses must be set again.
     Devices(Addresses),
-    /// Comes with the detached mount that was asked for.
+    /// Carries the detached mount that was asked for.
     Source,
-    /// It cannot be had.
+    /// What was asked for is not available.
     NoSource(Error),
     /// The ids of the mount are mapped.
     Mapped,
@@ -83,38 +84,38 @@ pub enum ToChild {
 /// One end of the channel.
 pub struct Channel {
     socket: OwnedFd,
-    /// Whether anybody wants lines for the log.
+    /// Whether debug lines are wanted.
     detailed: bool,
-    /// Whether the other end was closed with a message in it that nobody has read.
+    /// Whether the other end was closed with unread messages in it.
     unread: AtomicBool,
 }
 
 impl Channel {
-    /// Both ends: the runtime's and the child's.
+    /// Makes both ends: the runtime's and the child's.
     pub fn pair() -> Result<(Self, Self)> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let (a, b) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
             .context(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)")?;
-        // Asked before the child gives up the log.
+        // Checked here, because the child gives up the log later.
         let detailed = LevelFilter::current() >= LevelFilter::DEBUG;
         let end = |socket| Self { socket, detailed, unread: AtomicBool::new(false) };
         Ok((end(a), end(b)))
     }
 
-    /// The channel over a connected socket of whole messages.
+    /// A channel over a connected socket that preserves message boundaries.
     pub fn of(socket: OwnedFd) -> Self {
         Self { socket, detailed: false, unread: AtomicBool::new(false) }
     }
 
-    /// Leaves the descriptor open, for another process that shares it and closes it for both.
+    /// Leaves the descriptor open: another thread shares it and closes it for both.
     pub(crate) fn leave_open(self) {
         let _ = std::os::fd::IntoRawFd::into_raw_fd(self.socket);
     }
 
-    /// Sends a message; `EPIPE` when the other end is gone.
+    /// Sends a message; the error is `EPIPE` if the other end is gone.
     pub fn send(&self, message: &impl Serialize) -> Result<()> {
         let bytes = serde_json::to_vec(message).map_err(|e| Error::system(e.to_string()))?;
-        // write(2) and not sendmsg(2): a seccomp filter may be loaded, and that one every program needs.
+        // write(2) instead of sendmsg(2): a seccomp filter may be loaded, and every program needs write(2).
         loop {
             match nix::unistd::write(&self.socket, &bytes) {
                 Err(Errno::EINTR) => {}
@@ -123,28 +124,28 @@ impl Channel {
         }
     }
 
-    /// Sends a message that comes with a descriptor.
+    /// Sends a message together with a descriptor.
     pub fn send_with(&self, message: &impl Serialize, fd: BorrowedFd<'_>) -> Result<()> {
         let bytes = serde_json::to_vec(message).map_err(|e| Error::system(e.to_string()))?;
         sys::socket::send_fd(self.socket.as_fd(), &bytes, fd).context(|| "sendmsg(SCM_RIGHTS)")
     }
 
-    /// Whether the other end is known to be gone without having read all that it was sent.
+    /// Whether the other end is known to be gone without having read everything that it was sent.
     pub fn is_unread(&self) -> bool {
         self.unread.load(Ordering::Relaxed)
     }
 
-    /// Waits for the next message; `None` when the other end is gone.
+    /// Waits for the next message; `None` if the other end is gone.
     pub fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         Ok(self.receive_with()?.map(|(message, _)| message))
     }
 
-    /// The same, with the descriptor that may come with a message.
+    /// Does the same, and also returns the descriptor that may come with a message.
     pub fn receive_with<T: DeserializeOwned>(&self) -> Result<Option<(T, Option<OwnedFd>)>> {
         let mut buffer = [0u8; LIMIT];
         let (length, fd) = loop {
             match sys::socket::receive_fd(self.socket.as_fd(), &mut buffer) {
-                // Said once, and before what the other end has left to be read.
+                // Reported once, and before any message that the other end has left to be read.
                 Err(Errno::ECONNRESET) => self.unread.store(true, Ordering::Relaxed),
                 received => break received.context(|| "receive from the other process")?,
             }
@@ -157,17 +158,18 @@ impl Channel {
             .map_err(|e| Error::system(format!("message from the other process: {e}")))
     }
 
-    /// Sends a failure, whose text is shorter than what a message holds; nobody can be told if that fails too.
+    /// Sends a failure, whose text is shorter than a message may be. If that fails too, nobody can be told.
     pub fn send_failure(&self, error: Error) {
         let _ = self.send(&FromChild::Failed(error));
     }
 
-    /// Whether anybody wants lines for the log.
+    /// Whether debug lines are wanted.
     pub fn is_detailed(&self) -> bool {
         self.detailed
     }
 
-    /// A line for the log, if that has details, cut to what a message holds. The end of the other side shows soon enough.
+    /// Sends a debug line if such are wanted, cut to fit in a message. If the other end is gone, that shows soon
+    /// enough.
     pub fn send_debug(&self, text: &str) {
         if self.detailed {
             let text: String = text.chars().take(LIMIT / 8).collect();

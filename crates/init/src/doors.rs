@@ -1,7 +1,7 @@
-//! The doors between rooms: what is not handed through is closed, not marked.
+//! The doors between rooms: whatever is not handed through is closed, not merely marked.
 //!
-//! A descriptor that is merely close-on-exec is open until execve(2) has resolved the program's path, and an image can
-//! have that path lead through it.
+//! A descriptor that is only close-on-exec stays open until execve(2) has resolved the program's path, and an image can
+//! make that path lead through the descriptor.
 
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -9,19 +9,19 @@ use rootling_sys as sys;
 
 use crate::error::{Context, Result};
 
-/// What a room holds open, beside the standard streams.
+/// What a room holds open, in addition to the standard streams.
 pub trait Held {
     /// The numbers of its descriptors.
     fn held(&self) -> Vec<RawFd>;
 }
 
-/// The numbers of some descriptors.
+/// The numbers of these descriptors.
 pub(crate) fn numbers<'a, F: AsRawFd + 'a>(fds: impl IntoIterator<Item = &'a F>) -> Vec<RawFd> {
     fds.into_iter().map(AsRawFd::as_raw_fd).collect()
 }
 
-/// Closes all that the room does not hold and that is not among the `preserved` first numbers after the standard
-/// streams, which the program keeps. A debug build looks whether that is so.
+/// Closes everything that the room does not hold, except for the first `preserved` numbers after the standard streams,
+/// which the program keeps. A debug build verifies the result.
 pub(crate) fn close_others(room: &impl Held, preserved: u32) -> Result<()> {
     let mut kept = room.held();
     kept.extend(3..3 + preserved as RawFd);
@@ -32,7 +32,7 @@ pub(crate) fn close_others(room: &impl Held, preserved: u32) -> Result<()> {
     Ok(())
 }
 
-/// The same as a look into /proc/self/fd, which not every image has.
+/// Verifies the result with /proc/self/fd, which not every image has.
 fn compare(kept: &[RawFd]) {
     let others: Vec<RawFd> =
         sys::fds::open_below(4096).into_iter().filter(|fd| *fd > 2 && !kept.contains(fd)).collect();

@@ -1,4 +1,4 @@
-//! The error of launch and lifecycle: one line from outside in, and a kind to decide by.
+//! The error type of launch and lifecycle: one line that reads from outside in, and a kind to decide by.
 
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use rootling_config::id::IdError;
 use rootling_config::namespaces::NamespaceSet;
 use serde::{Deserialize, Serialize};
 
-/// What sort of failure it was; decides the exit code and what a caller may do about it.
+/// The kind of a failure; it determines the exit code and what a caller may do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Something that was handed over is wrong: an id, a flag, config.json.
+    /// Something that was passed in is wrong: an id, a flag, or config.json.
     Invalid,
-    /// No container of that id.
+    /// There is no container with that id.
     NotFound,
-    /// A container of that id exists already.
+    /// A container with that id already exists.
     AlreadyExists,
-    /// The container is not in a state in which this can be done.
+    /// The container is in a state that does not permit the operation.
     WrongState,
     /// The container's program does not exist (exit code 127 from `run`).
     ProgramNotFound,
@@ -30,25 +30,25 @@ pub enum ErrorKind {
     Interrupted(i32),
 }
 
-/// What the system refused, where the host may show why.
+/// What the system refused to do, in cases where the host may show why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Operation {
-    /// A user namespace, perhaps with others.
+    /// To make a user namespace, perhaps together with others.
     NewUserNamespace,
-    /// Other new namespaces.
+    /// To make other new namespaces.
     NewNamespaces,
-    /// A process.
+    /// To make a process.
     NewProcess,
-    /// A checkpoint or a restore.
+    /// To checkpoint or restore.
     Criu,
-    /// Something else between the clone of the container's first process and its program.
+    /// Anything else between the clone of the container's first process and the execution of its program.
     Launch,
 }
 
 /// An error of the runtime.
 ///
-/// Its text reads from outside in: what was asked, what failed, why, what to do.
+/// Its text reads from outside in: what was asked for, what failed, why, and what to do.
 #[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct Error {
@@ -59,36 +59,36 @@ pub struct Error {
     errno: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     operation: Option<Operation>,
-    /// What was refused lies there, or was to be made there, in the container's root file system.
+    /// What was refused is at this place in the container's root file system, or was to be made there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     place: Option<PathBuf>,
 }
 
-/// Shorthand for a result of this crate.
+/// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error of this kind.
+    /// Makes an error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: one_line(message.into()), errno: None, operation: None, place: None }
     }
 
-    /// An error about something that was handed over.
+    /// Makes an error about something that was passed in.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid, message)
     }
 
-    /// An error about what the system did.
+    /// Makes an error about a failure of the system.
     pub fn system(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::System, message)
     }
 
-    /// What sort of failure it was.
+    /// Returns the kind of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The reason that the system gave, if it was the system.
+    /// Returns the errno that the system gave, if the failure came from the system.
     pub fn errno(&self) -> Option<i32> {
         self.errno
     }
@@ -98,49 +98,50 @@ impl Error {
         self.errno == Some(errno as i32)
     }
 
-    /// The same error, for which the system gave this reason, if it did.
+    /// Returns the same error with this errno, or with none.
     #[must_use]
     pub fn with_errno(self, errno: Option<Errno>) -> Self {
         Self { errno: errno.map(|errno| errno as i32), ..self }
     }
 
-    /// What the system refused.
+    /// Returns what the system refused to do.
     pub fn operation(&self) -> Option<Operation> {
         self.operation
     }
 
-    /// The same error, of this operation unless it is of another one.
+    /// Returns the same error, attributed to this operation unless it already has one.
     #[must_use]
     pub fn during(self, operation: Operation) -> Self {
         Self { operation: self.operation.or(Some(operation)), ..self }
     }
 
-    /// Where in the container's root file system permission was missing.
+    /// Returns the place in the container's root file system where permission was missing.
     pub fn place(&self) -> Option<&Path> {
         self.place.as_deref()
     }
 
-    /// The same error about this place in the container's root file system, if it is one about permission: inside, owners
-    /// that the container does not have all look alike, and so the runtime has to say whose it is.
+    /// Returns the same error, attributed to this place in the container's root file system if `errno` is about
+    /// permission. From inside, all owners that the container does not have look alike, so the runtime has to add who
+    /// the owner is.
     #[must_use]
     pub fn at(self, errno: Errno, place: &Path) -> Self {
         let is_about_permission = matches!(errno, Errno::EACCES | Errno::EPERM | Errno::EOVERFLOW);
         Self { place: is_about_permission.then(|| place.to_owned()), ..self }
     }
 
-    /// The same error, seen from one layer further out.
+    /// Returns the same error with a prefix, as seen from one layer further out.
     #[must_use]
     pub fn wrap(self, outer: impl fmt::Display) -> Self {
         Self { message: one_line(format!("{outer}: {}", self.message)), ..self }
     }
 
-    /// The same error with what to do about it at its end.
+    /// Returns the same error with what to do about it appended.
     #[must_use]
     pub fn remedy(self, remedy: impl fmt::Display) -> Self {
         Self { message: one_line(format!("{}; {remedy}", self.message)), ..self }
     }
 
-    /// The same error, which says that `rootling doctor` knows more where it has a check for it.
+    /// Returns the same error, with a reference to `rootling doctor` if that has a check for it.
     #[must_use]
     pub fn see_doctor(self, has_check: bool) -> Self {
         if has_check { self.remedy("see `rootling doctor`") } else { self }
@@ -176,7 +177,7 @@ impl From<std::io::Error> for Error {
     }
 }
 
-/// The error of a call that was to make a process. Where a limit was reached, the runtime says which.
+/// Classifies an error of a call that was to make a process. If a limit was reached, the runtime adds which one.
 #[must_use]
 pub fn no_process(error: Error) -> Error {
     if error.is(Errno::EAGAIN) { error.during(Operation::NewProcess) } else { error }
@@ -190,7 +191,7 @@ pub fn no_clone(errno: Errno, namespaces: &NamespaceSet) -> Error {
     Error::from(errno).wrap("clone3").during(operation)
 }
 
-/// The reason that the system gave for an error, or for what it stems from.
+/// The errno that the system gave for an error or for one of its causes.
 pub fn errno_of(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| {
         let number = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
@@ -198,13 +199,13 @@ pub fn errno_of(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {
     })
 }
 
-/// An error and everything that it stems from, on one line.
+/// An error and all its causes, on one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
         let inner_text = inner.to_string();
-        // Transparent wrappers repeat what they wrap, others have it before the remedy.
+        // Transparent wrappers repeat what they wrap; other errors already contain it, before the remedy.
         if !text.contains(&inner_text) {
             text.push_str(": ");
             text.push_str(&inner_text);
@@ -214,11 +215,10 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     one_line(text)
 }
 
-/// What a caller handed over may be part of a message: line ends become blanks, and what else controls a
-/// terminal is shown as an escape.
-/// What is longer than a person would read is cut.
+/// Makes a message safe to print. It may contain what a caller passed in: line ends become blanks, other control
+/// characters are shown as escapes, and values that are longer than a person would read are cut.
 pub fn one_line(text: String) -> String {
-    // Escapes are longer than what they stand for.
+    // Escape first, since escapes are longer than what they stand for.
     let text = escaped(text);
     if text.len() > MOST_OF_A_VALUE { shorten(&text) } else { text }
 }
@@ -238,12 +238,12 @@ fn escaped(text: String) -> String {
     line
 }
 
-/// How much of a value a message shows, in bytes.
+/// The longest part of a value that a message shows, in bytes.
 const MOST_OF_A_VALUE: usize = 200;
-/// How long a message is at most, in bytes: more than all that is said of one error, with paths.
+/// The longest message, in bytes: more than everything that is said about one error, including paths.
 const MOST_OF_A_MESSAGE: usize = 4000;
 
-/// Cuts each long value, which is in quotation marks or back-ticks or without blanks, and then the whole.
+/// Cuts each long value, which is quoted or has no blanks, and then the whole text.
 fn shorten(text: &str) -> String {
     let mut short = String::with_capacity(MOST_OF_A_MESSAGE);
     let mut rest = text;
@@ -273,7 +273,8 @@ fn push_words(to: &mut String, text: &str) {
     }
 }
 
-/// Where the value ends that began after the mark; Rust's Debug has a backslash before one that is part of it.
+/// The end of the value that began after the quotation mark; Rust's Debug escapes one inside the value with a
+/// backslash.
 fn end_of_value(value: &str, mark: u8) -> Option<usize> {
     let mut escaped = false;
     value.bytes().position(|byte| {
@@ -298,7 +299,7 @@ fn push_cut(to: &mut String, text: &str, most: usize) {
 
 /// Adds to a failure what was being done.
 pub trait Context<T> {
-    /// Wraps the error, if there is one, into what was being done.
+    /// Wraps the error, if there is one, in a description of what was being done.
     fn context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T>;
 }
 
@@ -331,7 +332,7 @@ mod tests {
         let quoted = format!("\"{}\\\"{}\" and `{}`", "a".repeat(150), "b".repeat(150), "ü".repeat(300));
         let text = one_line(quoted);
         assert!(text.len() < 500 && text.ends_with("ü`") && text.matches('"').count() <= 3, "{text}");
-        // Without a value it is only bounded.
+        // Text without a value is bounded only as a whole.
         assert!(one_line("words ".repeat(10_000)).len() <= MOST_OF_A_MESSAGE + 40);
         assert!(one_line("\u{1b} ".repeat(3_000)).len() <= MOST_OF_A_MESSAGE + 40);
         let many = one_line(format!("{:?}", vec!["x"; 90]));

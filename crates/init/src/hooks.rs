@@ -1,4 +1,4 @@
-//! Hooks in the runtime's namespaces; runtime-spec, config.md "POSIX-platform Hooks".
+//! Runs hooks; runtime-spec, config.md "POSIX-platform Hooks".
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -34,7 +34,7 @@ pub struct HookState<'a> {
 }
 
 impl<'a> HookState<'a> {
-    /// The state of this container in this status.
+    /// The state of a container with this status.
     pub fn new(identity: &'a Identity, status: &'static str, pid: i32) -> Self {
         Self {
             oci_version: &identity.oci_version,
@@ -47,22 +47,23 @@ impl<'a> HookState<'a> {
     }
 }
 
-/// How a hook is run.
+/// The setting in which a hook is run.
 #[derive(Clone, Copy, Default)]
 pub struct Setting<'a> {
-    /// The environment of a hook without `env`; the runtime's own where none is given, as in runc.
+    /// The environment of a hook without `env`; the runtime's own if this is `None`, as in runc.
     pub default_env: Option<&'a [std::ffi::CString]>,
-    /// The runtime's signals: one that asks it to end ends the hook.
+    /// The runtime's signals: one that asks the runtime to end ends the hook.
     pub signals: Option<&'a Signals>,
-    /// Its working directory; the runtime's own otherwise.
+    /// Its working directory; the runtime's own if this is `None`.
     pub dir: Option<&'a Path>,
-    /// It ends with the process that runs it, however that ends. What it leaves in the background does not.
+    /// Whether the hook is killed when the process that runs it ends for any reason. What the hook leaves in the
+    /// background is not.
     pub dies_with_us: bool,
-    /// The process without which the hook is of no use any more: its end ends the hook.
+    /// The process without which the hook is of no use: when it ends, the hook is ended.
     pub process: Option<BorrowedFd<'a>>,
 }
 
-/// Runs hooks in their order; the first failure ends it.
+/// Runs hooks in order, up to the first failure.
 pub fn run(kind: &str, hooks: &[Hook], state: &HookState<'_>, setting: Setting<'_>) -> Result<()> {
     let json = serde_json::to_vec(state).map_err(|e| Error::system(e.to_string()))?;
     for (index, hook) in hooks.iter().enumerate() {
@@ -75,7 +76,8 @@ pub fn run(kind: &str, hooks: &[Hook], state: &HookState<'_>, setting: Setting<'
 
 fn run_one(hook: &Hook, state: &[u8], setting: Setting<'_>) -> Result<()> {
     let mut child = spawn(hook, setting)?;
-    // A hook that does not read its state must not end us, whose SIGPIPE is what the program is to have.
+    // A hook that does not read its state must not kill us: our SIGPIPE disposition is the one that the program is to
+    // inherit.
     let before = sys::process::ignore_broken_pipes();
     let result = converse(&mut child, hook, state, setting);
     sys::process::restore_broken_pipes(before);
@@ -94,7 +96,7 @@ fn run_one(hook: &Hook, state: &[u8], setting: Setting<'_>) -> Result<()> {
     Err(Error::system(if said.is_empty() { why } else { format!("{why}; it said: {said}") }))
 }
 
-/// Signals of a defect, in the words of strsignal(3); the name says enough of the others.
+/// Describes signals that indicate a defect in the words of strsignal(3); for others the name says enough.
 fn describe_signal(signal: Signal) -> &'static str {
     match signal {
         Signal::SIGSYS => "bad system call, which linux.seccomp does not allow",
@@ -105,7 +107,7 @@ fn describe_signal(signal: Signal) -> &'static str {
     }
 }
 
-/// Gives the hook its state, collects what it says on standard error, and waits for its end.
+/// Writes the state to the hook, collects its standard error, and waits for it to end.
 fn converse(
     child: &mut Child,
     hook: &Hook,
@@ -115,7 +117,7 @@ fn converse(
     let end =
         hook.timeout().map(|seconds| (seconds, Instant::now() + Duration::from_secs(seconds.max(0) as u64)));
     let mut talk = Talk::new(child, state);
-    // Under a seccomp profile that has no pidfds the end is asked for again and again instead.
+    // If a seccomp profile forbids pidfds, poll for the end instead.
     let pidfd = sys::process::pidfd_open(child.id() as i32).ok();
     loop {
         let left = end.map(|(_, end)| end.saturating_duration_since(Instant::now()));
@@ -142,7 +144,7 @@ fn converse(
     }
 }
 
-/// What a hook is told on its standard input, and says on its standard error: the first of it, for the
+/// What a hook is told on its standard input, and the first part of what it writes to its standard error, for the
 /// message.
 struct Talk<'a> {
     to: Option<ChildStdin>,
@@ -152,12 +154,12 @@ struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    /// As much as fits on a line of an error.
+    /// As much as fits on a line of an error, in bytes.
     const LIMIT: usize = 1024;
 
     fn new(child: &mut Child, state: &'a [u8]) -> Self {
         let (to, from) = (child.stdin.take(), child.stderr.take());
-        // A hook need not read its input, and whoever it leaves in the background may keep both open.
+        // A hook need not read its input, and a process that it leaves in the background may keep both streams open.
         let open =
             to.as_ref().map(AsRawFd::as_raw_fd).into_iter().chain(from.as_ref().map(AsRawFd::as_raw_fd));
         for fd in open {
@@ -168,7 +170,7 @@ impl<'a> Talk<'a> {
         talk
     }
 
-    /// Writes what the hook takes now; the end of the state is the end of its input.
+    /// Writes as much as the hook accepts now; the end of the state is the end of its input.
     fn tell(&mut self) {
         while let Some(to) = &mut self.to {
             match to.write(self.state) {
@@ -180,8 +182,8 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Waits for words, for the end of the hook, for a signal, and at most so long; the signal that asks
-    /// the runtime to end.
+    /// Waits for output, for the hook to end, or for a signal, at most for `limit`; returns the signal that asks the
+    /// runtime to end.
     fn wait(
         &mut self,
         pidfd: Option<&OwnedFd>,
@@ -191,7 +193,7 @@ impl<'a> Talk<'a> {
         const UNSEEN_END: Duration = Duration::from_millis(20);
         let limit = if pidfd.is_none() { Some(left.unwrap_or(UNSEEN_END).min(UNSEEN_END)) } else { left };
         let timeout = limit.map_or(PollTimeout::NONE, |limit| {
-            // Rounded up, so that the last millisecond is no busy loop.
+            // Rounded up, so that the last millisecond is not a busy loop.
             PollTimeout::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX)
         });
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(5);
@@ -215,7 +217,7 @@ impl<'a> Talk<'a> {
         Ok(None)
     }
 
-    /// Takes what is there, and stops listening at the end.
+    /// Reads what is there, and stops listening at the end of the stream.
     fn listen(&mut self) {
         let mut buffer = [0u8; 4096];
         while let Some(from) = &mut self.from {
@@ -264,7 +266,7 @@ fn spawn(hook: &Hook, setting: Setting<'_>) -> Result<Child> {
     if let Some(dir) = setting.dir {
         command.current_dir(dir);
     }
-    // A hook's words are for the error where it fails; of one that succeeds nobody hears, as in runc.
+    // A hook's output appears in the error if it fails; if it succeeds nobody sees it, as in runc.
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     if setting.dies_with_us {
         sys::process::die_with_parent(&mut command);

@@ -1,7 +1,7 @@
 //! Id-mapped mounts: mount_setattr(2), `MOUNT_ATTR_IDMAP`, Linux 5.12.
 //!
-//! The kernel takes the map as a user namespace. Where the mount has a map of its own, one is made for
-//! it, by a process that lives no longer than it takes to open the namespace.
+//! The kernel takes the map from a user namespace. For a mount with a map of its own such a namespace is made, by a
+//! process that lives only until the namespace has been opened.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -24,8 +24,8 @@ use rootling_sys::mount::{MountAttr, attr, set_attr};
 
 use crate::error::{Context, Error, Result, chain};
 
-/// The map of a mount as a process in the container's user namespace has to write it: with the ids of the host
-/// as that namespace knows them.
+/// The map of a mount as a process in the container's user namespace has to write it: with the host ids translated to
+/// ids of that namespace.
 pub fn seen_inside(maps: &IdMaps, container: &IdMaps) -> Result<IdMaps> {
     let uid = translate(maps.uid(), container.uid(), IdKind::User)?;
     let gid = translate(maps.gid(), container.gid(), IdKind::Group)?;
@@ -58,13 +58,13 @@ fn translate(
     maps.iter().map(one).collect()
 }
 
-/// Id-maps a detached mount, with the map of `container`, a user namespace, where it has none of its own.
+/// Id-maps a detached mount, with the map of the user namespace `container` unless the mount has its own.
 pub fn apply(mount: BorrowedFd<'_>, idmap: &Idmap, container: &File) -> Result<()> {
     let own = idmap.maps.as_ref().map(user_namespace).transpose()?;
     apply_namespace(mount, idmap.recursive, own.as_ref().unwrap_or(container))
 }
 
-/// Id-maps a detached mount by a user namespace.
+/// Id-maps a detached mount with the map of a user namespace.
 pub(crate) fn apply_namespace(mount: BorrowedFd<'_>, recursive: bool, namespace: &File) -> Result<()> {
     let attr =
         MountAttr { set: attr::IDMAP, userns_fd: namespace.as_raw_fd() as u64, ..MountAttr::default() };
@@ -84,8 +84,8 @@ pub(crate) fn apply_namespace(mount: BorrowedFd<'_>, recursive: bool, namespace:
     })
 }
 
-/// A user namespace with these maps, for [`apply_namespace`]: where /proc is in reach. The process that holds it calls nothing but prctl(2) and pause(2), so that the
-/// caller may have threads.
+/// Makes a user namespace with these maps, for [`apply_namespace`]. This requires /proc. The process that holds it
+/// calls nothing except prctl(2) and pause(2), so the caller may have threads.
 pub(crate) fn user_namespace(maps: &IdMaps) -> Result<File> {
     let options = CloneOptions { namespaces: CloneFlags::CLONE_NEWUSER, ..CloneOptions::default() };
     let (pid, pidfd) =
@@ -99,7 +99,7 @@ pub(crate) fn user_namespace(maps: &IdMaps) -> Result<File> {
             Cloned::Parent { pid, pidfd } => (pid, pidfd),
         };
     let open = || {
-        // The /proc at hand may be that of another pid namespace than ours.
+        // The current /proc may belong to another pid namespace than ours.
         let pid = pid_in_proc(pidfd.as_fd()).context(|| "the pid in /proc")?;
         write_maps(pid, maps)?;
         let path = format!("/proc/{pid}/ns/user");
@@ -111,23 +111,23 @@ pub(crate) fn user_namespace(maps: &IdMaps) -> Result<File> {
     namespace
 }
 
-/// The pid of a process as the /proc at hand knows it, which may be that of another pid namespace than
-/// ours: `Pid` in `/proc/self/fdinfo/N` of its pidfd, proc_pid_fdinfo(5).
+/// The pid of a process as the current /proc shows it, which may belong to another pid namespace than ours: `Pid` in
+/// `/proc/self/fdinfo/N` of its pidfd, proc_pid_fdinfo(5).
 fn pid_in_proc(pidfd: BorrowedFd<'_>) -> std::io::Result<i32> {
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
     let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
-    // 0 or -1: it is not in that namespace, or has ended.
+    // 0 or -1 means that it is not in that pid namespace, or has ended.
     pid.filter(|pid| *pid > 0).ok_or_else(|| Errno::ESRCH.into())
 }
 
-/// Writes maps of a user namespace of which the caller is privileged in the one around it.
+/// Writes the maps of a user namespace. The caller must be privileged in its parent namespace.
 pub fn write_maps(pid: i32, maps: &IdMaps) -> Result<()> {
     write_map(pid, IdKind::User, maps.uid())?;
     write_map(pid, IdKind::Group, maps.gid())
 }
 
-/// Where the kernel refuses, with the caller's own map in mind: the common error of a configuration for a host,
-/// `0 0 65536`, within a namespace whose ids are in several rows is none then.
+/// If the kernel refuses, the error takes the caller's own map into account: the common `0 0 65536` of a configuration
+/// for a host is then not taken for a mistake in a namespace whose ids are in several rows.
 fn write_map(pid: i32, kind: IdKind, rows: &[LinuxIdMapping]) -> Result<()> {
     let path = format!("/proc/{pid}/{kind}_map");
     let refused = match write_rows(&path, rows) {
@@ -151,7 +151,7 @@ fn write_rows(path: &str, rows: &[LinuxIdMapping]) -> std::io::Result<()> {
     OpenOptions::new().write(true).open(path)?.write_all(render(rows).as_bytes())
 }
 
-/// A write to a file of /proc, in the words of errors.
+/// Describes a write to a file of /proc for error messages.
 pub fn said(path: &str, text: &str) -> String {
     format!("write({path:?}, {:?})", text.trim_end().replace('\n', ", "))
 }

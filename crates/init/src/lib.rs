@@ -1,18 +1,18 @@
 //! The child's side of a launch and of `exec`: from the clone to execve(2).
 //!
-//! The way leads through rooms, one folder or file each, in this order:
+//! The code is organized as rooms, one folder or file each, which are passed through in this order:
 //!
 //! | room | folder | what is in reach |
 //! |---|---|---|
-//! | Host | [`host`], [`exec`] | the caller's file systems; nothing of the image is looked up but below a descriptor |
+//! | Host | [`host`], [`exec`] | the caller's file systems; the image is looked up only below a descriptor |
 //! | Building | `building` | a private, empty root; the image's tree and all sources, by descriptor |
 //! | Container | `container` | the container's root; the channel, and what the program keeps |
-//! | Sealed | `sealed` | the arguments of execve(2), and where its failure is told |
+//! | Sealed | `sealed` | the arguments of execve(2), and where its failure is reported |
 //!
-//! `mounting` is what two of them use to mount.
-//! A room is a type, and what it may hold are its fields. A door consumes one and gives the next; what is not handed
-//! through is closed (`doors`). This crate knows neither the store of containers nor their cgroups: it cannot hold
-//! what a container has no business with. docs/security.md says which property each room has, and which test shows it.
+//! `mounting` is what two of the rooms use to mount. A room is a type, and its fields are what it may hold. A door
+//! consumes one room and returns the next; whatever is not handed through is closed (`doors`). This crate knows neither
+//! the store of containers nor their cgroups, so it cannot hold what a container must not get. docs/security.md says
+//! which property each room has, and which test shows it.
 
 pub mod attributes;
 pub mod blueprint;

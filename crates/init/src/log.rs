@@ -1,5 +1,5 @@
-//! The log of the child. It has no file of its own: what it has to say goes to the runtime over the channel, by
-//! [`crate::channel::Channel::send_debug`]. What libraries log is not passed on.
+//! The log of the child. The child has no log file of its own: it sends its messages to the runtime over the channel,
+//! by [`crate::channel::Channel::send_debug`]. What libraries log is not passed on.
 
 use std::os::fd::RawFd;
 use std::panic::PanicHookInfo;
@@ -15,9 +15,9 @@ use tracing::{Event, Metadata, Subscriber, span};
 use crate::channel::FromChild;
 use crate::error::Error;
 
-/// Runs `f` without the runtime's log, whose descriptor the child has closed. A defect, of a library perhaps, is told
-/// over the channel, which has this number, and ends the process: the first process of a pid namespace would survive abort(3), and its words on
-/// standard error might be on nobody's terminal.
+/// Runs `f` without the runtime's log, whose descriptor the child has closed. A panic, perhaps in a library, is
+/// reported over the channel, which has this number, and ends the process: the first process of a pid namespace would
+/// survive abort(3), and its message on standard error might not be on anybody's terminal.
 pub(crate) fn without<T>(number: RawFd, f: impl FnOnce() -> T) -> T {
     std::panic::set_hook(Box::new(move |defect| {
         let error = failed_check(defect)
@@ -30,8 +30,8 @@ pub(crate) fn without<T>(number: RawFd, f: impl FnOnce() -> T) -> T {
     tracing::subscriber::with_default(Silent, f)
 }
 
-/// pathrs, by which libcontainer opens what it needs of /proc, panics where a system call fails that it takes for one
-/// that cannot fail. That is a failure of the system and no defect.
+/// libcontainer opens what it needs of /proc through pathrs, which panics if a system call fails that it assumes cannot
+/// fail. That is a failure of the system and not a defect.
 fn failed_check(defect: &PanicHookInfo<'_>) -> Option<Error> {
     if !defect.location()?.file().contains("/pathrs-") {
         return None;
@@ -42,7 +42,7 @@ fn failed_check(defect: &PanicHookInfo<'_>) -> Option<Error> {
     Some(error.wrap("check that /proc is a proc file system"))
 }
 
-/// Why /proc cannot be opened, where pathrs does not say it: nothing that it held is closed yet.
+/// Why /proc cannot be opened, if pathrs does not say it: nothing that it held has been closed yet.
 fn refused() -> Option<Errno> {
     nix::fcntl::open("/proc/thread-self", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).err()
 }

@@ -1,4 +1,4 @@
-//! Changing the root, and what the rooms know of the private one.
+//! Changes of the root directory, and what the rooms know about the private root.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -10,13 +10,13 @@ use crate::error::{Context, Result};
 
 /// What libcontainer takes for the root file system.
 pub(crate) const ROOT: &str = "/c";
-/// Where the image's tree goes, in there.
+/// The directory in it to which the image's tree is attached.
 pub(crate) const IMAGE: &str = "image";
 /// How the container's root is entered in the end.
 pub(crate) enum Place {
-    /// By pivot_root(2); the private root goes with its mounts.
+    /// By pivot_root(2); the private root is removed together with its mounts.
     Mounted,
-    /// By chroot(2), in the caller's own mount namespace: the tree goes back to where the root file system is.
+    /// By chroot(2), in the caller's own mount namespace: the tree is attached where the root file system is.
     Shared {
         /// The private root.
         root: OwnedFd,
@@ -25,11 +25,11 @@ pub(crate) enum Place {
     },
 }
 
-/// Makes an attached mount the root, and detaches what was the root before. `shared`: the old root's mounts have peers
-/// on the host, which are not to be detached with them.
+/// Makes an attached mount the root, and detaches the former root. `shared` means that the old root's mounts have peers
+/// on the host, which must not be detached with them.
 pub(crate) fn swap_roots(new: &OwnedFd, shared: bool) -> Result<(), Errno> {
     fchdir(new.as_raw_fd())?;
-    // Both names are one: the old root comes to lie on the new one, where the next call finds it as `.`
+    // Both names are the same: the old root is stacked on the new one, where the next call finds it as `.`
     // (pivot_root(2), "pivot_root(".", ".")").
     pivot_root(".", ".")?;
     if shared {

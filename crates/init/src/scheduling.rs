@@ -1,5 +1,5 @@
-//! `process.scheduler`, `process.ioPriority` and `linux.memoryPolicy`: the same for the container's first process
-//! and for those of `exec`.
+//! `process.scheduler`, `process.ioPriority` and `linux.memoryPolicy`, which are applied in the same way to the
+//! container's first process and to those of `exec`.
 
 use nix::errno::Errno;
 use rootling_config::process::memory_policy::MemoryPolicy;
@@ -8,7 +8,7 @@ use rootling_sys::scheduling::SchedAttr;
 use crate::error::{Error, Result};
 use rootling_sys as sys;
 
-/// What the kernel is asked for.
+/// The settings that the kernel is asked for.
 #[derive(Debug, Default)]
 pub struct Scheduling {
     pub(crate) scheduler: Option<SchedAttr>,
@@ -17,7 +17,7 @@ pub struct Scheduling {
 }
 
 impl Scheduling {
-    /// Sets it for the calling process.
+    /// Applies the settings to the calling process.
     pub fn set(&self) -> Result<()> {
         if let Some(attr) = &self.scheduler {
             sys::scheduling::set_scheduler(attr).map_err(|errno| {

@@ -1,8 +1,8 @@
-//! Room 4, Sealed: the filter is loaded. What is left is execve(2), and one message if that fails; in a created
-//! container the wait for its start comes before.
+//! Room 4, Sealed: the filter is loaded. What is left is execve(2), and one message if that fails; a created container
+//! first waits for its start.
 //!
-//! What is called from the filter on is listed in docs/security.md. Each call there is one that a profile has to allow
-//! for containers to start, so there are no others: all that can be done before is done before.
+//! The calls that are made after the filter is loaded are listed in docs/security.md. A profile has to allow each of
+//! them for containers to start, so there are no others: everything that can be done earlier is done earlier.
 
 mod courier;
 
@@ -21,8 +21,8 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::hooks;
 use courier::{AtTheEnd, Courier};
 
-/// Loads the filter, waits for the start if it is to, and executes the program. Returns when that failed, and the
-/// failure is told.
+/// Loads the filter, waits for the start if required, and executes the program. Returns only if that has failed, after
+/// the failure was reported.
 pub(crate) fn run(mut ready: Ready<'_>, channel: Channel) {
     if let Some(accept) = ready.accept.take() {
         return wait_and_run(ready, channel, &accept);
@@ -40,7 +40,8 @@ pub(crate) fn run(mut ready: Ready<'_>, channel: Channel) {
     tell(&channel, error);
 }
 
-/// Whoever started it tells of the failure; if nobody does any more, the container's standard error is where engines look next.
+/// Whoever started the container reports the failure; if nobody does anymore, engines look at the container's standard
+/// error next.
 fn tell(starter: &Channel, error: Error) {
     let line = format!("{error}\n");
     if starter.send(&FromChild::Failed(error)).is_err() {
@@ -48,8 +49,8 @@ fn tell(starter: &Channel, error: Error) {
     }
 }
 
-/// A created container: it has its filter and its final capabilities before it waits. Another process of the container,
-/// or of a pid namespace that it shares, may trace what waits; it is to gain nothing by that.
+/// Runs a created container, which has its filter and its final capabilities before it waits. Another process of the
+/// container, or of a pid namespace that it shares, may trace the waiting process; it must not gain anything by that.
 fn wait_and_run(ready: Ready<'_>, channel: Channel, accept: &OwnedFd) {
     match wait(ready, channel, accept) {
         Ok((sealed, connection)) => {
@@ -57,12 +58,12 @@ fn wait_and_run(ready: Ready<'_>, channel: Channel, accept: &OwnedFd) {
             tell(&connection, error);
         }
         Err(Some((channel, error))) => channel.send_failure(error),
-        // The courier has told why, or nobody starts it any more.
+        // The courier has reported the reason, or nobody is left to start the container.
         Err(None) => {}
     }
 }
 
-/// What is ready, and where the failure of execve(2) is told.
+/// What is ready to be executed, and the channel on which a failure of execve(2) is reported.
 type Started<'a> = (Sealed<'a>, Channel);
 
 fn wait<'a>(
@@ -79,7 +80,8 @@ fn wait<'a>(
             Ok(courier) => courier,
             Err(error) => return Err(Some((channel, error))),
         };
-        // Its end, which tells the runtime that the wait has begun, is the courier's: it may be denied here.
+        // Closing the channel tells the runtime that the wait has begun. The courier does it, since the filter may deny
+        // it here.
         channel.leave_open();
         match sealed.load().and_then(|listener| sealed.give_up_privileges().map(|()| listener)) {
             Ok(listener) => courier.tell(listener),
@@ -89,7 +91,7 @@ fn wait<'a>(
             }
         }
     } else {
-        // Whoever could hear it may have ended.
+        // The process at the other end may have ended.
         let _ = channel.send(&FromChild::Waiting);
         drop(channel);
     }
@@ -97,17 +99,19 @@ fn wait<'a>(
     Ok((sealed, Channel::of(connection)))
 }
 
-/// The door to the wait: whoever made the container may wait for the end of a pipe that this process has no use for.
+/// The door to the wait: whoever made the container may be waiting for the end of a pipe that this process does not
+/// need.
 fn prepare_wait(ready: &Ready<'_>, channel: &Channel, accept: &OwnedFd) -> Result<()> {
     doors::close_others(&Waiting { channel, accept }, ready.attributes.preserve_fds)?;
     if !ready.watched {
-        // So the owner may look at it: `exec` joins its namespaces, which takes that much (setns(2)).
+        // This lets the owner look at the process: `exec` joins its namespaces, which requires that (setns(2)).
         prctl::set_dumpable(true).context(|| "prctl(PR_SET_DUMPABLE)")?;
     }
     Ok(())
 }
 
-/// What a created container holds while it waits: where `start` connects, and the channel until the wait has begun.
+/// What a created container holds while it waits: the socket that `start` connects to, and the channel until the wait
+/// has begun.
 struct Waiting<'a> {
     channel: &'a Channel,
     accept: &'a OwnedFd,
@@ -119,7 +123,7 @@ impl Held for Waiting<'_> {
     }
 }
 
-/// The arguments of execve(2), and what must come between the filter and it.
+/// The arguments of execve(2), and what must happen between loading the filter and execve(2).
 struct Sealed<'a> {
     attributes: &'a Attributes,
     program: sys::exec::Program,
@@ -127,7 +131,7 @@ struct Sealed<'a> {
 }
 
 impl<'a> Sealed<'a> {
-    /// Everything is made that needs a system call or memory.
+    /// Prepares everything that needs a system call or memory.
     fn new(ready: Ready<'a>, report: &Channel) -> Self {
         let attributes = ready.attributes;
         for fd in (3..3 + attributes.preserve_fds as RawFd).filter(|fd| !sys::fds::is_reserved(*fd)) {
@@ -145,17 +149,17 @@ impl<'a> Sealed<'a> {
         self.attributes.seccomp.as_ref().is_some_and(|filter| filter.notify)
     }
 
-    /// Loads the filter; the number of its listener, if it has one.
+    /// Loads the filter; returns the descriptor number of its listener, if it has one.
     fn load(&self) -> Result<Option<RawFd>> {
         let Some(filter) = &self.attributes.seccomp else { return Ok(None) };
         let flags = flags(filter.flags, filter.notify);
-        // The only other thread there can be is the courier, which has no filter.
+        // The only other thread can be the courier, which has no filter.
         let listener = sys::seccomp::load(&filter.bpf, flags & !THREAD_SYNC)
             .context(|| format!("linux.seccomp: seccomp(SECCOMP_SET_MODE_FILTER, {flags:#x})"))?;
         Ok(filter.notify.then_some(listener))
     }
 
-    /// Without no_new_privs the loading was privileged (seccomp(2)): the privilege goes now.
+    /// Without no_new_privs, loading was privileged (seccomp(2)): the privilege is given up now.
     fn give_up_privileges(&self) -> Result<()> {
         if self.attributes.waits_for_filter() { identity::set_capabilities(self.attributes) } else { Ok(()) }
     }
@@ -184,7 +188,7 @@ fn flags(wanted: u32, notify: bool) -> u32 {
     wanted | if notify { 1 << 3 } else { 0 }
 }
 
-/// What execve(2) has answered, with its exit code as a shell's: not found, or found and not executable.
+/// The error for what execve(2) has returned, with the exit code of a shell: not found, or found and not executable.
 fn not_executed(program: &sys::exec::Program, errno: Errno, obstacle: Option<&Obstacle>) -> Error {
     let kind = match errno {
         Errno::ENOENT | Errno::ENOTDIR => ErrorKind::ProgramNotFound,

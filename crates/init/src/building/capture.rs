@@ -1,7 +1,7 @@
-//! Errors of libcontainer in words that name the field.
+//! Turns errors of libcontainer into messages that name the field.
 //!
-//! Its error types do not say which path failed; its log does. The first error that it
-//! logs is kept, at no cost as long as nothing fails.
+//! libcontainer's error types do not say which path failed, but its log does. The first error that it logs is kept,
+//! which costs nothing as long as nothing fails.
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
@@ -45,13 +45,13 @@ impl Subscriber for Capture {
 
     fn event(&self, event: &Event<'_>) {
         if *event.metadata().level() != Level::ERROR {
-            // Its warnings are of what it leaves to us, such as seccomp, and would mislead.
+            // Its warnings concern what it leaves to us, such as seccomp, and would be misleading.
             if *event.metadata().level() != Level::WARN && self.level >= LevelFilter::DEBUG {
                 self.outer.event(event);
             }
             return;
         }
-        // What libcontainer calls an error, we report as one: for the log it is a detail.
+        // An error of libcontainer is reported as one by us: for the log it is a detail.
         if let Ok(mut first) = self.first.lock()
             && first.is_none()
         {
@@ -82,8 +82,8 @@ impl Subscriber for Capture {
     }
 }
 
-/// The words of a logged error, and the texts and numbers that it names. Its other fields are errors and structures, as
-/// only Rust writes them.
+/// The message of a logged error, and the strings and numbers that it carries. Its other fields are errors and
+/// structures in Rust's debug format.
 #[derive(Default)]
 struct Text {
     message: String,
@@ -108,7 +108,7 @@ impl Visit for Text {
     }
 }
 
-/// The error in our words: what was being done, what the kernel said, and what to do.
+/// The error in our own words: what was being done, what the kernel answered, and what to do.
 pub(crate) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
     let cause = cause(error);
     if let InitProcessError::AppArmor(AppArmorError::ActivateProfile { profile, .. }) = error {
@@ -116,7 +116,7 @@ pub(crate) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
             .remedy("load the profile on the host, or name another one");
     }
     let text = match error {
-        // It opens the files of these by pathrs, and nothing else.
+        // libcontainer opens only files of sysctls through pathrs.
         InitProcessError::Sysctl(_) | InitProcessError::Pathrs(_) => "linux.sysctl",
         InitProcessError::Hooks(_) => "error running createContainer hook",
         InitProcessError::SetHostname(_) => "hostname: sethostname",
@@ -144,8 +144,8 @@ pub(crate) fn explain(error: &InitProcessError, event: Option<&str>) -> Error {
     }
 }
 
-/// The file of a variable and the errno, out of a reason of pathrs: it quotes the path below the root that it looked in, and
-/// says much of itself for those who know its source.
+/// The file of a sysctl and the errno, extracted from a message of pathrs. The message quotes the path below the root
+/// in which pathrs looked for it, and otherwise describes internals of pathrs.
 fn refused_variable(cause: &str) -> Option<(String, Errno)> {
     let number = cause.rsplit_once("(os error ")?.1.split(')').next()?.parse().ok()?;
     let path = cause.split('"').find_map(|word| word.trim_start_matches('/').strip_prefix("sys/"));
@@ -154,7 +154,7 @@ fn refused_variable(cause: &str) -> Option<(String, Errno)> {
 
 fn not_opened(path: &str, errno: Errno) -> Error {
     if errno == Errno::ENOENT {
-        // In the words of runc, by which engines tell what it was.
+        // In runc's words, by which engines recognize this error.
         return Error::system(format!("linux.sysctl: open {path}: no such file or directory"))
             .with_errno(Some(errno))
             .remedy("the kernel has no such variable in the container's namespaces: correct or remove it");
@@ -164,7 +164,7 @@ fn not_opened(path: &str, errno: Errno) -> Error {
     )
 }
 
-/// What a reason begins with where libcontainer's transparent types hide the number from [`errno_of`].
+/// Recognizes a reason by its beginning, where libcontainer's transparent types hide the number from [`errno_of`].
 fn refusal(cause: &str) -> Option<Errno> {
     [Errno::EACCES, Errno::EPERM, Errno::ENOSYS]
         .into_iter()
@@ -175,7 +175,7 @@ fn refusal(cause: &str) -> Option<Errno> {
 fn cause(error: &InitProcessError) -> String {
     let whole = chain(error);
     if matches!(error, InitProcessError::Pathrs(_)) {
-        // The innermost is an errno; the path is outside of it.
+        // The innermost one is just an errno; the path is in an outer one.
         return whole;
     }
     let mut inner: &dyn std::error::Error = error;

@@ -1,4 +1,4 @@
-//! From a private root to the container's.
+//! From the private root to the container's own root.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -21,22 +21,22 @@ use crate::mounting::prepared::{MapBy, Prepared};
 use crate::mounting::resolve;
 use crate::roots::{self, IMAGE, Place, ROOT};
 
-/// What there is to build with.
+/// What the container is built from.
 pub(crate) struct Building<'b, 'c> {
     pub(crate) blueprint: &'b Blueprint,
-    /// To the runtime.
+    /// The channel to the runtime.
     pub(crate) channel: &'c Channel,
-    /// Where a created container waits for its start.
+    /// The socket on which a created container waits for its start.
     pub(crate) accept: Option<OwnedFd>,
-    /// Where the terminal goes.
+    /// The socket that gets the terminal.
     pub(crate) console: Option<OwnedFd>,
-    /// The image's tree; with hooks, the whole root.
+    /// The image's tree; if there are hooks, the whole root.
     pub(crate) image: OwnedFd,
-    /// The mounts, in their order; none where they are in the tree already.
+    /// The mounts, in their order; none if they are already in the tree.
     pub(crate) content: Vec<Prepared>,
-    /// The devices, and the host's to be bound.
+    /// The devices to make, with the host devices that can be bind-mounted instead.
     pub(crate) devices: Vec<DeviceSource>,
-    /// Addresses of network devices, to be set again.
+    /// Addresses of network devices, which must be set again.
     pub(crate) addresses: Addresses,
     /// How the container's root is entered.
     pub(crate) place: Place,
@@ -67,7 +67,8 @@ impl Held for Building<'_, '_> {
 }
 
 impl<'b, 'c> Building<'b, 'c> {
-    /// Makes the container's root and enters it. The door to Container: what was needed to build is closed.
+    /// Makes the container's root and enters it. This is the door to Container: what was needed only to build is
+    /// closed.
     pub(crate) fn complete(self) -> Result<Container<'b, 'c>> {
         let Self { blueprint, channel, accept, console, image, content, devices, addresses, place } = self;
         lay_dev(&content)?;
@@ -91,21 +92,21 @@ impl<'b, 'c> Building<'b, 'c> {
         }
         resolve::working_directory(&root, &blueprint.process.cwd)?;
         enter(&place, &root)?;
-        // Also where libcontainer has done that: it opens the device for reading alone.
+        // Even if libcontainer has done so, since it opens the device read-only.
         devices::reopen_null(&root)?;
         if let Some(socket) = &console {
             console::set_up(socket, root.directory(), &blueprint.process, console::DevConsole::Cover)?;
         }
         seal(blueprint, &root)?;
         let container = Container { blueprint, channel, accept };
-        // Before the numbers are closed: dropped afterwards they might be others'.
+        // Dropped before the numbers are closed: later, the numbers might belong to other descriptors.
         drop((root, devices, place, console));
         doors::close_others(&container, blueprint.process.preserve_fds)?;
         Ok(container)
     }
 }
 
-/// Puts the container's own /dev where libcontainer fills it.
+/// Mounts the container's own /dev where libcontainer fills it.
 fn lay_dev(content: &[Prepared]) -> Result<()> {
     let dev = content.iter().find_map(|prepared| match prepared {
         Prepared::FreshDev(fd) => Some(fd),
@@ -115,8 +116,8 @@ fn lay_dev(content: &[Prepared]) -> Result<()> {
     attach(dev.as_fd(), directory(&Path::new(ROOT).join("dev"))?.as_fd()).context(|| "mount tmpfs on /dev")
 }
 
-/// Attaches the image's tree in the root that libcontainer has entered. The mounts, with the /dev that it has filled:
-/// libcontainer binds its root onto itself with what lies on it.
+/// Attaches the image's tree in the root that libcontainer has entered; returns the mounts, with the /dev that it has
+/// filled. libcontainer bind-mounts its root onto itself together with everything that is mounted on it.
 fn attach_image(place: &Place, image: &OwnedFd, mut content: Vec<Prepared>) -> Result<Vec<Prepared>> {
     let what = || "attach the root file system";
     for prepared in &mut content {
@@ -124,7 +125,7 @@ fn attach_image(place: &Place, image: &OwnedFd, mut content: Vec<Prepared>) -> R
             let dev = directory(Path::new("/dev"))?;
             *prepared = Prepared::FreshDev(match place {
                 Place::Mounted => dev,
-                // The private root is taken away before it gets to its place.
+                // The private root is detached before /dev is attached to its place.
                 Place::Shared { .. } => clone_tree(dev.as_fd(), true).context(what)?,
             });
         }
@@ -151,7 +152,7 @@ fn enter(place: &Place, root: &Image) -> Result<()> {
     }
 }
 
-/// Closes the root file system to changes, when all that needed them is done.
+/// Makes the root file system read-only once everything that had to write to it is done.
 fn seal(blueprint: &Blueprint, root: &Image) -> Result<()> {
     if matches!(blueprint.dev, Dev::Fresh { readonly: true } | Dev::Plain { readonly: true }) {
         paths::close(root, Path::new("/dev"))?;
@@ -160,7 +161,7 @@ fn seal(blueprint: &Blueprint, root: &Image) -> Result<()> {
     if blueprint.readonly_root {
         paths::readonly_root(root)?;
     }
-    // After the root, so that a path of its own is not opened again by it.
+    // After the root: if a path is a mount of its own, the root must not undo its read-only flag.
     paths::make_readonly(root, &blueprint.readonly_paths)?;
     paths::mask(root, &blueprint.masked_paths)?;
     match blueprint.root_propagation {
@@ -169,7 +170,7 @@ fn seal(blueprint: &Blueprint, root: &Image) -> Result<()> {
     }
 }
 
-/// A directory of the private root.
+/// Opens a directory of the private root.
 fn directory(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     open(path, flags, Mode::empty())

@@ -1,4 +1,4 @@
-//! The container's terminal: made in the container's own devpts, shown by whoever gets its master.
+//! The container's terminal. It is allocated in the container's own devpts, and displayed by whoever gets its master.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -13,16 +13,16 @@ use rootling_sys::socket::send_fd;
 use crate::attributes::Attributes;
 use crate::error::{Context, Error, Result};
 
-/// What is to become of the container's /dev/console.
+/// What becomes of the container's /dev/console.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DevConsole {
-    /// The terminal is mounted over it.
+    /// The terminal is bind-mounted over it.
     Cover,
-    /// It stays what it is: that of the container's first process.
+    /// It stays as it is: it belongs to the container's first process.
     Leave,
 }
 
-/// Makes the terminal, makes it the controlling one and the standard streams, and sends its master over
+/// Allocates the terminal, makes it the controlling terminal and the standard streams, and sends its master over
 /// `socket`.
 pub(crate) fn set_up(
     socket: &OwnedFd,

@@ -1,5 +1,5 @@
-//! libcontainer's init, in a private root: it makes the default devices and links in `/c/dev`, enters `/c`, writes
-//! sysctls and the AppArmor profile, and sets network devices up. No path that it works on is the image's.
+//! Runs libcontainer's init in a private root. It makes the default devices and links in `/c/dev`, enters `/c`, writes
+//! sysctls and the AppArmor profile, and sets up network devices. None of the paths that it uses belongs to the image.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ use crate::channel::Addresses;
 use crate::error::{Context, Error, Result, chain};
 use crate::roots::ROOT;
 
-/// Runs it up to where it would look at the program. Then its root is this process's.
+/// Runs libcontainer's init up to the point where it would look at the program. Its root is this process's root then.
 pub(super) fn init(blueprint: &Blueprint, addresses: Addresses) -> Result<()> {
     check_calls()?;
     let failed = |e: &dyn std::error::Error| Error::system(chain(e)).wrap("prepare libcontainer's init");
-    // Nobody connects to it, since nobody else can reach it; libcontainer wants to have one.
+    // Nobody connects to it, since nobody else can reach it, but libcontainer requires one.
     let notify_listener = NotifyListener::new(Path::new("/notify.sock")).map_err(|e| failed(&e))?;
-    // Both ends of both channels are here: what it would ask the runtime for has been fetched before.
+    // Both ends of both channels are here: what libcontainer would request from the runtime has already been fetched.
     let (mut main_sender, main_receiver) = main_channel().map_err(|e| failed(&e))?;
     let (mut init_sender, mut init_receiver) = init_channel().map_err(|e| failed(&e))?;
     if blueprint.net_devices {
@@ -37,7 +37,7 @@ pub(super) fn init(blueprint: &Blueprint, addresses: Addresses) -> Result<()> {
     let arguments = arguments(blueprint, notify_listener, Stop { reached: Rc::clone(&reached) });
     let (result, event) =
         capture::errors_of(|| container_init_process(&arguments, &mut main_sender, &mut init_receiver));
-    // These close nothing when they are dropped; the door to Container would.
+    // Dropping these does not close them: they would stay open until the door to Container.
     let _ = (main_sender.close(), main_receiver.close(), init_sender.close(), init_receiver.close());
     match result {
         Err(_) if reached.get() => Ok(()),
@@ -46,8 +46,9 @@ pub(super) fn init(blueprint: &Blueprint, addresses: Addresses) -> Result<()> {
     }
 }
 
-/// Where a filter around rootling refuses the first of these, pathrs looks for another /proc without an end, until the stack
-/// overflows; in place of the second, libcontainer looks into a /proc that is not there.
+/// Checks two calls that a seccomp filter around rootling may refuse. Without the first, pathrs looks for another /proc
+/// over and over until the stack overflows; without the second, libcontainer falls back to a /proc that does not exist
+/// here.
 fn check_calls() -> Result<()> {
     for (name, result) in
         [("faccessat2", sys::file::faccessat2(c"/")), ("close_range", sys::fds::close_none())]
@@ -75,7 +76,7 @@ fn arguments(blueprint: &Blueprint, notify_listener: NotifyListener, executor: S
         },
         detached: true,
         executor: Box::new(executor),
-        // A pivot in a private root is possible wherever that could be entered.
+        // Wherever the private root could be entered, pivot_root(2) is possible in it.
         no_pivot: false,
         stdin: None,
         stdout: None,
@@ -85,7 +86,7 @@ fn arguments(blueprint: &Blueprint, notify_listener: NotifyListener, executor: S
     }
 }
 
-/// Ends libcontainer's init where it would look at the program: the rest is rootling's own.
+/// Stops libcontainer's init where it would look at the program; rootling does the rest.
 #[derive(Clone)]
 struct Stop {
     reached: Rc<Cell<bool>>,

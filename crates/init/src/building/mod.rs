@@ -1,6 +1,6 @@
-//! Room 2, Building: the host is left. The root is a private one, in which no image has a say, and the image's tree is
-//! reached by one descriptor. libcontainer's init works first; then the mounts, devices and masks are made, each by
-//! descriptor, each path of the image looked up once.
+//! Room 2, Building: the host has been left. The root is a private one that no image can influence, and the image's
+//! tree is reached through a single descriptor. First libcontainer's init does its work. Then the mounts, devices and
+//! masks are made, all of them by descriptor, and each path of the image is looked up only once.
 
 pub(crate) mod capture;
 mod complete;

@@ -1,4 +1,4 @@
-//! Masked and read-only paths: by descriptor, so that what was looked at is what is covered
+//! Masked and read-only paths. They are covered by descriptor, so that what was checked is what is covered
 //! (CVE-2025-31133).
 
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use crate::mounting::devices::open_null;
 use crate::mounting::filesystems::new_empty;
 use crate::mounting::image::Image;
 
-/// Makes the root file system read-only, with the flags that it has.
+/// Makes the root file system read-only and keeps its other flags.
 pub(super) fn readonly_root(root: &Image) -> Result<()> {
     close(root, Path::new("/")).map_err(|e| e.wrap("root.readonly"))
 }
@@ -34,15 +34,15 @@ fn close_mount(at: &OwnedFd) -> Result<(), Errno> {
     set_attr(at.as_fd(), false, &MountAttr { set: attr::RDONLY, ..MountAttr::default() })
 }
 
-/// The wanted propagation of the root, when nothing is mounted any more.
+/// Sets the requested propagation of the root after the last mount was made.
 pub(super) fn set_root_propagation(root: &Image, wanted: Propagation) -> Result<()> {
     let attr = MountAttr { propagation: wanted.flag, ..MountAttr::default() };
     set_attr(root.directory().as_fd(), wanted.recursive, &attr)
         .context(|| "linux.rootfsPropagation: mount_setattr(\"/\")")
 }
 
-/// Opens what a path leads to and is to be covered; `None` when the image does not have it. A link is followed inside
-/// the root, as runc and crun do: what it leads to is covered. Below /proc and /sys it is looked up in the very mounts
+/// Opens what is at a path that is to be covered; `None` if the image does not have it. A link is followed inside the
+/// root, as in runc and crun, and its target is covered. Paths below /proc and /sys are looked up in the very mounts
 /// that were made there.
 fn open_target(root: &Image, path: &Path, field: &str) -> Result<Option<(OwnedFd, bool)>> {
     let what = || format!("{field}: {path:?}");
@@ -58,13 +58,14 @@ fn is_root(root: &Image, target: &OwnedFd) -> Result<bool> {
     Ok(identity(target.as_fd()).context(|| "statx of a path in the root file system")? == root.identity())
 }
 
-/// Covers each path with a read-only view of itself.
+/// Covers each path with a read-only bind mount of itself.
 pub(super) fn make_readonly(root: &Image, paths: &[String]) -> Result<()> {
     let attr = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
     for path in once(paths) {
         let Some((target, _)) = open_target(root, &path, "linux.readonlyPaths")? else { continue };
         if is_root(root, &target)? {
-            // However it is written, or through a link: covering it would cover what nobody sees. The mount itself is meant.
+            // The path is the root, spelled differently or through a link. A cover would hide nothing anybody sees, so
+            // the mount itself is made read-only.
             close_mount(&target).context(|| format!("linux.readonlyPaths: make {path:?} read-only"))?;
             continue;
         }
@@ -77,13 +78,13 @@ pub(super) fn make_readonly(root: &Image, paths: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Covers files with /dev/null and directories with an empty, read-only tmpfs.
+/// Covers files with /dev/null, and directories with an empty, read-only tmpfs.
 pub(super) fn mask(root: &Image, paths: &[String]) -> Result<()> {
     if paths.is_empty() {
         return Ok(());
     }
     let null = open_null(root)?;
-    // One empty file system serves all directories: making one costs more than binding it.
+    // One empty file system serves all directories: making one costs more than bind-mounting it.
     let mut empty: Option<OwnedFd> = None;
     for path in once(paths) {
         let Some((target, is_dir)) = open_target(root, &path, "linux.maskedPaths")? else { continue };
@@ -109,7 +110,7 @@ pub(super) fn mask(root: &Image, paths: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Each path once, however it is written: a second cover would do nothing but be in the way.
+/// Returns each path once, however it is spelled: a second cover would only get in the way.
 fn once(paths: &[String]) -> impl Iterator<Item = PathBuf> {
     let mut seen = BTreeSet::new();
     paths.iter().map(|path| clean(Path::new(path))).filter(move |path| seen.insert(path.clone()))

@@ -1,4 +1,5 @@
-//! Why a program that is there may not be executed: EACCES has four reasons, and each another remedy. execve(2)
+//! Explains why an existing program may not be executed: EACCES has four reasons, each with a different remedy;
+//! execve(2).
 
 use std::ffi::{CStr, OsStr};
 use std::os::fd::AsFd;
@@ -12,10 +13,10 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, faccessat, getegid, geteuid};
 use rootling_sys as sys;
 
-/// How the kernel shows an owner that has no id in the user namespace: /proc/sys/kernel/overflowuid.
+/// The uid that the kernel shows for an owner without an id in the user namespace: /proc/sys/kernel/overflowuid.
 const NOBODY: u32 = 65534;
 
-/// The reason, as far as this process can see it.
+/// The reason, as far as this process can determine it.
 pub(super) fn reason(program: &CStr) -> String {
     let path = Path::new(OsStr::from_bytes(program.to_bytes()));
     let user = format!("process.user {}:{}", geteuid(), getegid());
@@ -49,7 +50,7 @@ fn owner(found: &FileStat) -> String {
     format!(" (mode {mode:04o}, of {uid}:{gid}{unmapped})")
 }
 
-/// The first directory on the way that does not let this process pass.
+/// The first directory on the way that this process may not search.
 fn closed_directory(path: &Path) -> Option<(PathBuf, Option<FileStat>)> {
     let mut ancestors: Vec<_> = path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).collect();
     ancestors.reverse();
@@ -59,7 +60,7 @@ fn closed_directory(path: &Path) -> Option<(PathBuf, Option<FileStat>)> {
     })
 }
 
-/// Where the mount begins that a file lies on, whether there is a /proc or not.
+/// The mount point of the mount that a file is on. This works without /proc.
 fn mount_point(path: &Path) -> Option<PathBuf> {
     let path = std::fs::canonicalize(path).ok()?;
     let mount = |path: &Path| {

@@ -1,4 +1,4 @@
-//! Users, groups, capabilities, keyring and label of the container's process.
+//! Users, groups, capabilities, keyring and labels of the container's process.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -22,8 +22,8 @@ use crate::attributes::Attributes;
 use crate::channel::{Channel, FromChild};
 use crate::error::{Context, Error, Result, chain};
 
-/// Removes what is not asked for from the bounding set: before the ids change, while CAP_SETPCAP is
-/// in force. By number, so that capabilities newer than any library's list go as well.
+/// Drops from the bounding set what is not asked for. This happens before the ids change, while CAP_SETPCAP is
+/// effective. It goes by number, so that capabilities newer than any library's list are dropped as well.
 pub(crate) fn drop_bounding(process: &Attributes) -> Result<()> {
     for capability in 0..64 {
         let wanted = process.capabilities.bounding & (1 << capability) != 0;
@@ -31,9 +31,9 @@ pub(crate) fn drop_bounding(process: &Attributes) -> Result<()> {
             continue;
         }
         match sys::process::drop_bounding(capability) {
-            // Not there in the first place: nothing to be dropped, and no privilege needed to say so.
+            // It was not in the set to begin with, so nothing has to be dropped and no privilege is needed.
             Err(Errno::EPERM) if sys::process::has_bounding(capability) == Ok(false) => {}
-            // The kernel's word counts, and not what the runtime has found to be the last one.
+            // The kernel's answer counts, not the last capability that the runtime has found.
             Err(Errno::EINVAL | Errno::EPERM)
                 if capability > process.last_capability
                     && sys::process::has_bounding(capability) == Err(Errno::EINVAL) =>
@@ -48,7 +48,7 @@ pub(crate) fn drop_bounding(process: &Attributes) -> Result<()> {
     Ok(())
 }
 
-/// Becomes the container's user. All permitted capabilities stay, and are in force again.
+/// Switches to the container's user. All permitted capabilities are kept, and made effective again.
 pub(crate) fn change_ids(process: &Attributes) -> Result<()> {
     set_groups(process)?;
     let keep = |keep| {
@@ -63,7 +63,7 @@ pub(crate) fn change_ids(process: &Attributes) -> Result<()> {
     setresgid(gid, gid, gid).map_err(|e| unmapped("setresgid", process.gid, "gid", e.into()))?;
     setresuid(uid, uid, uid).map_err(|e| unmapped("setresuid", process.uid, "uid", e.into()))?;
     keep(false)?;
-    // The change of user took away the capabilities in force, and the parent death signal.
+    // The change of user has cleared the effective capabilities and the parent-death signal.
     prctl::set_pdeathsig(Signal::SIGKILL).context(|| "prctl(PR_SET_PDEATHSIG)")?;
     if process.uid != 0 {
         let again =
@@ -75,8 +75,8 @@ pub(crate) fn change_ids(process: &Attributes) -> Result<()> {
 
 fn set_groups(process: &Attributes) -> Result<()> {
     let Some(groups) = process.groups.as_deref().filter(|g| !g.is_empty()) else {
-        // The caller's own groups do not belong in the container. Where the kernel keeps them, because
-        // the map was written without privilege, they are without effect on ids inside.
+        // The caller's own groups do not belong in the container. Where the kernel keeps them, because the map was
+        // written without privilege, they have no effect on ids inside.
         if process.keep_groups {
             return Ok(());
         }
@@ -91,7 +91,7 @@ fn set_groups(process: &Attributes) -> Result<()> {
     })
 }
 
-/// Inheritable and ambient capabilities, which what follows only takes away from.
+/// Sets the inheritable and the ambient capabilities. What follows can only reduce them.
 pub(crate) fn set_ambient(process: &Attributes, channel: &Channel) -> Result<()> {
     let wanted = &process.capabilities;
     let fail = |set: &'static str| {
@@ -100,7 +100,7 @@ pub(crate) fn set_ambient(process: &Attributes, channel: &Channel) -> Result<()>
     caps::clear(None, CapSet::Ambient).map_err(fail("ambient"))?;
     caps::set(None, CapSet::Inheritable, &capabilities(wanted.inheritable)).map_err(fail("inheritable"))?;
     for capability in capabilities(wanted.ambient) {
-        // The kernel keeps no ambient capability that is not permitted and inheritable as well: capabilities(7).
+        // The kernel keeps an ambient capability only if it is both permitted and inheritable: capabilities(7).
         let kept = wanted.permitted & wanted.inheritable & capability.bitmask() != 0;
         if kept {
             caps::raise(None, CapSet::Ambient, capability).map_err(|e| {
@@ -116,7 +116,7 @@ pub(crate) fn set_ambient(process: &Attributes, channel: &Channel) -> Result<()>
     Ok(())
 }
 
-/// The final capability sets, in one call, which is all that a filter has to allow of it.
+/// Sets the final capability sets in one call, the only one that a filter has to allow for it.
 pub(crate) fn set_capabilities(process: &Attributes) -> Result<()> {
     let wanted = &process.capabilities;
     sys::process::set_capabilities(wanted.effective, wanted.permitted, wanted.inheritable)
@@ -130,17 +130,17 @@ pub(crate) fn set_capabilities(process: &Attributes) -> Result<()> {
         })
 }
 
-/// The capabilities of a bit set.
+/// Converts a bit set to a set of capabilities.
 fn capabilities(bits: u64) -> CapsHashSet {
     caps::all().into_iter().filter(|c| bits & c.bitmask() != 0).collect()
 }
 
-/// A session keyring of the container's own, which its processes may search; keyrings(7).
+/// Joins a session keyring that belongs to the container and that its processes may search; keyrings(7).
 pub(crate) fn join_keyring(name: &CStr) -> Result<()> {
     let what = || format!("session keyring {name:?}");
     let serial = match join_or_wait(name) {
-        // No keyrings in this kernel, or an outer container's seccomp profile without them: there is
-        // nothing to be kept apart then.
+        // The kernel has no keyrings, or an outer container's seccomp profile forbids them: there is nothing to keep
+        // apart then.
         Err(Errno::ENOSYS | Errno::EPERM) => return Ok(()),
         Err(Errno::EDQUOT) => {
             return Err(Error::from(Errno::EDQUOT).wrap(what()).remedy(
@@ -149,14 +149,14 @@ pub(crate) fn join_keyring(name: &CStr) -> Result<()> {
         }
         other => other.context(what)?,
     };
-    // linux/keyctl.h: the possessor's all, and the owner may view and search.
+    // linux/keyctl.h: all permissions for the possessor; the owner may view and search.
     const POSSESSOR_ALL: u32 = 0x3f00_0000;
     const USER_VIEW_SEARCH: u32 = 0x0009_0000;
     sys::process::set_keyring_permissions(serial, POSSESSOR_ALL | USER_VIEW_SEARCH).context(what)
 }
 
-/// Keyrings of processes that have ended count until the kernel has collected them: under load the
-/// quota may be used up for a moment.
+/// Keyrings of processes that have ended count until the kernel has collected them, so under load the quota may be
+/// exhausted for a moment.
 fn join_or_wait(name: &CStr) -> Result<i32, Errno> {
     for _ in 0..100 {
         match sys::process::join_session_keyring(name) {
@@ -167,23 +167,24 @@ fn join_or_wait(name: &CStr) -> Result<i32, Errno> {
     sys::process::join_session_keyring(name)
 }
 
-/// The inode of the root of a proc, include/linux/proc_fs.h.
+/// The inode number of the root of a procfs, include/linux/proc_fs.h.
 const PROC_ROOT_INO: u64 = 1;
 
-/// The SELinux label of the program, where SELinux is on.
+/// Sets the SELinux label of the program, where SELinux is enabled.
 pub(crate) fn set_selinux_label(label: &str) -> Result<()> {
     write_label(&["thread-self/attr/exec"], label)
         .map_err(|e| e.wrap(format!("process.selinuxLabel: {label:?}")))
 }
 
-/// The AppArmor profile of a program that joins; that of the first process is libcontainer's to set. The module has a
-/// directory of its own since Linux 5.8.
+/// Sets the AppArmor profile of a program that joins; libcontainer sets that of the first process. Since Linux 5.8 the
+/// module has a directory of its own.
 pub(crate) fn set_apparmor_profile(profile: &str) -> Result<()> {
     write_label(&["thread-self/attr/apparmor/exec", "thread-self/attr/exec"], &format!("exec {profile}"))
         .map_err(|e| e.wrap(format!("process.apparmorProfile: {profile:?}")))
 }
 
-/// Writes to the first of these files of a proc that is verified to be one: the container may have covered its own.
+/// Writes to the first of these files that exists in a mount verified to be a procfs: the container may have covered
+/// its own.
 fn write_label(files: &[&str], label: &str) -> Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let proc = open("/proc", flags, Mode::empty()).map(sys::fds::adopt).context(|| "open(\"/proc\")")?;
@@ -192,7 +193,7 @@ fn write_label(files: &[&str], label: &str) -> Result<()> {
     if !is_proc || stat.st_ino != PROC_ROOT_INO {
         return Err(Error::invalid("the container's /proc is not a proc file system"));
     }
-    // Nothing that is mounted on it, and no link but its own.
+    // Nothing that is mounted on top of it, and no link except its own.
     let resolve =
         ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     let mut opened = Err(Errno::ENOENT);
@@ -206,7 +207,7 @@ fn write_label(files: &[&str], label: &str) -> Result<()> {
     File::from(file).write_all(label.as_bytes()).context(|| "write")
 }
 
-/// Lets the container's user open its own standard streams again, by /dev/stdin and its kin.
+/// Lets the container's user reopen its own standard streams, through /dev/stdin and the like.
 pub(crate) fn give_stdio_to(uid: u32) {
     for fd in 0..3 {
         let Ok(stat) = nix::sys::stat::fstat(fd) else { continue };
@@ -214,7 +215,7 @@ pub(crate) fn give_stdio_to(uid: u32) {
         if stat.st_uid == uid || null {
             continue;
         }
-        // Best effort: of a stream that belongs to an id that is not mapped, nobody inside can be owner.
+        // Best effort: nobody inside can own a stream that belongs to an unmapped id.
         let _ = nix::unistd::fchown(fd, Some(Uid::from_raw(uid)), None);
     }
 }

@@ -1,5 +1,6 @@
-//! Room 3, Container: the root is the container's. What is open is the channel to the runtime, the socket on which a
-//! created container waits, and what the program keeps. From here on paths are the image's, and lead nowhere else.
+//! Room 3, Container: the root is the container's. The only open descriptors are the channel to the runtime, the socket
+//! on which a created container waits, and what the program keeps. From here on paths belong to the image, and lead
+//! nowhere else.
 
 mod denied;
 pub(crate) mod identity;

@@ -1,7 +1,8 @@
-//! Why the kernel will not execute a file that is there, as far as the file shows it: execve(2) has an errno for that, and
-//! the same one for many reasons.
+//! Explains, as far as the file itself shows it, why the kernel will not execute an existing file: execve(2) reports
+//! the same errno for many reasons.
 //!
-//! It is looked for before the filter is loaded, which may allow nothing but execve(2), and told if that fails.
+//! The check is made before the filter is loaded, which may allow nothing but execve(2). It is reported if execve(2)
+//! fails.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,28 +20,29 @@ use nix::sys::uio::pread;
 use nix::unistd::{AccessFlags, faccessat};
 use rootling_sys as sys;
 
-/// What the kernel reads of a file to see what it is, and more: program headers and the path of the loader come soon after.
+/// More than the kernel reads of a file to recognize its type: program headers and the path of the loader follow soon
+/// after.
 const HEAD: usize = 4096;
 
-/// linux/elf-em.h; the crate has no name for it.
+/// linux/elf-em.h; the object crate has no name for it.
 const EM_LOONGARCH: u16 = 258;
 
-/// As many interpreters as the kernel follows from script to script: `BINPRM` in fs/exec.c.
+/// As many interpreters as the kernel follows from script to script: `exec_binprm` in fs/exec.c.
 const MOST_INTERPRETERS: usize = 5;
 
-/// What stands in the way of a program.
+/// What prevents a program from being executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Obstacle {
-    /// What execve(2) will say.
+    /// What execve(2) is going to answer.
     pub(crate) errno: Errno,
-    /// What it is, and what to do.
+    /// The reason, and what to do about it.
     pub(crate) text: String,
 }
 
-/// Looks for it; `None` too where the file cannot be read.
+/// Looks for an obstacle; returns `None` also if the file cannot be read.
 pub(super) fn find(program: &CStr) -> Option<Obstacle> {
     let mut name = program.to_owned();
-    // The program itself is the subject without a name.
+    // The message refers to the program itself without a name.
     let mut subject = String::from("it");
     for _ in 0..MOST_INTERPRETERS {
         let flags = sys::file::OPEN_FLAGS;
@@ -73,7 +75,7 @@ fn obstacle(errno: Errno, subject: &str, text: impl std::fmt::Display) -> Obstac
     Obstacle { errno, text: format!("{subject} {text}") }
 }
 
-/// The interpreter of a script: the first word of the line, without blanks before it.
+/// The interpreter of a script: the first word of the line, without leading blanks.
 fn interpreter(line: &[u8]) -> Result<CString, &'static str> {
     let line = line.split(|b| *b == b'\n').next().unwrap_or_default();
     let word = line.trim_ascii_start().split(|b| matches!(b, b' ' | b'\t')).next().unwrap_or_default();
@@ -106,7 +108,7 @@ fn of_interpreter(path: &CString, subject: &str) -> Option<Obstacle> {
     Some(obstacle(errno, subject, text))
 }
 
-/// Neither a program nor a script with `#!`: a shell would read it.
+/// The file is neither an ELF program nor a script with `#!`, although a shell would interpret it.
 fn of_neither(head: &[u8], subject: &str) -> Obstacle {
     let text = if head.is_empty() {
         "is empty"
@@ -150,7 +152,7 @@ fn header(head: &[u8]) -> Option<FileHeader<AnyEndian>> {
     FileHeader::parse_tail(ident, head.get(abi::EI_NIDENT..)?).ok()
 }
 
-/// The path of the dynamic loader, of a program that has one.
+/// The path of the dynamic loader, if the program has one.
 fn loader(file: BorrowedFd<'_>, head: &[u8], header: &FileHeader<AnyEndian>) -> Option<CString> {
     let at = usize::try_from(header.e_phoff).ok()?;
     let size = usize::from(header.e_phentsize) * usize::from(header.e_phnum);
@@ -162,7 +164,7 @@ fn loader(file: BorrowedFd<'_>, head: &[u8], header: &FileHeader<AnyEndian>) -> 
     CStr::from_bytes_until_nul(&path[..read]).ok().map(CStr::to_owned)
 }
 
-/// Whose loader it is, for those who do not know it by its name.
+/// Names the C library that a loader belongs to, for those who do not recognize it.
 fn library(loader: &CStr) -> &'static str {
     let name = Path::new(OsStr::from_bytes(loader.to_bytes())).file_name().map_or(&b""[..], OsStr::as_bytes);
     if name.starts_with(b"ld-musl-") {
@@ -174,10 +176,10 @@ fn library(loader: &CStr) -> &'static str {
     }
 }
 
-/// That a program is for another machine, if it is.
+/// Says that a program is for another machine, if it is.
 fn other_machine(header: &FileHeader<AnyEndian>) -> Option<String> {
     let own = std::env::consts::ARCH;
-    // 32-bit programs of the same family run too, where the kernel is made for that.
+    // 32-bit programs of the same family run as well, if the kernel supports them.
     let (machine, emulator, runs) = match header.e_machine {
         abi::EM_X86_64 => ("x86_64", "x86_64", own == "x86_64"),
         abi::EM_386 => ("i386", "i386", matches!(own, "x86" | "x86_64")),
@@ -216,7 +218,7 @@ mod tests {
         find(&CString::new(path.as_os_str().as_bytes()).unwrap())
     }
 
-    /// A program for 64 bits, little-endian, of this machine type and with this loader.
+    /// A 64-bit little-endian program for this machine type, with this loader.
     fn program(machine: u16, loader: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         bytes.extend(2u16.to_le_bytes());

@@ -1,5 +1,5 @@
-//! From root of the user namespace to the program's user, with all that the program is to have: the same for the
-//! container's first process and for those of `exec`.
+//! Turns root of the user namespace into the program's user, with everything that the program is to have. This is the
+//! same for the container's first process and for those of `exec`.
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -17,12 +17,12 @@ use crate::channel::Channel;
 use crate::doors::{self, Held};
 use crate::error::{Context, Error, Result};
 
-/// The first process of a container, in its root.
+/// The first process of a container, inside its root.
 pub(crate) struct Container<'b, 'c> {
     pub(crate) blueprint: &'b Blueprint,
-    /// To the runtime.
+    /// The channel to the runtime.
     pub(crate) channel: &'c Channel,
-    /// Where a created container waits for its start.
+    /// The socket on which a created container waits for its start.
     pub(crate) accept: Option<OwnedFd>,
 }
 
@@ -36,7 +36,7 @@ impl Held for Container<'_, '_> {
 
 /// A process that has joined a container.
 pub(crate) struct Joined<'a> {
-    /// To the runtime.
+    /// The channel to the runtime.
     pub(crate) channel: &'a Channel,
 }
 
@@ -47,15 +47,15 @@ impl Held for Joined<'_> {
 }
 
 impl<'b> Container<'b, '_> {
-    /// Becomes the program's user and reports that all is ready. `descriptors`: how many the caller may open. `None` when
-    /// the runtime has ended.
+    /// Becomes the program's user and reports that everything is ready. `descriptors` is the limit of open descriptors
+    /// that the caller has. Returns `None` if the runtime has ended.
     pub(crate) fn prepare(self, pid: i32, descriptors: Option<u64>) -> Result<Option<Ready<'b>>> {
         let blueprint = self.blueprint;
         let attributes = &blueprint.process;
         if let Some(soft) = descriptors
             && let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         {
-            // Before those that are asked for.
+            // Set before the limits that are asked for.
             let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard);
         }
         let (path, env) = become_user(attributes, self.channel, self.accept.is_some())?;
@@ -75,10 +75,10 @@ impl<'b> Container<'b, '_> {
 }
 
 impl Joined<'_> {
-    /// The same for a process of `exec`.
+    /// Does the same for a process of `exec`.
     pub(crate) fn prepare<'a>(&self, attributes: &'a Attributes) -> Result<Option<Ready<'a>>> {
         let (path, env) = become_user(attributes, self.channel, false)?;
-        // The steps have runc's names in the log: engines and people look for them.
+        // The steps have the names that runc logs, since engines and people search for them.
         self.channel.send_debug("setns_init: about to exec");
         let ready = Ready {
             attributes,
@@ -94,20 +94,20 @@ impl Joined<'_> {
     }
 }
 
-/// Sets all attributes but the filter, and those that have to wait for it. The program, and its environment.
+/// Sets all attributes except the filter and those that have to wait for it. Returns the program and its environment.
 fn become_user(attributes: &Attributes, channel: &Channel, waits: bool) -> Result<(CString, Vec<CString>)> {
     let mut env = attributes.env.clone();
     if attributes.home_missing {
         program::set_home(&mut env, attributes.uid)?;
     }
     set_attributes(attributes)?;
-    // Nobody in a namespace that we joined is to get hold of what we have open (CVE-2016-9962).
+    // No process in a namespace that we have joined may get hold of our open descriptors (CVE-2016-9962).
     prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     set_rlimits(attributes)?;
     if waits {
         sys::process::end_on_signals();
     }
-    // With root's reach, then again with the user's: either may be the one that is let in.
+    // First with root's access, then again with the user's: either may be the one that is let in.
     let entered = program::enter_cwd(&attributes.cwd);
     identity::give_stdio_to(attributes.uid);
     identity::drop_bounding(attributes)?;
@@ -120,10 +120,10 @@ fn become_user(attributes: &Attributes, channel: &Channel, waits: bool) -> Resul
         let refused = |(errno, what)| Error::from(errno).wrap(what).at(errno, &attributes.cwd);
         program::enter_cwd(&attributes.cwd).map_err(refused)?;
     }
-    // The change of user may have made it dumpable again: proc(5), /proc/sys/fs/suid_dumpable.
+    // The change of user may have made the process dumpable again: proc(5), /proc/sys/fs/suid_dumpable.
     prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     program::verify_cwd(&attributes.cwd)?;
-    // A container without `process` has no program, and is not started.
+    // A container without `process` has no program, and is never started.
     let path =
         if attributes.args.is_empty() { CString::default() } else { program::find(&attributes.args, &env)? };
     if attributes.no_new_privileges {
@@ -132,7 +132,7 @@ fn become_user(attributes: &Attributes, channel: &Channel, waits: bool) -> Resul
     Ok((path, env))
 }
 
-/// Attributes of the process that survive execve(2).
+/// Sets the attributes that survive execve(2).
 fn set_attributes(process: &Attributes) -> Result<()> {
     process.scheduling.set()?;
     if let Some(name) = &process.keyring {
@@ -148,8 +148,8 @@ fn set_attributes(process: &Attributes) -> Result<()> {
     Ok(())
 }
 
-/// Before the ids change: where they do, the kernel does not let the runtime set them any more
-/// without CAP_SYS_RESOURCE.
+/// Sets the resource limits. This happens before the ids change: afterwards the kernel would not let the runtime set
+/// them without CAP_SYS_RESOURCE.
 fn set_rlimits(process: &Attributes) -> Result<()> {
     for (resource, soft, hard) in &process.rlimits {
         sys::process::set_rlimit(0, *resource, *soft, *hard)

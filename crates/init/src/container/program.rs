@@ -1,4 +1,4 @@
-//! The working directory, the home and the program, found as the program itself would see them.
+//! Finds the working directory, the home directory and the program as the program itself would see them.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::AsFd;
@@ -15,13 +15,13 @@ use rootling_sys as sys;
 use super::denied;
 use crate::error::{Context, Error, ErrorKind, Result};
 
-/// Goes to the working directory.
+/// Changes to the working directory.
 pub(super) fn enter_cwd(cwd: &Path) -> Result<(), (Errno, String)> {
     chdir(cwd).map_err(|errno| (errno, format!("process.cwd: chdir({cwd:?})")))
 }
 
-/// A directory outside of the container has no path in it: getcwd(3) says `(unreachable)`, or fails
-/// (CVE-2024-21626).
+/// Verifies that the working directory is inside the container. One outside has no path in it: getcwd(3) returns
+/// `(unreachable)` or fails (CVE-2024-21626).
 pub(super) fn verify_cwd(cwd: &Path) -> Result<()> {
     match nix::unistd::getcwd() {
         Ok(path) if path.is_absolute() => Ok(()),
@@ -31,11 +31,11 @@ pub(super) fn verify_cwd(cwd: &Path) -> Result<()> {
     }
 }
 
-/// Sets HOME from the image's passwd file, read by ourselves: the C library would load the image's
-/// name service modules into this process.
+/// Sets HOME from the image's passwd file. We parse it ourselves, because the C library would load the image's name
+/// service modules into this process.
 ///
 /// # Errors
-/// There is such a file, and it cannot be read.
+/// The file exists and cannot be read.
 pub(super) fn set_home(env: &mut Vec<CString>, uid: u32) -> Result<()> {
     env.retain(|e| !e.as_bytes().starts_with(b"HOME="));
     let home = home_of(uid)
@@ -47,11 +47,12 @@ pub(super) fn set_home(env: &mut Vec<CString>, uid: u32) -> Result<()> {
 }
 
 fn home_of(uid: u32) -> Result<Option<String>> {
-    // Through no link of the kernel's, which could lead out; not a device or a pipe, which could keep us for ever.
+    // No magic link of the kernel is followed, which could lead out, and neither a device nor a pipe is read, which
+    // could block us forever.
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = nix::fcntl::open("/", flags, Mode::empty()).map(sys::fds::adopt).context(|| "open(\"/\")")?;
     let fd = match sys::mount::open_in_root(root.as_fd(), Path::new("etc/passwd"), sys::file::OPEN_FLAGS) {
-        // There is none, or only a link that leads nowhere.
+        // It does not exist, or is a dangling link.
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(None),
         other => {
             other.map_err(|errno| Error::from(errno).wrap("open").at(errno, Path::new("/etc/passwd")))?
@@ -69,7 +70,7 @@ fn find_home(passwd: &str, uid: u32) -> Option<String> {
     homes.find(|home| !home.is_empty()).map(Into::into)
 }
 
-/// The path of the program, looked for as a shell does, with the container's own PATH.
+/// The path of the program, searched as a shell does, with the container's own PATH.
 pub(super) fn find(args: &[CString], env: &[CString]) -> Result<CString> {
     let name = args.first().ok_or_else(|| Error::invalid("process.args: empty; name the program to run"))?;
     if name.as_bytes().contains(&b'/') {
@@ -77,7 +78,7 @@ pub(super) fn find(args: &[CString], env: &[CString]) -> Result<CString> {
     }
     let path = env.iter().find_map(|e| e.as_bytes().strip_prefix(b"PATH="));
     let mut refused = None;
-    // Nothing has an empty name, and with it each directory would be found itself.
+    // No file has an empty name; it would make every directory match itself.
     let path = path.filter(|_| !name.is_empty());
     for dir in path.unwrap_or_default().split(|b| *b == b':') {
         let dir = if dir.is_empty() { Path::new(".") } else { Path::new(OsStr::from_bytes(dir)) };
@@ -89,7 +90,7 @@ pub(super) fn find(args: &[CString], env: &[CString]) -> Result<CString> {
             Ok(()) => return Ok(candidate),
             Err(Errno::EACCES) => refused = refused.or(Some(candidate)),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EISDIR | Errno::ELOOP | Errno::ENAMETOOLONG) => {}
-            // Another of the same name further on is not the one that was meant.
+            // A file of the same name in a later directory is not the one that was meant.
             Err(errno) => return Err(not_runnable(&candidate, errno)),
         }
     }
@@ -110,7 +111,7 @@ fn executable(path: &CStr) -> Result<(), Errno> {
         return Err(Errno::EISDIR);
     }
     match faccessat(None, path, AccessFlags::X_OK, AtFlags::AT_EACCESS) {
-        // Even root needs one execute bit: access(2).
+        // Even root needs at least one execute bit: access(2).
         Ok(()) if stat.st_mode & 0o111 == 0 => Err(Errno::EACCES),
         other => other,
     }
@@ -130,7 +131,7 @@ fn not_runnable(path: &CStr, errno: Errno) -> Error {
         _ => (ErrorKind::System, errno.desc().into()),
     };
     let inside = Path::new(OsStr::from_bytes(path.to_bytes()));
-    // A relative path begins in the working directory, where this process is.
+    // A relative path starts in the working directory, which this process has already entered.
     let place = nix::unistd::getcwd().map_or_else(|_| inside.to_owned(), |cwd| cwd.join(inside));
     Error::new(kind, format!("process.args: exec: {path:?}: {why}")).at(errno, &place)
 }

@@ -1,5 +1,5 @@
-//! The process between the runtime and the container: it joins the namespaces, so that the runtime
-//! never leaves its own, and clones the one that becomes the program.
+//! The process between the runtime and the container. It joins the namespaces, so that the runtime never leaves its
+//! own, and clones the process that becomes the program.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -23,11 +23,11 @@ use crate::sealed;
 
 /// What the child of `exec` has.
 pub struct Joiner {
-    /// The way in.
+    /// The namespaces to join.
     pub namespaces: Namespaces,
-    /// Where the terminal goes, if there is one.
+    /// The socket that gets the terminal, if there is one.
     pub console: Option<OwnedFd>,
-    /// Not to go in before it is in the container's cgroup.
+    /// Whether it must not enter the container before it is in the container's cgroup.
     pub waits: bool,
 }
 
@@ -60,8 +60,8 @@ impl Held for Inside<'_> {
     }
 }
 
-/// Joins the container and becomes the program, or reports why not and ends. Only for the child of a clone: it never
-/// returns, and closes whatever else is open. `apparmor`: the profile, where there is one.
+/// Joins the container and becomes the program, or reports why not and exits. This is only for the child of a clone: it
+/// never returns, and closes all other descriptors. `apparmor` is the profile, if there is one.
 pub fn run(channel: Channel, joiner: Joiner, attributes: &Attributes, apparmor: Option<&str>) -> ! {
     log::without(channel.as_raw_fd(), || match become_program(&channel, joiner, attributes, apparmor) {
         Ok(Some(ready)) => sealed::run(ready, channel),
@@ -71,14 +71,14 @@ pub fn run(channel: Channel, joiner: Joiner, attributes: &Attributes, apparmor: 
     sys::exec::exit_now(1)
 }
 
-/// `None` where this process is done: the runtime has ended, or the one that it has cloned goes on.
+/// Returns `None` if this process is done: the runtime has ended, or the process that was cloned carries on.
 fn become_program<'a>(
     channel: &Channel,
     joiner: Joiner,
     attributes: &'a Attributes,
     apparmor: Option<&str>,
 ) -> Result<Option<Ready<'a>>> {
-    // First of all: the state directory, the cgroup and the log of the runtime are nothing to be had in a container.
+    // This comes first: no container may get at the state directory, the cgroup or the log of the runtime.
     doors::close_others(&Outside { joiner: &joiner, channel }, attributes.preserve_fds)?;
     if joiner.waits && !matches!(channel.receive()?, Some(ToChild::Placed)) {
         return Ok(None);
@@ -101,7 +101,7 @@ fn become_program<'a>(
     room.prepare(attributes)
 }
 
-/// What takes the caller's own privilege, or the host's /proc.
+/// Does what needs the caller's own privilege, or the host's /proc.
 fn prepare(channel: &Channel, attributes: &Attributes) -> Result<()> {
     begin()?;
     if let Some(score) = attributes.oom_score_adj
@@ -116,15 +116,15 @@ fn prepare(channel: &Channel, attributes: &Attributes) -> Result<()> {
         let low = mask.first().copied().unwrap_or_default();
         channel.send_debug(&format!("nsexec container setup: affinity: {low:#x}"));
     }
-    // Before any of the container's processes can see this one or its child (CVE-2016-9962).
+    // Before any process of the container can see this one or its child (CVE-2016-9962).
     prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")
 }
 
-/// The door: what led in is closed on the other side of it, before a process is there that the container can see.
+/// The door: what led in is closed on the other side, before there is a process that the container can see.
 fn join(channel: &Channel, joiner: Joiner, preserved: u32) -> Result<Option<Inside<'_>>> {
     let Joiner { namespaces, console, .. } = joiner;
     namespaces.join()?;
-    // The change of ids has made the kernel forget both.
+    // The change of ids has reset both.
     prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     die_with_runtime()?;
     let needs_child = namespaces.need_child();
@@ -137,7 +137,7 @@ fn join(channel: &Channel, joiner: Joiner, preserved: u32) -> Result<Option<Insi
     let options = CloneOptions { sibling: true, ..CloneOptions::default() };
     let cloned = sys::clone::clone(options).context(|| "clone3").map_err(|error| {
         if error.is(Errno::ENOMEM) {
-            // pid_namespaces(7): what a pid namespace says whose first process has ended.
+            // pid_namespaces(7): the error of a pid namespace whose first process has ended.
             error.remedy("the container's first process has ended, or the kernel is out of memory")
         } else {
             no_process(error)

@@ -1,4 +1,4 @@
-//! The child's side of `exec`: room 1 for a process that joins a container. The other rooms are those of the launch.
+//! The child's side of `exec`: room 1 for a process that joins a container. It shares the other rooms with the launch.
 
 mod join;
 mod namespaces;

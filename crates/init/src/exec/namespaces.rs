@@ -1,4 +1,4 @@
-//! The namespaces of a container's first process: which of them are not ours, and how they are joined.
+//! The namespaces of a container's first process: which of them differ from ours, and how they are joined.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -13,9 +13,8 @@ use crate::doors::{self, Held};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::ordinary::become_root;
 
-/// The names below /proc/PID/ns with what they are to setns(2); namespaces(7). In the order in which
-/// they are joined where that has to happen one by one: the mount namespace last, since its root is the
-/// container's.
+/// The names below /proc/PID/ns and the corresponding flags of setns(2); namespaces(7). If they have to be joined one
+/// by one, it is in this order: the mount namespace comes last, since its root is the container's.
 const KINDS: [(&str, CloneFlags); 8] = [
     ("user", CloneFlags::CLONE_NEWUSER),
     ("uts", CloneFlags::CLONE_NEWUTS),
@@ -29,11 +28,11 @@ const KINDS: [(&str, CloneFlags); 8] = [
 
 /// The way into a container.
 pub struct Namespaces {
-    /// Of its first process.
+    /// A pidfd of its first process.
     pidfd: OwnedFd,
-    /// Those of its namespaces that are not ours, as flags of setns(2).
+    /// Those of its namespaces that differ from ours, as flags of setns(2).
     others: CloneFlags,
-    /// Its root directory, where it has our mount namespace and is kept in by chroot(2) alone.
+    /// Its root directory, if it shares our mount namespace and is confined only by chroot(2).
     root: Option<OwnedFd>,
 }
 
@@ -46,38 +45,39 @@ impl Held for Namespaces {
 }
 
 impl Namespaces {
-    /// Those of this process, whose pid it is as long as it lives.
+    /// The namespaces of this process, whose pid cannot be reused while it lives.
     pub fn of(pid: i32, pidfd: OwnedFd) -> Result<Self> {
         let others = compare(pid)?;
         let root = if others.contains(CloneFlags::CLONE_NEWNS) { None } else { Some(open_root(pid)?) };
-        // It lived on while we looked, so all that was seen is its own, whatever becomes of its pid.
+        // It was still alive after we looked, so everything that we saw was its own.
         if sys::poll::wait_readable(pidfd.as_fd(), std::time::Duration::ZERO).context(|| "poll")? {
             return Err(stopped());
         }
         Ok(Self { pidfd, others, root })
     }
 
-    /// Whether only a child of the process that joins is inside.
+    /// Whether only a child of the joining process is inside.
     pub fn need_child(&self) -> bool {
         self.others.contains(CloneFlags::CLONE_NEWPID)
     }
 
-    /// Whether they are in another user namespace than ours.
+    /// Whether they belong to another user namespace than ours.
     pub fn in_user_namespace(&self) -> bool {
         self.others.contains(CloneFlags::CLONE_NEWUSER)
     }
 
-    /// Joins them all: in one go where the caller's privilege reaches that far.
+    /// Joins all of them, in one call if the caller's privilege permits it.
     pub(super) fn join(&self) -> Result<()> {
         match self.enter(self.others) {
-            // One that the container's user namespace does not own has to be joined from outside of it.
+            // A namespace that the container's user namespace does not own must be joined from outside of it.
             Err(Errno::EPERM) if self.others.contains(CloneFlags::CLONE_NEWUSER) => self.join_one_by_one()?,
-            // It has ended since they were compared.
+            // The process has ended since they were compared.
             Err(Errno::ESRCH) => return Err(stopped()),
             other => other.context(|| format!("setns({:#x})", self.others))?,
         }
         if self.others.contains(CloneFlags::CLONE_NEWUSER) {
-            // Where it has no root, files that belong to its users may be out of reach, and need not be reached.
+            // If the namespace has no root, files that belong to its users may be inaccessible, but they need not be
+            // accessed.
             let _ = become_root();
         }
         if let Some(root) = &self.root {
@@ -88,8 +88,8 @@ impl Namespaces {
         Ok(())
     }
 
-    /// First what the caller's own privilege reaches, then the user namespace, which gives the privilege
-    /// over the rest and takes away the one over what is outside of it.
+    /// First joins what the caller's own privilege permits, then the user namespace. That gives privilege over the
+    /// remaining namespaces, and takes away the privilege over everything outside of it.
     fn join_one_by_one(&self) -> Result<()> {
         let mut refused = Vec::new();
         let outside = self.others - CloneFlags::CLONE_NEWUSER;
@@ -111,19 +111,19 @@ impl Namespaces {
         Ok(())
     }
 
-    /// setns(2) on a pidfd, Linux 5.8: all at once or none.
+    /// setns(2) on a pidfd, Linux 5.8: joins either all of them or none.
     fn enter(&self, flags: CloneFlags) -> Result<(), Errno> {
         if flags.is_empty() { Ok(()) } else { setns(self.pidfd.as_fd(), flags) }
     }
 }
 
-/// The container has no first process any more.
+/// The error for a container that no longer has a first process.
 pub fn stopped() -> Error {
     let text = "cannot exec in a stopped container: its first process has ended; delete it and run it again";
     Error::new(ErrorKind::WrongState, text)
 }
 
-/// The namespaces of a process that are not ours.
+/// The namespaces of a process that differ from ours.
 fn compare(pid: i32) -> Result<CloneFlags> {
     let open = |path: &str| {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -139,10 +139,10 @@ fn compare(pid: i32) -> Result<CloneFlags> {
     let mut others = CloneFlags::empty();
     for (name, flag) in KINDS {
         match (identity(&ours, name), identity(&its, name)) {
-            // A kernel without this kind.
+            // The kernel does not have this kind.
             (Err(Errno::ENOENT), _) => {}
             (Ok(a), Ok(b)) => others.set(flag, a != b),
-            // It has given its namespaces up, as the kernel does early in the end of a process.
+            // The process has given up its namespaces, which happens early when a process ends.
             (Ok(_), Err(Errno::ENOENT | Errno::ESRCH)) => return Err(stopped()),
             (Err(errno), _) | (_, Err(errno)) => {
                 return Err(Error::from(errno).wrap(format!("/proc/{pid}/ns/{name}")).remedy(

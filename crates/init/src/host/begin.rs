@@ -26,17 +26,17 @@ use crate::log;
 use crate::ordinary::{become_root, begin, die_with_runtime};
 use crate::sealed;
 
-/// What the child takes with it, beside the blueprint.
+/// What the child takes with it in addition to the blueprint.
 pub struct ChildEnd<'h> {
-    /// What is known of the host.
+    /// What is known about the host.
     pub machine: &'h Machine,
-    /// To the runtime.
+    /// The channel to the runtime.
     pub channel: Channel,
-    /// Where a created container waits for its start; none for one that is started at once.
+    /// The socket on which a created container waits for its start; `None` if it is started at once.
     pub accept: Option<OwnedFd>,
-    /// Where the terminal goes, if there is one.
+    /// The socket that gets the terminal, if there is one.
     pub console: Option<OwnedFd>,
-    /// The container's cgroups, for a mount of cgroup v1.
+    /// The container's cgroups, for a cgroup v1 mount.
     pub hierarchies: Hierarchies,
 }
 
@@ -49,12 +49,12 @@ struct Host<'c> {
     hierarchies: &'c Hierarchies,
 }
 
-/// Becomes the container, or reports why not and ends. Only for the child of a clone: it never returns, and closes
-/// whatever else is open. `parent_fds`: descriptors of the runtime's that the child must not hold at all.
+/// Becomes the container, or reports why not and exits. This is only for the child of a clone: it never returns, and
+/// closes all other descriptors. `parent_fds` are descriptors of the runtime that the child must not hold at all.
 pub fn run(end: ChildEnd<'_>, parent_fds: &[RawFd], blueprint: &Blueprint) -> ! {
     let ChildEnd { machine, channel, accept, console, hierarchies } = end;
-    // Its lock would outlive it, the end of its channels would never be seen. What the caller has left open stays for
-    // now: sources of mounts may be named by it.
+    // The runtime's lock would outlive it, and the end of its channels would never be seen. What the caller has left
+    // open stays open for now: sources of mounts may refer to it.
     for fd in parent_fds {
         let _ = nix::unistd::close(*fd);
     }
@@ -62,7 +62,7 @@ pub fn run(end: ChildEnd<'_>, parent_fds: &[RawFd], blueprint: &Blueprint) -> ! 
         let host = Host { machine, channel: &channel, accept, console, hierarchies: &hierarchies };
         match become_container(host, blueprint) {
             Ok(Some(ready)) => sealed::run(ready, channel),
-            // The runtime has ended, or knows why.
+            // The runtime has ended, or already knows the reason.
             Ok(None) => {}
             Err(error) => channel.send_failure(error),
         }
@@ -77,7 +77,7 @@ fn become_container<'b>(host: Host<'_>, blueprint: &'b Blueprint) -> Result<Opti
     namespaces::make(&blueprint.namespaces)?;
     let sources = Sources::new(blueprint, channel, host.hierarchies);
     let Some(ToChild::Begin(pid)) = channel.receive()? else { return Ok(None) };
-    // By now the runtime has raised what the program is to have more of.
+    // By now the runtime has raised those limits that the program needs raised.
     let descriptors = raise_descriptors();
     if blueprint.namespaces.user.is_set() {
         become_root().map_err(|e| {
@@ -91,7 +91,8 @@ fn become_container<'b>(host: Host<'_>, blueprint: &'b Blueprint) -> Result<Opti
     building.complete()?.prepare(pid, descriptors)
 }
 
-/// Each mount is a descriptor until it is in its place. The limit of before, for the program.
+/// Raises the limit of open descriptors, since each mount is a descriptor until it is attached. Returns the former
+/// limit, for the program.
 fn raise_descriptors() -> Option<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).ok()?;
@@ -99,7 +100,7 @@ fn raise_descriptors() -> Option<u64> {
 }
 
 impl<'c> Host<'c> {
-    /// The door to Building: what is needed of the host is opened, then its file systems are left. `None` when the
+    /// The door to Building: opens what is needed from the host, then leaves its file systems. Returns `None` if the
     /// runtime has ended.
     fn leave<'b>(
         self,
@@ -126,7 +127,7 @@ impl<'c> Host<'c> {
                 mounts.map(|(index, mount)| prepare(blueprint, index, mount, &image, &sources)).collect();
             (image, content?)
         };
-        // What was opened as the caller, and not used, is of the host.
+        // Sources that were opened as the caller and not used belong to the host.
         drop(sources);
         let root = PrivateRoot::make(blueprint)?;
         let content = content.into_iter().map(|mount| root.finish(mount)).collect::<Result<Vec<_>>>()?;
@@ -142,12 +143,12 @@ impl<'c> Host<'c> {
             place,
             channel: self.channel,
         };
-        // From here on: whatever else was open, of the runtime or of its caller, is of the host.
+        // Closes everything else of the runtime or of its caller that was open, which belongs to the host.
         doors::close_others(&building, blueprint.process.preserve_fds)?;
         Ok(Some(building))
     }
 
-    /// Has the runtime move the network devices; their addresses. `None` when it has ended.
+    /// Has the runtime move the network devices; returns their addresses, or `None` if the runtime has ended.
     fn devices_moved(&self) -> Result<Option<Addresses>> {
         self.channel.send(&FromChild::NeedsDevices)?;
         match self.channel.receive()? {
@@ -158,16 +159,16 @@ impl<'c> Host<'c> {
     }
 }
 
-/// The image's tree, detached: from here on it is reached by this descriptor alone.
+/// Opens the image's tree, detached: from here on it is reached only through this descriptor.
 fn open_image(blueprint: &Blueprint, machine: &Machine) -> Result<OwnedFd> {
     let rootfs = &blueprint.rootfs;
     let what = || format!("root.path: {rootfs:?}");
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let closed = |errno: Errno| {
-        // As the container's root, which is whom the directories have to let pass.
+        // Opened as the container's root, whom the directories have to let pass.
         let closed = machine.closed_parent(&rootfs.join("dev")).unwrap_or_else(|| rootfs.clone());
         let error = Error::from(errno).wrap(what()).at(errno, Path::new("/"));
-        // Where ids are mapped here, the runtime says whose it is and what to do.
+        // If ids are mapped here, the runtime adds who owns the directory and what to do.
         let how = if blueprint.maps.is_some() { "" } else { ": run `chmod o+x` on it, or use another place" };
         error.remedy(format!("{closed:?} does not let the container's root pass{how}"))
     };
@@ -184,7 +185,7 @@ fn open_image(blueprint: &Blueprint, machine: &Machine) -> Result<OwnedFd> {
         clone_tree(there.as_fd(), true).context(|| format!("bind the root file system {rootfs:?}"))?;
     let whole_tree_is_shared =
         blueprint.root_propagation == Some(Propagation { flag: MS_SHARED, recursive: true });
-    // What is mounted on a shared mount would show up on the host, and without a word on it the root is private.
+    // What is mounted on a shared mount would appear on the host; unless the spec says otherwise, the root is private.
     let apart = match blueprint.base_propagation {
         MS_SHARED => true,
         MS_SLAVE => blueprint.root_propagation.is_none(),

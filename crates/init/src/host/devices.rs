@@ -1,4 +1,4 @@
-//! The host's devices, to be bound where the kernel does not let us make one.
+//! Devices of the host, to be bind-mounted where the kernel does not let us make a node.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result, chain};
 use crate::mounting::devices::{DeviceSource, is_fifo, kind, number};
 
-/// The devices of runtime-spec, config-linux.md "Default Devices", that are character devices.
+/// The character devices of runtime-spec, config-linux.md "Default Devices".
 const DEFAULTS: [(&str, i64, i64); 6] = [
     ("/dev/null", 1, 3),
     ("/dev/zero", 1, 5),
@@ -24,12 +24,12 @@ const DEFAULTS: [(&str, i64, i64); 6] = [
     ("/dev/tty", 5, 0),
 ];
 
-/// Opens what may have to be bound, in the order in which it is made.
+/// Opens what may have to be bind-mounted, in the order in which it is made.
 pub(super) fn open_sources(blueprint: &Blueprint, channel: &Channel) -> Result<Vec<DeviceSource>> {
     let devices = &blueprint.devices;
     let mut all = Vec::new();
     if blueprint.dev == Dev::Bound {
-        // What is bound there is somebody's /dev, the host's perhaps: as in runc, nothing is made in it.
+        // The bind mount is somebody else's /dev, perhaps the host's: as in runc, nothing is made in it.
         return Ok(Vec::new());
     }
     if matches!(blueprint.dev, Dev::Plain { .. }) {
@@ -50,7 +50,7 @@ pub(super) fn open_sources(blueprint: &Blueprint, channel: &Channel) -> Result<V
     let mut all: Vec<_> =
         all.into_iter().map(|device| DeviceSource { host: open_host(&device), device }).collect();
     for (index, device) in devices.iter().enumerate() {
-        // The multiplexer is a link to the one of the container's own devpts, whatever the list says.
+        // /dev/ptmx is a link to that of the container's own devpts, whatever the list says.
         if sys::path::clean(device.path()) != Path::new("/dev/ptmx") {
             all.push(DeviceSource { host: open(blueprint, index, device, channel)?, device: device.clone() });
         }
@@ -58,7 +58,7 @@ pub(super) fn open_sources(blueprint: &Blueprint, channel: &Channel) -> Result<V
     Ok(all)
 }
 
-/// A node of its own where root of the host can make one, else the host's.
+/// A new node if root of the host can make one, otherwise the host's.
 fn open(
     blueprint: &Blueprint,
     index: usize,
@@ -72,14 +72,14 @@ fn open(
     channel.send(&FromChild::NeedsNode(index))?;
     match channel.receive_with()? {
         Some((ToChild::Source, Some(fd))) => Ok(Ok(fd)),
-        // Root may be without the right to it, in a container for example.
+        // Root may lack the privilege, for example in a container.
         Some((ToChild::NoSource(error), _)) => Ok(open_host(device).map_err(|_| error)),
         None => Err(Error::system("the runtime has ended")),
         Some((other, _)) => Err(Error::system(format!("not the node of a device: {other:?}"))),
     }
 }
 
-/// A detached mount of the host's device of that path, if it is the very device that the spec names.
+/// A detached mount of the host's device at that path, if it is the very device that the spec names.
 fn open_host(device: &LinuxDevice) -> Result<OwnedFd> {
     let path = device.path();
     let what = || format!("linux.devices: {path:?} of the host");

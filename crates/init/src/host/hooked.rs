@@ -1,8 +1,8 @@
-//! A container with hooks that see its root before it is entered: prestart, createRuntime, createContainer.
+//! A container with hooks that see its root before it is entered: prestart, createRuntime and createContainer.
 //!
-//! They look for the complete root at its path in the host's view, in the container's mount namespace. So it is built
-//! there, by the same hands that build it elsewhere, and taken from there when the hooks are done. While they run the
-//! host is in reach of this process, and what they do is the business of whoever wrote them: docs/security.md.
+//! These hooks expect the complete root at its path on the host, in the container's mount namespace. So it is built
+//! there, with the same code that builds it elsewhere, and taken from there when the hooks are done. While they run,
+//! the host is within reach of this process, and what they do is the responsibility of their author: docs/security.md.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -21,7 +21,7 @@ use crate::mounting::devices::{self, DeviceSource};
 use crate::mounting::image::Image;
 use crate::mounting::mounts::attach_one;
 
-/// Builds the root, has the hooks run, and takes it. `None` when the runtime has ended.
+/// Builds the root, has the hooks run, and takes the root. Returns `None` if the runtime has ended.
 pub(super) fn build(
     blueprint: &Blueprint,
     channel: &Channel,
@@ -37,7 +37,7 @@ pub(super) fn build(
     attach(image.as_fd(), place.as_fd()).context(|| format!("bind the root file system {rootfs:?}"))?;
     let mut root = Image::new(image)?;
     for (index, mount) in blueprint.mounts.iter().enumerate() {
-        // One by one: a source may lie where a mount before has been made.
+        // One by one: a source may be on a mount that was made just before.
         let prepared = prepare(blueprint, index, mount, root.directory(), sources)?;
         attach_one(&mut root, blueprint, channel, mount, prepared)?;
     }
@@ -50,6 +50,6 @@ pub(super) fn build(
         let setting = Setting { dir: Some(rootfs), dies_with_us: true, ..Setting::default() };
         hooks::run("createContainer", &blueprint.create_hooks, &state, setting)?;
     }
-    // With what the hooks have mounted on it.
+    // Includes what the hooks have mounted on it.
     clone_tree(root.directory().as_fd(), true).map(Some).context(|| "take the root file system")
 }

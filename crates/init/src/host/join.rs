@@ -1,7 +1,6 @@
-//! Namespaces given by path, and those that only a child of the one who asks for them is in.
+//! Namespaces that are given by path, and those that only a child of the process that makes them is in.
 //!
-//! They are joined in a process between the runtime and the container, so that the runtime itself
-//! never leaves its own.
+//! They are joined by a process between the runtime and the container, so that the runtime itself never leaves its own.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -24,30 +23,31 @@ use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result, no_clone};
 use crate::ordinary::{become_root, begin, die_with_runtime};
 
-/// Whether a process in between is needed at all.
+/// Whether an intermediate process is needed at all.
 pub fn needed(namespaces: &NamespaceSet) -> bool {
     namespaces.time.is_new() || joined(namespaces).next().is_some()
 }
 
-/// All that are joined but the mount namespace, which comes last.
+/// All namespaces that are joined, except for the mount namespace, which comes last.
 fn joined(namespaces: &NamespaceSet) -> impl Iterator<Item = (LinuxNamespaceType, &Path)> {
     namespaces.joined().filter(|(kind, _)| *kind != LinuxNamespaceType::Mount)
 }
 
-/// What has to be new at the very clone: a pid namespace is entered only by a child, and a user
+/// The namespaces that must be made by the clone itself: only a child enters a new pid namespace, and the user
 /// namespace comes first, since it owns the others. The child unshares the rest.
 pub fn own_flags(namespaces: &NamespaceSet) -> CloneFlags {
     let flag = |namespace: &Namespace, flag| if namespace.is_new() { flag } else { CloneFlags::empty() };
     flag(&namespaces.user, CloneFlags::CLONE_NEWUSER) | flag(&namespaces.pid, CloneFlags::CLONE_NEWPID)
 }
 
-/// Whether the process in between makes the user namespace: a time namespace belongs to the one that its maker is in.
+/// Whether the intermediate process makes the user namespace: a time namespace belongs to the one that its creator is
+/// in.
 pub fn makes_user_namespace(namespaces: &NamespaceSet) -> bool {
     namespaces.time.is_new() && namespaces.user.is_new()
 }
 
-/// The process in between: joins, clones the container's first process as its own sibling, and ends. Only for the child
-/// of a clone, and never returns. The arguments are those of [`super::run`].
+/// The intermediate process: joins the namespaces, clones the container's first process as its own sibling, and exits.
+/// This is only for the child of a clone, and never returns. The arguments are those of [`super::run`].
 pub fn run(end: ChildEnd<'_>, parent_fds: &[RawFd], blueprint: &Blueprint) -> ! {
     for fd in parent_fds {
         let _ = nix::unistd::close(*fd);
@@ -63,17 +63,17 @@ pub fn run(end: ChildEnd<'_>, parent_fds: &[RawFd], blueprint: &Blueprint) -> ! 
     }
 }
 
-/// Whether this is the container's first process.
+/// Returns whether this process is the container's first one.
 fn join_and_clone(channel: &Channel, blueprint: &Blueprint) -> Result<bool> {
     begin()?;
     if blueprint.is_seen_by_others() {
         if let Some(score) = blueprint.process.oom_score_adj {
-            // The runtime has no way to write it any more once this process is not dumpable.
+            // The runtime can no longer write it once this process is not dumpable.
             if let Some(warning) = set_oom_score("self", score)? {
                 channel.send(&FromChild::Warning(warning))?;
             }
         }
-        // Before any process of a namespace that is joined can look at this one or its child.
+        // Before any process in a namespace that is joined can look at this one or its child.
         prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     }
     join_all(blueprint, channel)?;
@@ -85,7 +85,7 @@ fn join_and_clone(channel: &Channel, blueprint: &Blueprint) -> Result<bool> {
         namespaces
     };
     if blueprint.is_seen_by_others() {
-        // The change of ids may have made it dumpable again: proc(5), /proc/sys/fs/suid_dumpable.
+        // The change of ids may have made the process dumpable again: proc(5), /proc/sys/fs/suid_dumpable.
         prctl::set_dumpable(false).context(|| "prctl(PR_SET_DUMPABLE)")?;
     }
     die_with_runtime()?;
@@ -100,12 +100,13 @@ fn join_all(blueprint: &Blueprint, channel: &Channel) -> Result<()> {
     let namespaces = &blueprint.namespaces;
     let mut waiting = Vec::new();
     for (kind, path) in joined(namespaces) {
-        // Before any is joined: a path may mean something else, or nothing, in the next one.
+        // All files are opened before any namespace is joined: a path may mean something else, or nothing, in the next
+        // one.
         let file = File::open(path).context(|| format!("{} namespace {path:?}", name(kind)))?;
         waiting.push((kind, path, file));
     }
-    // What the caller's own privilege reaches is joined with it; a user namespace of the list may give
-    // the privilege for the others, and takes away the one over what is outside of it.
+    // First joins what the caller's own privilege permits. A user namespace in the list may give privilege over the
+    // others, and takes away the privilege over what is outside of it.
     let mut refused = Vec::new();
     for entry in waiting.iter().filter(|e| e.0 != LinuxNamespaceType::User) {
         match enter(entry.0, &entry.2) {
@@ -149,21 +150,21 @@ fn enter(kind: LinuxNamespaceType, file: &File) -> Result<(), Errno> {
     setns(file.as_fd(), clone_flag(kind))
 }
 
-/// An ordinary user stays the caller for now, as whom the sources of mounts are opened.
+/// An ordinary user remains the caller for now: the sources of mounts are opened as the caller.
 fn be_root_unless_rootless(blueprint: &Blueprint) {
     if !blueprint.rootless {
-        // Where the user namespace has no root, files that belong to its users are not reached.
+        // If the user namespace has no root, files that belong to its users are inaccessible.
         let _ = become_root();
     }
 }
 
-/// A new time namespace, if it is asked for: in the user namespace that is to own it, and before the ids
-/// change, which takes from the process the right to its own files in /proc.
+/// Makes a new time namespace if one is asked for. This happens inside the user namespace that is to own it, and before
+/// the ids change, after which the process may not write to its own files in /proc.
 fn time_namespace(blueprint: &Blueprint) -> Result<()> {
     if blueprint.namespaces.time.is_new() { new_time_namespace(blueprint) } else { Ok(()) }
 }
 
-/// A time namespace with its offsets; they can be set only before the first process is in it,
+/// Makes a time namespace with its offsets, which can be set only before the first process is in it;
 /// time_namespaces(7).
 fn new_time_namespace(blueprint: &Blueprint) -> Result<()> {
     unshare(sys::namespace::CLONE_NEWTIME).context(|| "unshare(CLONE_NEWTIME)")?;

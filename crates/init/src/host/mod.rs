@@ -1,6 +1,6 @@
-//! Room 1, Host: the caller's file systems are in reach. Everything that the container needs of them is opened here, as
-//! descriptors and detached trees. Of the image nothing is executed, and nothing is looked up but by openat2(2) below a
-//! descriptor.
+//! Room 1, Host: the caller's file systems are within reach. Everything that the container needs from them is opened
+//! here, as descriptors and detached trees. Nothing of the image is executed, and nothing of it is looked up except by
+//! openat2(2) below a descriptor.
 
 mod begin;
 mod devices;

@@ -1,4 +1,4 @@
-//! The namespaces of the child, and who it is in them.
+//! The namespaces of the child, and its identity in them.
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -11,9 +11,9 @@ use crate::blueprint::Blueprint;
 use crate::channel::{Channel, FromChild};
 use crate::error::{Context, Error, Operation, Result};
 
-/// The namespaces that the mounts need, in one go; user, pid and joined ones are there already.
+/// Makes the namespaces that the mounts need, in one call; user, pid and joined namespaces exist already.
 ///
-/// While the runtime writes the id maps: making them needs no mapped id.
+/// This runs while the runtime writes the id maps: making the namespaces needs no mapped id.
 pub(super) fn make(namespaces: &NamespaceSet) -> Result<()> {
     let flags: CloneFlags = [Kind::Uts, Kind::Ipc, Kind::Network, Kind::Mount]
         .into_iter()
@@ -29,14 +29,14 @@ fn names(flags: CloneFlags) -> String {
     flags.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join("|")
 }
 
-/// Those that have to wait until the process is in its cgroup, and root where it joins.
+/// Makes or joins those that have to wait until the process is in its cgroup, and becomes root in what it joins.
 pub(super) fn finish(namespaces: &NamespaceSet) -> Result<()> {
     if namespaces.cgroup.is_new() {
-        // Its root is the cgroup that the process is in at this moment: cgroup_namespaces(7).
+        // Its root is the cgroup that the process is in at the time of the call: cgroup_namespaces(7).
         unshare(CloneFlags::CLONE_NEWCGROUP).context(|| "unshare(CLONE_NEWCGROUP)")?;
     }
     if let Some(path) = namespaces.mount.path() {
-        // Last, since the paths of all others are of the one before.
+        // Last, since the paths of all others refer to the previous mount namespace.
         let what = || format!("mount namespace {path:?}");
         let file = std::fs::File::open(path).context(what)?;
         setns(file, CloneFlags::CLONE_NEWNS).context(what)?;
@@ -44,8 +44,8 @@ pub(super) fn finish(namespaces: &NamespaceSet) -> Result<()> {
     Ok(())
 }
 
-/// The names of the container. Outer containers' seccomp profiles forbid these calls to whoever has no
-/// CAP_SYS_ADMIN out there; the container can do without, if it is not to be strict.
+/// Sets the host name and the domain name of the container. Seccomp profiles of outer containers forbid these calls
+/// without CAP_SYS_ADMIN out there; the container can do without the names unless it is to be strict.
 pub(super) fn set_names(blueprint: &Blueprint, channel: &Channel, machine: &Machine) -> Result<()> {
     if !blueprint.namespaces.uts.is_set() {
         return Ok(());

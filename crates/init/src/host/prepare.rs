@@ -1,4 +1,4 @@
-//! What can be made of a mount in the host's view.
+//! Prepares what can be made of a mount while the host's file systems are visible.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn prepare_one(
     match &plan.kind {
         MountKind::Bind(source) => bind(blueprint, index, plan, source, sources),
         MountKind::New { .. } if is_filled_by_libcontainer(blueprint, index) => {
-            // Read-only when it is filled.
+            // Made read-only after it has been filled.
             let attr = own_attr(&plan.options).set & !attr::RDONLY;
             let data = filesystems::inherited_mode(image, plan)?;
             filesystems::tmpfs(plan, data, attr, blueprint.mount_label.as_deref()).map(Prepared::FreshDev)
@@ -50,7 +50,7 @@ fn prepare_one(
         MountKind::Remount => Ok(Prepared::Remount),
         MountKind::CgroupV1 => {
             let hierarchies = sources.hierarchies;
-            // Before the hierarchies: mountinfo has mounts in the order in which they are made.
+            // Before the hierarchies: mountinfo lists mounts in the order in which they were made.
             let tmpfs = filesystems::for_hierarchies()?;
             let trees = hierarchies.directories.iter().map(|(name, source)| {
                 let hierarchy = hierarchy(plan, name, source);
@@ -80,7 +80,7 @@ fn bind(
     {
         return Ok(Prepared::Link(link));
     }
-    // The image decides what lies on the way there, so it is looked up below the image's own descriptor.
+    // The image determines what is on the way to the source, so it is looked up below the image's own descriptor.
     if let Ok(inside) = clean(source).strip_prefix(&blueprint.rootfs) {
         let map = sources.map(index, plan)?;
         return Ok(Prepared::InImage(relative(inside), map));

@@ -1,14 +1,14 @@
-//! A root of our own, on which nobody else can lay hands: a tmpfs that no other process has a descriptor of.
+//! A root of our own that nobody else can touch: a tmpfs to which no other process has a descriptor.
 //!
-//! The host is left for it before libcontainer works, by paths, in it. Below are:
+//! It replaces the host before libcontainer does its work, by path, in it. It contains:
 //!
 //! | path | what |
 //! |---|---|
-//! | `/proc`, `/dev` | the host's, for libcontainer: it reads mountinfo and binds the default devices |
-//! | `/c` | what libcontainer takes for the root file system, and enters |
-//! | `/c/dev` | the container's own /dev, or one to work in that nobody sees |
-//! | `/c/proc` | the host's, where libcontainer has something to write there |
-//! | `/c/image` | where the image's tree is attached when libcontainer is done |
+//! | `/proc`, `/dev` | the host's, for libcontainer: it reads mountinfo and bind-mounts the default devices |
+//! | `/c` | what libcontainer takes for the root file system and enters |
+//! | `/c/dev` | the container's own /dev, or a scratch one that nobody sees |
+//! | `/c/proc` | the host's, if libcontainer has something to write there |
+//! | `/c/image` | where the image's tree is attached after libcontainer is done |
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -31,20 +31,20 @@ use crate::mounting::hints;
 use crate::mounting::prepared::Prepared;
 use crate::roots::{Place, change_root, swap_roots};
 
-/// Where mounts are made that only mount(2) can make.
+/// The directory in which mounts are made that only mount(2) can make.
 const WORKBENCH: &str = "workbench";
 
-/// The private root, while the host is still there.
+/// The private root, while the host's file systems are still visible.
 pub(crate) struct PrivateRoot {
     tmpfs: OwnedFd,
-    /// The directory on which it lies.
+    /// The directory on which it is mounted.
     below: OwnedFd,
-    /// The caller has another root than its mount namespace.
+    /// Whether the caller has another root than its mount namespace.
     chrooted: bool,
 }
 
-/// A caller in a chroot has another root than its mount namespace. That one is what pivot_root(2) can exchange, and what
-/// libcontainer goes to.
+/// Changes to the root of the mount namespace, which differs from the root of a caller in a chroot. That root is what
+/// pivot_root(2) can exchange, and what libcontainer changes to.
 fn go_to_namespaces_root() -> Result<()> {
     let what = || "setns(\"/proc/self/ns/mnt\")";
     let namespace = std::fs::File::open("/proc/self/ns/mnt").context(what)?;
@@ -57,10 +57,10 @@ fn root_identity() -> Result<sys::path::Identity> {
     sys::path::identity(root.as_fd()).context(|| "statx(\"/\")")
 }
 
-/// While the mounts are made nothing of it reaches the host, but what the container asks for.
+/// Sets the propagation so that, while the mounts are made, only what the container asks for reaches the host.
 pub(super) fn set_propagation(blueprint: &Blueprint) -> Result<()> {
     if blueprint.no_pivot && blueprint.base_propagation == MS_SHARED {
-        // The old root stays below, where its proc is covered: not on the host.
+        // The old root stays below, where its procfs is covered: the cover must not appear on the host.
         change_propagation(MsFlags::MS_SLAVE).context(|| "make / a slave")?;
     }
     let flags = MsFlags::from_bits_retain(blueprint.base_propagation);
@@ -79,7 +79,7 @@ fn writes_to_proc(blueprint: &Blueprint) -> bool {
 }
 
 impl PrivateRoot {
-    /// Makes it, over the root directory: there it hides nothing as long as this process has the host's root.
+    /// Mounts it on the root directory, where it hides nothing as long as this process has the host's root.
     pub(super) fn make(blueprint: &Blueprint) -> Result<Self> {
         let what = || "make a private root";
         let tmpfs =
@@ -87,7 +87,7 @@ impl PrivateRoot {
         for path in ["proc", "dev", "c", "c/dev", "c/proc", "c/image", WORKBENCH] {
             mkdirat(Some(tmpfs.as_raw_fd()), path, Mode::from_bits_truncate(0o755)).context(what)?;
         }
-        // Of the caller's view, which is left with the next step.
+        // Taken from the caller's view, which the next step leaves.
         let tree = |path: &str| {
             clone_tree_at(Path::new(path), true, true)
                 .context(|| format!("bind the host's {path} for libcontainer"))
@@ -103,7 +103,7 @@ impl PrivateRoot {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let below = open(path, flags, Mode::empty()).map(sys::fds::adopt).context(what)?;
         if !shared && blueprint.base_propagation == MS_SHARED {
-            // What lies on a shared mount shows up in its peers.
+            // What is mounted on a shared mount appears on its peers.
             let private = MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() };
             set_attr(below.as_fd(), false, &private).context(what)?;
         }
@@ -121,8 +121,8 @@ impl PrivateRoot {
         openat(Some(self.tmpfs.as_raw_fd()), path, flags, Mode::empty()).map(sys::fds::adopt)
     }
 
-    /// Makes what only mount(2) can make, in the host's view still, since the directories of an overlay are the
-    /// host's: then it is as detached as the others.
+    /// Makes what only mount(2) can make, while the host is still visible, since the directories of an overlay are the
+    /// host's. The result is as detached as the others.
     pub(super) fn finish(&self, prepared: Prepared) -> Result<Prepared> {
         match prepared {
             Prepared::ByMount2(plan) => self.by_mount2(&plan).map(Prepared::Tree),
@@ -141,7 +141,7 @@ impl PrivateRoot {
             )
             .wrap(what()));
         }
-        // By the working directory: the private root has no path in the host's view.
+        // Through the working directory, since the private root has no path in the host's view.
         fchdir(self.tmpfs.as_raw_fd()).context(what)?;
         let flags = MsFlags::from_bits_retain(plan.options.set);
         let data = plan.options.data_string();
@@ -154,7 +154,7 @@ impl PrivateRoot {
         Ok(tree)
     }
 
-    /// Leaves the host: its mounts go, and the private root is all that there is.
+    /// Leaves the host: its mounts are detached, and only the private root remains.
     pub(super) fn enter(self, blueprint: &Blueprint) -> Result<Place> {
         let Self { tmpfs, below, .. } = self;
         if !blueprint.namespaces.mount.is_set() {
@@ -162,7 +162,7 @@ impl PrivateRoot {
             return Ok(Place::Shared { root: tmpfs, rootfs: below });
         }
         if blueprint.no_pivot {
-            // The host's mounts stay below, out of reach; see the module.
+            // The host's mounts stay below, out of reach; see the module `unmasked_proc`.
             let own = sys::path::identity(tmpfs.as_fd()).context(|| "statx of the private root")?;
             unmasked_proc::cover(own.mount())?;
             change_root(&tmpfs)?;

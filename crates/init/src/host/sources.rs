@@ -21,28 +21,28 @@ use crate::idmap;
 use crate::mounting::hints;
 use crate::mounting::prepared::MapBy;
 
-/// Where the sources of this container come from.
+/// Where the sources of this container's bind mounts come from.
 pub(crate) struct Sources<'a> {
     plan: &'a Blueprint,
     channel: &'a Channel,
-    /// Of a mount of cgroup v1.
+    /// The hierarchies of a cgroup v1 mount.
     pub(super) hierarchies: &'a Hierarchies,
-    /// Opened with the caller's rights, by number of the mount.
+    /// Sources opened with the caller's permissions, by index of the mount.
     early: HashMap<usize, OwnedFd>,
 }
 
 impl<'a> Sources<'a> {
-    /// To be made as the caller, before it becomes root of the user namespace, and in the container's
-    /// mount namespace.
+    /// To be called as the caller, before it becomes root of the user namespace, and in the container's mount
+    /// namespace.
     ///
-    /// Where the container's root is not the caller but an id of the ranges, directories that only the
-    /// caller may pass are closed to it later.
+    /// If the container's root is not the caller but an id from the subordinate ranges, directories that only the
+    /// caller may search are closed to it later.
     pub(super) fn new(plan: &'a Blueprint, channel: &'a Channel, hierarchies: &'a Hierarchies) -> Self {
         let early = if plan.rootless && root_is_another(plan) { open_all(plan) } else { HashMap::new() };
         Self { plan, channel, hierarchies, early }
     }
 
-    /// The detached copy for this bind, with its ids mapped where it asks for that.
+    /// The detached copy for this bind mount, with its ids mapped if the mount asks for that.
     pub(super) fn tree(&self, index: usize, mount: &MountPlan) -> Result<OwnedFd> {
         let privileged = !self.plan.rootless && self.plan.namespaces.user.is_set();
         if privileged && mount.idmap.is_some() {
@@ -67,7 +67,7 @@ impl<'a> Sources<'a> {
         Ok(tree)
     }
 
-    /// How the ids of a bind are mapped, if they are.
+    /// Who maps the ids of a bind mount, if they are to be mapped.
     pub(super) fn map(&self, index: usize, mount: &MountPlan) -> Result<Option<MapBy>> {
         let Some(map) = &mount.idmap else { return Ok(None) };
         if !self.plan.rootless && self.plan.namespaces.user.is_set() {
@@ -81,7 +81,7 @@ impl<'a> Sources<'a> {
         Ok(Some(MapBy::Namespace(namespace, map.recursive)))
     }
 
-    /// Has the runtime open it.
+    /// Has the runtime open the source.
     fn ask(&self, index: usize) -> Result<OwnedFd> {
         self.channel.send(&FromChild::NeedsSource(index))?;
         match self.channel.receive_with()? {
@@ -93,7 +93,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// Whether the container's root may be another id than the caller's: that of a user namespace that is joined is not known.
+/// Whether the container's root may be another id than the caller: for a joined user namespace this is not known.
 fn root_is_another(plan: &Blueprint) -> bool {
     match &plan.maps {
         Some(maps) => !maps.uid().iter().any(|map| map.container_id() == 0 && map.host_id() == plan.caller),
@@ -101,13 +101,13 @@ fn root_is_another(plan: &Blueprint) -> bool {
     }
 }
 
-/// For reference only. What cannot be opened is reported when its turn comes.
+/// Opens all sources with O_PATH. What cannot be opened is reported when its turn comes.
 fn open_all(plan: &Blueprint) -> HashMap<usize, OwnedFd> {
     let mounts = plan.mounts.iter().enumerate();
     mounts.filter_map(|(index, mount)| Some((index, open_reference(mount).ok()?))).collect()
 }
 
-/// A detached copy of what a bind mount names, in the mount namespace at hand.
+/// A detached copy of what a bind mount names, in the current mount namespace.
 pub fn open_source(mount: &MountPlan) -> Result<OwnedFd> {
     copy(&open_reference(mount).map_err(|errno| refused(errno, mount))?, mount)
 }
@@ -129,7 +129,8 @@ fn open_reference(mount: &MountPlan) -> Result<OwnedFd, Errno> {
     open(source, OFlag::O_PATH | OFlag::O_CLOEXEC | nofollow, Mode::empty()).map(sys::fds::adopt)
 }
 
-/// In one step, as nearly always succeeds; what fails goes the longer way, which knows why.
+/// Copies the source in one step, which nearly always succeeds. On failure the longer way is taken, which determines
+/// the reason.
 fn copy_at_once(mount: &MountPlan) -> Option<OwnedFd> {
     let recursive = mount.options.bind == Some(Bind::Recursive);
     clone_tree_at(source_of(mount)?, recursive, !mount.options.src_nofollow).ok()
@@ -138,7 +139,7 @@ fn copy_at_once(mount: &MountPlan) -> Option<OwnedFd> {
 fn copy(from: &OwnedFd, mount: &MountPlan) -> Result<OwnedFd> {
     let recursive = mount.options.bind == Some(Bind::Recursive);
     match clone_tree(from.as_fd(), recursive) {
-        // What a descriptor of the caller's refers to is on a mount of the caller's namespace.
+        // A descriptor of the caller refers to a mount in the caller's mount namespace.
         Err(Errno::EINVAL) => match here(from) {
             Some(same) => clone_tree(same.as_fd(), recursive).map_err(hints::clone_tree),
             None => Err(hints::clone_tree(Errno::EINVAL)),
@@ -147,7 +148,7 @@ fn copy(from: &OwnedFd, mount: &MountPlan) -> Result<OwnedFd> {
     }
 }
 
-/// The same file by its path in the mount namespace at hand.
+/// The same file, by its path in the current mount namespace.
 fn here(file: &OwnedFd) -> Option<OwnedFd> {
     let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
     let same = open(&path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map(sys::fds::adopt).ok()?;

@@ -1,8 +1,8 @@
-//! With `--no-pivot` the old root stays below the new one, and with it the host's /proc and /sys.
+//! With `--no-pivot` the old root stays mounted below the new one, and with it the host's /proc and /sys.
 //!
-//! Nobody in the container reaches them by a path. But a proc or sysfs that nothing covers anywhere in the
-//! mount namespace lets a user namespace that is made inside mount a new one, without the masks
-//! (mount_namespaces(7), "Restrictions on mount namespaces"). So the old ones are covered.
+//! No process in the container can reach them by a path. But a procfs or sysfs that is not covered, anywhere in the
+//! mount namespace, lets a user namespace that is made inside mount a new one, without the masks (mount_namespaces(7),
+//! "Restrictions on mount namespaces"). Therefore the old ones are covered.
 
 use std::collections::HashSet;
 use std::os::fd::AsFd;
@@ -18,7 +18,7 @@ use rootling_sys::path::{identity, relative};
 use crate::error::{Context, Error, Result};
 use crate::mounting::filesystems::new_empty;
 
-/// Covers every proc and sysfs of the host, but for those that lie on the private root, the mount of this id.
+/// Covers every procfs and sysfs of the host, except those on the private root, which has this mount id.
 pub(super) fn cover(private_root: u64) -> Result<()> {
     let what = || "read(\"/proc/self/mountinfo\")".to_owned();
     let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").context(what)?;
@@ -39,7 +39,7 @@ pub(super) fn cover(private_root: u64) -> Result<()> {
         if identity(target.as_fd()).context(what)?.mount() != mount.id {
             return Err(hidden());
         }
-        // Where the root is shared, what is mounted on a copy of it is mounted on the root as well.
+        // If the root is shared, what is mounted on a copy of it is mounted on the root as well.
         let private = MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() };
         set_attr(target.as_fd(), false, &private).context(what)?;
         let empty = new_empty().context(what)?;
@@ -48,7 +48,7 @@ pub(super) fn cover(private_root: u64) -> Result<()> {
     Ok(())
 }
 
-/// The kernel's own file systems that no mount in the same place covers.
+/// The procfs and sysfs mounts that no mount at the same place covers.
 fn uncovered<'m>(all: &'m [Mount<'_>], private_root: u64) -> impl Iterator<Item = &'m Mount<'m>> {
     let covers: HashSet<(u64, &Path)> = all.iter().map(|mount| (mount.parent, &*mount.point)).collect();
     all.iter().filter(move |mount| {
@@ -72,7 +72,8 @@ mod tests {
         let on = |id: u64, parent: u64, point: &str, kind: &str| {
             format!("{id} {parent} 0:1 / {point} rw - {kind} none rw\n")
         };
-        // Each on the one before, but for the last three, of which one is on the private root and one is the image's.
+        // Each is mounted on the one before, except for the last three, of which one is on the private root and one in
+        // the image.
         let mut text: String = (1..200_000).map(|id| on(id, id - 1, "/proc", "proc")).collect();
         text += &on(200_000, 1, "/sys", "sysfs");
         text += &on(200_001, 7_000_000, "/proc", "proc");

@@ -1,8 +1,8 @@
-//! Flags of bind mounts, which start with those of their source.
+//! Flags of bind mounts, which initially are those of their source.
 //!
-//! As in runc: without any flag among its options a bind keeps what the source has; with one, it gets
-//! just what is asked for. In a user namespace flags of the source may be locked
-//! (mount_namespaces(7)); those stay, unless the options ask for the contrary.
+//! As in runc, a bind mount without any flag among its options keeps the flags of the source; with one, it gets exactly
+//! what is asked for. In a user namespace, flags of the source may be locked (mount_namespaces(7)); those are kept,
+//! unless the options ask for the opposite.
 
 use std::os::fd::OwnedFd;
 
@@ -18,10 +18,10 @@ use rootling_sys::mount::{
 use super::hints;
 use crate::error::{Context, Error, Result};
 
-/// Flags about access times: mount(2) replaces all of them or none.
+/// Flags about access times: mount(2) replaces either all of them or none.
 const TIMES: u64 = ATIME_FLAGS | MS_NODIRATIME;
 
-/// Gives a detached bind its flags.
+/// Sets the flags of a detached bind mount.
 pub(crate) fn apply(mount: &OwnedFd, options: &MountOptions) -> Result<()> {
     use std::os::fd::AsFd;
     let Some(wanted) = exact(options) else { return Ok(()) };
@@ -35,7 +35,7 @@ pub(crate) fn apply(mount: &OwnedFd, options: &MountOptions) -> Result<()> {
     }
 }
 
-/// What the options come to, or `None` where there is no flag among them.
+/// The attributes that the options ask for, or `None` if there is no flag among them.
 fn exact(options: &MountOptions) -> Option<MountAttr> {
     let known = SWITCHES.iter().fold(TIMES, |all, switch| all | switch.ms);
     if (options.set | options.clear) & known == 0 {
@@ -58,7 +58,7 @@ fn exact(options: &MountOptions) -> Option<MountAttr> {
     Some(wanted)
 }
 
-/// The one access time setting that mount(2) makes of its flags; 0 is relatime.
+/// The single access time setting that mount(2) derives from its flags; 0 is relatime.
 fn access_time(ms: u64) -> u64 {
     if ms & MS_STRICTATIME != 0 {
         attr::STRICTATIME
@@ -69,7 +69,7 @@ fn access_time(ms: u64) -> u64 {
     }
 }
 
-/// The same with the flags that the source has, by `statfs(2)`, which may be locked to it.
+/// The same together with the flags of the source as reported by statfs(2), which may be locked.
 fn with_locked(wanted: MountAttr, options: &MountOptions, has: u64) -> Result<MountAttr> {
     let mut kept = wanted;
     for Switch { name, ms, attr, st, .. } in SWITCHES {

@@ -1,4 +1,4 @@
-//! A copy of a directory by descriptors: what `tmpcopyup` brings from the image into a tmpfs.
+//! Copies a directory through descriptors: `tmpcopyup` copies from the image into a tmpfs.
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -12,10 +12,10 @@ use rootling_sys as sys;
 
 use crate::error::{Context, Error, Result};
 
-/// Deeper than this an image is not meant to be copied.
+/// The depth limit; no image is meant to be copied deeper than this.
 const DEPTH: usize = 64;
 
-/// Copies what is in the directory `from` into the directory `to`, with modes and owners.
+/// Copies the contents of the directory `from` into the directory `to`, with modes and owners.
 pub(crate) fn copy_tree(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
     copy_dir(from.as_raw_fd(), to.as_raw_fd(), DEPTH)
 }
@@ -63,12 +63,12 @@ fn copy_entry(from: RawFd, to: RawFd, name: &CStr, depth: usize) -> Result<()> {
 
 fn own(to: RawFd, name: &CStr, stat: &FileStat) {
     let (uid, gid) = (Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)));
-    // Ids that are not mapped cannot be given on; the container's root is the owner then.
+    // Ids that are not mapped cannot be assigned; the container's root is the owner then.
     let _ = fchownat(Some(to), name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW);
 }
 
 fn copy_file(from: RawFd, to: RawFd, name: &CStr) -> Result<()> {
-    // It may be another file by now, such as a FIFO without a writer: it is looked at again once it is open.
+    // It may be another file by now, such as a FIFO without a writer: its type is checked again once it is open.
     let read = sys::file::OPEN_FLAGS | OFlag::O_NOFOLLOW;
     let write = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let source = openat(Some(from), name, read, Mode::empty()).map(sys::fds::adopt).context(|| "open")?;

@@ -1,4 +1,4 @@
-//! Devices of the spec, and the ones of a `/dev` that libcontainer does not fill.
+//! The devices of the spec, and those of a `/dev` that libcontainer does not fill.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -17,7 +17,7 @@ use super::resolve::directory;
 use crate::blueprint::Dev;
 use crate::error::{Context, Error, Result};
 
-/// A device to make, and what is bound where the kernel refuses that: the host's, or a node made for it.
+/// A device to make, and what is bind-mounted if the kernel refuses that: the host's device, or a node made for it.
 pub(crate) struct DeviceSource {
     pub(crate) device: LinuxDevice,
     pub(crate) host: Result<OwnedFd>,
@@ -31,7 +31,7 @@ const LINKS: [(&str, &str); 5] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-/// The links of a `/dev` that libcontainer does not fill; those that it has stay.
+/// Makes the links of a `/dev` that libcontainer does not fill; existing ones stay.
 fn make_links(root: &Image) -> Result<()> {
     let dev = root.open(Path::new("/dev"), OFlag::O_PATH | OFlag::O_DIRECTORY).context(|| "/dev")?;
     let has_kcore = root.open(Path::new("/proc/kcore"), OFlag::O_PATH).is_ok();
@@ -46,7 +46,7 @@ fn make_links(root: &Image) -> Result<()> {
     Ok(())
 }
 
-/// Makes the devices, or binds the host's, and the links that belong to them.
+/// Makes the devices, or bind-mounts the host's, and the links that belong to them.
 pub(crate) fn make(root: &Image, dev: Dev, devices: &[DeviceSource]) -> Result<()> {
     if matches!(dev, Dev::Plain { .. }) {
         if let Err(errno) = root.open(Path::new("/dev"), OFlag::O_PATH | OFlag::O_DIRECTORY)
@@ -86,7 +86,7 @@ fn make_one(root: &Image, source: &DeviceSource) -> Result<()> {
             let stat = fstat(node.as_raw_fd()).context(|| "stat")?;
             let same = is_of(&stat, device);
             match (&source.host, same) {
-                // Made by libcontainer, or by the image: with the mode and owner of the spec, where it is ours.
+                // Made by libcontainer or by the image: it gets the mode and the owner of the spec if it is ours.
                 (_, true) => {
                     if stat.st_mode & 0o7777 != mode {
                         as_far_as_ours(sys::path::change_mode(node.as_fd(), mode)).context(|| "chmod")?;
@@ -105,7 +105,7 @@ fn make_one(root: &Image, source: &DeviceSource) -> Result<()> {
     }
 }
 
-/// With its mode from the first moment on: a name is nothing to change the mode of later.
+/// Makes the node with its final mode: changing the mode later would go by name.
 fn make_node(parent: &OwnedFd, name: &OsStr, device: &LinuxDevice, mode: u32) -> Result<(), Errno> {
     let before = umask(Mode::empty());
     let mode = Mode::from_bits_truncate(mode);
@@ -114,13 +114,14 @@ fn make_node(parent: &OwnedFd, name: &OsStr, device: &LinuxDevice, mode: u32) ->
     result
 }
 
-/// Whether a node is the one that is asked for, by type and number. A FIFO has no number.
+/// Whether a node is the requested device, by type and number. A FIFO has no number.
 fn is_of(node: &FileStat, device: &LinuxDevice) -> bool {
     let same_kind = sys::file::kind(node.st_mode) == kind(device);
     same_kind && (is_fifo(device) || node.st_rdev == number(device))
 }
 
-/// By descriptor: whoever can write the directory may have given the name to another file, which would change hands.
+/// Changes the owner by descriptor: whoever can write to the directory may have replaced the file of that name, which
+/// would change hands instead.
 fn own(node: &OwnedFd, device: &LinuxDevice) -> Result<()> {
     change_owner(node, device).context(|| "chown")
 }
@@ -133,7 +134,7 @@ fn change_owner(node: &OwnedFd, device: &LinuxDevice) -> Result<(), Errno> {
     fchownat(Some(node.as_raw_fd()), "", uid, gid, AtFlags::AT_EMPTY_PATH)
 }
 
-/// A node of somebody else, or of a read-only file system, stays as it is.
+/// A node that belongs to somebody else, or is on a read-only file system, stays as it is.
 fn as_far_as_ours(result: Result<(), Errno>) -> Result<(), Errno> {
     match result {
         Err(Errno::EPERM | Errno::EROFS | Errno::EINVAL) => Ok(()),
@@ -145,7 +146,7 @@ fn open_node(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd> {
     open_in_root(parent.as_fd(), Path::new(name), OFlag::O_PATH | OFlag::O_NOFOLLOW).context(|| "open")
 }
 
-/// Standard streams that are the host's null device become the container's: of the same number, but with a path that
+/// Replaces standard streams that are the host's null device with the container's: it has the same number, but its path
 /// leads nowhere else.
 pub(crate) fn reopen_null(root: &Image) -> Result<()> {
     let streams: Vec<i32> = (0..3)
@@ -154,7 +155,7 @@ pub(crate) fn reopen_null(root: &Image) -> Result<()> {
     if streams.is_empty() {
         return Ok(());
     }
-    // An image without one keeps the host's.
+    // Without one in the image, the streams stay with the host's.
     let Ok(null) = open_null(root) else { return Ok(()) };
     let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
     let what = || "reopen the standard streams on the container's /dev/null";
@@ -174,7 +175,7 @@ fn bind(parent: &OwnedFd, name: &OsStr, host: &OwnedFd) -> Result<()> {
     let flags = OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     match openat(Some(parent.as_raw_fd()), name, flags, Mode::from_bits_truncate(0o644)) {
         Ok(fd) => drop(sys::fds::adopt(fd)),
-        // A device that is there already and may not be opened can be covered all the same.
+        // An existing device that cannot be opened can be covered all the same.
         Err(Errno::EACCES | Errno::ENXIO | Errno::ENODEV) => {}
         Err(errno) => return Err(errno).context(|| "create the file to bind it on"),
     }
@@ -182,12 +183,12 @@ fn bind(parent: &OwnedFd, name: &OsStr, host: &OwnedFd) -> Result<()> {
     attach(host.as_fd(), target.as_fd()).context(|| "bind the host's")
 }
 
-/// Whether it is a FIFO, which has no number.
+/// Whether the device is a FIFO, which has no number.
 pub(crate) fn is_fifo(device: &LinuxDevice) -> bool {
     device.typ() == LinuxDeviceType::P
 }
 
-/// The type of its node.
+/// The file type of the device's node.
 pub fn kind(device: &LinuxDevice) -> SFlag {
     match device.typ() {
         LinuxDeviceType::B => SFlag::S_IFBLK,
@@ -196,12 +197,12 @@ pub fn kind(device: &LinuxDevice) -> SFlag {
     }
 }
 
-/// The number of its node.
+/// The device number of the device's node.
 pub fn number(device: &LinuxDevice) -> u64 {
     makedev(device.major() as u64, device.minor() as u64)
 }
 
-/// The container's /dev/null, verified to be the null device and not something that the image put there.
+/// Opens the container's /dev/null, verified to be the null device and not something that the image has put there.
 pub(crate) fn open_null(root: &Image) -> Result<OwnedFd> {
     let what = || "the container's /dev/null".to_owned();
     let fd = open_in_root(root.directory().as_fd(), Path::new("dev/null"), OFlag::O_PATH | OFlag::O_NOFOLLOW)

@@ -1,5 +1,5 @@
-//! New file systems, detached. Most are made in the host's view: an unprivileged proc or sysfs is allowed only where
-//! another is in sight (mount_namespaces(7)), and the directories of an overlay are the host's.
+//! New file systems, detached. Most are made while the host is visible: an unprivileged procfs or sysfs is allowed only
+//! if another one is visible (mount_namespaces(7)), and the directories of an overlay are the host's.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -20,10 +20,11 @@ use crate::error::{Context, Result};
 /// File systems whose files have SELinux labels of their own, or none.
 const UNLABELLED: [&str; 4] = ["proc", "sysfs", "cgroup2", "mqueue"];
 
-/// fsconfig(2) takes no longer value; the directories of an overlay may need one, and mount(2) takes them.
+/// The longest value that fsconfig(2) accepts, in bytes; the directories of an overlay may need more, which mount(2)
+/// accepts.
 const LONGEST: usize = 255;
 
-/// A new file system with the attributes of the mount; `None` where only mount(2) takes its options.
+/// Makes a file system with the attributes of the mount; `None` if only mount(2) accepts its options.
 pub(crate) fn new(
     plan: &MountPlan,
     kind: &str,
@@ -39,7 +40,7 @@ pub(crate) fn new(
     Ok(Some(tree))
 }
 
-/// A tmpfs; `mode`: an option that is added to its own.
+/// Makes a tmpfs; `mode` is an option that is added to those of the mount.
 pub(crate) fn tmpfs(
     plan: &MountPlan,
     mode: Option<String>,
@@ -53,7 +54,7 @@ pub(crate) fn tmpfs(
     create(plan, "tmpfs", source, mode, attr, label).map_err(|e| hints::filesystem(e, "tmpfs"))
 }
 
-/// Attributes for the whole tree.
+/// Sets the attributes that apply to the whole tree.
 pub(crate) fn finish(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
     match recursive_attr(&plan.options) {
         Some(attr) => set_attr(tree.as_fd(), true, &attr).map_err(|e| hints::attributes(e, attr)),
@@ -69,7 +70,7 @@ fn create(
     attr: u64,
     label: Option<&str>,
 ) -> Result<OwnedFd, Refused> {
-    // Of the file system and not of the mount, so fsconfig(2) takes them by name.
+    // These are flags of the file system and not of the mount, so fsconfig(2) takes them by name.
     const NAMED: [(u64, &str); 4] =
         [(MS_SYNCHRONOUS, "sync"), (MS_DIRSYNC, "dirsync"), (MS_LAZYTIME, "lazytime"), (MS_MANDLOCK, "mand")];
     let set = plan.options.set;
@@ -79,7 +80,7 @@ fn create(
     new_filesystem(kind, source, &data, attr)
 }
 
-/// A tmpfs without a mode of its own gets that of the directory it covers, as in runc.
+/// A tmpfs without a mode option gets the mode of the directory that it covers, as in runc.
 pub(crate) fn inherited_mode(root: &OwnedFd, plan: &MountPlan) -> Result<Option<String>> {
     if plan.options.data_value("mode").is_some() {
         return Ok(None);
@@ -93,13 +94,13 @@ pub(crate) fn inherited_mode(root: &OwnedFd, plan: &MountPlan) -> Result<Option<
     Ok(Some(format!("mode={mode:o}")))
 }
 
-/// What the hierarchies of cgroup v1 are mounted in.
+/// The tmpfs in which the hierarchies of cgroup v1 are mounted.
 pub(crate) fn for_hierarchies() -> Result<OwnedFd> {
     let flags = attr::NOSUID | attr::NODEV | attr::NOEXEC;
     new_filesystem("tmpfs", "tmpfs", &["mode=755".to_owned()], flags).context(|| "tmpfs")
 }
 
-/// An empty, read-only file system, detached.
+/// Makes an empty, read-only, detached file system.
 pub(crate) fn new_empty() -> Result<OwnedFd, Errno> {
     let options = ["nr_blocks=1", "nr_inodes=1"].map(str::to_owned);
     let flags = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;

@@ -1,16 +1,16 @@
-//! Options of mounts as attributes of mount_setattr(2).
+//! Mount options as attributes of mount_setattr(2).
 
 use rootling_config::mounts::MountOptions;
 use rootling_config::mounts::table::{ATIME_FLAGS, SWITCHES};
 use rootling_sys::mount::{MS_NOATIME, MS_NODIRATIME, MS_STRICTATIME, MountAttr, attr};
 
-/// Flags of mount(2) as attributes of mount_setattr(2).
+/// Converts flags of mount(2) to attributes of mount_setattr(2).
 pub(crate) fn own_attr(options: &MountOptions) -> MountAttr {
     let pairs = SWITCHES.iter().map(|switch| (switch.ms, switch.attr));
     let pairs: Vec<_> = pairs.chain([(MS_NODIRATIME, attr::NODIRATIME)]).collect();
     let of = |flags: u64| pairs.iter().filter(|(ms, _)| flags & ms != 0).map(|(_, attr)| attr).sum::<u64>();
     let mut attr = MountAttr { set: of(options.set), clear: of(options.clear), ..MountAttr::default() };
-    // The access time setting is one number, which has to be cleared to be set; 0 is relatime.
+    // The access time setting is a single number, which has to be cleared before it is set; 0 is relatime.
     let time = if options.set & MS_STRICTATIME != 0 {
         Some(attr::STRICTATIME)
     } else if options.set & MS_NOATIME != 0 {
@@ -27,7 +27,7 @@ pub(crate) fn own_attr(options: &MountOptions) -> MountAttr {
     attr
 }
 
-/// Flags that apply to the whole tree, if any.
+/// The flags that apply to the whole tree, if there are any.
 pub(crate) fn recursive_attr(options: &MountOptions) -> Option<MountAttr> {
     let attr = MountAttr { set: options.rec_set, clear: options.rec_clear, ..MountAttr::default() };
     (attr != MountAttr::default()).then_some(attr)

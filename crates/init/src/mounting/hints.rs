@@ -10,7 +10,7 @@ use rootling_sys::mount::{MountAttr, Refused};
 
 use crate::error::Error;
 
-/// The source of a bind cannot be opened.
+/// The error for a source of a bind mount that cannot be opened.
 pub(crate) fn bind_source(errno: Errno, source: &Path) -> Error {
     let error = Error::from(errno).wrap(format!("open({source:?})"));
     match errno {
@@ -22,7 +22,7 @@ pub(crate) fn bind_source(errno: Errno, source: &Path) -> Error {
     }
 }
 
-/// A mount cannot be copied.
+/// The error for a mount that cannot be copied.
 pub(crate) fn clone_tree(errno: Errno) -> Error {
     let error = Error::from(errno).wrap("open_tree(OPEN_TREE_CLONE)");
     match errno {
@@ -34,7 +34,7 @@ pub(crate) fn clone_tree(errno: Errno) -> Error {
     }
 }
 
-/// A bind cannot be put where it belongs.
+/// The error for a bind mount that cannot be attached.
 pub(crate) fn attach(errno: Errno, source_is_dir: bool, target: &OwnedFd) -> Error {
     let target_is_dir = fstat(target.as_raw_fd()).is_ok_and(|stat| kind(stat.st_mode) == SFlag::S_IFDIR);
     let error = Error::from(errno).wrap("move_mount");
@@ -49,7 +49,7 @@ pub(crate) fn attach(errno: Errno, source_is_dir: bool, target: &OwnedFd) -> Err
     }
 }
 
-/// Flags of a mount cannot be changed.
+/// The error for flags of a mount that cannot be changed.
 pub(crate) fn attributes(errno: Errno, attr: MountAttr) -> Error {
     let error =
         Error::from(errno).wrap(format!("mount_setattr(set {:#x}, clear {:#x})", attr.set, attr.clear));
@@ -62,7 +62,7 @@ pub(crate) fn attributes(errno: Errno, attr: MountAttr) -> Error {
     }
 }
 
-/// A file system cannot be mounted.
+/// The error for a file system that cannot be mounted.
 pub(crate) fn filesystem(refused: Refused, kind: &str) -> Error {
     let (errno, names_option) = (refused.errno, refused.option.is_some());
     let error = Error::from(refused);
@@ -87,12 +87,12 @@ pub(crate) fn filesystem(refused: Refused, kind: &str) -> Error {
     }
 }
 
-/// Something in the image cannot be opened.
+/// The error for something in the image that cannot be opened.
 pub(crate) fn open(errno: Errno, path: &Path) -> Error {
     Error::from(errno).wrap(format!("open {path:?} in the root file system")).at(errno, path)
 }
 
-/// Something cannot be made in the image.
+/// The error for something that cannot be made in the image.
 pub(crate) fn make(errno: Errno, path: &Path, what: String) -> Error {
     let error = Error::from(errno).wrap(what).at(errno, path);
     match errno {

@@ -1,4 +1,4 @@
-//! The container's root, while and after it is made.
+//! The container's root, while it is being made and afterwards.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use crate::error::{Context, Error, Result};
 pub(crate) struct Image {
     directory: OwnedFd,
     identity: Identity,
-    /// The mounts on /proc and /sys, whatever their names lead to later.
+    /// The mounts on /proc and /sys, wherever their names may lead later.
     proc: Option<OwnedFd>,
     sys: Option<OwnedFd>,
-    /// What was mounted, and the root of each mount.
+    /// What was mounted: the mount point and the identity of the root of each mount.
     mounted: Vec<(PathBuf, Identity)>,
-    /// Whether the mounts have been copied since: the ids are others then, the files are the same.
+    /// Whether the mounts have been copied since: their ids differ then, while the files are the same.
     is_copy: bool,
 }
 
@@ -30,12 +30,13 @@ impl Image {
         Ok(Self { directory, identity, proc: None, sys: None, mounted: Vec::new(), is_copy: false })
     }
 
-    /// A copy of the tree, attached on it. Since Linux 6.8 mountinfo has mounts in the order in which they were made, and
-    /// these were made before they were attached, a tmpfs after all others. The copy has each after what it lies on, and
-    /// otherwise in the order of the configuration, for programs that take the last line for a place, or unmount in reverse.
+    /// Attaches a copy of the tree on top of it. Since Linux 6.8, mountinfo lists mounts in the order in which they
+    /// were made. These were made before they were attached, and a tmpfs after all others. In the copy, each mount
+    /// follows the one it is on, and otherwise they are in the order of the configuration, as expected by programs that
+    /// take the last line for a path or unmount in reverse order.
     pub(crate) fn in_order(self) -> Result<Self> {
         let copy = self.attach_copy().context(|| "copy the root file system with its mounts")?;
-        // By their names, which another process may exchange meanwhile.
+        // Found by name, which another process may exchange meanwhile.
         let again = |mount: Option<OwnedFd>, name: &str| {
             let Some(mount) = mount else { return Ok(None) };
             let found = same_in(&copy, &mount, name)
@@ -53,25 +54,26 @@ impl Image {
 
     fn attach_copy(&self) -> Result<OwnedFd, Errno> {
         let copy = clone_tree(self.directory.as_fd(), true)?;
-        // It goes with the private root. What is a peer of the host's, or of the copy's, is not to be unmounted there.
+        // The original is removed together with the private root. Peers on the host and in the copy must not be
+        // unmounted with it.
         let private = MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() };
         set_attr(self.directory.as_fd(), true, &private)?;
         attach(copy.as_fd(), self.directory.as_fd())?;
         Ok(copy)
     }
 
-    /// Its root directory.
     pub(crate) fn directory(&self) -> &OwnedFd {
         &self.directory
     }
 
-    /// What its root directory is.
+    /// The identity of its root directory.
     pub(crate) fn identity(&self) -> Identity {
         self.identity
     }
 
-    /// Opens a path of the container below the mount that it is about: /proc and /sys are those that were mounted, and
-    /// not what their names lead to by now. `flags` without `O_NOFOLLOW`: a last link is followed inside.
+    /// Opens a path of the container below the mount that it belongs to: /proc and /sys are those that were mounted,
+    /// not what their names lead to by now. If `flags` lacks `O_NOFOLLOW`, a link in the last component is followed
+    /// inside the root.
     pub(crate) fn open(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
         for (mount, name) in [(&self.proc, "/proc"), (&self.sys, "/sys")] {
             if let (Some(mount), Ok(below)) = (mount, path.strip_prefix(name)) {
@@ -81,9 +83,9 @@ impl Image {
         open_in_root(self.directory.as_fd(), &relative(path), flags)
     }
 
-    /// Whether what was found at a path of `config.json` lies on the mount that this path means: the one that was made
-    /// there, else the one that it lies on where no link is followed. Otherwise a link of the image has led to another
-    /// mount of the container, whose flags are not to be changed by way of that.
+    /// Whether what was found at a path of `config.json` is on the mount that this path means: the one that was made
+    /// there, or else the one that is reached without following links. Otherwise a link in the image has led to another
+    /// mount of the container, whose flags must not be changed that way.
     pub(super) fn is_meant(&self, path: &Path, found: &OwnedFd) -> Result<bool> {
         let at = identity(found.as_fd()).context(|| "statx of a path in the root file system")?;
         if let Some((_, mount)) = self.mounted.iter().rev().find(|(destination, _)| destination == path) {
@@ -94,12 +96,12 @@ impl Image {
         Ok(plain.is_ok_and(|plain| identity(plain.as_fd()).is_ok_and(|plain| plain.mount() == at.mount())))
     }
 
-    /// Whether the kernel's own file system of this place is mounted.
+    /// Whether the kernel's own file system for this path is mounted.
     pub(super) fn is_mounted(&self, name: &str) -> bool {
         if name == "/proc" { self.proc.is_some() } else { self.sys.is_some() }
     }
 
-    /// Remembers a mount, those of the kernel's own file systems by descriptor.
+    /// Remembers a mount; those of the kernel's own file systems are kept by descriptor.
     pub(super) fn note(&mut self, destination: &Path, mount: OwnedFd) {
         if let Ok(identity) = identity(mount.as_fd()) {
             self.mounted.push((destination.to_owned(), identity));
@@ -112,7 +114,7 @@ impl Image {
     }
 }
 
-/// The root of `mount`, found by its name in a copy of the tree; `None` where something else is there.
+/// The root of `mount`, found by its name in a copy of the tree; `None` if something else is there.
 fn same_in(copy: &OwnedFd, mount: &OwnedFd, name: &str) -> Result<Option<OwnedFd>, Errno> {
     let found = open_in_root(copy.as_fd(), Path::new(name), OFlag::O_PATH | OFlag::O_DIRECTORY)?;
     let is_same = identity(mount.as_fd())?.is_file(&identity(found.as_fd())?);

@@ -1,5 +1,5 @@
-//! What two rooms use to mount: Building, and Host where hooks see the complete root. All of it works on descriptors, and
-//! looks paths of the image up below one.
+//! What two rooms use to mount: Building, and Host if hooks see the complete root. All of it works on descriptors, and
+//! looks up paths of the image below one.
 
 mod bind_flags;
 mod copy;

@@ -1,8 +1,8 @@
-//! The mounts of the container, made by descriptors: what was resolved is what is mounted on.
+//! The mounts of the container, made through descriptors: what was resolved is what is mounted on.
 //!
-//! Each is made detached, gets its flags there and is attached when it is complete. Sources are
-//! opened before, as the caller's namespaces see them; destinations are resolved inside the root file
-//! system only (openat2(2), `RESOLVE_IN_ROOT`), whatever links the image has.
+//! Each mount is made detached, gets its flags in that state, and is attached when it is complete. Sources are opened
+//! before that, as the caller's namespaces show them. Destinations are resolved only inside the root file system
+//! (openat2(2), `RESOLVE_IN_ROOT`), whatever links the image has.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -26,7 +26,7 @@ use crate::blueprint::{Blueprint, Hierarchies, MountKind, MountPlan};
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
 
-/// Puts a mount to its place, in the order of the plan.
+/// Attaches a mount; called in the order of the plan.
 pub(crate) fn attach_one(
     root: &mut Image,
     blueprint: &Blueprint,
@@ -65,17 +65,17 @@ fn attach_prepared(
     };
     set_apart(plan, &tree)?;
     attach_tree(root, plan, &tree)?;
-    // What is attached to a shared mount is shared, too.
+    // What is attached to a shared mount becomes shared as well.
     set_apart(plan, &tree)?;
     root.note(&plan.destination, tree);
     Ok(())
 }
 
-/// Propagation that sets a mount apart from others.
+/// Propagation types that separate a mount from others.
 const APART: u64 = MS_PRIVATE | MS_SLAVE;
 
-/// What is private or a slave is so before anything is mounted below it. A copy of a shared mount of the host is its peer:
-/// what is mounted on the one appears on the other, and stays there.
+/// Makes a mount that is to be private or a slave so before anything is mounted below it. A copy of a shared mount of
+/// the host is its peer: what is mounted on one appears on the other, and stays there.
 fn set_apart(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
     for flags in plan.options.propagation.iter().filter(|flags| *flags & APART != 0) {
         set_one_propagation(plan, tree, *flags)?;
@@ -96,7 +96,8 @@ fn attach_tree(root: &Image, plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
     attach(tree.as_fd(), target.as_fd()).map_err(|errno| hints::attach(errno, is_dir, &target))
 }
 
-/// What is copied into it is what it is mounted on, and not what that path leads to before (CVE-2026-133553).
+/// The contents are copied from the directory that is mounted on, and not from what that path led to before
+/// (CVE-2026-133553).
 fn attach_tmpfs(root: &mut Image, plan: &MountPlan, label: Option<&str>) -> Result<()> {
     let mode = filesystems::inherited_mode(root.directory(), plan)?;
     let target = place(root, plan, true)?;
@@ -107,7 +108,8 @@ fn attach_tmpfs(root: &mut Image, plan: &MountPlan, label: Option<&str>) -> Resu
     Ok(())
 }
 
-/// What a mount goes onto, made where the image lacks it. Looked up once: what is checked here is what is mounted on.
+/// The file or directory to mount on, made if the image lacks it. It is looked up once: what is checked here is mounted
+/// on.
 fn place(root: &Image, plan: &MountPlan, is_dir: bool) -> Result<OwnedFd> {
     let path = &plan.destination;
     let target = if let MountKind::New { kind, .. } = &plan.kind
@@ -128,7 +130,7 @@ fn place(root: &Image, plan: &MountPlan, is_dir: bool) -> Result<OwnedFd> {
     }
     let found = fstatfs(&target).context(|| "fstatfs of the destination")?.filesystem_type();
     for (magic, name) in [(PROC_SUPER_MAGIC, "/proc"), (SYSFS_MAGIC, "/sys")] {
-        // Before it is mounted there is no telling by the file system.
+        // Until the file system is mounted, its type cannot tell.
         let inside = || {
             if root.is_mounted(name) {
                 return Ok(false);
@@ -144,7 +146,7 @@ fn place(root: &Image, plan: &MountPlan, is_dir: bool) -> Result<OwnedFd> {
     Ok(target)
 }
 
-/// A bind of something that the root file system itself has, as the mounts before have left it.
+/// A bind mount of something in the root file system itself, as earlier mounts have left it.
 fn source_in_image(
     root: &Image,
     channel: &Channel,
@@ -188,8 +190,8 @@ fn source_in_image(
     Ok(tree)
 }
 
-/// A link of the image may lead to the container's /proc or /sys, and a tree may have them in it: a second one would
-/// have neither masks nor read-only paths.
+/// Refuses a source that is the container's /proc or /sys, to which a link in the image may lead, or a tree that
+/// contains them: a second mount of them would have neither masks nor read-only paths.
 fn shows_no_kernels_own(root: &Image, found: &OwnedFd, source: &Path, recursive: bool) -> Result<()> {
     let kind = fstatfs(found).context(|| "fstatfs of the source")?.filesystem_type();
     let whole = identity(found.as_fd()).context(|| "statx of the source")? == root.identity();
@@ -205,11 +207,11 @@ fn shows_no_kernels_own(root: &Image, found: &OwnedFd, source: &Path, recursive:
     Ok(())
 }
 
-/// A tmpfs with its content, that of `covered` for `tmpcopyup`, and read-only when it has that.
+/// A tmpfs with its contents, which for `tmpcopyup` are those of `covered`; read-only once it is filled.
 fn tmpfs(plan: &MountPlan, mode: Option<String>, label: Option<&str>, covered: &OwnedFd) -> Result<OwnedFd> {
     let mut attr = own_attr(&plan.options).set;
     let readonly = attr & attr::RDONLY;
-    // /dev is closed when it is filled.
+    // /dev is made read-only after it is filled.
     let filled_later = plan.destination == Path::new("/dev");
     if plan.options.tmpcopyup || filled_later {
         attr &= !attr::RDONLY;
@@ -226,11 +228,11 @@ fn tmpfs(plan: &MountPlan, mode: Option<String>, label: Option<&str>, covered: &
     Ok(mount)
 }
 
-/// Changes the propagation of those mounts that ask for more than to be set apart, in the order given, when all are in their
-/// places: hooks have the whole tree copied before, without what is unbindable.
+/// Changes the propagation of those mounts that ask for more than being separated, in the given order, once all of them
+/// are in place: before, the whole tree is copied for hooks, and the copy would lack unbindable mounts.
 pub(crate) fn set_propagation(root: &Image, mounts: &[MountPlan]) -> Result<()> {
     for (index, plan) in mounts.iter().enumerate().filter(|(_, m)| !is_set_apart(m)) {
-        // What a later mount covers cannot be seen any more, nor where it was in what has moved with it.
+        // A mount that a later mount covers cannot be seen anymore.
         let covered = |later: &MountPlan| plan.destination.starts_with(&later.destination);
         if mounts[index + 1..].iter().any(covered) {
             continue;
@@ -241,7 +243,7 @@ pub(crate) fn set_propagation(root: &Image, mounts: &[MountPlan]) -> Result<()> 
         let flags = OFlag::O_PATH | if last_link_itself { OFlag::O_NOFOLLOW } else { OFlag::empty() };
         let mount = root.open(&plan.destination, flags).context(what)?;
         if options.copy_symlink && is_link(&mount)? {
-            // A link that was made anew, which is no mount.
+            // A link that was recreated, which is not a mount.
             continue;
         }
         plan.options.propagation.iter().try_for_each(|flags| set_one_propagation(plan, &mount, *flags))?;
@@ -249,14 +251,14 @@ pub(crate) fn set_propagation(root: &Image, mounts: &[MountPlan]) -> Result<()> 
     Ok(())
 }
 
-/// Whether its propagation is what it is to be since it was attached.
+/// Whether the mount has had its final propagation since it was attached.
 fn is_set_apart(plan: &MountPlan) -> bool {
     let propagation = &plan.options.propagation;
     let new = matches!(plan.kind, MountKind::Bind(_) | MountKind::New { .. });
     propagation.is_empty() || (new && propagation.iter().all(|flags| flags & APART != 0))
 }
 
-/// `copy-symlink`: the source's link is made anew.
+/// `copy-symlink`: recreates the link that is the source.
 fn make_link(root: &Image, plan: &MountPlan, link: &Path) -> Result<()> {
     let (Some(parent), Some(name)) = (plan.destination.parent(), plan.destination.file_name()) else {
         return Err(Error::invalid("the destination names no file"));
@@ -272,7 +274,7 @@ fn make_link(root: &Image, plan: &MountPlan, link: &Path) -> Result<()> {
     }
 }
 
-/// One directory for each hierarchy in a tmpfs, as the host has them.
+/// Mounts one directory for each hierarchy in a tmpfs, laid out as on the host.
 fn legacy_cgroup(
     root: &Image,
     plan: &MountPlan,
@@ -290,19 +292,19 @@ fn legacy_cgroup(
     }
     attach(tmpfs.as_fd(), target.as_fd()).context(|| "move_mount")?;
     for ((name, source), tree) in hierarchies.directories.iter().zip(trees) {
-        // Below the tmpfs itself, which nobody else has in hand.
+        // Below the tmpfs itself, to which nobody else has a descriptor.
         let place = open_in_root(tmpfs.as_fd(), Path::new(name), OFlag::O_PATH | OFlag::O_DIRECTORY)
             .context(|| format!("open {name:?}"))?;
         attach(tree.as_fd(), place.as_fd()).map_err(|errno| {
             hints::attach(errno, true, &place).wrap(hierarchy(plan, name, source).describe())
         })?;
     }
-    // The directories are read-only where the mount asks for that. The tmpfs is the container's own, and stays as it is, as
-    // with runc: systemd in a container of Docker makes its own directories there.
+    // The directories are read-only if the mount asks for that. The tmpfs is the container's own and stays writable, as
+    // with runc: systemd in a Docker container makes its own directories there.
     Ok(())
 }
 
-/// Finds the mounts of the kernel's own file systems in a tree that is complete.
+/// Finds the mounts of the kernel's own file systems in a complete tree.
 pub(crate) fn find_kernels_own(root: &mut Image, mounts: &[MountPlan]) -> Result<()> {
     for (destination, magic) in [("/proc", PROC_SUPER_MAGIC), ("/sys", SYSFS_MAGIC)] {
         let path = Path::new(destination);

@@ -1,4 +1,4 @@
-//! Mounts that are complete but for their place.
+//! Mounts that are complete but not yet attached.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -15,35 +15,35 @@ use super::{bind_flags, hints};
 use crate::blueprint::{Hierarchies, MountKind, MountPlan};
 use crate::error::{Context, Error, Result};
 
-/// A mount of the plan, as far as it can be made in the host's view.
+/// A mount of the plan, as far as it can be made while the host is visible.
 pub(crate) enum Prepared {
-    /// Detached, with its attributes.
+    /// A detached mount with its attributes.
     Tree(OwnedFd),
     /// `/dev`, which libcontainer fills.
     FreshDev(OwnedFd),
-    /// The tmpfs for the hierarchies of cgroup v1, and the tree of each, in their order.
+    /// The tmpfs for the hierarchies of cgroup v1, and the tree of each of them, in order.
     Hierarchies(OwnedFd, Vec<OwnedFd>, Hierarchies),
-    /// A link that is made anew.
+    /// A link that is recreated.
     Link(PathBuf),
-    /// A tmpfs: its mode may be that of the directory which it covers.
+    /// A tmpfs, which is made late: its mode may be that of the directory that it covers.
     Tmpfs,
-    /// A bind of something in the root file system itself, as the mounts before have left it.
+    /// A bind mount of something in the root file system itself, as earlier mounts have left it.
     InImage(PathBuf, Option<MapBy>),
-    /// Other flags for what is there.
+    /// New flags for an existing mount.
     Remount,
-    /// What mount(2) has to make in the host's view.
+    /// A mount that must be made with mount(2) while the host is visible.
     ByMount2(MountPlan),
 }
 
 /// Who maps the ids of a mount.
 pub(crate) enum MapBy {
-    /// The container's root, with this user namespace; `true`: the mounts below it as well.
+    /// The container's root, with this user namespace; `true` means including the mounts below it.
     Namespace(File, bool),
-    /// The runtime, which has the privilege over the host's file systems. The number of the mount.
+    /// The runtime, which is privileged over the host's file systems. The number is the index of the mount.
     Runtime(usize),
 }
 
-/// The bind mount of one hierarchy of cgroup v1.
+/// The bind mount of one cgroup v1 hierarchy.
 pub(crate) fn hierarchy(plan: &MountPlan, name: &str, source: &Path) -> MountPlan {
     MountPlan {
         destination: plan.destination.join(name),
@@ -53,7 +53,7 @@ pub(crate) fn hierarchy(plan: &MountPlan, name: &str, source: &Path) -> MountPla
     }
 }
 
-/// Gives the copy of a bind's source the attributes of the mount.
+/// Gives the copy of a bind mount's source the attributes of the mount.
 pub(crate) fn attributes(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
     let stat = || "stat of the source";
     if plan.destination == Path::new("/proc")
@@ -64,7 +64,7 @@ pub(crate) fn attributes(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
         ));
     }
     if is_link(tree)? {
-        // Flags are of mounts, and a link that is bound is none to look through.
+        // Flags belong to mounts, and a bind-mounted link is not to be followed.
         return Ok(());
     }
     bind_flags::apply(tree, &plan.options)?;
@@ -74,15 +74,15 @@ pub(crate) fn attributes(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
     Ok(())
 }
 
-/// The same where a link of the image has led the source elsewhere in the root file system, such as above a volume that
-/// is read-only: no flag of what is mounted there is taken away.
+/// Does the same if a link in the image has led the source elsewhere in the root file system, such as above a read-only
+/// volume: no flag of what is mounted there is cleared.
 pub(crate) fn attributes_by_link(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
     let mut plan = plan.clone();
     plan.options.rec_clear &= attr::ATIME;
     attributes(&plan, tree)
 }
 
-/// Whether it is a symbolic link itself.
+/// Whether the file is a symbolic link itself.
 pub(super) fn is_link(at: &OwnedFd) -> Result<bool> {
     let mode = fstat(at.as_raw_fd()).context(|| "stat of a mount")?.st_mode;
     Ok(sys::file::kind(mode) == SFlag::S_IFLNK)

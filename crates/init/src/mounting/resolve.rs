@@ -1,9 +1,8 @@
-//! Destinations of mounts and devices inside the root file system, made where they are missing.
+//! Destinations of mounts and devices inside the root file system, made if they are missing.
 //!
-//! The image decides what lies on the way, so every step is taken by openat2(2) from the root of the
-//! container, and no link leads out of it. A link that leads to something that is not there is
-//! followed all the same, and what it leads to is made: images have links such as
-//! `/etc/mtab -> /proc/mounts` or `/var/run -> /run` before there is anything at the other end.
+//! The image determines what is on the way, so every step is taken by openat2(2) from the root of the container, and no
+//! link leads out of it. A dangling link is followed all the same, and its target is made: images have links such as
+//! `/etc/mtab -> /proc/mounts` or `/var/run -> /run` before anything exists at the other end.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -25,17 +24,17 @@ use crate::error::{Context, Error, Result};
 /// As many links as the kernel follows in one path; path_resolution(7).
 const MAX_LINKS: usize = 40;
 
-/// Deeper than any path is long (PATH_MAX, limits.h).
+/// More levels than any path can have (PATH_MAX, limits.h).
 const MOST_LEVELS: usize = 4096;
 
-/// What is made where nothing is.
+/// What is made if nothing exists.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missing {
     Directory,
     File,
 }
 
-/// Opens a directory of the root file system for reference, making what is missing of it.
+/// Opens a directory of the root file system with O_PATH, making what is missing of it.
 pub(super) fn directory(root: &Image, path: &Path) -> Result<OwnedFd> {
     let root = root.directory();
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
@@ -45,7 +44,7 @@ pub(super) fn directory(root: &Image, path: &Path) -> Result<OwnedFd> {
     }
 }
 
-/// Opens what a file is bound on, making an empty file where nothing is.
+/// Opens the file to bind-mount on, making an empty file if nothing exists.
 pub(super) fn file(root: &Image, path: &Path) -> Result<OwnedFd> {
     let root = root.directory();
     match open_in_root(root.as_fd(), &relative(path), OFlag::O_PATH) {
@@ -54,8 +53,8 @@ pub(super) fn file(root: &Image, path: &Path) -> Result<OwnedFd> {
     }
 }
 
-/// Opens a directory that is no link: what expects a proc at /proc must find it there. In one step, so that what is no
-/// link when it is looked at is what is mounted on.
+/// Opens a directory that is not a link: programs that expect a procfs at /proc must find it there. This is a single
+/// step, so that what was checked not to be a link is what is mounted on.
 pub(super) fn ordinary_directory(root: &Image, path: &Path, kind: &str) -> Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
     let link = |errno: Errno| match errno {
@@ -80,8 +79,8 @@ pub(super) fn ordinary_directory(root: &Image, path: &Path, kind: &str) -> Resul
     }
 }
 
-/// Opens the last component itself, also where it is a link, and makes what is missing: `dest-nofollow`. The link is what is
-/// mounted on; on one that is no directory the kernel mounts no directory.
+/// Opens the last component itself even if it is a link, and makes what is missing: `dest-nofollow`. The link itself is
+/// mounted on; the kernel mounts a directory only on a directory.
 pub(super) fn itself(root: &Image, path: &Path, is_dir: bool) -> Result<OwnedFd> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return directory(root, path);
@@ -104,8 +103,8 @@ pub(super) fn itself(root: &Image, path: &Path, is_dir: bool) -> Result<OwnedFd>
     Ok(found)
 }
 
-/// Whether what was found lies in this directory of the root file system, as `/proc` before a proc is mounted there.
-/// `path` is where it was looked for.
+/// Whether what was found is in this directory of the root file system, such as `/proc` before a procfs is mounted
+/// there. `path` is where it was looked for.
 pub(super) fn lies_in(root: &Image, path: &Path, found: &OwnedFd, is_dir: bool, name: &str) -> Result<bool> {
     let what = || format!("look for {path:?} below {name:?}");
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
@@ -116,7 +115,7 @@ pub(super) fn lies_in(root: &Image, path: &Path, found: &OwnedFd, is_dir: bool, 
     let mut at = if is_dir {
         sys::fds::duplicate(found.as_fd()).context(what)?
     } else {
-        // Files have no way up; their directory has.
+        // A file has no parent entry; its directory has.
         directory(root, path.parent().unwrap_or(path))?
     };
     for _ in 0..MOST_LEVELS {
@@ -133,7 +132,7 @@ pub(super) fn lies_in(root: &Image, path: &Path, found: &OwnedFd, is_dir: bool, 
     Err(Error::invalid(format!("{path:?} leads too deep")))
 }
 
-/// Makes the working directory where the image lacks it, as runc does. What cannot be looked up is reported when it is
+/// Makes the working directory if the image lacks it, as runc does. What cannot be looked up is reported when it is
 /// entered.
 pub(crate) fn working_directory(root: &Image, path: &Path) -> Result<()> {
     let what = |e: Error| e.wrap(format!("process.cwd: mkdir({path:?})")).remedy("create it in the image");
@@ -143,7 +142,7 @@ pub(crate) fn working_directory(root: &Image, path: &Path) -> Result<()> {
     }
 }
 
-/// Walks from component to component and makes what is not there.
+/// Walks from component to component and makes what is missing.
 fn make(root: &OwnedFd, path: &Path, missing: Missing) -> Result<OwnedFd> {
     let what = |at: &Path| {
         let path = Path::new("/").join(at.strip_prefix(".").unwrap_or(at));
@@ -191,7 +190,7 @@ fn components(path: &Path) -> impl Iterator<Item = OsString> {
     })
 }
 
-/// Where a link leads; `None` for whatever is no link.
+/// The target of a link; `None` for anything that is not a link.
 fn link(dir: &OwnedFd, name: &OsStr) -> Option<PathBuf> {
     readlinkat(Some(dir.as_raw_fd()), name).ok().map(PathBuf::from)
 }
@@ -207,9 +206,9 @@ fn make_one(dir: &OwnedFd, name: &OsStr, missing: Missing) -> Result<(), Errno> 
         }
     };
     match result {
-        // There already: it is looked at when it is opened.
+        // It exists already: it is checked when it is opened.
         Err(Errno::EEXIST) => Ok(()),
-        // mkdir on a read-only file system says so even of a directory that is there.
+        // On a read-only file system mkdir reports this even if the directory exists.
         Err(Errno::EROFS) if open_in_root(dir.as_fd(), Path::new(name), OFlag::O_PATH).is_ok() => Ok(()),
         other => other,
     }

@@ -1,9 +1,9 @@
-//! Tells the runtime of the filter, without a system call of the thread that has it.
+//! Tells the runtime about the filter without a system call of the thread that has the filter.
 //!
-//! Once a filter is loaded any call may be denied, and with SCMP_ACT_NOTIFY wait for an agent that has no listener yet.
-//! So a second thread, without the filter, sends the listener, or why there is no filter, and closes the channel. The
-//! filtered thread tells it by a number in memory. It is a thread and not a process: nobody can kill it alone, execve(2)
-//! ends it, and it never is a child that the program does not know.
+//! Once a filter is loaded, any call may be denied, or with SCMP_ACT_NOTIFY may block for an agent that has no listener
+//! yet. So a second thread, which has no filter, sends the listener, or the reason why there is no filter, and closes
+//! the channel. The filtered thread talks to it through a number in memory. It is a thread rather than a process
+//! because nobody can kill a thread alone, execve(2) ends it, and it is never a child that the program does not know.
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,7 +17,7 @@ use crate::error::{Context, Error, Result};
 
 /// What the threads tell each other.
 struct Words {
-    /// One of the numbers below, an errno, or the listener's own number.
+    /// One of the numbers below; an errno or the listener's descriptor is encoded in it.
     said: AtomicU32,
     /// 0 when the filtered thread has ended: a filter may end it alone (SECCOMP_RET_KILL_THREAD).
     filtered: AtomicU32,
@@ -30,16 +30,16 @@ const FAILED: u32 = 3;
 const FIRST_ERRNO: u32 = 1 << 16;
 const FIRST_LISTENER: u32 = 1 << 20;
 
-/// The exit code of the process where the filter has ended its other thread: 128 and SIGSYS, as a shell would have it.
+/// The exit code of the process if the filter has ended its other thread: 128 plus SIGSYS, as a shell reports it.
 const ENDED_BY_FILTER: i32 = 128 + 31;
 
-/// Room for a message, and for what the C library has on a stack.
+/// Room for a message, and for what the C library needs on a stack, in bytes.
 const STACK: usize = 128 << 10;
 
-/// What becomes of the channel when all is said.
+/// What becomes of the channel when everything has been said.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum AtTheEnd {
-    /// The filtered thread has it on.
+    /// The filtered thread keeps using it.
     LeaveChannel,
     /// It is closed.
     CloseChannel,
@@ -52,9 +52,9 @@ pub(super) struct Courier {
 }
 
 impl Courier {
-    /// Makes it. It ends with this process, and with execve(2).
+    /// Starts the thread. It ends with this process, and with execve(2).
     pub(super) fn start(report: &Channel, end: AtTheEnd) -> Result<Self> {
-        // Neither thread knows which of the two ends first.
+        // Leaked, since it is unknown which of the two threads ends first.
         let words: &'static Words =
             Box::leak(Box::new(Words { said: AtomicU32::new(NOTHING), filtered: AtomicU32::new(1) }));
         sys::thread::clear_at_end(&words.filtered);
@@ -67,12 +67,12 @@ impl Courier {
         Ok(Self { words })
     }
 
-    /// Tells it that the filter is there, and its listener.
+    /// Tells it that the filter is loaded, and the listener's number.
     pub(super) fn tell(self, listener: Option<RawFd>) {
         self.words.say(listener.map_or(LOADED, |listener| FIRST_LISTENER + listener as u32));
     }
 
-    /// Tells it of a failure, and waits until that is passed on.
+    /// Tells it of a failure, and waits until it has passed that on.
     pub(super) fn fail(self, error: &Error) {
         self.words.say(FIRST_ERRNO + error.errno().map_or(0, |errno| errno as u32));
         while self.words.said() != FAILED {
@@ -80,7 +80,7 @@ impl Courier {
         }
     }
 
-    /// Tells it of the listener, and waits until the agent has that.
+    /// Tells it of the listener, and waits until the agent has the listener.
     pub(super) fn hand_over(self, listener: Option<RawFd>) -> Result<()> {
         self.tell(listener);
         loop {
@@ -103,8 +103,8 @@ impl Words {
     }
 }
 
-/// The second thread: waits for word, passes it on, and ends. `channel`: that of the other thread, by its number, since it
-/// is closed here or there, but not on both sides.
+/// The second thread: waits for a message, passes it on, and ends. `channel` is the other thread's channel by its
+/// number, since it is closed by one of the threads, but not by both.
 fn carry(words: &Words, channel: RawFd, end: AtTheEnd) -> ! {
     // Never dropped.
     let report = Channel::of(sys::fds::adopt(channel));
@@ -134,7 +134,7 @@ fn carry(words: &Words, channel: RawFd, end: AtTheEnd) -> ! {
         }
     };
     if end == AtTheEnd::CloseChannel && delivered {
-        // Whoever could hear it may have ended.
+        // The process at the other end may have ended.
         let _ = report.send(&FromChild::Waiting);
         let _ = nix::unistd::close(channel);
     }
