@@ -1,8 +1,8 @@
-//! Annotations that change more than what a container is called: whose they are, and what they mean.
+//! Annotations that change more than a container's name: which ones are accepted, and what they mean.
 //!
 //! Annotations are often copied from an image, by engines and by every conversion of an image into a bundle
-//! (image-spec, conversion.md "Annotation Fields"). So those that change what the container gets are not
-//! taken from a `config.json` that was converted, which is known by the annotations that a conversion has to write.
+//! (image-spec, conversion.md "Annotation Fields"). So those that change what the container gets are not accepted in
+//! a `config.json` that was converted, which is recognized by the annotations that a conversion has to write.
 
 use std::collections::HashMap;
 
@@ -11,30 +11,31 @@ use oci_spec::runtime::Spec;
 use crate::cgroup_parent;
 use crate::error::ValidateError;
 
-/// Those that change more than the container itself: features.md, "potentiallyUnsafeConfigAnnotations". One that ends in a
-/// dot stands for all that begin with it.
+/// Annotations that change more than the container itself: features.md, "potentiallyUnsafeConfigAnnotations". A name
+/// that ends in a dot stands for all names that begin with it.
 pub const UNSAFE: [&str; 5] =
     ["bundle", CRIU_CONFIG, cgroup_parent::ANNOTATION, "org.systemd.property.", KEEP_GROUPS];
 
-/// A file of options for CRIU.
+/// Names a file of options for CRIU.
 pub const CRIU_CONFIG: &str = "org.criu.config";
-/// The caller's supplementary groups stay as they are. The annotation of crun, which podman writes for
-/// `--group-add keep-groups`.
+/// Keeps the caller's supplementary groups. This is crun's annotation, which podman writes for `--group-add
+/// keep-groups`.
 pub const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
 
-/// image-spec, conversion.md: written from the image's `os` and `architecture`, which each image has.
+/// image-spec, conversion.md: written from the image's `os` and `architecture`, which every image has.
 const OF_AN_IMAGE: [&str; 2] = ["org.opencontainers.image.architecture", "org.opencontainers.image.os"];
 
-/// How systemd ends the container's scope. podman writes them for every container of an image, beside the image's own
-/// annotations. A maker of an image gains nothing by them: the container ends as late as by ignoring the signal.
+/// How systemd ends the container's scope. podman writes these for every container of an image, beside the image's own
+/// annotations. The maker of an image gains nothing by them: a container can delay its end as much by ignoring the
+/// signal.
 const OF_AN_ENGINE: [&str; 2] = ["org.systemd.property.KillSignal", "org.systemd.property.TimeoutStopUSec"];
 
-/// Whether the caller's groups stay.
+/// Whether the caller's groups are kept.
 pub fn keeps_groups(spec: &Spec) -> bool {
     spec.annotations().as_ref().and_then(|all| all.get(KEEP_GROUPS)).is_some_and(|value| value == "1")
 }
 
-/// Checks what annotations a spec has.
+/// Checks the annotations of a spec.
 pub(crate) fn check(annotations: &HashMap<String, String>) -> Result<(), ValidateError> {
     let invalid = |name: &str, problem: String, remedy: String| ValidateError::Field {
         field: if name.is_empty() { "annotations".to_owned() } else { format!("annotations: {name}") },
@@ -91,7 +92,7 @@ mod tests {
             );
         }
         assert_eq!(checked(&[os, ("bundle", "/x"), ("org.example", "x")]), Ok(()));
-        // podman writes these for each container.
+        // podman writes these for every container.
         assert_eq!(checked(&[("org.opencontainers.image.stopSignal", "15"), (KEEP_GROUPS, "1")]), Ok(()));
         assert_eq!(checked(&[os, (OF_AN_ENGINE[0], "15"), (OF_AN_ENGINE[1], "uint64 10000000")]), Ok(()));
     }

@@ -58,7 +58,7 @@ pub fn sets(wanted: Option<&LinuxCapabilities>, last_cap: u8) -> (CapSets, Vec<S
         }
     }
     sets.ambient = raisable;
-    // The sets are hash sets: sorted, the same spec gives the same messages.
+    // The sets are hash sets: sorting gives the same messages for the same spec.
     warnings.sort_unstable();
     (sets, warnings)
 }
@@ -70,7 +70,7 @@ pub fn bit(capability: Capability) -> u64 {
 
 /// The number of a capability (linux/capability.h).
 pub fn number(capability: Capability) -> u8 {
-    // All are there; a number that no kernel knows is left out with a warning.
+    // The list has all of them; the kernel knows no 63, which is therefore left out with a warning.
     ALL.iter().position(|known| *known == capability).map_or(63, |number| number as u8)
 }
 

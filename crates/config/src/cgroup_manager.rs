@@ -18,11 +18,11 @@ pub enum CgroupManager {
 }
 
 impl CgroupManager {
-    /// What the command line calls them.
+    /// The names that the command line uses for them.
     pub const NAMES: [&str; 3] = ["cgroupfs", "systemd", "disabled"];
 }
 
-/// The name belongs to none of them.
+/// The error for a name that belongs to none of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no cgroup manager of this name; use cgroupfs, systemd or disabled")]
 pub struct UnknownManager;

@@ -1,7 +1,7 @@
-//! The cgroup that a container's is made in, where the configuration cannot name the container.
+//! The parent of a container's cgroup, for a configuration that cannot name the container.
 //!
-//! `linux.cgroupsPath` names one cgroup, so that of two containers of one bundle the second is refused. With
-//! the annotation [`ANNOTATION`] in its place the cgroup is called after the container.
+//! `linux.cgroupsPath` names a single cgroup, so of two containers from the same bundle the second is refused. With
+//! the annotation [`ANNOTATION`] instead, the cgroup is named after the container.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub struct CgroupParentError {
     pub problem: &'static str,
 }
 
-/// Checks a parent: a slice where systemd makes cgroups, else the path of a cgroup.
+/// Checks a parent: a slice if systemd makes the cgroups, otherwise the path of a cgroup.
 ///
 /// # Errors
 /// What is wrong with it and what would be right.
@@ -45,7 +45,7 @@ pub fn check(parent: &str, systemd: bool) -> Result<(), &'static str> {
 /// Sets `linux.cgroupsPath` from the annotation, if it has none of its own.
 ///
 /// # Errors
-/// The parent is not one for who makes the cgroups.
+/// The parent does not suit whoever makes the cgroups.
 pub fn resolve(spec: &mut Spec, id: &ContainerId, systemd: bool) -> Result<(), CgroupParentError> {
     let Some(parent) = spec.annotations().as_ref().and_then(|all| all.get(ANNOTATION)) else {
         return Ok(());

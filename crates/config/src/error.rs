@@ -1,4 +1,4 @@
-//! The error of validation.
+//! The error type of validation.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ pub enum ValidateError {
         /// What is wrong with it.
         error: MountError,
     },
-    /// An id map; the field in front says whose.
+    /// An id map; the prefix says whose.
     #[error("{owner}.{error}")]
     Idmap {
         /// `linux`, or the mount.
@@ -69,12 +69,12 @@ pub enum ValidateError {
     Seccomp(#[from] SeccompError),
 }
 
-/// A path as errors show it: quoted and escaped, so that whatever is in it the message is one line.
+/// Formats a path for an error: quoted and escaped, so that the message is one line whatever the path contains.
 pub(crate) fn quoted(path: &Path) -> String {
     format!("{:?}", path.to_string_lossy())
 }
 
-/// A [`ValidateError::Field`].
+/// Makes a [`ValidateError::Field`].
 pub(crate) fn invalid(
     field: impl Into<String>,
     problem: impl Into<String>,

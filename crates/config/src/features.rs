@@ -1,6 +1,6 @@
-//! What this build recognises of config.json, as the runtime specification's features.md wants it told.
+//! What this build supports in config.json, in the format of the runtime specification's features.md.
 //!
-//! Each list comes from the table or the type that parses, so that none can claim what is not read.
+//! Each list comes from the table or the type that is used for parsing, so that none can claim what is not parsed.
 //! What depends on the caller and the host is filled in by the command.
 
 use oci_spec::runtime::{
@@ -13,15 +13,15 @@ use crate::generate::OCI_VERSION;
 use crate::process::memory_policy;
 use crate::{annotations, capabilities, mounts, namespaces, seccomp};
 
-/// First version of the specification that is understood; every later 1.x is.
+/// The first version of the specification that is supported; so is every later 1.x.
 pub const OCI_VERSION_MIN: &str = "1.0.0";
 
-/// Members of `hooks`, in the order of their moments; runtime-spec, config.md "POSIX-platform Hooks".
+/// The members of `hooks`, in the order in which they run; runtime-spec, config.md "POSIX-platform Hooks".
 pub const HOOKS: [&str; 6] =
     ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
-/// The features of this build. The fields whose truth depends on who asks where are as for root of a host
-/// that has everything; `annotations` is empty.
+/// The features of this build. Fields that depend on the caller and the host are set as for root on a host that
+/// supports everything; `annotations` is empty.
 pub fn of_build() -> Features {
     let mut features = Features::default();
     features
@@ -99,12 +99,12 @@ fn strings(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
-/// What the parser makes of these words; one that it did not know would be missing.
+/// Parses these words; one that the parser does not know would be missing from the result.
 fn parsed<T: DeserializeOwned>(words: &[&str]) -> Vec<T> {
     words.iter().filter_map(|&word| serde_json::from_value(word.into()).ok()).collect()
 }
 
-/// The word that a value is written as in config.json.
+/// The word that stands for a value in config.json.
 fn word<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! Container ids.
 //!
-//! An id names a directory in the state directory, a cgroup and a systemd unit, so it is held to
-//! runc's alphabet before it gets near any of them.
+//! An id names a directory in the state directory, a cgroup and a systemd unit, so it is checked against runc's
+//! alphabet before it is used for any of them.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::path::Path;
 /// The longest id accepted, in bytes: an id is the name of a directory (`NAME_MAX`, limits.h).
 pub const MAX_LEN: usize = 255;
 
-/// How much of a bad id an error repeats: enough to recognise it, too little to flood a log.
+/// How much of a bad id an error repeats: enough to recognize it, too little to flood a log.
 const SHOWN: usize = 40;
 
 /// A container id that is safe as one component of a path.
@@ -48,7 +48,7 @@ pub enum IdError {
 }
 
 impl ContainerId {
-    /// Checks `id` against runc's rule: `[A-Za-z0-9_+.-]+`, not `.` nor `..`, at most [`MAX_LEN`] bytes.
+    /// Checks `id` against runc's rule: `[A-Za-z0-9_+.-]+`, neither `.` nor `..`, at most [`MAX_LEN`] bytes.
     ///
     /// # Errors
     /// [`IdError`] says which part of the rule was broken.

@@ -7,10 +7,10 @@ use std::fmt::{self, Write};
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder};
 
-/// The most lines that the kernel takes in one map, since Linux 4.15.
+/// The largest number of lines that the kernel accepts in one map, since Linux 4.15.
 pub const MAX_MAPPINGS: usize = 340;
 
-/// Which ids a map is about.
+/// Which kind of ids a map is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IdKind {
     /// User ids.
@@ -65,7 +65,7 @@ impl fmt::Display for IdKind {
 pub enum Side {
     /// Ids as the container sees them.
     Container,
-    /// Ids of the namespace around it.
+    /// Ids in the parent namespace.
     Host,
 }
 
@@ -88,7 +88,7 @@ pub enum IdmapError {
         /// Users or groups.
         kind: IdKind,
     },
-    /// More lines than the kernel takes.
+    /// More lines than the kernel accepts.
     #[error("{}: {count} mappings; the kernel takes at most {MAX_MAPPINGS}, merge adjacent ranges", kind.field())]
     TooMany {
         /// Users or groups.
@@ -140,7 +140,7 @@ pub enum IdmapError {
     },
 }
 
-/// Both maps of a user namespace or of a mount, as the kernel would take them.
+/// Both maps of a user namespace or of a mount, in a form that the kernel accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdMaps {
     uid: Vec<LinuxIdMapping>,
@@ -148,7 +148,7 @@ pub struct IdMaps {
 }
 
 impl IdMaps {
-    /// Maps that [`check`] accepts.
+    /// Makes maps, which must pass [`check`].
     ///
     /// # Errors
     /// [`IdmapError`], as for [`check`].
@@ -158,7 +158,7 @@ impl IdMaps {
         Ok(Self { uid, gid })
     }
 
-    /// Maps that [`check`] has accepted already.
+    /// Makes maps that have already passed [`check`].
     pub(crate) fn checked(uid: Vec<LinuxIdMapping>, gid: Vec<LinuxIdMapping>) -> Self {
         Self { uid, gid }
     }
@@ -174,7 +174,7 @@ impl IdMaps {
     }
 }
 
-/// Checks a map for what the kernel would refuse. Lines may come in any order.
+/// Checks a map for what the kernel would refuse. Lines may be in any order.
 ///
 /// # Errors
 /// [`IdmapError`]: empty, too long, a size of 0, a range past the last id, overlapping ranges on
@@ -222,10 +222,10 @@ fn start(map: &LinuxIdMapping, side: Side) -> u32 {
     }
 }
 
-/// One line of a map: `size` ids from `container` on inside are those from `host` on outside.
+/// One line of a map: the `size` ids from `container` inside are those from `host` outside.
 pub fn mapping(container: u32, host: u32, size: u32) -> LinuxIdMapping {
     let builder = LinuxIdMappingBuilder::default().container_id(container).host_id(host).size(size);
-    // The builder fails for missing fields, and this one has a default for each.
+    // The builder fails if a field is missing, and every field has a value here.
     builder.build().unwrap_or_default()
 }
 

@@ -1,27 +1,27 @@
-//! `config.json` to one typed value that breaks no rule.
+//! Turns `config.json` into one typed value that breaks no rule.
 //!
-//! This crate knows the OCI runtime specification and nothing of the machine: it reads the file it
-//! is handed, says clearly what is wrong with it, and turns names into the kernel's numbers. Facts
-//! about the host are the business of `rootling-rootless`, doing things that of `rootling-runtime`.
+//! This crate knows the OCI runtime specification and nothing about the machine: it reads the file that it is given,
+//! reports clearly what is wrong with it, and turns names into the kernel's numbers. Facts about the host are the
+//! task of `rootling-rootless`, and actions that of `rootling-runtime`.
 //!
-//! | module | noun of the specification |
+//! | module | subject |
 //! |---|---|
 //! | [`load`] | the bundle and its `config.json` |
-//! | [`container`] | the whole of it, parsed: what is wrong whatever the host is an error |
+//! | [`container`] | the whole of it, parsed: what is wrong on any host is an error |
 //! | [`id`] | the container's name |
 //! | [`namespaces`] | `linux.namespaces` |
 //! | [`idmap`] | `linux.uidMappings`, `linux.gidMappings` |
 //! | [`mounts`] | `mounts` and `linux.rootfsPropagation` |
 //! | [`capabilities`] | `process.capabilities` |
 //! | [`process`] | environment, limits, scheduling, personality |
-//! | [`annotations`] | `annotations` that change more than a name |
+//! | [`annotations`] | `annotations` that change more than a container's name |
 //! | [`CgroupManager`] | `--cgroup-manager`: who makes the cgroup |
-//! | [`cgroup_parent`] | `linux.cgroupsPath`, called after the container |
-//! | [`limits`] | `linux.resources`: what is a limit |
+//! | [`cgroup_parent`] | `linux.cgroupsPath`, named after the container |
+//! | [`limits`] | `linux.resources`: what counts as a limit |
 //! | [`remedies`] | what to do about what a host lacks |
-//! | [`resources`] | the rules for limits that a person types, as flags of `spec` and `update` |
+//! | [`resources`] | the rules for limits that a user types, as flags of `spec` and `update` |
 //! | [`seccomp`] | `linux.seccomp` to BPF, with a cache |
-//! | [`features`] | what of all that this build knows, features.md |
+//! | [`features`] | what this build supports of all that, features.md |
 //! | [`generate`] | the specs that `rootling spec` writes |
 #![forbid(unsafe_code)]
 

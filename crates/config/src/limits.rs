@@ -1,23 +1,23 @@
-//! What `linux.resources` limits, read once: what a value means is decided here and nowhere else.
+//! What `linux.resources` limits. The meaning of each value is decided here and nowhere else.
 //!
 //! Each value is one of three things:
 //!
 //! - **not set**: no file is written;
-//! - **no limit**: what a cgroup is like before anything is set. It is written, since `update` may lift a limit
-//!   with it, but only where its file exists: a container without that controller has no limit to lift;
-//! - **a limit**: it needs its controller ([`Limits::asks`]), and whoever cannot have it is told so.
+//! - **no limit**: the state of a cgroup before anything is set. It is written, since `update` may lift a limit with
+//!   it, but only if its file exists: a container without that controller has no limit to lift;
+//! - **a limit**: it needs its controller ([`Limits::asks`]), and whoever cannot have that is told so.
 //!
-//! These are the meanings that runc 1.5 gives to the values, and where runc does not decide, those of the OCI
-//! runtime specification 1.3 (config-linux.md) and the kernel. runc does not tell "no limit" from "a limit": it
-//! writes both, and fails where it cannot.
+//! These are the meanings that runc 1.5 gives to the values and, where runc does not decide, those of the OCI runtime
+//! specification 1.3 (config-linux.md) and of the kernel. runc does not distinguish "no limit" from "a limit": it
+//! writes both, and fails if it cannot.
 //!
 //! | field | not set | no limit | refused |
 //! |---|---|---|---|
 //! | `memory.limit`, `reservation` | 0 | -1 | below -1 |
-//! | `memory.swap` | 0, but for a `limit` of -1: then as -1 | -1 | below -1; without `limit`, or below it |
-//! | `memory.swappiness` (v1) | -1 as 64 bits without a sign | | above 100 |
+//! | `memory.swap` | 0, except with a `limit` of -1: then as -1 | -1 | below -1; without `limit`, or below it |
+//! | `memory.swappiness` (v1) | -1 as an unsigned 64-bit number | | above 100 |
 //! | `memory.disableOOMKiller` (v1) | false | | |
-//! | `memory.checkBeforeUpdate` (v2) | false | always: it is about an update | |
+//! | `memory.checkBeforeUpdate` (v2) | false | always: it concerns an update | |
 //! | `memory.kernel`, `kernelTCP`, `useHierarchy` | always: see [`kernel_memory_ignored`] | | |
 //! | `cpu.shares` | 0; on v2 also beside an `idle` of 1 | | |
 //! | `cpu.quota` | 0 | negative | |
@@ -34,14 +34,14 @@
 //! | `hugepageLimits` | empty | | negative; a page size that no kernel has |
 //! | `network.classID`, `priorities` (v1) | 0; empty | | |
 //! | `rdma` | empty | | |
-//! | `unified` (v2) | empty | files of the core, `cgroup.*` | what is no `CONTROLLER.FILE` |
+//! | `unified` (v2) | empty | files of the core, `cgroup.*` | a name other than `CONTROLLER.FILE` |
 //!
-//! 0 is a limit for `pids.limit`: the specification asks for that since 1.3 and runc does it since 1.4. What
-//! exists on one version of cgroups alone is ignored with a warning on the other ([`Limits::ignored`]); `unified`
-//! on v1 is an error. Refused is what no kernel or no runc takes; what only some kernels take is for the kernel to
+//! 0 is a limit for `pids.limit`: the specification requires that since 1.3, and runc does it since 1.4. What exists
+//! only in one version of cgroups is ignored with a warning on the other ([`Limits::ignored`]); `unified` on v1 is an
+//! error. "Refused" is what no kernel or no runc accepts; what only some kernels accept is left to the kernel to
 //! refuse.
 
-// Each field is the one of the specification that it is named after.
+// Each field is named after that of the specification.
 #![allow(missing_docs)]
 
 mod controller;
@@ -73,7 +73,7 @@ pub struct Limits {
     pub memory: Memory,
     pub cpu: Cpu,
     pub cpuset: Cpuset,
-    /// 0 is a limit, too.
+    /// 0 is a limit as well.
     pub pids: Option<Bound>,
     pub io: Io,
     pub hugepages: Vec<Hugepages>,
@@ -84,7 +84,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Reads `resources`; device rules are not limits.
+    /// Parses `resources`; device rules are not limits.
     ///
     /// # Errors
     /// [`LimitError`] for the first value that the table refuses.
@@ -111,7 +111,7 @@ impl Limits {
         asked.filter_map(|field| Ask::of(field, version)).collect()
     }
 
-    /// What is set and this version of cgroups has no place for, as text for the user.
+    /// What is set but does not exist in this version of cgroups, as text for the user.
     pub fn ignored(&self, version: Version) -> Vec<String> {
         let missing = |field: Field| match (version, field.not_on_v2) {
             (Version::V2, Some(why)) => {

@@ -1,9 +1,9 @@
 //! Reading `config.json`.
 //!
-//! The common case is one open, one read and one parse straight into the typed spec. Only when that
-//! parse objects, a list stands where it may be for an object, or a name is in another case, is the document
-//! looked at again as plain JSON: what runc accepts all the same is then put right (see [`crate::load`]'s `relax`), and what
-//! is really wrong is reported with the path of its field.
+//! The common case is one open, one read and one parse straight into the typed spec. Only if that parse fails, if a
+//! list stands where an object may be meant, or if a name is spelled in another case, the document is examined again
+//! as plain JSON: what runc accepts nevertheless is then corrected (see [`crate::load`]'s `relax`), and what is
+//! really wrong is reported with the path of its field.
 
 mod names;
 mod relax;
@@ -34,14 +34,14 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
-/// Why a `config.json` could not be had.
+/// Why a `config.json` could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// The bundle does not exist.
     #[error("bundle {}: no such directory", .0.display())]
     NoBundle(PathBuf),
-    /// The bundle is something else than a directory.
+    /// The bundle is something other than a directory.
     #[error("bundle {}: not a directory", .0.display())]
     NotADirectory(PathBuf),
     /// The bundle has no `config.json`.
@@ -52,7 +52,7 @@ pub enum LoadError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The reason that the system gave.
         reason: io::Error,
     },
     /// The file is not JSON.
@@ -98,7 +98,7 @@ pub fn file(path: &Path) -> Result<Loaded, LoadError> {
     from_slice(path, &json)
 }
 
-/// Parses `json`; `name` is the file that errors speak of.
+/// Parses `json`; `name` is the file that errors refer to.
 ///
 /// # Errors
 /// [`LoadError::Syntax`] or [`LoadError::Field`].
@@ -113,8 +113,8 @@ pub fn from_slice(name: &Path, json: &[u8]) -> Result<Loaded, LoadError> {
     Ok(Loaded { spec, warnings })
 }
 
-/// The form that Docker's profiles had before 2016, a name for each rule: the typed spec has no place for it, and a rule that is
-/// not there denies nothing.
+/// Rejects the form that Docker's profiles had before 2016, with one name for each rule: the typed spec has no field
+/// for it, and a rule that is lost denies nothing.
 fn refuse_old_names(path: &Path, json: &[u8]) -> Result<(), LoadError> {
     if !json.split(|byte| *byte == b'"').any(|between| between == b"name") {
         return Ok(());
@@ -133,14 +133,14 @@ fn refuse_old_names(path: &Path, json: &[u8]) -> Result<(), LoadError> {
     }
 }
 
-/// Reads JSON as leniently as runc does: names in any case, and null for what is not there.
+/// Corrects JSON as leniently as runc reads it: names in any case, and null for what is absent.
 pub fn lenient(value: &mut serde_json::Value) {
     names::fold(value);
     relax::drop_nulls(value);
 }
 
-/// Parses the process object that `exec --process FILE` names, with the same tolerance and errors.
-/// The second value holds the warnings.
+/// Parses the process object that `exec --process FILE` names, with the same tolerance and errors. The second value
+/// of the result holds the warnings.
 ///
 /// # Errors
 /// [`LoadError::Syntax`] or [`LoadError::Field`].
@@ -157,8 +157,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     rootling_sys::file::read(path, MOST)
 }
 
-/// Finds out what an errno from opening `dir/config.json` was about; only now does the bundle itself
-/// get looked at.
+/// Finds out why opening `dir/config.json` failed; only now is the bundle itself examined.
 fn explain(dir: &Path, path: &Path, error: io::Error) -> LoadError {
     match error.kind() {
         io::ErrorKind::NotFound if !dir.exists() => LoadError::NoBundle(dir.to_owned()),
@@ -181,8 +180,8 @@ fn typed<T: serde::de::DeserializeOwned>(
     {
         return Ok(spec);
     }
-    // The typed parse may have stopped before a syntax error further down, and it calls a value that is
-    // no name of an enumeration a syntax error: this one tells what is.
+    // The typed parse may have stopped before a syntax error further down, and it reports a value that is no name of
+    // an enumeration as a syntax error: this parse tells which it is.
     let mut value = serde_json::from_slice(json).map_err(|error| syntax(name, &error))?;
     names::fold(&mut value);
     relax(&mut value, warnings);
@@ -204,11 +203,11 @@ fn field(name: &Path, error: &serde_path_to_error::Error<serde_json::Error>) -> 
     LoadError::Field { path: name.to_owned(), field, reason }
 }
 
-/// What runc calls a value of this field that is not one of the names it may be.
+/// How runc describes a value of this field that is not one of the permitted names.
 fn what(field: &str) -> &'static str {
     match field.strip_prefix("linux.memoryPolicy") {
         Some(flags) if flags.starts_with(".flags") => "invalid memory policy flag: ",
-        // Whatever is wrong elsewhere in it is that there is no mode, or none of that name.
+        // Whatever else is wrong in it, it means that there is no mode, or none with that name.
         Some("" | ".mode") => "invalid memory policy mode: ",
         _ => "",
     }

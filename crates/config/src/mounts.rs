@@ -1,4 +1,4 @@
-//! Mount options: from the words of `mounts[].options` to the kernel's flags.
+//! Mount options: turns the words of `mounts[].options` into the kernel's flags.
 //!
 //! OCI runtime specification, "Mounts" and "Linux mount options"; mount(2), `mount_setattr(2)`. The
 //! words and their effects are in [`table`]; this module folds a list of them into one value.
@@ -14,24 +14,24 @@ use rootling_sys::mount::{MS_REC, attr};
 use self::table::{ATIME_FLAGS, Effect};
 use crate::idmap::{IdKind, IdMaps};
 
-/// A mount as [`Container::parse`](crate::container::Container::parse) gives it: one that breaks no rule.
+/// A mount as [`Container::parse`](crate::container::Container::parse) returns it, which breaks no rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mount {
-    /// Where, as it is written.
+    /// The mount point, as written.
     pub destination: PathBuf,
-    /// What.
+    /// What is mounted.
     pub kind: Kind,
-    /// How.
+    /// The options of the mount.
     pub options: MountOptions,
-    /// With which ids.
+    /// The id map of the mount, if it is to be id-mapped.
     pub idmap: Option<Idmap>,
 }
 
 /// What is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// What the host has at this path; a relative one starts at the bundle.
+    /// The file or directory of the host at this path; a relative path starts at the bundle.
     Bind(PathBuf),
     /// A new file system.
     New {
@@ -40,18 +40,18 @@ pub enum Kind {
         /// Its source, as mountinfo shows it.
         source: String,
     },
-    /// Nothing new: other flags for what is mounted there.
+    /// Nothing new: changes the flags of the existing mount.
     Remount,
-    /// The container's cgroup, in the way of the host.
+    /// The container's cgroup, in the version that the host uses.
     Cgroup,
 }
 
 /// The map of a mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idmap {
-    /// `ridmap`: the mounts below it as well.
+    /// `ridmap`: applies to the mounts below it as well.
     pub recursive: bool,
-    /// Ids in the file system to ids of the host; without them, the container's own map.
+    /// The maps from ids in the file system to ids of the host; `None` for the container's own maps.
     pub maps: Option<IdMaps>,
 }
 
@@ -91,21 +91,21 @@ pub struct MountOptions {
     /// Propagation changes in the order given: `MS_SHARED` and its kin, with `MS_REC` for the
     /// recursive ones. Each takes a mount(2) call of its own.
     pub propagation: Vec<u64>,
-    /// What is left for the filesystem, in the order given; mount(2) takes it joined by commas.
+    /// What is left for the file system, in the order given; mount(2) takes it joined by commas.
     pub data: Vec<String>,
-    /// This is a bind mount.
+    /// How this is a bind mount, if it is one.
     pub bind: Option<Bind>,
-    /// An existing mount is changed, nothing new is mounted.
+    /// Whether an existing mount is changed and nothing new is mounted.
     pub remount: bool,
-    /// A new tmpfs starts with a copy of what it covers.
+    /// Whether a new tmpfs starts with a copy of what it covers.
     pub tmpcopyup: bool,
-    /// The mount is id-mapped: with its own maps when it has any, with the container's otherwise.
+    /// How the mount is id-mapped, if it is: with its own maps if it has any, otherwise with the container's.
     pub idmap: Option<IdmapKind>,
-    /// The source is not followed when it is a symbolic link.
+    /// Whether the source is not followed if it is a symbolic link.
     pub src_nofollow: bool,
-    /// The destination is not followed when it is a symbolic link.
+    /// Whether the destination is not followed if it is a symbolic link.
     pub dest_nofollow: bool,
-    /// When the source is a symbolic link, the link itself is made anew at the destination.
+    /// Whether a symbolic link that is the source is itself recreated at the destination.
     pub copy_symlink: bool,
 }
 
@@ -132,19 +132,19 @@ pub enum MountError {
         /// `destination`, `source`, `type` or `options`.
         field: &'static str,
     },
-    /// Nowhere to mount.
+    /// No destination is given.
     #[error("mount of {source_path:?}: destination is empty; name a directory or file in the container")]
     NoDestination {
         /// What was to be mounted.
         source_path: String,
     },
-    /// A bind of nothing.
+    /// A bind mount without a source.
     #[error("mount {destination:?}: a bind mount needs a source; name a file or directory of the host")]
     NoSource {
         /// Where the mount goes.
         destination: String,
     },
-    /// A new mount of nothing.
+    /// A new mount without a type.
     #[error("mount {destination:?}: type: missing; name a file system, or add the option bind or rbind")]
     NoType {
         /// Where the mount goes.
@@ -152,20 +152,20 @@ pub enum MountError {
     },
 }
 
-/// Whether an entry of `mounts` is a bind: by its type, even without the option, or by an option.
+/// Whether an entry of `mounts` is a bind mount: by its type, even without the option, or by an option.
 pub fn is_bind(mount: &runtime::Mount) -> bool {
     let is_bind = |word: &String| matches!(table::effect(word), Some(Effect::Bind(_)));
     mount.typ().as_deref() == Some("bind") || mount.options().iter().flatten().any(is_bind)
 }
 
-/// The owner that `uid=` or `gid=` gives to a file system. A value that is no number is for the file system to judge.
+/// The owner that `uid=` or `gid=` sets for a file system. A value that is not a number is left to the file system.
 pub fn owner(option: &str) -> Option<(IdKind, u32)> {
     let (name, id) = option.split_once('=')?;
     let kind = [IdKind::User, IdKind::Group].into_iter().find(|kind| kind.name() == name)?;
     Some((kind, id.parse().ok()?))
 }
 
-/// What an entry of `mounts` with these options mounts.
+/// Determines what an entry of `mounts` with these options mounts.
 ///
 /// # Errors
 /// [`MountError`]: a bind mount with data for a filesystem, an empty destination, a bind without a
@@ -187,8 +187,8 @@ pub(crate) fn kind(mount: &runtime::Mount, options: &MountOptions) -> Result<Kin
     })
 }
 
-/// Makes one option of each word of a spec: several may be joined by commas, as mount(2) takes them. Whoever looks at options
-/// finds them as separate ones then.
+/// Splits the options of a spec, several of which may be joined by commas, as mount(2) takes them. Code that looks at
+/// options then finds each of them by itself.
 pub fn separate(spec: &mut Spec) {
     let mounts = spec.mounts_mut().iter_mut().flatten();
     for options in mounts.filter_map(|mount| mount.options_mut().as_mut()) {
@@ -198,8 +198,8 @@ pub fn separate(spec: &mut Spec) {
     }
 }
 
-/// A comma after a backslash is part of a name, as overlay has it, and so is one within double quotes, as SELinux labels have
-/// them.
+/// A comma is part of a value if it follows a backslash, as in options of overlay, or is within double quotes, as in
+/// SELinux labels.
 fn words(joined: &str) -> impl Iterator<Item = &str> {
     let (mut escaped, mut quoted) = (false, false);
     joined.split(move |c: char| {
@@ -231,13 +231,13 @@ fn check(mount: &runtime::Mount, options: &MountOptions) -> Result<(), MountErro
     Ok(())
 }
 
-/// Whether an option has a value, as none of the flags of a mount: a misspelt flag is not meant. Configurations that were made
-/// for several runtimes have `mode=755` on binds.
+/// Whether an option has a value, which no mount flag has, so it cannot be a misspelt flag. Configurations that are
+/// written for several runtimes have `mode=755` on bind mounts.
 fn is_value(option: &str) -> bool {
     option.split_once('=').is_some_and(|(name, _)| !name.is_empty())
 }
 
-/// The options of a bind mount that have no effect on one.
+/// The options of a bind mount that have no effect on it.
 pub(crate) fn without_effect(mount: &runtime::Mount) -> impl Iterator<Item = &String> {
     let given = mount.options().iter().flatten().filter(|option| is_value(option));
     let bind = is_bind(mount);
@@ -262,13 +262,13 @@ fn nul_field(mount: &runtime::Mount, source: &Path, options: &MountOptions) -> O
 /// The propagation of a container's root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Propagation {
-    /// `MS_SHARED` or one of its kin.
+    /// `MS_SHARED` or another propagation type.
     pub flag: u64,
-    /// It is for the whole tree.
+    /// Whether it applies to the whole tree.
     pub recursive: bool,
 }
 
-/// What a word of `rootfsPropagation` says, or `None` for any word that is none.
+/// What a word of `rootfsPropagation` means; `None` if it is unknown.
 pub(crate) fn propagation(word: &str) -> Option<Propagation> {
     match table::effect(word) {
         Some(Effect::Propagation(flags)) => {
@@ -279,7 +279,7 @@ pub(crate) fn propagation(word: &str) -> Option<Propagation> {
 }
 
 impl MountOptions {
-    /// Reads the options of an entry of `mounts`.
+    /// Parses the options of an entry of `mounts`.
     ///
     /// A mount of type `bind` is a bind even without the option, and one with id maps of its own is
     /// id-mapped even without `idmap`.
@@ -302,7 +302,7 @@ impl MountOptions {
         options
     }
 
-    /// The owner that a file system is given, of several the last.
+    /// The owner that is set for a file system; of several, the last one.
     pub(crate) fn owner(&self, kind: IdKind) -> Option<u32> {
         self.data_value(kind.name())?.parse().ok()
     }
@@ -330,7 +330,8 @@ impl MountOptions {
                 self.rec_clear |= attr::ATIME;
             }
             Effect::Propagation(flags) => self.propagation.push(flags),
-            // The words are flags of mount(2), and a flag that is set stays: `rbind,bind` is MS_BIND|MS_REC, as with runc.
+            // These words are flags of mount(2), and a flag that is set stays set: `rbind,bind` is MS_BIND|MS_REC, as
+            // with runc.
             Effect::Bind(Bind::Plain) => _ = self.bind.get_or_insert(Bind::Plain),
             Effect::Bind(Bind::Recursive) => self.bind = Some(Bind::Recursive),
             Effect::Remount => self.remount = true,

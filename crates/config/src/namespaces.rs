@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::sched::CloneFlags;
 use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Spec};
 
-/// Every kind, in the order in which they are printed. Joining has an order of its own, which is the
-/// runtime's business.
+/// Every kind, in the order in which they are printed. The runtime joins them in another order.
 pub const KINDS: [LinuxNamespaceType; 8] = [
     LinuxNamespaceType::User,
     LinuxNamespaceType::Pid,
@@ -23,17 +22,17 @@ pub const KINDS: [LinuxNamespaceType; 8] = [
 /// What a container does about one kind of namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Namespace {
-    /// Stays in the caller's.
+    /// Stays in the caller's namespace.
     #[default]
     None,
-    /// Gets its own.
+    /// Gets a new namespace.
     New,
-    /// Joins the one that this file refers to.
+    /// Joins the namespace that this file refers to.
     Path(PathBuf),
 }
 
 impl Namespace {
-    /// What an entry of `linux.namespaces` says. An empty path means a new namespace, as in runc.
+    /// Parses an entry of `linux.namespaces`. An empty path means a new namespace, as in runc.
     pub fn of(entry: &LinuxNamespace) -> Self {
         match entry.path() {
             Some(path) if !path.as_os_str().is_empty() => Self::Path(path.clone()),
@@ -41,12 +40,12 @@ impl Namespace {
         }
     }
 
-    /// A namespace of its own is created.
+    /// Whether a new namespace is created.
     pub fn is_new(&self) -> bool {
         matches!(self, Self::New)
     }
 
-    /// A namespace is created or joined: the specification names this kind.
+    /// Whether a namespace is created or joined, that is, the specification names this kind.
     pub fn is_set(&self) -> bool {
         !matches!(self, Self::None)
     }
@@ -78,10 +77,10 @@ pub struct NamespaceSet {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NamespaceError {
-    /// The same kind twice.
+    /// A kind is given twice.
     #[error("malformed spec: duplicated namespace {0:?}")]
     Duplicated(&'static str),
-    /// A path that means something else in another directory.
+    /// A relative path, which would mean something else in another directory.
     #[error(
         "linux.namespaces: path {path:?} of the {kind} namespace is not absolute; write it from / on",
         path = .path.display().to_string()
@@ -94,8 +93,8 @@ pub enum NamespaceError {
     },
 }
 
-/// A `linux` object in which nothing is said: the default of oci-spec is that of a whole container, with namespaces, masked paths
-/// and device rules that nobody asked for.
+/// An empty `linux` object. The default of oci-spec is that of a whole container, with namespaces, masked paths and
+/// device rules that nobody asked for.
 pub fn empty_linux() -> Linux {
     let mut linux = Linux::default();
     linux.set_namespaces(None).set_masked_paths(None).set_readonly_paths(None).set_resources(None);
@@ -130,7 +129,7 @@ pub fn clone_flag(kind: LinuxNamespaceType) -> CloneFlags {
     CloneFlags::from_bits_retain(kind as i32)
 }
 
-/// Reads `linux.namespaces`.
+/// Parses `linux.namespaces`.
 ///
 /// # Errors
 /// [`NamespaceError`] for a kind given twice and for a relative path.
@@ -168,7 +167,7 @@ impl NamespaceSet {
         }
     }
 
-    /// The same, to change it.
+    /// The entry of one kind, to be changed.
     pub fn get_mut(&mut self, kind: LinuxNamespaceType) -> &mut Namespace {
         match kind {
             LinuxNamespaceType::Mount => &mut self.mount,

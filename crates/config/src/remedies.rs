@@ -1,18 +1,18 @@
-//! What to do about what a host or a caller lacks: one text for each, whoever says it, be it an error, a warning or
-//! `rootling doctor`.
+//! What to do about what a host or a caller lacks. There is one text for each problem, no matter whether it appears
+//! in an error, in a warning or in the output of `rootling doctor`.
 
 use std::path::Path;
 
 use crate::idmap::IdKind;
 
-/// Distributions that do these things alike.
+/// Families of distributions that do these things in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// Debian, Ubuntu and what is made of them.
+    /// Debian, Ubuntu and their derivatives.
     Debian,
-    /// Fedora, RHEL and what is made of them.
+    /// Fedora, RHEL and their derivatives.
     Fedora,
-    /// Arch and what is made of it.
+    /// Arch and its derivatives.
     Arch,
     /// Alpine.
     Alpine,
@@ -22,15 +22,15 @@ pub enum Family {
     Other,
 }
 
-/// What helps where the device that makes network interfaces is closed; udev opens it.
+/// The remedy if users may not open the device that makes network interfaces; udev makes it accessible.
 pub const OPEN_TUN: &str = "every user has to be able to open it, as root: chmod 0666 /dev/net/tun";
 
-/// What helps where a port of the host is one of root's. ip(7)
+/// The remedy if a port of the host is reserved for root; ip(7).
 pub const LOW_PORTS: &str = "ports below net.ipv4.ip_unprivileged_port_start are root's: publish a higher one, or, as root: \
      sysctl -w net.ipv4.ip_unprivileged_port_start=0";
 
 impl Family {
-    /// Installs newuidmap and newgidmap.
+    /// How to install newuidmap and newgidmap.
     pub fn install_id_helpers(self) -> String {
         match self {
             Family::Debian => "as root: apt-get install uidmap".into(),
@@ -46,7 +46,7 @@ impl Family {
         }
     }
 
-    /// Installs what gives a container a network.
+    /// How to install what gives a container a network.
     pub fn install_network_program(self) -> String {
         match self {
             Family::Debian => "as root: apt-get install passt, or slirp4netns if there is no passt".into(),
@@ -58,7 +58,7 @@ impl Family {
         }
     }
 
-    /// Gives `owner` the missing range of ids.
+    /// How to give `owner` the missing range of ids.
     pub fn add_range(self, owner: &str, kind: IdKind, start: u32, count: u32) -> String {
         let file = kind.subid_file();
         match self {
@@ -75,7 +75,7 @@ impl Family {
         }
     }
 
-    /// Sets a sysctl now and for later.
+    /// How to set a sysctl now and permanently.
     pub fn sysctl(self, key: &str, value: &str) -> String {
         let file = "/etc/sysctl.d/90-rootling.conf";
         match self {
@@ -89,7 +89,7 @@ impl Family {
         }
     }
 
-    /// Gives every user's systemd all controllers.
+    /// How to delegate all controllers to every user's systemd.
     pub fn delegate(self) -> String {
         match self {
             Family::Alpine => "as root: give the user a cgroup directory of its own; Alpine has no delegation".into(),
@@ -103,7 +103,7 @@ impl Family {
         }
     }
 
-    /// Makes cgroup version 2 the only one.
+    /// How to make cgroup version 2 the only one.
     pub fn cgroup_2(self) -> String {
         let parameter = UNIFIED_HIERARCHY;
         match self {
@@ -122,40 +122,40 @@ impl Family {
     }
 }
 
-/// Gives newuidmap or newgidmap at this path the right to write maps.
+/// How to give newuidmap or newgidmap at this path the privilege to write maps.
 pub fn privilege_id_helper(kind: IdKind, path: &Path) -> String {
     let path = path.display();
     format!("as root: chmod u+s {path}, or setcap cap_set{kind}+ep {path}; or reinstall its package")
 }
 
-/// For newuidmap or newgidmap on a mount that takes their privilege.
+/// The remedy for newuidmap or newgidmap on a mount that disables their privilege.
 pub const ID_HELPER_ON_NOSUID: &str = "install it on a mount without nosuid, or remount that one with suid";
 
-/// For newuidmap and newgidmap that are started without a right to privilege.
+/// The remedy for newuidmap and newgidmap that are started without the possibility to gain privilege.
 pub const NO_NEW_PRIVS: &str =
     "start rootling from a process without no_new_privs (setpriv, systemd's NoNewPrivileges=)";
 
-/// For a newuidmap or newgidmap that refuses.
+/// The remedy for newuidmap or newgidmap that refuses a map.
 pub const CHECK_RANGES: &str = "check the caller's ranges in /etc/subuid and /etc/subgid";
 
-/// For a map of a single id, with which nobody may change groups.
+/// The remedy for a map of a single id, with which nobody may change groups.
 pub const GROUP_RANGES: &str = "give the caller ranges in /etc/subgid";
 
-/// A cgroup of the caller's own where systemd delegates its controllers.
+/// The remedy that gives the caller a cgroup of its own, in which systemd delegates the controllers.
 pub const OWN_SCOPE: &str = "run under `systemd-run --user --scope -p Delegate=yes`";
 
-/// For a container that needs a cgroup and has none.
+/// The remedy for a container that needs a cgroup and has none.
 pub const CREATE_DELEGATED: &str = "create it where a cgroup is delegated, as under `systemd-run --user --scope -p Delegate=yes`, or as root";
 
-/// For root of a container or of a user namespace whose own cgroup lacks controllers.
+/// The remedy for root of a container or of a user namespace whose own cgroup lacks controllers.
 pub const CONTROLLERS_FROM_OUTSIDE: &str =
     "on the host, write the controllers to cgroup.subtree_control of each cgroup above the caller's";
 
-/// For cgroups that an outer container has read-only.
+/// The remedy for cgroups that an outer container has mounted read-only.
 pub const WRITABLE_CGROUPS: &str = "start the outer container with --security-opt unmask=/sys/fs/cgroup (podman) or \
      --privileged (Docker)";
 
-/// For a /proc of which an outer container covers parts.
+/// The remedy for a /proc of which an outer container covers parts.
 pub const UNCOVERED_PROC: &str =
     "start the outer container with --security-opt unmask=ALL (podman) or systempaths=unconfined (Docker)";
 

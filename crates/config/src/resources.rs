@@ -1,8 +1,8 @@
 //! Limits as a user writes them: the rules for the flags of `rootling spec` and `rootling update`.
 //!
-//! A `config.json` may hold any number, and the kernel has the last word on it. A flag is typed by a
-//! person, so what makes no sense is refused here with the range that does, and what the host cannot
-//! do is left out with a warning.
+//! A `config.json` may hold any number, and the kernel has the last word on it. A flag is typed by a person, so a
+//! value that makes no sense is refused here with the valid range, and what the host does not support is left out
+//! with a warning.
 
 use std::num::{NonZeroU16, NonZeroU64};
 
@@ -11,16 +11,16 @@ use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
 use crate::limits::{self, Bound, Cpu, Io, LimitError, Limits, Memory, Period, Version, refuse};
 use crate::process::affinity::NumberSet;
 
-/// Below this few programs start at all; in bytes.
+/// With less memory than this, few programs start at all; in bytes.
 pub const MEMORY_MIN: i64 = 6 << 20;
 
-/// The size of /dev/shm unless another is asked for; in bytes.
+/// The default size of /dev/shm, in bytes.
 pub const SHM_SIZE: i64 = 64 << 20;
 
-/// The range of `cpu.shares` that kernels accept; what lies outside is moved to the nearer end.
+/// The range of `cpu.shares` that kernels accept; a value outside is moved to the nearer end.
 pub const CPU_SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
 
-/// The least `cpu.quota` in microseconds: 1 ms.
+/// The smallest `cpu.quota` in microseconds: 1 ms.
 pub const CPU_QUOTA_MIN: u64 = 1_000;
 
 /// The period in microseconds that `--cpus` is a share of.
@@ -32,25 +32,25 @@ pub const BLKIO_WEIGHT: std::ops::RangeInclusive<u16> = 10..=1000;
 /// The range of an OOM score adjustment (`proc_pid_oom_score_adj(5)`).
 pub const OOM_SCORE_ADJ: std::ops::RangeInclusive<i64> = -1000..=1000;
 
-/// What the host can do, as far as the rules ask.
+/// What the host supports, as far as the rules depend on it.
 #[derive(Clone, Debug, Default)]
 pub struct LimitSupport {
     /// The CPUs that exist.
     pub cpus: NumberSet,
     /// The memory nodes that exist.
     pub mems: NumberSet,
-    /// Swap can be limited.
+    /// Whether swap can be limited.
     pub swap: bool,
-    /// Swappiness can be set (cgroup v1 only).
+    /// Whether swappiness can be set (cgroup v1 only).
     pub swappiness: bool,
-    /// The OOM killer can be disabled (cgroup v1 only).
+    /// Whether the OOM killer can be disabled (cgroup v1 only).
     pub oom_kill_disable: bool,
-    /// Block I/O can be weighted.
+    /// Whether block I/O can be weighted.
     pub blkio_weight: bool,
-    /// The CPU controller has realtime time to give; in microseconds, what the cgroup above has
-    /// (`cpu.rt_runtime_us`, cgroup v1 with `CONFIG_RT_GROUP_SCHED` only).
+    /// The realtime budget of the parent cgroup, in microseconds, if the CPU controller has one (`cpu.rt_runtime_us`,
+    /// only cgroup v1 with `CONFIG_RT_GROUP_SCHED`).
     pub realtime: Option<i64>,
-    /// The controllers that the caller can set limits with.
+    /// The controllers with which the caller can set limits.
     pub controllers: Controllers,
 }
 
@@ -69,7 +69,7 @@ impl Controllers {
     /// All of them, as for root.
     pub const ALL: Self = Self { memory: true, cpu: true, cpuset: true, pids: true, io: true };
 
-    /// Those among `names`; `blkio` is the old name of `io`.
+    /// Those that are in `names`; `blkio` is the old name of `io`.
     pub fn among<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut found = Self::default();
         for name in names {
@@ -86,8 +86,8 @@ impl Controllers {
     }
 }
 
-/// Checks limits, completes them (swap from memory, clamped shares) and takes out what the host cannot
-/// do. Returns warnings, one line each. `memory_min` is [`MEMORY_MIN`] unless the user says otherwise.
+/// Checks limits, completes them (swap from memory, clamped shares), and removes what the host does not support.
+/// Returns warnings, one line each. `memory_min` is [`MEMORY_MIN`] unless the user says otherwise.
 ///
 /// # Errors
 /// [`LimitError`] for the first limit that makes no sense.
@@ -96,7 +96,7 @@ pub fn check(
     host: &LimitSupport,
     memory_min: i64,
 ) -> Result<Vec<String>, LimitError> {
-    // In words, 0 is no limit; to the kernel, and to `update` as to runc's, it is the least that there is.
+    // For a user, 0 means no limit; for the kernel, and for `update` as in runc, it is the smallest limit.
     if let Some(pids) = resources.pids_mut().as_mut().filter(|pids| pids.limit() <= 0) {
         pids.set_limit(-1);
     }
@@ -108,9 +108,9 @@ pub fn check(
     Ok(warnings)
 }
 
-/// As [`check`], for limits of a container that has those of `before` already: what is not named stays as it
-/// is, so nothing is completed, and what is named has to go with it. Only `memory_min` asks for a least
-/// memory limit: what runs is often enough known to need less.
+/// Like [`check`], for limits of a container that already has those of `before`. What is not given keeps its value,
+/// so nothing is completed, and what is given must be consistent with it. Only `memory_min` sets a smallest memory
+/// limit: users often know that a running container needs less.
 ///
 /// # Errors
 /// [`LimitError`] for the first limit that makes no sense.
@@ -128,7 +128,7 @@ pub fn check_change(
     Ok(warnings)
 }
 
-/// The least memory, in bytes.
+/// The smallest memory limit, in bytes.
 #[derive(Clone, Copy)]
 struct Least {
     limit: i64,
@@ -157,7 +157,7 @@ fn check_values(
     Ok(warnings)
 }
 
-/// The error in the words of whoever gave flags.
+/// Names the flag instead of the field in an error for a user who gave flags.
 fn in_flags(error: LimitError) -> LimitError {
     let field = match error.field {
         "memory.limit" => "memory",
@@ -173,7 +173,7 @@ fn in_flags(error: LimitError) -> LimitError {
     LimitError { field, ..error }
 }
 
-/// Takes out the limits whose controller the caller cannot use. What limits nothing goes without a word.
+/// Removes the limits whose controller the caller cannot use. What limits nothing is removed silently.
 fn leave_out(
     resources: &mut LinuxResources,
     limits: &Limits,
@@ -246,7 +246,7 @@ fn check_memory(
     Ok(())
 }
 
-/// Limit and reservation, where one of them is new and the other is in force.
+/// Checks limit and reservation against each other if one of them is new and the other is in force.
 fn check_reservation(new: &LinuxMemory, before: &LinuxMemory) -> Result<(), LimitError> {
     let given = |value: Option<i64>| value.filter(|value| *value != 0);
     let limited = |value: Option<i64>| value.filter(|value| *value > 0);
@@ -296,7 +296,7 @@ fn check_cpu(
     }
 }
 
-/// Realtime time is handed down: no cgroup can have more than the one above it.
+/// Checks the realtime budget: no cgroup can have more than its parent.
 fn check_realtime(
     cpu: &mut LinuxCpu,
     limits: &Cpu,
@@ -368,8 +368,8 @@ fn check_block_io(
     Ok(())
 }
 
-/// The quota in microseconds of [`CPUS_PERIOD`] that `--cpus` stands for, on a host with `count` CPUs.
-/// `--cpus` says both quota and period, so it cannot be given together with either.
+/// The quota, in microseconds per [`CPUS_PERIOD`], that `--cpus` stands for on a host with `count` CPUs. `--cpus`
+/// sets both quota and period, so it cannot be given together with either.
 ///
 /// # Errors
 /// [`LimitError`]: not a number, below 0.01, more than there are, or together with the other flags.
@@ -402,7 +402,7 @@ pub fn oom_score_adj(value: i64) -> Result<i32, LimitError> {
     Ok(value as i32)
 }
 
-/// The size of /dev/shm in bytes: what was asked for, or [`SHM_SIZE`].
+/// The size of /dev/shm in bytes: the requested one, or [`SHM_SIZE`].
 ///
 /// # Errors
 /// [`LimitError`] for a negative size.

@@ -32,7 +32,7 @@ fn device(index: usize, device: &LinuxDevice) -> Result<(), ValidateError> {
         LinuxDeviceType::A => {
             return Err(invalid(field("type"), "invalid device type \"a\"", "use c, b, u or p"));
         }
-        // A fifo has no numbers.
+        // A FIFO has no device number.
         LinuxDeviceType::P => {}
         LinuxDeviceType::B | LinuxDeviceType::C | LinuxDeviceType::U => {
             number(&field("major"), device.major())?;
@@ -68,7 +68,7 @@ fn rule(index: usize, rule: &LinuxDeviceCgroup) -> Result<(), ValidateError> {
         }
     }
     for (name, value) in [("major", rule.major()), ("minor", rule.minor())] {
-        // -1 is the way to write "all of them" as a number.
+        // -1 is how "all of them" is written as a number.
         if let Some(value) = value.filter(|value| *value != -1) {
             number(&field(name), value)?;
         }

@@ -24,7 +24,7 @@ pub(super) fn parse(
         }
         idmap::check(maps, kind)
             .map_err(|error| ValidateError::Idmap { owner: "linux".to_owned(), error })?;
-        // Joining a namespace brings its own maps; these are only what the caller believes them to be.
+        // A joined namespace has its own maps; these are only what the caller believes them to be.
         if set.user.is_new() {
             process_ids(process, kind, maps)?;
             mount_ids(mounts, kind, maps)?;
@@ -43,7 +43,7 @@ fn process_ids(
     kind: IdKind,
     maps: &[LinuxIdMapping],
 ) -> Result<(), ValidateError> {
-    // Root comes first: the runtime itself becomes the container's 0 to set the container up.
+    // Root comes first: the runtime itself becomes the container's uid 0 to set it up.
     mapped(maps, kind, 0, "the container's root")?;
     let Some(user) = process.map(|process| process.written.user()) else { return Ok(()) };
     match kind {
@@ -56,7 +56,7 @@ fn process_ids(
     }
 }
 
-/// Filesystems take owners as `uid=` and `gid=` and answer EINVAL when the id has no name outside.
+/// File systems take owners as `uid=` and `gid=`, and answer EINVAL if the id is not mapped.
 fn mount_ids(mounts: &[Mount], kind: IdKind, maps: &[LinuxIdMapping]) -> Result<(), ValidateError> {
     for (index, mount) in mounts.iter().enumerate() {
         if let Some(id) = mount.options.owner(kind) {

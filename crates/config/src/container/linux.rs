@@ -1,4 +1,4 @@
-//! The rest of `linux`.
+//! The other fields of `linux`.
 
 use oci_spec::runtime::{Linux, LinuxIntelRdt, LinuxSchedulerPolicy, Spec};
 
@@ -9,7 +9,7 @@ use crate::process::memory_policy::{self, MemoryPolicy};
 use crate::process::personality;
 use crate::seccomp;
 
-/// What has a form of its own.
+/// Fields that are converted to another form.
 #[derive(Default)]
 pub(super) struct Parsed {
     pub(super) memory_policy: Option<MemoryPolicy>,
@@ -32,7 +32,7 @@ pub(super) fn parse(spec: &Spec, process: Option<&Process>) -> Result<Parsed, Va
     Ok(Parsed { memory_policy, personality, limits })
 }
 
-/// The kernel admits a deadline only on all CPUs of a root domain: sched(7), "SCHED_DEADLINE".
+/// The kernel allows SCHED_DEADLINE only on all CPUs of a root domain: sched(7), "SCHED_DEADLINE".
 fn deadline(linux: &Linux, process: Option<&Process>) -> Result<(), ValidateError> {
     let scheduler = process.and_then(|process| process.written.scheduler().as_ref());
     let deadline = scheduler.is_some_and(|s| *s.policy() == LinuxSchedulerPolicy::SchedDeadline);

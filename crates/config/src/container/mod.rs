@@ -1,8 +1,8 @@
 //! A `config.json` as one value that breaks no rule.
 //!
-//! The rules are the OCI runtime specification's and runc's; where runc has a message that callers
-//! know, its words are kept, with the field in front and the remedy behind. What depends on the
-//! machine (does the root filesystem exist, which controllers are delegated) is checked elsewhere.
+//! The rules are those of the OCI runtime specification and of runc. Where runc has a message that callers know, its
+//! words are kept, with the field before them and the remedy after them. What depends on the machine (whether the
+//! root file system exists, which controllers are delegated) is checked elsewhere.
 
 mod devices;
 mod idmaps;

@@ -24,7 +24,8 @@ fn parse_one(index: usize, mut mount: runtime::Mount, set: &NamespaceSet) -> Res
     Ok(Mount { destination: mount.destination().clone(), kind, options, idmap })
 }
 
-/// runc's warning for a destination that the specification wants absolute, and options that do nothing.
+/// runc's warning for a destination that the specification requires to be absolute, and warnings for options without
+/// effect.
 pub(super) fn warn(spec: &Spec, warnings: &mut Vec<String>) {
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
         for option in mounts::without_effect(mount) {
@@ -43,7 +44,7 @@ pub(super) fn warn(spec: &Spec, warnings: &mut Vec<String>) {
     }
 }
 
-/// The maps of an id-mapped mount; `None` where it has those of the container.
+/// The maps of an id-mapped mount; `None` if it uses those of the container.
 fn own_maps(
     index: usize,
     mount: &mut runtime::Mount,

@@ -7,7 +7,7 @@ use oci_spec::runtime::Spec;
 use crate::error::{ValidateError, invalid};
 use crate::namespaces::{Namespace, NamespaceSet};
 
-/// Time namespaces have an offset for each of these (`time_namespaces(7)`).
+/// Time namespaces have an offset for each of these clocks (`time_namespaces(7)`).
 const CLOCKS: [&str; 2] = ["monotonic", "boottime"];
 
 pub(super) fn check(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError> {
@@ -78,7 +78,7 @@ fn user(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError> {
             let field = if uid { "linux.gidMappings" } else { "linux.uidMappings" };
             Err(invalid(field, "missing, while the other mapping is there", "map at least the container's 0"))
         }
-        // A joined namespace has its mappings; that these are the same can only be told by looking.
+        // A joined namespace has its own mappings; whether these are the same can only be found out on the machine.
         Namespace::None | Namespace::New | Namespace::Path(_) => Ok(()),
     }
 }
@@ -98,7 +98,7 @@ fn time(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError> {
             return Err(invalid(field, problem, "you may only provide one, remove the other"));
         }
     }
-    // Sorted, so that of several errors it is always the same one.
+    // Sorted, so that of several errors the same one is always reported.
     for (clock, offset) in BTreeMap::from_iter(offsets) {
         if !CLOCKS.contains(&clock.as_str()) {
             let problem = format!("unknown clock {clock:?}");

@@ -1,5 +1,5 @@
-//! Strings that end at a NUL byte in a system call, so that one inside them would cut them short.
-//! Mounts, devices and the program's arguments are checked where their other rules are.
+//! Rejects a NUL byte in strings that are passed to system calls, where it would cut them short. Mounts, devices and
+//! the program's arguments are checked together with their other rules.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

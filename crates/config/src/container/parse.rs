@@ -1,4 +1,4 @@
-//! The parts of a container, and the order of the rules.
+//! The parts of a container, and the order in which the rules are checked.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,9 +16,9 @@ use crate::mounts::{Mount, Propagation};
 use crate::namespaces::NamespaceSet;
 use crate::process::memory_policy::MemoryPolicy;
 
-/// What a spec says, in types that cannot hold what breaks a rule; [`Container::parse`] alone makes one.
+/// The contents of a spec, in types that cannot hold a rule violation; only [`Container::parse`] makes one.
 ///
-/// An empty list or string is what the absence of its field is.
+/// An empty list or string means that the field is absent.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Container {
@@ -26,12 +26,12 @@ pub struct Container {
     pub version: String,
     /// `annotations`.
     pub annotations: HashMap<String, String>,
-    /// One of the annotations says that the caller's supplementary groups stay.
+    /// Whether an annotation says to keep the caller's supplementary groups.
     pub keeps_groups: bool,
     /// `root`.
     pub root: Root,
-    /// `process`, which a container needs to be started and not to be created (runtime-spec, config.md "Process"):
-    /// [`no_process`] is for those that start it.
+    /// `process`, which is required to start a container but not to create it (runtime-spec, config.md "Process");
+    /// [`no_process`] is the error for those that start it.
     pub process: Option<Process>,
     /// `hostname` and `domainname`.
     pub names: (Option<String>, Option<String>),
@@ -41,9 +41,9 @@ pub struct Container {
     pub hooks: Option<Hooks>,
     /// `linux.namespaces`.
     pub namespaces: NamespaceSet,
-    /// `linux.uidMappings` and `linux.gidMappings`: there are some where the user namespace is new, and only there.
+    /// `linux.uidMappings` and `linux.gidMappings`; `Some` if, and only if, the user namespace is new.
     pub maps: Option<IdMaps>,
-    /// The first user and the first group of the maps, also of those of a user namespace that is joined; 0 without.
+    /// The first user and group id of the maps, including maps of a joined user namespace; 0 without maps.
     pub first_ids: (u32, u32),
     /// `linux.timeOffsets`.
     pub time_offsets: HashMap<String, LinuxTimeOffset>,
@@ -53,9 +53,9 @@ pub struct Container {
     pub devices: Vec<LinuxDevice>,
     /// `linux.sysctl`.
     pub sysctl: HashMap<String, String>,
-    /// `linux.resources` without the device rules, as it is written.
+    /// `linux.resources` without the device rules, as written.
     pub resources: Option<LinuxResources>,
-    /// What it says.
+    /// The limits in `resources`.
     pub limits: Limits,
     /// `linux.resources.devices`.
     pub device_rules: Vec<LinuxDeviceCgroup>,
@@ -65,7 +65,7 @@ pub struct Container {
     pub rdt: Option<LinuxIntelRdt>,
     /// `linux.seccomp`.
     pub seccomp: Option<LinuxSeccomp>,
-    /// `linux.rootfsPropagation`; without one all is private.
+    /// `linux.rootfsPropagation`; without it everything is private.
     pub root_propagation: Option<Propagation>,
     /// `linux.readonlyPaths`.
     pub readonly_paths: Vec<String>,
@@ -75,7 +75,7 @@ pub struct Container {
     pub mount_label: Option<String>,
     /// `linux.personality`, as the argument of personality(2).
     pub personality: Option<u32>,
-    /// `linux.memoryPolicy`, as it is written and as the kernel takes it.
+    /// `linux.memoryPolicy`, as written and as the kernel takes it.
     pub memory_policy: Option<(LinuxMemoryPolicy, MemoryPolicy)>,
 }
 
@@ -84,12 +84,12 @@ pub struct Container {
 pub struct Root {
     /// The root file system; a relative path starts at the bundle.
     pub path: PathBuf,
-    /// Nothing in it can be changed.
+    /// Whether nothing in it can be changed.
     pub readonly: bool,
 }
 
 impl Container {
-    /// Reads a spec, after it was adapted to an ordinary user where that was needed.
+    /// Parses a spec, which must already be adapted to an ordinary user if needed.
     ///
     /// # Errors
     /// The first rule that is broken, as a [`ValidateError`].
@@ -148,12 +148,12 @@ impl Container {
     }
 }
 
-/// What a start of a spec without `process` is answered.
+/// The error for starting a spec without `process`.
 pub fn no_process() -> ValidateError {
     invalid("process", "process property must not be empty", "add an object with args, cwd and user")
 }
 
-/// Checks the annotations alone, some of which have an effect before the rest can be checked.
+/// Checks only the annotations, some of which take effect before the rest can be checked.
 ///
 /// # Errors
 /// The first rule that is broken, as a [`ValidateError`].
@@ -161,7 +161,7 @@ pub fn annotations(spec: &Spec) -> Result<(), ValidateError> {
     spec.annotations().as_ref().map_or(Ok(()), crate::annotations::check)
 }
 
-/// What is accepted, but probably not meant. One line each.
+/// Warnings about what is accepted but probably not meant, one line each.
 pub fn warnings(spec: &Spec) -> Vec<String> {
     let mut warnings = Vec::new();
     if spec.version().is_empty() {
@@ -172,7 +172,7 @@ pub fn warnings(spec: &Spec) -> Vec<String> {
     warnings
 }
 
-/// Semantic versioning: within one major version every later minor one is compatible.
+/// By semantic versioning, every later minor version of the same major version is compatible.
 fn version(version: &str) -> Result<(), ValidateError> {
     if version.is_empty() || version == "1" || version.starts_with("1.") {
         return Ok(());
@@ -192,7 +192,7 @@ fn root(spec: &Spec) -> Result<Root, ValidateError> {
 
 fn hooks(spec: &Spec) -> Result<(), ValidateError> {
     let Some(hooks) = spec.hooks() else { return Ok(()) };
-    #[allow(deprecated)] // Deprecated by the specification, still in use.
+    #[allow(deprecated)] // Deprecated by the specification, but still in use.
     let prestart = hooks.prestart();
     for (kind, list) in [
         ("prestart", prestart),

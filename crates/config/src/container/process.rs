@@ -13,18 +13,18 @@ use crate::process::affinity::NumberSet;
 use crate::process::{env, rlimit, scheduling};
 use rootling_sys::scheduling::SchedAttr;
 
-/// The process of a container or of an `exec`: one that breaks no rule. [`Process::parse`] and [`Process::waiting`] alone make
-/// one.
+/// The process of a container or of an `exec`, which breaks no rule. Only [`Process::parse`] and [`Process::waiting`]
+/// make one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Process {
-    /// As it is written, for what needs no other form.
+    /// The object as written, for fields that need no other form.
     pub written: runtime::Process,
-    /// `args`; none for one that only waits.
+    /// `args`; empty for a process that only waits.
     pub args: Vec<CString>,
-    /// `env`, each name once.
+    /// `env`, with each name only once.
     pub env: Vec<CString>,
-    /// `rlimits`: number, soft and hard limit of each.
+    /// `rlimits`: the number, the soft and the hard limit of each.
     pub rlimits: Vec<(u32, u64, u64)>,
     /// `scheduler`, for sched_setattr(2).
     pub scheduler: Option<SchedAttr>,
@@ -34,17 +34,17 @@ pub struct Process {
     pub affinity: Affinity,
 }
 
-/// `process.execCPUAffinity`; without CPUs, it is left as it is.
+/// `process.execCPUAffinity`; the affinity is left unchanged where no CPUs are given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Affinity {
-    /// `initial`: while the process joins the container.
+    /// `initial`: applies while the process joins the container.
     pub initial: Option<NumberSet>,
-    /// `final`: in the container's cgroup.
+    /// `final`: applies in the container's cgroup.
     pub last: Option<NumberSet>,
 }
 
 impl Process {
-    /// Reads the process of a spec, or one that `exec --process` brought.
+    /// Parses the process of a spec, or one given with `exec --process`.
     ///
     /// # Errors
     /// The first rule that is broken, as a [`ValidateError`].
@@ -75,7 +75,7 @@ impl Process {
         Ok(Self { written: process, args, env, rlimits, scheduler, io_priority, affinity })
     }
 
-    /// The process of a container without one: it waits for a start that never comes, with no right in it.
+    /// The process of a container without `process`: it waits for a start that never comes, and has no privileges.
     pub fn waiting((uid, gid): (u32, u32)) -> Self {
         let mut user = User::default();
         user.set_uid(uid).set_gid(gid);
@@ -95,7 +95,8 @@ impl Process {
     }
 }
 
-/// An id that means none to the kernel: setresuid(2) and chown(2) leave what is there, which is root.
+/// Rejects the id that is not an id to the kernel: setresuid(2) and chown(2) leave the current one then, which is
+/// root.
 pub(super) fn is_no_id(field: &str, id: u32) -> Result<(), ValidateError> {
     if id != u32::MAX {
         return Ok(());
@@ -138,11 +139,11 @@ fn cwd(cwd: &Path) -> Result<(), ValidateError> {
     no_nul("process.cwd", cwd)
 }
 
-/// capset(2) answers EPERM to an effective capability that is not permitted, and says no more.
+/// Rejects an effective capability that is not permitted: capset(2) answers just EPERM.
 fn effective_is_permitted(capabilities: &LinuxCapabilities) -> Result<(), ValidateError> {
     let permitted = capabilities.permitted().clone().unwrap_or_default();
     let outside = capabilities.effective().iter().flatten().filter(|c| !permitted.contains(c));
-    // The sets are hash sets: the same spec has the same error.
+    // The sets are hash sets: this gives the same error for the same spec.
     let outside = outside.min_by_key(|c| number(**c));
     match outside {
         Some(capability) => Err(invalid(

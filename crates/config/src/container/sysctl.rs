@@ -1,4 +1,4 @@
-//! `linux.sysctl`: only what belongs to a namespace of the container, so that nothing changes the host.
+//! `linux.sysctl`: accepts only what belongs to a namespace of the container, so that nothing changes the host.
 
 use oci_spec::runtime::Spec;
 
@@ -21,7 +21,7 @@ pub(super) fn check(spec: &Spec, set: &NamespaceSet) -> Result<(), ValidateError
     let Some(variables) = spec.linux().as_ref().and_then(|linux| linux.sysctl().as_ref()) else {
         return Ok(());
     };
-    // Sorted, so that of several errors it is always the same one.
+    // Sorted, so that of several errors the same one is always reported.
     let mut names: Vec<_> = variables.keys().collect();
     names.sort_unstable();
     names.into_iter().try_for_each(|name| variable(name, set))
@@ -65,7 +65,8 @@ fn variable(given: &str, set: &NamespaceSet) -> Result<(), ValidateError> {
     Err(invalid(field(), problem, "remove it; it would change the host"))
 }
 
-/// Whether another path leads back to the caller's namespace is for the runtime to find out.
+/// Whether the network is the container's own. Whether a path leads back to the caller's namespace is checked by the
+/// runtime.
 fn own_network(network: &Namespace) -> bool {
     match network {
         Namespace::None => false,
@@ -76,8 +77,8 @@ fn own_network(network: &Namespace) -> bool {
     }
 }
 
-/// sysctl(8) takes `/` for `.`: when a name's first separator is a slash, the two have changed places,
-/// and `net/ipv4/conf/eno2.100/rp_filter` is the variable of the interface `eno2.100`.
+/// Converts the name to dots. sysctl(8) accepts `/` for `.`: if the first separator of a name is a slash, the two are
+/// swapped, and `net/ipv4/conf/eno2.100/rp_filter` is the variable of the interface `eno2.100`.
 fn dotted(name: &str) -> String {
     if name.find(['.', '/']).is_none_or(|first| name[first..].starts_with('.')) {
         return name.to_owned();

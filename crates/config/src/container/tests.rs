@@ -27,7 +27,7 @@ fn check(value: &Value) -> Result<(), ValidateError> {
     Container::parse(parsed).map(drop)
 }
 
-/// Sets one field; a missing parent object is made.
+/// Sets a field, making a missing parent object.
 fn set(value: &mut Value, path: &str, field: Value) {
     let mut target = value;
     for part in path.split('.') {
@@ -44,7 +44,7 @@ fn with(fields: &[(&str, Value)]) -> Value {
     value
 }
 
-/// The base without the namespaces named, and without maps when there is no user namespace.
+/// The base without the given namespaces, and without maps if there is no user namespace.
 fn without_namespaces(kinds: &[&str]) -> Value {
     let mut value = base();
     let namespaces = value["linux"]["namespaces"].as_array_mut().expect("array");

@@ -1,4 +1,4 @@
-//! `--user`: names looked up in the image's own etc/passwd and etc/group.
+//! `--user`: looks up names in the image's own etc/passwd and etc/group.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -12,10 +12,10 @@ use rootling_sys::mount::open_in_root;
 
 use super::error::{GenerateError, wrong};
 
-/// More than this of an image's file is not read; in bytes.
+/// No more than this is read from a file of the image, in bytes.
 const MOST: u64 = 4 << 20;
 
-/// The texts of the image's account files; empty where it has none.
+/// The contents of the image's account files; empty if it has none.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
     /// passwd(5).
@@ -24,20 +24,21 @@ pub struct Accounts {
     pub group: String,
 }
 
-/// Whom the process runs as.
+/// The user that the process runs as.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
     /// User id.
     pub uid: u32,
     /// Group id.
     pub gid: u32,
-    /// The groups that the image counts the user among, and its own: a set-group-id program must not be rid of that.
+    /// The groups that the image lists the user in, and the user's own: a set-group-id program must not lose that
+    /// one.
     pub groups: Vec<u32>,
 }
 
 impl Accounts {
-    /// Reads the files of the image at `rootfs`. Links are followed inside of it only, so that an image
-    /// cannot have a file of the host read.
+    /// Reads the files of the image at `rootfs`. Links are followed only inside it, so that an image cannot make us
+    /// read a file of the host.
     pub fn read(rootfs: &Path) -> Self {
         let mut only_to_begin_at = File::options();
         only_to_begin_at.read(true).custom_flags((OFlag::O_PATH | OFlag::O_DIRECTORY).bits());
@@ -50,17 +51,17 @@ impl Accounts {
         Self { passwd: text("etc/passwd").unwrap_or_default(), group: text("etc/group").unwrap_or_default() }
     }
 
-    /// The first user that `wanted` accepts, and its gid.
+    /// The first user for which `wanted` is true, and its gid.
     fn user(&self, wanted: impl Fn(&Account<'_>) -> bool) -> Option<(Account<'_>, u32)> {
         entries(&self.passwd).filter(wanted).find_map(|user| Some((user, user.gid()?)))
     }
 }
 
-/// Reads `UID`, `UID:GID`, `USER`, `USER:GROUP` or a mixture. Without a group it is the user's own in
-/// the image, with its other groups; for a user that the image does not know, group 0, as in Docker.
+/// Parses `UID`, `UID:GID`, `USER`, `USER:GROUP` or a mixture. Without a group, the user's own group in the image is
+/// used, with its other groups; for a user that the image does not have it is group 0, as in Docker.
 ///
 /// # Errors
-/// [`GenerateError::Flag`] for another form and for a name that the image does not have.
+/// [`GenerateError::Flag`] for any other form, and for a name that the image does not have.
 pub fn user(text: &str, accounts: &Accounts) -> Result<User, GenerateError> {
     let (user, group) = match text.split_once(':') {
         Some((user, group)) => (user, Some(group)),
@@ -122,7 +123,7 @@ mod tests {
             ("www:7", 33, 7, vec![7]),
             ("1000", 1000, 0, vec![0]),
             ("1000:1000", 1000, 1000, vec![1000]),
-            // A name of digits is a number (CVE-2016-3697).
+            // A name that consists of digits is a number (CVE-2016-3697).
             ("1001", 1001, 0, vec![0]),
         ] {
             assert_eq!(user(text, &image()).expect(text), User { uid, gid, groups }, "{text}");

@@ -1,4 +1,4 @@
-//! The specs that all others start from: what `runc spec` writes, field for field.
+//! The specs that all others are based on: what `runc spec` writes, field by field.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ const MOUNTS: [(&str, &str, &str, &[&str]); 7] = [
     ("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"]),
 ];
 
-/// Hidden from the container: kernel interfaces that are not namespaced and tell about the host.
+/// Paths hidden from the container: kernel interfaces that are not namespaced and reveal information about the host.
 pub const MASKED_PATHS: [&str; 10] = [
     "/proc/acpi",
     "/proc/asound",
@@ -47,12 +47,12 @@ pub const MASKED_PATHS: [&str; 10] = [
     "/proc/scsi",
 ];
 
-/// Read-only for the container: kernel interfaces that are not namespaced and change the host.
+/// Paths that are read-only for the container: kernel interfaces that are not namespaced and change the host.
 pub const READONLY_PATHS: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// What `runc spec` writes: `sh` on a terminal, in every namespace but the user's. Only with cgroup v2 does runc ask for a cgroup
-/// namespace.
+/// What `runc spec` writes: `sh` on a terminal, in new namespaces of every kind except user. runc asks for a cgroup
+/// namespace only with cgroup v2.
 pub fn default_spec_on(cgroup2: bool) -> Spec {
     let mut spec = Spec::default();
     spec.set_version(OCI_VERSION.to_owned())
@@ -65,7 +65,7 @@ pub fn default_spec_on(cgroup2: bool) -> Spec {
     spec
 }
 
-/// What `runc spec --rootless` writes for the user `uid` in the group `gid`.
+/// What `runc spec --rootless` writes for the user `uid` with the group `gid`.
 pub fn rootless_spec_on(cgroup2: bool, uid: u32, gid: u32) -> Spec {
     let mut spec = default_spec_on(cgroup2);
     for mount in spec.mounts_mut().iter_mut().flatten() {
@@ -127,8 +127,7 @@ fn mount((destination, kind, source, options): &(&str, &str, &str, &[&str])) -> 
     mount
 }
 
-/// An ordinary user may neither mount sysfs without a network namespace nor give files to an id that
-/// is not mapped.
+/// An ordinary user may neither mount a sysfs without a network namespace nor give files to an id that is not mapped.
 fn rootless_mount(mount: &mut Mount) {
     if mount.destination() == Path::new("/sys") {
         mount
@@ -140,7 +139,7 @@ fn rootless_mount(mount: &mut Mount) {
     }
 }
 
-/// The options of a bind of one of the kernel's own file systems, with `more` at the end.
+/// The options for a bind mount of one of the kernel's own file systems, followed by `more`.
 pub(super) fn bind_options(more: &[&str]) -> Vec<String> {
     ["rbind", "nosuid", "noexec", "nodev"].iter().chain(more).map(|option| (*option).to_owned()).collect()
 }
@@ -186,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    /// Sets have no order: sort them, so that two documents with the same content compare equal.
+    /// Sets are unordered: sorts them, so that two documents with the same content compare equal.
     fn content(spec: &Spec) -> Value {
         let mut value = serde_json::to_value(spec).expect("serialises");
         let sets = value["process"]["capabilities"].as_object_mut().expect("capabilities");

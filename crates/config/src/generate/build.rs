@@ -1,4 +1,4 @@
-//! All flags together, in the order in which they depend on each other.
+//! Applies all flags, in the order in which they depend on each other.
 
 use std::collections::HashMap;
 
@@ -12,27 +12,27 @@ use super::{
 };
 use crate::container::Container;
 
-/// Runtimes of some years ago refuse a later version, and know all that is written here.
+/// Runtimes that are some years old refuse later versions, and support everything that is written here.
 const PORTABLE_VERSION: &str = "1.0.2";
 
-/// A spec, and what the caller should know about it.
+/// A generated spec, and what the caller should know about it.
 #[derive(Clone, Debug)]
 pub struct Generated {
     /// The spec.
     pub spec: Spec,
-    /// One line each.
+    /// Warnings, one line each.
     pub warnings: Vec<String>,
-    /// What the bundle needs beside it.
+    /// A file that the bundle needs in addition to config.json.
     pub file: Option<BundleFile>,
 }
 
-/// The spec that the flags ask for. `rootless` says that it is for an ordinary user.
+/// Generates the spec that the flags ask for. `rootless` says that it is for an ordinary user.
 ///
-/// It is runc's, changed by the flags, with these differences: the default seccomp profile, a terminal
-/// only with `--tty`, a read-only root only with `--readonly`, and a version that older runtimes know.
+/// It is runc's spec, changed by the flags, with these differences: it has the default seccomp profile, a terminal
+/// only with `--tty`, a read-only root only with `--readonly`, and a version that older runtimes support.
 ///
 /// # Errors
-/// [`GenerateError`] for the first flag that makes no sense here.
+/// [`GenerateError`] for the first flag that makes no sense in this combination.
 pub fn build(
     request: &Request,
     rootless: bool,

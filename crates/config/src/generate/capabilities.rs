@@ -9,7 +9,7 @@ use super::namespaces::has;
 use super::{Facts, Request};
 use crate::capabilities::{ALL, bit, number};
 
-/// What is named: some capabilities, or all.
+/// The capabilities that a flag names: some of them, or all.
 struct Named {
     all: bool,
     some: HashSet<Capability>,
@@ -49,7 +49,7 @@ pub(super) fn run(
         }
     }
     set.retain(|one| !dropped.some.contains(one));
-    // A new user namespace has them all, whatever the caller has.
+    // In a new user namespace all capabilities are available, whatever the caller has.
     if !namespace {
         let had = |one: &&Capability| set.contains(one) && facts.capabilities & bit(**one) == 0;
         let missing: Vec<_> = ALL.iter().filter(had).copied().collect();
@@ -64,8 +64,8 @@ pub(super) fn run(
     Ok(())
 }
 
-/// At execve(2) a process that is not root keeps only what is ambient: what was added by name is meant
-/// for it. capabilities(7)
+/// On execve(2) a process that is not root keeps only its ambient capabilities, and capabilities that were added by
+/// name are meant for it; capabilities(7).
 fn sets(set: HashSet<Capability>, added: HashSet<Capability>, ordinary: bool) -> LinuxCapabilities {
     let mut sets = LinuxCapabilities::default();
     let ambient = Some(added).filter(|added| ordinary && !added.is_empty());

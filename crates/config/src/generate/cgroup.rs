@@ -1,4 +1,4 @@
-//! `--cgroup-parent`: where the container's cgroup goes, and who makes it.
+//! `--cgroup-parent`: where the container's cgroup is made, and who makes it.
 
 use oci_spec::runtime::Spec;
 
@@ -6,21 +6,21 @@ use super::error::{GenerateError, wrong};
 use super::{Facts, Request};
 use crate::{CgroupManager, cgroup_parent};
 
-/// What the choice of a manager depends on.
+/// The facts on which the choice of a manager depends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ManagerFacts {
-    /// `--cgroup-manager`, or `--systemd-cgroup`.
+    /// The value of `--cgroup-manager` or `--systemd-cgroup`.
     pub asked: Option<CgroupManager>,
-    /// systemd is the host's init.
+    /// Whether systemd is the host's init.
     pub systemd: bool,
-    /// Cgroups are of version 2 only.
+    /// Whether the host has only cgroup v2.
     pub cgroup2: bool,
-    /// The caller is not root.
+    /// Whether the caller is not root.
     pub ordinary_user: bool,
 }
 
-/// systemd where the host runs it on cgroup v2, nobody for an ordinary user elsewhere, the cgroup file
-/// system otherwise; what is asked for wins.
+/// The manager that was asked for. Otherwise it is systemd if the host runs it with cgroup v2, no manager for an
+/// ordinary user on any other host, and the cgroup file system for root.
 pub fn manager(facts: ManagerFacts) -> CgroupManager {
     match facts {
         ManagerFacts { asked: Some(manager), .. } => manager,
@@ -44,7 +44,7 @@ pub(super) fn run(
     }
     cgroup_parent::check(parent, facts.cgroup_manager == CgroupManager::Systemd)
         .map_err(|problem| wrong("cgroup-parent", parent, problem))?;
-    // The container has no name yet that linux.cgroupsPath could hold.
+    // The container does not have a name yet that could be in linux.cgroupsPath.
     let annotations = spec.annotations_mut().get_or_insert_with(Default::default);
     annotations.insert(cgroup_parent::ANNOTATION.to_owned(), parent.clone());
     Ok(())

@@ -1,4 +1,4 @@
-//! What the flags of namespaces may ask for.
+//! The choices that the namespace flags offer.
 
 use std::path::PathBuf;
 
@@ -6,19 +6,19 @@ use oci_spec::runtime::LinuxIdMapping;
 
 use super::error::{GenerateError, wrong};
 
-/// The value of a namespace's flag.
+/// The value of a namespace flag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// The caller's.
+    /// The caller's namespace.
     Host,
-    /// A new one.
+    /// A new namespace.
     Private,
-    /// That of the container with this id.
+    /// The namespace of the container with this id.
     Container(String),
 }
 
 impl Mode {
-    /// Reads `host`, `private` or `container:ID`.
+    /// Parses `host`, `private` or `container:ID`.
     ///
     /// # Errors
     /// [`GenerateError::Flag`] for anything else.
@@ -35,40 +35,40 @@ impl Mode {
     }
 }
 
-/// Which namespace of one type the container gets.
+/// Which namespace of one kind the container gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum NamespaceChoice {
-    /// As without the flag.
+    /// The default without the flag.
     #[default]
     Default,
-    /// The caller's.
+    /// The caller's namespace.
     Host,
-    /// A new one.
+    /// A new namespace.
     Private,
-    /// The one at this path.
+    /// The namespace at this path.
     Joined(PathBuf),
 }
 
 /// Which user namespace the container gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum UserNamespace {
-    /// None for root; for an ordinary user a new one with its own id as 0.
+    /// The caller's for root; for an ordinary user a new one, in which the user's own id is 0.
     #[default]
     Default,
-    /// The caller's.
+    /// The caller's namespace.
     Host,
-    /// A new one with these maps.
+    /// A new namespace with these maps.
     Maps {
-        /// Of user ids.
+        /// The map of user ids.
         uid: Vec<LinuxIdMapping>,
-        /// Of group ids.
+        /// The map of group ids.
         gid: Vec<LinuxIdMapping>,
     },
-    /// The one at this path.
+    /// The namespace at this path.
     Joined(PathBuf),
 }
 
-/// All of them.
+/// The choices for all kinds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // Each field is the namespace that it is named after.
 pub struct Namespaces {
@@ -80,17 +80,17 @@ pub struct Namespaces {
     pub user: UserNamespace,
 }
 
-/// `--network pasta`: what the hook is to give the container.
+/// `--network pasta`: the network that the hook is to give the container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pasta {
-    /// Options of pasta(1).
+    /// Options for pasta(1).
     pub options: Vec<String>,
-    /// rootling itself, which has the hook.
+    /// The rootling program, which contains the hook.
     pub program: PathBuf,
 }
 
 impl Pasta {
-    /// Reads `pasta` or `pasta:OPTION,...`, the value of `--network`; none where it is another one.
+    /// Parses `pasta` or `pasta:OPTION,...`, a value of `--network`; `None` if it is another value.
     pub fn parse(text: &str, program: PathBuf) -> Option<Self> {
         let options = match text.strip_prefix("pasta")? {
             "" => Vec::new(),

@@ -10,14 +10,14 @@ use super::error::{GenerateError, wrong};
 use super::namespaces::has;
 use super::{Files, Node, NodeKind, Request};
 
-/// What each container has of its own, below /dev.
+/// Names below /dev that every container has its own version of.
 const OWN: [&str; 12] =
     ["null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "pts", "shm", "mqueue", "fd"];
 
-/// Directories deeper than this are not devices any more but a mistake.
+/// A limit on the depth of a directory of devices: anything deeper is a mistake.
 const DEEPEST: usize = 8;
 
-/// A device and its place in the container.
+/// A device, and its path in the container.
 struct Device {
     source: PathBuf,
     destination: PathBuf,
@@ -39,8 +39,8 @@ pub(super) fn run(
     let namespace = has(spec, LinuxNamespaceType::User);
     for device in devices {
         if namespace {
-            // Nobody in a user namespace can make a device. Runtimes bind that of the same path, if they
-            // can do it at all: as a mount it works with each of them, at any path.
+            // Nobody in a user namespace can make a device node. Runtimes may bind-mount the device with the same
+            // path instead, if they support that at all. An explicit mount works with each of them, at any path.
             spec.mounts_mut().get_or_insert_default().push(bound(&device));
         } else if let Some(linux) = spec.linux_mut() {
             let list = linux.devices_mut().get_or_insert_default();
@@ -53,7 +53,7 @@ pub(super) fn run(
     set_rules(spec, &request.device_cgroup_rule, rootless, warnings)
 }
 
-/// Access to devices without nodes for them. Only root can set it.
+/// Allows access to devices without making nodes for them. Only root can set such rules.
 fn set_rules(
     spec: &mut Spec,
     given: &[String],
@@ -152,8 +152,8 @@ fn parse(text: &str, files: &dyn Files, devices: &mut Vec<Device>) -> Result<(),
     Ok(())
 }
 
-/// Every device below a directory; what cannot be looked at is passed over, as is what each container
-/// has of its own.
+/// Lists every device below a directory. What cannot be examined is skipped, and so is what every container has its
+/// own version of.
 fn below(
     source: &Path,
     destination: &Path,
@@ -201,7 +201,7 @@ fn listed(device: &Device) -> LinuxDevice {
     listed
 }
 
-/// The host's own node, whose mode and owner stay as they are.
+/// A bind mount of the host's node, whose mode and owner stay as they are.
 fn bound(device: &Device) -> Mount {
     let mut mount = Mount::default();
     mount
@@ -212,11 +212,11 @@ fn bound(device: &Device) -> Mount {
     mount
 }
 
-/// Without a number, all of them.
+/// Adds a rule; a number that is `None` stands for all numbers.
 fn allow(linux: &mut Linux, typ: LinuxDeviceType, major: Option<i64>, minor: Option<i64>, access: String) {
     let mut rule = LinuxDeviceCgroup::default();
     rule.set_allow(true).set_typ(Some(typ)).set_major(major).set_minor(minor).set_access(Some(access));
-    // Its default is a rule of its own.
+    // The default of `LinuxResources` contains a device rule.
     let empty = || {
         let mut resources = LinuxResources::default();
         resources.set_devices(None);

@@ -1,15 +1,15 @@
-//! The errors of the generator.
+//! The error type of the generator.
 
 use std::fmt::Display;
 
 use crate::error::ValidateError;
 use crate::limits::LimitError;
 
-/// What `--security-opt` takes.
+/// The values of `--security-opt`.
 const SECURITY_FORMS: &str = "no-new-privileges[=BOOL], seccomp=default|unconfined|FILE, apparmor=NAME|unconfined, \
      disable, or label=disable|user:U|role:R|type:T|level:L";
 
-/// Why no spec was made: one line that names the flag, its value and the remedy.
+/// Why no spec was generated: one line that names the flag, its value and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerateError {
@@ -26,20 +26,20 @@ pub enum GenerateError {
     /// A limit that makes no sense.
     #[error("--{0}")]
     Resource(#[from] LimitError),
-    /// Neither a known option nor a known value of one.
+    /// The option is unknown, or its value is.
     #[error("invalid --security-opt: {value:?}{problem}; use {forms}", forms = SECURITY_FORMS)]
     SecurityOption {
         /// What was given.
         value: String,
-        /// More, where more is known; begins with a colon.
+        /// Details, if there are any; begins with a colon.
         problem: String,
     },
-    /// What the flags make together breaks a rule of the specification.
+    /// The flags together produce a spec that breaks a rule of the specification.
     #[error(transparent)]
     Spec(#[from] ValidateError),
 }
 
-/// A [`GenerateError::Flag`].
+/// Makes a [`GenerateError::Flag`].
 pub(super) fn wrong(flag: &'static str, value: impl Display, problem: impl Into<String>) -> GenerateError {
     GenerateError::Flag { flag, value: value.to_string(), problem: problem.into() }
 }

@@ -1,4 +1,4 @@
-//! What the generator has to know about the host.
+//! What the generator needs to know about the host.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -17,31 +17,31 @@ pub struct Facts {
     pub uid: u32,
     /// The caller's effective group id.
     pub gid: u32,
-    /// Cgroups are of version 2 only.
+    /// Whether the host has only cgroup v2.
     pub cgroup2: bool,
-    /// What its cgroups can do for the caller.
+    /// Which limits its cgroups support for the caller.
     pub support: LimitSupport,
     /// Who makes the container's cgroup.
     pub cgroup_manager: CgroupManager,
-    /// The caller's own `oom_score_adj`: without privileges nothing of it goes lower.
+    /// The caller's own `oom_score_adj`: an unprivileged process cannot set a lower value.
     pub oom_score_adj: i32,
     /// The caller's capability bounding set; bit n stands for capability n.
     pub capabilities: u64,
     /// The highest capability that the kernel knows.
     pub last_cap: u8,
-    /// Hard resource limits of the caller, where it may not raise them; empty for root.
+    /// Hard resource limits of the caller, if it may not raise them; empty for root.
     pub hard_limits: Vec<(PosixRlimitType, u64)>,
     /// The kernel's version.
     pub kernel: (u32, u32),
-    /// The lowest port that takes no privilege in the caller's network: ip(7); none where that is not known.
+    /// The lowest port that needs no privilege in the caller's network: ip(7); `None` if it is not known.
     pub first_free_port: Option<u32>,
-    /// The caller's group may send ICMP echo requests: icmp(7), `ping_group_range`.
+    /// Whether the caller's group may send ICMP echo requests: icmp(7), `ping_group_range`.
     pub may_ping: bool,
-    /// AppArmor is enabled.
+    /// Whether AppArmor is enabled.
     pub apparmor: bool,
-    /// SELinux is enabled.
+    /// Whether SELinux is enabled.
     pub selinux: bool,
-    /// Where relative paths of the command line begin.
+    /// The directory in which relative paths of the command line start.
     pub cwd: PathBuf,
 }
 
@@ -52,7 +52,7 @@ impl Facts {
     }
 }
 
-/// What sort of file a path names.
+/// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeKind {
     /// A character device with its major and minor number.
@@ -68,44 +68,44 @@ pub enum NodeKind {
 /// A file of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// What it is.
+    /// Its type.
     pub kind: NodeKind,
     /// Permission bits.
     pub mode: u32,
-    /// Owner.
+    /// User id of the owner.
     pub uid: u32,
-    /// Group.
+    /// Group id of the owner.
     pub gid: u32,
 }
 
-/// The host's files: each method is one look at them.
+/// Access to the host's files.
 pub trait Files {
-    /// What is at `path`, following symbolic links.
+    /// The file at `path`, following symbolic links.
     ///
     /// # Errors
-    /// As stat(2).
+    /// Those of stat(2).
     fn node(&self, path: &Path) -> io::Result<Node>;
 
     /// The names in a directory, sorted, without symbolic links.
     ///
     /// # Errors
-    /// As readdir(3).
+    /// Those of readdir(3).
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
 
     /// The path without symbolic links, `.` and `..`.
     ///
     /// # Errors
-    /// As realpath(3).
+    /// Those of realpath(3).
     fn real_path(&self, path: &Path) -> io::Result<PathBuf>;
 
     /// The content of a file.
     ///
     /// # Errors
-    /// As open(2) and read(2).
+    /// Those of open(2) and read(2).
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 }
 
-/// The machine that this runs on.
+/// The files of the machine that this runs on.
 #[derive(Clone, Copy, Debug)]
 pub struct System;
 

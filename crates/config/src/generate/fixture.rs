@@ -1,4 +1,4 @@
-//! A host made of plain values.
+//! A host that consists of plain values.
 
 use crate::CgroupManager;
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ pub(super) fn paths() -> Paths {
         .with("/home/ann/here", NodeKind::Directory)
 }
 
-/// The caller `uid` of a host that can do everything.
+/// The caller with the uid `uid`, on a host that supports everything.
 pub(super) fn caller(uid: u32) -> Facts {
     Facts {
         uid,
@@ -110,18 +110,18 @@ pub(super) fn made_with(
     Ok((serde_json::to_value(made.spec).expect("serialises"), made.warnings))
 }
 
-/// The spec for root; no warnings.
+/// The spec for root; fails if there are warnings.
 #[track_caller]
-#[allow(clippy::needless_pass_by_value)] // A request is written where it is handed over.
+#[allow(clippy::needless_pass_by_value)] // A request is written where it is passed.
 pub(super) fn root(request: Request) -> Value {
     let (spec, warnings) = made(&request, &caller(0)).expect("a spec");
     assert_eq!(warnings, [""; 0]);
     spec
 }
 
-/// The spec for an ordinary user; no warnings.
+/// The spec for an ordinary user; fails if there are warnings.
 #[track_caller]
-#[allow(clippy::needless_pass_by_value)] // A request is written where it is handed over.
+#[allow(clippy::needless_pass_by_value)] // A request is written where it is passed.
 pub(super) fn user(request: Request) -> Value {
     let (spec, warnings) = made(&request, &caller(1000)).expect("a spec");
     assert_eq!(warnings, [""; 0]);
@@ -130,7 +130,7 @@ pub(super) fn user(request: Request) -> Value {
 
 /// The error for root.
 #[track_caller]
-#[allow(clippy::needless_pass_by_value)] // A request is written where it is handed over.
+#[allow(clippy::needless_pass_by_value)] // A request is written where it is passed.
 pub(super) fn refused(request: Request) -> String {
     made(&request, &caller(0)).expect_err("an error").to_string()
 }

@@ -1,4 +1,4 @@
-//! The flags about cgroup limits, to `linux.resources`.
+//! Turns the flags about cgroup limits into `linux.resources`.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use super::{Facts, Files, LimitFlags, NodeKind, size};
 use crate::limits::{LimitError, refuse};
 use crate::resources::{self, BLKIO_WEIGHT, CPUS_PERIOD, MEMORY_MIN};
 
-/// What a period may be.
+/// The valid range of a period.
 const PERIODS: &str = "1000 to 1000000 microseconds (1 ms to 1 s)";
 
-/// What a weight may be.
+/// The valid range of a weight.
 const WEIGHTS: &str = "10 to 1000";
 
 pub(super) fn run(
@@ -59,7 +59,7 @@ fn memory(flags: &LimitFlags) -> Result<LinuxMemory, GenerateError> {
         .set_swap(bytes("memory-swap", &flags.memory_swap)?)
         .set_swappiness(held(
             "memory-swappiness",
-            // The host's own, as without the flag.
+            // The host's own value, as without the flag.
             flags.memory_swappiness.filter(|value| *value != -1),
             "0 to 100, or -1 for the host's own",
         )?)
@@ -67,7 +67,7 @@ fn memory(flags: &LimitFlags) -> Result<LinuxMemory, GenerateError> {
     Ok(memory)
 }
 
-/// A number as the field of the specification holds it, which is none below 0.
+/// Converts a number to the type of the specification's field, which may exclude negative numbers.
 fn held<T: TryFrom<i64>>(
     flag: &'static str,
     value: Option<i64>,

@@ -1,8 +1,8 @@
 //! The specs that `rootling spec` writes.
 //!
-//! [`default_spec_on`] and [`rootless_spec_on`] are what `runc spec` writes. [`build`] turns one of
-//! them into what the flags ask for, one module a subject. What is true of the host comes in as plain
-//! values ([`Facts`]) and through one seam to its files ([`Files`]), so that tables can test each rule.
+//! [`default_spec_on`] and [`rootless_spec_on`] are what `runc spec` writes. [`build`] turns one of them into what
+//! the flags ask for, with one module for each subject. Facts about the host come in as plain values ([`Facts`]) and
+//! through one interface to its files ([`Files`]), so that table-driven tests can check each rule.
 
 mod accounts;
 mod base;

@@ -1,4 +1,4 @@
-//! `--mount`, `--volume`, `--tmpfs` and `--shm-size`, and the files of a shared network.
+//! `--mount`, `--volume`, `--tmpfs` and `--shm-size`, and the files that go with a shared network.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -12,13 +12,13 @@ use super::{Facts, Files, Request, size};
 use crate::mounts::table::{self, Effect};
 use crate::resources;
 
-/// Options of tmpfs that are not flags. tmpfs(5)
+/// Options of tmpfs that are not mount flags; tmpfs(5).
 const TMPFS_DATA: [&str; 8] = ["size", "nr_blocks", "nr_inodes", "mode", "uid", "gid", "mpol", "huge"];
 
-/// What a tmpfs gets unless an option says the contrary.
+/// The flags of a tmpfs, unless an option says the opposite.
 const TMPFS_DEFAULTS: [&str; 3] = ["nosuid", "nodev", "noexec"];
 
-/// What programs need of the host to use its network.
+/// Files of the host that programs need in order to use its network.
 const NETWORK_FILES: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
 
 pub(super) fn run(
@@ -50,7 +50,7 @@ pub(super) fn run(
     let binds = wanted.iter().filter(|(.., mount)| mount.typ().as_deref() == Some("bind"));
     let volumes: Vec<_> = binds.map(|(flag, text, mount)| Volume { flag, text, mount }).collect();
     propagation::run(spec, &volumes, files, warnings);
-    // A mount hides what is mounted below it before.
+    // Sorted by depth: a mount hides what was mounted below it earlier.
     wanted.sort_by_key(|(.., mount)| mount.destination().components().count());
     let mounts = spec.mounts_mut().get_or_insert_default();
     for (.., mount) in wanted {
@@ -75,7 +75,7 @@ fn check_source(
     })
 }
 
-/// With the network of the host come its names, unless something of the user's is there.
+/// Shares the host's files about names together with its network, unless the user has mounted something there.
 fn share_network_files(spec: &mut Spec, files: &dyn Files) {
     if has(spec, LinuxNamespaceType::Network) {
         return;
@@ -87,8 +87,8 @@ fn share_network_files(spec: &mut Spec, files: &dyn Files) {
     }
 }
 
-/// Shows a file, read-only, unless something of the user's is there. Also one above it, such as a volume on /etc, is the user's
-/// own choice. Whether it is shown.
+/// Bind-mounts a file read-only, unless the user has mounted something there. A mount above it, such as a volume on
+/// /etc, is the user's own choice as well. Returns whether the file is mounted.
 pub(super) fn share_file(spec: &mut Spec, destination: PathBuf, source: PathBuf) -> bool {
     let mounts = spec.mounts_mut().get_or_insert_default();
     let taken = mounts.iter().any(|mount| destination.starts_with(mount.destination()));
@@ -126,7 +126,7 @@ fn new(destination: PathBuf, typ: &str, source: PathBuf, options: Vec<String>) -
     mount
 }
 
-/// An absolute path without `.`, `..` and needless slashes, below the root.
+/// Normalizes an absolute path: without `.`, `..` and redundant slashes, below the root.
 fn destination(flag: &'static str, text: &str, path: &str) -> Result<PathBuf, GenerateError> {
     let clean: PathBuf = Path::new(path).components().collect();
     let climbs = clean.components().any(|part| part == Component::ParentDir);
@@ -137,13 +137,13 @@ fn destination(flag: &'static str, text: &str, path: &str) -> Result<PathBuf, Ge
     Ok(clean)
 }
 
-/// A path of the command line, from where the caller stands; `..` is left to the kernel, since a link may
-/// come before it.
+/// Resolves a path of the command line relative to the caller's directory. `..` is left to the kernel, since it may
+/// follow a link.
 fn source_path(facts: &Facts, source: &str) -> PathBuf {
     facts.cwd.join(source).components().collect()
 }
 
-/// `--mount type=TYPE,src=SOURCE,dst=DESTINATION[,OPTION...]`, with Docker's names of keys.
+/// Parses `--mount type=TYPE,src=SOURCE,dst=DESTINATION[,OPTION...]`, with Docker's names of keys.
 fn mount(text: &str, facts: &Facts) -> Result<Mount, GenerateError> {
     const FLAG: &str = "mount";
     let (mut typ, mut source, mut place, mut options) = (None, None, None, Vec::new());
@@ -167,7 +167,7 @@ fn mount(text: &str, facts: &Facts) -> Result<Mount, GenerateError> {
             "bind-propagation" => options.push(propagation(text, needed()?)?),
             "tmpfs-size" => options.push(format!("size={}", size(FLAG, needed()?)?)),
             "tmpfs-mode" => options.push(format!("mode={}", octal(FLAG, text, needed()?)?)),
-            // The rest are options of mount(8), checked below for the type.
+            // The rest are options of mount(8), which are checked below for the type.
             _ => options.push(field),
         }
     }
@@ -233,7 +233,7 @@ fn tmpfs_options(flag: &'static str, text: &str, options: &[String]) -> Result<(
     Ok(())
 }
 
-/// A default gives way to its contrary: with both, runtimes differ in which of them wins.
+/// A default is left out if its opposite is given: with both, runtimes differ in which of them wins.
 fn with_defaults(given: &[String]) -> Vec<String> {
     let contrary =
         |default: &&&str| given.iter().any(|option| default.strip_prefix("no") == Some(option.as_str()));
@@ -242,7 +242,7 @@ fn with_defaults(given: &[String]) -> Vec<String> {
     defaults.chain(given.iter().cloned()).collect()
 }
 
-/// `--volume SOURCE:DESTINATION[:OPTION,...]`.
+/// Parses `--volume SOURCE:DESTINATION[:OPTION,...]`.
 fn volume(text: &str, facts: &Facts, warnings: &mut Vec<String>) -> Result<Mount, GenerateError> {
     const FLAG: &str = "volume";
     let mut parts = text.splitn(3, ':');
@@ -269,7 +269,7 @@ fn volume(text: &str, facts: &Facts, warnings: &mut Vec<String>) -> Result<Mount
     Ok(new(place, "bind", source_path(facts, source), options))
 }
 
-/// `--tmpfs DESTINATION[:OPTION,...]`.
+/// Parses `--tmpfs DESTINATION[:OPTION,...]`.
 fn tmpfs(text: &str) -> Result<Mount, GenerateError> {
     const FLAG: &str = "tmpfs";
     let (place, given) = text.split_once(':').unwrap_or((text, ""));

@@ -1,5 +1,5 @@
-//! `--pid`, `--ipc`, `--uts`, `--network`, `--cgroupns` and `--userns`, and what follows from them for
-//! the default mounts.
+//! `--pid`, `--ipc`, `--uts`, `--network`, `--cgroupns` and `--userns`, and their consequences for the default
+//! mounts.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ pub(super) fn run(
         share_proc(spec);
     }
     if user {
-        // The kernel mounts sysfs only for the owner of the network namespace.
+        // The kernel lets only the owner of the network namespace mount sysfs.
         let own =
             matches!(find(spec, LinuxNamespaceType::Network), Some(network) if network.path().is_none());
         set_sysfs(spec, own);
@@ -49,7 +49,8 @@ pub(super) fn run(
     Ok(())
 }
 
-/// What no capability of a user namespace is good for in the network of the host, which does not belong to it.
+/// What a capability of a user namespace does not permit in the host's network, which does not belong to that
+/// namespace.
 fn missing_in_the_hosts_network(facts: &Facts) -> Option<String> {
     let port = facts.first_free_port.filter(|port| *port > 0);
     let ports = port.map(|port| {
@@ -67,7 +68,7 @@ fn missing_in_the_hosts_network(facts: &Facts) -> Option<String> {
     })
 }
 
-/// Whether the container has a namespace of this type that is not the caller's.
+/// Whether the container has a namespace of this type, instead of the caller's.
 pub(super) fn has(spec: &Spec, typ: LinuxNamespaceType) -> bool {
     find(spec, typ).is_some()
 }
@@ -114,7 +115,7 @@ fn set_user(spec: &mut Spec, wanted: &UserNamespace, facts: &Facts) -> Result<()
     Ok(())
 }
 
-/// The name belongs to the uts namespace, and one that others use is not renamed.
+/// Sets the host name, which belongs to the UTS namespace; one that others use is not renamed.
 fn set_hostname(spec: &mut Spec, request: &Request) -> Result<(), GenerateError> {
     let own = matches!(find(spec, LinuxNamespaceType::Uts), Some(uts) if uts.path().is_none());
     match &request.hostname {
@@ -140,7 +141,7 @@ fn bind(mount: &mut Mount, source: &str, options: Vec<String>) {
     mount.set_typ(Some("none".to_owned())).set_source(Some(source.into())).set_options(Some(options));
 }
 
-/// Shared memory and message queues are looked up in the host's own file systems then.
+/// Shares shared memory and message queues, which are then looked up in the host's own file systems.
 fn share_ipc(spec: &mut Spec, files: &dyn Files) {
     let mounts = mounts(spec);
     mounts.retain(|mount| mount.destination() != "/dev/mqueue" || files.node("/dev/mqueue".as_ref()).is_ok());
@@ -151,8 +152,8 @@ fn share_ipc(spec: &mut Spec, files: &dyn Files) {
     }
 }
 
-/// The kernel refuses a new proc for a pid namespace of others, and what is read-only in the host's
-/// own cannot be made so once more.
+/// Bind-mounts the host's /proc. The kernel refuses a new procfs for somebody else's pid namespace, and what is
+/// read-only in the host's own cannot be made so once more.
 fn share_proc(spec: &mut Spec) {
     if let Some(mount) = mounts(spec).iter_mut().find(|mount| mount.destination() == "/proc") {
         bind(mount, "/proc", bind_options(&[]));
@@ -175,7 +176,7 @@ fn set_sysfs(spec: &mut Spec, own_network: bool) {
     }
 }
 
-/// An id that is not mapped cannot own anything, so mount(2) fails with EINVAL.
+/// Removes mount options that name an unmapped id, which cannot own anything: mount(2) would fail with EINVAL.
 fn drop_unmapped(spec: &mut Spec) {
     let linux = spec.linux().as_ref();
     let maps = |of: Option<&Vec<LinuxIdMapping>>| of.cloned().unwrap_or_default();

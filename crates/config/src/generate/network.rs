@@ -1,4 +1,4 @@
-//! `--network pasta` and `--publish`: a network namespace that a hook gives a network.
+//! `--network pasta` and `--publish`: a network namespace that a hook connects to a network.
 
 use std::path::Path;
 
@@ -11,27 +11,27 @@ use super::namespaces::has;
 use super::publish::PublishedPort;
 use super::{Files, Request};
 
-/// The file beside config.json with the name server of the container.
+/// The file beside config.json that names the container's name server.
 const RESOLV_CONF: &str = "resolv.conf";
-/// What asks for names in the container read.
+/// The path at which programs in the container read it.
 const RESOLV_CONF_INSIDE: &str = "/etc/resolv.conf";
 
-/// How long the hook may take, in seconds: somewhat more than its own limits, so that its own words are heard.
+/// How long the hook may take, in seconds: somewhat more than its own limits, so that its own error is reported.
 const HOOK_TIMEOUT: i64 = 60;
 
-/// Where the hook looks for pasta, if the runtime gives it no environment.
+/// The hook's search path for pasta, in case the runtime gives the hook no environment.
 const HOOK_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A file that belongs beside config.json.
+/// A file that belongs next to config.json.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BundleFile {
     /// Its name in the bundle.
     pub name: &'static str,
-    /// What it has.
+    /// Its contents.
     pub content: String,
 }
 
-/// The files that the bundle needs besides.
+/// Returns the files that the bundle needs in addition.
 pub(super) fn run(
     spec: &mut Spec,
     request: &Request,
@@ -76,7 +76,8 @@ fn overlaps(one: &PublishedPort, other: &PublishedPort) -> bool {
         && other.host.start() <= one.host.end()
 }
 
-/// Before the start, and when the container has gone: the hook knows by the state which of the two it is.
+/// Sets the hooks before the start and after the end of the container; the hook knows from the state which of them it
+/// is.
 fn set_hooks(spec: &mut Spec, pasta: &Pasta, ports: &[PublishedPort]) {
     let name = pasta.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut args = vec![name, "hook".to_owned(), "pasta".to_owned()];
@@ -95,9 +96,9 @@ fn set_hooks(spec: &mut Spec, pasta: &Pasta, ports: &[PublishedPort]) {
     spec.set_hooks(Some(hooks));
 }
 
-/// As Docker has them for a network of a container's own: all ports are free there, and ping needs no privilege.
+/// Sets what Docker sets for a container's own network: no port and no ping needs privilege.
 fn set_sysctls(spec: &mut Spec) {
-    // A range with ids that have no mapping is none.
+    // The kernel refuses a range with ids that are not mapped.
     let groups = if has(spec, LinuxNamespaceType::User) { "0 0" } else { "0 2147483647" };
     let Some(linux) = spec.linux_mut() else { return };
     let mut sysctls = linux.sysctl().clone().unwrap_or_default();
@@ -108,7 +109,7 @@ fn set_sysctls(spec: &mut Spec) {
     linux.set_sysctl(Some(sysctls));
 }
 
-/// The name server that the hook's program forwards to the host's, with the host's search list. resolv.conf(5)
+/// A resolv.conf(5) with the name server that pasta forwards to the host's, and with the host's search list.
 fn resolv_conf(files: &dyn Files) -> String {
     let host = files.read(Path::new("/etc/resolv.conf")).unwrap_or_default();
     let host = String::from_utf8_lossy(&host);
@@ -122,6 +123,6 @@ fn resolv_conf(files: &dyn Files) -> String {
         .fold(String::new(), |text, line| text + &line + "\n")
 }
 
-/// Where programs in the container ask for names: an address that pasta and slirp4netns both forward to the host's own
-/// name server. `slirp4netns(1)` has it as the default.
+/// The name server for programs in the container: an address that both pasta and slirp4netns forward to the host's
+/// own name server. It is the default of `slirp4netns(1)`.
 pub const NAME_SERVER: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 0, 2, 3);

@@ -1,4 +1,4 @@
-//! The process: what runs, where, as whom.
+//! The process: what is run, where, and as which user.
 
 use oci_spec::runtime::{Process, Spec};
 
@@ -6,7 +6,7 @@ use super::error::{GenerateError, wrong};
 use super::{Facts, Request, rlimits};
 use crate::resources;
 
-/// `--env` as Docker reads it: `KEY=VALUE`, or `KEY` alone for the caller's own value, if it has one.
+/// Parses `--env` as Docker does: `KEY=VALUE`, or `KEY` alone for the caller's own value, if there is one.
 ///
 /// # Errors
 /// [`GenerateError::Flag`] for an empty name.
@@ -64,7 +64,7 @@ pub(super) fn run(
     set_root(spec, request)
 }
 
-/// A later value of a name replaces the earlier, in its place.
+/// Sets variables; a later value of a name replaces the earlier one in its place.
 fn set_environment(process: &mut Process, given: &[String]) {
     let mut variables = process.env().clone().unwrap_or_default();
     for text in given {
@@ -88,7 +88,7 @@ fn set_user(
     let Some(wanted) = &request.user else { return };
     let mut user = process.user().clone();
     user.set_uid(wanted.uid).set_gid(wanted.gid);
-    // Where only the caller's own group is mapped, the kernel denies setgroups. user_namespaces(7)
+    // If only the caller's own group is mapped, the kernel denies setgroups; user_namespaces(7).
     let maps = spec.linux().as_ref().and_then(|linux| linux.gid_mappings().as_ref());
     let one = maps.is_some_and(|maps| maps.iter().map(|map| u64::from(map.size())).sum::<u64>() == 1);
     let others: Vec<_> = wanted.groups.iter().filter(|group| **group != wanted.gid).collect();
@@ -97,7 +97,7 @@ fn set_user(
             "--user: the groups {others:?} that the image counts the user among are left out, since only one group is mapped"
         ));
     } else if !others.is_empty() || !facts.is_ordinary_user() {
-        // runc refuses an ordinary user's container with any.
+        // runc refuses a container of an ordinary user that has any.
         user.set_additional_gids(Some(wanted.groups.clone()));
     }
     process.set_user(user);

@@ -1,5 +1,5 @@
-//! What a volume needs to share mounts with the host: `linux.rootfsPropagation`, by dockerd's rule, and a source
-//! that is shared there.
+//! What a volume needs to share mounts with the host: `linux.rootfsPropagation`, by dockerd's rule, and a source that
+//! is shared on the host.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::Files;
 use super::namespaces::has;
 use crate::mounts::MountOptions;
 
-/// A bind mount with the flag that asked for it.
+/// A bind mount, with the flag that asked for it.
 pub(super) struct Volume<'a> {
     pub(super) flag: &'static str,
     pub(super) text: &'a str,
@@ -63,12 +63,12 @@ fn not_shared(point: &Path, why: &str) -> String {
     )
 }
 
-/// Where the mount is that `path` is on, and whether it is shared and a slave (mount_namespaces(7)). None where that cannot be
-/// told, which is left to the runtime.
+/// The mount point of the mount that `path` is on, and whether that mount is shared and whether it is a slave
+/// (mount_namespaces(7)). `None` if it cannot be determined, which is left to the runtime.
 fn above(path: &Path, files: &dyn Files) -> Option<(PathBuf, bool, bool)> {
     let path = files.real_path(path).ok()?;
     let text = String::from_utf8(files.read(Path::new("/proc/self/mountinfo")).ok()?).ok()?;
-    // Of those at one place, the last is on top.
+    // Of several mounts at one place, the last is on top.
     let deepest = mounts(&text).filter(|mount| path.starts_with(&mount.point));
     let mount = deepest.max_by_key(|mount| mount.point.components().count())?;
     let (shared, slave) = (mount.has_tag("shared"), mount.has_tag("master"));

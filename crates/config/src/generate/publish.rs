@@ -1,4 +1,4 @@
-//! `--publish`: ports of the host that lead into the container's network.
+//! `--publish`: forwards ports of the host into the container's network.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,11 +14,11 @@ pub enum Protocol {
     Udp,
 }
 
-/// Ports of the host, and those of the container that they lead to: `[IP:]HOST:CONTAINER[/udp]`, where each port may be
-/// a range of as many, `8000-8009`.
+/// Ports of the host, and the ports of the container that they lead to: `[IP:]HOST:CONTAINER[/udp]`, where each may
+/// be a range of the same length, such as `8000-8009`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedPort {
-    /// The address of the host on which it is served; all of them where there is none.
+    /// The address of the host to listen on; `None` stands for all addresses.
     pub ip: Option<IpAddr>,
     /// The ports of the host.
     pub host: RangeInclusive<u16>,
@@ -29,7 +29,7 @@ pub struct PublishedPort {
 }
 
 impl PublishedPort {
-    /// Each pair of ports: of the host, and of the container.
+    /// Each pair of ports: the host's and the container's.
     pub fn pairs(&self) -> impl Iterator<Item = (u16, u16)> {
         self.host.clone().zip(self.container.clone())
     }
@@ -108,7 +108,7 @@ impl fmt::Display for PublishedPort {
     }
 }
 
-/// A range as it is typed: `80`, `8000-8009`.
+/// Displays a range as it is typed: `80` or `8000-8009`.
 pub struct Ports<'a>(pub &'a RangeInclusive<u16>);
 
 impl fmt::Display for Ports<'_> {

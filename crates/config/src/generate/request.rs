@@ -1,15 +1,15 @@
-//! What the flags ask for, as they were typed.
+//! What the flags ask for, as it was typed.
 
 use std::path::PathBuf;
 
 use super::{Namespaces, Pasta, User};
 
-/// The flags of `rootling spec`, each named after its flag. What needs more than the flags to be
-/// understood is resolved already: ids and namespaces.
+/// The flags of `rootling spec`; each field is named after its flag. What cannot be understood from the flags alone
+/// is already resolved: ids and namespaces.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs)] // Each field is the flag that it is named after.
 pub struct Request {
-    /// After `--`.
+    /// The arguments after `--`.
     pub args: Vec<String>,
     pub rootfs: Option<PathBuf>,
     pub readonly: bool,
@@ -41,7 +41,7 @@ pub struct Request {
     pub cgroup_parent: Option<String>,
 }
 
-/// The flags about cgroup limits. Whole numbers are held as typed: which of them have a meaning is decided here.
+/// The flags about cgroup limits. Whole numbers are kept as typed: their meaning is decided here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // Each field is the flag that it is named after.
 pub struct LimitFlags {

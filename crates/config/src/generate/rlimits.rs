@@ -24,7 +24,7 @@ pub(super) fn run(
         }
         limits.push(limit);
     }
-    // What the user says replaces the default.
+    // A limit that the user sets replaces the default.
     let (old, new) = limits.split_at(defaults);
     let old = old.iter().filter(|limit| new.iter().all(|other| other.typ() != limit.typ()));
     let mut limits: Vec<_> = old.chain(new).copied().collect();
@@ -58,7 +58,7 @@ fn parse(text: &str) -> Result<PosixRlimit, GenerateError> {
     Ok(rlimit::limit(typ, soft, hard))
 }
 
-/// Without privileges a hard limit can only go down. setrlimit(2)
+/// Without privileges a hard limit can only be lowered; setrlimit(2).
 fn lower(limit: &mut PosixRlimit, facts: &Facts, warnings: &mut Vec<String>) {
     let own = facts.hard_limits.iter().find(|(typ, _)| *typ == limit.typ());
     let Some((_, most)) = own.filter(|(_, most)| *most < limit.hard()) else { return };

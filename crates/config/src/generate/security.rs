@@ -10,7 +10,7 @@ use super::words::boolean;
 use super::{Facts, Files, Request};
 use crate::seccomp;
 
-/// Which system calls are filtered.
+/// How system calls are filtered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Seccomp {
     #[default]
@@ -39,12 +39,12 @@ struct Label {
 }
 
 impl Label {
-    /// Whether a context was asked for. None is set of its own accord.
+    /// Whether a context was asked for. None is set by default.
     fn is_wanted(&self) -> bool {
         !self.disable && *self != Self::default()
     }
 
-    /// The context of the process, and that of what it mounts.
+    /// The contexts of the process and of its mounts.
     fn contexts(&self) -> [String; 2] {
         let part =
             |part: &Option<String>, otherwise: &str| part.clone().unwrap_or_else(|| otherwise.to_owned());
@@ -135,7 +135,7 @@ fn one(options: &mut Options, name: &str, value: Option<&str>) -> Result<(), Str
         ("seccomp", Some("unconfined")) => options.seccomp = Some(Seccomp::Unconfined),
         ("seccomp", Some(file)) if !file.is_empty() => options.seccomp = Some(Seccomp::File(file.into())),
         ("apparmor", Some(name)) if !name.is_empty() => options.apparmor = Some(name.to_owned()),
-        // Docker's older word for it.
+        // Docker's older name for it.
         ("disable", None) => options.label.disable = true,
         ("label", Some(label)) => return set_label(&mut options.label, label),
         _ => return Err(String::new()),
@@ -156,7 +156,7 @@ fn set_label(label: &mut Label, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// All that root of a user namespace can have there. Outside of one that would be all of the host.
+/// Allows everything that root of a user namespace can have. Without such a namespace it would be the whole host.
 fn open(spec: &mut Spec) -> Result<(), GenerateError> {
     if !has(spec, LinuxNamespaceType::User) {
         let problem = "needs a user namespace, or the container's root would be the host's; add --userns";

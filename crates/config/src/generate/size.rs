@@ -7,7 +7,7 @@ use super::error::{GenerateError, wrong};
 /// allowed (`1.5g`), as is -1, which flags take for "no limit".
 ///
 /// # Errors
-/// [`GenerateError::Flag`] when it is none, or too large for the kernel's 64 bits.
+/// [`GenerateError::Flag`] if it is not a size, or is too large for the kernel's 64 bits.
 pub fn size(flag: &'static str, text: &str) -> Result<i64, GenerateError> {
     let malformed =
         || wrong(flag, text, "is not a size; write bytes or a unit, for example 512k, 64m or 1.5g");

@@ -6,7 +6,7 @@ use oci_spec::runtime::{LinuxCpu, LinuxResources};
 
 use super::field::CORE;
 
-/// The controllers that `resources` has anything for, also what limits nothing, by their version 2 names.
+/// The controllers for which `resources` contains anything, even if it limits nothing, by their version 2 names.
 pub fn controllers(resources: &LinuxResources) -> BTreeSet<String> {
     let own = ["cpu", "cpuset", "hugetlb", "io", "memory", "pids", "rdma"].into_iter().map(str::to_owned);
     let files = resources.unified().iter().flatten().filter_map(|(file, _)| file.split_once('.'));
@@ -14,12 +14,12 @@ pub fn controllers(resources: &LinuxResources) -> BTreeSet<String> {
     all.filter(|name| clear(&mut resources.clone(), name)).collect()
 }
 
-/// Takes away everything that is for one controller; whether there was anything.
+/// Removes everything that is for one controller; returns whether there was anything.
 pub fn clear(resources: &mut LinuxResources, controller: &str) -> bool {
     let before = resources.clone();
     match controller {
         "memory" => drop(resources.memory_mut().take()),
-        // Time and placement share an object.
+        // CPU time and placement share an object.
         "cpu" => keep_cpu(resources, |cpu| {
             let mut placement = LinuxCpu::default();
             placement.set_cpus(cpu.cpus().clone()).set_mems(cpu.mems().clone());

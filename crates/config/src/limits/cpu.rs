@@ -1,4 +1,4 @@
-//! `cpu`: time and placement.
+//! `cpu`: CPU time and placement.
 
 use std::num::NonZeroU64;
 
@@ -7,7 +7,7 @@ use oci_spec::runtime::LinuxCpu;
 use super::field::{Bound, Field, LimitError, NO_WEIGHT, refuse};
 use crate::process::affinity::{self, NumberSet};
 
-/// `cpu` without the placement; times in microseconds.
+/// `cpu` without the placement; times are in microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cpu {
     pub shares: Option<NonZeroU64>,
@@ -23,7 +23,7 @@ pub struct Cpu {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period(u64);
 
-/// The placement in `cpu`.
+/// The placement part of `cpu`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cpuset {
     pub cpus: Option<NumberSet>,
@@ -70,10 +70,11 @@ impl Cpu {
 }
 
 impl Period {
-    /// What kernels take, in microseconds: `max_bw_quota_period_us` and its lower kin in kernel/sched/core.c.
+    /// What kernels accept, in microseconds: `max_bw_quota_period_us` and the corresponding minimum in
+    /// kernel/sched/core.c.
     pub const RANGE: std::ops::RangeInclusive<u64> = 1_000..=1_000_000;
 
-    /// What it is where it is not set.
+    /// The value when it is not set.
     pub const DEFAULT: Self = Self(100_000);
 
     pub(super) fn parse(value: Option<u64>) -> Result<Option<Self>, LimitError> {
@@ -87,7 +88,7 @@ impl Period {
         }
     }
 
-    /// The number.
+    /// The number of microseconds.
     pub const fn get(self) -> u64 {
         self.0
     }

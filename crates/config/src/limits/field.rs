@@ -22,28 +22,28 @@ pub(crate) fn refuse(field: &'static str, value: impl Display, problem: impl Int
 /// A version of cgroups, cgroups(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// A hierarchy for each controller.
+    /// One hierarchy for each controller.
     V1,
-    /// One hierarchy.
+    /// A single hierarchy.
     V2,
 }
 
-/// The most of something.
+/// An upper bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
-    /// As much as there is.
+    /// There is no bound.
     Unlimited,
-    /// So much.
+    /// At most this much.
     At(u64),
 }
 
 impl Bound {
-    /// Whether it takes anything away.
+    /// Whether it restricts anything.
     pub const fn is_limit(self) -> bool {
         matches!(self, Self::At(_))
     }
 
-    /// Where 0 is not set and what is negative is no limit.
+    /// Converts a value for which 0 means "not set" and any negative number means "no limit".
     pub(super) fn of(value: Option<i64>) -> Option<Self> {
         match value? {
             0 => None,
@@ -52,7 +52,7 @@ impl Bound {
     }
 }
 
-/// As the specification has it: -1 is no limit.
+/// Written as in the specification: -1 means no limit.
 impl Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -65,15 +65,15 @@ impl Display for Bound {
 /// A limit and the controller that it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// By its version 2 name.
+    /// The controller's version 2 name.
     pub controller: String,
-    /// The field with its value.
+    /// The field and its value.
     pub limit: String,
 }
 
 impl Ask {
     pub(super) fn of(field: Field, version: Version) -> Option<Self> {
-        // The files of the core are in every cgroup.
+        // Files of the core exist in every cgroup.
         if field.controller == CORE || version == Version::V2 && field.not_on_v2.is_some() {
             return None;
         }
@@ -82,7 +82,7 @@ impl Ask {
     }
 }
 
-/// What the names of the files that no controller has begin with.
+/// The prefix of the names of files that belong to no controller.
 pub(super) const CORE: &str = "cgroup";
 
 /// One value that is set.
@@ -91,12 +91,12 @@ pub(super) struct Field {
     pub(super) name: String,
     value: String,
     pub(super) is_limit: bool,
-    /// Why cgroup v2 has no place for it.
+    /// Why it does not exist in cgroup v2.
     pub(super) not_on_v2: Option<&'static str>,
 }
 
 impl Field {
-    #[allow(clippy::needless_pass_by_value)] // Numbers and texts by value read best.
+    #[allow(clippy::needless_pass_by_value)] // Numbers and texts read best by value.
     pub(super) fn limit(controller: &str, name: impl Into<String>, value: impl ToString) -> Self {
         let value = value.to_string();
         Self { controller: controller.to_owned(), name: name.into(), value, is_limit: true, not_on_v2: None }
@@ -115,7 +115,7 @@ impl Field {
     }
 }
 
-/// Where 0 is not set and -1 is no limit, as with bytes.
+/// Converts a number of bytes, for which 0 means "not set" and -1 means "no limit".
 pub(super) fn bytes(field: &'static str, value: Option<i64>) -> Result<Option<Bound>, LimitError> {
     match value {
         Some(value) if value < -1 => Err(refuse(field, value, "is negative; use -1 for no limit")),
@@ -123,5 +123,5 @@ pub(super) fn bytes(field: &'static str, value: Option<i64>) -> Result<Option<Bo
     }
 }
 
-/// An idle group has no weight, and the kernel refuses one.
+/// An idle group has no weight, and the kernel refuses to set one.
 pub(super) const NO_WEIGHT: &str = "unable to apply both cpu.weight and cpu.idle";

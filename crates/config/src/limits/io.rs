@@ -15,7 +15,7 @@ pub struct Io {
     pub throttles: Vec<Throttle>,
 }
 
-/// An entry of `blockIO.weightDevice`; a weight of 0 is that of the cgroup.
+/// An entry of `blockIO.weightDevice`; a weight of 0 stands for that of the cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceWeight {
     /// `MAJOR:MINOR`.
@@ -33,7 +33,7 @@ pub struct Throttle {
     pub rate: Bound,
 }
 
-/// What the rate of a [`Throttle`] is of.
+/// What the rate of a [`Throttle`] limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Throttled {
     ReadBps,

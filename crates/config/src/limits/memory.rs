@@ -15,7 +15,7 @@ pub struct Memory {
     pub check_before_update: bool,
 }
 
-/// `memory.swap`: the specification and cgroup v1 count it with the memory, cgroup v2 alone.
+/// `memory.swap`: the specification and cgroup v1 count it together with memory, cgroup v2 by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Swap {
     with_memory: Bound,
@@ -61,7 +61,7 @@ impl Swap {
     pub(super) fn parse(swap: Option<Bound>, limit: Option<Bound>) -> Result<Option<Self>, LimitError> {
         const FIELD: &str = "memory.swap";
         let (with_memory, alone) = match (swap, limit) {
-            // Unlimited memory with swap not set means both.
+            // Unlimited memory without a value for swap means that both are unlimited.
             (Some(Bound::Unlimited), _) | (None, Some(Bound::Unlimited)) => {
                 (Bound::Unlimited, Bound::Unlimited)
             }
@@ -82,12 +82,12 @@ impl Swap {
         Ok(Some(Self { with_memory, alone }))
     }
 
-    /// Memory and swap together.
+    /// The limit of memory and swap together.
     pub const fn with_memory(self) -> Bound {
         self.with_memory
     }
 
-    /// Swap without the memory; 0 is none at all.
+    /// The limit of swap by itself; 0 means no swap at all.
     pub const fn alone(self) -> Bound {
         self.alone
     }
@@ -96,27 +96,27 @@ impl Swap {
 impl Swappiness {
     pub(super) fn parse(value: Option<u64>) -> Result<Option<Self>, LimitError> {
         match value {
-            // -1, as some callers write for the host's.
+            // -1, which some callers write for the host's value.
             None | Some(u64::MAX) => Ok(None),
             Some(value @ 0..=100) => Ok(Some(Self(value as u8))),
             Some(value) => Err(refuse("memory.swappiness", value, "is out of range; use 0 to 100")),
         }
     }
 
-    /// The number.
+    /// The value.
     pub const fn get(self) -> u8 {
         self.0
     }
 }
 
-/// The warning that goes with limits of kernel memory, which no supported kernel has any more.
+/// The warning for limits of kernel memory, which no supported kernel has anymore.
 pub fn kernel_memory_ignored(resources: &LinuxResources) -> Option<String> {
     let memory = resources.memory().as_ref()?;
-    #[allow(deprecated)] // That is what the warning is about.
+    #[allow(deprecated)] // The warning is about just that.
     let given = [("kernel", memory.kernel()), ("kernelTCP", memory.kernel_tcp())];
     let names: Vec<_> = given.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| *name).collect();
     let fields = names.join(" and ");
-    // In the words of runc.
+    // Worded as in runc.
     (!names.is_empty())
         .then(|| format!("linux.resources.memory: {fields}: kernel memory settings are ignored"))
 }

@@ -17,14 +17,14 @@ pub struct Hugepages {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     pub class_id: Option<NonZeroU32>,
-    /// By interface.
+    /// Priorities by interface.
     pub priorities: Vec<(String, u32)>,
 }
 
 impl Hugepages {
     pub(super) fn parse(entry: &LinuxHugepageLimit) -> Result<Self, LimitError> {
         let size = entry.page_size();
-        // It becomes a part of the name of a file.
+        // It becomes part of a file name.
         let digits = size.strip_suffix('B').and_then(|rest| rest.strip_suffix(['K', 'M', 'G']));
         if digits.is_none_or(|digits| digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit())) {
             let problem = "is not the size of a page; write it like 2MB";
@@ -36,12 +36,12 @@ impl Hugepages {
         Ok(Self { size: size.clone(), limit })
     }
 
-    /// The size of a page, like `2MB`.
+    /// The page size, such as `2MB`.
     pub fn size(&self) -> &str {
         &self.size
     }
 
-    /// In bytes.
+    /// The limit in bytes.
     pub const fn limit(&self) -> u64 {
         self.limit
     }

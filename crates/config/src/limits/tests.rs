@@ -18,7 +18,7 @@ fn asks(json: &str, version: Version) -> Vec<String> {
         .collect()
 }
 
-/// The table of the module: what is not set, and what is no limit.
+/// The table in the module documentation: what is not set, and what is no limit.
 #[test]
 fn what_takes_nothing_away_asks_for_no_controller() {
     for json in [
@@ -85,7 +85,7 @@ fn a_limit_asks_for_its_controller_with_its_value() {
 #[test]
 fn what_v2_has_no_place_for_asks_v1_alone_and_is_ignored_on_v2() {
     for (json, expected) in [
-        // The kernel's is 60, so 0 is a value.
+        // The kernel's default is 60, so 0 is a value of its own.
         (r#"{"memory":{"swappiness":0}}"#, "memory: memory.swappiness 0"),
         (r#"{"memory":{"disableOOMKiller":true}}"#, "memory: memory.disableOOMKiller true"),
         (r#"{"cpu":{"realtimeRuntime":500}}"#, "cpu: cpu.realtimeRuntime 500"),
@@ -183,7 +183,7 @@ fn clearing_a_controller_leaves_the_others() {
     assert_eq!(names(&all), [""; 0]);
     assert!(all.cpu().is_none());
     assert_eq!(names(&resources(r#"{"cpu":{},"unified":{}}"#)), [""; 0]);
-    // Also what limits nothing.
+    // Controllers are listed even if they limit nothing.
     assert_eq!(names(&resources(r#"{"memory":{"limit":-1},"pids":{"limit":-1}}"#)), ["memory", "pids"]);
 }
 
@@ -195,11 +195,11 @@ fn kernel_memory_is_warned_about() {
     assert_eq!(kernel_memory_ignored(&resources(r#"{"memory":{"limit":5}}"#)), None);
 }
 
-/// A field that a new version of the specification brings has to be given a meaning: in its row of the table
-/// of this module, in `parse`, and in the lists here.
+/// A field that is added by a new version of the specification must be given a meaning: a row in the table of this
+/// module, code in `parse`, and an entry in the lists here.
 #[test]
 fn every_field_of_the_specification_has_a_meaning() {
-    // The names in what derive(Debug) prints.
+    // Field names as derive(Debug) prints them.
     let names = |debug: String| {
         let inner = debug.split_once('{').expect("a struct").1.to_owned();
         let names = inner.split(", ").filter_map(|field| field.split_once(':'));

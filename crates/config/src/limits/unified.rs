@@ -6,7 +6,7 @@ use oci_spec::runtime::LinuxResources;
 
 use super::field::{Field, LimitError, NO_WEIGHT, refuse};
 
-/// `unified`: contents by file, which is always the name of one file, `CONTROLLER.FILE`.
+/// `unified`: file contents by name, which is always the name of a single file, `CONTROLLER.FILE`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unified(BTreeMap<String, String>);
 
@@ -28,17 +28,17 @@ impl Unified {
         }
     }
 
-    /// Whether there is nothing in it.
+    /// Whether no file is set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What is for one file.
+    /// The contents for one file.
     pub fn get(&self, file: &str) -> Option<&str> {
         self.0.get(file).map(String::as_str)
     }
 
-    /// The files that are written and their contents, by name; a weight beside `cpu.idle` is left out.
+    /// The files to write with their contents, by name; a weight beside `cpu.idle` is left out.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let files = self.0.iter().map(|(file, value)| (file.as_str(), value.as_str()));
         files.filter(|(file, _)| !self.is_weight_of_idle(file))

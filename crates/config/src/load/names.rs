@@ -1,13 +1,13 @@
-//! Names in another case.
+//! Names that are spelled in another case.
 //!
-//! Go reads `"CPU"` and `"Cpus"` as `cpu` and `cpus`, and so runc does; serde takes them for fields that it
-//! does not know. A document with such a name is seen without parsing it, and then read by way of [`fold`].
+//! Go reads `"CPU"` and `"Cpus"` as `cpu` and `cpus`, and therefore runc does; serde takes them for unknown fields. A
+//! document with such a name is detected without parsing it, and then read by way of [`fold`].
 
 use serde_json::{Map, Value};
 
 use super::shape::{key, positions};
 
-/// Every name of a field in config.json for Linux, at any depth, in alphabetical order without regard to case.
+/// The name of every field in config.json for Linux, at any depth, in alphabetical order ignoring case.
 const NAMES: [&str; 151] = [
     "access",
     "action",
@@ -162,11 +162,11 @@ const NAMES: [&str; 151] = [
     "width",
 ];
 
-/// Objects with names of the user's own.
+/// Objects whose names are chosen by the user.
 const FREE: [&str; 4] = ["annotations", "netDevices", "sysctl", "unified"];
 
-/// Whether every name that the specification has is spelled as there. What looks like a name in a string or is one
-/// of the user's own may make it false as well: then the document is looked at again, to no harm.
+/// Whether every name of the specification is spelled as there. A string that looks like a name, or a name that is
+/// the user's own, may also make this false: the document is then examined again, which does no harm.
 pub(super) fn are_usual(json: &[u8]) -> bool {
     positions(b':', json).all(|colon| {
         key(&json[..colon]).is_none_or(|name| known(name).is_none_or(|known| known.as_bytes() == name))
@@ -180,8 +180,8 @@ fn known(name: &[u8]) -> Option<&'static str> {
     found.ok().map(|at| NAMES[at])
 }
 
-/// Spells names as the specification does. Of two that are the same then, the one that was right counts, and
-/// fields that it lacks come from the other.
+/// Spells names as the specification does. If two names become the same, the one that was spelled correctly counts,
+/// and fields that it lacks are taken from the other.
 pub(super) fn fold(value: &mut Value) {
     match value {
         Value::Object(object) => {

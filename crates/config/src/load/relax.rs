@@ -1,7 +1,7 @@
-//! Second chance for a document that the typed parse refused: the leniency of runc's JSON reader.
+//! A second chance for a document that the typed parse has refused: the leniency of runc's JSON reader.
 //!
-//! Go leaves a field alone when its value is `null`, fills in zero values for what is missing, and
-//! runc skips capabilities it has not heard of. Configurations written by other tools lean on that.
+//! Go leaves a field alone if its value is `null`, and fills in zero values for what is missing; runc skips
+//! capabilities that it does not know. Configurations written by other tools rely on that.
 
 use oci_spec::runtime::Capability;
 use serde_json::{Map, Value, json};
@@ -14,7 +14,7 @@ const SCHEDULER_FLAGS: [(&str, &str); 2] = [
     ("SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN"),
 ];
 
-/// Puts a whole spec right, as far as runc would have accepted it.
+/// Corrects a whole spec, as far as runc would have accepted it.
 pub(super) fn spec(value: &mut Value, warnings: &mut Vec<String>) {
     drop_nulls(value);
     if let Some(object) = value.get_mut("process") {
@@ -26,13 +26,13 @@ pub(super) fn spec(value: &mut Value, warnings: &mut Vec<String>) {
     }
 }
 
-/// The same for the process object alone.
+/// Corrects a process object in the same way.
 pub(super) fn process(value: &mut Value, warnings: &mut Vec<String>) {
     drop_nulls(value);
     relax_process(value, "", warnings);
 }
 
-/// `"field": null` means the same as no field.
+/// Treats `"field": null` as an absent field.
 pub(super) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -65,8 +65,8 @@ fn relax_process(value: &mut Value, prefix: &str, warnings: &mut Vec<String>) {
     }
 }
 
-/// A newer tool may know capabilities that this build does not: they cannot be granted here, and
-/// leaving them out is what runc does.
+/// A newer tool may know capabilities that this build does not: they cannot be granted here, and runc leaves them out
+/// as well.
 fn drop_unknown_capabilities(field: &str, names: &mut Value, warnings: &mut Vec<String>) {
     let Value::Array(names) = names else { return };
     names.retain(|name| {
@@ -78,7 +78,7 @@ fn drop_unknown_capabilities(field: &str, names: &mut Value, warnings: &mut Vec<
     });
 }
 
-/// No default action and no rules is how some tools write "no seccomp".
+/// Some tools write "no seccomp" as an object with neither a default action nor rules.
 fn relax_seccomp(linux: &mut Map<String, Value>) {
     let Some(Value::Object(seccomp)) = linux.get_mut("seccomp") else { return };
     let no_default = seccomp.get("defaultAction").is_none_or(|action| action == "");

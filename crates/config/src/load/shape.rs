@@ -1,8 +1,8 @@
 //! Lists where an object belongs.
 //!
-//! serde's derived types take a list for an object, as the values of its fields in their order, so that
-//! `"user": []` would be read as a user. A document with a list in an unusual place is seen at a glance,
-//! without parsing it, and then read by way of [`Strict`], which takes objects only.
+//! serde's derived types accept a list in place of an object, as the values of its fields in their order, so that
+//! `"user": []` would be read as a user. A document with a list in an unusual place is detected without parsing it,
+//! and then read by way of [`Strict`], which accepts only objects.
 
 use serde::Deserializer;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
@@ -49,8 +49,8 @@ const LISTS: [&str; 35] = [
     "weightDevice",
 ];
 
-/// Whether every list of the document is the value of a field that is one. What looks like another in a string
-/// makes it false as well: then the document is looked at again, to no harm.
+/// Whether every list in the document is the value of a field that is a list. A string that looks like another list
+/// makes this false as well: the document is then examined again, which does no harm.
 pub(super) fn lists_are_usual(json: &[u8]) -> bool {
     positions(b'[', json).all(|bracket| match json[..bracket].trim_ascii_end().split_last() {
         Some((b':', before)) => key(before).is_none_or(is_list),
@@ -61,13 +61,14 @@ pub(super) fn lists_are_usual(json: &[u8]) -> bool {
     })
 }
 
-/// Where this byte is. Not by the crate memchr, which asks the processor at its first search what it can: in a virtual
-/// machine each of its questions goes to the hypervisor, 40 microseconds together, more than a document takes.
+/// The positions of a byte. The memchr crate is not used, since on its first search it queries the processor's
+/// features: in a virtual machine each query traps to the hypervisor, 40 microseconds together, more than a document
+/// takes.
 pub(super) fn positions(byte: u8, json: &[u8]) -> impl Iterator<Item = usize> {
     json.iter().enumerate().filter(move |(_, found)| **found == byte).map(|(at, _)| at)
 }
 
-/// The key that ends here; `None` where it is no key, since it is inside a string then.
+/// The key that ends here; `None` if it is not a key, because it is inside a string.
 pub(super) fn key(before: &[u8]) -> Option<&[u8]> {
     let before = before.trim_ascii_end().strip_suffix(b"\"")?;
     let start = before.iter().rposition(|byte| *byte == b'"').map_or(0, |quote| quote + 1);
@@ -78,7 +79,7 @@ fn is_list(key: &[u8]) -> bool {
     LISTS.binary_search_by(|list| list.as_bytes().cmp(key)).is_ok()
 }
 
-/// A document that gives no list for an object.
+/// Deserializes a document in which no list stands for an object.
 pub(super) struct Strict(pub(super) Value);
 
 impl IntoDeserializer<'_, Error> for Strict {
@@ -149,7 +150,7 @@ impl<'de> Deserializer<'de> for Strict {
 mod tests {
     use super::*;
 
-    /// A document with each field of the specification: the fast way has to be the usual one.
+    /// A document with every field of the specification must take the fast path.
     #[test]
     fn every_list_of_the_specification_is_known() {
         let full = include_str!("../../../runtime/src/plan/full.json");

@@ -123,7 +123,7 @@ fn list_is_no_object() {
         let message = error(&json);
         assert!(message.contains(part), "{json}: {message}");
     }
-    // Nobody looks into fields of other tools.
+    // Fields of other tools are not examined.
     assert!(load(&with(r#""x":[[1]]"#)).is_ok());
 }
 
@@ -157,7 +157,7 @@ fn an_unreadable_config_is_reported_as_such() {
         Err(LoadError::Unreadable { reason, .. }) => {
             assert_eq!(reason.kind(), io::ErrorKind::PermissionDenied);
         }
-        // The superuser reads it all the same.
+        // The superuser can read it nevertheless.
         other => assert!(other.is_ok()),
     }
 }

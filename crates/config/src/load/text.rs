@@ -1,9 +1,9 @@
-//! What Go's JSON reader takes and serde's does not.
+//! Corrects what Go's JSON reader accepts and serde's does not.
 
 use std::borrow::Cow;
 
-/// The same document with each lone half of a surrogate pair as the replacement character, as Go reads it: it is no
-/// character, and serde takes none. RFC 8259, section 8.2
+/// Returns the document with each lone half of a surrogate pair replaced by the replacement character, as Go reads
+/// it: such a half is not a character, and serde rejects it; RFC 8259, section 8.2.
 pub fn without_lone_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
     let mut mended = Cow::Borrowed(json);
     let mut at = 0;
@@ -13,22 +13,22 @@ pub fn without_lone_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
         at = match (next(escape), next(escape + LENGTH)) {
             (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => escape + 2 * LENGTH,
             (Some(0xd800..=0xdfff), _) => {
-                // As long as before, so that the columns of errors stay.
+                // It has the same length, so that the columns in errors stay correct.
                 mended.to_mut()[escape..escape + LENGTH].copy_from_slice(b"\\ufffd");
                 escape + LENGTH
             }
             (Some(_), _) => escape + LENGTH,
-            // Another escape, of which a second backslash is part.
+            // Another escape, which may be an escaped backslash.
             (None, _) => (escape + 2).min(json.len()),
         };
     }
     mended
 }
 
-/// Of `\uXXXX`.
+/// The length of `\uXXXX`.
 const LENGTH: usize = 6;
 
-/// The number of a `\uXXXX` that stands at the beginning.
+/// The number of a `\uXXXX` at the beginning of the text.
 fn unit(text: &[u8]) -> Option<u16> {
     let digits = text.get(..LENGTH)?.strip_prefix(b"\\u")?;
     let digits = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;

@@ -12,7 +12,7 @@ use rootling_sys::mount::{
 
 use super::{Bind, IdmapKind};
 
-/// The flags of which mount(2) takes one: how access times are kept.
+/// The flags for the access time mode, of which mount(2) takes one.
 pub const ATIME_FLAGS: u64 = MS_NOATIME | MS_RELATIME | MS_STRICTATIME;
 
 /// A flag that is on or off, in each of the kernel's interfaces.
@@ -20,17 +20,17 @@ pub const ATIME_FLAGS: u64 = MS_NOATIME | MS_RELATIME | MS_STRICTATIME;
 pub struct Switch {
     /// The option that sets it.
     pub name: &'static str,
-    /// mount(2).
+    /// The flag of mount(2).
     pub ms: u64,
-    /// `mount_setattr(2)`.
+    /// The flag of `mount_setattr(2)`.
     pub attr: u64,
-    /// statfs(2).
+    /// The flag of statfs(2).
     pub st: u64,
-    /// Whether a user namespace cannot clear it where the mount came with it (`mount_namespaces(7)`).
+    /// Whether it cannot be cleared in a user namespace if the mount came with it (`mount_namespaces(7)`).
     pub locked: bool,
 }
 
-/// All of them. How access times are kept is no switch, but one of three.
+/// All switches. The access time mode is not a switch, but one of three values.
 pub const SWITCHES: [Switch; 5] = [
     Switch { name: "ro", ms: MS_RDONLY, attr: attr::RDONLY, st: ST_RDONLY, locked: true },
     Switch { name: "nosuid", ms: MS_NOSUID, attr: attr::NOSUID, st: ST_NOSUID, locked: true },
@@ -58,7 +58,7 @@ impl Switch {
     }
 }
 
-/// Whether an option is about how access times are kept.
+/// Whether an option is about access times.
 pub fn is_about_access_times(word: &str) -> bool {
     match effect(word) {
         Some(Effect::Set(ms) | Effect::Clear(ms)) => ms & (ATIME_FLAGS | MS_NODIRATIME) != 0,

@@ -13,7 +13,7 @@ fn mount(typ: &str, options: &[&str]) -> runtime::Mount {
     serde_json::from_value(value).expect("mount")
 }
 
-/// The options of a mount that breaks no rule.
+/// Parses the options of a mount, which must break no rule.
 fn parse(mount: &runtime::Mount) -> Result<MountOptions, MountError> {
     let options = MountOptions::of(mount);
     kind(mount, &options).map(|_| options)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The highest number accepted: what the kernel's largest CPU mask (`CONFIG_MAXSMP`) holds.
+/// The highest number accepted: the kernel's largest CPU mask (`CONFIG_MAXSMP`) ends there.
 pub const MAX: u32 = 8191;
 
 /// A set of small numbers, as bits.
@@ -13,7 +13,7 @@ pub struct NumberSet(Vec<u64>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListError {
-    /// Not a number, nor a range of two.
+    /// Neither a number nor a range of two numbers.
     #[error("{0:?} is neither a number nor a range; write for example 0-3,7")]
     Malformed(String),
     /// A range that runs downwards.
@@ -24,7 +24,7 @@ pub enum ListError {
     TooLarge(u32),
 }
 
-/// Reads a list. Blanks around items and an empty list are allowed, as in runc.
+/// Parses a list. Blanks around items and an empty list are allowed, as in runc.
 ///
 /// # Errors
 /// [`ListError`] for the first item that is wrong.
@@ -63,12 +63,12 @@ impl NumberSet {
         self.0.get((number / 64) as usize).is_some_and(|word| word & (1 << (number % 64)) != 0)
     }
 
-    /// How many numbers there are.
+    /// How many numbers are in the set.
     pub fn len(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -78,8 +78,8 @@ impl NumberSet {
         (0..self.0.len() as u32 * 64).filter(|number| self.contains(*number))
     }
 
-    /// The set as 64-bit words, lowest numbers first: on little-endian machines and 64-bit ones the
-    /// mask of `sched_setaffinity(2)` and `set_mempolicy(2)`.
+    /// The set as 64-bit words, lowest numbers first: on little-endian and on 64-bit machines this is the mask of
+    /// `sched_setaffinity(2)` and `set_mempolicy(2)`.
     pub fn words(&self) -> &[u64] {
         &self.0
     }

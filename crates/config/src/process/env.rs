@@ -1,4 +1,4 @@
-//! The environment: `process.env`, as environ(7) has it.
+//! The environment: `process.env`, in the form of environ(7).
 
 use std::collections::HashSet;
 use std::ffi::CString;
@@ -33,8 +33,8 @@ pub enum EnvError {
     },
 }
 
-/// The environment as the kernel takes it, each entry checked for the form `NAME=VALUE`. Of several with one name only the
-/// last stays, and the order of what stays is kept.
+/// The environment in the form that the kernel takes. Each entry is checked for the form `NAME=VALUE`. If several
+/// have the same name, only the last is kept; the order is preserved.
 ///
 /// # Errors
 /// [`EnvError`] for the first entry that has another form.

@@ -38,7 +38,7 @@ pub enum MemoryPolicyError {
     /// The nodes are not a list.
     #[error("linux.memoryPolicy.nodes: invalid memory policy nodes: {0}")]
     Nodes(ListError),
-    /// `MPOL_DEFAULT` and `MPOL_LOCAL` take no nodes.
+    /// Nodes are given for `MPOL_DEFAULT` or `MPOL_LOCAL`, which take none.
     #[error(
         "linux.memoryPolicy: invalid memory policy: {mode} mode requires 0 nodes but got {count}; remove nodes"
     )]
@@ -48,7 +48,7 @@ pub enum MemoryPolicyError {
         /// How many nodes there are.
         count: usize,
     },
-    /// The mode is about nodes, and none are given.
+    /// The mode requires nodes, and none are given.
     #[error(
         "linux.memoryPolicy: invalid memory policy: {mode} mode requires at least one node; name some in nodes"
     )]
@@ -56,7 +56,7 @@ pub enum MemoryPolicyError {
         /// The mode.
         mode: MemoryPolicyModeType,
     },
-    /// The kernel answers EINVAL to these two together.
+    /// The kernel answers EINVAL to these two flags together.
     #[error(
         "linux.memoryPolicy.flags: invalid memory policy flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other; keep one"
     )]
@@ -66,7 +66,7 @@ pub enum MemoryPolicyError {
 /// The arguments for `set_mempolicy(2)`.
 ///
 /// # Errors
-/// [`MemoryPolicyError`]: a list that is none, nodes where none may be or none where some must be.
+/// [`MemoryPolicyError`]: a malformed list, nodes where none are allowed, or none where some are required.
 pub fn resolve(policy: &LinuxMemoryPolicy) -> Result<MemoryPolicy, MemoryPolicyError> {
     let nodes = affinity::parse(policy.nodes().as_deref().unwrap_or("")).map_err(MemoryPolicyError::Nodes)?;
     let mode = policy.mode();

@@ -27,7 +27,7 @@ pub struct UnknownFlag(pub String);
 /// The argument for personality(2).
 ///
 /// # Errors
-/// [`UnknownFlag`].
+/// [`UnknownFlag`] for the first flag that does not exist.
 pub fn value(personality: &LinuxPersonality) -> Result<u32, UnknownFlag> {
     let domain = match personality.domain() {
         LinuxPersonalityDomain::PerLinux => 0x0,

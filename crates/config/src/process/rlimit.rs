@@ -27,21 +27,21 @@ pub const ALL: [PosixRlimitType; 16] = [
     PosixRlimitType::RlimitRttime,
 ];
 
-/// The limit that a name stands for: `RLIMIT_NOFILE`, or `nofile` as in `--ulimit nofile=1024`.
+/// The limit with this name: `RLIMIT_NOFILE`, or `nofile` as in `--ulimit nofile=1024`.
 pub fn by_name(name: &str) -> Option<PosixRlimitType> {
     let upper = name.to_ascii_uppercase();
     let full = if upper.starts_with("RLIMIT_") { upper } else { format!("RLIMIT_{upper}") };
     ALL.into_iter().find(|typ| typ.to_string() == full)
 }
 
-/// The name of a limit, as `RLIMIT_NOFILE`, by its number.
+/// The name of the limit with this number, such as `RLIMIT_NOFILE`.
 pub fn name(wanted: u32) -> String {
     ALL.get(wanted as usize).map_or_else(|| format!("limit {wanted}"), PosixRlimitType::to_string)
 }
 
-/// One limit.
+/// Makes one limit.
 pub fn limit(typ: PosixRlimitType, soft: u64, hard: u64) -> PosixRlimit {
-    // The builder fails for missing fields, and this one has a default for each.
+    // The builder fails if a field is missing, and every field has a value here.
     PosixRlimitBuilder::default().typ(typ).soft(soft).hard(hard).build().unwrap_or_default()
 }
 
@@ -59,7 +59,7 @@ pub enum RlimitError {
         /// Its hard value.
         hard: u64,
     },
-    /// The specification makes this an error.
+    /// A limit is given twice, which the specification makes an error.
     #[error("process.rlimits: {typ} is given twice; keep one of them")]
     Duplicated {
         /// The limit.
@@ -67,7 +67,8 @@ pub enum RlimitError {
     },
 }
 
-/// Number, soft and hard limit of each: no limit twice, no soft limit above its hard one.
+/// The number, the soft and the hard limit of each; no limit is given twice, and no soft limit is above its hard
+/// limit.
 ///
 /// # Errors
 /// [`RlimitError`] for the first limit that is wrong.

@@ -40,7 +40,7 @@ pub enum SchedulingError {
          {0}; remove them"
     )]
     DeadlineWithout(LinuxSchedulerPolicy),
-    /// The kernel wants runtime <= deadline <= period, all positive.
+    /// The kernel requires runtime <= deadline <= period, all positive.
     #[error(
         "process.scheduler: SCHED_DEADLINE needs 1024 <= runtime <= deadline <= period in nanoseconds, got runtime \
          {runtime}, deadline {deadline}, period {period} (0 means the deadline)"
@@ -53,7 +53,7 @@ pub enum SchedulingError {
         /// Nanoseconds; 0 means the deadline.
         period: u64,
     },
-    /// Linux has a number for this policy and no implementation.
+    /// Linux has a number for this policy but no implementation.
     #[error("process.scheduler: Linux does not implement {0}; choose another policy")]
     NotImplemented(LinuxSchedulerPolicy),
     /// Outside 0..=7.
@@ -64,7 +64,7 @@ pub enum SchedulingError {
 /// The arguments for `sched_setattr(2)`.
 ///
 /// # Errors
-/// [`SchedulingError`] for what the kernel would refuse whatever the privileges.
+/// [`SchedulingError`] for what the kernel would refuse whatever the caller's privileges.
 pub fn attributes(scheduler: &Scheduler) -> Result<SchedAttr, SchedulingError> {
     let policy = *scheduler.policy();
     let (nice, priority) = (scheduler.nice().unwrap_or(0), scheduler.priority().unwrap_or(0));
@@ -113,7 +113,7 @@ fn check_times(policy: LinuxSchedulerPolicy, times: [u64; 3]) -> Result<(), Sche
     }
 }
 
-/// linux/sched.h.
+/// The number of a policy in linux/sched.h.
 fn policy_number(policy: LinuxSchedulerPolicy) -> u32 {
     match policy {
         LinuxSchedulerPolicy::SchedOther => 0,
@@ -126,7 +126,7 @@ fn policy_number(policy: LinuxSchedulerPolicy) -> u32 {
     }
 }
 
-/// linux/sched.h.
+/// The bit of a flag in linux/sched.h.
 fn flag_bit(flag: LinuxSchedulerFlag) -> u64 {
     match flag {
         LinuxSchedulerFlag::SchedResetOnFork => 0x01,

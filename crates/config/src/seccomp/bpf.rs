@@ -23,7 +23,7 @@ pub(super) const SIZE: usize = 8;
 /// `BPF_MAXINSNS`: the longest program that the kernel loads.
 pub(super) const MAX: usize = 4096;
 
-/// One `struct sock_filter`. The jumps count from the next instruction.
+/// One `struct sock_filter`. Jump offsets count from the next instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Insn {
     pub(super) code: u16,
@@ -43,7 +43,7 @@ impl Insn {
         Self { code, jt, jf, k }
     }
 
-    /// The instruction as it lies in memory.
+    /// The instruction as it is laid out in memory.
     pub(super) fn to_bytes(self) -> [u8; SIZE] {
         let [code0, code1] = self.code.to_ne_bytes();
         let [k0, k1, k2, k3] = self.k.to_ne_bytes();

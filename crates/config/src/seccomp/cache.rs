@@ -1,11 +1,10 @@
 //! Compiled profiles, kept between runs.
 //!
-//! A program from the cache is loaded without a second look, so the cache is believed only when
-//! nobody else can have written it: the directory and the file are the caller's own, not writable by
-//! group or others, and neither is a symbolic link. All access goes through the directory's descriptor,
-//! so what was checked is what is used. The file repeats everything that the program depends on, and a
-//! checksum finds files that were cut short. Whatever is wrong, the profile is compiled instead: the
-//! cache can make a start faster and nothing else.
+//! A program from the cache is loaded without being examined, so the cache is trusted only if nobody else can have
+//! written it: the directory and the file are the caller's own, not writable by group or others, and neither is a
+//! symbolic link. All access goes through the directory's descriptor, so what was checked is what is used. The file
+//! repeats everything that the program depends on, and a checksum detects files that were cut short. If anything is
+//! wrong, the profile is compiled instead: the cache can make a start faster, and do nothing else.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -27,22 +26,22 @@ use super::compile::{Program, compile};
 use super::key;
 use super::profile::{self, SeccompError};
 
-/// What a file begins with.
+/// How a file begins.
 const MAGIC: [u8; 8] = *b"rootlsec";
 
-/// Magic, checksum, flags, notify, and the lengths of key and program.
+/// The magic number, the checksum, the flags, `notify`, and the lengths of key and program.
 const HEADER: usize = 8 + 8 + 4 * 4;
 
-/// No file of ours is larger: 4096 instructions and a profile of some hundred kilobytes.
+/// None of our files is larger: 4096 instructions and a profile of some hundred kilobytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// How many files are kept. Profiles of one host are few; some tools make one per container.
+/// How many files are kept. A host has few profiles, but some tools make one for each container.
 const MAX_ENTRIES: usize = 64;
 
-/// How the names of cached files end.
+/// The suffix of the names of cached files.
 const SUFFIX: &str = ".bpf";
 
-/// The compiled profile, from the cache in `dir` or, failing that, compiled now and left there.
+/// The compiled profile, from the cache in `dir` or, failing that, compiled now and stored there.
 ///
 /// `dir` is created with mode 0700 when it is missing. A cache that cannot be used or trusted is no
 /// error. `None` as in [`compile`].
@@ -50,7 +49,7 @@ const SUFFIX: &str = ".bpf";
 /// # Errors
 /// [`SeccompError`], as for [`compile`].
 pub fn load_or_compile(dir: &Path, seccomp: &LinuxSeccomp) -> Result<Option<Program>, SeccompError> {
-    // These depend on more than the program does, so they come before the cache.
+    // These checks depend on more than the program does, so they come before the cache.
     profile::check(seccomp)?;
     if profile::is_off(seccomp) {
         return Ok(None);
@@ -82,7 +81,7 @@ fn open_dir(dir: &Path) -> io::Result<OwnedFd> {
     Ok(directory)
 }
 
-/// Makes the directory when that it is missing was the only thing wrong with it.
+/// Makes the directory if nothing was wrong except that it was missing.
 fn create_dir(dir: &Path, error: io::Error) -> io::Result<OwnedFd> {
     if error.kind() != io::ErrorKind::NotFound {
         return Err(error);
@@ -91,7 +90,7 @@ fn create_dir(dir: &Path, error: io::Error) -> io::Result<OwnedFd> {
     open_dir(dir)
 }
 
-/// Owned by the caller, writable by nobody else, and of the kind expected. Returns the size.
+/// Checks that it is owned by the caller, not writable by anybody else, and of the expected type. Returns the size.
 fn trusted(fd: &OwnedFd, kind: SFlag) -> io::Result<u64> {
     let stat = fstat(fd.as_raw_fd())?;
     let writable_by_others = stat.st_mode & 0o022 != 0;
@@ -119,7 +118,7 @@ fn remove(directory: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
     unlinkat(Some(directory.as_raw_fd()), name, UnlinkatFlags::NoRemoveDir)
 }
 
-/// A file's content: header, key, program.
+/// The contents of a file: header, key, program.
 fn encode(key: &[u8], program: &Program) -> Vec<u8> {
     let mut body = Vec::with_capacity(HEADER + key.len() + program.bpf.len());
     let lengths = [key.len() as u32, program.bpf.len() as u32];
@@ -131,7 +130,7 @@ fn encode(key: &[u8], program: &Program) -> Vec<u8> {
     [&MAGIC[..], &key::hash(&body).to_le_bytes(), &body].concat()
 }
 
-/// The reverse; `None` unless every byte is as expected.
+/// The reverse of [`encode`]; `None` unless every byte is as expected.
 fn decode(bytes: &[u8], key: &[u8]) -> Option<Program> {
     let (magic, rest) = bytes.split_first_chunk::<8>()?;
     let (checksum, body) = rest.split_first_chunk::<8>()?;
@@ -150,7 +149,7 @@ fn decode(bytes: &[u8], key: &[u8]) -> Option<Program> {
     })
 }
 
-/// Writes beside and renames, so that a reader sees a whole file or none.
+/// Writes a temporary file and renames it, so that a reader sees either a whole file or none.
 fn store(directory: &OwnedFd, name: &str, key: &[u8], program: &Program) -> io::Result<()> {
     make_room(directory)?;
     let temporary = format!(".{name}.{}", std::process::id());
@@ -165,7 +164,7 @@ fn store(directory: &OwnedFd, name: &str, key: &[u8], program: &Program) -> io::
     written
 }
 
-/// Removes the oldest files when there are too many, temporary ones of runs that died included.
+/// Removes the oldest files if there are too many, including temporary ones of runs that died.
 fn make_room(directory: &OwnedFd) -> io::Result<()> {
     let mut entries = Vec::new();
     for entry in entries_of(directory.as_fd())? {

@@ -1,4 +1,4 @@
-//! From a profile to a program, by way of libseccomp.
+//! Compiles a profile to a program with libseccomp.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -28,11 +28,11 @@ const FLAG_NEW_LISTENER: u32 = 1 << 3;
 /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (linux/seccomp.h).
 const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
-/// From this many rules on libseccomp sorts them into a binary tree instead of a list. Fewer gain
-/// nothing, and libseccomp up to 2.5.4 goes wrong with none.
+/// From this many rules on, libseccomp sorts them into a binary tree instead of a list. Fewer gain nothing, and
+/// libseccomp up to 2.5.4 fails with no rule at all.
 const TREE_FROM: usize = 33;
 
-/// What `SCMP_ACT_ERRNO` and `SCMP_ACT_TRACE` return when the profile names no number.
+/// What `SCMP_ACT_ERRNO` and `SCMP_ACT_TRACE` return if the profile gives no number.
 const EPERM: u32 = 1;
 
 /// A compiled profile, ready for seccomp(2).
@@ -42,7 +42,7 @@ pub struct Program {
     pub bpf: Vec<u8>,
     /// `SECCOMP_FILTER_FLAG_*`, with `NEW_LISTENER` when `notify` is set.
     pub flags: u32,
-    /// Loading the program returns a descriptor that the listener at `listenerPath` is waiting for.
+    /// Loading the program returns a descriptor for the agent that listens at `listenerPath`.
     pub notify: bool,
 }
 
@@ -63,7 +63,7 @@ impl Program {
 /// System calls that libseccomp has no name for are skipped, as in runc.
 ///
 /// # Errors
-/// [`SeccompError`]: the profile contradicts itself, or libseccomp or the kernel cannot do what it says.
+/// [`SeccompError`]: the profile contradicts itself, or libseccomp or the kernel does not support what it asks for.
 pub fn compile(profile: &LinuxSeccomp) -> Result<Option<Program>, SeccompError> {
     profile::check(profile)?;
     if profile::is_off(profile) {
@@ -74,22 +74,22 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Option<Program>, SeccompError> 
     Ok(Some(Program { bpf: within_time(profile)?, flags, notify }))
 }
 
-/// How long libseccomp may take. A profile of as many rules as the kernel takes needs a few seconds.
+/// How long libseccomp may take. A profile with as many rules as the kernel accepts needs a few seconds.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Two rules are enough for libseccomp 2.5.4 never to return, so it is not waited for without an end: its thread ends with
-/// the process, which has nothing to do but to report that.
+/// Compiles the profile with a time limit: two rules are enough for libseccomp 2.5.4 never to return. Its thread then
+/// ends with the process, which has nothing left to do but report the failure.
 fn within_time(profile: &LinuxSeccomp) -> Result<Vec<u8>, SeccompError> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let own = profile.clone();
     let thread = thread::Builder::new().spawn(move || drop(sender.send(build(&own))));
     let Ok(thread) = thread else {
-        // The caller may have no more processes; that is no reason to do without the profile.
+        // The caller may not be allowed to start more threads; that is no reason to go without the profile.
         return build(profile);
     };
     match receiver.recv_timeout(LIMIT) {
         Ok(built) => {
-            // From here on there is one thread again.
+            // From here on there is only one thread again.
             let _ = thread.join();
             built
         }
@@ -132,16 +132,16 @@ fn library<E: std::fmt::Display>(action: &'static str) -> impl FnOnce(E) -> Secc
 
 fn flags(profile: &LinuxSeccomp, notify: bool) -> Result<u32, SeccompError> {
     let mut flags = if notify { FLAG_NEW_LISTENER } else { 0 };
-    // runc's default: without the flag the kernel turns on the mitigation of speculative store bypass
-    // for every filtered process, which costs more than it protects. An empty list asks for just that.
+    // runc's default: without the flag the kernel enables the mitigation of speculative store bypass for every
+    // filtered process, which costs more than it protects. An empty list asks for just that.
     let Some(wanted) = profile.flags() else { return Ok(flags | FLAG_SPEC_ALLOW) };
     for flag in wanted {
         flags |= match flag {
             LinuxSeccompFilterFlag::SeccompFilterFlagLog => FLAG_LOG,
             LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => FLAG_SPEC_ALLOW,
-            // The filter is loaded by the only thread there is.
+            // The only thread loads the filter.
             LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 0,
-            // Without a listener the kernel answers EINVAL to this, and it would have no effect.
+            // Without a listener it would have no effect, and the kernel answers EINVAL.
             LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv if !notify => 0,
             LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => {
                 since(*flag, (5, 19), "5.19")?;
@@ -157,7 +157,7 @@ pub fn library_version() -> Option<String> {
     libseccomp::ScmpVersion::current().ok().map(|version| version.to_string())
 }
 
-/// Those of [`super::FLAGS`] that can be used on the running kernel.
+/// Those of [`super::FLAGS`] that the running kernel supports.
 pub fn supported_flags() -> Vec<String> {
     let works = |name: &str| {
         let flag = serde_json::from_value(serde_json::Value::from(name));
@@ -200,7 +200,7 @@ fn action(action: LinuxSeccompAction, number: Option<u32>) -> ScmpAction {
 fn add_arch(filter: &mut ScmpFilterContext, arch: Arch) -> Result<(), SeccompError> {
     let add = |filter: &mut ScmpFilterContext| {
         let known = scmp_arch(arch)?;
-        // Adding one twice is an error, and the native one is there from the start.
+        // Adding an architecture twice is an error, and the native one is there from the start.
         if !filter.is_arch_present(known)? {
             filter.add_arch(known)?;
         }
@@ -212,7 +212,8 @@ fn add_arch(filter: &mut ScmpFilterContext, arch: Arch) -> Result<(), SeccompErr
     })
 }
 
-/// What libseccomp has been given. The same again changes nothing, but takes a time that grows with the square of all.
+/// The rules that libseccomp has been given. Adding one again changes nothing, but takes time that grows with the
+/// square of the number of rules.
 type Given = HashSet<(ScmpSyscall, ScmpAction, Vec<ScmpArgCompare>)>;
 
 fn add_rule(
@@ -223,7 +224,7 @@ fn add_rule(
     default: ScmpAction,
 ) -> Result<(), SeccompError> {
     let action = action(rule.action(), rule.errno_ret());
-    // libseccomp refuses a rule that says the same as the default.
+    // libseccomp refuses a rule with the default action.
     if action == default {
         return Ok(());
     }
@@ -237,8 +238,8 @@ fn add_rule(
         reason: error.to_string(),
     };
     let conditions: Vec<_> = rule.args().iter().flatten().map(condition).collect();
-    // One rule cannot look at an argument twice; runc makes every condition a rule of its own then, so
-    // that any of them suffices, and profiles rely on it.
+    // One rule cannot check an argument twice. runc then makes each condition a rule of its own, so that any of them
+    // suffices, and profiles rely on that.
     let alternatives = if looks_twice(rule) {
         conditions.into_iter().map(|condition| vec![condition]).collect()
     } else {
@@ -265,7 +266,7 @@ fn condition(arg: &LinuxSeccompArg) -> ScmpArgCompare {
         LinuxSeccompOperator::ScmpCmpEq => (ScmpCompareOp::Equal, arg.value()),
         LinuxSeccompOperator::ScmpCmpGe => (ScmpCompareOp::GreaterEqual, arg.value()),
         LinuxSeccompOperator::ScmpCmpGt => (ScmpCompareOp::Greater, arg.value()),
-        // The specification's value is the mask, its valueTwo what the masked argument must be.
+        // The specification's `value` is the mask, and its `valueTwo` is what the masked argument must equal.
         LinuxSeccompOperator::ScmpCmpMaskedEq => {
             (ScmpCompareOp::MaskedEqual(arg.value()), arg.value_two().unwrap_or(0))
         }
@@ -273,7 +274,7 @@ fn condition(arg: &LinuxSeccompArg) -> ScmpArgCompare {
     ScmpArgCompare::new(arg.index() as u32, op, datum)
 }
 
-/// Appends libseccomp's program. Before 2.6 the library writes it only to a descriptor.
+/// Appends libseccomp's program. Before 2.6 the library can write it only to a descriptor.
 fn export(filter: &ScmpFilterContext, bpf: &mut Vec<u8>) -> Result<(), SeccompError> {
     let memory = memfd_create(c"seccomp", MemFdCreateFlag::MFD_CLOEXEC).map_err(library("memfd_create"))?;
     let mut file = File::from(memory);

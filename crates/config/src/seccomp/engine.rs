@@ -1,9 +1,8 @@
-//! Profiles in files: those of the specification, and those of Docker and podman, which add
-//! conditions.
+//! Reads profiles from files: those of the specification, and those of Docker and podman, which add conditions.
 //!
-//! In an engine's file (moby's `profiles/seccomp`, containers-common's `seccomp.json`) a rule has
-//! `includes` and `excludes`, and `archMap` takes the place of `architectures`. To read it as if these
-//! were not there would allow everybody what is meant for a few.
+//! In an engine's file (moby's `profiles/seccomp`, containers-common's `seccomp.json`) a rule has `includes` and
+//! `excludes`, and `archMap` takes the place of `architectures`. Reading it as if these were not there would allow
+//! every container what is meant for a few.
 
 use std::collections::HashSet;
 
@@ -29,7 +28,7 @@ impl Conditions<'_> {
     }
 }
 
-/// Why a file is no profile.
+/// Why a file is not a valid profile.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
@@ -90,7 +89,7 @@ pub fn read(bytes: &[u8], conditions: &Conditions<'_>) -> Result<LinuxSeccomp, P
     Ok(profile)
 }
 
-/// The typed form, with the place of an error.
+/// Deserializes a value; an error names its place in the file.
 fn at<T: serde::de::DeserializeOwned>(value: Value, place: &str) -> Result<T, ProfileError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
@@ -100,7 +99,7 @@ fn at<T: serde::de::DeserializeOwned>(value: Value, place: &str) -> Result<T, Pr
     })
 }
 
-/// The rule, or nothing where its conditions are not met.
+/// The rule, or `None` if its conditions are not met.
 fn rule(
     mut value: Value,
     place: &str,
@@ -113,7 +112,7 @@ fn rule(
                 *filter = at(given, &format!("{place}.{key}"))?;
             }
         }
-        // The older form has one name.
+        // The older form has a single name.
         if let Some(name) = object.remove("name").filter(|name| name.as_str() != Some("")) {
             object.insert("names".into(), Value::Array(vec![name]));
         }
@@ -127,14 +126,14 @@ fn rule(
 }
 
 impl Filter {
-    /// Whether all that is named holds. Every capability has to be there, and one of the architectures.
+    /// Whether everything that is named holds: all of the capabilities, and one of the architectures.
     fn all(&self, conditions: &Conditions<'_>, place: &str) -> Result<bool, ProfileError> {
         let has = |name: &String| conditions.has(name);
         let arch = self.arches.is_empty() || self.arches.iter().any(|arch| arch == go_arch());
         Ok(self.caps.iter().all(has) && arch && self.kernel(conditions, place)?.unwrap_or(true))
     }
 
-    /// Whether any of what is named holds.
+    /// Whether anything that is named holds.
     fn any(&self, conditions: &Conditions<'_>, place: &str) -> Result<bool, ProfileError> {
         let has = |name: &String| conditions.has(name);
         let arch = self.arches.iter().any(|arch| arch == go_arch());
@@ -153,7 +152,7 @@ impl Filter {
     }
 }
 
-/// The host's architecture, by the specification's name.
+/// The host's architecture, as the specification names it.
 fn native() -> Option<Arch> {
     Some(match std::env::consts::ARCH {
         "x86_64" => Arch::ScmpArchX86_64,
@@ -166,7 +165,7 @@ fn native() -> Option<Arch> {
     })
 }
 
-/// The same by Go's name, which engines use in their conditions.
+/// The host's architecture as Go names it, which engines use in their conditions.
 fn go_arch() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",

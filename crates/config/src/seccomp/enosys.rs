@@ -1,10 +1,9 @@
-//! ENOSYS for system calls newer than the profile.
+//! Answers ENOSYS to system calls that are newer than the profile.
 //!
-//! A C library tries a new system call and falls back to an old one on ENOSYS. A profile that was
-//! written before the call existed answers with its default action, usually EPERM, and the fallback
-//! does not happen. So, like runc, a stub goes in front of the filter: for each architecture of the
-//! profile, whatever is numbered above the highest system call that the profile names is answered with
-//! ENOSYS. Numbers below are left to the filter, even those in gaps.
+//! A C library tries a new system call and falls back to an old one on ENOSYS. A profile that was written before the
+//! call existed answers with its default action, usually EPERM, and the fallback does not happen. So, like runc, we
+//! put a stub in front of the filter: for each architecture of the profile, every number above the highest system
+//! call that the profile names is answered with ENOSYS. Lower numbers are left to the filter, even those in gaps.
 //!
 //! The stub is one section per architecture as the kernel reports it, and falls through to the filter:
 //!
@@ -18,7 +17,7 @@
 //! filter:
 //! ```
 //!
-//! `x86_64` and x32 share an architecture and tell themselves apart by bit 30 of the number.
+//! `x86_64` and x32 share an architecture and are distinguished by bit 30 of the number.
 
 use libseccomp::{ScmpArch, ScmpSyscall};
 use nix::errno::Errno;
@@ -30,7 +29,7 @@ use super::profile::{SeccompError, rules, scmp_arch};
 /// `__X32_SYSCALL_BIT` (asm/unistd.h).
 const X32_BIT: u32 = 0x4000_0000;
 
-/// ENOSYS; MIPS has its own numbers, and it is the running machine's kernel that interprets them.
+/// ENOSYS. MIPS has its own errno values, and the kernel of the running machine interprets them.
 const ENOSYS: u32 = Errno::ENOSYS as u32;
 
 /// `SECCOMP_RET_ERRNO | ENOSYS` (linux/seccomp.h).
@@ -67,23 +66,23 @@ fn audit_arch(arch: ScmpArch) -> Option<u32> {
         ScmpArch::Riscv64 => 0xf3 | WIDE | LITTLE,
         ScmpArch::Sheb => 0x2a,
         ScmpArch::Sh => 0x2a | LITTLE,
-        // Native has been resolved by the caller; one that a newer libseccomp knows gets no stub.
+        // The caller has resolved Native; an architecture that only a newer libseccomp knows gets no stub.
         _ => return None,
     })
 }
 
-/// The last system call that the profile knows, for each way of numbering them on one architecture.
+/// The last system call that the profile names, for each numbering on one architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Section {
     audit: u32,
-    /// For everything but x32.
+    /// For every numbering except x32.
     last: Option<u32>,
-    /// For x32, bit 30 included.
+    /// For x32, including bit 30.
     last_x32: Option<u32>,
     arch: ScmpArch,
 }
 
-/// The stub for a profile, as bytes; empty when the profile needs none.
+/// The stub for a profile, as bytes; empty if the profile needs none.
 pub(super) fn stub(profile: &LinuxSeccomp) -> Result<Vec<u8>, SeccompError> {
     if !needed(profile) {
         return Ok(Vec::new());
@@ -92,7 +91,7 @@ pub(super) fn stub(profile: &LinuxSeccomp) -> Result<Vec<u8>, SeccompError> {
     Ok(program(&sections).into_iter().flat_map(Insn::to_bytes).collect())
 }
 
-/// A default that lets the call through needs no help, nor does one that is ENOSYS already. A tracer is
+/// Whether a stub is needed. It is not if the default action lets the call through or is already ENOSYS. A tracer is
 /// left to answer by itself: it may well emulate the call.
 fn needed(profile: &LinuxSeccomp) -> bool {
     match profile.default_action() {
@@ -105,7 +104,7 @@ fn needed(profile: &LinuxSeccomp) -> bool {
 }
 
 fn sections(profile: &LinuxSeccomp) -> Result<Vec<Section>, SeccompError> {
-    // The native architecture is part of every filter; first, because it is the one that runs.
+    // The native architecture is part of every filter; it comes first because it is the one that runs.
     let native = ScmpArch::native();
     let mut archs = vec![native];
     for arch in profile.architectures().iter().flatten() {
@@ -128,7 +127,7 @@ fn sections(profile: &LinuxSeccomp) -> Result<Vec<Section>, SeccompError> {
     Ok(sections)
 }
 
-/// The highest number among the names of the profile, or `None` when the architecture has none of them.
+/// The highest number among the names in the profile, or `None` if the architecture has none of the calls.
 fn last_syscall(profile: &LinuxSeccomp, arch: ScmpArch) -> Option<u32> {
     rules(profile)
         .iter()
@@ -143,7 +142,7 @@ fn last_syscall(profile: &LinuxSeccomp, arch: ScmpArch) -> Option<u32> {
 
 fn program(sections: &[Section]) -> Vec<Insn> {
     let bodies: Vec<_> = sections.iter().map(body).collect();
-    // From the end of each section, how many instructions are left until the filter.
+    // The number of instructions from the end of each section to the filter.
     let mut rest: usize = bodies.iter().map(|body| body.len() + 2).sum();
     let mut program = Vec::with_capacity(rest + 1);
     if rest > 0 {
@@ -159,7 +158,7 @@ fn program(sections: &[Section]) -> Vec<Insn> {
     program
 }
 
-/// What a section does once the architecture is known: every path ends in ENOSYS or behind the last
+/// The instructions of a section once the architecture is known: every path ends in ENOSYS or after the last
 /// instruction.
 fn body(section: &Section) -> Vec<Insn> {
     let load = Insn::plain(LD_W_ABS, OFFSET_NR);
@@ -175,8 +174,8 @@ fn body(section: &Section) -> Vec<Insn> {
         (Some(last), None) if section.arch == ScmpArch::X8664 => {
             vec![load, Insn::jump(JSET, X32_BIT, 2, 0), Insn::jump(JGT, last, 0, 1), enosys]
         }
-        // On s390 number 0 is how calls too new for the kernel arrive: numbers above 255 are passed in a
-        // register, and the kernel leaves 0 in place when it does not know them.
+        // On s390, calls that are too new for the kernel arrive as number 0: numbers above 255 are passed in a
+        // register, and the kernel leaves 0 in place if it does not know them.
         (Some(last), None) if matches!(section.arch, ScmpArch::S390 | ScmpArch::S390X) => {
             vec![load, Insn::jump(JEQ, 0, 1, 0), Insn::jump(JGT, last, 0, 1), enosys]
         }

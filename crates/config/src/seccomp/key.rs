@@ -1,4 +1,4 @@
-//! What a compiled profile depends on, as bytes.
+//! The bytes that identify everything a compiled profile depends on.
 
 use std::ffi::OsString;
 
@@ -7,12 +7,11 @@ use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompFilterFlag, LinuxSyscall};
 
 use super::profile::rules;
 
-/// Raised whenever the program that is compiled from one and the same profile, or the layout of a
-/// cached file, changes.
+/// Must be increased whenever the program for an unchanged profile, or the layout of a cached file, changes.
 pub(super) const FORMAT: u32 = 1;
 
-/// Everything in the profile that has an effect on the program: two profiles with the same bytes here
-/// compile to the same program. Lengths go before their contents, so that no two profiles collide.
+/// Everything in the profile that affects the program: two profiles with the same bytes compile to the same program.
+/// Lengths precede the contents, so that no two profiles collide.
 pub(super) fn profile(profile: &LinuxSeccomp) -> Vec<u8> {
     let mut key = Key(Vec::with_capacity(16 * 1024));
     key.number(profile.default_action().as_u32(None));
@@ -25,7 +24,7 @@ pub(super) fn profile(profile: &LinuxSeccomp) -> Vec<u8> {
     key.0
 }
 
-/// Numbers of our own: the enum's would move when a flag is added to it.
+/// Numbers of our own: those of the enum would move if a flag were added to it.
 fn flag_number(flag: LinuxSeccompFilterFlag) -> u32 {
     match flag {
         LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 0,
@@ -35,8 +34,8 @@ fn flag_number(flag: LinuxSeccompFilterFlag) -> u32 {
     }
 }
 
-/// What it depends on besides: this crate's version and format, libseccomp's version, the running kernel, and the
-/// machine whose system calls libseccomp takes for native.
+/// What else the program depends on: this crate's version and format, libseccomp's version, the running kernel, and
+/// the machine whose system calls libseccomp takes for native.
 pub(super) fn machine() -> Vec<u8> {
     let mut key = Key(Vec::with_capacity(128));
     key.number(FORMAT);
@@ -95,9 +94,9 @@ impl Key {
     }
 }
 
-/// A quick hash of 64 bits: names cache files and finds damaged ones. Every step is a bijection of the
-/// state, so a change within one word always shows. Nothing depends on it being hard to invert; whether
-/// a file is for a profile is decided by comparing all of the key.
+/// A fast 64-bit hash: it names cache files and detects damaged ones. Every step is a bijection of the state, so a
+/// change within one word is always detected. Nothing depends on it being hard to invert: whether a file belongs to a
+/// profile is decided by comparing the whole key.
 pub(super) fn hash(bytes: &[u8]) -> u64 {
     let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let (words, rest) = bytes.as_chunks();

@@ -1,9 +1,9 @@
-//! `linux.seccomp` to a BPF program.
+//! Turns `linux.seccomp` into a BPF program.
 //!
-//! OCI runtime specification, "Seccomp"; seccomp(2), `seccomp_rule_add(3)`. libseccomp compiles the
-//! profile; in front of its program goes a short one of ours that answers ENOSYS to system calls newer
-//! than the profile (`enosys`). Compiling takes milliseconds, more than the rest of a container's
-//! start, so the result is kept ([`load_or_compile`]).
+//! OCI runtime specification, "Seccomp"; seccomp(2), `seccomp_rule_add(3)`. libseccomp compiles the profile. A short
+//! program of ours is put in front of its program, which answers ENOSYS to system calls that are newer than the
+//! profile (`enosys`). Compiling takes milliseconds, more than the rest of a container's start, so the result is
+//! cached ([`load_or_compile`]).
 
 mod bpf;
 mod cache;

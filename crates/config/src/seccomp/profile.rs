@@ -1,4 +1,4 @@
-//! What can be said about a profile without compiling it.
+//! What can be determined about a profile without compiling it.
 
 use libseccomp::ScmpArch;
 use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, LinuxSyscall};
@@ -7,14 +7,14 @@ use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilt
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeccompError {
-    /// Nobody would be left to answer: the runtime itself runs under the filter until it executes the
-    /// container's process.
+    /// The default action is to notify, so nobody would be left to answer: the runtime itself runs under the filter
+    /// until it executes the container's process.
     #[error("linux.seccomp: SCMP_ACT_NOTIFY cannot be used {0}; use another action there")]
     NotifyEverything(&'static str),
-    /// Notifications that nobody listens to would block the process for ever.
+    /// Notifications without a listener, which would block the process forever.
     #[error("linux.seccomp: SCMP_ACT_NOTIFY needs linux.seccomp.listenerPath; set it to the agent's socket")]
     NoListener,
-    /// A rule for no system call.
+    /// A rule that names no system call.
     #[error(
         "linux.seccomp.syscalls[{0}].names: is empty, so that the rule would have no effect; name system calls, or remove the rule"
     )]
@@ -60,7 +60,7 @@ pub enum SeccompError {
         /// What libseccomp says.
         reason: String,
     },
-    /// Another failure of libseccomp.
+    /// Any other failure of libseccomp.
     #[error("linux.seccomp: {action}: {reason}")]
     Library {
         /// What was being done.
@@ -68,17 +68,17 @@ pub enum SeccompError {
         /// What libseccomp or the kernel says.
         reason: String,
     },
-    /// More than the kernel loads.
+    /// More instructions than the kernel loads.
     #[error(
         "linux.seccomp: the program has {0} instructions; the kernel takes at most 4096, use fewer rules"
     )]
     TooLong(usize),
-    /// Certainly more than the kernel loads.
+    /// The profile certainly needs more instructions than the kernel loads.
     #[error(
         "linux.seccomp: the program has at least {0} instructions; the kernel takes at most 4096, use fewer rules"
     )]
     TooManyRules(usize),
-    /// For some rules libseccomp does not come to an end.
+    /// libseccomp does not terminate for some rules.
     #[error(
         "linux.seccomp: libseccomp has not compiled the profile within {0} s: give each argument of a system call \
          fewer or simpler conditions, or use fewer rules"
@@ -86,7 +86,7 @@ pub enum SeccompError {
     TooSlow(u64),
 }
 
-/// libseccomp's name for an architecture: both sides use the same words.
+/// libseccomp's value for an architecture: both sides use the same names.
 pub(super) fn scmp_arch(arch: Arch) -> Result<ScmpArch, libseccomp::error::SeccompError> {
     arch.to_string().parse()
 }
@@ -96,8 +96,8 @@ pub(super) fn rules(profile: &LinuxSeccomp) -> &[LinuxSyscall] {
     profile.syscalls().as_deref().unwrap_or_default()
 }
 
-/// Whether the profile is the typed form of an empty object: everything allowed, nothing else said. No
-/// filter is loaded then.
+/// Whether the profile is the typed form of an empty object, which allows everything and says nothing else. No filter
+/// is loaded then.
 pub fn is_off(profile: &LinuxSeccomp) -> bool {
     profile.default_action() == LinuxSeccompAction::ScmpActAllow
         && rules(profile).is_empty()
@@ -105,14 +105,14 @@ pub fn is_off(profile: &LinuxSeccomp) -> bool {
         && profile.flags().as_deref().unwrap_or_default().is_empty()
 }
 
-/// Whether some system call is to be decided by the listener at `listenerPath`.
+/// Whether the listener at `listenerPath` decides any system call.
 pub fn notifies(profile: &LinuxSeccomp) -> bool {
     rules(profile)
         .iter()
         .any(|rule| rule.action() == LinuxSeccompAction::ScmpActNotify && !rule.names().is_empty())
 }
 
-/// Checks a profile for what is wrong without asking libseccomp.
+/// Checks a profile for errors that can be found without libseccomp.
 ///
 /// # Errors
 /// [`SeccompError`] for the first rule that is broken.
@@ -130,7 +130,7 @@ pub fn check(profile: &LinuxSeccomp) -> Result<(), SeccompError> {
         if let Some(arg) = rule.args().iter().flatten().find(|arg| arg.index() > 5) {
             return Err(SeccompError::ArgumentIndex { rule: index, index: arg.index() });
         }
-        // The listener's descriptor is announced with a write(2) under the filter already.
+        // The listener's descriptor is announced with a write(2) that already runs under the filter.
         let write = || rule.names().iter().any(|name| name == "write");
         if rule.action() == LinuxSeccompAction::ScmpActNotify && write() {
             return Err(SeccompError::NotifyEverything("for the write syscall"));

@@ -1,5 +1,5 @@
-//! How long the program of a profile is at least, without making it: libseccomp's time grows with the square of the
-//! number of rules, and the kernel takes none of the long ones.
+//! A lower bound for the length of a profile's program, computed without compiling it: libseccomp's time grows with
+//! the square of the number of rules, and the kernel does not accept long programs anyway.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,10 +8,10 @@ use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompArg, LinuxSeccompOperator};
 
 use super::profile::rules;
 
-/// A comparison that takes an instruction. Opposites are one, which jumps the other way.
+/// A comparison that takes one instruction. Opposite comparisons are the same one with the jumps swapped.
 type Comparison = (usize, u8, u64, u64);
 
-/// The least number of instructions that the rules of a profile need. Unless it is more than `most`, it is not worked out.
+/// The smallest number of instructions that the rules of a profile need. Up to `most`, it is not computed exactly.
 pub(super) fn least_instructions(profile: &LinuxSeccomp, most: usize) -> usize {
     let all =
         rules(profile).iter().map(|rule| rule.names().len() * rule.args().iter().flatten().count().max(1));
@@ -32,8 +32,8 @@ pub(super) fn least_instructions(profile: &LinuxSeccomp, most: usize) -> usize {
     conditions.iter().filter(|((name, _), _)| known(name)).map(|(_, all)| of_call(all)).sum()
 }
 
-/// The comparisons of each rule that libseccomp gets: one for all conditions, or where an argument is looked at twice,
-/// one for each.
+/// The comparisons of each rule that libseccomp gets: one rule for all conditions or, if an argument is checked
+/// twice, one for each.
 fn comparisons<'a>(args: impl Iterator<Item = &'a LinuxSeccompArg>) -> Vec<Vec<Comparison>> {
     let mut all: Vec<Comparison> = args.map(comparison).collect();
     all.sort_unstable();
@@ -53,7 +53,7 @@ fn comparison(arg: &LinuxSeccompArg) -> Comparison {
     (arg.index(), kind, mask, value)
 }
 
-/// Whether another rule of the call says the same with fewer conditions: libseccomp keeps that one.
+/// Whether another rule for the call says the same with fewer conditions: libseccomp keeps only that one.
 fn has_part(all: &HashSet<Vec<Comparison>>, one: &[Comparison]) -> bool {
     let parts = 0..(1_u32 << one.len()) - 1;
     parts.into_iter().any(|bits| {
@@ -92,7 +92,7 @@ mod tests {
             .prop_map(|(name, action, args)| json!({"names": [name], "action": action, "args": args}))
     }
 
-    /// Always the same ones: of others libseccomp 2.5.4 may take for ever.
+    /// Always the same cases: for others, libseccomp 2.5.4 may never terminate.
     #[test]
     fn no_program_is_shorter() {
         let config = Config::with_cases(256);
@@ -117,7 +117,7 @@ mod tests {
         let of = |rules| profile(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}));
         let error = compile(&of(rules(100_000))).unwrap_err();
         assert_eq!(error, SeccompError::TooManyRules(100_000));
-        // What one rule says already takes nothing.
+        // What another rule already says takes no instruction.
         let mut all = rules(100_000);
         all.push(json!({"names": ["read"], "action": "SCMP_ACT_ERRNO"}));
         assert_eq!(least_instructions(&of(all), bpf::MAX), 1);

@@ -1,4 +1,4 @@
-//! Profiles are compiled and asked for their decisions; nothing is loaded into the kernel.
+//! Compiles profiles and checks their decisions; nothing is loaded into the kernel.
 
 use libseccomp::{ScmpArch, ScmpSyscall};
 use nix::errno::Errno;
@@ -28,7 +28,7 @@ fn number(name: &str) -> u32 {
     ScmpSyscall::from_name(name).expect(name).as_raw_syscall() as u32
 }
 
-/// Decides a native system call, given by number.
+/// The decision for a native system call that is given by its number.
 fn decide(program: &Program, nr: u32, args: &[u64]) -> u32 {
     let mut call = vm::Call { nr, arch: NATIVE, args: [0; 6] };
     call.args[..args.len()].copy_from_slice(args);
@@ -128,7 +128,7 @@ fn every_action_can_be_a_rules() {
         ("SCMP_ACT_TRACE", Some(5), vm::trace(5)),
         ("SCMP_ACT_LOG", None, vm::LOG),
         ("SCMP_ACT_NOTIFY", None, vm::NOTIFY),
-        // The same as the default: libseccomp would refuse the rule.
+        // The same as the default action: libseccomp would refuse such a rule.
         ("SCMP_ACT_ALLOW", None, vm::ALLOW),
     ] {
         let mut rule = json!({ "names": ["mkdir", "mkdirat"], "action": action });

@@ -13,12 +13,12 @@ fn none() -> LimitFlags {
     LimitFlags::default()
 }
 
-#[allow(clippy::unnecessary_wraps)] // The type of the flags.
+#[allow(clippy::unnecessary_wraps)] // This is the type of the flags.
 fn text(value: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-/// `linux.resources` without the devices.
+/// `linux.resources` without the device rules.
 fn resources(limits: LimitFlags) -> Value {
     let mut spec = root(flags(limits));
     let resources = spec["linux"]["resources"].as_object_mut().expect("resources");

@@ -1,4 +1,4 @@
-//! Each rule of the flags, on hosts made of plain values.
+//! Tests each rule of the flags, on hosts that consist of plain values.
 mod limits;
 mod mounts;
 mod namespaces;

@@ -112,7 +112,7 @@ fn a_mount_of_the_users_takes_the_place_of_a_default_one() {
         let mounts = spec["mounts"].as_array().expect("mounts").iter();
         mounts.map(|mount| mount["destination"].as_str().expect("string").to_owned()).collect::<Vec<_>>()
     };
-    // What lies deeper comes later.
+    // Deeper mounts come later.
     assert_eq!(places(&spec), [places(&plain), strings(&["/new", "/proc/x/y"])].concat());
     assert_eq!(mount_at(&spec, "/dev/shm")["options"], json!(["nosuid", "nodev", "noexec", "size=1m"]));
 }

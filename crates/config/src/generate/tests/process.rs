@@ -211,7 +211,7 @@ fn capabilities_that_cannot_be_had_are_left_out_with_a_warning() {
     let (spec, warnings) = made(&given, &Facts { capabilities: !(1 << 39), ..caller(0) }).expect("a spec");
     assert!(!set(&spec, "bounding").contains(&"BPF".to_owned()));
     assert_eq!(warnings, ["CAP_BPF: the caller does not have it itself; left out"]);
-    // A new user namespace has them all.
+    // In a new user namespace all capabilities are available.
     let (spec, warnings) = made(&given, &Facts { capabilities: 0, ..caller(1000) }).expect("a spec");
     assert!(set(&spec, "bounding").contains(&"BPF".to_owned()));
     assert_eq!(warnings, [""; 0]);

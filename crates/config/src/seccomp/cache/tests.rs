@@ -34,8 +34,8 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
 }
 
-/// A directory with one cached profile, whose program was replaced by a marker: whoever returns the
-/// marker has read the cache.
+/// A directory with one cached profile, whose program was replaced by a marker: code that returns the marker has read
+/// the cache.
 fn planted() -> (TempDir, PathBuf, PathBuf, LinuxSeccomp, Program) {
     let parent = tempfile::tempdir().expect("tempdir");
     let dir = parent.path().join("cache");
@@ -75,7 +75,7 @@ fn a_file_or_directory_that_others_can_write_is_not_trusted() {
         let content = fs::read(&file).expect("read");
         set_mode(&file, bad);
         assert_eq!(cached(&dir, &seccomp), fresh(&seccomp), "{bad:o}");
-        // It was replaced by one of our own, which is put back to the marker.
+        // It was replaced with a new file, which is changed back to the marker.
         assert_eq!(mode(&file), 0o600);
         fs::write(&file, content).expect("write");
     }
@@ -98,7 +98,7 @@ fn symbolic_links_are_not_followed() {
     fs::rename(&file, &elsewhere).expect("rename");
     symlink(&elsewhere, &file).expect("symlink");
     assert_eq!(cached(&dir, &seccomp), fresh(&seccomp));
-    // The link made room for a file of our own, and what it pointed to was left alone.
+    // The link was replaced with a new file, and what it pointed to was left alone.
     assert!(fs::symlink_metadata(&file).expect("metadata").is_file());
     assert_ne!(cached(&dir, &seccomp), marker);
     assert!(elsewhere.exists());

@@ -1,7 +1,7 @@
-//! The profile that `rootling spec` writes unless it is told otherwise: an allow list.
+//! The profile that `rootling spec` writes by default: an allow list.
 //!
-//! What is in it, and why, is in [`names`]; [`profile`] puts it together for a set of capabilities,
-//! [`document`] for all of them, as engines take it.
+//! [`names`] contains what is allowed, and why; [`profile`] builds the profile for a set of capabilities, and
+//! [`document`] builds it for all of them, in the form that engines take.
 
 mod document;
 mod names;

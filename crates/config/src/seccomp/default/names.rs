@@ -1,16 +1,16 @@
 //! The system calls of the default profile, by what they are for.
 //!
-//! Drawn up from the kernel's tables for x86, Arm, RISC-V, POWER and s390 up to Linux 6.17. Allowed is
-//! what acts on the caller's own processes, files, memory and sockets, and whose permission checks do
-//! not depend on the host trusting the caller. Left out, whatever the capabilities, is
+//! The list is derived from the kernel's tables for x86, Arm, RISC-V, POWER and s390 up to Linux 6.17. It allows
+//! calls that act on the caller's own processes, files, memory and sockets, and whose permission checks do not depend
+//! on the host trusting the caller. It leaves out, whatever the capabilities are:
 //!
-//! - what the kernel does not keep apart by namespace: keyrings (`add_key`, `keyctl`, `request_key`),
-//!   swap, kexec, quotas of whole file systems;
-//! - what is large, new and has been broken often for what few programs use: `io_uring_*`,
-//!   `userfaultfd`; programs do without where it answers EPERM;
+//! - what the kernel does not separate by namespace: keyrings (`add_key`, `keyctl`, `request_key`), swap, kexec, and
+//!   quotas of whole file systems;
+//! - what is large and new, has been broken often, and is used by few programs: `io_uring_*`, `userfaultfd`; programs
+//!   do without if it answers EPERM;
 //! - what is obsolete or a stub: `uselib`, `ustat`, `sysfs`, `nfsservctl`, `vm86`, `_sysctl` and others;
-//! - `socketcall`, the old way to sockets of 32-bit x86: it hides the address family in memory, where a
-//!   filter cannot look. C libraries have used `socket` and its kin since Linux 4.3 has them.
+//! - `socketcall`, the old way to make sockets on 32-bit x86: it passes the address family in memory, where a filter
+//!   cannot look. C libraries have used `socket` and related calls since Linux 4.3 provides them.
 
 /// For every container.
 pub(super) const ALWAYS: [&str; 10] = [
@@ -50,17 +50,17 @@ pub(super) const ALWAYS: [&str; 10] = [
      clock_nanosleep clock_nanosleep_time64 getitimer gettimeofday nanosleep setitimer time timer_create timer_delete \
      timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create timerfd_gettime \
      timerfd_gettime64 timerfd_settime timerfd_settime64 times",
-    // Waiting for descriptors, and asynchronous I/O of the old kind.
+    // Waiting for descriptors, and the old kind of asynchronous I/O.
     "_newselect epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait \
      epoll_wait_old eventfd eventfd2 io_cancel io_destroy io_getevents io_pgetevents io_pgetevents_time64 io_setup \
      io_submit pipe pipe2 poll ppoll ppoll_time64 pselect6 pselect6_time64 select",
-    // Sockets, once they are made: see FAMILIES.
+    // Sockets after they have been made; for making them see FAMILIES.
     "accept accept4 bind connect getpeername getsockname getsockopt listen recv recvfrom recvmmsg recvmmsg_time64 \
      recvmsg send sendmmsg sendmsg sendto setsockopt shutdown",
     // System V and POSIX objects of the ipc namespace.
     "ipc mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 \
      mq_unlink msgctl msgget msgrcv msgsnd semctl semget semop semtimedop semtimedop_time64 shmat shmctl shmdt shmget",
-    // Scheduling, limits, what the system is, and what makes a process less able than it was.
+    // Scheduling, limits, information about the system, and what restricts a process further.
     "getpriority getrandom getrlimit getrusage ioprio_get ioprio_set landlock_add_rule landlock_create_ruleset \
      landlock_restrict_self lsm_get_self_attr lsm_list_modules lsm_set_self_attr nice oldolduname olduname prlimit64 \
      sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr sched_getparam \
@@ -68,10 +68,10 @@ pub(super) const ALWAYS: [&str; 10] = [
      sched_setparam sched_setscheduler sched_yield seccomp setpriority setrlimit sysinfo ugetrlimit uname",
 ];
 
-/// Only for a container with one of the capabilities: without it they would fail in the kernel, which
-/// has to run more of its code to find out. The capabilities are those that the kernel asks for.
+/// Only for a container with one of the capabilities: without it they would fail in the kernel, but only after
+/// running more of its code. The capabilities are those that the kernel checks.
 pub(super) const WITH: [(&[&str], &str); 13] = [
-    // With mounts and namespaces of its own a container can be nested.
+    // With mounts and namespaces of its own, a container can be nested.
     (
         &["SYS_ADMIN"],
         "clone clone3 fanotify_init fsconfig fsmount fsopen fspick mount mount_setattr move_mount open_tree \
@@ -91,23 +91,22 @@ pub(super) const WITH: [(&[&str], &str); 13] = [
     (&["SYS_BOOT"], "reboot"),
 ];
 
-/// Modules are the kernel's own, and go with one capability.
+/// Modules belong to the kernel itself, and depend on one capability.
 pub(super) const WITH_MODULES: (&[&str], &str) = (&["SYS_MODULE"], "delete_module finit_module init_module");
 
-/// Address families for socket(2) and socketpair(2), by number (linux/socket.h): local, IPv4, IPv6,
-/// netlink. Others are rarely used and often broken in the kernel, and some, as AF_VSOCK, are not kept
-/// apart by namespace.
+/// Address families for socket(2) and socketpair(2), by number (linux/socket.h): local, IPv4, IPv6, netlink. Others
+/// are rarely used and often broken in the kernel, and some, such as AF_VSOCK, are not separated by namespace.
 pub(super) const FAMILIES: [u64; 4] = [1, 2, 10, 16];
 
 /// AF_PACKET, which needs CAP_NET_RAW.
 pub(super) const PACKET: u64 = 17;
 
-/// Execution domains for personality(2): Linux, the 32-bit one, both with the version numbers of
-/// Linux 2.6, and the question which it is. Those that turn off randomised addresses are not there.
+/// Execution domains for personality(2): Linux, the 32-bit one, both with the version numbers of Linux 2.6, and the
+/// query of the current one. Those that turn off address space randomization are left out.
 pub(super) const PERSONALITIES: [u64; 5] = [0x0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
 /// Flags of clone(2) that make namespaces: mount, cgroup, uts, ipc, user, pid, network.
 pub(super) const NEW_NAMESPACES: u64 = 0x7e02_0000;
 
-/// The time namespace, for unshare(2) only: clone(2) has the exit signal there.
+/// The time namespace, for unshare(2) only: clone(2) has the exit signal in these bits.
 pub(super) const NEW_TIME: u64 = 0x80;

@@ -1,4 +1,4 @@
-//! The default profile, put together.
+//! Builds the default profile.
 
 use std::collections::HashSet;
 
@@ -10,17 +10,17 @@ use oci_spec::runtime::{
 
 use super::names::{ALWAYS, FAMILIES, NEW_NAMESPACES, NEW_TIME, PACKET, PERSONALITIES, WITH, WITH_MODULES};
 
-/// EPERM, what a refused call answers.
+/// EPERM, the result of a refused call.
 const EPERM: u32 = Errno::EPERM as u32;
 
-/// ENOSYS, upon which C libraries use clone(2), whose flags a filter can see.
+/// ENOSYS, on which C libraries fall back to clone(2), whose flags a filter can check.
 const ENOSYS: u32 = Errno::ENOSYS as u32;
 
-/// The kernel takes the lower half of an argument that is an `int`, so the filter must as well.
+/// The kernel uses the lower half of an argument that is an `int`, so the filter must do so as well.
 const INT: u64 = 0xffff_ffff;
 
-/// The allow list for a container with these capabilities in its bounding set: it refuses with EPERM
-/// what is not in it. Which calls those are, and why, is in docs/spec.md.
+/// The allow list for a container with these capabilities in its bounding set; any other call is refused with EPERM.
+/// Which calls are allowed, and why, is in docs/spec.md.
 pub fn default_profile<S: std::hash::BuildHasher>(capabilities: &HashSet<Capability, S>) -> LinuxSeccomp {
     let has = |names: &[&str]| capabilities.iter().any(|one| names.contains(&one.to_string().as_str()));
     let conditional = WITH.iter().chain([&WITH_MODULES]).filter(|(needed, _)| has(needed));
@@ -44,12 +44,12 @@ pub fn default_profile<S: std::hash::BuildHasher>(capabilities: &HashSet<Capabil
     profile
 }
 
-/// Sockets of these address families.
+/// Allows sockets of these address families.
 pub(super) fn families<I: IntoIterator<Item = u64>>(numbers: I) -> impl Iterator<Item = LinuxSyscall> {
     numbers.into_iter().map(|family| rule(words("socket socketpair"), vec![masked(0, INT, family)]))
 }
 
-/// Processes and threads, but no namespaces: for who has no SYS_ADMIN.
+/// Allows processes and threads, but no namespaces, for a container without SYS_ADMIN.
 pub(super) fn without_namespaces() -> [LinuxSyscall; 3] {
     let clone = rule(words("clone"), vec![masked(flags_of_clone(), NEW_NAMESPACES, 0)]);
     let unshare = rule(words("unshare"), vec![masked(0, NEW_NAMESPACES | NEW_TIME, 0)]);
@@ -74,17 +74,17 @@ pub(super) fn rule(names: Vec<String>, args: Vec<LinuxSeccompArg>) -> LinuxSysca
 fn masked(index: usize, mask: u64, value: u64) -> LinuxSeccompArg {
     let op = LinuxSeccompOperator::ScmpCmpMaskedEq;
     let arg = LinuxSeccompArgBuilder::default().index(index).value(mask).value_two(value).op(op);
-    // The builder fails for missing fields, and none is missing.
+    // The builder fails if a field is missing, and none is.
     arg.build().unwrap_or_default()
 }
 
-/// s390 has the stack first. clone(2)
+/// The index of the flags of clone(2): on s390 the stack comes first.
 fn flags_of_clone() -> usize {
     usize::from(cfg!(target_arch = "s390x"))
 }
 
-/// The host's architecture and the older one whose programs it runs; x32, which nearly nobody uses, is
-/// left out. Without a name in libseccomp the native one is what remains.
+/// The host's architecture and the older one whose programs it runs; x32 is left out, since hardly anybody uses it.
+/// An architecture that libseccomp has no name for leaves only the native one.
 fn architectures() -> &'static [Arch] {
     match std::env::consts::ARCH {
         "x86_64" => &[Arch::ScmpArchX86_64, Arch::ScmpArchX86],

@@ -1,4 +1,4 @@
-//! The default profile is compiled and asked for its decisions.
+//! Compiles the default profile and checks its decisions.
 
 use std::collections::HashSet;
 
@@ -85,7 +85,7 @@ fn processes_are_made_without_new_namespaces() {
         args[flags] = value;
         args
     };
-    // A thread, as C libraries make it, and a fork.
+    // A thread as C libraries make it, and a fork.
     for value in [0x003d_0f00, 0x0120_0011, 17] {
         assert_eq!(decide(&without, "clone", &call(value)), vm::ALLOW, "{value:#x}");
     }
@@ -105,7 +105,7 @@ fn sockets_are_of_families_that_belong_to_the_container() {
     let (without, with) = (program(&[]), program(&[Capability::NetRaw]));
     for family in [1, 2, 10, 16] {
         assert_eq!(decide(&without, "socket", &[family]), vm::ALLOW, "{family}");
-        // The kernel looks at the lower half only.
+        // The kernel looks only at the lower half.
         assert_eq!(decide(&without, "socket", &[0x1_0000_0000 | family]), vm::ALLOW, "{family}");
     }
     for family in [17, 29, 38, 40, 0x1_0000_0028] {
@@ -145,7 +145,7 @@ fn programs_of_32_bit_x86_run_and_cannot_hide_their_sockets() {
 #[test]
 fn document_for_engines_says_the_same_for_every_capability() {
     let text = default_document().to_string();
-    // Those that the tables name, each alone, then none and all of them.
+    // Each capability that the tables name by itself, then none and all of them.
     let named = WITH.iter().chain([&WITH_MODULES]).flat_map(|(names, _)| *names).chain(&["NET_RAW"]);
     let capability = |name: &&str| serde_json::from_value(format!("CAP_{name}").into()).expect(name);
     let mut cases: Vec<HashSet<Capability>> = named.map(|name| HashSet::from([capability(name)])).collect();

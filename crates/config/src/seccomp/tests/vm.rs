@@ -1,4 +1,4 @@
-//! A small interpreter for classic BPF, to ask a program for its decisions without loading it.
+//! A small interpreter for classic BPF, which determines a program's decisions without loading it.
 
 use super::super::bpf::Insn;
 
@@ -33,7 +33,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// The structure's memory; the instruction pointer is left zero.
+    /// The structure as it is laid out in memory; the instruction pointer is left zero.
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = [self.nr.to_ne_bytes(), self.arch.to_ne_bytes()].concat();
         bytes.extend([0; 8]);
