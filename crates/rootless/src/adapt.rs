@@ -1,8 +1,7 @@
-//! A spec is changed so that it can work for this caller on this host.
+//! Changes a spec so that it can work for this caller on this host.
 //!
-//! One pass for each subject, run in the order of `PASSES`. Every pass looks at the spec before
-//! it looks at the host, and leaves alone what needs no change, so that running all of them again
-//! changes nothing.
+//! There is one pass for each subject; they run in the order of `PASSES`. Every pass examines the spec before it
+//! examines the host, and leaves alone what needs no change, so that running all of them again changes nothing.
 
 use oci_spec::runtime::Spec;
 use rootling_config::limits::kernel_memory_ignored;
@@ -15,8 +14,8 @@ use crate::passes;
 
 type PassFn = fn(&mut Pass<'_>) -> Result<(), AdaptError>;
 
-/// Namespaces and ids come first, since the others ask which there are. Passes that turn mounts
-/// into binds come before the one that looks at the flags of binds.
+/// Namespaces and ids come first, since the other passes depend on them. Passes that turn mounts into bind mounts
+/// come before the one that checks the flags of bind mounts.
 const PASSES: &[PassFn] = &[
     passes::user_namespace::run,
     passes::mount_namespace::run,
@@ -34,16 +33,16 @@ const PASSES: &[PassFn] = &[
     passes::devices::run,
 ];
 
-/// Changes `spec` so that it can work for this caller, and says what was changed and why.
+/// Changes `spec` so that it can work for this caller, and returns what was changed and why.
 ///
-/// Root without `CAP_SYS_ADMIN`, as in most containers, is adapted to as an ordinary user is.
-/// Nothing is changed for other root outside of a user namespace, save that a named
-/// [`Options::map_owner`] gives the container a user namespace. For root inside one, the passes
-/// about ids and namespaces do nothing unless the spec asks for a user namespace without maps.
+/// For root without `CAP_SYS_ADMIN`, as in most containers, the spec is adapted as for an ordinary user. For any
+/// other root outside a user namespace nothing is changed, except that a named [`Options::map_owner`] gives the
+/// container a user namespace. For root inside one, the passes about ids and namespaces do nothing unless the spec
+/// asks for a user namespace without maps.
 ///
 /// # Errors
-/// When the spec asks for something that cannot be had here and must not silently be missing. The
-/// spec may have been changed in part by then.
+/// The spec asks for something that is not available here and must not be missing silently. The spec may already
+/// have been changed in part.
 pub fn adapt(spec: &mut Spec, host: &Host, options: &Options) -> Result<Vec<Adaptation>, AdaptError> {
     let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
     if let Some(ignored) = resources.and_then(kernel_memory_ignored).filter(|_| options.strict) {

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// A change made to a spec, or something that the caller should know about one left as it was.
+/// A change made to a spec, or something that the caller should know about a part that was left unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adaptation {
     /// What was changed, naming the field.
     pub what: String,
-    /// Why it had to be, and where there is one, the remedy.
+    /// Why it was necessary, with the remedy if there is one.
     pub why: String,
-    /// The container loses something that its author asked for: worth showing without `--debug`.
+    /// Whether the container loses something that its author asked for, which is worth showing without `--debug`.
     pub warning: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The words of each distribution. os-release(5)
+//! The host's distribution, which determines how remedies are worded; os-release(5).
 
 use std::path::Path;
 
@@ -7,17 +7,17 @@ use rootling_config::remedies::{self, Family};
 
 use crate::host::{Fault, Host};
 
-/// What the host runs.
+/// The distribution that the host runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distribution {
     /// The family.
     pub family: Family,
-    /// Its name for people, such as `Debian GNU/Linux 12 (bookworm)`.
+    /// Its display name, such as `Debian GNU/Linux 12 (bookworm)`.
     pub name: String,
 }
 
 impl Distribution {
-    /// The one that /etc/os-release names.
+    /// The distribution that /etc/os-release names.
     pub fn of(host: &Host) -> Self {
         let read = |path: &str| host.text_of(Path::new(path));
         let text = read("/etc/os-release").or_else(|| read("/usr/lib/os-release")).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Whether containers can run here, and what to do where they cannot.
+//! Whether containers can run here, and what to do if they cannot.
 //!
-//! Each check is a look at facts of the [`Host`]; the trial of a real container is the caller's.
-//! A fix is a command or a line of a file, in the words of the host's distribution.
+//! Each check examines facts of the [`Host`]; running a real container as a trial is up to the caller. A fix is a
+//! command or a line of a file, as it applies to the host's distribution.
 
 mod ids;
 mod kernel;
@@ -16,12 +16,12 @@ pub use crate::distribution::Distribution;
 
 use crate::host::Host;
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// As it should be.
+    /// Everything is as it should be.
     Ok,
-    /// Containers run, but some cannot, or not with all that they ask for.
+    /// Containers run, but some cannot, or they lack some of what they ask for.
     Warning,
     /// No container can run.
     Failed,
@@ -38,20 +38,20 @@ impl Verdict {
     }
 }
 
-/// One check.
+/// A check with its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What was looked at, in a word or two.
+    /// What was checked, in a word or two.
     pub name: &'static str,
-    /// How it came out.
+    /// The result.
     pub verdict: Verdict,
-    /// What is there.
+    /// What was found.
     pub found: String,
-    /// What should be.
+    /// What is needed.
     pub needed: String,
     /// What depends on it.
     pub why: String,
-    /// What to do, unless all is well.
+    /// What to do, unless everything is as it should be.
     pub fix: Option<String>,
 }
 
@@ -70,7 +70,7 @@ impl Check {
     }
 }
 
-/// The caller as far as the checks differ.
+/// The kinds of caller for which the checks differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Caller {
     /// Root of the host.
@@ -89,7 +89,7 @@ fn caller(host: &Host) -> Caller {
     }
 }
 
-/// All checks that apply to this caller and host.
+/// Runs all checks that apply to this caller and host.
 pub fn examine(host: &Host) -> Vec<Check> {
     let distribution = Distribution::of(host);
     let caller = caller(host);
@@ -119,7 +119,7 @@ pub fn examine(host: &Host) -> Vec<Check> {
     checks
 }
 
-/// What may be the reason where a trial failed that [`examine`] has no other reason for.
+/// Possible reasons for a failed trial for which [`examine`] finds no other reason.
 pub fn suspects(host: &Host) -> Vec<Check> {
     kernel::outer_container(host)
 }

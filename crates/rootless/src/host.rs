@@ -1,7 +1,7 @@
-//! Facts about the host and the caller, looked up on first use and kept.
+//! Facts about the host and the caller, which are looked up on first use and then kept.
 //!
-//! Most containers need two or three of these facts, so nothing is read ahead of time. Every look
-//! at the machine goes through one [`Machine`], which tests replace by a [`Fixture`].
+//! Most containers need two or three of these facts, so nothing is read in advance. Every access to the machine
+//! goes through one [`Machine`], which tests replace with a [`Fixture`].
 
 mod accounts;
 mod apparmor;
@@ -38,7 +38,7 @@ pub use network::{NetworkProgram, NetworkPrograms, OLDEST_PASTA, Pasta, PastaVer
 pub use restrictions::Restriction;
 pub use subid::{SubIdRange, SubIds};
 
-/// The facts. Cheap to make; each fact costs its system calls once, when first asked for.
+/// The facts. This is cheap to make; each fact costs its system calls once, when it is first needed.
 pub struct Host {
     machine: Box<dyn Machine>,
     euid: OnceCell<u32>,
@@ -105,13 +105,13 @@ impl Host {
         !self.is_ordinary_user() && !self.has_capability(CAP_SYS_ADMIN)
     }
 
-    /// Whether the caller gets the rights that a container takes only by a new user namespace.
+    /// Whether the caller has the privileges that a container needs only in a new user namespace.
     pub fn needs_user_namespace(&self) -> bool {
         self.is_ordinary_user() || self.is_restricted_root()
     }
 
-    /// Whether the effective capability `bit` (capabilities(7), `CAP_SETUID` is 7) is held, in the
-    /// caller's own user namespace.
+    /// Whether the effective capability `bit` (capabilities(7); `CAP_SETUID` is 7) is held in the caller's own user
+    /// namespace.
     pub fn has_capability(&self, bit: u8) -> bool {
         self.capabilities.get_or_init(|| self.machine.capabilities().unwrap_or(0)) & (1 << bit) != 0
     }
@@ -125,13 +125,13 @@ impl Host {
         *self.kernel.get_or_init(|| parse_release(&self.machine.kernel_release()))
     }
 
-    /// The caller's own user id map: container ids are those inside its user namespace.
-    /// Empty where the kernel has no user namespaces or /proc is absent. `user_namespaces`(7).
+    /// The caller's own user id map: container ids are those inside its user namespace. It is empty if the kernel
+    /// has no user namespaces or if /proc is absent. `user_namespaces`(7).
     pub fn uid_map(&self) -> &[LinuxIdMapping] {
         self.uid_map.get_or_init(|| self.own_map("/proc/self/uid_map"))
     }
 
-    /// The caller's own group id map, as [`Host::uid_map`].
+    /// The caller's own group id map, like [`Host::uid_map`].
     pub fn gid_map(&self) -> &[LinuxIdMapping] {
         self.gid_map.get_or_init(|| self.own_map("/proc/self/gid_map"))
     }
@@ -157,23 +157,23 @@ impl Host {
         self.machine.read(Path::new("/proc/self/setgroups")).map_or(true, |text| text.trim() != "deny")
     }
 
-    /// The caller's entry in /etc/passwd; the name is absent when there is none (a user of a
-    /// directory service). No name service of libc is asked: that would load shared objects.
+    /// The caller's entry in /etc/passwd; the name is absent if there is none (for a user of a directory service).
+    /// libc's name services are not used, since that would load shared objects.
     pub fn account(&self) -> &Account {
         self.account.get_or_init(|| self.user_by_id(self.euid()))
     }
 
-    /// The user with this id, named if /etc/passwd knows it.
+    /// The user with this id; it has a name if it is in /etc/passwd.
     pub fn user_by_id(&self, id: u32) -> Account {
         accounts::by_id(&self.text("/etc/passwd"), id)
     }
 
-    /// The user of this name in /etc/passwd.
+    /// The user with this name in /etc/passwd.
     pub fn user_by_name(&self, name: &str) -> Option<Account> {
         accounts::by_name(&self.text("/etc/passwd"), name)
     }
 
-    /// The group of this name in /etc/group.
+    /// The group with this name in /etc/group.
     pub fn group_by_name(&self, name: &str) -> Option<Account> {
         accounts::by_name(&self.text("/etc/group"), name)
     }
@@ -182,14 +182,13 @@ impl Host {
         self.machine.read(Path::new(path)).unwrap_or_default()
     }
 
-    /// The subordinate ids that /etc/subuid or /etc/subgid gives to `owner`. Not cached.
-    /// subuid(5), subgid(5).
+    /// The subordinate ids that /etc/subuid or /etc/subgid grants to `owner`. Not cached. subuid(5), subgid(5).
     pub fn sub_ids(&self, kind: IdKind, owner: &Account) -> SubIds {
         subid::parse(kind.subid_file(), &self.text(kind.subid_file()), owner)
     }
 
-    /// A range that could be given to the caller: the next free one, or in a user namespace what that has beside
-    /// the caller's own id, if anything.
+    /// A range that could be granted to the caller: the next free one or, in a user namespace, the ids that it has
+    /// besides the caller's own, if any.
     pub fn range_to_add(&self, kind: IdKind, given: &SubIds) -> Option<SubIdRange> {
         let wanted = SubIdRange { start: given.next_free, count: 65536 };
         let (own, map) = match kind {
@@ -199,8 +198,8 @@ impl Host {
         if self.in_user_namespace() { maps::room(map, own, wanted) } else { Some(wanted) }
     }
 
-    /// The subordinate ids that a directory service gives to `owner`, by way of `getsubids`(1):
-    /// nothing unless /etc/nsswitch.conf names a source other than files and the program exists.
+    /// The subordinate ids that a directory service grants to `owner`, as reported by `getsubids`(1). Empty unless
+    /// /etc/nsswitch.conf names a source other than files and the program exists.
     pub fn directory_sub_ids(&self, kind: IdKind, owner: &Account) -> Vec<SubIdRange> {
         if !self.has_subid_directory() {
             return Vec::new();
@@ -220,7 +219,7 @@ impl Host {
         subid::has_directory(&self.text("/etc/nsswitch.conf"))
     }
 
-    /// newuidmap or newgidmap: where it is and whether it can do its work.
+    /// newuidmap or newgidmap: its path, and whether it can be used.
     pub fn id_helper(&self, kind: IdKind) -> &IdHelper {
         let cell = match kind {
             IdKind::User => &self.newuidmap,
@@ -233,19 +232,19 @@ impl Host {
     pub fn find_program(&self, name: &str) -> Option<PathBuf> {
         let usual = ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin"].map(PathBuf::from);
         let mut dirs = self.machine.search_path();
-        // An entry that is not absolute would pick up a program from wherever the caller stands.
+        // A relative entry would find a program in the caller's current directory.
         dirs.retain(|dir| dir.is_absolute());
         dirs.into_iter().chain(usual).map(|dir| dir.join(name)).find(|path| {
             self.machine.stat(path).is_ok_and(|node| node.kind == NodeKind::File && node.mode & 0o111 != 0)
         })
     }
 
-    /// The programs that give a container a network. Not cached: a look at files, and a call of pasta.
+    /// The programs that give a container a network. Not cached: it costs a few file accesses and a run of pasta.
     pub fn network_programs(&self) -> NetworkPrograms {
         NetworkPrograms::find(self)
     }
 
-    /// How cgroups are set up. One statfs(2), on a v1 or hybrid host a second.
+    /// How cgroups are set up. Costs one statfs(2), or two on a v1 or hybrid host.
     pub fn cgroup_mode(&self) -> CgroupMode {
         *self.cgroup_mode.get_or_init(|| cgroup::mode(&*self.machine))
     }
@@ -256,15 +255,15 @@ impl Host {
         self.cgroup_mode() == CgroupMode::V2 && self.filesystem(Path::new(cgroup::ROOT)).is_ok_and(read_only)
     }
 
-    /// The cgroup subtree around the caller's own cgroup that the caller may write.
+    /// The cgroup subtree that contains the caller's own cgroup and that the caller may write to.
     pub fn own_delegation(&self) -> Option<&Delegation> {
         self.own_delegation
             .get_or_init(|| cgroup::own_delegation(&*self.machine, self.cgroup_mode()))
             .as_ref()
     }
 
-    /// The part of the cgroups below which the caller may make the cgroup `path`, which is taken from the
-    /// mount as an absolute `linux.cgroupsPath` is.
+    /// The cgroup subtree in which the caller may make the cgroup `path`, which is relative to the mount, like an
+    /// absolute `linux.cgroupsPath`.
     pub fn delegation_at(&self, path: &Path) -> Option<Delegation> {
         cgroup::delegation_at(&*self.machine, self.cgroup_mode(), path)
     }
@@ -285,19 +284,19 @@ impl Host {
         text.trim().parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
     }
 
-    /// Whether parts of /proc are mounted over, as they are inside a container. The kernel then
-    /// refuses a new proc in a user namespace, since it would uncover them. Looks at the places
-    /// that runtimes cover; for root of a user namespace, who may have covered any, at all mounts.
+    /// Whether parts of /proc are covered by mounts, as they are inside a container. The kernel then refuses a new
+    /// procfs in a user namespace, since that would uncover them. This checks the places that runtimes cover; for
+    /// root of a user namespace, who may have covered others, it checks all mounts.
     pub fn proc_masked(&self) -> bool {
         *self.proc_masked.get_or_init(|| {
             let places = ["/proc/sys", "/proc/kcore", "/proc/sysrq-trigger"];
-            // A parse of mountinfo would cost every start of an ordinary user far more than these looks.
+            // Parsing mountinfo would make every start by an ordinary user far more expensive than these checks.
             places.iter().any(|path| self.is_mount_point(Path::new(path)))
                 || self.is_nested_root() && covers::any_below(&self.text("/proc/self/mountinfo"), "/proc")
         })
     }
 
-    /// The same for /sys, where runtimes cover /sys/firmware.
+    /// Does the same for /sys, where runtimes cover /sys/firmware.
     pub fn sys_masked(&self) -> bool {
         *self.sys_masked.get_or_init(|| {
             self.is_mount_point(Path::new("/sys/firmware"))
@@ -305,7 +304,7 @@ impl Host {
         })
     }
 
-    /// The order counts: ordinary users, most callers, are spared a look at their map.
+    /// The order matters: for ordinary users, who are most callers, the id map is not read.
     fn is_nested_root(&self) -> bool {
         !self.is_ordinary_user() && self.in_user_namespace()
     }
@@ -314,10 +313,10 @@ impl Host {
         self.machine.is_mount_point(path).unwrap_or(false)
     }
 
-    /// Whether `path` is the namespace of type `typ` that the caller itself is in. A path that
-    /// cannot be looked at is taken for another one. Not cached.
+    /// Whether `path` is the caller's own namespace of type `typ`. A path that cannot be examined is taken for
+    /// another namespace. Not cached.
     pub fn is_own_namespace(&self, typ: LinuxNamespaceType, path: &Path) -> bool {
-        // The display form of the type is the name of its file. namespaces(7)
+        // The display form of the type is the name of its file; namespaces(7).
         let own = PathBuf::from(format!("/proc/self/ns/{typ}"));
         match (self.machine.stat(&own), self.machine.stat(path)) {
             (Ok(own), Ok(other)) => own.same_file(&other),
@@ -325,7 +324,7 @@ impl Host {
         }
     }
 
-    /// What the file at `path` is, following symlinks. Not cached.
+    /// The file at `path`, following symbolic links. Not cached.
     pub fn node(&self, path: &Path) -> io::Result<NodeFacts> {
         self.machine.stat(path)
     }
@@ -335,24 +334,24 @@ impl Host {
         self.machine.statfs(path)
     }
 
-    /// Whether the caller may open `path` in this way, by its effective ids. Not cached.
+    /// Whether the caller's effective ids permit opening `path` in this way. Not cached.
     pub fn may(&self, path: &Path, access: Access) -> bool {
         self.machine.may(path, access)
     }
 
-    /// What may keep the caller from making a user namespace, what is certain first. Not cached.
+    /// What may keep the caller from making a user namespace, with certain reasons first. Not cached.
     pub fn user_namespace_restrictions(&self) -> Vec<Restriction> {
         restrictions::find(self)
     }
 
-    /// Which limit of processes the caller has reached at this moment, and what to do about it: fork(2), EAGAIN. Not cached.
+    /// Which limit on processes the caller has reached, and what to do about it; fork(2), EAGAIN. Not cached.
     pub fn process_limit(&self) -> String {
         process_limit::reached(self)
     }
 
-    /// Whether `network`, or with none the caller's own network namespace, belongs to the user namespace
-    /// at `user`, or with none to the caller's own. Whoever is root of the owner may mount a sysfs there.
-    /// A namespace whose owner cannot be asked for is another's. `ioctl_ns`(2). Not cached.
+    /// Whether the network namespace at `network`, or else the caller's own, belongs to the user namespace at
+    /// `user`, or else the caller's own. Root of the owning namespace may mount a sysfs there. A namespace whose
+    /// owner cannot be determined is taken for somebody else's. `ioctl_ns`(2). Not cached.
     pub fn network_belongs_to(&self, network: Option<&Path>, user: Option<&Path>) -> bool {
         let network = network.unwrap_or(Path::new("/proc/self/ns/net"));
         let user = user.unwrap_or(Path::new("/proc/self/ns/user"));
@@ -362,19 +361,19 @@ impl Host {
         }
     }
 
-    /// The first directory above `path`, from `/` down, that does not let the caller pass.
+    /// The first directory above `path`, from `/` down, that the caller may not search.
     pub fn closed_parent(&self, path: &Path) -> Option<PathBuf> {
         let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
         above.reverse();
         above.into_iter().find(|dir| self.node(dir).is_ok() && !self.may(dir, Access::Search)).map(Into::into)
     }
 
-    /// How many keys the caller has, and how many it may have. `/proc/key-users`, keyrings(7).
+    /// The number of keys that the caller has, and the maximum. `/proc/key-users`, keyrings(7).
     pub fn key_quota(&self) -> Option<(u64, u64)> {
         let text = self.machine.read(Path::new("/proc/key-users")).ok()?;
         let own = format!("{}:", self.euid());
         let Some(line) = text.lines().find_map(|line| line.trim_start().strip_prefix(&own)) else {
-            // Who has none is not listed.
+            // A user without keys is not listed.
             return Some((0, u64::try_from(self.number("/proc/sys/kernel/keys/maxkeys")?).ok()?));
         };
         let (used, most) = line.split_whitespace().nth(2)?.split_once('/')?;
@@ -388,12 +387,12 @@ impl Host {
         Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
     }
 
-    /// The lowest port that takes no privilege, `net.ipv4.ip_unprivileged_port_start`; ip(7), Linux 4.11.
+    /// The lowest port that needs no privilege, `net.ipv4.ip_unprivileged_port_start`; ip(7), Linux 4.11.
     pub fn first_free_port(&self) -> Option<u32> {
         u32::try_from(self.number("/proc/sys/net/ipv4/ip_unprivileged_port_start")?).ok()
     }
 
-    /// The kinds of namespaces of which none may be made, by the names of their limits: namespaces(7).
+    /// The kinds of namespaces whose limit is 0, by the names of the limits: namespaces(7).
     pub fn forbidden_namespaces(&self) -> Vec<String> {
         ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"]
             .into_iter()
@@ -413,12 +412,12 @@ impl Host {
         self.machine.variable(name).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
-    /// A small text file of the host; nothing when it cannot be read.
+    /// The contents of a small text file of the host; `None` if it cannot be read.
     pub fn text_of(&self, path: &Path) -> Option<String> {
         self.machine.read(path).ok()
     }
 
-    /// A file that holds one number, such as a sysctl.
+    /// The value in a file that holds one number, such as a sysctl.
     pub(crate) fn number(&self, path: &str) -> Option<i64> {
         self.machine.read(Path::new(path)).ok()?.trim().parse().ok()
     }
@@ -435,7 +434,7 @@ impl Host {
     }
 }
 
-/// `6.1.0-18-amd64` is (6, 1).
+/// Parses the major and minor version: `6.1.0-18-amd64` is (6, 1).
 fn parse_release(release: &str) -> (u32, u32) {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))

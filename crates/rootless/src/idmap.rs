@@ -1,4 +1,4 @@
-//! Which ids a container gets, and who writes its maps. `user_namespaces`(7), newuidmap(1)
+//! Which ids a container gets, and who writes its id maps; `user_namespaces`(7), newuidmap(1).
 
 mod cut;
 mod default_maps;
@@ -15,7 +15,7 @@ pub use error::IdmapError;
 pub use owner::{MapOwner, ROOT_IS_NOT_MAPPED};
 pub use write::{MapWriter, must_deny_setgroups, writer};
 
-/// The maps of one user namespace.
+/// The id maps of one user namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Maps {
     /// User ids.
@@ -24,8 +24,8 @@ pub struct Maps {
     pub gid: Vec<LinuxIdMapping>,
 }
 
-/// What a program meets where `maps` have one user and one group, and how it gets more; `None` where there are more of
-/// either.
+/// What happens to a program if `maps` have a single user or group, and how to get more ids; `None` if there are
+/// more of both.
 pub fn only_one_id(maps: &IdMaps) -> Option<&'static str> {
     let is_one = |maps: &[LinuxIdMapping]| matches!(maps, [row] if row.size() == 1);
     (is_one(maps.uid()) && is_one(maps.gid())).then_some(
@@ -36,7 +36,7 @@ pub fn only_one_id(maps: &IdMaps) -> Option<&'static str> {
     )
 }
 
-/// Whether `maps` is the one map that any user may write: its own id and nothing else.
+/// Whether `maps` is the one map that any user may write: the user's own id and nothing else.
 pub(crate) fn is_own_id(maps: &[LinuxIdMapping], own: u32) -> bool {
     matches!(maps, [row] if row.size() == 1 && row.host_id() == own)
 }

@@ -1,4 +1,4 @@
-//! What a pass gets, and what it answers.
+//! The input of a pass, and its errors.
 
 use std::path::PathBuf;
 
@@ -11,22 +11,22 @@ use crate::adaptation::Adaptation;
 use crate::host::Host;
 use crate::idmap::{IdmapError, MapOwner};
 
-/// What the caller wants of the adaptation.
+/// Options of the adaptation.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Where relative sources of bind mounts start.
+    /// The directory that relative sources of bind mounts start from.
     pub bundle: PathBuf,
-    /// Run without limits that cannot be had, with a warning, instead of failing.
+    /// Run without limits that cannot be set, with a warning, instead of failing.
     pub ignore_cgroup_limits: bool,
-    /// Fail where a change would weaken what the spec asks for.
+    /// Fail if a change would weaken what the spec asks for.
     pub strict: bool,
     /// How the container gets its cgroup.
     pub cgroup_manager: CgroupManager,
-    /// Whose subordinate ids to use instead of the caller's, in a spec without its own id maps.
+    /// Whose subordinate ids to use instead of the caller's, if the spec has no id maps of its own.
     pub map_owner: Option<MapOwner>,
 }
 
-/// What becomes of device rules without rights over the host.
+/// What becomes of device rules without privilege over the host.
 pub(crate) const DEVICES_STAY_OPEN: &str =
     "device rules take rights over the host; devices in the container are as open as they are to the caller";
 
@@ -42,12 +42,12 @@ pub enum AdaptError {
     NeedsMoreIds {
         /// The field of the spec.
         field: &'static str,
-        /// The id it wants.
+        /// The id that it asks for.
         id: u32,
         /// Why there are no more ids, with the remedy.
         why: String,
     },
-    /// Groups that cannot be taken on.
+    /// Supplementary groups that cannot be set.
     #[error(
         "process.user.additionalGids: {gids:?}: setgroups is denied where an ordinary user maps only its own \
          group: map more groups, or set the annotation run.oci.keep_original_groups=1 to keep those of the caller"
@@ -56,7 +56,7 @@ pub enum AdaptError {
         /// The groups asked for.
         gids: Vec<u32>,
     },
-    /// The kernel refuses a new proc, and the way round was ruled out.
+    /// The kernel refuses a new procfs, and the workaround was ruled out.
     #[error(
         "mounts[{index}]: proc on {destination}: the kernel refuses a new proc, since parts of /proc are mounted \
          over here: {UNCOVERED_PROC}, or run without --strict to bind this one"
@@ -64,10 +64,10 @@ pub enum AdaptError {
     ProcMasked {
         /// Position in `mounts`.
         index: usize,
-        /// Where it is to be mounted.
+        /// Its mount point.
         destination: PathBuf,
     },
-    /// A bind asks for what its source's mount forbids.
+    /// A bind mount asks for what the mount of its source forbids.
     #[error(
         "mounts[{index}]: {destination}: option \"{option}\": the mount of {source_path} has {locked}, which cannot \
          be cleared in a user namespace: remove the option, or run without --strict"
@@ -75,16 +75,16 @@ pub enum AdaptError {
     LockedFlag {
         /// Position in `mounts`.
         index: usize,
-        /// Where it is to be mounted.
+        /// Its mount point.
         destination: PathBuf,
         /// The option of the spec.
         option: String,
-        /// The source of the bind.
+        /// The source of the bind mount.
         source_path: PathBuf,
-        /// The flag that stays.
+        /// The flag that cannot be cleared.
         locked: &'static str,
     },
-    /// Limits that no cgroup can enforce.
+    /// Limits that no available cgroup can enforce.
     #[error("{limits}: {why}: {remedy}, or run with --ignore-cgroup-limits")]
     CgroupLimits {
         /// Each field with its value and controller.
@@ -94,7 +94,7 @@ pub enum AdaptError {
         /// What to do.
         remedy: String,
     },
-    /// Devices that are to be denied, where nobody can deny any.
+    /// Devices that are to be denied although nobody can deny any here.
     #[error(
         "linux.resources.devices: {DEVICES_STAY_OPEN}: remove the rules that deny devices, or run without --strict"
     )]
@@ -102,10 +102,10 @@ pub enum AdaptError {
     /// Limits of kernel memory, which no supported kernel has.
     #[error("{0}: remove the fields, or run without --strict")]
     KernelMemory(String),
-    /// A limit that no kernel takes, whatever is delegated.
+    /// A limit that no kernel accepts, whatever is delegated.
     #[error("linux.resources.{0}")]
     ImpossibleLimit(#[from] LimitError),
-    /// A device that cannot be bound from the host.
+    /// A device that cannot be bind-mounted from the host.
     #[error(
         "linux.devices[{index}]: {path}: {why}: an ordinary user cannot create devices, only use those of the host; {remedy}"
     )]
@@ -114,12 +114,12 @@ pub enum AdaptError {
         index: usize,
         /// The path of the device.
         path: PathBuf,
-        /// What is wrong with the host's.
+        /// What is wrong with the host's device.
         why: String,
         /// What to do.
         remedy: String,
     },
-    /// A range of groups of which the kernel takes none.
+    /// A range of groups that the kernel refuses.
     #[error(
         "linux.sysctl: net.ipv4.ping_group_range: \"{first} {last}\": both groups have to be mapped in the container: \
          map them with linux.gidMappings, or give a range within those that are"
@@ -130,7 +130,7 @@ pub enum AdaptError {
         /// The last one.
         last: u32,
     },
-    /// The caller's own value is not known.
+    /// The caller's own value cannot be determined.
     #[error(
         "process.oomScoreAdj: {value}: cannot read /proc/self/oom_score_adj to compare it: {error}: mount /proc, or remove the field"
     )]

@@ -1,6 +1,6 @@
-//! One subject each. See [`crate::adapt`].
+//! The passes, one for each subject. See [`crate::adapt`].
 
-// Every pass has the signature of a pass, also one that never fails.
+// Every pass has the same signature, even one that never fails.
 #![allow(clippy::unnecessary_wraps)]
 
 pub(crate) mod cgroup_mounts;

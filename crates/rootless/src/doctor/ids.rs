@@ -1,10 +1,10 @@
-//! The ids that containers can have. subuid(5), newuidmap(1)
+//! The ids that are available for containers; subuid(5), newuidmap(1).
 
 use super::{Check, Distribution};
 use crate::host::{Host, IdHelper};
 use rootling_config::idmap::IdKind;
 
-/// Images have files of ids up to 65534, "nobody".
+/// Images have files with ids up to 65534, "nobody".
 const ENOUGH: u64 = 65536;
 
 const WHY: &str =
@@ -69,7 +69,7 @@ fn helper(host: &Host, distribution: &Distribution, kind: IdKind) -> Check {
     }
 }
 
-/// For root of a user namespace: the ids that it can hand on.
+/// The check for root of a user namespace: the ids that it can pass on.
 pub(super) fn of_namespace(host: &Host) -> Check {
     let count = |map: &[oci_spec::runtime::LinuxIdMapping]| -> u64 {
         map.iter().map(|row| u64::from(row.size())).sum()

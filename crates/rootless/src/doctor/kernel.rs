@@ -1,4 +1,4 @@
-//! What the kernel, and whoever configured it, allows.
+//! What the kernel and its configuration allow.
 
 use rootling_config::remedies::UNCOVERED_PROC;
 
@@ -48,7 +48,8 @@ fn fix(restriction: &Restriction, distribution: &Distribution) -> String {
         Restriction::CloneDenied => distribution.family.sysctl("kernel.unprivileged_userns_clone", "1"),
         Restriction::NoneAllowed => distribution.family.sysctl("user.max_user_namespaces", "28633"),
         Restriction::AppArmorSysctl => {
-            // The file that `make install` and the package have; for a program elsewhere they have none.
+            // `make install` and the package install this file for their own path only; for a program elsewhere it
+            // must be made.
             let program = std::env::current_exe().unwrap_or_else(|_| "rootling".into());
             format!(
                 "as root: {} profile apparmor > {APPARMOR_FILE} && apparmor_parser -r {APPARMOR_FILE}",
@@ -59,7 +60,7 @@ fn fix(restriction: &Restriction, distribution: &Distribution) -> String {
     }
 }
 
-/// What covers /proc, and with it a proc of the container's own.
+/// Checks for mounts that cover parts of /proc, which rule out a procfs of the container's own.
 pub(super) fn covered(host: &Host) -> Option<Check> {
     host.proc_masked().then(|| {
         Check::ok(

@@ -1,4 +1,4 @@
-//! Quotas, groups that may ping, and cgroups.
+//! Quotas, groups that may use ping, and cgroups.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use rootling_config::remedies::{Family, WRITABLE_CGROUPS};
 use super::{Check, Distribution};
 use crate::host::{CgroupMode, Host};
 
-/// Fewer free keys than this, and a handful of containers uses them up.
+/// With fewer free keys than this, a handful of containers uses them up.
 const FEW_KEYS: u64 = 16;
 
 pub(super) fn keyring(host: &Host, distribution: &Distribution) -> Option<Check> {
@@ -44,7 +44,7 @@ pub(super) fn ping_groups(host: &Host, distribution: &Distribution) -> Check {
     }
 }
 
-/// For whoever has the host's network: a container with its own has all ports.
+/// Only relevant with the host's network: a container with its own network may use all ports.
 pub(super) fn low_ports(host: &Host) -> Option<Check> {
     let first = host.first_free_port()?;
     Some(Check::ok(
@@ -81,7 +81,7 @@ pub(super) fn cgroups(host: &Host, distribution: &Distribution, root: bool) -> C
         }
         let uid = host.outer_uid(host.euid());
         let manager = format!("/sys/fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service");
-        // Without a systemd of the user's there is nobody to delegate to.
+        // Without a systemd user manager nothing can be delegated.
         if distribution.family != Family::Alpine && host.node(Path::new(&manager)).is_err() {
             let user = host.account().label();
             return check.warning(format!(

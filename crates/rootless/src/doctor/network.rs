@@ -1,11 +1,11 @@
-//! Networks: what programs may do in that of the host, and what gives containers one of their own.
+//! Networks: what programs may do in the host's network, and which programs give containers a network of their own.
 
 use rootling_config::remedies;
 
 use super::{Check, Distribution};
 use crate::host::{Host, NetworkProgram};
 
-/// What `--network pasta` of `rootling spec` takes.
+/// The programs that `--network pasta` of `rootling spec` can use.
 pub(super) fn programs(host: &Host, distribution: &Distribution) -> Check {
     let programs = host.network_programs();
     let best = programs.best();

@@ -1,11 +1,11 @@
-//! Directories that have to be there and let pass.
+//! Directories that must exist and be accessible.
 
 use std::path::{Path, PathBuf};
 
 use super::Check;
 use crate::host::{Access, Host, NodeKind};
 
-/// Where state goes. `$XDG_RUNTIME_DIR` is of the XDG Base Directory Specification.
+/// The directory for state. `$XDG_RUNTIME_DIR` is defined by the XDG Base Directory Specification.
 pub(super) fn runtime_directory(host: &Host, root: bool) -> Check {
     let check = |found: String| {
         Check::ok(
@@ -46,10 +46,10 @@ pub(super) fn runtime_directory(host: &Host, root: bool) -> Check {
     ))
 }
 
-/// The places where a bundle is likely to be.
+/// The directories in which a bundle is likely to be.
 pub(super) fn directories(host: &Host) -> Option<Check> {
     let place = host.variable("PWD").or_else(|| host.variable("HOME")).filter(|dir| dir.is_absolute())?;
-    // As if a root file system were in it.
+    // Checked as if it contained a root file system.
     let inside = place.join("rootfs");
     let check = |found: String| {
         Check::ok(

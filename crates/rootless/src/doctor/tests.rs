@@ -1,4 +1,4 @@
-//! Each check with the host that it is about.
+//! Tests each check on the host that it is about.
 
 use rootling_config::remedies::Family;
 
@@ -8,7 +8,7 @@ use crate::host::Fixture;
 
 const CGROUP2: u64 = 0x6367_7270;
 
-/// A host on which all is well.
+/// A host on which everything is as it should be.
 fn healthy() -> Fixture {
     Fixture::ordinary(1000)
         .file("/etc/passwd", "alice:x:1000:1000::/home/alice:/bin/sh\n")
@@ -44,7 +44,7 @@ fn all_is_well_on_a_healthy_host() {
 
 type Case = (&'static str, Fixture, Verdict, &'static str, &'static str);
 
-/// Name of the check, host, verdict, part of what was found, part of the fix.
+/// The name of the check, the host, the verdict, a part of what was found, and a part of the fix.
 fn assert_found<const N: usize>(cases: [Case; N]) {
     for (name, machine, verdict, found, fix) in cases {
         let check = check(machine, name);
@@ -217,7 +217,8 @@ fn a_session_directory_does_without_the_variable() {
     assert!(check.found.contains("/run/user/1000 is used"), "{check:?}");
 }
 
-/// os-release, the family that it names, and words of the fix for newuidmap, /etc/subuid, user namespaces and cgroups.
+/// An os-release, the family that it names, and a part of the fix for newuidmap, /etc/subuid, user namespaces and
+/// cgroups.
 const DISTRIBUTIONS: [(&str, Family, [&str; 4]); 9] = [
     (
         "ID=ubuntu\nID_LIKE=debian\n",

@@ -7,12 +7,12 @@ use rootling_sys::accounts::entries;
 pub struct Account {
     /// The numeric id.
     pub id: u32,
-    /// The name, where the files of this host know one.
+    /// The name, if the files of this host have one.
     pub name: Option<String>,
 }
 
 impl Account {
-    /// The name, or else the number: how messages and subuid(5) call it.
+    /// The name or, without one, the number: this is how messages and subuid(5) refer to it.
     pub fn label(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.id.to_string())
     }

@@ -1,13 +1,13 @@
-//! The profile that lets one program make user namespaces. apparmor.d(5)
+//! The AppArmor profile that lets a single program make user namespaces; apparmor.d(5).
 
 use std::borrow::Cow;
 
-/// Where it belongs: the directory that AppArmor loads at boot.
+/// Its path, in the directory that AppArmor loads at boot.
 pub const APPARMOR_FILE: &str = "/etc/apparmor.d/rootling";
 
-/// The profile for the program at this absolute path. It confines nothing: it is there for Ubuntu's
-/// `kernel.apparmor_restrict_unprivileged_userns`, which wants a profile that says `userns`. AppArmor 4.0
-/// is the first that knows the word.
+/// The profile for the program at this absolute path. It confines nothing: it exists for Ubuntu's
+/// `kernel.apparmor_restrict_unprivileged_userns`, which requires a profile that contains `userns`. AppArmor 4.0 is
+/// the first version that knows this keyword.
 pub fn apparmor_profile(program: &str) -> String {
     format!(
         "# Lets rootling make user namespaces where AppArmor restricts them; it confines nothing.\n\
@@ -21,8 +21,7 @@ pub fn apparmor_profile(program: &str) -> String {
     )
 }
 
-/// The path as a literal: in quotes where it has other than usual characters, and with what is a
-/// pattern in AppArmor taken for itself.
+/// The path as a literal: quoted if it has unusual characters, with AppArmor's pattern characters escaped.
 fn quoted(path: &str) -> Cow<'_, str> {
     let usual = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
     if path.chars().all(usual) {

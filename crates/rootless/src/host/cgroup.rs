@@ -1,4 +1,4 @@
-//! How cgroups are set up, and which part of them the caller may write. cgroups(7)
+//! How cgroups are set up, and which part of them the caller may write to; cgroups(7).
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use super::{Access, Machine};
 /// The layout under /sys/fs/cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CgroupMode {
-    /// Nothing mounted.
+    /// Nothing is mounted.
     None,
     /// Version 1 hierarchies only.
     V1,
@@ -17,14 +17,14 @@ pub enum CgroupMode {
     V2,
 }
 
-/// A subtree of the cgroups that the caller may write.
+/// A cgroup subtree that the caller may write to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delegation {
     /// The directory at its top.
     pub path: PathBuf,
     /// The controllers that can be used below it, by their version 2 names.
     pub controllers: Vec<String>,
-    /// It belongs to the systemd user manager: processes get there through a scope only.
+    /// Whether it belongs to the systemd user manager, so that processes get there only through a scope.
     pub by_systemd: bool,
 }
 
@@ -54,8 +54,8 @@ pub(super) fn own_delegation(machine: &dyn Machine, mode: CgroupMode) -> Option<
     }
 }
 
-/// The highest directory, from the caller's own cgroup up, to which the caller may write without
-/// a gap in between: processes can be moved around below it and nowhere else.
+/// The highest directory that can be reached from the caller's own cgroup through directories which the caller may
+/// write to: processes can be moved around only below it.
 fn own_v2(machine: &dyn Machine) -> Option<Delegation> {
     let text = machine.read(Path::new("/proc/self/cgroup")).ok()?;
     let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
@@ -79,7 +79,7 @@ pub(super) fn systemd_delegation(machine: &dyn Machine, uid: u32) -> Option<Dele
     Some(Delegation { path, controllers, by_systemd: true })
 }
 
-/// The nearest cgroup at or above `path` that exists, where the caller may write to that.
+/// The nearest existing cgroup at or above `path`, if the caller may write to it.
 pub(super) fn delegation_at(machine: &dyn Machine, mode: CgroupMode, path: &Path) -> Option<Delegation> {
     let text = match mode {
         CgroupMode::None => return None,
@@ -99,13 +99,13 @@ pub(super) fn delegation_at(machine: &dyn Machine, mode: CgroupMode, path: &Path
     by_hierarchy(&text, |names, _| writable(names))
 }
 
-/// Each controller has a hierarchy of its own; only those with a writable cgroup are delegated.
+/// Each controller has its own hierarchy; only those in which the caller may write to its cgroup are delegated.
 fn own_v1(machine: &dyn Machine) -> Option<Delegation> {
     let text = machine.read(Path::new("/proc/self/cgroup")).ok()?;
     by_hierarchy(&text, |names, own| below_root(names, own).filter(|dir| is_writable(machine, dir)))
 }
 
-/// What `find` finds by the names of the hierarchies in /proc/self/cgroup and the own cgroup there.
+/// Combines what `find` returns for the name of each hierarchy in /proc/self/cgroup and the caller's cgroup in it.
 fn by_hierarchy(text: &str, find: impl Fn(&str, &str) -> Option<PathBuf>) -> Option<Delegation> {
     let mut found: Option<Delegation> = None;
     for line in text.lines() {
@@ -124,17 +124,17 @@ fn by_hierarchy(text: &str, find: impl Fn(&str, &str) -> Option<PathBuf>) -> Opt
     found
 }
 
-/// A path that climbs out belongs to a cgroup outside of the caller's cgroup namespace.
+/// A path with `..` belongs to a cgroup outside the caller's cgroup namespace.
 pub(super) fn below_root(hierarchy: &str, own: &str) -> Option<PathBuf> {
     if own.split('/').any(|part| part == "..") {
         return None;
     }
-    // Pushing an empty component would leave a trailing slash behind.
+    // An empty component would leave a trailing slash.
     let parts = [hierarchy, own.trim_matches('/')];
     Some(parts.iter().filter(|part| !part.is_empty()).fold(PathBuf::from(ROOT), |dir, part| dir.join(part)))
 }
 
-/// Making cgroups takes the directory, filling them takes cgroup.procs. systemd delegates both.
+/// Making cgroups requires write access to the directory, and filling them to cgroup.procs. systemd delegates both.
 fn is_writable(machine: &dyn Machine, dir: &Path) -> bool {
     machine.may(&dir.join("cgroup.procs"), Access::Write) && machine.may(dir, Access::Write)
 }

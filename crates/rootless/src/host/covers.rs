@@ -1,11 +1,11 @@
-//! What is mounted over parts of /proc and /sys. proc_pid_mountinfo(5)
+//! Mounts that cover parts of /proc and /sys; proc_pid_mountinfo(5).
 
 use std::path::Path;
 
 use rootling_sys::mountinfo::mounts;
 
-/// Directories that are there to be mounted on, and empty below: the kernel's `sysfs_create_mount_point`
-/// and `proc_create_mount_point`. What is on them covers nothing.
+/// Directories that exist to be mounted on, and are empty: the kernel's `sysfs_create_mount_point` and
+/// `proc_create_mount_point`. A mount on one of them covers nothing.
 const MOUNT_POINTS: [&str; 13] = [
     "/proc/fs/nfsd",
     "/proc/sys/fs/binfmt_misc",
@@ -22,7 +22,7 @@ const MOUNT_POINTS: [&str; 13] = [
     "/sys/kernel/tracing",
 ];
 
-/// Whether any mount covers something of the file system that is mounted on `top`.
+/// Whether any mount covers a part of the file system that is mounted on `top`.
 pub(super) fn any_below(mountinfo: &str, top: &str) -> bool {
     let points = mounts(mountinfo).map(|mount| mount.point);
     let mut below = points.filter(|point| point.starts_with(top) && **point != *Path::new(top));

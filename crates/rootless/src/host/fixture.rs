@@ -1,4 +1,4 @@
-//! A machine made by hand, for tests.
+//! A made-up machine, for tests.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::{Access, FsFacts, Machine, NodeFacts, NodeKind};
 
-/// A machine that has only what it was given, and writes down every look at it.
+/// A machine that has only what it was given, and records every access to it.
 ///
 /// It starts as the home of one ordinary user on a recent kernel, without subordinate ids and
 /// without cgroups.
@@ -35,7 +35,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// The machine of user and group `id`. Id 0 is root with every capability.
+    /// The machine of the user and the group with the id `id`. With id 0 it is root with every capability.
     pub fn ordinary(id: u32) -> Self {
         Self {
             euid: id,
@@ -61,8 +61,7 @@ impl Fixture {
         .file("/proc/self/setgroups", "allow\n")
     }
 
-    /// Root of a user namespace that maps the single user `outer`, as `unshare --user
-    /// --map-root-user` makes it.
+    /// Root of a user namespace that maps the single user `outer`, as made by `unshare --user --map-root-user`.
     pub fn root_in_user_namespace(outer: u32) -> Self {
         Self::ordinary(0)
             .file("/proc/self/uid_map", &format!("0 {outer} 1\n"))
@@ -70,80 +69,80 @@ impl Fixture {
             .file("/proc/self/setgroups", "deny\n")
     }
 
-    /// Every look at the machine so far, in order: the name of the fact, then its path if it has
-    /// one. The list stays valid after the fixture has become part of a host.
+    /// Every access to the machine so far, in order: the name of the fact, followed by its path if it has one. The
+    /// list stays valid after the fixture has become part of a host.
     pub fn looks(&self) -> Rc<RefCell<Vec<String>>> {
         Rc::clone(&self.looks)
     }
 
-    /// A group id that differs from the user id.
+    /// Sets a group id that differs from the user id.
     #[must_use]
     pub fn gid(mut self, egid: u32) -> Self {
         self.egid = egid;
         self
     }
 
-    /// The effective capabilities, bit n for capability n.
+    /// Sets the effective capabilities; bit n stands for capability n.
     #[must_use]
     pub fn capabilities(mut self, effective: u64) -> Self {
         self.capabilities = effective;
         self
     }
 
-    /// The caller has `no_new_privs` set.
+    /// Sets `no_new_privs` for the caller.
     #[must_use]
     pub fn no_new_privs(mut self) -> Self {
         self.no_new_privs = true;
         self
     }
 
-    /// The kernel's release.
+    /// Sets the kernel's release.
     #[must_use]
     pub fn kernel(mut self, release: &str) -> Self {
         self.kernel_release = release.into();
         self
     }
 
-    /// `PATH` is this one directory.
+    /// Sets `PATH` to this one directory.
     #[must_use]
     pub fn path(mut self, dir: &str) -> Self {
         self.search_path = vec![dir.into()];
         self
     }
 
-    /// A text file; given again, it replaces the first.
+    /// Adds a text file; a second call for the same path replaces the first.
     #[must_use]
     pub fn file(mut self, path: &str, text: &str) -> Self {
         self.files.insert(path.into(), text.into());
         self
     }
 
-    /// A program owned by root.
+    /// Adds a program owned by root.
     #[must_use]
     pub fn program(self, path: &str, mode: u32) -> Self {
         self.program_of(path, mode, 0)
     }
 
-    /// A program and its owner.
+    /// Adds a program with this owner.
     #[must_use]
     pub fn program_of(mut self, path: &str, mode: u32, uid: u32) -> Self {
         self.nodes.insert(path.into(), NodeFacts { kind: NodeKind::File, mode, uid, ..self.blank() });
         self
     }
 
-    /// newuidmap and newgidmap as distributions install them.
+    /// Adds newuidmap and newgidmap as distributions install them.
     #[must_use]
     pub fn id_helpers(self) -> Self {
         self.program("/usr/bin/newuidmap", 0o4755).program("/usr/bin/newgidmap", 0o4755)
     }
 
-    /// A directory of root's.
+    /// Adds a directory owned by root.
     #[must_use]
     pub fn directory(self, path: &str) -> Self {
         self.directory_of(path, 0o755, 0)
     }
 
-    /// A directory and its owner, who may write it if that is the caller.
+    /// Adds a directory with this owner, who may write to it if that is the caller.
     #[must_use]
     pub fn directory_of(mut self, path: &str, mode: u32, uid: u32) -> Self {
         self.nodes.insert(path.into(), NodeFacts { kind: NodeKind::Directory, mode, uid, ..self.blank() });
@@ -153,49 +152,49 @@ impl Fixture {
         self
     }
 
-    /// A device that anyone may open.
+    /// Adds a device that anyone may open.
     #[must_use]
     pub fn device(mut self, path: &str, kind: NodeKind, major: u32, minor: u32) -> Self {
         self.nodes.insert(path.into(), NodeFacts { kind, mode: 0o666, major, minor, ..self.blank() });
         self
     }
 
-    /// The caller may neither read nor write this path.
+    /// Denies the caller read and write access to this path.
     #[must_use]
     pub fn closed(mut self, path: &str) -> Self {
         self.closed.insert(path.into());
         self
     }
 
-    /// A namespace file with this number.
+    /// Adds a namespace file with this inode number.
     #[must_use]
     pub fn namespace(mut self, path: &str, ino: u64) -> Self {
         self.nodes.insert(path.into(), NodeFacts { ino, ..self.blank() });
         self
     }
 
-    /// A file system by its magic number.
+    /// Adds a file system with this magic number.
     #[must_use]
     pub fn fs(mut self, path: &str, magic: u64) -> Self {
         self.filesystems.entry(path.into()).or_default().magic = magic;
         self
     }
 
-    /// The `ST_*` flags of the mount at `path`, which also makes it exist.
+    /// Sets the `ST_*` flags of the mount at `path`, which also makes it exist.
     #[must_use]
     pub fn mount_flags(mut self, path: &str, flags: u64) -> Self {
         self.filesystems.entry(path.into()).or_default().flags = flags;
         self
     }
 
-    /// Something is mounted over `path`.
+    /// Mounts something over `path`.
     #[must_use]
     pub fn mount_point(mut self, path: &str) -> Self {
         self.mount_points.insert(path.into());
         self
     }
 
-    /// A cgroup directory that the caller may write, with its `cgroup.controllers`.
+    /// Adds a cgroup directory that the caller may write to, with its `cgroup.controllers`.
     #[must_use]
     pub fn cgroup(mut self, dir: &str, controllers: &str) -> Self {
         self.writable.insert(dir.into());
@@ -204,35 +203,35 @@ impl Fixture {
         self
     }
 
-    /// The raw attribute `security.capability` of a file.
+    /// Sets the raw attribute `security.capability` of a file.
     #[must_use]
     pub fn xattr(mut self, path: &str, raw: &[u8]) -> Self {
         self.xattrs.insert(path.into(), raw.into());
         self
     }
 
-    /// What a command line prints.
+    /// Sets what a command line prints.
     #[must_use]
     pub fn output(mut self, command: &str, text: &str) -> Self {
         self.outputs.insert(command.into(), text.into());
         self
     }
 
-    /// An environment variable.
+    /// Sets an environment variable.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.into(), value.into());
         self
     }
 
-    /// The namespace at `path` belongs to the user namespace at `owner`.
+    /// Makes the namespace at `path` belong to the user namespace at `owner`.
     #[must_use]
     pub fn owned(mut self, path: &str, owner: &str) -> Self {
         self.owners.insert(path.into(), owner.into());
         self
     }
 
-    /// Files made by hand get numbers in the order in which they were made.
+    /// Added files get inode numbers in the order in which they are added.
     fn blank(&self) -> NodeFacts {
         let ino = self.nodes.len() as u64 + 1_000_000;
         NodeFacts { kind: NodeKind::Other, mode: 0, uid: 0, major: 0, minor: 0, dev: 1, ino }

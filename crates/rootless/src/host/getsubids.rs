@@ -1,4 +1,4 @@
-//! A short program is run with a bounded wait.
+//! Runs a short program with a time limit.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use rootling_sys::poll::wait_readable;
 
-/// A directory service that takes longer is treated as having no answer.
+/// A directory service that takes longer is treated as giving no answer.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
-/// More than this is not a list of ranges.
+/// More bytes than this are not a list of ranges.
 const MOST: u64 = 64 * 1024;
 
-/// What `program` prints on standard output, if it ends well within `limit`.
+/// Returns what `program` prints on standard output, if it exits successfully within `limit`.
 pub(super) fn run(program: &Path, args: &[&str], limit: Duration) -> io::Result<String> {
     let deadline = Instant::now() + limit;
     let mut child = Command::new(program)
@@ -25,7 +25,7 @@ pub(super) fn run(program: &Path, args: &[&str], limit: Duration) -> io::Result<
         .spawn()?;
     let result = read_all(&mut child, deadline).and_then(|text| wait(&mut child, deadline).map(|()| text));
     if result.is_err() {
-        // Reaped in any case, so that no zombie is left behind for a parent that lives on.
+        // Reaped in any case, so that no zombie is left for a parent that lives on.
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -51,7 +51,7 @@ fn read_all(child: &mut Child, deadline: Instant) -> io::Result<String> {
     }
 }
 
-/// The program has closed its output, so it is about to end: looking every millisecond is enough.
+/// The program has closed its output, so it is about to exit: polling every millisecond is good enough.
 fn wait(child: &mut Child, deadline: Instant) -> io::Result<()> {
     loop {
         match child.try_wait()? {

@@ -1,4 +1,4 @@
-//! newuidmap and newgidmap: found, and checked for the privilege without which they cannot work.
+//! Finds newuidmap and newgidmap, and checks that they have the privilege without which they cannot work.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,9 @@ use rootling_config::idmap::IdKind;
 /// Whether a helper can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdHelper {
-    /// It can.
+    /// It can be used.
     Usable(PathBuf),
-    /// It cannot, for this reason.
+    /// It cannot be used, for this reason.
     Unusable(Fault),
 }
 
@@ -19,11 +19,11 @@ pub enum IdHelper {
 pub enum Fault {
     /// It is not installed.
     Missing,
-    /// It has neither the set-user-id bit (with root as owner) nor the file capability it needs.
+    /// It has neither the set-user-id bit (with root as the owner) nor the file capability that it needs.
     Unprivileged(PathBuf),
-    /// It lies on a mount with nosuid, which turns either off. mount(8)
+    /// It is on a mount with nosuid, which disables both; mount(8).
     Nosuid(PathBuf),
-    /// The caller has `no_new_privs` set, which turns either off. prctl(2)
+    /// The caller has `no_new_privs` set, which disables both; prctl(2).
     NoNewPrivs(PathBuf),
 }
 
@@ -68,8 +68,8 @@ pub(super) fn find(host: &Host, kind: IdKind) -> IdHelper {
 }
 
 fn is_privileged(host: &Host, kind: IdKind, path: &Path) -> bool {
-    // Inside a user namespace a file of the host's root shows up as that of the overflow id, and
-    // its bit has no effect, so that the owner has to be looked at as well.
+    // Inside a user namespace, a file of the host's root appears to be owned by the overflow id, and its bit has no
+    // effect. So the owner must be checked as well.
     if host.node(path).is_ok_and(|node| node.mode & SET_UID != 0 && node.uid == 0) {
         return true;
     }
@@ -80,8 +80,8 @@ fn is_privileged(host: &Host, kind: IdKind, path: &Path) -> bool {
     host.machine().file_capabilities(path).is_some_and(|raw| raises(&raw, bit))
 }
 
-/// `struct vfs_cap_data` of linux/capability.h, revision 2 or 3: a word of magic with the
-/// effective flag in its lowest bit, then the lower half of the permitted set, little-endian.
+/// Parses `struct vfs_cap_data` of linux/capability.h, revision 2 or 3: a magic word with the effective flag in its
+/// lowest bit, then the lower half of the permitted set, little-endian.
 fn raises(raw: &[u8], bit: u32) -> bool {
     let word =
         |at: usize| raw.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);

@@ -1,4 +1,4 @@
-//! What can be limited here, and through whom.
+//! What can be limited here, and by which manager.
 
 use std::path::{Path, PathBuf};
 
@@ -21,13 +21,13 @@ impl Host {
         self.numbers("/sys/devices/system/node/online")
     }
 
-    /// A kernel without memory nodes has one, number 0.
+    /// A kernel without NUMA has a single node, number 0.
     fn numbers(&self, file: &str) -> NumberSet {
         let text = self.text_of(Path::new(file)).unwrap_or_else(|| "0".to_owned());
         affinity::parse(text.trim()).unwrap_or_default()
     }
 
-    /// Who makes cgroups for this caller, unless another one was asked for.
+    /// The manager that makes cgroups for this caller, unless another one was asked for.
     pub fn cgroup_manager(&self, asked: Option<CgroupManager>) -> CgroupManager {
         let manager = generate::manager(ManagerFacts {
             asked,
@@ -35,7 +35,7 @@ impl Host {
             cgroup2: self.cgroup_mode() == CgroupMode::V2,
             ordinary_user: self.is_ordinary_user(),
         });
-        // Somebody may have given a cgroup to an ordinary user all the same.
+        // An ordinary user may have been given a cgroup nevertheless.
         match manager {
             CgroupManager::Disabled if asked.is_none() && self.own_delegation().is_some() => {
                 CgroupManager::Cgroupfs
@@ -44,7 +44,7 @@ impl Host {
         }
     }
 
-    /// What this manager can limit for the caller.
+    /// The limits that this manager can set for the caller.
     pub fn limit_support(&self, manager: CgroupManager) -> LimitSupport {
         let delegation = match manager {
             CgroupManager::Disabled => None,
@@ -63,7 +63,8 @@ impl Host {
             swappiness: has(&["memory/memory.swappiness"], &[]),
             oom_kill_disable: has(&["memory/memory.oom_control"], &[]),
             blkio_weight: has(
-                // The root of the hierarchy has no weight, but what BFQ counts: the cgroups below it have both.
+                // The root of the hierarchy has no weight, but it has BFQ's counters: the cgroups below it have
+                // both.
                 &["blkio/blkio.weight", "blkio/blkio.bfq.weight", "blkio/blkio.bfq.io_service_bytes"],
                 &["io.weight", "io.bfq.weight"],
             ),
@@ -76,15 +77,15 @@ impl Host {
         files.iter().any(|file| self.may(&dir.join(file), Access::Read))
     }
 
-    /// The root of the hierarchy has no limits, so a cgroup below it is looked at.
+    /// The root of the hierarchy has no limits, so a cgroup below it is checked.
     fn any_v2(&self, delegation: Option<&Delegation>, files: &[&str]) -> bool {
         let Some(own) = delegation.map(|found| &found.path) else { return false };
         let below = self.machine().directories(own);
         std::iter::once(own.clone()).chain(below).any(|dir: PathBuf| self.any_below(&dir, files))
     }
 
-    /// The realtime time of the caller's own cgroup, which is above the container's. For root those between the
-    /// hierarchy's root and the container are raised.
+    /// The realtime budget of the caller's own cgroup, which is above the container's. For root, the cgroups
+    /// between the hierarchy's root and the container are raised as needed.
     fn realtime(&self) -> Option<i64> {
         let text = self.text_of(Path::new("/proc/self/cgroup"))?;
         let own = text.lines().find_map(|line| {

@@ -1,4 +1,4 @@
-//! The seam between the facts and the machine: each method is one look at it.
+//! The interface between the facts and the machine. Each method is a single access.
 
 use std::ffi::OsString;
 use std::io;
@@ -17,15 +17,15 @@ use super::getsubids;
 /// A way of opening a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// For reading.
+    /// To read it.
     Read,
-    /// For writing.
+    /// To write to it.
     Write,
-    /// To pass through a directory.
+    /// To search a directory.
     Search,
 }
 
-/// What sort of file a path names.
+/// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeKind {
     /// A regular file.
@@ -42,22 +42,22 @@ pub enum NodeKind {
     Other,
 }
 
-/// stat(2), as far as it is used here.
+/// The result of stat(2), as far as it is used here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NodeFacts {
     /// The type of file.
     pub kind: NodeKind,
     /// Permission bits with set-user-id, set-group-id and sticky.
     pub mode: u32,
-    /// Owner, as the caller's user namespace numbers it.
+    /// The owner, as the caller's user namespace numbers it.
     pub uid: u32,
-    /// The device's own number, for a device.
+    /// The major number, if it is a device.
     pub major: u32,
-    /// The device's own number, for a device.
+    /// The minor number, if it is a device.
     pub minor: u32,
-    /// Number of the file system that the file is on.
+    /// The device number of the file system that the file is on.
     pub dev: u64,
-    /// Number of the file on that file system.
+    /// The inode number of the file on that file system.
     pub ino: u64,
 }
 
@@ -68,7 +68,7 @@ impl NodeFacts {
     }
 }
 
-/// statfs(2), as far as it is used here.
+/// The result of statfs(2), as far as it is used here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FsFacts {
     /// `f_type`, a `*_MAGIC` of linux/magic.h.
@@ -94,7 +94,7 @@ impl FsFacts {
     pub const RELATIME: u64 = 4096;
 }
 
-/// The looks at a machine that facts are made of.
+/// The accesses to a machine from which facts are derived.
 pub trait Machine {
     /// geteuid(2)
     fn euid(&self) -> u32;
@@ -108,9 +108,9 @@ pub trait Machine {
     fn kernel_release(&self) -> String;
     /// The directories in `PATH`.
     fn search_path(&self) -> Vec<PathBuf>;
-    /// A small text file; bytes that are not UTF-8 are replaced.
+    /// The contents of a small text file; bytes that are not UTF-8 are replaced.
     fn read(&self, path: &Path) -> io::Result<String>;
-    /// The directories in a directory; none where it cannot be read.
+    /// The subdirectories of a directory; none if it cannot be read.
     fn directories(&self, path: &Path) -> Vec<PathBuf>;
     /// stat(2)
     fn stat(&self, path: &Path) -> io::Result<NodeFacts>;
@@ -120,13 +120,13 @@ pub trait Machine {
     fn is_mount_point(&self, path: &Path) -> io::Result<bool>;
     /// faccessat2(2) with effective ids.
     fn may(&self, path: &Path, access: Access) -> bool;
-    /// The extended attribute `security.capability`, raw. capabilities(7)
+    /// The raw extended attribute `security.capability`; capabilities(7).
     fn file_capabilities(&self, path: &Path) -> Option<Vec<u8>>;
     /// An environment variable.
     fn variable(&self, name: &str) -> Option<OsString>;
-    /// Device and number of the user namespace that owns the namespace at `path`. `ioctl_ns`(2)
+    /// The device and inode number of the user namespace that owns the namespace at `path`; `ioctl_ns`(2).
     fn namespace_owner(&self, path: &Path) -> io::Result<(u64, u64)>;
-    /// What `program` prints; an error when it fails or takes too long.
+    /// What `program` prints; an error if it fails or takes too long.
     fn run(&self, program: &Path, args: &[&str]) -> io::Result<String>;
 }
 
@@ -162,7 +162,7 @@ impl Machine for System {
     }
 
     fn read(&self, path: &Path) -> io::Result<String> {
-        // Lossy, since one odd byte in somebody's full name must not hide all of /etc/passwd.
+        // Lossy, since one odd byte in somebody's full name must not hide the whole of /etc/passwd.
         Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned())
     }
 
@@ -202,7 +202,7 @@ impl Machine for System {
         if let Some(known) = sys::path::is_mount_root(path)? {
             return Ok(known);
         }
-        // Another file system is seen, a bind within the same one is not.
+        // This detects another file system, but not a bind mount within the same one.
         let parent = path.parent().unwrap_or(path);
         Ok(std::fs::symlink_metadata(path)?.dev() != std::fs::symlink_metadata(parent)?.dev())
     }

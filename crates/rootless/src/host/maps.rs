@@ -1,4 +1,4 @@
-//! `/proc/PID/uid_map` and `gid_map`. `user_namespaces`(7)
+//! `/proc/PID/uid_map` and `/proc/PID/gid_map`; `user_namespaces`(7).
 
 use std::fmt::Display;
 
@@ -8,15 +8,15 @@ use rootling_config::idmap::{IdKind, mapping};
 
 use super::SubIdRange;
 
-/// Every id but 4294967295, which stands for "none".
+/// Every id except 4294967295, which stands for "none".
 const ALL_IDS: u32 = u32::MAX;
 
-/// The map of the user namespace that the caller is in at this moment; none where /proc cannot be read.
+/// The map of the user namespace that the caller is in now; empty if /proc cannot be read.
 pub fn own_map(kind: IdKind) -> Vec<LinuxIdMapping> {
     map_of("self", kind).unwrap_or_default()
 }
 
-/// The map of the user namespace of a process, `self` or a pid, with the ids outside as the caller sees them.
+/// The map of the user namespace of a process, `self` or a pid, with the outer ids as the caller sees them.
 ///
 /// # Errors
 /// /proc cannot be read, or there is no such process.
@@ -38,11 +38,11 @@ pub(super) fn is_identity_of_all(map: &[LinuxIdMapping]) -> bool {
     matches!(map, [one] if (one.container_id(), one.host_id(), one.size()) == (0, 0, ALL_IDS))
 }
 
-/// The most ids in a row that `map` has inside, without 0 and `own`; `wanted` where it has those.
+/// The longest run of ids that `map` has inside, excluding 0 and `own`; `wanted` if the map has all of those.
 pub(super) fn room(map: &[LinuxIdMapping], own: u32, wanted: SubIdRange) -> Option<SubIdRange> {
     let mut rows: Vec<_> = map.iter().map(|row| (row.container_id(), row.size())).collect();
     rows.sort_unstable();
-    // Without gaps in between, as a container's maps mostly are, and from 1 on.
+    // Adjacent rows, as most maps of containers have, are joined, and runs start from 1.
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for (start, size) in rows {
         let end = start.saturating_add(size);
@@ -81,7 +81,7 @@ mod tests {
         let wanted = SubIdRange { start: 100_000, count: 65536 };
         for (map, own, found) in [
             ("0 0 4294967295\n", 1000, Some((100_000, 65536))),
-            // podman's --userns keep-id
+            // As made by podman's --userns keep-id.
             ("0 1 1000\n1000 0 1\n1001 1001 64536\n", 1000, Some((1001, 64536))),
             ("0 1000 1\n1 100000 65536\n", 0, Some((1, 65536))),
             ("0 1000 1\n1 100000 65536\n", 60000, Some((1, 59999))),

@@ -1,11 +1,12 @@
-//! What is on here: security modules of the kernel, to which profiles and labels of a process mean something, systemd, RDT.
+//! What is enabled on this host: security modules, for which profiles and labels of a process matter, systemd, and
+//! RDT.
 
 use std::path::Path;
 
 use super::Host;
 
 impl Host {
-    /// Whether AppArmor is on: the kernel's own answer, which needs no mount of securityfs.
+    /// Whether AppArmor is enabled, according to the kernel itself, which needs no mount of securityfs.
     pub fn has_apparmor(&self) -> bool {
         self.machine
             .read(Path::new("/sys/module/apparmor/parameters/enabled"))
@@ -22,7 +23,7 @@ impl Host {
         self.node(Path::new("/sys/fs/resctrl/schemata")).is_ok()
     }
 
-    /// Whether SELinux is on: its file system is mounted only then. selinux(8)
+    /// Whether SELinux is enabled: its file system is mounted only then; selinux(8).
     pub fn has_selinux(&self) -> bool {
         self.machine.read(Path::new("/sys/fs/selinux/enforce")).is_ok()
     }

@@ -1,18 +1,18 @@
-//! The programs that give a container a network of its own without root: passt's pasta and slirp4netns.
+//! The programs that give a container its own network without root: passt's pasta, and slirp4netns.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{Access, Host};
 
-/// The oldest pasta that is used: from then on it ends by itself with a network namespace below /proc, and has all options
-/// that it is given.
+/// The oldest pasta that is used: from this version on it exits by itself together with a network namespace below
+/// /proc, and supports all options that it is given.
 pub const OLDEST_PASTA: PastaVersion = PastaVersion(20_240_821);
 
-/// The device by which both make a network interface.
+/// The device through which both programs make a network interface.
 const TUN: &str = "/dev/net/tun";
 
-/// The day of a version of passt, as a number: 20240821.
+/// The date of a version of passt as a number, such as 20240821.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PastaVersion(u32);
 
@@ -23,8 +23,8 @@ impl fmt::Display for PastaVersion {
 }
 
 impl PastaVersion {
-    /// Reads the first line of `pasta --version`: passt's own `2025_09_19.623dbf6`, and Debian's
-    /// `0.0~git20250503.587980c-2`. Debian 12 has `unknown version`.
+    /// Parses the first line of `pasta --version`: passt's own is `2025_09_19.623dbf6`, and Debian's is
+    /// `0.0~git20250503.587980c-2`. Debian 12 prints `unknown version`.
     fn parse(text: &str) -> Option<Self> {
         let day = |word: &str| {
             let digits: String = word.chars().filter(|c| *c != '_').collect();
@@ -35,7 +35,7 @@ impl PastaVersion {
     }
 }
 
-/// The one that is used.
+/// The program that is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NetworkProgram {
     /// passt's pasta.
@@ -47,14 +47,15 @@ pub enum NetworkProgram {
 /// An option that pasta has had since [`OLDEST_PASTA`].
 const OPTION_OF_THE_OLDEST: &str = "--map-host-loopback";
 
-/// A pasta.
+/// An installed pasta.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pasta {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// Its version, where it says one: Debian 12's says that it is unknown, and Debian 13's says nothing to a pipe.
+    /// Its version, if it reports one: Debian 12's reports that it is unknown, and Debian 13's prints nothing to a
+    /// pipe.
     pub version: Option<PastaVersion>,
-    /// It is not older than [`OLDEST_PASTA`].
+    /// Whether it is not older than [`OLDEST_PASTA`].
     pub is_new_enough: bool,
 }
 
@@ -70,14 +71,14 @@ impl Pasta {
     }
 }
 
-/// What there is of them.
+/// The programs that are installed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkPrograms {
     /// pasta.
     pub pasta: Option<Pasta>,
     /// slirp4netns.
     pub slirp4netns: Option<PathBuf>,
-    /// The caller may open `/dev/net/tun`, without which neither works.
+    /// Whether the caller may open `/dev/net/tun`, without which neither works.
     pub tun: bool,
 }
 
@@ -91,7 +92,7 @@ impl NetworkPrograms {
         }
     }
 
-    /// pasta, which is faster and knows IPv6, and slirp4netns where that is missing or too old.
+    /// pasta, which is faster and supports IPv6, or slirp4netns if pasta is missing or too old.
     pub fn best(&self) -> Option<NetworkProgram> {
         match (&self.pasta, &self.slirp4netns) {
             (Some(pasta), _) if pasta.is_new_enough => Some(NetworkProgram::Pasta(pasta.path.clone())),
@@ -100,7 +101,8 @@ impl NetworkPrograms {
         }
     }
 
-    /// Of a pasta that is too old, which one it is: a sentence's end that begins with a comma. Empty where there is none.
+    /// Describes a pasta that is too old, as the end of a sentence that begins with a comma; empty if there is
+    /// none.
     pub fn too_old(&self) -> String {
         match &self.pasta {
             Some(Pasta { path, version, is_new_enough: false }) => {
@@ -132,7 +134,7 @@ mod tests {
         }
     }
 
-    /// What it says of its version, what its help has, whether it is used, and what is said where it is not.
+    /// What it reports as its version, what its help contains, whether it is used, and what is said if it is not.
     #[test]
     fn an_old_pasta_gives_way() {
         const PASTA: &str = "/usr/bin/pasta";

@@ -1,4 +1,4 @@
-//! What keeps the caller from making one more process: fork(2), EAGAIN.
+//! What keeps the caller from making another process; fork(2), EAGAIN.
 
 use std::path::{Path, PathBuf};
 
@@ -22,14 +22,14 @@ pub(super) fn reached(host: &Host) -> String {
     }
 }
 
-/// The soft limit; none if there is no limit. proc_pid_limits(5)
+/// The soft limit; `None` if there is no limit. proc_pid_limits(5)
 fn process_rlimit(machine: &dyn Machine) -> Option<u64> {
     let text = machine.read(Path::new("/proc/self/limits")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("Max processes"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// The nearest cgroup, from the caller's own up, that has as many processes as it may; cgroup-v2.rst, "PID".
+/// The nearest cgroup, from the caller's own up, that has reached its limit of processes; cgroup-v2.rst, "PID".
 fn pids_cgroup_at_limit(machine: &dyn Machine, mode: CgroupMode) -> Option<(PathBuf, u64)> {
     let text = machine.read(Path::new("/proc/self/cgroup")).ok()?;
     let mut lines = text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));

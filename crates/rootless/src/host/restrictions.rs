@@ -1,4 +1,4 @@
-//! What may keep the caller from making a user namespace. `user_namespaces`(7)
+//! What may keep the caller from making a user namespace; `user_namespaces`(7).
 
 use std::path::Path;
 
@@ -13,24 +13,24 @@ pub enum Restriction {
     CloneDenied,
     /// `user.max_user_namespaces` is 0. namespaces(7)
     NoneAllowed,
-    /// `kernel.apparmor_restrict_unprivileged_userns` is 1 and no profile covers the caller:
-    /// Ubuntu 23.10 and newer. The namespace may be made all the same, but without capabilities.
+    /// `kernel.apparmor_restrict_unprivileged_userns` is 1 and no profile covers the caller: Ubuntu 23.10 and
+    /// newer. The namespace can still be made, but without capabilities in it.
     AppArmorSysctl,
-    /// The caller is confined by this AppArmor profile, as in an outer container. Those of Docker and
-    /// podman forbid mounts.
+    /// The caller is confined by this AppArmor profile, as in an outer container. The profiles of Docker and podman
+    /// forbid mounts.
     AppArmorProfile(String),
-    /// A seccomp filter is in force, as in an outer container: `Seccomp` in proc_pid_status(5). Docker's
+    /// A seccomp filter is in force, as in an outer container: `Seccomp` in proc_pid_status(5). Docker's filter
     /// forbids new namespaces and mounts.
     SeccompFilter,
 }
 
 impl Restriction {
-    /// Whether it alone settles the matter; the others may or may not be in the way.
+    /// Whether it is certain to be the reason; others may or may not be involved.
     pub fn is_certain(&self) -> bool {
         !matches!(self, Self::AppArmorProfile(_) | Self::SeccompFilter)
     }
 
-    /// What is in the way, then what to do about it, in one sentence.
+    /// What the obstacle is, followed by what to do about it, in one sentence.
     pub fn advice(&self) -> String {
         match self {
             Self::NotBuilt => "this kernel has no user namespaces: boot one built with CONFIG_USER_NS".into(),
@@ -85,10 +85,10 @@ pub(super) fn find(host: &Host) -> Vec<Restriction> {
     found
 }
 
-/// The profile over the caller and whether it forbids anything; none where it is unconfined.
-/// The label is `NAME (MODE)`, or the word `unconfined`: apparmor(7).
+/// The profile that confines the caller, and whether it forbids anything; `None` if the caller is unconfined. The
+/// label is `NAME (MODE)`, or the word `unconfined`: apparmor(7).
 fn apparmor_profile(host: &Host) -> Option<(String, bool)> {
-    // Where other modules are stacked with it, its own directory has its label.
+    // If other modules are stacked with it, AppArmor's own directory has its label.
     let label = ["/proc/self/attr/apparmor/current", "/proc/self/attr/current"]
         .iter()
         .find_map(|path| host.machine().read(Path::new(path)).ok())?;

@@ -1,4 +1,4 @@
-//! What the generator of specs asks about this host.
+//! What the generator of specs needs to know about this host.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use rootling_config::generate::Facts;
 
 use super::{CgroupMode, Host};
 
-/// CAP_SYS_RESOURCE (linux/capability.h), which raises hard limits.
+/// CAP_SYS_RESOURCE (linux/capability.h), which permits raising hard limits.
 const SYS_RESOURCE: u8 = 24;
 
-/// Limits that may be raised up to the hard one, and no further.
+/// Limits whose soft value may be raised up to the hard one, and no further.
 const LIMITS: [(PosixRlimitType, Resource); 16] = [
     (PosixRlimitType::RlimitCpu, Resource::RLIMIT_CPU),
     (PosixRlimitType::RlimitFsize, Resource::RLIMIT_FSIZE),
@@ -33,7 +33,8 @@ const LIMITS: [(PosixRlimitType, Resource); 16] = [
 ];
 
 impl Host {
-    /// The facts for [`rootling_config::generate`], of a caller in the directory `cwd` who asked for this cgroup manager.
+    /// The facts for [`rootling_config::generate`], for a caller in the directory `cwd` who asked for this cgroup
+    /// manager.
     pub fn spec_facts(&self, asked: Option<CgroupManager>, cwd: PathBuf) -> Facts {
         let cgroup_manager = self.cgroup_manager(asked);
         let privileged = !self.in_user_namespace() && self.has_capability(SYS_RESOURCE);
@@ -61,7 +62,7 @@ impl Host {
         }
     }
 
-    /// `CapBnd` of proc_pid_status(5); all of them where it cannot be read.
+    /// `CapBnd` of proc_pid_status(5); all capabilities if it cannot be read.
     fn bounding_set(&self) -> u64 {
         self.status_field("CapBnd").and_then(|hex| u64::from_str_radix(&hex, 16).ok()).unwrap_or(u64::MAX)
     }

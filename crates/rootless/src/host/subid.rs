@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::Account;
 
-/// Ids from `start`, `count` of them.
+/// A range of `count` ids from `start` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubIdRange {
     /// The first id.
     pub start: u32,
-    /// How many.
+    /// The number of ids.
     pub count: u32,
 }
 
@@ -21,12 +21,13 @@ impl SubIdRange {
     }
 }
 
-/// Ranges that share no id: the first and the last one of each. So a file with thousands of them is read in time.
+/// Ranges that have no id in common, as the first and the last id of each. This keeps the time for a file with
+/// thousands of ranges short.
 #[derive(Default)]
 struct Apart(BTreeMap<u32, u32>);
 
 impl Apart {
-    /// Adds a range, unless it shares an id with one that is there.
+    /// Adds a range, unless it has an id in common with one that was added before.
     fn add(&mut self, range: SubIdRange) -> bool {
         let last = range.start + (range.count - 1);
         let apart = self.0.range(..=last).next_back().is_none_or(|(_, end)| *end < range.start);
@@ -37,19 +38,18 @@ impl Apart {
     }
 }
 
-/// What a file gives to one owner.
+/// What a file grants to one owner.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SubIds {
     /// The ranges, in the order of the file.
     pub ranges: Vec<SubIdRange>,
     /// Lines that could not be used, each naming file and line.
     pub warnings: Vec<String>,
-    /// The first id that no range of anybody in the file reaches, from 100000 up: where a range
-    /// to be added can start.
+    /// The first id from 100000 up that is above all ranges in the file: a range to be added can start there.
     pub next_free: u32,
 }
 
-/// Where distributions start to give subordinate ids (`SUB_UID_MIN`, login.defs(5)).
+/// The id from which distributions assign subordinate ids (`SUB_UID_MIN`, login.defs(5)).
 const FIRST_SUB_ID: u32 = 100_000;
 
 /// The highest id: 4294967295 means "none".
@@ -75,7 +75,7 @@ pub(super) fn parse(file: impl AsRef<Path>, text: &str, owner: &Account) -> SubI
         if !is_owner(name, owner) {
             continue;
         }
-        // The kernel takes no map in which an id occurs twice.
+        // The kernel rejects a map in which an id occurs twice.
         if !apart.add(range) {
             found.warnings.push(format!(
                 "{file} line {number}: \"{line}\" overlaps an earlier range of {}, ignored",
@@ -107,7 +107,7 @@ fn is_owner(name: &str, owner: &Account) -> bool {
     owner.name.as_deref() == Some(name) || name.parse() == Ok(owner.id)
 }
 
-/// Lines of `index: owner first count`. getsubids(1)
+/// Parses lines of the form `index: owner first count`; getsubids(1).
 pub(super) fn parse_getsubids(text: &str) -> Vec<SubIdRange> {
     let (mut ranges, mut apart) = (Vec::new(), Apart::default());
     for line in text.lines() {

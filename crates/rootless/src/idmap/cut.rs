@@ -1,14 +1,14 @@
-//! Maps over the borders of the caller's own. `user_namespaces`(7)
+//! Maps that cross the boundaries of the caller's own map; `user_namespaces`(7).
 
 use oci_spec::runtime::LinuxIdMapping;
 
 use rootling_config::idmap::mapping;
 
-/// `rows` cut where a row of `own`, the map of the namespace around, ends: the kernel takes no row that goes
-/// over such a border, though every id of it be there. What the ids stand for remains.
+/// Splits `rows` wherever a row of `own`, the map of the parent namespace, ends: the kernel rejects a row that
+/// crosses such a boundary, even if every id in it is mapped. The mapping itself stays the same.
 ///
 /// # Errors
-/// The first id outside that `own` does not have.
+/// The first outer id that `own` does not have.
 pub fn cut(rows: &[LinuxIdMapping], own: &[LinuxIdMapping]) -> Result<Vec<LinuxIdMapping>, u32> {
     let mut parts = Vec::new();
     for row in rows {

@@ -1,4 +1,4 @@
-//! The maps of a container that does not say which it wants.
+//! The maps of a container whose spec has none.
 
 use oci_spec::runtime::LinuxIdMapping;
 
@@ -15,24 +15,24 @@ use rootling_config::idmap::IdKind;
 pub struct WantedMaps {
     /// The maps.
     pub maps: Maps,
-    /// Lines of files passed over; the reason when only one id could be mapped.
+    /// Lines of files that were skipped, and the reason if only one id could be mapped.
     pub notes: Vec<Adaptation>,
-    /// Why only the caller's own id is mapped, if that is so for want of more.
+    /// The reason why only the caller's own id is mapped, if there are no more ids.
     pub only_own: Option<String>,
 }
 
-/// Rows that the kernel takes in one map. `user_namespaces`(7), Linux 4.15.
+/// The number of rows that the kernel accepts in one map; `user_namespaces`(7), Linux 4.15.
 const MOST_ROWS: usize = 340;
 
-/// Bytes that the kernel takes in one map: the write must be shorter than a page.
+/// The number of bytes that the kernel accepts in one map: the write must be shorter than a page.
 const MOST_BYTES: usize = 4095;
 
-/// The maps for the caller: itself as 0, then its subordinate ids from 1 up; inside a user
-/// namespace in which it may map anything, all ids of that namespace from 0 up.
+/// The maps for the caller: its own id as 0, then its subordinate ids from 1 up. Inside a user namespace in which
+/// the caller may map anything, all ids of that namespace from 0 up.
 ///
 /// # Errors
-/// [`IdmapError::OwnIdInRange`] when a range contains the caller's own id, and
-/// [`IdmapError::NoDefaultForRoot`] for root outside of a user namespace.
+/// [`IdmapError::OwnIdInRange`] if a range contains the caller's own id, and [`IdmapError::NoDefaultForRoot`] for
+/// root outside a user namespace.
 pub fn default_maps(host: &Host) -> Result<WantedMaps, IdmapError> {
     let restricted = host.is_restricted_root();
     if (host.in_user_namespace() || restricted) && super::write::may_map_anything(host) {
@@ -59,8 +59,8 @@ pub fn default_maps(host: &Host) -> Result<WantedMaps, IdmapError> {
     Ok(wanted)
 }
 
-/// The maps from the ranges of a named owner, who is not [root](MapOwner::is_root): from 0 up for root, from 1 up after the caller
-/// itself for anyone else.
+/// The maps from the ranges of a named owner, who is not [root](MapOwner::is_root): from 0 up if the caller is
+/// root, otherwise from 1 up after the caller's own id.
 ///
 /// # Errors
 /// [`IdmapError::UnknownOwner`], [`IdmapError::NoRange`] and [`IdmapError::OwnIdInRange`].
@@ -79,7 +79,7 @@ pub fn maps_of(host: &Host, owner: &MapOwner) -> Result<WantedMaps, IdmapError> 
     Ok(wanted)
 }
 
-/// Ids of a namespace are those of its inside, which is the outside of the one to be made.
+/// The ids inside the current namespace are the outer ids of the one to be made.
 fn current_maps(host: &Host) -> WantedMaps {
     let pack = |map: &[LinuxIdMapping]| {
         let mut inside: Vec<_> =
@@ -117,7 +117,7 @@ fn own_ranges(host: &Host, account: &Account, notes: &mut Vec<Adaptation>) -> Re
     Ok((uids, gids))
 }
 
-/// `add the line "alice:100000:65536" to /etc/subuid`, where the caller's user namespace has ids to give.
+/// Suggests `add the line "alice:100000:65536" to /etc/subuid`, if the caller's user namespace has ids to grant.
 fn line_to_add(host: &Host, kind: IdKind, owner: &str, given: &SubIds) -> Option<String> {
     let range = host.range_to_add(kind, given)?;
     Some(format!("add the line \"{owner}:{}:{}\" to {}", range.start, range.count, kind.subid_file()))
@@ -155,7 +155,7 @@ fn named_ranges(
     Ok(ranges)
 }
 
-/// The caller becomes 0, the ranges follow from 1.
+/// Maps the caller to 0, and the ranges from 1 up.
 fn self_then(
     kind: IdKind,
     own: u32,
@@ -169,7 +169,7 @@ fn self_then(
     Ok(packed(vec![mapping(0, own, 1)], ranges))
 }
 
-/// Each range right after the one before. What the kernel would not take any more is left off.
+/// Appends the ranges, each right after the one before. What exceeds the kernel's limits is left out.
 fn packed(mut rows: Vec<LinuxIdMapping>, ranges: &[SubIdRange]) -> Vec<LinuxIdMapping> {
     let mut next = rows.last().map_or(0, |row| row.container_id() + row.size());
     let mut bytes: usize = rows.iter().map(length).sum();
@@ -185,7 +185,7 @@ fn packed(mut rows: Vec<LinuxIdMapping>, ranges: &[SubIdRange]) -> Vec<LinuxIdMa
     rows
 }
 
-/// The length of a row as it is written, with its newline.
+/// The length in bytes of a row as it is written, including its newline.
 fn length(row: &LinuxIdMapping) -> usize {
     let digits = |n: u32| n.checked_ilog10().map_or(1, |log| log as usize + 1);
     digits(row.container_id()) + digits(row.host_id()) + digits(row.size()) + 3

@@ -1,7 +1,7 @@
 use crate::host::Fault;
 use rootling_config::idmap::IdKind;
 
-/// Why a container cannot get the ids it is to have.
+/// Why a container cannot get the ids that it needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdmapError {
@@ -14,7 +14,7 @@ pub enum IdmapError {
     OwnIdInRange {
         /// Users or groups.
         kind: IdKind,
-        /// Whose range it is.
+        /// The owner of the range.
         owner: String,
         /// The caller's id.
         id: u32,
@@ -23,7 +23,7 @@ pub enum IdmapError {
         /// Its length.
         count: u32,
     },
-    /// A range was asked for by the name of its owner, and there is none.
+    /// The ranges of a named owner were asked for, and there are none.
     #[error(
         "{}: no range for \"{owner}\": add the line \"{owner}:{free}:65536\" to it", .kind.subid_file()
     )]
@@ -32,17 +32,17 @@ pub enum IdmapError {
         kind: IdKind,
         /// The owner asked for.
         owner: String,
-        /// Where a new range can start.
+        /// The first id of a range that could be added.
         free: u32,
     },
-    /// A map owner that this host does not know.
+    /// The named owner does not exist on this host.
     #[error("id map \"{value}\": no {} \"{value}\" in {file}: give a known name or a number", if *.kind == IdKind::User { "user" } else { "group" })]
     UnknownOwner {
         /// Users or groups.
         kind: IdKind,
         /// The name asked for.
         value: String,
-        /// Where it was looked for.
+        /// The file in which it was looked up.
         file: &'static str,
     },
     /// The user that stands for "default" does not exist.
@@ -54,16 +54,16 @@ pub enum IdmapError {
     NoDefaultUser {
         /// Its name.
         user: &'static str,
-        /// Where a new range can start.
+        /// The first id of a range that could be added.
         free: u32,
     },
-    /// A map owner that does not have the form of one.
+    /// The name of an owner is malformed.
     #[error("id map \"{value}\": not of the form UID, UID:GID, USER, USER:GROUP, default or root")]
     MalformedOwner {
         /// The value given.
         value: String,
     },
-    /// Root outside of a user namespace has no ids set apart for containers.
+    /// Root outside a user namespace has no ids reserved for containers.
     #[error(
         "linux.uidMappings: empty: root has no ids by default: give uidMappings and gidMappings, or name \
          the owner of a range in /etc/subuid"
@@ -81,7 +81,7 @@ pub enum IdmapError {
         /// What to do about it.
         remedy: String,
     },
-    /// A mapping reaches ids that are not the caller's.
+    /// A mapping contains ids that are not the caller's.
     #[error(
         "linux.{}: host ids {first} to {last} are not all given to \"{owner}\" by {file}: map only ids that are, or \
          as root add the line \"{owner}:{first}:{count}\" to it",
@@ -97,7 +97,7 @@ pub enum IdmapError {
         /// The last host id of the mapping.
         last: u32,
     },
-    /// Id 0 of the parent namespace takes one capability more. `user_namespaces`(7), Linux 5.12.
+    /// Mapping id 0 of the parent namespace requires another capability; `user_namespaces`(7), Linux 5.12.
     #[error(
         "linux.{}: host id 0 cannot be mapped without CAP_SETFCAP: give the capability to this process (a \
          container: --cap-add SETFCAP), or map other ids", .kind.field()

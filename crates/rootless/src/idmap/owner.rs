@@ -1,4 +1,4 @@
-//! Whose subordinate ids to use, when it is not the caller's.
+//! The user whose subordinate ids are used, if it is not the caller.
 
 use std::str::FromStr;
 
@@ -6,15 +6,16 @@ use super::IdmapError;
 use crate::host::{Account, Host};
 use rootling_config::idmap::IdKind;
 
-/// The user that `default` stands for, as with the Docker daemon.
+/// The user that `default` stands for, as in the Docker daemon.
 const DEFAULT_USER: &str = "dockremap";
 
 /// Why naming root as the owner has no effect.
 pub const ROOT_IS_NOT_MAPPED: &str =
     "root cannot be mapped to itself, so that it stands for no user namespace: name another user to have one";
 
-/// `UID`, `UID:GID`, `USER`, `USER:GROUP`, `default` or `root`: whose ranges in /etc/subuid and /etc/subgid are
-/// to be used. As with the Docker daemon, the ranges are the user's in both files, and the group only has to exist.
+/// An owner in the form `UID`, `UID:GID`, `USER`, `USER:GROUP`, `default` or `root`, whose ranges in /etc/subuid
+/// and /etc/subgid are to be used. As in the Docker daemon, the ranges are the user's in both files, and the group
+/// only has to exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapOwner {
     user: String,
@@ -35,12 +36,12 @@ impl FromStr for MapOwner {
 }
 
 impl MapOwner {
-    /// Whether nothing is to be mapped: root cannot be mapped to itself and be another.
+    /// Whether nothing is to be mapped: root cannot be mapped to itself and be somebody else.
     pub fn is_root(&self) -> bool {
         self.user == "root" || self.user.parse() == Ok(0)
     }
 
-    /// The owner of the ranges.
+    /// The account of the owner of the ranges.
     pub(super) fn resolve(&self, host: &Host) -> Result<Account, IdmapError> {
         if let Some(group) = self.group.as_deref().filter(|group| group.parse::<u32>().is_err()) {
             host.group_by_name(group).ok_or_else(|| unknown(IdKind::Group, group, "/etc/group"))?;

@@ -1,4 +1,4 @@
-//! Who can write the maps of a new user namespace.
+//! Who can write the id maps of a new user namespace.
 
 use std::path::PathBuf;
 
@@ -12,11 +12,10 @@ use rootling_config::idmap::{IdKind, IdMaps};
 /// How maps are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MapWriter {
-    /// By writing `/proc/PID/uid_map` and `gid_map`. See [`must_deny_setgroups`] for what has to
-    /// come first.
+    /// By writing `/proc/PID/uid_map` and `gid_map`. See [`must_deny_setgroups`] for what has to be done first.
     Direct,
-    /// By the programs of newuidmap(1) and newgidmap(1); both may run at the same time.
-    /// newgidmap denies setgroups(2) itself where it has to be.
+    /// By running newuidmap(1) and newgidmap(1), which may run at the same time. newgidmap denies setgroups(2)
+    /// itself if that is necessary.
     Helper {
         /// Writes the user id map.
         newuidmap: PathBuf,
@@ -29,13 +28,12 @@ const CAP_SETGID: u8 = 6;
 const CAP_SETUID: u8 = 7;
 const CAP_SETFCAP: u8 = 31;
 
-/// Chooses who writes these maps. Maps of just the caller's own user and group need nothing but
-/// two looks at the caller; anything more is checked against /etc/subuid and /etc/subgid, so that
-/// the error can name the line to add.
+/// Chooses who writes these maps. Maps of just the caller's own user and group need only two facts about the
+/// caller. Any others are checked against /etc/subuid and /etc/subgid, so that the error can name the line to add.
 ///
 /// # Errors
-/// [`IdmapError::Helper`] when newuidmap or newgidmap cannot be used,
-/// [`IdmapError::NotOurs`] when it would refuse, and [`IdmapError::RootNeedsSetfcap`].
+/// [`IdmapError::Helper`] if newuidmap or newgidmap cannot be used, [`IdmapError::NotOurs`] if it would refuse, and
+/// [`IdmapError::RootNeedsSetfcap`].
 pub fn writer(host: &Host, maps: &IdMaps) -> Result<MapWriter, IdmapError> {
     let (uid, gid) = (maps.uid(), maps.gid());
     if uid.iter().any(|row| row.host_id() == 0) && !host.is_ordinary_user() {
@@ -51,20 +49,19 @@ pub fn writer(host: &Host, maps: &IdMaps) -> Result<MapWriter, IdmapError> {
     Ok(helper)
 }
 
-/// Whether `deny` has to be written to `/proc/PID/setgroups` before the group map: an unprivileged
-/// group map is refused without (`user_namespaces`(7), CVE-2014-8989). setgroups(2) then fails in
-/// the container.
+/// Whether `deny` must be written to `/proc/PID/setgroups` before the group map: otherwise an unprivileged group
+/// map is refused (`user_namespaces`(7), CVE-2014-8989). setgroups(2) then fails in the container.
 pub fn must_deny_setgroups(host: &Host, writer: &MapWriter) -> bool {
     *writer == MapWriter::Direct && !host.has_capability(CAP_SETGID)
 }
 
-/// Whether the caller may write any map itself, up to the ids of its own user namespace.
+/// Whether the caller may write any map itself, as far as its own user namespace has the ids.
 pub(super) fn may_map_anything(host: &Host) -> bool {
     host.has_capability(CAP_SETUID) && host.has_capability(CAP_SETGID)
 }
 
-/// Otherwise a process could give its files capabilities that count outside of its namespace, so
-/// since Linux 5.12 the id 0 outside takes the capability to do so.
+/// Requires CAP_SETFCAP for mapping the outer id 0 since Linux 5.12: without that rule, a process could give its
+/// files capabilities that count outside its namespace.
 fn need_setfcap(host: &Host) -> Result<(), IdmapError> {
     if host.has_capability(CAP_SETFCAP) || !host.kernel_at_least(5, 12) {
         return Ok(());
@@ -99,7 +96,7 @@ fn check_ranges(host: &Host, kind: IdKind, maps: &[LinuxIdMapping]) -> Result<()
         if covers(ranges, row.host_id(), row.size()) {
             continue;
         }
-        // The helper asks the directory service itself, and has the last word.
+        // The helper queries the directory service itself, and has the last word.
         if host.has_subid_directory() {
             return Ok(());
         }
@@ -109,7 +106,7 @@ fn check_ranges(host: &Host, kind: IdKind, maps: &[LinuxIdMapping]) -> Result<()
     Ok(())
 }
 
-/// Ranges that follow each other count as one, as newuidmap(1) has it.
+/// Whether the ranges cover these ids. Adjacent ranges count as one, as in newuidmap(1).
 fn covers(ranges: &[SubIdRange], first: u32, count: u32) -> bool {
     let end = u64::from(first) + u64::from(count);
     let mut next = u64::from(first);

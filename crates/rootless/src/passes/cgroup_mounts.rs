@@ -1,7 +1,7 @@
-//! Cgroup mounts are left out where the host has no cgroups.
+//! Leaves out cgroup mounts if the host has no cgroups.
 //!
-//! Where it has them, one that cannot be mounted is replaced by a bind of what the host has, as in runc: of
-//! version 2 without a cgroup namespace of the container's own, of version 1 always. `cgroup_namespaces`(7)
+//! If the host has cgroups, a mount that is not possible is replaced by a bind mount of the host's, as in runc: for
+//! version 2 if the container has no cgroup namespace of its own, for version 1 always. `cgroup_namespaces`(7)
 
 use super::view::{destination, is_cgroup, mounts};
 use crate::host::CgroupMode;
@@ -17,7 +17,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let mut gone = Vec::new();
     if let Some(all) = pass.spec.mounts_mut() {
         all.retain(|mount| {
-            // Elsewhere than below /sys the author may depend on the mount being there.
+            // Outside /sys the author may depend on the mount being there.
             let drop = is_cgroup(mount) && destination(mount).starts_with("/sys");
             if drop {
                 gone.push(destination(mount).display().to_string());

@@ -1,6 +1,6 @@
-//! Devices cannot be created in a user namespace, so those of the host are bound: they have to be
-//! there and be the same. One that is closed to the caller is of no use, and so an error; only root of a user
-//! namespace gets it with a warning, since engines there pass all of the host's to privileged containers. mknod(2)
+//! Devices cannot be created in a user namespace, so the host's are bind-mounted: they must exist and be the same
+//! device. One that the caller may not open is useless, and therefore an error; only for root of a user namespace
+//! is it just a warning, since engines there pass all devices of the host to privileged containers. mknod(2)
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     Ok(())
 }
 
-/// An error where the device cannot be bound; else why the caller cannot open it, if that is so.
+/// Returns an error if the device cannot be bind-mounted; otherwise why the caller cannot open it, if that is so.
 fn check(host: &Host, device: &LinuxDevice) -> Result<Option<String>, (String, String)> {
     let path = device.path();
     let node = host.node(path).map_err(|error| {

@@ -1,4 +1,4 @@
-//! Supplementary groups where setgroups(2) is denied. `user_namespaces`(7)
+//! Supplementary groups if setgroups(2) is denied; `user_namespaces`(7).
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
@@ -23,7 +23,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
         );
         return Ok(());
     }
-    // Group ids that the process has anyway are no loss.
+    // A group id that the process has anyway is no loss.
     let lost: Vec<u32> = gids.into_iter().filter(|gid| *gid != user.gid()).collect();
     if !is_denied(pass) {
         return Ok(());
@@ -47,9 +47,9 @@ fn drop_groups(spec: &mut Spec) {
     }
 }
 
-/// A new user namespace whose group map an ordinary user writes itself starts with setgroups
-/// denied, and so does one that newgidmap(1) writes with the caller's own group alone. What is denied
-/// around it is denied inside.
+/// Whether setgroups is denied: it is in a new user namespace whose group map an ordinary user writes directly, and
+/// in one for which newgidmap(1) maps only the caller's own group. What is denied in the parent namespace is denied
+/// inside as well.
 fn is_denied(pass: &Pass<'_>) -> bool {
     let maps = pass.spec.linux().as_ref().and_then(|linux| linux.gid_mappings().as_deref());
     let own_alone = namespace(pass.spec, LinuxNamespaceType::User) == Namespace::New

@@ -1,5 +1,4 @@
-//! Shared memory and message queues of the host's ipc namespace can only be bound.
-//! `ipc_namespaces`(7)
+//! Shared memory and message queues of the host's ipc namespace can only be bind-mounted; `ipc_namespaces`(7).
 
 use std::path::Path;
 
@@ -12,7 +11,7 @@ use super::view::{destination, has_type, is_shared, mounts, turn_into_bind};
 use crate::adaptation::Adaptation;
 use crate::pass::{AdaptError, Pass};
 
-/// The source of a tmpfs that stands in for an mqueue.
+/// The source of a tmpfs that replaces an mqueue.
 const STAND_IN: &str = "mqueue";
 
 const WHY: &str = "the container shares the host's ipc namespace, over which the caller has no rights";
@@ -31,7 +30,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
             let what = format!("mounts: {}: replaced by a bind of the host's {source}", at.display());
             pass.changes.push(Adaptation::note(what, WHY));
         } else if has_type(mount, "mqueue") {
-            // Queues work without their file system; only looking at them by path does not.
+            // Message queues work without their file system; they just cannot be examined by path.
             mount.set_typ(Some("tmpfs".into())).set_source(Some(STAND_IN.into()));
             let what = format!("mounts: mqueue on {}: replaced by an empty tmpfs", at.display());
             let why = format!("{WHY}, and the host has no {source} to bind");
@@ -41,7 +40,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     Ok(())
 }
 
-/// The directory of the host that stands in for this mount, if it is one of the two in question.
+/// The host's directory to bind-mount for this mount, if it is one of the two in question.
 fn source_of(mount: &Mount) -> Option<&'static str> {
     if is_bind(mount) {
         return None;

@@ -1,5 +1,5 @@
-//! A proc of the host's process ids can only be bound: mounting one takes rights over its pid
-//! namespace. `pid_namespaces`(7)
+//! A procfs of the host's pid namespace can only be bind-mounted: mounting one requires privilege over that
+//! namespace; `pid_namespaces`(7).
 
 use oci_spec::runtime::LinuxNamespaceType;
 
@@ -11,7 +11,7 @@ pub(super) const BIND: [&str; 4] = ["rbind", "nosuid", "noexec", "nodev"];
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let is_proc = |mount: &oci_spec::runtime::Mount| is_new(mount, "proc");
-    // Asked first: it costs nothing, and joined namespaces have to be looked at.
+    // Checked first because it is cheap, while joined namespaces have to be examined.
     if !mounts(pass.spec).iter().any(is_proc) || !is_shared(pass.spec, pass.host, LinuxNamespaceType::Pid) {
         return Ok(());
     }
@@ -28,9 +28,8 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     Ok(())
 }
 
-/// Nested, the places below the bound /proc may be covered by locked mounts, which cannot be
-/// remounted; and the host's files are not the container's to write anyway, as its root is nobody
-/// special to them.
+/// In a nested container, paths below the bind-mounted /proc may be covered by locked mounts, which cannot be
+/// remounted. The container cannot write to the host's files anyway, since its root has no privilege over them.
 pub(super) fn drop_proc_readonly_paths(pass: &mut Pass<'_>) {
     let gone = drop_readonly_paths(pass.spec, "/proc");
     if !gone.is_empty() {

@@ -1,5 +1,5 @@
-//! Flags of the mount that a bind's source is on cannot be cleared in a user namespace, and a
-//! remount of the bind that does not repeat them is refused. `mount_namespaces`(7)
+//! In a user namespace, the flags of the mount that a bind mount's source is on cannot be cleared, and a remount of
+//! the bind mount that does not repeat them is refused; `mount_namespaces`(7).
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::adaptation::Adaptation;
 use crate::host::FsFacts;
 use crate::pass::{AdaptError, Pass};
 
-/// The flags that a user namespace cannot clear.
+/// The flags that cannot be cleared in a user namespace.
 fn locked_switches() -> impl Iterator<Item = &'static Switch> {
     SWITCHES.iter().filter(|switch| switch.locked)
 }
@@ -26,7 +26,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
         let Some(source) = mount.source().as_ref().map(|source| pass.options.bundle.join(source)) else {
             continue;
         };
-        // A source that does not exist is left for the mount itself to report.
+        // A missing source is reported when it is mounted.
         let Ok(facts) = pass.host.filesystem(&source) else { continue };
         let mut bind =
             Bind { index, mount, source: &source, strict: pass.options.strict, changes: &mut changes };
@@ -37,9 +37,9 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     Ok(())
 }
 
-/// Only a bind with flags of its own is remounted, and one that has all of the flags already
-/// cannot lose any. How access times are kept is locked as a whole: without an option about them the kernel keeps what the
-/// source's mount has.
+/// Whether flags may be lost. Only a bind mount with flags of its own is remounted, and one that already has all of
+/// the flags cannot lose any. The access time mode is locked as a whole: without an option about it, the kernel
+/// keeps that of the source's mount.
 fn needs_a_look(mount: &Mount) -> bool {
     let given = options(mount);
     is_bind(mount)
@@ -53,7 +53,7 @@ fn is_flag(option: &str) -> bool {
         || is_about_access_times(option)
 }
 
-/// The later of two options that contradict each other counts, as for mount(8).
+/// Whether the flag is set: of two contradictory options the later one counts, as in mount(8).
 fn is_set(given: &[String], switch: &Switch) -> bool {
     let last = given.iter().rev().find(|option| switch.is_set_by(option) || switch.is_cleared_by(option));
     last.is_some_and(|option| switch.is_set_by(option))

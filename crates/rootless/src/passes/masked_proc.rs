@@ -1,5 +1,5 @@
-//! Inside a container whose /proc has covered parts, the kernel refuses a new proc to a user
-//! namespace: it would show what is covered. The outer one can be bound instead.
+//! Inside a container in which parts of /proc are covered, the kernel refuses a new procfs in a user namespace,
+//! since it would reveal what is covered. The outer procfs can be bind-mounted instead.
 
 use oci_spec::runtime::Mount;
 use rootling_config::remedies::UNCOVERED_PROC;

@@ -1,5 +1,5 @@
-//! `uid=` and `gid=` of a mount are ids of the container: the kernel refuses one that is not
-//! mapped. Mostly this is the `gid=5` of devpts.
+//! `uid=` and `gid=` of a mount are ids of the container, and the kernel refuses one that is not mapped. Usually
+//! this is the `gid=5` of devpts.
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 
@@ -36,7 +36,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     Ok(())
 }
 
-/// The maps in force inside, unless they are those of a namespace that is joined and not known.
+/// The maps in force inside the container; `None` if a namespace is joined and its maps are unknown.
 pub(super) fn container_maps(pass: &Pass<'_>) -> Option<(Vec<LinuxIdMapping>, Vec<LinuxIdMapping>)> {
     match namespace(pass.spec, LinuxNamespaceType::User) {
         Namespace::Path(_) => None,

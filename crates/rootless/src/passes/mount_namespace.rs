@@ -1,4 +1,4 @@
-//! An ordinary user may not mount anything in the host's mount namespace. `mount_namespaces`(7)
+//! An ordinary user may not mount anything in the host's mount namespace; `mount_namespaces`(7).
 
 use oci_spec::runtime::LinuxNamespaceType;
 

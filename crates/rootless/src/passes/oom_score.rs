@@ -1,4 +1,4 @@
-//! Lowering `oom_score_adj` takes a capability over the host. `proc_pid_oom_score_adj`(5)
+//! Lowering `oom_score_adj` requires a capability over the host; `proc_pid_oom_score_adj`(5).
 
 use crate::pass::{AdaptError, Pass};
 

@@ -1,5 +1,5 @@
-//! An ordinary user can limit only with the cgroup controllers that were delegated to it.
-//! cgroups(7), systemd.resource-control(5)
+//! An ordinary user can set limits only with cgroup controllers that were delegated to it; cgroups(7),
+//! systemd.resource-control(5).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,8 +29,8 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     }
 }
 
-/// Device rules are a program in the kernel and network classes are version 1; neither can be
-/// delegated.
+/// Drops what requires root: device rules are a program in the kernel and network classes exist only in version 1;
+/// neither can be delegated.
 fn drop_what_takes_root(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let Some(resources) = resources_mut(pass.spec) else { return Ok(()) };
     let devices = resources.devices_mut().take().filter(|rules| !rules.is_empty());
@@ -69,10 +69,10 @@ fn asks_for_a_cgroup(spec: &Spec) -> bool {
     spec.linux().as_ref().is_some_and(|linux| linux.resources().is_some() || linux.cgroups_path().is_some())
 }
 
-/// The first limit that needs a controller, by controller.
+/// For each controller, the first limit that needs it.
 type Asked = BTreeMap<String, String>;
 
-/// A limit that is left out is not refused by the kernel, so what no kernel takes is refused here.
+/// The kernel never sees a limit that is left out, so what no kernel accepts is refused here.
 fn asked(pass: &Pass<'_>) -> Result<Asked, AdaptError> {
     let Some(resources) = pass.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) else {
         return Ok(Asked::new());
@@ -85,9 +85,9 @@ fn asked(pass: &Pass<'_>) -> Result<Asked, AdaptError> {
     Ok(asked)
 }
 
-/// What the container's cgroup may use. A path from the mount has to be below a cgroup that the caller may
-/// write, wherever the caller itself is. Where only systemd has something to give, it stays an error that
-/// systemd was not asked, unless limits may be ignored.
+/// The controllers that the container's cgroup may use. An absolute path must be below a cgroup that the caller may
+/// write to, wherever the caller itself is. If only systemd could delegate something, it remains an error that
+/// systemd was not asked for, unless limits may be ignored.
 fn delegation(pass: &Pass<'_>, path: Option<&Path>) -> Option<Delegation> {
     let (host, path) = (pass.host, path.filter(|path| path.is_absolute()));
     match (pass.options.cgroup_manager, path) {
@@ -103,7 +103,8 @@ fn delegation(pass: &Pass<'_>, path: Option<&Path>) -> Option<Delegation> {
     }
 }
 
-/// Some controllers are there: what the others would do goes, with a warning where it is a limit.
+/// Handles the case that some controllers are delegated: settings for the others are dropped, with a warning for
+/// each limit.
 fn keep_delegated(pass: &mut Pass<'_>, delegation: &Delegation, asked: &Asked) -> Result<(), AdaptError> {
     let Some(resources) = resources_mut(pass.spec) else { return Ok(()) };
     let mut lost = limits::controllers(resources);
@@ -132,10 +133,10 @@ fn keep_delegated(pass: &mut Pass<'_>, delegation: &Delegation, asked: &Asked) -
     Ok(())
 }
 
-/// No cgroup can be made at all.
+/// Handles the case that no cgroup can be made at all.
 fn drop_all(pass: &mut Pass<'_>, asked: &Asked) -> Result<(), AdaptError> {
     let disabled = pass.options.cgroup_manager == CgroupManager::Disabled;
-    // In the words of runc, beside ours.
+    // In runc's words, in addition to ours.
     let why = if disabled {
         "cgroups are disabled by the caller"
     } else {
@@ -162,7 +163,7 @@ fn drop_all(pass: &mut Pass<'_>, asked: &Asked) -> Result<(), AdaptError> {
     let ignore = pass.options.ignore_cgroup_limits;
     if let Some(linux) = pass.spec.linux_mut() {
         let had_resources = linux.resources_mut().take().is_some();
-        // Without --ignore-cgroup-limits it stays: that it cannot be made is an error then.
+        // Without --ignore-cgroup-limits the path is kept: that it cannot be made is an error then.
         let path = if disabled || ignore { linux.cgroups_path_mut().take() } else { None };
         if had_resources && asked.is_empty() {
             pass.note("linux.resources: dropped", why);
@@ -175,7 +176,7 @@ fn drop_all(pass: &mut Pass<'_>, asked: &Asked) -> Result<(), AdaptError> {
     Ok(())
 }
 
-/// What gets the controllers delegated.
+/// How to get the controllers delegated.
 fn remedy(host: &Host, names: &[&str]) -> String {
     if host.cgroups_read_only() {
         return format!("cgroups are mounted read-only here: {WRITABLE_CGROUPS}");

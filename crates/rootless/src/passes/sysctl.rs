@@ -1,5 +1,5 @@
-//! `net.ipv4.ping_group_range` names groups of the container: the kernel refuses a range with an end
-//! that is not mapped. Engines set it to all groups that there are. icmp(7)
+//! `net.ipv4.ping_group_range` names groups of the container, and the kernel refuses a range one end of which is
+//! not mapped. Engines set it to all possible groups; icmp(7).
 
 use std::collections::HashMap;
 
@@ -15,12 +15,13 @@ const PING: &str = "net.ipv4.ping_group_range";
 
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let Some((first, last)) = sysctls(pass.spec).and_then(|all| range(all.get(PING)?)) else { return Ok(()) };
-    // Without a network of its own the container may not set it at all.
+    // A container without a network of its own may not set it at all.
     if is_shared(pass.spec, pass.host, LinuxNamespaceType::Network) {
         return Ok(());
     }
     let Some((_, gids)) = container_maps(pass) else { return Ok(()) };
-    // An empty range, first above last, lets nobody ping; the kernel wants both ends mapped all the same.
+    // An empty range, with the first above the last, lets nobody use ping; the kernel requires both ends to be
+    // mapped even then.
     if covers(&gids, first) && covers(&gids, last) {
         return Ok(());
     }
@@ -45,7 +46,7 @@ fn sysctls(spec: &Spec) -> Option<&HashMap<String, String>> {
     spec.linux().as_ref()?.sysctl().as_ref()
 }
 
-/// What is no range of two numbers is for the kernel to judge.
+/// Parses a range. What is not a range of two numbers is left to the kernel.
 fn range(value: &str) -> Option<(u32, u32)> {
     let mut numbers = value.split_whitespace().map(str::parse);
     let range = (numbers.next()?.ok()?, numbers.next()?.ok()?);

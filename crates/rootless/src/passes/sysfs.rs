@@ -1,5 +1,5 @@
-//! A sysfs shows the network namespace of whoever mounts it, and takes rights over that one.
-//! Without them the host's /sys is bound, read-only all the way down. sysfs(5)
+//! A sysfs shows the network namespace of the process that mounts it, and mounting it requires privilege over that
+//! namespace. Without that privilege the host's /sys is bind-mounted, recursively read-only; sysfs(5).
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
         return Ok(());
     }
     let Some(why) = refusal(pass.spec, pass.host) else { return Ok(()) };
-    // Before Linux 5.12 only the top of the bind can be made read-only.
+    // Before Linux 5.12 only the top mount of the bind mount can be made read-only.
     let recursive = pass.host.kernel_at_least(5, 12);
     let options: &[&str] = &["rbind", "nosuid", "noexec", "nodev", "ro", "rro"];
     let options = if recursive { options } else { &options[..5] };
@@ -42,7 +42,7 @@ fn is_sysfs(mount: &Mount) -> bool {
 fn refusal(spec: &Spec, host: &Host) -> Option<&'static str> {
     let (network, user) =
         (namespace(spec, LinuxNamespaceType::Network), namespace(spec, LinuxNamespaceType::User));
-    // A new user namespace has no rights over a network namespace that was there before it.
+    // A new user namespace has no privilege over a network namespace that existed before it.
     let owned = network.is_new() || (!user.is_new() && host.network_belongs_to(network.path(), user.path()));
     match network {
         _ if owned => host
@@ -55,8 +55,8 @@ fn refusal(spec: &Spec, host: &Host) -> Option<&'static str> {
     }
 }
 
-/// The bind takes the place of the first mount at or below /sys, and the others go, except cgroups
-/// and what the author has put there from elsewhere. A sysfs in another place becomes a bind there.
+/// Replaces the first mount at or below /sys by the bind mount, and removes the others, except for cgroups and for
+/// what the author has mounted there from elsewhere. A sysfs at another place becomes a bind mount there.
 fn replace(spec: &mut Spec, options: &[&str]) -> Vec<PathBuf> {
     let Some(all) = spec.mounts_mut() else { return Vec::new() };
     let mut replaced = Vec::new();
@@ -88,7 +88,7 @@ fn is_part_of_sys(mount: &Mount, at: &Path) -> bool {
         return false;
     }
     if is_bind(mount) {
-        // Of the host's own /sys, which the one bind brings along.
+        // It is from the host's own /sys, which the bind mount brings along.
         return mount.source().as_deref() == Some(at);
     }
     at == Path::new(SYS) || !has_type(mount, "tmpfs")

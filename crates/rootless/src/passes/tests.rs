@@ -1,4 +1,4 @@
-//! Specs are written as JSON, hosts by hand; every test reads as "this spec here becomes that".
+//! Specs are written as JSON and hosts are made up; every test reads as "this spec on this host becomes that".
 
 mod cgroups;
 mod devices;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::adapt::{AdaptError, Adaptation, Options, adapt};
 use crate::host::{Fixture, Host};
 
-/// What came of an adaptation.
+/// The result of an adaptation.
 struct Outcome {
     json: Value,
     changes: Vec<Adaptation>,
@@ -87,7 +87,7 @@ fn alice() -> Fixture {
         .id_helpers()
 }
 
-/// Maps of the caller's own id, as `spec --rootless` writes them.
+/// The map of just the caller's own id, as `spec --rootless` writes it.
 fn one_id() -> Value {
     json!([{"containerID": 0, "hostID": 1000, "size": 1}])
 }
@@ -107,7 +107,7 @@ fn usual_mounts() -> Value {
     ])
 }
 
-/// A spec of a container with everything of its own, as `spec` writes it for root.
+/// The spec of a container with all namespaces of its own, as `spec` writes it for root.
 fn usual_spec() -> Value {
     json!({
         "process": {"user": {"uid": 0, "gid": 0}, "args": ["sh"], "cwd": "/"},
@@ -122,7 +122,7 @@ fn usual_spec() -> Value {
     })
 }
 
-/// A spec as `spec --rootless` writes it: nothing in it needs a change.
+/// A spec as `spec --rootless` writes it, in which nothing needs to be changed.
 fn rootless_spec() -> Value {
     let mut spec = usual_spec();
     let mut mounts = usual_mounts();

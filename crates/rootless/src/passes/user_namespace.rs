@@ -1,5 +1,5 @@
-//! An ordinary user gets nothing done without a user namespace, so one is added, with as many ids
-//! as this host gives the caller. `user_namespaces`(7)
+//! An ordinary user cannot do anything without a user namespace, so one is added, with as many ids as this host
+//! grants the caller; `user_namespaces`(7).
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Spec};
 
@@ -17,7 +17,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
         return Ok(());
     }
     let asked_for = asked_for == Namespace::New;
-    // Root of a user namespace can run a container in it, as root of the host can.
+    // Root of a user namespace can run a container in it, just like root of the host.
     if !asked_for && pass.options.map_owner.as_ref().is_some_and(MapOwner::is_root) {
         pass.warn("id map: nothing is mapped", ROOT_IS_NOT_MAPPED);
     }

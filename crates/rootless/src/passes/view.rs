@@ -1,4 +1,4 @@
-//! Questions that several passes ask of a spec, and small edits that they share.
+//! Queries that several passes make on a spec, and small edits that they share.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub(super) fn namespace(spec: &Spec, typ: LinuxNamespaceType) -> Namespace {
     entry.map_or(Namespace::None, Namespace::of)
 }
 
-/// Whether the container uses the caller's own namespace, be it by naming none or by its path.
+/// Whether the container uses the caller's own namespace, either because it names none or by its path.
 pub(super) fn is_shared(spec: &Spec, host: &Host, typ: LinuxNamespaceType) -> bool {
     match namespace(spec, typ) {
         Namespace::None => true,
@@ -31,7 +31,7 @@ pub(super) fn add_namespace(spec: &mut Spec, typ: LinuxNamespaceType) {
     linux_mut(spec).namespaces_mut().get_or_insert_default().push(new);
 }
 
-/// The `linux` object, made empty when there is none.
+/// The `linux` object, which is added empty if there is none.
 pub(super) fn linux_mut(spec: &mut Spec) -> &mut Linux {
     spec.linux_mut().get_or_insert_with(empty_linux)
 }
@@ -52,7 +52,7 @@ pub(super) fn has_type(mount: &Mount, typ: &str) -> bool {
     mount.typ().as_deref() == Some(typ)
 }
 
-/// Whether it is a new file system of this type.
+/// Whether the mount is a new file system of this type.
 pub(super) fn is_new(mount: &Mount, typ: &str) -> bool {
     has_type(mount, typ) && !is_bind(mount)
 }
@@ -61,13 +61,13 @@ pub(super) fn is_cgroup(mount: &Mount) -> bool {
     is_new(mount, "cgroup") || is_new(mount, "cgroup2")
 }
 
-/// The destination as the kernel will see it inside the rootfs, as far as the text tells: absolute,
+/// The destination as the kernel will see it inside the root file system, as far as the text shows it: absolute,
 /// without `.`, `..` or doubled slashes.
 pub(super) fn destination(mount: &Mount) -> PathBuf {
     clean(mount.destination())
 }
 
-/// Turns a mount into a bind of a directory of the host, in its place.
+/// Turns a mount into a bind mount of a directory of the host, at the same mount point.
 pub(super) fn turn_into_bind(mount: &mut Mount, source: &str, options: &[&str]) {
     mount
         .set_typ(Some("bind".into()))
@@ -75,7 +75,7 @@ pub(super) fn turn_into_bind(mount: &mut Mount, source: &str, options: &[&str]) 
         .set_options(Some(options.iter().map(|option| (*option).into()).collect()));
 }
 
-/// Drops the read-only paths below `top` and says which.
+/// Drops the read-only paths below `top`, and returns them.
 pub(super) fn drop_readonly_paths(spec: &mut Spec, top: &str) -> Vec<String> {
     let paths = spec.linux_mut().as_mut().and_then(|linux| linux.readonly_paths_mut().as_mut());
     let Some(paths) = paths else { return Vec::new() };

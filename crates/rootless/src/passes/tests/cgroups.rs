@@ -145,12 +145,12 @@ fn without_delegation_what_is_no_limit_goes_quietly() {
     });
     let outcome = adapted(with_resources(&engine), on_v2());
     assert!(outcome.json["linux"].get("resources").is_none());
-    // That it cannot be made is for the maker of cgroups to say.
+    // Whoever makes the cgroup reports that it cannot be made.
     assert_eq!(outcome.json["linux"]["cgroupsPath"], "box");
     assert!(outcome.warnings().is_empty(), "{:?}", outcome.warnings());
 }
 
-/// As in runc and to the kernel; nothing else says that no process may be made.
+/// A limit of 0 is a limit in runc and for the kernel: there is no other way to say that no process may be made.
 #[test]
 fn no_process_at_all_is_a_limit() {
     let spec = || with_resources(&json!({"pids": {"limit": 0}}));
@@ -166,7 +166,7 @@ fn no_process_at_all_is_a_limit() {
     assert_eq!(outcome.json["linux"]["resources"], json!({"pids": {"limit": 0}}));
 }
 
-/// Where no cgroup of this version has it, there is nothing to lose.
+/// If no cgroup of this version supports it, nothing is lost.
 #[test]
 fn what_the_version_does_not_have_is_no_limit_on_it() {
     let swappiness = || with_resources(&json!({"memory": {"swappiness": 0}}));

@@ -51,7 +51,7 @@ fn a_device_that_cannot_be_bound_is_an_error() {
             "/dev/kvm: the caller may neither read nor write",
         ),
     ] {
-        // A device that others may write is still closed to this caller.
+        // A device that only others may write to is closed to this caller.
         let machine = machine().device("/dev/kvm", NodeKind::Char, 10, 232);
         let error = refused(with_device(&device), machine);
         assert!(error.starts_with(&format!("linux.devices[0]: {words}")), "{error}");

@@ -181,7 +181,7 @@ fn root_is_mapped_to_nobody_with_a_warning() {
 
 #[test]
 fn root_of_a_container_without_sys_admin_gets_a_user_namespace() {
-    // CAP_CHOWN to CAP_SETUID, CAP_SETFCAP: much as Docker and podman give.
+    // CAP_CHOWN to CAP_SETUID and CAP_SETFCAP: roughly what Docker and podman grant.
     let usual = 0xff | 1 << 31;
     let many = "0 1000 1\n1 100000 65536\n";
     let podman = Fixture::root_in_user_namespace(1000)

@@ -236,7 +236,7 @@ fn locked_flags_are_kept() {
     const ALL: u64 = FsFacts::RDONLY | FsFacts::NOSUID | FsFacts::NODEV | FsFacts::NOEXEC;
     const RELATIME: u64 = FsFacts::RELATIME;
     for (given, flags, wanted, warnings) in [
-        // Nothing to remount, so nothing to lose.
+        // Nothing is remounted, so nothing can be lost.
         (json!(["rbind"]), ALL, json!(["rbind"]), 0),
         (json!(["bind", "rprivate"]), ALL, json!(["bind", "rprivate"]), 0),
         // Flags that the remount would clear.
@@ -248,7 +248,7 @@ fn locked_flags_are_kept() {
         ),
         (json!(["bind", "nosuid"]), ALL, json!(["bind", "nosuid", "ro", "nodev", "noexec"]), 0),
         (json!(["bind", "ro"]), RELATIME, json!(["bind", "ro"]), 0),
-        // Contrary options.
+        // Contradictory options.
         (json!(["rbind", "rw"]), FsFacts::NOEXEC, json!(["rbind", "rw", "noexec"]), 0),
         (json!(["rbind", "rw", "rprivate"]), FsFacts::RDONLY, json!(["rbind", "rprivate", "ro"]), 1),
         (json!(["bind", "ro", "rw"]), FsFacts::RDONLY, json!(["bind", "ro", "ro"]), 1),

@@ -1,4 +1,4 @@
-//! What holds for any spec on any host.
+//! Properties that hold for any spec on any host.
 
 use proptest::prelude::*;
 
@@ -96,7 +96,7 @@ prop_compose! {
     }
 }
 
-/// Lines of subuid(5) as they may be found, well-formed or not.
+/// Lines of subuid(5) as they may occur, well-formed or not.
 fn sub_id_file() -> impl Strategy<Value = String> {
     let owner = prop::sample::select(vec!["alice", "1000", "bob", "", "# alice"]);
     let line = (owner, 0..5_000_000_000_u64, 0..5_000_000_000_u64)
@@ -149,7 +149,7 @@ fn is_below_sys(mount: &Value) -> bool {
     at.starts_with("/sys")
 }
 
-/// Container ids without an overlap, and 0 among them; host ids without an overlap.
+/// Checks that container ids do not overlap and include 0, and that host ids do not overlap.
 fn check_map(rows: &[oci_spec::runtime::LinuxIdMapping]) {
     assert!(rows.iter().any(|row| row.container_id() == 0 && row.size() > 0), "0 is not mapped: {rows:?}");
     for (index, a) in rows.iter().enumerate() {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::host::FsFacts;
 
-/// Specs and hosts that between them make every pass do something.
+/// Specs and hosts that together make every pass change something.
 fn cases() -> Vec<(&'static str, Value, Fixture)> {
     let v2 = || alice().fs("/sys/fs/cgroup", CGROUP2).file("/proc/self/cgroup", "0::/mine\n");
     let v1 = || alice().fs("/sys/fs/cgroup", TMPFS);
@@ -93,7 +93,7 @@ fn a_rootless_spec_costs_only_the_looks_that_its_mounts_need() {
         *outcome.looks.borrow(),
         [
             "euid",
-            // Its proc,
+            // Its procfs,
             "mount point /proc/sys",
             "mount point /proc/kcore",
             "mount point /proc/sysrq-trigger",
@@ -123,6 +123,6 @@ fn no_program_is_run_for_an_ordinary_container() {
 #[test]
 fn the_spec_of_this_machine_can_be_adapted() {
     let mut spec = spec(usual_spec());
-    // Whatever this machine is, the container with nothing special has to be possible on it.
+    // A container that needs nothing special must be possible on this machine, whatever it is.
     adapt(&mut spec, &Host::probe(), &Options::default()).unwrap();
 }
