@@ -1,4 +1,4 @@
-//! The one interface to all back ends.
+//! The common interface to all back ends.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -22,10 +22,10 @@ use crate::v2::{self, Unified};
 use crate::wanted::Wanted;
 use crate::{CgroupError, OomWatch, Request, file, procs, remove, v1};
 
-/// Where the hosts mount cgroups; systemd, the FHS and runc know no other place.
+/// Where hosts mount cgroups; systemd, the FHS and runc know no other place.
 const MOUNT: &str = "/sys/fs/cgroup";
 
-/// Whether version 2 alone is mounted.
+/// Whether only version 2 is mounted.
 fn is_unified(mount: &Path) -> bool {
     statfs(mount).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
@@ -36,11 +36,11 @@ const fn version(unified: bool) -> Version {
 
 /// A container's cgroup, or the lack of one.
 ///
-/// Serializes into state.json and comes back with every ability. Dropping it removes nothing.
+/// It serializes into state.json and keeps all its abilities when it is read back. Dropping it removes nothing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Cgroup {
     backend: Backend,
-    /// Whether limits depend on it, so that failing to join is an error for an ordinary user too.
+    /// Whether limits depend on it, so that failing to join it is an error for an ordinary user as well.
     limited: bool,
     rootless: bool,
 }
@@ -54,7 +54,7 @@ enum Backend {
     Systemd(Box<Scope>),
 }
 
-/// The cgroups themselves, whoever made them.
+/// The cgroups themselves, no matter who made them.
 enum Place<'a> {
     None,
     V2(&'a Unified),
@@ -62,29 +62,27 @@ enum Place<'a> {
 }
 
 impl Cgroup {
-    /// No cgroup at all: every operation that needs one is an error or does nothing.
+    /// No cgroup at all: every operation that needs one fails or does nothing.
     pub const fn none() -> Self {
         Self { backend: Backend::None, limited: false, rootless: false }
     }
 
     /// Chooses the back end for `request` and creates the cgroup, without any process in it.
-    ///
-    /// On cgroup v1, an ordinary user who names no path and asks for no limits gets none at the
-    /// cost of one system call. On v2 the same user pays for finding the own cgroup and a refused
-    /// mkdir. With the systemd driver only names are worked out here; the scope starts in
-    /// [`attach`](Self::attach).
+    /// On cgroup v1, an ordinary user who names no path and asks for no limits gets none, at the cost of one
+    /// system call. On v2, the same user pays for finding the own cgroup and for a refused mkdir. With the
+    /// systemd driver only names are determined here; the scope is started by [`attach`](Self::attach).
     ///
     /// # Errors
-    /// Limits were asked for whose controllers the caller does not have, the cgroup exists with
-    /// processes in it or frozen, or the kernel refuses to create it.
+    /// Limits were asked for whose controllers the caller does not have, the cgroup exists and is frozen or
+    /// contains processes, or the kernel refuses to create it.
     pub fn prepare(request: &Request) -> Result<Self, CgroupError> {
         Self::prepare_announced(request, &mut |_| ())
     }
 
-    /// The same, and tells of each cgroup before its first directory is made: whoever keeps that can
-    /// remove it even if this process ends in the middle.
+    /// Does the same, and announces each cgroup before its first directory is made: whoever stores the announced
+    /// value can remove the cgroup even if this process ends in the middle.
     ///
-    /// # Errors
+    /// Those of [`prepare`](Self::prepare).
     /// As for [`prepare`](Self::prepare).
     pub fn prepare_announced(
         request: &Request,
@@ -125,7 +123,7 @@ impl Cgroup {
         Ok(cgroup)
     }
 
-    /// Which back end it is and why, for the log.
+    /// Which back end was chosen, and why, for the log.
     fn choice(&self, unified: bool) -> String {
         let host = if unified { "cgroup v2 is mounted" } else { "cgroup v2 alone is not mounted" };
         match &self.backend {
@@ -139,11 +137,10 @@ impl Cgroup {
         }
     }
 
-    /// Takes the annotations `org.systemd.property.*` as properties of the systemd scope, and
-    /// ignores the others; so do the other back ends with all of them. Call it before
-    /// [`attach`](Self::attach).
+    /// Uses the annotations `org.systemd.property.*` as properties of the systemd scope and ignores all others;
+    /// the other back ends ignore every annotation. Call it before [`attach`](Self::attach).
     ///
-    /// # Errors
+    /// A name or a value is malformed.
     /// A malformed name or value.
     pub fn annotate<'a>(
         &mut self,
@@ -158,12 +155,12 @@ impl Cgroup {
         matches!(self.backend, Backend::None)
     }
 
-    /// Whether an ordinary user has made it, who may move only processes of his own.
+    /// Whether an ordinary user has made it, who may move only his own processes.
     pub const fn is_rootless(&self) -> bool {
         self.rootless
     }
 
-    /// Whether the container may do without its cgroup: nothing that was asked for depends on it.
+    /// Whether the container can do without its cgroup because nothing that was asked for depends on it.
     pub(crate) const fn may_be_left_out(&self) -> bool {
         self.rootless && !self.limited
     }
@@ -183,7 +180,7 @@ impl Cgroup {
 
     /// The directory for clone3's `CLONE_INTO_CGROUP` (clone(2), Linux 5.7), on cgroup v2.
     ///
-    /// Without one, or when the kernel refuses it, call [`attach`](Self::attach) after the clone.
+    /// Without one, or if the kernel refuses it, call [`attach`](Self::attach) after the clone.
     pub fn clone_into(&self) -> Option<OwnedFd> {
         match self.place() {
             Place::V2(c) => c.open().ok(),
@@ -191,14 +188,14 @@ impl Cgroup {
         }
     }
 
-    /// The cgroup that process `pid` is in now, on cgroup v2, for an exec into a container whose
-    /// init has moved on to a cgroup below its first, which takes no processes any more then.
+    /// The cgroup that process `pid` is in now, on cgroup v2. It is for an exec into a container whose init has
+    /// moved to a cgroup below its first one, which then no longer accepts processes.
     pub fn clone_into_that_of(&self, pid: i32) -> Option<OwnedFd> {
         let Place::V2(c) = self.place() else { return None };
         v2::open_dir(&self.now_of(pid, &c.path)?).ok()
     }
 
-    /// Where process `pid` is now in the hierarchy in which the cgroup of this container is `dir`.
+    /// The cgroup that process `pid` is in now, in the hierarchy in which this container's cgroup is `dir`.
     pub(crate) fn now_of(&self, pid: i32, dir: &Path) -> Option<PathBuf> {
         let own = Own::of(pid).ok()?;
         let mount = Path::new(MOUNT);
@@ -239,8 +236,8 @@ impl Cgroup {
         Ok(Self { backend, limited: self.limited, rootless: self.rootless })
     }
 
-    /// Asks systemd where it will put the scope. True when there is something new to be kept for
-    /// [`remove`](Self::remove) before [`attach`](Self::attach) starts the scope; the other back
+    /// Asks systemd where it will put the scope. Returns true if there is something new to be stored for
+    /// [`remove`](Self::remove) before [`attach`](Self::attach) starts the scope; the cgroups of the other back
     /// ends have been announced before.
     ///
     /// # Errors
@@ -252,10 +249,10 @@ impl Cgroup {
         }
     }
 
-    /// Moves process `pid` in; the first one starts the systemd scope. Without a cgroup this does
-    /// nothing.
+    /// Moves process `pid` into the cgroup; with the systemd driver the first process starts the scope. Without a
+    /// cgroup this does nothing.
     ///
-    /// An ordinary user who may not, and has no limits that depend on it, ends without a cgroup.
+    /// An ordinary user who may not do this, and has no limits that depend on it, ends up without a cgroup.
     ///
     /// # Errors
     /// The kernel or systemd refuses.
@@ -291,16 +288,16 @@ impl Cgroup {
         }
     }
 
-    /// Sets limits and device rules of a new container; returns what was left out, in words.
+    /// Sets the limits and device rules of a new container; returns what was left out, as text.
     ///
-    /// Call it for every container, with no limits and rules if it has none: the devices of the host
-    /// are shut off here. For an ordinary user the user namespace does that. With the systemd
-    /// driver, call it after [`attach`](Self::attach); with the others, before or after.
+    /// Call it for every container, with empty limits and rules if it has none: this is what denies access to the
+    /// host's devices. For an ordinary user the user namespace does that. With the systemd driver, call it after
+    /// [`attach`](Self::attach); with the others, before or after.
     ///
     /// # Errors
-    /// A value that the kernel or the specification refuses, or a limit without a cgroup.
+    /// The kernel or the specification refuses a value, or there is a limit but no cgroup.
     pub fn apply(&self, limits: &Limits, rules: &[LinuxDeviceCgroup]) -> Result<Vec<String>, CgroupError> {
-        // First, since systemd writes limits that it knows once more with the devices.
+        // First, since systemd writes the limits that it knows once more together with the devices.
         if !self.rootless {
             match &self.backend {
                 Backend::None => {}
@@ -312,11 +309,11 @@ impl Cgroup {
         self.update(limits)
     }
 
-    /// Changes limits of a running container and leaves its device rules alone; returns what was
-    /// left out, in words.
+    /// Changes the limits of a running container and leaves its device rules alone; returns what was left out, as
+    /// text.
     ///
     /// # Errors
-    /// As for [`apply`](Self::apply).
+    /// Those of [`apply`](Self::apply).
     pub fn update(&self, limits: &Limits) -> Result<Vec<String>, CgroupError> {
         match &self.backend {
             Backend::None => Self::update_without(limits),
@@ -334,10 +331,10 @@ impl Cgroup {
         Err(wanted.unavailable("this container has no cgroup for".to_owned(), CREATE_DELEGATED.to_owned()))
     }
 
-    /// Stops every process and returns when all have stopped.
+    /// Freezes every process, and returns when all are frozen.
     ///
     /// # Errors
-    /// There is no cgroup or no freezer, or a process did not stop within ten seconds.
+    /// There is no cgroup or no freezer, or a process did not freeze within ten seconds.
     pub fn freeze(&self) -> Result<(), CgroupError> {
         match self.place() {
             Place::None => Err(CgroupError::NoCgroup { action: "freeze", remedy: CREATE_DELEGATED }),
@@ -346,7 +343,7 @@ impl Cgroup {
         }
     }
 
-    /// Lets the processes go on.
+    /// Thaws the processes.
     ///
     /// # Errors
     /// There is no cgroup, or the kernel refuses.
@@ -358,8 +355,8 @@ impl Cgroup {
         }
     }
 
-    /// Lets processes end that got SIGKILL: on v1 one that is frozen does not, in this cgroup or in one below it
-    /// that something in the container has frozen.
+    /// Lets processes end that were sent SIGKILL: on v1 a frozen process does not, whether this cgroup is frozen
+    /// or one below it that something in the container has frozen.
     ///
     /// # Errors
     /// The kernel refuses.
@@ -384,8 +381,8 @@ impl Cgroup {
         }
     }
 
-    /// Every process in the cgroup and below it, by the caller's pid namespace. None without a
-    /// cgroup, or when it is gone or cannot be read.
+    /// Every process in the cgroup and below it, as numbered in the caller's pid namespace. Empty without a
+    /// cgroup, or if the cgroup is gone or cannot be read.
     pub fn pids(&self) -> Vec<i32> {
         self.try_pids().unwrap_or_else(|e| {
             tracing::warn!("{e}");
@@ -393,7 +390,7 @@ impl Cgroup {
         })
     }
 
-    /// As [`pids`](Self::pids), with the error.
+    /// Like [`pids`](Self::pids), but returns the error.
     ///
     /// # Errors
     /// The cgroup cannot be read.
@@ -405,16 +402,17 @@ impl Cgroup {
         }
     }
 
-    /// Whether no process is left. Without a cgroup there is no telling, and the answer is yes.
+    /// Whether no process is left. Without a cgroup this cannot be determined, and the answer is yes; if the cgroup
+    /// cannot be read, the answer is no.
     pub fn is_empty(&self) -> bool {
         self.try_pids().is_ok_and(|pids| pids.is_empty())
     }
 
-    /// Sends `signal` to every process: SIGKILL in one go where the kernel can, else frozen so
-    /// that no fork escapes. Without a cgroup this does nothing.
+    /// Sends `signal` to every process. SIGKILL is sent in one operation if the kernel supports it; otherwise the
+    /// cgroup is frozen so that no fork escapes. Without a cgroup this does nothing.
     ///
     /// # Errors
-    /// The cgroup cannot be read or killed.
+    /// The cgroup cannot be read, or its processes cannot be killed.
     pub fn kill_all(&self, signal: i32) -> Result<(), CgroupError> {
         let at_once = signal == Signal::SIGKILL as i32;
         let killed = match self.place() {
@@ -425,7 +423,7 @@ impl Cgroup {
         if killed {
             return Ok(());
         }
-        // Best effort: a cgroup without a freezer still gets its signals.
+        // Best effort: the processes of a cgroup without a freezer still get the signal.
         if let Err(e) = self.freeze() {
             tracing::debug!("signalling without freezing: {e}");
         }
@@ -454,7 +452,7 @@ impl Cgroup {
         stats.map_err(|source| CgroupError::Read { path: dir, source })
     }
 
-    /// Watches for the kernel running out of memory in it; `None` without the memory controller.
+    /// Watches for OOM kills in the cgroup; `None` without the memory controller.
     ///
     /// # Errors
     /// The kernel refuses the watch.
@@ -474,8 +472,8 @@ impl Cgroup {
         }
     }
 
-    /// Hands the cgroup to user `uid`, who is then free to make cgroups below it: runtime-spec,
-    /// config-linux.md, "Cgroup ownership". Only cgroup v2 can be handed on safely.
+    /// Makes user `uid` the owner of the cgroup, who may then make cgroups below it: runtime-spec,
+    /// config-linux.md, "Cgroup ownership". Only cgroup v2 can be delegated safely.
     ///
     /// # Errors
     /// chown(2) is refused.
@@ -486,7 +484,7 @@ impl Cgroup {
         }
     }
 
-    /// How many processes the kernel has killed for want of memory; `None` where the cgroup is gone.
+    /// The number of processes that the OOM killer has killed; `None` if the cgroup is gone.
     pub fn oom_kills(&self) -> Option<u64> {
         match self.place() {
             Place::None => Some(0),
@@ -495,7 +493,7 @@ impl Cgroup {
         }
     }
 
-    /// Removes the cgroup and all below it. Gone already is fine.
+    /// Removes the cgroup and everything below it. It is no error if it is already gone.
     ///
     /// # Errors
     /// Processes were still in it after about a second.
@@ -508,8 +506,8 @@ impl Cgroup {
         }
     }
 
-    /// The directories by controller, as `cgroup_paths` of runc's state.json: one entry with an
-    /// empty key on v2, one a controller on v1, none without a cgroup.
+    /// The directories by controller, like `cgroup_paths` in runc's state.json: one entry with an empty key on
+    /// v2, one for each controller on v1, and none without a cgroup.
     pub fn paths(&self) -> BTreeMap<String, String> {
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
         match self.place() {
@@ -520,7 +518,7 @@ impl Cgroup {
     }
 }
 
-/// The caller's own cgroup in each hierarchy of version 1 that is mounted, by controller.
+/// The caller's own cgroup in each mounted hierarchy of version 1, by controller.
 pub fn own_v1_paths() -> Result<BTreeMap<String, String>, CgroupError> {
     let own = Own::read().map_err(|source| CgroupError::Read { path: "/proc/self/cgroup".into(), source })?;
     let paths = v1::hierarchy::locate(Path::new(MOUNT), &own, Path::new(""));

@@ -1,10 +1,10 @@
-//! Values of the v1-shaped specification as cgroup v2 wants them, converted as runc converts them.
+//! Converts values of the v1-shaped specification for cgroup v2, in the same way as runc.
 
 use std::num::{NonZeroU16, NonZeroU64};
 
 use rootling_config::limits::Bound;
 
-/// A bound in a file of cgroup v2, and in `pids.max` of v1; the other files of v1 take -1 for no limit.
+/// Formats a bound for files of cgroup v2, and for `pids.max` of v1; the other files of v1 take -1 for no limit.
 pub(crate) fn or_max(bound: Bound) -> String {
     match bound {
         Bound::Unlimited => "max".to_owned(),
@@ -12,7 +12,8 @@ pub(crate) fn or_max(bound: Bound) -> String {
     }
 }
 
-/// The most processes. systemd takes no 0, so 0 is 1 for both drivers: no new process.
+/// The maximum number of processes. systemd does not accept 0, so with both drivers 0 becomes 1, which permits no
+/// new process.
 pub(crate) const fn tasks(limit: Bound) -> Bound {
     match limit {
         Bound::At(0) => Bound::At(1),
@@ -20,10 +21,10 @@ pub(crate) const fn tasks(limit: Bound) -> Bound {
     }
 }
 
-/// `linux.resources.cpu.shares` (2 to 262144, 1024 by default) as `cpu.weight` (1 to 10000, 100).
+/// Converts `linux.resources.cpu.shares` (2 to 262144, default 1024) to `cpu.weight` (1 to 10000, default 100).
 ///
-/// Not linear: a quadratic in log2 through both ends and through the two defaults, so that a
-/// container with default shares keeps the default weight.
+/// The conversion is not linear: it is a quadratic in log2 through both ends and through the two defaults, so
+/// that a container with the default shares keeps the default weight.
 #[allow(clippy::cast_precision_loss)] // Shares below 2^18 are exact in an f64.
 pub(crate) fn cpu_shares_to_weight(shares: NonZeroU64) -> u64 {
     match shares.get() {
@@ -37,7 +38,7 @@ pub(crate) fn cpu_shares_to_weight(shares: NonZeroU64) -> u64 {
     }
 }
 
-/// `linux.resources.blockIO.weight` (10 to 1000) as `io.weight` (1 to 10000), linearly.
+/// Converts `linux.resources.blockIO.weight` (10 to 1000) to `io.weight` (1 to 10000), linearly.
 pub(crate) fn blkio_weight_to_io_weight(weight: NonZeroU16) -> u64 {
     1 + u64::from(weight.get()).saturating_sub(10) * 9999 / 990
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a cgroup, one line each: what, why, what to do.
+//! What can go wrong with a cgroup. Each error is one line: what failed, why, and what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use rootling_config::remedies::{OWN_SCOPE, UNIFIED_HIERARCHY, WRITABLE_CGROUPS};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CgroupError {
-    /// Limits were asked for that the caller has no controller for.
+    /// Limits were asked for, but the caller does not have the controllers for them.
     #[error(
         "linux.resources asks for limits of the cgroup controller(s) {controllers}, which {why}; {remedy}"
     )]
     ControllerUnavailable {
         /// Names of the controllers, comma-separated.
         controllers: String,
-        /// What was found.
+        /// What was found instead.
         why: String,
         /// What to run or to change.
         remedy: String,
@@ -38,10 +38,10 @@ pub enum CgroupError {
     EmptyCpuset {
         /// The empty file.
         path: PathBuf,
-        /// The file that gives a cgroup CPUs or memory nodes to itself (cgroup-v1/cpusets.rst).
+        /// The file that reserves CPUs or memory nodes for a cgroup (cgroup-v1/cpusets.rst).
         exclusive: &'static str,
     },
-    /// The cgroup is there already and holds processes.
+    /// The cgroup exists already and contains processes.
     #[error("container's cgroup is not empty: {} holds {count} process(es); stop them or choose another linux.cgroupsPath", path.display())]
     NotEmpty {
         /// The directory.
@@ -49,7 +49,7 @@ pub enum CgroupError {
         /// How many processes are in it and below it.
         count: usize,
     },
-    /// The cgroup is there already and frozen, so a container in it would never run.
+    /// The cgroup exists already and is frozen, so a container in it would never run.
     #[error("container's cgroup unexpectedly frozen: {}; thaw it or choose another linux.cgroupsPath", path.display())]
     Frozen {
         /// The directory.
@@ -60,9 +60,9 @@ pub enum CgroupError {
     NotADomain {
         /// The directory.
         path: PathBuf,
-        /// Content of cgroup.type.
+        /// The contents of cgroup.type.
         kind: String,
-        /// What that prevents.
+        /// What this prevents.
         why: &'static str,
     },
     /// A process could not be moved into the cgroup.
@@ -85,7 +85,7 @@ pub enum CgroupError {
         /// open(2)'s or write(2)'s error.
         source: io::Error,
     },
-    /// A cgroup above the container's has too little realtime time, and was not given more.
+    /// A cgroup above the container's has too small a realtime budget, and could not be given more.
     #[error(
         "linux.resources.cpu.realtimeRuntime needs {needed} in {}, which has {before}: {source}; as root write it there, \
          or ask for less", path.display()
@@ -93,9 +93,9 @@ pub enum CgroupError {
     Realtime {
         /// The file.
         path: PathBuf,
-        /// Its value, in microseconds.
+        /// Its current value, in microseconds.
         before: i64,
-        /// What those below it need together.
+        /// What the cgroups below it need together.
         needed: u64,
         /// open(2)'s or write(2)'s error.
         source: io::Error,
@@ -108,32 +108,32 @@ pub enum CgroupError {
         /// The system call's error.
         source: io::Error,
     },
-    /// A cgroup could not be handed to the container's user.
+    /// The ownership of a cgroup could not be given to the container's user.
     #[error("chown {} to user {uid}: {source}", path.display())]
     Delegate {
         /// The file or directory.
         path: PathBuf,
-        /// The user, outside the container.
+        /// The user's id outside the container.
         uid: u32,
         /// The system call's error.
         source: io::Error,
     },
-    /// A cgroup did not go away in time.
+    /// A cgroup could not be removed in time.
     #[error("remove cgroup {}: {source}; processes in it: {pids:?}", path.display())]
     Remove {
         /// The directory.
         path: PathBuf,
         /// rmdir(2)'s error.
         source: io::Error,
-        /// What still runs in it.
+        /// The processes that are still in it.
         pids: Vec<i32>,
     },
-    /// The cgroup did not freeze in time, and was thawed again.
+    /// The cgroup did not freeze in time, and has been thawed again.
     #[error("freeze {}: {reason}", path.display())]
     Freeze {
         /// The directory.
         path: PathBuf,
-        /// What was seen instead.
+        /// What was observed instead.
         reason: String,
     },
     /// The container has no cgroup, and what was asked for needs one.
@@ -144,23 +144,23 @@ pub enum CgroupError {
         /// What to do.
         remedy: &'static str,
     },
-    /// The host mounts no cgroup hierarchy that could be used.
+    /// The host has no mounted cgroup hierarchy that could be used.
     #[error("no cgroup hierarchy is mounted below {}: mount one, or use --cgroup-manager disabled", root.display())]
     NoHierarchy {
-        /// Where it was looked for.
+        /// The directory in which it was looked for.
         root: PathBuf,
     },
-    /// A value in `linux.resources` that no kernel takes.
+    /// A value in `linux.resources` that no kernel accepts.
     #[error("linux.resources.{field}: {value:?}: {reason}")]
     InvalidResource {
         /// The field, below `linux.resources`.
         field: &'static str,
         /// Its value.
         value: String,
-        /// Why not, and what to write instead.
+        /// Why it is refused, and what to write instead.
         reason: &'static str,
     },
-    /// `memory.checkBeforeUpdate`: a limit that the container exceeds already.
+    /// `memory.checkBeforeUpdate`: the container already exceeds the limit.
     #[error(
         "rejecting {what} limit {limit} <= usage {usage}: it would kill the container's processes; raise it, or leave out memory.checkBeforeUpdate"
     )]
@@ -169,18 +169,18 @@ pub enum CgroupError {
         what: &'static str,
         /// The limit, in bytes.
         limit: u64,
-        /// What is in use, in bytes.
+        /// The current usage, in bytes.
         usage: u64,
     },
-    /// A device rule without access.
+    /// A device rule has no access.
     #[error(
         "device access at {index} field cannot be empty: write any of r, w and m to linux.resources.devices[{index}].access"
     )]
     EmptyDeviceAccess {
-        /// Its place in `linux.resources.devices`.
+        /// Its index in `linux.resources.devices`.
         index: usize,
     },
-    /// The program that enforces device rules on cgroup v2 could not be put in place.
+    /// The program that enforces device rules on cgroup v2 could not be attached.
     #[error("device rules of cgroup {}: bpf(2): {source}; it takes CAP_SYS_ADMIN (or CAP_BPF with CAP_NET_ADMIN) and a kernel with CONFIG_CGROUP_BPF", path.display())]
     DeviceProgram {
         /// The directory.
@@ -196,7 +196,7 @@ pub enum CgroupError {
         /// The path.
         path: String,
     },
-    /// The first part of `linux.cgroupsPath` is no slice.
+    /// The first part of `linux.cgroupsPath` is not a slice.
     #[error(
         "{slice:?} in linux.cgroupsPath is not the name of a slice: it must end in .slice and hold no slash and no empty part between dashes"
     )]
@@ -204,25 +204,25 @@ pub enum CgroupError {
         /// The name.
         slice: String,
     },
-    /// A systemd cgroup was asked for where systemd does not run.
+    /// A systemd cgroup was asked for, but systemd does not run.
     #[error(
         "systemd not running on this host (/run/systemd/system is absent), cannot use systemd cgroups manager; use --cgroup-manager cgroupfs"
     )]
     NotBooted,
-    /// A user's own systemd can do nothing on cgroup v1.
+    /// The systemd user manager can do nothing on cgroup v1.
     #[error(
         "cannot use rootless systemd cgroups manager on cgroup v1; boot with systemd.unified_cgroup_hierarchy=1, or use --cgroup-manager cgroupfs"
     )]
     RootlessSystemdOnV1,
-    /// The bus that systemd is reached by does not answer.
+    /// The bus on which systemd is reached does not answer.
     #[error("connect to the {} D-Bus for a systemd cgroup: {reason}; {}", if *user { "user's" } else { "system's" }, bus_remedy(*user))]
     Bus {
-        /// The user's own bus, or else the system's.
+        /// True for the user's own bus, false for the system's.
         user: bool,
         /// What happened.
         reason: String,
     },
-    /// systemd refused.
+    /// systemd has refused a call.
     #[error("systemd: {call} {unit}: {reason}")]
     Systemd {
         /// The method of org.freedesktop.systemd1.Manager.
@@ -232,14 +232,14 @@ pub enum CgroupError {
         /// systemd's message.
         reason: String,
     },
-    /// An annotation `org.systemd.property.*` that is no property.
+    /// An annotation `org.systemd.property.*` is not a valid property.
     #[error("annotation {key}={value:?}: {reason}")]
     Annotation {
         /// The annotation.
         key: String,
         /// Its value.
         value: String,
-        /// Why not, and what to write instead.
+        /// Why it is refused, and what to write instead.
         reason: &'static str,
     },
     /// `linux.resources.unified` on a host without cgroup v2.
@@ -249,7 +249,7 @@ pub enum CgroupError {
     UnifiedOnV1,
 }
 
-/// The common refusals in the words that runc has for them, which engines look for.
+/// The wording of runc for common refusals, which engines look for.
 fn errno(error: &io::Error) -> String {
     match rootling_sys::errno(error) {
         Some(Errno::EACCES) => "permission denied (EACCES)".to_owned(),
@@ -258,7 +258,7 @@ fn errno(error: &io::Error) -> String {
     }
 }
 
-/// The remedy that goes with the common errors of creating and joining.
+/// The remedy for common errors of creating and joining.
 fn hint(error: &io::Error) -> String {
     match rootling_sys::errno(error) {
         Some(Errno::EACCES | Errno::EPERM) => {
@@ -289,7 +289,7 @@ fn bus_remedy(user: bool) -> &'static str {
 const GONE: &str =
     "; the cgroup has been removed: its container has ended, or has moved itself to another cgroup";
 
-/// Whether `file` is the weight of an idle cgroup, which has none.
+/// Whether `file` is the weight of an idle cgroup, for which no weight can be set.
 fn is_weight_of_idle(file: &Path) -> bool {
     let is_weight = ["cpu.shares", "cpu.weight", "cpu.weight.nice"].iter().any(|name| file.ends_with(name));
     is_weight && std::fs::read_to_string(file.with_file_name("cpu.idle")).is_ok_and(|idle| idle.trim() == "1")
@@ -302,14 +302,14 @@ fn is_gone(file: &Path) -> bool {
 /// What it means that a file cannot be read.
 fn gone(error: &io::Error, path: &Path) -> &'static str {
     match rootling_sys::errno(error) {
-        // What has been opened says so of a cgroup that has been removed since.
+        // An open file reports this if its cgroup has been removed since.
         Some(Errno::ENODEV) => GONE,
         Some(Errno::ENOENT) if is_gone(path) => GONE,
         _ => "",
     }
 }
 
-/// What the kernel means by refusing a value.
+/// Why the kernel may refuse a value.
 fn refused(error: &io::Error, path: &Path) -> &'static str {
     match rootling_sys::errno(error) {
         Some(Errno::ENOENT | Errno::ENODEV) if is_gone(path) => GONE,

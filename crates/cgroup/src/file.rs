@@ -1,7 +1,7 @@
-//! Reading and writing single cgroup files.
+//! Reads and writes single cgroup files.
 //!
-//! Never with `O_CREAT`: on cgroupfs it turns "no such file", which names a missing controller,
-//! into a permission error. Never through a final symbolic link either: cgroupfs has none.
+//! `O_CREAT` is never used: on cgroupfs it turns "no such file", which indicates a missing controller, into a
+//! permission error. A final symbolic link is never followed either, since cgroupfs has none.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -18,15 +18,15 @@ pub(crate) fn open(dir: &Path, name: &str, read: bool, write: bool) -> io::Resul
     OpenOptions::new().read(read).write(write).custom_flags(OFlag::O_NOFOLLOW.bits()).open(dir.join(name))
 }
 
-/// The whole of `dir/name`.
+/// The contents of `dir/name`.
 ///
-/// Reads straight into a buffer: asking for the size first, as the standard library does, is a
-/// wasted call on files that report none.
+/// They are read straight into a buffer: asking for the size first, as the standard library does, is a wasted
+/// call for files that report none.
 pub(crate) fn read(dir: &Path, name: &str) -> io::Result<String> {
     slurp(&mut open(dir, name, true, false)?)
 }
 
-/// What is left to read in `file`.
+/// The rest of `file`.
 pub(crate) fn slurp(file: &mut File) -> io::Result<String> {
     let mut bytes = Vec::with_capacity(1024);
     let mut chunk = [0; 4096];
@@ -41,7 +41,7 @@ pub(crate) fn slurp(file: &mut File) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }
 
-/// Writes `value` to `dir/name` in one call, as cgroupfs wants it.
+/// Writes `value` to `dir/name` in a single call, as cgroupfs requires.
 pub(crate) fn write(dir: &Path, name: &str, value: &str) -> io::Result<()> {
     open(dir, name, false, true)?.write_all(value.as_bytes())
 }
@@ -51,12 +51,12 @@ pub(crate) fn keyed(content: &str, key: &str) -> Option<u64> {
     content.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
-/// Whether `error` only says that the cgroup is not there, or went away while it was read.
+/// Whether `error` only says that the cgroup does not exist, or vanished while it was read.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(rootling_sys::errno(error), Some(Errno::ENOENT | Errno::ENODEV))
 }
 
-/// The whole of `dir/name`; none where there is no such file, or no such cgroup any more.
+/// The contents of `dir/name`; `None` if the file or the cgroup does not exist.
 pub(crate) fn find(dir: &Path, name: &str) -> Result<Option<String>, CgroupError> {
     match read(dir, name) {
         Err(e) if is_gone(&e) => Ok(None),
@@ -64,9 +64,9 @@ pub(crate) fn find(dir: &Path, name: &str) -> Result<Option<String>, CgroupError
     }
 }
 
-/// Whether `error` only says that the caller may not.
+/// Whether `error` only says that the caller lacks permission.
 ///
-/// A read-only cgroup mount counts: to an ordinary user it is no different.
+/// A read-only cgroup mount counts as well: for an ordinary user there is no difference.
 pub(crate) fn is_denied(error: &io::Error) -> bool {
     matches!(rootling_sys::errno(error), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
 }

@@ -1,4 +1,4 @@
-//! Ways in for the fuzzer (crates/fuzz): what this crate reads, without a cgroup.
+//! Entry points for the fuzzer (crates/fuzz): what this crate parses, without a cgroup.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use crate::systemd::{Translator, Unit, parse, property};
 use crate::v1::{self, HYBRID, Paths};
 use crate::{CgroupError, file, procs, v2};
 
-/// Everything that limits are turned into, for each version of cgroups and for systemd; one text for each.
+/// Everything that limits are turned into, for each version of cgroups and for systemd, with one text for each.
 ///
 /// # Errors
-/// Those that placing a container with these limits would end with.
+/// Those of placing a container with these limits.
 pub fn limits(
     limits: &Limits,
     rules: &[LinuxDeviceCgroup],
@@ -33,7 +33,8 @@ pub fn limits(
     Ok(all)
 }
 
-/// The statistics of a directory with the files of a cgroup: one of version 2, or all hierarchies of version 1 in one.
+/// The statistics of a directory with the files of a cgroup: either one of version 2, or all hierarchies of
+/// version 1 in one.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -46,20 +47,20 @@ pub fn statistics(dir: &Path, unified: bool) -> std::io::Result<Stats> {
     stats::legacy(&paths)
 }
 
-/// The pids of a directory with a `cgroup.procs`.
+/// The pids in a directory that has a `cgroup.procs`.
 ///
 /// # Errors
-/// The file cannot be read, or holds something else.
+/// The file cannot be read, or has other contents.
 pub fn pids(dir: &Path) -> Result<Vec<i32>, CgroupError> {
     procs::all(dir)
 }
 
-/// The number of a key in a file such as `memory.events`.
+/// The number that belongs to a key in a file such as `memory.events`.
 pub fn event(text: &str, key: &str) -> Option<u64> {
     file::keyed(text, key)
 }
 
-/// What `/proc/PID/cgroup` says of each controller, and of the unified hierarchy for an empty name.
+/// What `/proc/PID/cgroup` says for a controller, or for the unified hierarchy if the name is empty.
 pub fn own(text: &str, controller: &str) -> Option<String> {
     let own = Own::from(text.to_owned());
     let path = if controller.is_empty() { own.unified() } else { own.controller(controller) };
@@ -71,23 +72,23 @@ pub fn path(text: &str) -> String {
     clean(text).display().to_string()
 }
 
-/// `linux.cgroupsPath` as the path of a unit of systemd.
+/// `linux.cgroupsPath` as the path of a systemd unit.
 ///
 /// # Errors
-/// It does not have the form of one.
+/// It does not have the form of a unit.
 pub fn unit(text: &str, rootless: bool) -> Result<String, CgroupError> {
     Unit::parse(Some(text), "id", rootless)?.path().map(|path| path.display().to_string())
 }
 
-/// A value in `GVariant`'s text format.
+/// Parses a value in `GVariant`'s text format.
 pub fn gvariant(text: &str) -> Option<Value<'static>> {
     parse(text)
 }
 
-/// The property of a unit that an annotation sets.
+/// The unit property that an annotation sets.
 ///
 /// # Errors
-/// It is none that an annotation may set, or its value is none.
+/// It is not a property that an annotation may set, or its value is invalid.
 pub fn annotation(key: &str, value: &str) -> Result<Option<String>, CgroupError> {
     Ok(property(key, value)?.map(|(name, value)| format!("{name}={value}")))
 }

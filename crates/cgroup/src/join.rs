@@ -1,4 +1,4 @@
-//! A further process of a container: `exec`.
+//! Moves a further process into a container's cgroup, for `exec`.
 
 use std::path::PathBuf;
 
@@ -8,9 +8,9 @@ impl Cgroup {
     /// Moves process `pid` into each of these directories: those of [`Cgroup::paths`], or cgroups below
     /// them.
     ///
-    /// The first process of the container, `init`, may have moved on and the directory been removed: then it goes
-    /// where that one is now. An ordinary user who may not, and has no limits that depend on it, leaves it where
-    /// it is.
+    /// If the first process of the container, `init`, has moved on and the directory was removed, the process
+    /// goes where `init` is now. If the caller is an ordinary user who may not move it, and no limits depend on
+    /// it, the process stays where it is.
     ///
     /// # Errors
     /// A directory does not exist, or the kernel refuses.
@@ -24,7 +24,8 @@ impl Cgroup {
                 (other, _) => other,
             };
             match joined {
-                // The scope is in another part of the tree than the caller: systemd may move it there.
+                // The scope is in another part of the tree than the caller, but systemd may move the process
+                // there.
                 Err(CgroupError::Attach { source, .. }) if file::is_denied(&source) && self.is_scope() => {
                     self.attach_through_systemd(pid, dir)?;
                 }

@@ -1,7 +1,7 @@
-//! One value for one cgroup file, and what a refusal of it means.
+//! A value for a cgroup file, and what it means if the kernel refuses it.
 //!
-//! The resource modules build lists of these from `linux.resources` without touching the host, so
-//! that every conversion is a table test; [`write_all`] is the only place that writes them.
+//! The resource modules build lists of these from `linux.resources` without touching the host, so that every
+//! conversion can be tested with a table; only [`write_all`] writes them.
 
 use std::borrow::Cow;
 use std::io;
@@ -14,11 +14,11 @@ use crate::{CgroupError, file};
 /// What a failed write means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnError {
-    /// The limit is not in force: an error.
+    /// The limit is not in force, which is an error.
     Fail,
-    /// The file may be missing on this kernel without loss.
+    /// The kernel may lack the file without any loss.
     IgnoreMissing,
-    /// The kernel checks the value against one written later in the list: try again at its end.
+    /// The kernel checks the value against one that is written later in the list: try again at the end.
     RetryLater,
     /// Both of the above.
     RetryLaterIgnoreMissing,
@@ -27,14 +27,14 @@ pub(crate) enum OnError {
 /// A value for a cgroup file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Knob {
-    /// The controller it belongs to: picks the directory on v1.
+    /// The controller that it belongs to, which selects the directory on v1.
     pub(crate) controller: &'static str,
     pub(crate) file: Cow<'static, str>,
     pub(crate) value: String,
     pub(crate) on_error: OnError,
-    /// Whether the controller has to be there.
+    /// Whether the controller must be available.
     pub(crate) is_limit: bool,
-    /// Where to write instead, and what, when the file does not exist.
+    /// The file and the value to write instead if the file does not exist.
     pub(crate) instead: Option<(&'static str, String)>,
 }
 
@@ -61,7 +61,7 @@ impl Knob {
         self
     }
 
-    /// Whether it takes anything away: without its controller there is no limit to lift.
+    /// Sets whether it restricts anything: if not, a missing controller means that there is no limit to lift.
     pub(crate) fn if_limit(self, is_limit: bool) -> Self {
         Self { is_limit, ..self }
     }
@@ -84,7 +84,7 @@ impl Knob {
     }
 }
 
-/// Kernel files take one line a write, and `unified` may hold several.
+/// Writes a value line by line: kernel files take one line per write, and `unified` may contain several.
 fn by_line(dir: &Path, name: &str, value: &str) -> io::Result<()> {
     if !value.contains('\n') {
         return file::write(dir, name, value);
@@ -93,11 +93,11 @@ fn by_line(dir: &Path, name: &str, value: &str) -> io::Result<()> {
     value.split_inclusive('\n').try_for_each(|line| io::Write::write_all(&mut file, line.as_bytes()))
 }
 
-/// Writes `knobs` in order, each below the directory that `dir` gives for its controller.
+/// Writes `knobs` in order, each to the directory that `dir` returns for its controller.
 ///
 /// # Errors
-/// The first refusal that counts, by file and value; `missing` makes the error for a controller
-/// without a directory.
+/// The first refusal that matters, with its file and value. `missing` makes the error for a controller that has
+/// no directory.
 pub(crate) fn write_all(
     knobs: &[Knob],
     dir: impl Fn(&str) -> Option<PathBuf>,

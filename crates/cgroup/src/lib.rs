@@ -1,13 +1,13 @@
-//! Cgroups for rootling: detect what the host and the caller allow, place a container, limit it,
-//! freeze it, signal it and clean up behind it.
+//! Cgroups for rootling: detects what the host and the caller permit, places a container, limits it, freezes it,
+//! signals it and cleans up after it.
 //!
-//! One type, [`Cgroup`], over four back ends, chosen in [`Cgroup::prepare`]:
+//! One type, [`Cgroup`], covers four back ends, one of which is chosen in [`Cgroup::prepare`]:
 //!
-//! * **none**: no writable cgroup and nothing asked for. The ordinary user's common case, so it
-//!   costs one system call on cgroup v1 hosts and a handful on v2.
+//! * **none**: there is no writable cgroup and nothing was asked for. This is the common case for an ordinary
+//! user, so it costs one system call on cgroup v1 hosts and a handful on v2.
 //! * **v2**: the unified hierarchy, written by path below the caller's delegated subtree.
-//! * **v1**: one directory a controller, with the v2 tree of a hybrid host beside them.
-//! * **systemd**: a transient scope over D-Bus, started only when that driver was asked for.
+//! * **v1**: one directory for each controller, with the v2 tree of a hybrid host besides.
+//! * **systemd**: a transient scope, made over D-Bus and only if that driver was asked for.
 //!
 //! The rules are those of the OCI runtime specification (config-linux.md, "Control groups") and,
 //! where it is silent, runc's.

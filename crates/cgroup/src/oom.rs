@@ -1,4 +1,4 @@
-//! Being told when the kernel kills a process of a cgroup for want of memory.
+//! Reports when the OOM killer kills a process in a cgroup.
 
 use std::fs::File;
 use std::io;
@@ -11,8 +11,8 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use crate::file;
 
-/// How many processes the kernel has killed in a cgroup for want of memory, by the file that counts them; `None` where the
-/// cgroup is gone, as systemd removes it with its last process.
+/// The number of processes in a cgroup that the OOM killer has killed, from the file that counts them; `None` if
+/// the cgroup is gone, since systemd removes it with its last process.
 pub(crate) fn kills_of(dir: &Path, file: &str) -> Option<u64> {
     match file::read(dir, file) {
         Ok(text) => Some(file::keyed(&text, "oom_kill").unwrap_or(0)),
@@ -22,22 +22,22 @@ pub(crate) fn kills_of(dir: &Path, file: &str) -> Option<u64> {
     }
 }
 
-/// A descriptor to poll(2) for, and what it tells.
+/// A descriptor for poll(2), and what it reports.
 ///
-/// On cgroup v2 it is readable too when the last process has gone.
+/// On cgroup v2 it also becomes readable when the last process is gone.
 #[derive(Debug)]
 pub struct OomWatch(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    /// inotify(7) on `memory.events` and `cgroup.events`, which the kernel reports changes of.
+    /// An inotify(7) instance for `memory.events` and `cgroup.events`, on which the kernel reports changes.
     Unified { inotify: Inotify, dir: PathBuf, kills: u64 },
-    /// An eventfd(2) that was registered for `memory.oom_control` (cgroup-v1/memory.rst, 9).
+    /// An eventfd(2) that is registered for `memory.oom_control` (cgroup-v1/memory.rst, 9).
     Legacy { event: EventFd, control: PathBuf },
 }
 
 impl OomWatch {
-    /// For the cgroup v2 `dir`; ENOENT without the memory controller.
+    /// Watches the cgroup v2 `dir`; fails with ENOENT without the memory controller.
     pub(crate) fn unified(dir: &Path) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         for file in ["memory.events", "cgroup.events"] {
@@ -47,17 +47,17 @@ impl OomWatch {
         Ok(Self(Kind::Unified { inotify, dir: dir.to_owned(), kills }))
     }
 
-    /// For the memory cgroup v1 `dir`.
+    /// Watches the v1 memory cgroup `dir`.
     pub(crate) fn legacy(dir: &Path) -> io::Result<Self> {
         let watched = file::open(dir, "memory.oom_control", true, false)?;
         let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let order = format!("{} {}", event.as_fd().as_raw_fd(), File::as_raw_fd(&watched));
         file::write(dir, "cgroup.event_control", &order)?;
-        // The kernel keeps the registration as long as the eventfd is open.
+        // The kernel keeps the registration while the eventfd is open.
         Ok(Self(Kind::Legacy { event, control: dir.join("cgroup.event_control") }))
     }
 
-    /// How many times the kernel has run out of memory in the cgroup since the last call. Does not wait.
+    /// Returns how often the kernel has run out of memory in the cgroup since the last call. Does not block.
     ///
     /// # Errors
     /// The descriptor cannot be read.
@@ -71,12 +71,12 @@ impl OomWatch {
                         Err(e) => return Err(e.into()),
                     }
                 }
-                // A cgroup that is gone has told all.
+                // A cgroup that is gone has nothing more to report.
                 let Ok(now) = self::kills(dir) else { return Ok(0) };
                 Ok(now.saturating_sub(std::mem::replace(kills, now)))
             }
             Kind::Legacy { event, control } => match rootling_sys::retry(|| event.read()) {
-                // The removal of the cgroup comes as an event as well.
+                // The removal of the cgroup is reported as an event as well.
                 Ok(count) => Ok(if control.exists() { count } else { 0 }),
                 Err(Errno::EAGAIN) => Ok(0),
                 Err(e) => Err(e.into()),

@@ -1,4 +1,4 @@
-//! Where cgroups go: cleaning `linux.cgroupsPath` and finding the caller's own cgroup.
+//! Paths of cgroups: normalizes `linux.cgroupsPath` and finds the caller's own cgroup.
 
 use std::fs::File;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::file;
 
-/// `linux.cgroupsPath` with `.` and `..` resolved by name alone, never climbing above the root.
+/// `linux.cgroupsPath` with `.` and `..` resolved lexically, never climbing above the root.
 ///
 /// An absolute path stays absolute. The string comes from config.json, so `../../x` must not
 /// leave the hierarchy; cgroupfs has no symbolic links that could make a lexical answer wrong.
@@ -24,12 +24,12 @@ pub(crate) fn clean(path: &str) -> PathBuf {
     if path.starts_with('/') { Path::new("/").join(clean) } else { clean }
 }
 
-/// Joins a path of any kind below `root`.
+/// Appends a path, absolute or relative, to `root`.
 pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// The caller's own cgroups, the content of `/proc/self/cgroup` (cgroups(7)).
+/// The cgroups of a process: the contents of `/proc/PID/cgroup` (cgroups(7)).
 pub(crate) struct Own(String);
 
 impl Own {
@@ -43,12 +43,12 @@ impl Own {
         std::fs::read_to_string(format!("/proc/{pid}/cgroup")).map(Self)
     }
 
-    /// The path on the unified hierarchy.
+    /// The path in the unified hierarchy.
     pub(crate) fn unified(&self) -> Option<&Path> {
         self.0.lines().find_map(|line| line.strip_prefix("0::")).map(Path::new)
     }
 
-    /// The path on the v1 hierarchy of `controller`; a named one is given as `name=systemd`.
+    /// The path in the v1 hierarchy of `controller`; a named hierarchy is given as `name=systemd`.
     pub(crate) fn controller(&self, controller: &str) -> Option<&Path> {
         self.0.lines().find_map(|line| {
             let mut fields = line.splitn(3, ':');

@@ -8,7 +8,7 @@ use rootling_sys::directory::entries;
 
 use crate::{CgroupError, file};
 
-/// The cgroups directly below `dir`. One that went away has none.
+/// The cgroups directly below `dir`; none if it has been removed.
 pub(crate) fn children(dir: &Path) -> io::Result<Vec<PathBuf>> {
     match entries(dir).map_err(io::Error::from) {
         Err(e) if file::is_gone(&e) => Ok(Vec::new()),
@@ -16,19 +16,19 @@ pub(crate) fn children(dir: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
-/// The processes in `dir` alone.
+/// The processes in `dir` itself.
 pub(crate) fn direct(dir: &Path) -> io::Result<Vec<i32>> {
     let content = match file::read(dir, "cgroup.procs") {
-        // A threaded cgroup lists its processes only in the domain above it.
+        // A threaded cgroup lists its processes only in its domain, which is above it.
         Err(e) if rootling_sys::errno(&e) == Some(Errno::EOPNOTSUPP) => file::read(dir, "cgroup.threads"),
         Err(e) if file::is_gone(&e) => return Ok(Vec::new()),
         other => other,
     }?;
-    // 0 stands for a process outside the caller's pid namespace, which no call can reach.
+    // 0 stands for a process outside the caller's pid namespace, which no system call can refer to.
     Ok(content.lines().filter_map(|l| l.trim().parse().ok()).filter(|pid| *pid != 0).collect())
 }
 
-/// The processes in `dir` and in all cgroups below it; none when it is gone.
+/// The processes in `dir` and in all cgroups below it; none if it has been removed.
 pub(crate) fn all(dir: &Path) -> Result<Vec<i32>, CgroupError> {
     let read = |path: &Path, source| CgroupError::Read { path: path.to_owned(), source };
     let mut pids = Vec::new();
@@ -40,7 +40,7 @@ pub(crate) fn all(dir: &Path) -> Result<Vec<i32>, CgroupError> {
     Ok(pids)
 }
 
-/// Sends `signal` to each of `pids`; one that is gone already is fine.
+/// Sends `signal` to each of `pids`, ignoring those that are already gone.
 pub(crate) fn signal(pids: &[i32], signal: i32) {
     for &pid in pids {
         if let Err(e) = rootling_sys::process::kill(pid, signal)
@@ -53,8 +53,8 @@ pub(crate) fn signal(pids: &[i32], signal: i32) {
 
 /// Moves `pid` into `dir`.
 ///
-/// EINVAL is tried again for a moment: the kernel gives it for a task that clone(2) has not
-/// finished making, most of all with realtime group scheduling.
+/// After EINVAL it tries again for a moment: the kernel returns it for a task that clone(2) has not finished
+/// making, mostly with realtime group scheduling.
 pub(crate) fn attach(dir: &Path, pid: i32) -> Result<(), CgroupError> {
     let mut tries = 5;
     loop {

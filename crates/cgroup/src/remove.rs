@@ -1,4 +1,4 @@
-//! Removing a cgroup with everything below it.
+//! Removes a cgroup with everything below it.
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -15,14 +15,14 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::{CgroupError, file, procs};
 
-/// The waits between tries: doubling from the first, about a second in all.
+/// The waits between attempts: they double from the first, about a second in all.
 const FIRST_WAIT: Duration = Duration::from_micros(250);
 const TRIES: u32 = 12;
 
-/// Removes the cgroup `dir`, those below it first. One that is gone already is fine.
+/// Removes the cgroup `dir` after those below it. It is no error if it is already gone.
 ///
-/// EBUSY is waited out for about a second: a process stays in its cgroup until it is reaped, which
-/// may be somebody else's work.
+/// On EBUSY it keeps trying for about a second: a process stays in its cgroup until it is reaped, which may be
+/// another process's task.
 ///
 /// # Errors
 /// The directory is still busy after that, or may not be removed.
@@ -35,11 +35,11 @@ pub(crate) fn tree(dir: &Path) -> Result<(), CgroupError> {
 }
 
 fn subtree(dir: &Path) -> io::Result<()> {
-    // Only cgroups without children and processes go at the first try; most do.
+    // The first attempt succeeds only for cgroups without children and processes, as most are.
     if rmdir(dir).is_ok() {
         return Ok(());
     }
-    // A read-only mount answers EROFS even for what does not exist; this finds nothing then.
+    // A read-only mount answers EROFS even for what does not exist.
     if !dir.exists() {
         return Ok(());
     }
@@ -51,9 +51,9 @@ fn subtree(dir: &Path) -> io::Result<()> {
     busy_waited_out(|| rmdir(dir))
 }
 
-/// Removes the cgroups below an open one. A container that may make cgroups may make them deeper than a path is long
-/// (PATH_MAX, limits.h), and more of them than there are descriptors: so down to the first that has none below it, and up
-/// again by way of "..".
+/// Removes the cgroups below an open one. A container that may make cgroups can nest them deeper than a path may
+/// be long (PATH_MAX, limits.h), and make more of them than there are descriptors: so this descends to the first
+/// cgroup without children, and goes up again by "..".
 fn below(top: OwnedFd) -> io::Result<()> {
     let mut names: Vec<CString> = Vec::new();
     let mut current = top;

@@ -1,10 +1,10 @@
-//! Which controllers the limits of a container need.
+//! The controllers that a container's limits need.
 
 use rootling_config::limits::{Limits, Version};
 
 use crate::CgroupError;
 
-/// Controllers that a limit was asked of, by their v2 names, each once.
+/// Controllers for which a limit was asked for, by their v2 names, each only once.
 ///
 /// Device rules are not counted: without a cgroup the user namespace keeps device nodes away.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -34,17 +34,17 @@ impl Wanted {
         self.0.iter().any(|c| !matches!(c.as_str(), "cpu" | "cpuset" | "pids" | "perf_event"))
     }
 
-    /// The ones that `have` does not hold.
+    /// Those for which `have` is false.
     pub(crate) fn missing(&self, have: impl Fn(&str) -> bool) -> Self {
         Self(self.0.iter().filter(|c| !have(c)).cloned().collect())
     }
 
-    /// The error for the case that these cannot be had.
+    /// The error if these controllers are not available.
     pub(crate) fn unavailable(&self, why: String, remedy: String) -> CgroupError {
         CgroupError::ControllerUnavailable { controllers: self.0.join(", "), why, remedy }
     }
 
-    /// Controllers in the words of systemd's `Delegate=`.
+    /// The controllers in the format of systemd's `Delegate=`.
     pub(crate) fn list(&self) -> String {
         self.0.join(" ")
     }
@@ -64,7 +64,7 @@ mod tests {
         knobs.iter().filter(|knob| knob.is_limit).map(|knob| controller(knob.controller)).collect()
     }
 
-    /// What is checked before anything starts is what would fail later.
+    /// What is checked before anything is started is what would fail later.
     #[test]
     fn a_controller_is_wanted_where_a_file_of_it_has_to_be_written() {
         for json in [

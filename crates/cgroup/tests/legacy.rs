@@ -1,5 +1,4 @@
-//! cgroup v1 as the host has it. Skipped, with a word why, for anybody but root and on hosts with
-//! cgroup v2 alone.
+//! cgroup v1 as the host has it. Skipped with a message unless run as root, and on hosts with only cgroup v2.
 
 mod common;
 
@@ -45,7 +44,7 @@ fn a_container_is_placed_limited_frozen_killed_and_removed() {
     }
     assert_eq!(cgroup.0.pids(), [shell.pid()]);
 
-    // What comes back from state.json can do the rest.
+    // What is read back from state.json can do the rest.
     let json = serde_json::to_string(&cgroup.0).unwrap();
     let cgroup = Guard(serde_json::from_str(&json).unwrap());
     cgroup.0.freeze().unwrap();
@@ -117,7 +116,7 @@ fn an_absolute_path_and_sub_cgroups_are_removed_together() {
     assert!(cgroup.0.sub("a/b").is_err(), "not in every hierarchy");
     drop(cgroup);
     assert!(!Path::new(&pids).exists());
-    // The parent may be shared with other containers and so stays; this one is the test's own.
+    // Other containers may share the parent, so it is not removed; this one belongs to the test.
     for mount in std::fs::read_dir(MOUNT).unwrap() {
         let _ = std::fs::remove_dir(mount.unwrap().path().join(&parent));
     }

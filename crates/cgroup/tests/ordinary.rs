@@ -1,4 +1,4 @@
-//! An ordinary user without a delegated cgroup. Root runs these as nobody.
+//! An ordinary user without a delegated cgroup. Root runs these tests as nobody.
 
 mod common;
 
@@ -9,7 +9,8 @@ use common::{is_root, limits, name};
 use rootling_cgroup::{Cgroup, CgroupError, Request};
 use rootling_config::CgroupManager;
 
-/// Runs the rest of the calling test as an ordinary user; false when it has been run, or cannot.
+/// Runs the rest of the calling test as an ordinary user; returns false if that was done already, or cannot be
+/// done.
 fn as_ordinary_user(test: &str) -> bool {
     if !is_root() {
         return true;

@@ -1,5 +1,5 @@
-//! cgroup v2: on a host that has it, as it is; elsewhere mounted over /sys/fs/cgroup in a mount
-//! namespace of the test's own. Skipped, with a word why, for anybody but root.
+//! cgroup v2 as the host has it, or mounted on /sys/fs/cgroup in a mount namespace of the test's own. Skipped
+//! with a message unless run as root.
 
 mod common;
 
@@ -13,13 +13,13 @@ use nix::sys::signal::Signal;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use rootling_cgroup::{Cgroup, CgroupError, Request};
 
-/// Runs `test` where /sys/fs/cgroup is a cgroup2 mount.
+/// Runs `test` with a cgroup2 mount on /sys/fs/cgroup.
 fn on_cgroup2(test: impl FnOnce() + Send + 'static) {
     if !is_root() {
         eprintln!("skipped: needs root");
         return;
     }
-    // A mount namespace belongs to a thread, so the others keep theirs.
+    // A mount namespace belongs to a thread, so other threads keep theirs.
     let thread = std::thread::spawn(move || {
         if statfs(MOUNT).is_ok_and(|s| s.filesystem_type() != CGROUP2_SUPER_MAGIC) {
             unshare(CloneFlags::CLONE_NEWNS).unwrap();
@@ -110,7 +110,7 @@ fn only_the_default_devices_are_open() {
         let shell = Shell::new(script);
         cgroup.0.attach(shell.pid()).unwrap();
         assert!(shell.go());
-        // New rules replace the old ones: two programs would have to agree.
+        // New rules replace the old ones; otherwise two programs would both have to allow an access.
         let kmsg = r#"[{"allow":true,"type":"c","major":1,"minor":11,"access":"r"}]"#;
         cgroup.0.apply(&none, &devices(kmsg)).unwrap();
         let shell = Shell::new(": </dev/kmsg && ! (: >/dev/kmsg) 2>/dev/null");
@@ -143,7 +143,7 @@ fn a_controller_that_the_host_has_is_enabled_and_one_that_it_lacks_is_named() {
     });
 }
 
-/// Says to [`a_delegated_subtree`] that it runs as the user of [`a_delegated_subtree_is_enough`].
+/// Tells [`a_delegated_subtree`] that [`a_delegated_subtree_is_enough_for_an_ordinary_user`] runs it.
 const DELEGATED: &str = "ROOTLING_TEST_DELEGATED";
 
 #[test]
@@ -179,7 +179,7 @@ fn a_delegated_subtree_is_enough_for_an_ordinary_user() {
     });
 }
 
-/// Not a test by itself: what [`a_delegated_subtree_is_enough_for_an_ordinary_user`] runs.
+/// Not a test by itself: [`a_delegated_subtree_is_enough_for_an_ordinary_user`] runs it.
 #[test]
 fn a_delegated_subtree() {
     let Some(subtree) = std::env::var_os(DELEGATED) else { return };

@@ -1,4 +1,4 @@
-//! Putting a device program on a cgroup.
+//! Attaches a device program to a cgroup.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -12,8 +12,8 @@ use crate::CgroupError;
 
 /// Makes `rules` the only device program on the cgroup `dir`.
 ///
-/// The new one goes on before any old one comes off. All programs of a cgroup must agree to an
-/// access, so there is no moment in which more is allowed than by the stricter of the two.
+/// The new program is attached before any old one is detached. All programs of a cgroup must allow an access, so
+/// at no moment is more allowed than by the stricter of the two.
 ///
 /// # Errors
 /// The caller may not load programs, or the kernel is older than 4.15.
@@ -27,14 +27,14 @@ pub(crate) fn install(dir: &Path, rules: &Ruleset) -> Result<(), CgroupError> {
         let removed = rootling_sys::bpf::program_by_id(id)
             .and_then(|old| rootling_sys::bpf::detach_device_program(cgroup.as_fd(), old.as_fd()));
         if let Err(e) = removed {
-            // It only restricts further, and may be another's that a security module guards.
+            // It only restricts further, and it may be another program's that a security module guards.
             tracing::debug!(id, "device program stays on {}: {e}", dir.display());
         }
     }
     Ok(())
 }
 
-/// Loads a program, with the locked memory that kernels before 5.11 count it as.
+/// Loads a program; kernels before 5.11 charge it to locked memory, so that limit is raised if necessary.
 fn load(program: &[u8]) -> io::Result<std::os::fd::OwnedFd> {
     match rootling_sys::bpf::load_device_program(program) {
         Err(e) if is_memlock(&e) => {}
@@ -43,7 +43,7 @@ fn load(program: &[u8]) -> io::Result<std::os::fd::OwnedFd> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
     setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)?;
     let second = rootling_sys::bpf::load_device_program(program);
-    // The container must not inherit it.
+    // The container must not inherit the raised limit.
     setrlimit(Resource::RLIMIT_MEMLOCK, soft, hard)?;
     second
 }

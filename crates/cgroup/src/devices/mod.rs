@@ -1,7 +1,6 @@
 //! Device rules: `linux.resources.devices` (config-linux.md, "Allowed Device list").
 //!
-//! Both ways of enforcing them start from the same minimal rule set, so that v1 and v2 decide
-//! alike.
+//! Both ways to enforce them start from the same minimal rule set, so that v1 and v2 make the same decisions.
 
 mod filter;
 pub(crate) mod program;

@@ -1,20 +1,20 @@
-//! A rule set as a program of type `BPF_PROG_TYPE_CGROUP_DEVICE` (linux/bpf.h, bpf(2)).
+//! Compiles a rule set to a program of type `BPF_PROG_TYPE_CGROUP_DEVICE` (linux/bpf.h, bpf(2)).
 //!
-//! The kernel calls it for every open and mknod of a device with a `struct bpf_cgroup_dev_ctx` in
-//! r1 and allows what it returns 1 for. It compares and returns, nothing else, so an assembler of
-//! eight instructions is enough.
+//! The kernel calls it for every open and mknod of a device, with a `struct bpf_cgroup_dev_ctx` in r1, and allows
+//! the access if it returns 1. The program only compares and returns, so an assembler of eight instructions is
+//! enough.
 
 use super::{Kind, Ruleset};
 
-/// Access bits of a rule that leaves none out.
+/// The access bits of a rule that permits or denies every access.
 const ALL: u8 = super::rule::ALL;
 
 /// `BPF_DEVCG_DEV_BLOCK` and `BPF_DEVCG_DEV_CHAR`.
 const BLOCK: i32 = 1;
 const CHAR: i32 = 2;
 
-/// Registers as this program uses them: the result, the context and later a scratch, then the
-/// device's type, the access asked for, and its numbers.
+/// The registers that this program uses: the result, the context that is later used as scratch, then the device's
+/// type, the requested access, and the device's numbers.
 const RESULT: u8 = 0;
 const CONTEXT: u8 = 1;
 const SCRATCH: u8 = 1;
@@ -33,7 +33,7 @@ pub(crate) struct Insn {
     imm: i32,
 }
 
-// Class, operation and source of each instruction used, combined as linux/bpf_common.h says.
+// The class, operation and source of each instruction, combined as in linux/bpf_common.h.
 const LOAD_U32: u8 = 0x61;
 const AND32: u8 = 0x54;
 const RIGHT_SHIFT32: u8 = 0x74;
@@ -47,13 +47,13 @@ const fn insn(code: u8, dst: u8, src: u8, off: i16, imm: i32) -> Insn {
     Insn { code, dst, src, off, imm }
 }
 
-/// The program for `rules`, as bytes for `BPF_PROG_LOAD`.
+/// The program for `rules`, in bytes for `BPF_PROG_LOAD`.
 pub(crate) fn compile(rules: &Ruleset) -> Vec<u8> {
     assemble(rules).into_iter().flat_map(Insn::bytes).collect()
 }
 
 fn assemble(rules: &Ruleset) -> Vec<Insn> {
-    // The type is in the lower half of the first word, the access in its upper half.
+    // The type is in the lower half of the first word, the access in the upper half.
     let mut program = vec![
         insn(LOAD_U32, TYPE, CONTEXT, 0, 0),
         insn(AND32, TYPE, 0, 0, 0xffff),
@@ -72,8 +72,8 @@ fn assemble(rules: &Ruleset) -> Vec<Insn> {
         }
         for (register, number) in [(MAJOR, what.major), (MINOR, what.minor)] {
             if let Some(number) = number {
-                // Sign-extended by the kernel: a number above 2^31 matches nothing, and indeed no
-                // device has one, majors having 12 bits and minors 20.
+                // The kernel sign-extends it: a number above 2^31 matches nothing, and no device has one, since
+                // majors have 12 bits and minors have 20.
                 block.push(insn(JUMP_NE, register, 0, 0, number.cast_signed()));
             }
         }
@@ -88,7 +88,7 @@ fn answer(allow: bool) -> [Insn; 2] {
     [insn(MOVE32, RESULT, 0, 0, i32::from(allow)), insn(EXIT, 0, 0, 0, 0)]
 }
 
-/// Makes every jump of `block` go to the instruction after it.
+/// Makes every jump of `block` lead to the instruction after it.
 fn to_the_end(mut block: Vec<Insn>) -> Vec<Insn> {
     let len = block.len();
     for (at, insn) in block.iter_mut().enumerate() {
@@ -101,7 +101,7 @@ fn to_the_end(mut block: Vec<Insn>) -> Vec<Insn> {
 
 impl Insn {
     fn bytes(self) -> [u8; 8] {
-        // Two bit-fields of four bits, whose order in the byte follows the machine's.
+        // Two bit-fields of four bits, whose order within the byte depends on the machine.
         let registers =
             if cfg!(target_endian = "little") { self.src << 4 | self.dst } else { self.dst << 4 | self.src };
         let ([o0, o1], [i0, i1, i2, i3]) = (self.off.to_ne_bytes(), self.imm.to_ne_bytes());
@@ -114,7 +114,7 @@ mod tests {
     use super::super::rule::{MKNOD, READ, WRITE};
     use super::*;
 
-    /// Runs a program the way the kernel would.
+    /// Runs a program as the kernel would.
     fn run(program: &[Insn], kind: i32, access: u8, major: u32, minor: u32) -> bool {
         let context = [kind.cast_unsigned() | u32::from(access) << 16, major, minor];
         let mut r = [0_u64; 11];

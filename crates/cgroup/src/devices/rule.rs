@@ -12,14 +12,14 @@ pub(crate) const READ: u8 = 2;
 pub(crate) const WRITE: u8 = 4;
 pub(crate) const ALL: u8 = MKNOD | READ | WRITE;
 
-/// Which devices a rule is about.
+/// The type of devices that a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Block,
     Char,
 }
 
-/// What a rule matches; `None` is any number.
+/// The devices that a rule matches; `None` stands for any number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Match {
     pub(crate) major: Option<u32>,
@@ -31,16 +31,16 @@ pub(crate) struct Match {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) allow: bool,
-    /// `None` is type `a`: every device with every access, whatever the other fields say, as the
-    /// kernel's devices cgroup has it.
+    /// `None` stands for type `a`: every device with every access, whatever the other fields say, as in the
+    /// kernel's devices cgroup.
     pub(crate) what: Option<Match>,
     pub(crate) access: u8,
 }
 
-/// What every container may use, after all rules of its own: runc's list.
+/// What every container may use, in addition to its own rules: runc's list.
 ///
-/// `mknod` of anything, since a node is no access; null, zero, full, random, urandom, tty; the
-/// pseudo-terminals with their master; and net/tun, which callers have come to count on.
+/// It allows `mknod` of anything, since a node alone gives no access; null, zero, full, random, urandom and tty;
+/// the pseudo-terminals with their master; and net/tun, which callers have come to rely on.
 pub(crate) const DEFAULTS: [Rule; 11] = [
     allow(Kind::Char, None, None, MKNOD),
     allow(Kind::Block, None, None, MKNOD),
@@ -60,7 +60,7 @@ const fn allow(kind: Kind, major: Option<u32>, minor: Option<u32>, access: u8) -
 }
 
 impl Rule {
-    /// Reads the rule at `index` of `linux.resources.devices`.
+    /// Parses the rule at `index` of `linux.resources.devices`.
     pub(crate) fn parse(index: usize, rule: &LinuxDeviceCgroup) -> Result<Self, CgroupError> {
         let error = |value: &dyn fmt::Display, reason| CgroupError::InvalidResource {
             field: "devices",
@@ -96,7 +96,7 @@ fn parse_access(text: &str) -> Option<u8> {
                 'r' => READ,
                 'w' => WRITE,
                 'm' => MKNOD,
-                // "All", which runc takes for nothing further.
+                // "All"; in runc it adds nothing to the other letters.
                 'a' => 0,
                 _ => return None,
             },
@@ -104,7 +104,7 @@ fn parse_access(text: &str) -> Option<u8> {
     })
 }
 
-/// Access bits in letters.
+/// Access bits as letters.
 pub(crate) fn letters(access: u8) -> String {
     [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')]
         .into_iter()
@@ -113,7 +113,7 @@ pub(crate) fn letters(access: u8) -> String {
         .collect()
 }
 
-/// As the files of the v1 devices controller take it: `c 1:*`.
+/// In the format of the files of the v1 devices controller: `c 1:*`.
 impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let kind = if self.kind == Kind::Block { 'b' } else { 'c' };

@@ -1,7 +1,7 @@
-//! The rules of a container worked out into one default and its exceptions.
+//! Reduces the rules of a container to one default and its exceptions.
 //!
-//! This is what the v1 devices controller keeps in the kernel (`security/device_cgroup.c`); v2 has
-//! a program instead, which is made from the same result.
+//! This is what the v1 devices controller keeps in the kernel (`security/device_cgroup.c`). On v2 there is a
+//! program instead, which is made from the same result.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use oci_spec::runtime::LinuxDeviceCgroup;
 use super::rule::{DEFAULTS, Match, Rule, letters};
 use crate::CgroupError;
 
-/// A default and what deviates from it. Deny everything, to begin with.
+/// A default and its exceptions. Initially everything is denied.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Ruleset {
     pub(crate) default_allow: bool,
-    /// Access bits by what they are for: allowed ones when the default is to deny, denied ones
-    /// when it is to allow.
+    /// Access bits by the devices that they are for: allowed ones if the default is to deny, denied ones if it is
+    /// to allow.
     pub(crate) exceptions: BTreeMap<Match, u8>,
 }
 
 impl Ruleset {
-    /// The rules of `linux.resources.devices`, then those that every container gets.
+    /// Combines the rules of `linux.resources.devices` with those that every container gets.
     ///
     /// # Errors
-    /// A malformed rule, or one that takes away a part of a wildcard before it.
+    /// A rule is malformed, or takes away a part of an earlier wildcard.
     pub(crate) fn of(rules: &[LinuxDeviceCgroup]) -> Result<Self, CgroupError> {
         let mut set = Self::default();
         for (index, rule) in rules.iter().enumerate() {
@@ -49,8 +49,8 @@ impl Ruleset {
 
     /// Removes an exception.
     ///
-    /// One that is only a part of a wildcard exception cannot be: the kernel would ignore it on
-    /// v1 without a word, and the user would believe the device to be shut off.
+    /// A part of a wildcard exception cannot be removed: on v1 the kernel would silently ignore that, and the
+    /// user would believe that the device is not accessible.
     fn take_back(&mut self, what: Match, access: u8, label: impl Fn() -> String) -> Result<(), CgroupError> {
         let wider = [
             Match { major: None, ..what },
@@ -77,7 +77,7 @@ impl Ruleset {
         Ok(())
     }
 
-    /// What to write to the v1 controller: file name and value, in order.
+    /// What to write to the v1 controller, in order: file name and value.
     pub(crate) fn v1(&self) -> Vec<(&'static str, String)> {
         let (default, exception) = if self.default_allow {
             ("devices.allow", "devices.deny")

@@ -10,11 +10,11 @@ use super::parse::{huge_page_sizes, keyed, list, text, value, value_or_zero};
 use crate::procs;
 use crate::v1::Paths;
 
-/// Clock ticks of `cpuacct.stat` a second: USER_HZ, the same on all that we run on.
+/// Clock ticks of `cpuacct.stat` per second: USER_HZ, which is the same on all supported platforms.
 const TICKS: u64 = 100;
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// Reads all hierarchies that the container is in; what it is not in is zero, and not counted.
+/// Reads all hierarchies that the container is in; the figures of the others are zero and marked as not counted.
 pub(crate) fn read(paths: &Paths) -> io::Result<Stats> {
     let mut stats = Stats::default();
     let dir = |name: &str| paths.get(name).filter(|dir| dir.is_dir());
@@ -43,7 +43,7 @@ pub(crate) fn read(paths: &Paths) -> io::Result<Stats> {
         stats.pids = Pids { current: value_or_zero(dir, "pids.current")?, limit };
         stats.counted.pids = true;
     } else if let Some(dir) = paths.values().find(|dir| dir.is_dir()) {
-        // Without the controller there is no count of threads, but one of processes.
+        // Without the controller threads are not counted, but processes are.
         stats.pids.current = procs::direct(dir)?.len() as u64;
         stats.counted.pids = true;
     }
@@ -66,7 +66,7 @@ fn cpu(dir: &Path) -> io::Result<CpuUsage> {
     let ticks = |key: &str| stat.get(key).map_or(0, |ticks| ticks.saturating_mul(NANOSECONDS / TICKS));
     let percpu = text(dir, "cpuacct.usage_percpu")?.unwrap_or_default();
     let (mut percpu_user, mut percpu_kernel) = (Vec::new(), Vec::new());
-    // A heading, then a processor a line: its number, user time, system time.
+    // A heading, followed by one line for each processor: its number, user time, system time.
     for line in text(dir, "cpuacct.usage_all")?.unwrap_or_default().lines().skip(1) {
         let mut times = line.split(' ').skip(1).map(str::parse);
         if let (Some(Ok(user)), Some(Ok(kernel))) = (times.next(), times.next()) {
@@ -85,7 +85,7 @@ fn cpu(dir: &Path) -> io::Result<CpuUsage> {
 }
 
 fn cpuset(dir: &Path) -> io::Result<CpuSet> {
-    // The kernel can mount this hierarchy without the prefix of its files.
+    // The kernel can mount this hierarchy without the prefix of its file names.
     let prefix = if dir.join("cpuset.cpus").exists() { "cpuset." } else { "" };
     let flag = |name: &str| value_or_zero(dir, &format!("{prefix}{name}"));
     let numbers = |name: &str| {
@@ -129,7 +129,7 @@ fn memory(dir: &Path) -> io::Result<Memory> {
     })
 }
 
-/// The sets of files that a scheduler may have, best first; each is told by its first file.
+/// The sets of files that a scheduler may provide, best first; each is recognized by its first file.
 const SETS: [&[&str]; 5] = [
     &[
         "bfq.sectors",
@@ -153,7 +153,7 @@ const SETS: [&[&str]; 5] = [
         "io_service_bytes",
     ],
     &["throttle.io_serviced", "throttle.io_service_bytes"],
-    // Without children; the others count those below too.
+    // These do not include children; the others do.
     &["throttle.io_serviced", "throttle.io_service_bytes"],
 ];
 
@@ -162,7 +162,7 @@ fn blkio(dir: &Path) -> io::Result<BlkIo> {
     for (at, set) in SETS.iter().enumerate() {
         let suffix = if at + 1 == SETS.len() { "" } else { "_recursive" };
         let file = |name: &str| format!("blkio.{name}{suffix}");
-        // A file without a device is there but empty, and the next set may have more.
+        // A file without any device exists but is empty, and the next set may have more.
         if text(dir, &file(set[0]))?.is_none_or(|text| entries(&text).is_empty()) {
             continue;
         }
@@ -185,7 +185,7 @@ fn blkio(dir: &Path) -> io::Result<BlkIo> {
     Ok(blkio)
 }
 
-/// `8:0 Read 5` or `8:0 5` on each line, with a sum at the end that belongs to no device.
+/// Parses lines such as `8:0 Read 5` or `8:0 5`; a sum at the end belongs to no device.
 fn entries(text: &str) -> Vec<BlkIoEntry> {
     let entry = |line: &str| {
         let mut fields = line.split([' ', ':']);

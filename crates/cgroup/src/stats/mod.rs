@@ -1,4 +1,4 @@
-//! What a container uses: read from the files of its cgroup, in the shape that `runc events` prints.
+//! What a container uses, read from the files of its cgroup, in the format that `runc events` prints.
 
 mod legacy;
 mod model;

@@ -1,17 +1,17 @@
-//! The statistics as `runc events` prints them: names, order and what is left out when it is zero are
-//! those of its `types/events.go`, since monitoring reads them.
+//! The statistics as `runc events` prints them. Names, order, and what is left out if it is zero are as in its
+//! `types/events.go`, since monitoring tools read them.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-// serde asks for a reference.
+// serde passes a reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// All of a container.
+/// All figures of a container.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Stats {
     /// Processor time.
@@ -30,25 +30,25 @@ pub struct Stats {
     pub intel_rdt: IntelRdt,
     /// Interfaces that the runtime made. It makes none, which runc prints as `null`.
     pub network_interfaces: Option<Vec<NetworkInterface>>,
-    /// What of it somebody counts. runc does not print it.
+    /// Which of the figures are counted by a controller. runc does not print it.
     #[serde(skip)]
     pub counted: Counted,
-    /// Who counts; printed where it is no cgroup, for which runc has no figures.
+    /// The source of the figures; printed if it is not a cgroup, for which runc has no figures.
     #[serde(skip_serializing_if = "is_zero")]
     pub source: Source,
-    /// The parts that nobody can know, by their names above; only where no cgroup counts.
+    /// The parts that cannot be determined, by their names above; only without a cgroup.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<&'static str>,
 }
 
-/// Where figures come from.
+/// The source of figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// The controllers of a cgroup, which count whatever was ever in it.
+    /// The controllers of a cgroup, which count everything that was ever in it.
     #[default]
     Cgroup,
-    /// Sums over the processes that there are.
+    /// Sums over the current processes.
     Processes,
 }
 
@@ -62,7 +62,7 @@ impl Source {
     }
 }
 
-/// Which figures come from a controller; those of the others are 0 whatever is used.
+/// Which figures come from a controller; all others are 0 whatever is used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // Each field is the part of the figures that it is named after.
 pub struct Counted {
@@ -72,11 +72,11 @@ pub struct Counted {
     pub blkio: bool,
 }
 
-/// Placeholder of the shape: no figures are kept.
+/// A placeholder in the format: no figures are collected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct IntelRdt {}
 
-/// Placeholder of the shape: the runtime makes no interfaces.
+/// A placeholder in the format: the runtime makes no interfaces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct NetworkInterface {}
 
@@ -86,7 +86,7 @@ pub struct Cpu {
     /// Time used.
     #[serde(skip_serializing_if = "is_zero")]
     pub usage: CpuUsage,
-    /// How often and how long the quota held it up.
+    /// How often and for how long the quota throttled the container.
     #[serde(skip_serializing_if = "is_zero")]
     pub throttling: Throttling,
     /// Waiting for a processor; cgroup v2 only.
@@ -97,32 +97,32 @@ pub struct Cpu {
 /// Processor time in nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CpuUsage {
-    /// All of it.
+    /// The total.
     #[serde(skip_serializing_if = "is_zero")]
     pub total: u64,
-    /// By processor; cgroup v1 only.
+    /// For each processor; cgroup v1 only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub percpu: Vec<u64>,
-    /// In the kernel, by processor; cgroup v1 only.
+    /// In the kernel, for each processor; cgroup v1 only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub percpu_kernel: Vec<u64>,
-    /// Outside the kernel, by processor; cgroup v1 only.
+    /// In user mode, for each processor; cgroup v1 only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub percpu_user: Vec<u64>,
     /// In the kernel.
     pub kernel: u64,
-    /// Outside the kernel.
+    /// In user mode.
     pub user: u64,
 }
 
-/// What the quota did.
+/// The effect of the quota.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Throttling {
-    /// Periods that have passed.
+    /// Number of periods that have passed.
     #[serde(skip_serializing_if = "is_zero")]
     pub periods: u64,
-    /// Those in which the quota was used up.
+    /// Number of periods in which the quota was used up.
     #[serde(skip_serializing_if = "is_zero")]
     pub throttled_periods: u64,
     /// Time spent waiting for the next period, in nanoseconds.
@@ -164,10 +164,10 @@ pub struct Memory {
     /// Kernel memory; cgroup v1 only.
     #[serde(skip_serializing_if = "is_zero")]
     pub kernel: MemoryEntry,
-    /// Buffers of TCP; cgroup v1 only.
+    /// TCP buffers; cgroup v1 only.
     #[serde(rename = "kernelTCP", skip_serializing_if = "is_zero")]
     pub kernel_tcp: MemoryEntry,
-    /// `memory.stat` as it is.
+    /// The contents of `memory.stat`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub raw: BTreeMap<String, u64>,
     /// Waiting for memory; cgroup v2 only.
@@ -178,30 +178,30 @@ pub struct Memory {
 /// One kind of memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct MemoryEntry {
-    /// `u64::MAX` for none on cgroup v2, a very large number on v1.
+    /// `u64::MAX` for no limit on cgroup v2, a very large number on v1.
     pub limit: u64,
     /// In use.
     #[serde(skip_serializing_if = "is_zero")]
     pub usage: u64,
-    /// The most that was ever in use.
+    /// The highest usage so far.
     #[serde(skip_serializing_if = "is_zero")]
     pub max: u64,
-    /// How often the limit was hit; on cgroup v2 how often nothing could be reclaimed then, and not for swap.
+    /// How often the limit was hit; on cgroup v2, how often nothing could be reclaimed then, and 0 for swap.
     pub failcnt: u64,
 }
 
 /// Processes and threads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Pids {
-    /// How many there are.
+    /// The current number.
     #[serde(skip_serializing_if = "is_zero")]
     pub current: u64,
-    /// How many there may be; 0 for no limit.
+    /// The limit; 0 for no limit.
     #[serde(skip_serializing_if = "is_zero")]
     pub limit: u64,
 }
 
-/// What went to and from block devices.
+/// What was transferred to and from block devices.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)] // Named as the kernel's files: blkio-controller.rst.
@@ -238,9 +238,9 @@ impl BlkIo {
     }
 }
 
-/// A figure of one device.
+/// A figure for one device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)] // Say it by their names.
+#[allow(missing_docs)] // The names say what they are.
 pub struct BlkIoEntry {
     #[serde(skip_serializing_if = "is_zero")]
     pub major: u64,
@@ -259,7 +259,7 @@ pub struct HugeTlb {
     /// In use.
     #[serde(skip_serializing_if = "is_zero")]
     pub usage: u64,
-    /// The most that was ever in use; cgroup v1 only.
+    /// The highest usage so far; cgroup v1 only.
     #[serde(skip_serializing_if = "is_zero")]
     pub max: u64,
     /// How often the limit was hit.
@@ -269,17 +269,17 @@ pub struct HugeTlb {
 /// Pressure stall information (Documentation/accounting/psi.rst).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Pressure {
-    /// Some tasks waited.
+    /// Time in which some tasks waited.
     #[serde(skip_serializing_if = "is_zero")]
     pub some: PressureLine,
-    /// All tasks waited.
+    /// Time in which all tasks waited.
     #[serde(skip_serializing_if = "is_zero")]
     pub full: PressureLine,
 }
 
-/// Shares of time in per cent, and the whole time in microseconds.
+/// Shares of time in per cent, and the total time in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-#[allow(missing_docs)] // The kernel's names: averages over so many seconds.
+#[allow(missing_docs)] // These are the kernel's names: averages over so many seconds.
 pub struct PressureLine {
     pub avg10: f64,
     pub avg60: f64,

@@ -1,4 +1,4 @@
-//! The formats of the files: single values, flat keyed, lists, pressure.
+//! Parses the formats of the files: single values, flat keyed files, lists, and pressure.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use super::model::{Pressure, PressureLine};
 use crate::file;
 
-/// A number. `max` is the largest, and what is negative (a counter that is being summed up over
-/// processors) is 0, as runc has it.
+/// Parses a number. `max` becomes the largest number, and a negative value (from a counter that is just being
+/// summed over processors) becomes 0, as in runc.
 fn number(text: &str) -> Option<u64> {
     match text.trim() {
         "max" => Some(u64::MAX),
@@ -18,17 +18,17 @@ fn number(text: &str) -> Option<u64> {
     }
 }
 
-/// The single number in a file; `None` where this kernel or cgroup has no such file.
+/// The single number in a file; `None` if this kernel or cgroup has no such file.
 pub(super) fn value(dir: &Path, name: &str) -> io::Result<Option<u64>> {
     Ok(text(dir, name)?.and_then(|text| number(&text)))
 }
 
-/// The single number in a file, 0 without it.
+/// The single number in a file; 0 if there is no such file.
 pub(super) fn value_or_zero(dir: &Path, name: &str) -> io::Result<u64> {
     Ok(value(dir, name)?.unwrap_or(0))
 }
 
-/// A whole file; `None` where there is none.
+/// The contents of a file; `None` if there is no such file.
 pub(super) fn text(dir: &Path, name: &str) -> io::Result<Option<String>> {
     match file::read(dir, name) {
         Ok(text) => Ok(Some(text)),
@@ -37,24 +37,24 @@ pub(super) fn text(dir: &Path, name: &str) -> io::Result<Option<String>> {
     }
 }
 
-/// `key number` on each line.
+/// Parses lines of the form `key number`.
 pub(super) fn keyed(text: &str) -> BTreeMap<String, u64> {
     let line = |line: &str| line.split_once(' ').and_then(|(key, n)| Some((key.to_owned(), number(n)?)));
     text.lines().filter_map(line).collect()
 }
 
-/// `0-2,7` as its numbers; what is no list is none.
+/// The numbers in a list such as `0-2,7`; empty if it is not a list.
 pub(super) fn list(text: &str) -> Vec<u16> {
     let range = |part: &str| {
         let (first, last) = part.trim().split_once('-').unwrap_or((part.trim(), part.trim()));
         Some(first.parse::<u16>().ok()?..=last.parse::<u16>().ok()?)
     };
-    // No more than there are numbers.
+    // Limited to as many as there are different numbers.
     text.split(',').filter_map(range).flatten().take(1 << 16).collect()
 }
 
-/// A pressure file. `None` where the kernel keeps no such account, has it switched off for this cgroup
-/// (`cgroup.pressure`), or wants `psi=1` on its command line (EOPNOTSUPP).
+/// Reads a pressure file. `None` if the kernel does not account pressure, has it disabled for this cgroup
+/// (`cgroup.pressure`), or requires `psi=1` on its command line (EOPNOTSUPP).
 pub(super) fn pressure(dir: &Path, name: &str) -> io::Result<Option<Pressure>> {
     let text = match text(dir, name) {
         Ok(Some(text)) => text,
@@ -89,14 +89,14 @@ fn pressure_line(fields: &str) -> PressureLine {
     line
 }
 
-/// The sizes of huge pages that this machine has, as the names of the files have them: `2MB`.
+/// The huge page sizes of this machine, in the form that file names use: `2MB`.
 pub(super) fn huge_page_sizes() -> Vec<String> {
     let entries = rootling_sys::directory::entries(Path::new("/sys/kernel/mm/hugepages")).unwrap_or_default();
     let names = entries.into_iter().filter_map(|entry| entry.name.into_string().ok());
     names.filter_map(|name| huge_page_size(&name)).collect()
 }
 
-/// `hugepages-2048kB` as `2MB`.
+/// Converts `hugepages-2048kB` to `2MB`.
 fn huge_page_size(name: &str) -> Option<String> {
     let mut size: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
     let mut units = ["KB", "MB", "GB"].into_iter();

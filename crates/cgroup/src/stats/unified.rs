@@ -9,7 +9,8 @@ use super::model::{
 use super::parse::{huge_page_sizes, keyed, pressure, text, value, value_or_zero};
 use crate::procs;
 
-/// Reads all that the cgroup `dir` has; what it has no controller for is zero, and not counted.
+/// Reads everything that the cgroup `dir` provides; figures without a controller are zero and marked as not
+/// counted.
 pub(crate) fn read(dir: &Path) -> io::Result<Stats> {
     let mut stats =
         Stats { pids: pids(dir)?, memory: memory(dir)?, blkio: io(dir)?, cpu: cpu(dir)?, ..Stats::default() };
@@ -26,7 +27,7 @@ pub(crate) fn read(dir: &Path) -> io::Result<Stats> {
 
 fn pids(dir: &Path) -> io::Result<Pids> {
     let Some(current) = value(dir, "pids.current")? else {
-        // Without the controller there is no count of threads, but one of processes.
+        // Without the controller threads are not counted, but processes are.
         return Ok(Pids { current: procs::direct(dir)?.len() as u64, limit: 0 });
     };
     let limit = value(dir, "pids.max")?.filter(|max| *max != u64::MAX).unwrap_or(0);
@@ -36,11 +37,11 @@ fn pids(dir: &Path) -> io::Result<Pids> {
 fn memory(dir: &Path) -> io::Result<Memory> {
     let raw = keyed(&text(dir, "memory.stat")?.unwrap_or_default());
     let mut usage = memory_entry(dir, "memory")?;
-    // dockerd's choice: "max" counts each time that something had to be reclaimed, which harms nobody.
+    // As in dockerd: "max" counts every time that something had to be reclaimed, which is harmless.
     let events = keyed(&text(dir, "memory.events")?.unwrap_or_default());
     usage.failcnt = events.get("oom").copied().unwrap_or(0);
     let mut swap = memory_entry(dir, "memory.swap")?;
-    // As cgroup v1 counts it: memory and swap together, which the highest of each cannot be added for.
+    // As in cgroup v1, memory and swap are counted together. The maxima of both cannot be added for that.
     swap.usage = swap.usage.saturating_add(usage.usage);
     if swap.limit != u64::MAX {
         swap.limit = swap.limit.saturating_add(usage.limit);
@@ -60,7 +61,7 @@ fn memory_entry(dir: &Path, kind: &str) -> io::Result<MemoryEntry> {
     Ok(MemoryEntry {
         usage: value_or_zero(dir, &format!("{kind}.current"))?,
         limit: value_or_zero(dir, &format!("{kind}.max"))?,
-        // Linux 5.19, for swap 6.5.
+        // Since Linux 5.19; for swap since 6.5.
         max: value_or_zero(dir, &format!("{kind}.peak"))?,
         failcnt: 0,
     })

@@ -1,5 +1,5 @@
-//! Unit properties from annotations: `org.systemd.property.NAME` with a value in `GVariant` text
-//! format, as runc and crun take them.
+//! Unit properties from annotations: `org.systemd.property.NAME` with a value in `GVariant` text format, as in
+//! runc and crun.
 
 use zbus::zvariant::Value;
 
@@ -9,11 +9,12 @@ use crate::CgroupError;
 
 const PREFIX: &str = "org.systemd.property.";
 
-/// Properties that an annotation may set, by the names that D-Bus has for them. An image's maker, too, writes
-/// annotations; systemd would execute programs, end or start other units and reboot for it (CVE-2024-3154). These
-/// limit the unit, or say how and when it ends, and whom it is described to.
+/// Properties that an annotation may set, by their names on D-Bus. Annotations are also written by the makers of
+/// images, and systemd would execute programs, stop or start other units, and reboot for them (CVE-2024-3154).
+/// The properties in this list limit the unit, say how and when it ends, or describe it.
 ///
-/// Not among them is what gives more: `Delegate`, `Slice`, devices, BPF programs, `User`, other units but for the order.
+/// Properties that grant more are left out: `Delegate`, `Slice`, devices, BPF programs, `User`, and other units
+/// except for ordering.
 pub(crate) const PASSED: [&str; 58] = [
     // systemd.resource-control(5)
     "AllowedCPUs",
@@ -77,10 +78,10 @@ pub(crate) const PASSED: [&str; 58] = [
     "TimeoutStopUSec",
 ];
 
-/// The property that an annotation stands for; `None` when it stands for none.
+/// The property that an annotation stands for; `None` if it stands for none.
 ///
-/// A name in `Sec`, with a number of seconds, is the one in `USec` that D-Bus has, as in unit
-/// files.
+/// A name that ends in `Sec`, with a number of seconds, is converted to the one in `USec` that D-Bus has, as in
+/// unit files.
 pub(crate) fn property(key: &str, value: &str) -> Result<Option<Property>, CgroupError> {
     let Some(name) = key.strip_prefix(PREFIX) else { return Ok(None) };
     let invalid = |reason| CgroupError::Annotation { key: key.to_owned(), value: value.to_owned(), reason };

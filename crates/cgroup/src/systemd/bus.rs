@@ -1,4 +1,4 @@
-//! Talking to systemd's service manager over D-Bus.
+//! Communicates with systemd's service manager over D-Bus.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ trait Manager {
     fn control_group(&self) -> zbus::Result<String>;
 }
 
-/// A unit of it.
+/// A unit of the service manager.
 #[zbus::proxy(
     interface = "org.freedesktop.systemd1.Unit",
     default_service = "org.freedesktop.systemd1",
@@ -55,10 +55,10 @@ trait Unit {
 const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 
-/// How long the bus may take for an answer, and systemd for a job.
+/// How long the bus may take to answer, and systemd to finish a job.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A connection to the service manager: the system's, or the user's own.
+/// A connection to the service manager, either the system's or the user's own.
 #[derive(Debug, Clone)]
 pub(crate) struct Bus {
     manager: ManagerProxy<'static>,
@@ -69,9 +69,9 @@ impl Bus {
         if rootless { Self::at(&user_address()) } else { Self::open(false, Builder::system) }
     }
 
-    /// The user's bus at `address`.
+    /// Connects to the user's bus at `address`.
     pub(super) fn at(address: &str) -> Result<Self, CgroupError> {
-        // Inside a user namespace the bus still knows the caller by the id outside.
+        // Inside a user namespace the bus still knows the caller by its outer id.
         Self::open(true, || Ok(Builder::address(address)?.user_id(outer_uid())))
     }
 
@@ -81,19 +81,19 @@ impl Bus {
     ) -> Result<Self, CgroupError> {
         let connect = || {
             let connection = builder()?.method_timeout(LIMIT).build()?;
-            // One that keeps properties would have systemd send every change of them.
+            // A proxy that caches properties would make systemd send every change of them.
             ManagerProxy::builder(&connection).cache_properties(CacheProperties::No).build()
         };
         let manager = connect().map_err(|e| CgroupError::Bus { user, reason: text(&e) })?;
         Ok(Self { manager })
     }
 
-    /// systemd's version, 0 when it cannot be told.
+    /// systemd's version; 0 if it cannot be determined.
     pub(crate) fn version(&self) -> u32 {
         self.manager.version().map_or(0, |v| parse_version(&v))
     }
 
-    /// The cgroup that the manager's units are below: empty for the system's.
+    /// The cgroup that contains the manager's units; empty for the system's manager.
     pub(crate) fn control_group(&self) -> Result<PathBuf, CgroupError> {
         self.manager
             .control_group()
@@ -101,12 +101,12 @@ impl Bus {
             .map_err(|e| failed("read property ControlGroup", "of the manager", &e))
     }
 
-    /// Starts a transient unit and returns when it runs.
+    /// Starts a transient unit, and returns when it is running.
     pub(crate) fn start(&self, unit: &str, properties: &[Property]) -> Result<(), CgroupError> {
         let start = || self.manager.start_transient_unit(unit, "replace", properties, &[]);
         let mut job = start();
         if job.as_ref().is_err_and(|e| is(e, UNIT_EXISTS)) {
-            // What is left of a failed unit of that name goes away by this.
+            // This removes what is left of a failed unit with that name.
             self.reset_failed(unit);
             job = start();
         }
@@ -121,8 +121,8 @@ impl Bus {
         Ok(())
     }
 
-    /// Waits for the end of a job by asking for it: subscribing to signals would have systemd send
-    /// all of them, for a job that takes a few milliseconds.
+    /// Waits for a job by polling: subscribing to signals would make systemd send all of them, for a job that
+    /// takes a few milliseconds.
     fn wait(&self, unit: &str, job: &OwnedObjectPath) -> Result<(), CgroupError> {
         let id: u32 = job.rsplit('/').next().and_then(|id| id.parse().ok()).unwrap_or(0);
         let start = Instant::now();
@@ -133,7 +133,7 @@ impl Bus {
                 let reason = format!("its job did not end within {} s", LIMIT.as_secs());
                 return Err(CgroupError::Systemd { call: "GetJob", unit: unit.to_owned(), reason });
             }
-            // A systemd that takes its time has enough to do without the questions of many who wait.
+            // A slow systemd has enough to do without being polled often by many waiting callers.
             std::thread::sleep((waited / 4).clamp(Duration::from_millis(1), Duration::from_secs(1)));
         }
         Ok(())
@@ -148,7 +148,7 @@ impl Bus {
         get().unwrap_or_else(|e| format!("gone ({})", text(&e)))
     }
 
-    /// Stops a unit and returns when it has stopped. One that is gone already is fine.
+    /// Stops a unit, and returns when it has stopped. It is no error if it is already gone.
     pub(crate) fn stop(&self, unit: &str) -> Result<(), CgroupError> {
         match self.manager.stop_unit(unit, "replace") {
             Ok(job) => self.wait(unit, &job)?,
@@ -165,14 +165,14 @@ impl Bus {
         }
     }
 
-    /// Changes properties of a running unit, until it ends.
+    /// Changes properties of a running unit, which last until it ends.
     pub(crate) fn set(&self, unit: &str, properties: &[Property]) -> Result<(), CgroupError> {
         self.manager
             .set_unit_properties(unit, true, properties)
             .map_err(|e| failed("SetUnitProperties", unit, &e))
     }
 
-    /// Moves a process into a unit that has started, `inner` below its cgroup.
+    /// Moves a process into a started unit, at `inner` below the unit's cgroup.
     pub(crate) fn attach(&self, unit: &str, inner: &str, pid: i32) -> Result<(), CgroupError> {
         self.manager
             .attach_processes_to_unit(unit, inner, &[pid.cast_unsigned()])
@@ -184,7 +184,7 @@ fn is(error: &zbus::Error, name: &str) -> bool {
     matches!(error, zbus::Error::MethodError(n, _, _) if n.as_str() == name)
 }
 
-/// An error in systemd's own words where it has any.
+/// The error in systemd's own words, if it has any.
 fn text(error: &zbus::Error) -> String {
     match error {
         zbus::Error::MethodError(_, Some(message), _) => message.clone(),
@@ -196,14 +196,14 @@ fn failed(call: &'static str, unit: &str, error: &zbus::Error) -> CgroupError {
     CgroupError::Systemd { call, unit: unit.to_owned(), reason: text(error) }
 }
 
-/// `255.4-1ubuntu8`, `v245` and the like.
+/// Parses `255.4-1ubuntu8`, `v245` and the like.
 fn parse_version(text: &str) -> u32 {
     let digits = text.trim_start_matches(['"', 'v']);
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     digits[..end].parse().unwrap_or(0)
 }
 
-/// The user's bus: the session's address, or the socket in the runtime directory.
+/// The address of the user's bus: that of the session, or the socket in the runtime directory.
 fn user_address() -> String {
     if let Some(address) = std::env::var("DBUS_SESSION_BUS_ADDRESS").ok().filter(|a| !a.is_empty()) {
         return address;
@@ -213,7 +213,7 @@ fn user_address() -> String {
     format!("unix:path={}", dir.join("bus").display())
 }
 
-/// The caller's user id as seen outside its user namespace.
+/// The caller's user id as it appears outside its user namespace.
 fn outer_uid() -> u32 {
     let uid = nix::unistd::geteuid().as_raw();
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();

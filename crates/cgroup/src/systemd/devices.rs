@@ -1,21 +1,21 @@
 //! Device rules as `DevicePolicy=` and `DeviceAllow=` (systemd.resource-control(5)).
 //!
-//! Our own rules are what counts; these keep systemd from undoing them, on v1 in particular, where
-//! it writes to the same files whenever it touches the unit.
+//! What counts are our own rules. These properties keep systemd from undoing them, especially on v1, where it
+//! writes to the same files whenever it changes the unit.
 
 use zbus::zvariant::Value;
 
 use super::bus::Property;
 use crate::devices::{Kind, Ruleset, letters};
 
-/// The properties for `rules`. What `DeviceAllow=` cannot say is left to our own rules.
+/// The properties for `rules`. What `DeviceAllow=` cannot express is left to our own rules.
 pub(crate) fn properties(rules: &Ruleset) -> Vec<Property> {
     let empty: Vec<(String, String)> = Vec::new();
-    // systemd appends to the list it has; an empty one clears it.
+    // systemd appends to its current list; an empty list clears it.
     let clear = ("DeviceAllow".to_owned(), Value::from(empty));
     let policy = |policy: &'static str| ("DevicePolicy".to_owned(), Value::from(policy));
     if rules.default_allow {
-        // There is no list of denied devices.
+        // There is no property for denied devices.
         return vec![clear, policy("auto")];
     }
     let allowed: Vec<(String, String)> = rules

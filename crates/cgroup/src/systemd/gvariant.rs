@@ -1,30 +1,30 @@
-//! GVariant's text format (GLib, "GVariant Text Format"), as far as D-Bus has types for it and runc
-//! reads it: everything but tuples and maybes.
+//! Parses GVariant's text format (GLib, "GVariant Text Format"), as far as D-Bus has the types and runc accepts
+//! them: everything except tuples and maybes.
 //!
-//! zvariant has the values but no reader for their text. The text is read first and typed afterwards,
-//! since the type of a number or of an empty list may be said outside of it.
+//! zvariant has the values but no parser for their text. The text is parsed first and typed afterwards, since the
+//! type of a number or of an empty list may be given outside of it.
 
 use zbus::zvariant::{Array, Dict, ObjectPath, Signature, Value};
 
-/// How deep values may lie in each other: as D-Bus ("Valid Signatures").
+/// How deep values may be nested, as in D-Bus ("Valid Signatures").
 const DEPTH: usize = 32;
 
-/// A value whose type is not decided yet.
+/// A value whose type has not been determined yet.
 #[derive(Debug, Clone, PartialEq)]
 enum Node {
     Bool(bool),
     Number(String),
     Text(String),
-    /// `b'text'`: bytes with a NUL at their end.
+    /// `b'text'`: bytes with a NUL at the end.
     Bytes(Vec<u8>),
     Array(Vec<Node>),
     Dict(Vec<(Node, Node)>),
     Variant(Box<Node>),
-    /// After the name of a type, or after `@` and a signature.
+    /// A value after the name of a type, or after `@` and a signature.
     Typed(Signature, Box<Node>),
 }
 
-/// The value that `text` is; `None` when it is none.
+/// The value that `text` stands for; `None` if it is malformed.
 pub(crate) fn parse(text: &str) -> Option<Value<'static>> {
     let mut reader = Reader { rest: text, depth: 0 };
     let node = reader.node()?;
@@ -45,7 +45,7 @@ impl Reader<'_> {
         self.rest = self.rest.trim_start();
     }
 
-    /// Takes `token` if it comes next.
+    /// Consumes `token` if it comes next.
     fn take(&mut self, token: char) -> bool {
         self.space();
         match self.rest.strip_prefix(token) {
@@ -110,7 +110,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Members up to `end`, which the opening bracket has promised.
+    /// Parses members up to `end`, which matches the opening bracket.
     fn list<T>(&mut self, end: char, mut member: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let mut members = Vec::new();
         while !self.take(end) {
@@ -122,7 +122,7 @@ impl Reader<'_> {
         Some(members)
     }
 
-    /// A quoted string with the escapes of C and of Unicode.
+    /// Parses a quoted string with C and Unicode escapes.
     fn string(&mut self) -> Option<String> {
         let mut chars = self.rest.char_indices();
         let (_, quote) = chars.next()?;
@@ -144,7 +144,7 @@ impl Reader<'_> {
         None
     }
 
-    /// A quoted string of bytes, with octal escapes.
+    /// Parses a quoted byte string with octal escapes.
     fn bytes(&mut self) -> Option<Vec<u8>> {
         let text = self.rest.as_bytes();
         let quote = *text.first()?;
@@ -177,7 +177,7 @@ impl Reader<'_> {
     }
 }
 
-/// What stands for a control character after a backslash.
+/// The control character that a letter after a backslash stands for.
 fn control(letter: char) -> Option<u8> {
     Some(match letter {
         'a' => 7,
@@ -214,7 +214,7 @@ fn keyword(word: &str) -> Option<Signature> {
     })
 }
 
-/// The type of a value that nobody said: 32 bits for a whole number, and an empty list has none.
+/// The type of a value for which none is given: 32 bits for a whole number; an empty list has none.
 fn infer(node: &Node) -> Option<Signature> {
     Some(match node {
         Node::Bool(_) => Signature::Bool,
@@ -235,7 +235,7 @@ fn is_fraction(text: &str) -> bool {
     !text.contains(['x', 'X']) && text.contains(['.', 'e', 'E']) || matches!(text, "inf" | "-inf" | "nan")
 }
 
-/// One with its type said decides for all; fractions decide for whole numbers.
+/// The common type of several values: an explicit type decides for all, and a fraction decides for whole numbers.
 fn common<'a>(nodes: impl Iterator<Item = &'a Node> + Clone) -> Option<Signature> {
     if let Some(Node::Typed(signature, _)) = nodes.clone().find(|n| matches!(n, Node::Typed(..))) {
         return Some(signature.clone());
@@ -299,7 +299,7 @@ fn number(text: &str, signature: &Signature) -> Option<Value<'static>> {
     })
 }
 
-/// Decimal, hexadecimal after `0x`, octal after `0`.
+/// Parses an integer: decimal, hexadecimal after `0x`, or octal after `0`.
 fn integer<T: TryFrom<i128>>(text: &str) -> Option<T> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),

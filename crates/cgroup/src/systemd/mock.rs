@@ -1,7 +1,7 @@
-//! A service manager that writes down what it is asked, on a bus of its own: the signatures of our
-//! calls are checked by D-Bus, without systemd. Skipped where dbus-daemon is not installed.
+//! A service manager that records what it is asked, on a bus of its own, so that D-Bus checks the signatures of
+//! our calls without systemd. Tests with it are skipped if dbus-daemon is not installed.
 
-// The signatures are systemd's and the macro's, not ours to choose.
+// The signatures are given by systemd and the macro; we cannot choose them.
 #![allow(clippy::needless_pass_by_value, clippy::unused_self, clippy::used_underscore_binding)]
 
 use std::io::{BufRead, BufReader};
@@ -23,9 +23,9 @@ const UNIT: &str = "/org/freedesktop/systemd1/unit/web";
 
 struct Manager {
     calls: Calls,
-    /// How often `GetJob` still finds the job.
+    /// How many times `GetJob` still finds the job.
     job: u32,
-    /// How often the unit still exists when it is started.
+    /// How many times the unit still exists when it is started.
     stale: u32,
 }
 
@@ -117,7 +117,7 @@ impl Unit {
     }
 }
 
-/// The daemon, and the directory of its socket.
+/// The daemon, and the directory that contains its socket.
 struct Daemon {
     child: Child,
     _dir: tempfile::TempDir,
@@ -130,7 +130,7 @@ impl Drop for Daemon {
     }
 }
 
-/// A bus with the mock on it, to be kept, and what the mock hears.
+/// A bus with the mock on it, which must be kept, and the calls that the mock receives.
 fn bus(stale: u32) -> Option<(Bus, Calls, (Daemon, zbus::blocking::Connection))> {
     let dir = tempfile::tempdir().unwrap();
     let socket = format!("--address=unix:path={}", dir.path().join("bus").display());

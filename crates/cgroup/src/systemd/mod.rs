@@ -1,8 +1,8 @@
 //! Cgroups that systemd makes: a transient scope for each container
 //! (org.freedesktop.systemd1(5), systemd.resource-control(5)).
 //!
-//! D-Bus is a library with threads of its own, so nothing here touches the bus before the
-//! container's first process exists: [`Scope::plan`] only works out names.
+//! The D-Bus library has threads of its own, so nothing here touches the bus before the container's first process
+//! exists: [`Scope::plan`] only determines names.
 
 mod annotation;
 mod bus;

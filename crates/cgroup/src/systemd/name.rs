@@ -1,4 +1,4 @@
-//! The unit that a container gets, from `linux.cgroupsPath`.
+//! Determines the unit that a container gets from `linux.cgroupsPath`.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::CgroupError;
 
-/// A unit and the slice that it is in.
+/// A unit, and the slice that it is in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unit {
     pub(crate) name: String,
@@ -15,8 +15,8 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    /// Reads `slice:prefix:name`; any part may be empty. Without a path, the container's id names
-    /// a scope in the default slice.
+    /// Parses `slice:prefix:name`, any part of which may be empty. Without a path, the container's id names a
+    /// scope in the default slice.
     pub(crate) fn parse(path: Option<&str>, id: &str, rootless: bool) -> Result<Self, CgroupError> {
         let (slice, prefix, name) = match path.filter(|p| !p.is_empty()) {
             None => ("", "rootling", id),
@@ -31,7 +31,7 @@ impl Unit {
         let default = if rootless { "user.slice" } else { "system.slice" };
         let slice = if slice.is_empty() { default } else { slice };
         let unit = Self {
-            // A caller that wants a slice, such as one for a pod, says so by its name.
+            // A caller that wants a slice, for example for a pod, says so by the name.
             name: if is_slice_unit(name) { name.to_owned() } else { format!("{prefix}-{name}.scope") },
             slice: slice.to_owned(),
         };
@@ -46,8 +46,8 @@ impl Unit {
         is_slice_unit(&self.name)
     }
 
-    /// The cgroup, relative to that of the service manager: each `-` in the name of a slice is a
-    /// level above it.
+    /// The cgroup, relative to that of the service manager: each `-` in the name of a slice stands for another
+    /// level.
     pub(crate) fn path(&self) -> Result<PathBuf, CgroupError> {
         let slice =
             expand_slice(&self.slice).map_err(|_| CgroupError::Slice { slice: self.slice.clone() })?;

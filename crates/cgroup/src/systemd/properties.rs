@@ -1,5 +1,4 @@
-//! Limits as properties of a unit, so that systemd does not undo what is written to the
-//! files, and shows it.
+//! Limits as properties of a unit, so that systemd shows them and does not undo what is written to the files.
 
 use cgroups_rs::systemd::{
     ALLOWED_CPUS, ALLOWED_MEMORY_NODES, CPU_QUOTA_PER_SEC_US, CPU_QUOTA_PERIOD_US, CPU_SHARES, CPU_WEIGHT,
@@ -16,19 +15,19 @@ use crate::convert::{blkio_weight_to_io_weight, cpu_shares_to_weight, tasks};
 /// systemd's `infinity`.
 const INFINITY: u64 = u64::MAX;
 
-/// systemd.resource-control(5), the scale is that of `io.weight`.
+/// systemd.resource-control(5); the scale is that of `io.weight`.
 const IO_WEIGHT: &str = "IOWeight";
 
-/// Turns limits into properties for one systemd and one cgroup version.
+/// Turns limits into properties for a version of systemd and of cgroups.
 pub(crate) struct Translator<'a> {
     pub(crate) unified: bool,
-    /// Asked for only when a property depends on it: it costs a round trip.
+    /// Called only if a property depends on it, since it costs a round trip.
     pub(crate) version: &'a dyn Fn() -> u32,
 }
 
 impl Translator<'_> {
     pub(crate) fn properties(&self, limits: &Limits) -> Result<Vec<Property>, CgroupError> {
-        // systemd has no properties of these controllers.
+        // systemd has no properties for the controllers that are ignored here.
         let Limits { memory, cpu, cpuset, pids, io, hugepages: _, network: _, rdma: _, unified } = limits;
         let mut out = Vec::new();
         self.memory(memory, &mut out);
@@ -37,7 +36,7 @@ impl Translator<'_> {
         if let Some(limit) = pids {
             push(&mut out, TASKS_MAX, infinite(tasks(*limit)));
         }
-        // Weights of single devices and throttles are only written.
+        // Weights of single devices and throttles are only written to the files.
         let Io { weight, leaf_weight: _, devices: _, throttles: _ } = io;
         if let Some(weight) = weight {
             let (name, value) = if self.unified {
@@ -47,7 +46,7 @@ impl Translator<'_> {
             };
             push(&mut out, name, value);
         }
-        // By name: cpu.idle before cpu.weight.
+        // In the order of names: cpu.idle comes before cpu.weight.
         for (file, value) in unified.iter() {
             self.unified_file(file, value.trim(), &mut out)?;
         }
@@ -72,7 +71,7 @@ impl Translator<'_> {
     fn cpu(&self, cpu: &Cpu, out: &mut Vec<Property>) {
         let Cpu { shares, quota, period, burst: _, idle, realtime_runtime: _, realtime_period: _ } = cpu;
         if self.unified && *idle == Some(true) && (self.version)() >= 252 {
-            // This is how cpu.idle is said; there can be no weight beside it.
+            // This is how cpu.idle is expressed; there can be no weight beside it.
             push(out, CPU_WEIGHT, 0_u64);
         } else if let Some(shares) = shares {
             let (name, value) = if self.unified {
@@ -85,7 +84,7 @@ impl Translator<'_> {
         self.quota(*quota, period.map(Period::get), out);
     }
 
-    /// systemd keeps the quota as a percentage of a CPU, rounded up here so that the container
+    /// Sets the quota. systemd stores it as a percentage of a CPU, which is rounded up here so that the container
     /// gets at least what it asked for.
     fn quota(&self, quota: Option<Bound>, period: Option<u64>, out: &mut Vec<Property>) {
         if quota.is_none() && period.is_none() {
@@ -114,7 +113,7 @@ impl Translator<'_> {
         }
     }
 
-    /// The files of `unified` that systemd has a property for; the others are written all the same.
+    /// Handles files in `unified` that have a systemd property; the others are only written.
     fn unified_file(&self, file: &str, value: &str, out: &mut Vec<Property>) -> Result<(), CgroupError> {
         let invalid = || CgroupError::InvalidResource {
             field: "unified",
@@ -129,7 +128,7 @@ impl Translator<'_> {
             n => n.parse::<u64>().map_err(|_| invalid()),
         };
         match file {
-            // Not beside CPUWeight=0 of cpu.idle.
+            // Not together with the CPUWeight=0 that stands for cpu.idle.
             "cpu.weight" if out.iter().any(|(name, v)| name == CPU_WEIGHT && *v == Value::U64(0)) => {}
             "cpu.weight" => push(out, CPU_WEIGHT, number()?),
             "cpu.idle" if value == "1" && (self.version)() >= 252 => push(out, CPU_WEIGHT, 0_u64),
@@ -140,12 +139,12 @@ impl Translator<'_> {
                     "max" => Bound::Unlimited,
                     quota => Bound::At(quota.parse().map_err(|_| invalid())?),
                 };
-                // 0 is for the kernel to refuse.
+                // A 0 is left to the kernel to refuse.
                 self.quota(Some(quota), Some(period).filter(|period| *period != 0), out);
             }
             "cpuset.cpus" => self.cpuset(&Cpuset { cpus: list()?, mems: None }, out),
             "cpuset.mems" => self.cpuset(&Cpuset { cpus: None, mems: list()? }, out),
-            // Weights of single devices have other properties, and are only written.
+            // Weights of single devices have other properties, and are only written to the files.
             "io.weight" => {
                 let weight = value.strip_prefix("default").unwrap_or(value).trim();
                 weight.parse::<u64>().into_iter().for_each(|weight| push(out, IO_WEIGHT, weight));
@@ -155,7 +154,7 @@ impl Translator<'_> {
             "memory.min" => push(out, "MemoryMin", number()?),
             "memory.max" => push(out, MEMORY_MAX, number()?),
             "memory.swap.max" => push(out, MEMORY_SWAP_MAX, number()?),
-            // 0 is refused by systemd; one task is as good as none.
+            // systemd refuses 0; a single task amounts to the same, since that one exists already.
             "pids.max" => push(out, TASKS_MAX, number()?.max(1)),
             _ => {}
         }
@@ -163,12 +162,12 @@ impl Translator<'_> {
     }
 }
 
-/// Microseconds of processor time a second, in whole per cents.
+/// Microseconds of processor time per second, rounded up to whole per cents.
 fn rounded_per_second(quota: u64, period: u64) -> u64 {
     (quota.saturating_mul(1_000_000) / period).next_multiple_of(10_000)
 }
 
-/// The same limits with the quota that systemd makes of it, so that both write the same to the file.
+/// The same limits with the quota as systemd rounds it, so that both write the same value to the file.
 pub(crate) fn as_systemd_rounds(limits: &Limits) -> Limits {
     let mut rounded = limits.clone();
     if let Some(Bound::At(quota)) = &mut rounded.cpu.quota {
@@ -189,7 +188,7 @@ fn push(out: &mut Vec<Property>, name: &str, value: impl Into<Value<'static>>) {
     out.push((name.to_owned(), value.into()));
 }
 
-/// A set as bytes, the lowest numbers in the first.
+/// A set as bytes, with the lowest numbers in the first byte.
 fn bitmap(set: &NumberSet) -> Vec<u8> {
     let mut bits: Vec<u8> = set.words().iter().flat_map(|word| word.to_le_bytes()).collect();
     bits.truncate(bits.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));

@@ -23,14 +23,14 @@ use crate::v2::{self, Unified};
 use crate::wanted::Wanted;
 use crate::{CgroupError, Request};
 
-/// A unit and the cgroups it has.
+/// A unit, and the cgroups that it has.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Scope {
     unit: Unit,
     rootless: bool,
-    /// None until it is known where systemd puts the unit.
+    /// `None` until it is known where systemd puts the unit.
     pub(crate) cgroups: Option<Cgroups>,
-    /// The place is known and the unit has still to be started.
+    /// Whether the place is known but the unit has not been started yet.
     #[serde(skip)]
     pending: bool,
     #[serde(skip)]
@@ -39,7 +39,7 @@ pub(crate) struct Scope {
     bus: OnceLock<Bus>,
 }
 
-/// Where the processes are.
+/// The cgroups that the processes are in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Cgroups {
@@ -47,19 +47,19 @@ pub(crate) enum Cgroups {
     V1(Legacy),
 }
 
-/// What only the start of the unit needs.
+/// What is needed only to start the unit.
 #[derive(Debug, Clone, Default)]
 struct Plan {
     mount: PathBuf,
     unified: bool,
     wanted: Wanted,
     annotations: Vec<(String, String)>,
-    /// `memory.oom.group`, which systemd takes as `OOMPolicy=` at the start and never later.
+    /// `memory.oom.group`, which systemd accepts as `OOMPolicy=` at the start and never later.
     oom_group: Option<String>,
 }
 
 impl Scope {
-    /// Works out the unit for `request`. Neither systemd nor its bus is touched.
+    /// Determines the unit for `request`. Neither systemd nor its bus is accessed.
     pub(crate) fn plan(
         mount: &Path,
         unified: bool,
@@ -86,7 +86,7 @@ impl Scope {
         })
     }
 
-    /// Takes `org.systemd.property.*` for the start of the unit and ignores the rest.
+    /// Keeps `org.systemd.property.*` for the start of the unit, and ignores all other annotations.
     pub(crate) fn annotate(&mut self, key: &str, value: &str) -> Result<(), CgroupError> {
         if annotation::property(key, value)?.is_some() {
             self.plan.annotations.push((key.to_owned(), value.to_owned()));
@@ -94,7 +94,7 @@ impl Scope {
         Ok(())
     }
 
-    /// The unit and whose systemd it is with, for the log.
+    /// The unit, and which systemd manages it, for the log.
     pub(crate) fn describe(&self) -> String {
         let whose = if self.rootless { "the user's" } else { "the system's" };
         format!("{} in {} of {whose} systemd", self.unit.name, self.unit.slice)
@@ -108,7 +108,7 @@ impl Scope {
         Ok(self.bus.get_or_init(|| bus))
     }
 
-    /// Starts the unit with process `pid` in it, or moves it into the one that was started.
+    /// Starts the unit with process `pid` in it, or moves the process into the unit that was started.
     pub(crate) fn attach(&mut self, pid: i32) -> Result<(), CgroupError> {
         self.locate()?;
         if !self.pending {
@@ -122,7 +122,7 @@ impl Scope {
         self.pending = false;
         let started = self.start_properties(pid).and_then(|p| self.bus()?.start(&self.unit.name, &p));
         if let Err(error) = started {
-            // What has that name is not ours to remove.
+            // The unit that has this name is not ours to remove.
             self.cgroups = None;
             return Err(error);
         }
@@ -140,14 +140,14 @@ impl Scope {
         self.bus()?.attach(&self.unit.name, &Path::new("/").join(inner).to_string_lossy(), pid)
     }
 
-    /// Finds out where systemd will put the unit, and says whether that is news: whoever keeps it
+    /// Finds out where systemd will put the unit, and returns whether that was unknown: whoever stores the result
     /// before [`attach`](Self::attach) can remove the unit even if this process ends in the middle.
     pub(crate) fn locate(&mut self) -> Result<bool, CgroupError> {
         if self.cgroups.is_some() {
             return Ok(false);
         }
         let cgroups = self.place()?;
-        // systemd takes over a directory that is there already, also one in which nothing would ever run.
+        // systemd takes over an existing directory, even one in which nothing would ever run.
         match &cgroups {
             Cgroups::V2(c) => v2::place::check_reusable(&c.path)?,
             Cgroups::V1(c) => v1::place::check_reusable(&c.paths)?,
@@ -201,7 +201,7 @@ impl Scope {
         Ok(properties)
     }
 
-    /// Does what systemd leaves to us: all controllers on v2, the other hierarchies on v1.
+    /// Does what systemd leaves to us: enables all controllers on v2, and joins the other hierarchies on v1.
     fn complete(&mut self, pid: i32) -> Result<(), CgroupError> {
         match &mut self.cgroups {
             Some(Cgroups::V2(c)) => {
@@ -220,7 +220,7 @@ impl Scope {
     pub(crate) fn update(&self, limits: &Limits) -> Result<Vec<String>, CgroupError> {
         let Some(cgroups) = &self.cgroups else { return Err(self.not_started("set limits")) };
         if let Cgroups::V2(c) = cgroups {
-            // Before systemd sets what kills.
+            // Before systemd sets a limit that could kill.
             c.check_usage(limits)?;
         }
         let translator = Translator {
@@ -238,7 +238,7 @@ impl Scope {
         }
     }
 
-    /// Sets device rules through systemd and by ourselves.
+    /// Sets device rules through systemd and directly.
     pub(crate) fn apply_devices(&self, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
         let Some(cgroups) = &self.cgroups else { return Err(self.not_started("set device rules")) };
         self.bus()?.set(&self.unit.name, &devices::properties(&Ruleset::of(rules)?))?;
@@ -253,16 +253,16 @@ impl Scope {
         CgroupError::NoCgroup { action, remedy: "attach a process first, which starts its systemd scope" }
     }
 
-    /// Stops the unit and removes what systemd leaves behind.
+    /// Stops the unit, and removes what systemd leaves behind.
     pub(crate) fn remove(&self) -> Result<(), CgroupError> {
-        // What has the name of a unit that was never started is not ours.
+        // A unit with this name that we have not started is not ours.
         let Some(cgroups) = self.cgroups.as_ref().filter(|_| !self.pending) else { return Ok(()) };
         let stopped = self.bus().and_then(|bus| bus.stop(&self.unit.name));
         let removed = match cgroups {
             Cgroups::V2(c) => crate::remove::tree(&c.path),
             Cgroups::V1(c) => c.remove(),
         };
-        // Without its cgroup and processes a scope is gone, whatever the bus had to say.
+        // Without its cgroup and processes a scope is gone, whatever the bus reported.
         if let (Err(e), Ok(())) = (&stopped, &removed) {
             tracing::warn!("{e}");
         }

@@ -1,4 +1,4 @@
-//! Freezing through `freezer.state` (cgroup-v1/freezer-subsystem.rst).
+//! Freezes processes through `freezer.state` (cgroup-v1/freezer-subsystem.rst).
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,20 +7,20 @@ use crate::{CgroupError, file, procs};
 
 const STATE: &str = "freezer.state";
 
-/// Whether the cgroup itself was told to freeze, and not only one above it.
+/// Whether this cgroup itself was told to freeze, and not only one above it.
 pub(crate) fn is_frozen(dir: &Path) -> Result<bool, CgroupError> {
     let frozen = file::find(dir, STATE)?.is_some_and(|s| matches!(s.trim(), "FROZEN" | "FREEZING"));
     Ok(frozen && file::find(dir, "freezer.self_freezing")?.is_none_or(|s| s.trim() == "1"))
 }
 
-/// Stops every process of the cgroup and returns when all have stopped.
+/// Freezes every process of the cgroup, and returns when all are frozen.
 ///
-/// New processes appear while the kernel freezes the old ones, and the state stays FREEZING then:
-/// it takes another write, and now and then a thaw and a pause, to get them all. The counts are
-/// those that runc found to work.
+/// While the kernel freezes the existing processes, new ones may appear, and the state remains FREEZING: it takes
+/// another write, and sometimes a thaw and a pause, to get them all. The counts are those that runc found to
+/// work.
 ///
 /// # Errors
-/// The cgroup did not freeze; it is thawed again, since FREEZING would be a trap.
+/// The cgroup did not freeze. It is thawed again, since it would be stuck in FREEZING otherwise.
 pub(crate) fn freeze(dir: &Path) -> Result<(), CgroupError> {
     let result = try_freeze(dir);
     if result.is_err() {
@@ -51,13 +51,13 @@ fn try_freeze(dir: &Path) -> Result<(), CgroupError> {
     failed("stayed in state FREEZING; try again".to_owned())
 }
 
-/// Lets the processes of the cgroup go on.
+/// Thaws the processes of the cgroup.
 pub(crate) fn thaw(dir: &Path) -> Result<(), CgroupError> {
     set(dir, "THAWED")
 }
 
-/// Lets the processes of the cgroup and of every one below it go on: what something in the container has frozen there
-/// would not even die of SIGKILL, and the first process of its pid namespace would wait for it forever.
+/// Thaws the processes of the cgroup and of every one below it: a process that something in the container has
+/// frozen would not even die of SIGKILL, and the first process of its pid namespace would wait for it forever.
 pub(crate) fn thaw_all(dir: &Path) -> Result<(), CgroupError> {
     let mut left = vec![dir.to_owned()];
     while let Some(dir) = left.pop() {

@@ -1,4 +1,4 @@
-//! Finding the directories of a cgroup in the hierarchies that the host has mounted.
+//! Finds the directories of a cgroup in the hierarchies that the host has mounted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use rootling_sys::mountinfo::mounts;
 
 use crate::path::{Own, below};
 
-/// Directories by controller, as runc's state has them: `name=systemd` for that hierarchy and the
-/// empty string for the cgroup2 tree of a hybrid host.
+/// Directories by controller, as in runc's state: `name=systemd` for that hierarchy, and the empty string for the
+/// cgroup2 tree of a hybrid host.
 pub(crate) type Paths = BTreeMap<String, PathBuf>;
 
-/// The controllers and named hierarchies that a container joins.
+/// The controllers and the named hierarchies that a container joins.
 const CONTROLLERS: [&str; 15] = [
     "cpuset",
     "devices",
@@ -34,11 +34,12 @@ const CONTROLLERS: [&str; 15] = [
 /// The key of the cgroup2 tree on a hybrid host.
 pub(crate) const HYBRID: &str = "";
 
-/// Where the cgroup `path` is in every hierarchy mounted below `root`.
+/// Locates the cgroup `path` in every hierarchy mounted below `root`.
 ///
-/// An absolute `path` is taken from each mount, a relative one from the caller's own cgroup there.
+/// An absolute `path` is relative to each mount; a relative one starts at the caller's own cgroup in the
+/// hierarchy.
 pub(crate) fn locate(root: &Path, own: &Own, path: &Path) -> Paths {
-    // Read only when a mount is not where every distribution has it.
+    // Read only if a mount is not at the usual place.
     let mut table: Option<String> = None;
     let read = || std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut paths = Paths::new();
@@ -62,7 +63,7 @@ fn has_magic(path: &Path, magic: nix::sys::statfs::FsType) -> bool {
     statfs(path).is_ok_and(|s| s.filesystem_type() == magic)
 }
 
-/// `root/NAME`, where NAME may be a link to a mount of several controllers, as `cpu,cpuacct`.
+/// `root/NAME`, where NAME may be a link to a mount of several controllers, such as `cpu,cpuacct`.
 fn usual_mount(root: &Path, name: &str) -> Option<PathBuf> {
     let mount = root.join(name.trim_start_matches("name="));
     if !has_magic(&mount, CGROUP_SUPER_MAGIC) {
@@ -74,7 +75,7 @@ fn usual_mount(root: &Path, name: &str) -> Option<PathBuf> {
     }
 }
 
-/// The caller's own cgroup below `mount`; missing in a container that sees only its part of it.
+/// The caller's own cgroup below `mount`; `None` in a container that sees only its own part of the hierarchy.
 fn own_dir(mount: &Path, own: &Path) -> Option<PathBuf> {
     Some(below(mount, own)).filter(|dir| dir.is_dir())
 }

@@ -1,4 +1,4 @@
-//! Limits as values of cgroup v1 files.
+//! Limits as values for cgroup v1 files.
 
 use std::num::NonZeroU64;
 
@@ -30,7 +30,7 @@ pub(crate) fn knobs(limits: &Limits) -> Result<Vec<Knob>, CgroupError> {
 
 fn cpuset_files(cpuset: &Cpuset, knobs: &mut Vec<Knob>) {
     let Cpuset { cpus, mems } = cpuset;
-    // The kernel can mount this one hierarchy without the prefix of its files.
+    // The kernel can mount this hierarchy without the prefix of its file names.
     for (file, bare, set) in [("cpuset.cpus", "cpus", cpus), ("cpuset.mems", "mems", mems)] {
         knobs.extend(set.iter().map(|set| Knob::new("cpuset", file, set).or(bare, set)));
     }
@@ -39,7 +39,7 @@ fn cpuset_files(cpuset: &Cpuset, knobs: &mut Vec<Knob>) {
 fn memory_files(memory: &Memory, knobs: &mut Vec<Knob>) {
     let Memory { limit, reservation, swap, swappiness, disable_oom_killer, check_before_update: _ } = memory;
     let bytes = |file, value: Bound| Knob::new("memory", file, value).if_limit(value.is_limit());
-    // Never above the limit of memory and swap, which may be about to be raised.
+    // It must never exceed the limit of memory and swap, which may only be raised later in the list.
     knobs.extend(limit.map(|limit| {
         let knob = Knob::new("memory", "memory.limit_in_bytes", limit).on_error(OnError::RetryLater);
         knob.if_limit(limit.is_limit())
@@ -52,7 +52,7 @@ fn memory_files(memory: &Memory, knobs: &mut Vec<Knob>) {
     knobs.extend(swappiness.map(|value| Knob::new("memory", "memory.swappiness", value.get())));
 }
 
-/// Realtime period and runtime, in microseconds: each is checked against the other.
+/// The realtime period and runtime, in microseconds: the kernel checks each against the other.
 pub(crate) fn realtime(runtime: Option<Bound>, period: Option<NonZeroU64>) -> Vec<Knob> {
     let is_limit = runtime.is_some_and(Bound::is_limit);
     let period = period.map(|period| {
@@ -63,7 +63,7 @@ pub(crate) fn realtime(runtime: Option<Bound>, period: Option<NonZeroU64>) -> Ve
     period.into_iter().chain(runtime).collect()
 }
 
-/// An idle group has the least shares, and the kernel refuses others.
+/// An idle group has the smallest shares, and the kernel refuses any others.
 pub(crate) fn shares_in_force(cpu: &Cpu) -> Option<NonZeroU64> {
     cpu.shares.filter(|_| cpu.idle != Some(true))
 }
@@ -74,7 +74,7 @@ fn cpu_files(cpu: &Cpu, knobs: &mut Vec<Knob>) {
     knobs.extend(shares_in_force(cpu).map(|shares| Knob::new("cpu", "cpu.shares", shares)));
     let wait = |alone, with_quota| if quota.is_none() { alone } else { with_quota };
     knobs.extend(period.map(|period| {
-        // The quota still in force may be too much of the new period.
+        // The quota that is still in force may be too large for the new period.
         let knob = Knob::new("cpu", "cpu.cfs_period_us", period.get());
         let on_error = wait(OnError::Fail, OnError::RetryLater);
         knob.on_error(on_error).if_limit(quota.is_some_and(Bound::is_limit))

@@ -17,7 +17,7 @@ use crate::{CgroupError, file, oom, procs, remove, v2};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Legacy {
     pub(crate) paths: Paths,
-    /// Whether a hierarchy that cannot be joined is given up instead of being an error.
+    /// Whether a hierarchy that cannot be joined is given up, instead of being an error.
     pub(crate) rootless: bool,
 }
 
@@ -55,7 +55,7 @@ impl Legacy {
         Ok(limits.ignored(Version::V1))
     }
 
-    /// Allows the devices of `rules` and the default ones, and no others.
+    /// Allows the devices in `rules` and the default ones, and no others.
     pub(crate) fn apply_devices(&self, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
         let writes = Ruleset::of(rules)?.v1().into_iter();
         self.write(&writes.map(|(file, rule)| Knob::new("devices", file, rule)).collect::<Vec<_>>())
@@ -70,7 +70,7 @@ impl Legacy {
         knob::write_all(knobs, |c| self.paths.get(c).cloned(), missing)
     }
 
-    /// The kernel clamps shares without a word; say so instead.
+    /// Warns of shares that the kernel would silently clamp.
     fn check_shares(&self, limits: &Limits) -> Result<(), CgroupError> {
         let asked = knobs::shares_in_force(&limits.cpu).map(NonZeroU64::get);
         let (Some(asked), Some(dir)) = (asked, self.paths.get("cpu")) else { return Ok(()) };
@@ -91,7 +91,7 @@ impl Legacy {
         freezer::thaw(self.freezer("thaw")?)
     }
 
-    /// The freezer holds even SIGKILL back.
+    /// Thaws everything, since the freezer holds back even SIGKILL.
     pub(crate) fn release_killed(&self) -> Result<(), CgroupError> {
         self.paths.get("freezer").map_or(Ok(()), |dir| freezer::thaw_all(dir))
     }
@@ -115,7 +115,7 @@ impl Legacy {
             .map(PathBuf::as_path)
     }
 
-    /// Kills through the cgroup2 tree of a hybrid host; false when it has none.
+    /// Kills through the cgroup2 tree of a hybrid host; false if there is none.
     pub(crate) fn kill(&self) -> Result<bool, CgroupError> {
         let killed = self.paths.get(HYBRID).map_or(Ok(false), |dir| v2::kill(dir))?;
         if killed {
@@ -128,19 +128,19 @@ impl Legacy {
         self.main().map_or(Ok(Vec::new()), procs::all)
     }
 
-    /// Processes that the kernel killed in it for want of memory.
+    /// The number of processes in it that the OOM killer has killed.
     pub(crate) fn oom_kills(&self) -> Option<u64> {
         self.paths.get("memory").map_or(Some(0), |dir| oom::kills_of(dir, "memory.oom_control"))
     }
 
-    /// Removes every directory, going on after an error and returning the first.
+    /// Removes every directory; continues after an error and returns the first one.
     pub(crate) fn remove(&self) -> Result<(), CgroupError> {
         let results: Vec<_> = self.paths.values().map(|dir| remove::tree(dir)).collect();
         results.into_iter().collect()
     }
 }
 
-/// Neither limits nor counts anything that a container needs.
+/// Whether the hierarchy neither limits nor counts anything that a container needs.
 pub(super) fn is_optional(name: &str) -> bool {
     matches!(name, HYBRID | "name=systemd" | "misc")
 }

@@ -1,5 +1,5 @@
-//! cgroup v1: a directory in each controller's own hierarchy (Documentation/admin-guide/cgroup-v1),
-//! and the cgroup2 tree of a hybrid host beside them.
+//! cgroup v1: one directory in the hierarchy of each controller (Documentation/admin-guide/cgroup-v1), and the
+//! cgroup2 tree of a hybrid host besides.
 
 pub(crate) mod freezer;
 pub(crate) mod hierarchy;

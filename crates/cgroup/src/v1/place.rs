@@ -1,4 +1,4 @@
-//! Creating a container's cgroups in the v1 hierarchies.
+//! Creates a container's cgroups in the v1 hierarchies.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,8 @@ use crate::{CgroupError, Request, file, knob, procs};
 
 /// Creates the cgroups of `request` in the hierarchies mounted below `root`.
 ///
-/// `None` when an ordinary user may create it nowhere and asks for no limits. Where it may go is
-/// announced before anything is made.
+/// `None` if an ordinary user may not create it anywhere and asks for no limits. The directories are announced
+/// before anything is made.
 pub(crate) fn create(
     root: &Path,
     request: &Request,
@@ -40,7 +40,7 @@ pub(crate) fn create(
         .and_then(|denied| {
             check_controllers(&paths, wanted, denied.as_ref())?;
             match denied {
-                // A path that was asked for by name is not given up without a word.
+                // A path that was explicitly asked for is not given up silently.
                 Some((path, source)) if asked && paths.is_empty() => {
                     Err(CgroupError::Create { path, source })
                 }
@@ -67,7 +67,7 @@ fn none_mounted(root: &Path, request: &Request, wanted: &Wanted) -> Result<Optio
     Err(CgroupError::NoHierarchy { root: root.to_owned() })
 }
 
-/// One hierarchy stands for all, as in runc: looking into each would cost more than it finds.
+/// Checks a single hierarchy in place of all, as runc does: checking each would cost more than it would find.
 pub(crate) fn check_reusable(paths: &Paths) -> Result<(), CgroupError> {
     let Some(dir) = paths.get("devices").or_else(|| paths.values().next()) else { return Ok(()) };
     if dir.exists() {
@@ -82,7 +82,7 @@ pub(crate) fn check_reusable(paths: &Paths) -> Result<(), CgroupError> {
     }
 }
 
-/// What a hierarchy said that an ordinary user may not write to.
+/// The directory in a hierarchy that an ordinary user may not write to, and the error.
 pub(crate) type Denied = (PathBuf, io::Error);
 
 /// Makes the directories and drops those that the caller may not make; returns the first refusal.
@@ -96,12 +96,12 @@ pub(crate) fn mkdir_all(
     for (name, dir) in paths.iter() {
         let missing: Vec<_> = dir.ancestors().take_while(|dir| !dir.exists()).map(Path::to_owned).collect();
         let result = mkdir(name, dir);
-        // Also where only some of them could be made; from the top, as they are removed from the end.
+        // Recorded even if only some of them were made; top first, since they are removed in reverse order.
         made.extend(missing.into_iter().rev().filter(|dir| result.is_ok() || dir.exists()));
         match result {
             Ok(()) if name == "cpuset" => check_filled(dir)?,
             Ok(()) => {}
-            // Neither controls anything, so a host that has them read-only loses nothing.
+            // Neither of them controls anything, so a host that has them read-only loses nothing.
             Err(source) if super::legacy::is_optional(name) && file::is_denied(&source) => {
                 dropped.push(name.clone());
             }
@@ -120,16 +120,16 @@ fn mkdir(name: &str, dir: &Path) -> io::Result<()> {
     if name != "cpuset" {
         return std::fs::create_dir_all(dir);
     }
-    // No process can join a cpuset that has no CPUs and memory nodes; cgroups-rs copies the
-    // parents' down to every level that has none.
+    // No process can join a cpuset without CPUs and memory nodes; cgroups-rs copies those of the parent to every
+    // level that has none.
     CpuSetController::new(dir.to_owned(), PathBuf::from("/"), false).create().map_err(io_error)
 }
 
-/// Whether the new cpuset got its parent's CPUs and memory nodes, of which cgroups-rs does not tell.
+/// Checks that the new cpuset got its parent's CPUs and memory nodes, which cgroups-rs does not report.
 fn check_filled(dir: &Path) -> Result<(), CgroupError> {
     for (file, exclusive) in [("cpus", "cpu_exclusive"), ("mems", "mem_exclusive")] {
         let read = |name: &str| std::fs::read_to_string(dir.join(name));
-        // Without the prefix where the hierarchy is mounted with the option noprefix.
+        // There is no prefix if the hierarchy is mounted with the option noprefix.
         let set = read(&format!("cpuset.{file}")).or_else(|_| read(file));
         let path = dir.join(format!("cpuset.{file}"));
         match set {
@@ -141,7 +141,7 @@ fn check_filled(dir: &Path) -> Result<(), CgroupError> {
     Ok(())
 }
 
-/// The system call's error inside one of cgroups-rs.
+/// The system call's error in an error of cgroups-rs.
 fn io_error(error: cgroups_rs::fs::error::Error) -> io::Error {
     let errno = std::error::Error::source(&error)
         .and_then(|cause| cause.downcast_ref::<io::Error>())
@@ -149,7 +149,7 @@ fn io_error(error: cgroups_rs::fs::error::Error) -> io::Error {
     errno.map_or_else(|| io::Error::other(error), io::Error::from_raw_os_error)
 }
 
-/// Finds out before anything starts that a limit could not be set.
+/// Finds out whether a limit cannot be set before anything is started.
 fn check_controllers(paths: &Paths, wanted: &Wanted, denied: Option<&Denied>) -> Result<(), CgroupError> {
     let missing = wanted.missing(|c| paths.contains_key(if c == "io" { "blkio" } else { c }));
     if missing.is_empty() {
@@ -171,7 +171,7 @@ fn check_controllers(paths: &Paths, wanted: &Wanted, denied: Option<&Denied>) ->
     Err(missing.unavailable(why, remedy))
 }
 
-/// Realtime bandwidth, which must be there before a process with a realtime policy may join.
+/// Sets the realtime budget, which must exist before a process with a realtime policy may join.
 fn set_realtime(paths: &Paths, request: &Request) -> Result<(), CgroupError> {
     let Some(cpu) = request.limits.map(|limits| &limits.cpu) else { return Ok(()) };
     let knobs = knobs::realtime(cpu.realtime_runtime, cpu.realtime_period);

@@ -1,5 +1,6 @@
-//! Realtime time, which is handed down: a new cgroup has none to give, so each above the container's is raised to
-//! what those below it need, from the top (Documentation/scheduler/sched-rt-group.rst).
+//! The realtime budget, which is passed down the hierarchy. A new cgroup has none to give, so each cgroup above
+//! the container's is raised to what those below it need, from the top
+//! (Documentation/scheduler/sched-rt-group.rst).
 
 use std::path::{Path, PathBuf};
 
@@ -10,15 +11,15 @@ use crate::{CgroupError, file, procs};
 const RUNTIME: &str = "cpu.rt_runtime_us";
 const PERIOD: &str = "cpu.rt_period_us";
 
-/// A cgroup above the container's, and what it is to have.
+/// A cgroup above the container's, and the budget that it is to have.
 struct Step {
     dir: PathBuf,
     before: i64,
     needed: u64,
 }
 
-/// Raises the cgroups above `dir`, and then writes what the container is to have. If that fails, they get back
-/// what they had.
+/// Raises the cgroups above `dir`, and then writes the container's budget. If that fails, their former values are
+/// restored.
 pub(crate) fn below_raised(
     dir: &Path,
     cpu: &Cpu,
@@ -48,7 +49,8 @@ pub(crate) fn below_raised(
     result
 }
 
-/// Those that have too little, from the container's parent up. The root of the hierarchy has what there is.
+/// The cgroups with too small a budget, from the container's parent up. The root of the hierarchy has the whole
+/// budget.
 fn steps(dir: &Path, cpu: &Cpu) -> Vec<Step> {
     let Some(Bound::At(runtime)) = cpu.realtime_runtime else { return Vec::new() };
     let Some((_, period)) = read(dir) else { return Vec::new() };
@@ -75,20 +77,21 @@ fn steps(dir: &Path, cpu: &Cpu) -> Vec<Step> {
     steps
 }
 
-/// Runtime and period of a cgroup.
+/// The runtime and the period of a cgroup.
 fn read(dir: &Path) -> Option<(i64, u64)> {
     let number = |name| file::read(dir, name).ok();
     Some((number(RUNTIME)?.trim().parse().ok()?, number(PERIOD)?.trim().parse().ok()?))
 }
 
-/// All of the time, in the kernel's unit: it compares shares as it does here (`to_ratio()`, kernel/sched/core.c).
+/// The whole budget in the kernel's unit, which compares shares in the same way (`to_ratio()`,
+/// kernel/sched/core.c).
 const WHOLE: u64 = 1 << 20;
 
 fn ratio(runtime: u64, period: u64) -> u64 {
     runtime.saturating_mul(WHOLE).checked_div(period).unwrap_or(0)
 }
 
-/// The least runtime of `period` with this ratio.
+/// The smallest runtime within `period` that gives this ratio.
 fn part(ratio: u64, period: u64) -> u64 {
     ratio.saturating_mul(period).div_ceil(WHOLE)
 }
@@ -113,7 +116,7 @@ mod tests {
         }
     }
 
-    /// A hierarchy with `/a/b/c`, where `/a/other` has a hundredth.
+    /// A hierarchy with `/a/b/c`, in which `/a/other` has one hundredth.
     fn hierarchy() -> (tempfile::TempDir, PathBuf) {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("mount/a/b/c");
@@ -133,7 +136,7 @@ mod tests {
         below_raised(&dir, &wanted(20_000, Some(100_000)), || Ok(())).unwrap();
         assert!((99_990..=100_000).contains(&value(b).parse().unwrap()), "a fifth of 500000: {}", value(b));
         assert!((209_990..=210_000).contains(&value(a).parse().unwrap()), "and the hundredth: {}", value(a));
-        // What is enough stays.
+        // A sufficient budget is left unchanged.
         let before = (value(a), value(b));
         below_raised(&dir, &wanted(1_000, None), || Ok(())).unwrap();
         assert_eq!((value(a), value(b)), before);

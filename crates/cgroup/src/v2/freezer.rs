@@ -1,4 +1,4 @@
-//! Freezing through `cgroup.freeze`.
+//! Freezes processes through `cgroup.freeze`.
 
 use std::io::{self, Seek};
 use std::os::fd::AsFd;
@@ -9,18 +9,18 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::{CgroupError, file};
 
-/// How long processes may take to stop. One in uninterruptible sleep never does before it wakes.
+/// How long processes may take to freeze. One in uninterruptible sleep does not freeze until it wakes up.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Whether the cgroup itself was told to freeze. A kernel without the file freezes nothing.
+/// Whether this cgroup itself was told to freeze. A kernel without the file cannot freeze anything.
 pub(crate) fn is_frozen(dir: &Path) -> Result<bool, CgroupError> {
     Ok(file::find(dir, "cgroup.freeze")?.is_some_and(|state| state.trim() == "1"))
 }
 
-/// Stops every process of the cgroup and returns when all have stopped.
+/// Freezes every process of the cgroup, and returns when all are frozen.
 ///
 /// # Errors
-/// A kernel before 5.2, or a process that did not stop in time; the cgroup is thawed again then.
+/// The kernel is older than 5.2, or a process did not freeze in time; the cgroup is thawed again then.
 pub(crate) fn freeze(dir: &Path) -> Result<(), CgroupError> {
     set(dir, "1")?;
     let outcome = wait(dir, LIMIT);
@@ -33,7 +33,7 @@ pub(crate) fn freeze(dir: &Path) -> Result<(), CgroupError> {
     Err(CgroupError::Freeze { path: dir.to_owned(), reason })
 }
 
-/// Lets the processes of the cgroup go on. A cgroup that cannot freeze is thawed already.
+/// Thaws the processes of the cgroup. A cgroup that cannot freeze is never frozen.
 pub(crate) fn thaw(dir: &Path) -> Result<(), CgroupError> {
     match set(dir, "0") {
         Err(CgroupError::Write { source, .. }) if file::is_gone(&source) => Ok(()),
@@ -49,7 +49,7 @@ fn set(dir: &Path, state: &str) -> Result<(), CgroupError> {
     })
 }
 
-/// Waits until `cgroup.events` says frozen; the kernel wakes a poll for POLLPRI when it changes.
+/// Waits until `cgroup.events` says frozen; a change of it wakes a poll for POLLPRI.
 fn wait(dir: &Path, limit: Duration) -> io::Result<bool> {
     let mut events = file::open(dir, "cgroup.events", true, false)?;
     let end = Instant::now() + limit;

@@ -1,4 +1,4 @@
-//! Limits as values of cgroup v2 files, in the order in which runc writes them.
+//! Limits as values for cgroup v2 files, in the order in which runc writes them.
 
 use oci_spec::runtime::LinuxRdma;
 use rootling_config::limits::{
@@ -8,9 +8,9 @@ use rootling_config::limits::{
 use crate::convert::{blkio_weight_to_io_weight, cpu_shares_to_weight, or_max, tasks};
 use crate::knob::{Knob, OnError};
 
-/// All values; those of `unified` may override the others and so come last.
+/// All values; those of `unified` may override others and therefore come last.
 pub(crate) fn knobs(limits: &Limits) -> Vec<Knob> {
-    // Network classes are version 1.
+    // Network classes exist only in version 1.
     let Limits { memory, cpu, cpuset, pids: most, io, hugepages, network: _, rdma: devices, unified } =
         limits;
     let mut knobs: Vec<_> = most.map(pids).into_iter().collect();
@@ -20,7 +20,7 @@ pub(crate) fn knobs(limits: &Limits) -> Vec<Knob> {
     cpuset_files(cpuset, &mut knobs);
     hugetlb(hugepages, "max", &mut knobs);
     knobs.extend(devices.iter().map(rdma));
-    // Any controller may be behind a file: which are there has been checked.
+    // A file may belong to any controller; that the controllers are available has already been checked.
     knobs.extend(unified.iter().map(|(file, value)| Knob::new("", file.to_owned(), value)));
     knobs
 }
@@ -34,7 +34,7 @@ fn memory_files(memory: &Memory, knobs: &mut Vec<Knob>) {
         memory;
     if let Some(swap) = swap.map(Swap::alone) {
         let knob = Knob::new("memory", "memory.swap.max", or_max(swap));
-        // Without swap accounting there is no swap to be limited: these two change nothing.
+        // Without swap accounting there is no swap to limit, and these two values change nothing.
         let on_error = if swap == Bound::At(0) { OnError::IgnoreMissing } else { OnError::Fail };
         knobs.push(knob.on_error(on_error).if_limit(swap.is_limit()));
     }
@@ -46,12 +46,12 @@ fn memory_files(memory: &Memory, knobs: &mut Vec<Knob>) {
 fn cpu_files(cpu: &Cpu, knobs: &mut Vec<Knob>) {
     let Cpu { shares, quota, period, burst, idle, realtime_runtime: _, realtime_period: _ } = cpu;
     knobs.extend(idle.map(|idle| Knob::new("cpu", "cpu.idle", u8::from(idle)).if_limit(idle)));
-    // An idle group has no weight, and the kernel refuses one.
+    // An idle group has no weight, and the kernel refuses to set one.
     if let Some(shares) = shares.filter(|_| *idle != Some(true)) {
         knobs.push(Knob::new("cpu", "cpu.weight", cpu_shares_to_weight(shares)));
     }
     if let Some(burst) = burst {
-        // A burst above the quota still in force is refused until the new quota is.
+        // A burst above the quota that is still in force is refused until the new quota has been written.
         let on_error = if quota.is_none() { OnError::Fail } else { OnError::RetryLater };
         knobs.push(Knob::new("cpu", "cpu.max.burst", burst).on_error(on_error).if_limit(*burst != 0));
     }
@@ -71,12 +71,12 @@ fn cpuset_files(cpuset: &Cpuset, knobs: &mut Vec<Knob>) {
 
 fn io_files(io: &Io, knobs: &mut Vec<Knob>) {
     let Io { weight, leaf_weight: _, devices, throttles } = io;
-    // With the BFQ scheduler the weight goes to its own file, on the scale of the specification.
+    // With the BFQ scheduler the weight goes to a file of its own, on the specification's scale.
     knobs.extend(weight.map(|weight| {
         Knob::new("io", "io.bfq.weight", weight).or("io.weight", blkio_weight_to_io_weight(weight))
     }));
     for DeviceWeight { device, weight, leaf_weight: _ } in devices {
-        // Per-device weights are BFQ's alone, and not on kernels before 5.4.
+        // Only BFQ has weights for single devices, and not on kernels before 5.4.
         knobs.extend(weight.map(|weight| {
             let knob = Knob::new("io", "io.bfq.weight", format!("{device} {weight}"));
             knob.on_error(OnError::IgnoreMissing).if_limit(weight != 0)
@@ -97,7 +97,7 @@ fn throttle(what: Throttled, device: &str, rate: Bound) -> Knob {
     Knob::new("io", "io.max", format!("{device} {key}={}", or_max(rate))).if_limit(rate.is_limit())
 }
 
-/// The limit and, where the kernel has it, the limit of reservations; `suffix` differs on v1.
+/// The limit and, if the kernel has it, the limit on reservations; `suffix` differs on v1.
 pub(crate) fn hugetlb(limits: &[Hugepages], suffix: &str, knobs: &mut Vec<Knob>) {
     for (size, value) in limits.iter().map(|entry| (entry.size(), entry.limit())) {
         knobs.push(Knob::new("hugetlb", format!("hugetlb.{size}.{suffix}"), value));

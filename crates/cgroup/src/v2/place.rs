@@ -1,4 +1,4 @@
-//! Creating a container's cgroup and handing it its controllers.
+//! Creates a container's cgroup and enables controllers for it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,9 @@ use crate::{CgroupError, Request, file, procs, v2::freezer};
 
 /// Creates the cgroup of `request` below the cgroup2 mount `root`.
 ///
-/// Announces the directory before it is made.
+/// The directory is announced before it is made.
 ///
-/// `None` when an ordinary user has no cgroup to create it in and asks for no limits.
+/// `None` if an ordinary user has no cgroup to create it in and asks for no limits.
 pub(crate) fn create(
     root: &Path,
     request: &Request,
@@ -28,7 +28,7 @@ pub(crate) fn create(
         if dir.exists() {
             check_reusable(&dir)?;
         }
-        // Where the caller may not write, mkdir is refused below and there is nothing to announce.
+        // If the caller may not write there, mkdir is refused below and there is nothing to announce.
         if dir.parent().is_none_or(|parent| access(parent, AccessFlags::W_OK) != Err(Errno::EACCES)) {
             announce(&dir);
         }
@@ -41,7 +41,7 @@ pub(crate) fn create(
     }
     let Some((path, source)) = denied else { return Ok(None) };
     if wanted.is_empty() {
-        // A path that was asked for by name is not given up without a word.
+        // A path that was explicitly asked for is not given up silently.
         let asked = request.path.is_some_and(|p| !p.is_empty());
         return if asked { Err(CgroupError::Create { path, source }) } else { Ok(None) };
     }
@@ -49,7 +49,7 @@ pub(crate) fn create(
     Err(wanted.unavailable(why, remedy()))
 }
 
-/// What makes controllers available to a caller without them.
+/// How a caller without controllers can get them.
 fn remedy() -> String {
     if nix::unistd::geteuid().is_root() {
         return format!("{CONTROLLERS_FROM_OUTSIDE}, or remove the limits");
@@ -61,36 +61,35 @@ fn remedy() -> String {
     )
 }
 
-/// A place for the cgroup.
+/// A possible place for the cgroup.
 struct Candidate {
     dir: PathBuf,
-    /// The delegated unit of systemd that it is below, or the cgroup of an outer container: what is above is
-    /// another's.
+    /// The delegated systemd unit that it is below, or the cgroup of an outer container: everything above belongs
+    /// to somebody else.
     unit: Option<PathBuf>,
 }
 
-/// Where the cgroup may go, best first.
+/// The possible places for the cgroup, best first.
 ///
-/// An absolute path is taken from the mount. A relative one, by default the container's id, goes
-/// beside the caller's own cgroup: below it, controllers could not be enabled while the caller
-/// itself is in there.
+/// An absolute path is relative to the mount. A relative one, by default the container's id, is placed next to
+/// the caller's own cgroup: below that, controllers could not be enabled while the caller itself is in it.
 ///
-/// An ordinary user in a unit of systemd, as under `systemd-run --scope -p Delegate=yes`, gets it below
-/// the unit: beside it, systemd would take the controllers away again whenever it looks.
+/// For an ordinary user in a systemd unit, as under `systemd-run --scope -p Delegate=yes`, it is placed below the
+/// unit: next to it, systemd would take the controllers away again whenever it checks.
 fn candidates(root: &Path, request: &Request) -> Result<Vec<Candidate>, CgroupError> {
     let path = clean(request.path.filter(|p| !p.is_empty()).unwrap_or(request.id));
     if path.is_absolute() {
         return Ok(vec![Candidate { dir: below(root, &path), unit: inner_root(root) }]);
     }
     let own = Own::read().map_err(|source| CgroupError::Read { path: "/proc/self/cgroup".into(), source })?;
-    // Outside the caller's cgroup namespace the path starts with "/..": clean it like any other.
+    // Outside the caller's cgroup namespace the path starts with "/..": normalize it like any other.
     let own = clean(&own.unified().unwrap_or(Path::new("/")).to_string_lossy());
     let in_own = |unit| Candidate { dir: below(root, &own).join(&path), unit };
     if request.rootless && is_unit(&own) {
         return Ok(vec![in_own(Some(below(root, &own)))]);
     }
     let parent = below(root, own.parent().unwrap_or(&own));
-    // Below a unit that was divided before, nothing above it is ours either.
+    // If the unit was divided before, the caller is below it, and nothing above the unit is ours.
     let unit = parent.strip_prefix(root).is_ok_and(|p| request.rootless && is_unit(p));
     let unit = unit.then(|| parent.clone()).or_else(|| inner_root(root));
     let mut places = vec![Candidate { dir: parent.join(&path), unit }];
@@ -100,19 +99,19 @@ fn candidates(root: &Path, request: &Request) -> Result<Vec<Candidate>, CgroupEr
     Ok(places)
 }
 
-/// The root of the mount, if it is the cgroup of an outer container: all of that container's processes are in
-/// there, so that there is no place without any. The root of the hierarchy has no type, and no such rule.
+/// The root of the mount, if it is the cgroup of an outer container. All processes of that container are in it,
+/// so there is no place without any. The root of the hierarchy has no type, and no such restriction.
 fn inner_root(root: &Path) -> Option<PathBuf> {
     root.join("cgroup.type").exists().then(|| root.to_owned())
 }
 
-/// Whether a cgroup is the one of a unit with processes, by its name.
+/// Whether a cgroup belongs to a unit with processes, judging by its name.
 fn is_unit(cgroup: &Path) -> bool {
     cgroup.extension().is_some_and(|e| e == "scope" || e == "service")
 }
 
-/// Creates `dir` with its parents, leaving nothing behind on failure. Controllers are enabled from `top`
-/// down; `divide` says whether its processes may be moved to make that possible.
+/// Creates `dir` with its parents, leaving nothing behind on failure. Controllers are enabled from `top` down;
+/// `divide` says whether the processes in it may be moved to make that possible.
 fn create_at(top: &Path, dir: &Path, wanted: &Wanted, divide: bool) -> Result<(), CgroupError> {
     let mut made = Vec::new();
     let result = mkdir_all(dir, &mut made)
@@ -133,7 +132,7 @@ fn create_at(top: &Path, dir: &Path, wanted: &Wanted, divide: bool) -> Result<()
     result
 }
 
-/// mkdir with parents, trying the whole path first: all but the last part exist nearly always.
+/// mkdir with parents. It tries the whole path first, since all but the last component nearly always exist.
 fn mkdir_all(dir: &Path, made: &mut Vec<PathBuf>) -> Result<(), CgroupError> {
     let error = |source| CgroupError::Create { path: dir.to_owned(), source };
     match std::fs::create_dir(dir) {
@@ -143,7 +142,7 @@ fn mkdir_all(dir: &Path, made: &mut Vec<PathBuf>) -> Result<(), CgroupError> {
             mkdir_all(dir.parent().ok_or_else(|| error(e))?, made)?;
             match std::fs::create_dir(dir) {
                 Ok(()) => made.push(dir.to_owned()),
-                // Another container below the same parent was faster.
+                // Another container with the same parent was faster.
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(error(e)),
             }
@@ -153,8 +152,7 @@ fn mkdir_all(dir: &Path, made: &mut Vec<PathBuf>) -> Result<(), CgroupError> {
     Ok(())
 }
 
-/// A cgroup that exists already is taken over only when nothing runs in it and nothing would be
-/// stopped in it.
+/// An existing cgroup is reused only if nothing runs in it and it is not frozen.
 pub(crate) fn check_reusable(dir: &Path) -> Result<(), CgroupError> {
     let count = procs::all(dir)?.len();
     if count != 0 {
@@ -166,15 +164,17 @@ pub(crate) fn check_reusable(dir: &Path) -> Result<(), CgroupError> {
     Ok(())
 }
 
-/// Enables on every level from `top` to above `dir` what that level has, so far as the caller may.
+/// Enables on every level from `top` to above `dir` the controllers that are available there, as far as the
+/// caller may.
 ///
-/// Everything, not only what is wanted: `update` may ask for more later, and statistics need the
-/// controllers too. A level that cannot be written is not ours; what that costs is found by
-/// [`check_controllers`].
+/// It enables all of them, not only those that are wanted: `update` may need others later, and statistics need
+/// the controllers as well. A level that cannot be written to is not ours; [`check_controllers`] finds out what
+/// that costs.
 pub(crate) fn enable(top: &Path, dir: &Path, wanted: &Wanted) {
     let levels: Vec<_> = dir.ancestors().skip(1).take_while(|d| d.starts_with(top)).collect();
     for level in levels.into_iter().rev() {
-        // An error is one of "may not" or "is not there": both are told better by what is missing.
+        // An error means "not permitted" or "not available": the missing controllers describe either of them
+        // better.
         let _ = enable_at(level, wanted);
     }
 }
@@ -191,8 +191,8 @@ fn enable_at(level: &Path, wanted: &Wanted) -> io::Result<()> {
     }
     let all = missing.iter().map(|c| format!("+{c}")).collect::<Vec<_>>().join(" ");
     let Err(error) = control.write_all(all.as_bytes()) else { return Ok(()) };
-    // EBUSY: processes on this level. Threaded controllers could still be had, but they turn the
-    // levels below into an invalid domain, so only on request.
+    // EBUSY: there are processes on this level. Threaded controllers could still be enabled, but they make the
+    // levels below an invalid domain, so that is done only on request.
     let busy = rootling_sys::errno(&error) == Some(Errno::EBUSY);
     for controller in missing {
         if !busy || wanted.contains(controller) {
@@ -202,12 +202,12 @@ fn enable_at(level: &Path, wanted: &Wanted) -> io::Result<()> {
     Ok(())
 }
 
-/// The cgroup below a unit that its own processes are moved to.
+/// The cgroup below a unit to which the unit's own processes are moved.
 const ASIDE: &str = "supervisor";
 
 /// Moves the processes of a delegated unit to a cgroup below it. A cgroup with processes cannot enable
-/// controllers (cgroup-v2.rst, "No Internal Process Constraint"), and this is what systemd asks of those
-/// whom it delegates to (CGROUP_DELEGATION.md, "Delegation").
+/// controllers (cgroup-v2.rst, "No Internal Process Constraint"), and this is what systemd requires of those to
+/// whom it delegates (CGROUP_DELEGATION.md, "Delegation").
 fn move_aside(unit: &Path) -> Result<(), CgroupError> {
     let aside = unit.join(ASIDE);
     match std::fs::create_dir(&aside) {
@@ -220,7 +220,7 @@ fn move_aside(unit: &Path) -> Result<(), CgroupError> {
     tracing::debug!("moving the {} processes of {} to {ASIDE} below it", pids.len(), unit.display());
     for pid in pids {
         match procs::attach(&aside, pid) {
-            // It has ended since.
+            // The process has ended meanwhile.
             Err(CgroupError::Attach { source, .. }) if rootling_sys::errno(&source) == Some(Errno::ESRCH) => {
             }
             other => other?,
@@ -229,7 +229,7 @@ fn move_aside(unit: &Path) -> Result<(), CgroupError> {
     Ok(())
 }
 
-/// Makes a cgroup below a threaded one, or below one with processes, usable where that is possible.
+/// Makes a cgroup usable that is below a threaded one, or below one with processes, if that is possible.
 fn check_type(dir: &Path, wanted: &Wanted) -> Result<(), CgroupError> {
     // The root of the hierarchy has no type.
     let kind = file::read(dir, "cgroup.type").unwrap_or_default();
@@ -251,7 +251,7 @@ fn check_type(dir: &Path, wanted: &Wanted) -> Result<(), CgroupError> {
     Ok(())
 }
 
-/// Finds out before anything starts that a limit could not be set.
+/// Finds out whether a limit cannot be set before anything is started.
 pub(crate) fn check_controllers(dir: &Path, wanted: &Wanted) -> Result<(), CgroupError> {
     if wanted.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! A container's cgroup on the unified hierarchy.
+//! A container's cgroup in the unified hierarchy.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -16,7 +16,7 @@ use crate::devices::{self, Ruleset};
 use crate::wanted::Wanted;
 use crate::{CgroupError, file, knob, oom, procs, v2};
 
-/// One directory, with everything of the container in it and below it.
+/// A single directory; everything of the container is in it or below it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Unified {
     pub(crate) path: PathBuf,
@@ -37,18 +37,18 @@ impl Unified {
         Ok(limits.ignored(Version::V2))
     }
 
-    /// Allows the devices of `rules` and the default ones, and no others.
+    /// Allows the devices in `rules` and the default ones, and no others.
     pub(crate) fn apply_devices(&self, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
         devices::install(&self.path, &Ruleset::of(rules)?)
     }
 
-    /// `memory.checkBeforeUpdate`: a limit below what is in use is refused instead of killing.
+    /// `memory.checkBeforeUpdate`: refuses a limit below the current usage, which would kill processes.
     pub(crate) fn check_usage(&self, limits: &Limits) -> Result<(), CgroupError> {
         let memory = &limits.memory;
         if !memory.check_before_update {
             return Ok(());
         }
-        // Best effort: what cannot be told cannot be too much.
+        // Best effort: an unknown usage does not exceed the limit.
         let usage = file::read(&self.path, "memory.current").ok();
         let Some(usage) = usage.and_then(|s| s.trim().parse::<u64>().ok()) else { return Ok(()) };
         for (what, limit) in [("memory+swap", memory.swap.map(Swap::with_memory)), ("memory", memory.limit)] {
@@ -61,7 +61,7 @@ impl Unified {
         Ok(())
     }
 
-    /// Processes that the kernel killed in it for want of memory.
+    /// The number of processes in it that the OOM killer has killed.
     pub(crate) fn oom_kills(&self) -> Option<u64> {
         oom::kills_of(&self.path, "memory.events")
     }
@@ -71,8 +71,8 @@ impl Unified {
     }
 }
 
-/// `cgroup.kill` (Linux 5.14): no fork can race with it. False where there is none; a threaded
-/// cgroup refuses it with EOPNOTSUPP.
+/// Writes `cgroup.kill` (Linux 5.14), which no fork can escape. Returns false if there is no such file; a
+/// threaded cgroup refuses it with EOPNOTSUPP.
 pub(crate) fn kill(dir: &Path) -> Result<bool, CgroupError> {
     match file::write(dir, "cgroup.kill", "1") {
         Ok(()) => Ok(true),
@@ -81,7 +81,7 @@ pub(crate) fn kill(dir: &Path) -> Result<bool, CgroupError> {
     }
 }
 
-/// A directory handle that can only be used to name the cgroup.
+/// Opens a directory descriptor that can only be used to refer to the cgroup.
 pub(crate) fn open_dir(dir: &Path) -> io::Result<OwnedFd> {
     let flags = (OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW).bits();
     OpenOptions::new().read(true).custom_flags(flags).open(dir).map(OwnedFd::from)

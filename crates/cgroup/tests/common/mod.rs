@@ -1,5 +1,5 @@
-//! What the tests on real cgroups share: unique names, processes, and cleaning up.
-#![allow(dead_code)] // Each test program uses its part.
+//! What the tests on real cgroups share: unique names, processes, and cleanup.
+#![allow(dead_code)] // Each test program uses only a part.
 
 use std::io::Write;
 use std::path::Path;
@@ -36,7 +36,7 @@ pub(crate) fn request<'a>(id: &'a str, limits: &'a Limits) -> Request<'a> {
     Request { id, path: None, manager: CgroupManager::Cgroupfs, limits: Some(limits), rootless: false }
 }
 
-/// A cgroup that is gone at the end of the test, however that comes.
+/// A cgroup that is removed at the end of the test, however the test ends.
 pub(crate) struct Guard(pub(crate) Cgroup);
 
 impl Drop for Guard {
@@ -51,7 +51,7 @@ impl Drop for Guard {
     }
 }
 
-/// A shell that runs its script when told to.
+/// A shell that runs its script when it is told to.
 pub(crate) struct Shell {
     pub(crate) child: Child,
     stdin: ChildStdin,
@@ -71,7 +71,7 @@ impl Shell {
         self.child.id().cast_signed()
     }
 
-    /// Runs the script; whether it succeeded.
+    /// Runs the script; returns whether it succeeded.
     pub(crate) fn go(mut self) -> bool {
         writeln!(self.stdin).unwrap();
         self.child.wait().unwrap().success()
