@@ -1,16 +1,16 @@
-//! The texts of passwd(5) and group(5). Both begin with a name, a password and an id.
+//! Parses passwd(5) and group(5). The lines of both begin with a name, a password and an id.
 
-/// A line of either.
+/// A line of either file.
 #[derive(Clone, Copy, Debug)]
 pub struct Account<'a> {
     /// The name of the user or the group.
     pub name: &'a str,
-    /// The uid or gid.
+    /// The uid or the gid.
     pub id: u32,
     rest: &'a str,
 }
 
-/// The entries of a file. Other lines, such as comments and the `+` of NIS, are passed over.
+/// The entries of a file. Other lines, such as comments and the `+` of NIS, are skipped.
 pub fn entries(text: &str) -> impl Iterator<Item = Account<'_>> {
     text.lines().filter_map(|line| {
         let mut fields = line.splitn(4, ':');
@@ -21,17 +21,17 @@ pub fn entries(text: &str) -> impl Iterator<Item = Account<'_>> {
 }
 
 impl<'a> Account<'a> {
-    /// A user's own group.
+    /// The primary group of a user.
     pub fn gid(&self) -> Option<u32> {
         self.field(0).parse().ok()
     }
 
-    /// A user's home; empty where there is none.
+    /// The home directory of a user; empty if there is none.
     pub fn home(&self) -> &'a str {
         self.field(2)
     }
 
-    /// The names of a group's members.
+    /// The names of the members of a group.
     pub fn members(&self) -> impl Iterator<Item = &'a str> {
         self.field(0).split(',')
     }

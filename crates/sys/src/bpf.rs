@@ -13,11 +13,11 @@ const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const BPF_CGROUP_DEVICE: u32 = 6;
 const BPF_F_ALLOW_MULTI: u32 = 2;
 
-/// The kernel's own limit of programs on one cgroup (`BPF_CGROUP_MAX_PROGS`).
+/// The kernel's limit of programs on one cgroup (`BPF_CGROUP_MAX_PROGS`).
 const MAX_PROGRAMS: usize = 64;
 
-/// The members of `union bpf_attr` for `BPF_PROG_LOAD`, as far as they are used. The kernel takes
-/// the rest of the union as zero.
+/// The members of `union bpf_attr` for `BPF_PROG_LOAD`, as far as they are used. The kernel takes the rest of
+/// the union as zero.
 #[repr(C)]
 struct LoadAttr {
     prog_type: u32,
@@ -31,7 +31,7 @@ struct LoadAttr {
     prog_flags: u32,
 }
 
-/// Those for `BPF_PROG_ATTACH` and `BPF_PROG_DETACH`.
+/// The members for `BPF_PROG_ATTACH` and `BPF_PROG_DETACH`.
 #[repr(C)]
 struct AttachAttr {
     target_fd: u32,
@@ -40,7 +40,7 @@ struct AttachAttr {
     attach_flags: u32,
 }
 
-/// Those for `BPF_PROG_QUERY`.
+/// The members for `BPF_PROG_QUERY`.
 #[repr(C)]
 struct QueryAttr {
     target_fd: u32,
@@ -52,7 +52,7 @@ struct QueryAttr {
     padding: u32,
 }
 
-/// Those for `BPF_PROG_GET_FD_BY_ID`.
+/// The members for `BPF_PROG_GET_FD_BY_ID`.
 #[repr(C)]
 struct ByIdAttr {
     prog_id: u32,
@@ -61,7 +61,7 @@ struct ByIdAttr {
     padding: u32,
 }
 
-/// bpf(2) with `attr` as its union.
+/// Calls bpf(2) with `attr` as its union.
 ///
 /// # Safety
 /// `attr` must be the structure of `command`, and every address in it valid for what the command
@@ -111,21 +111,21 @@ fn attach_attr(cgroup: BorrowedFd, program: BorrowedFd, attach_flags: u32) -> At
     }
 }
 
-/// Adds a device program to a cgroup, beside those of others.
+/// Attaches a device program to a cgroup, in addition to any others.
 pub fn attach_device_program(cgroup: BorrowedFd, program: BorrowedFd) -> io::Result<()> {
     let mut attr = attach_attr(cgroup, program, BPF_F_ALLOW_MULTI);
     // SAFETY: the structure holds no address.
     unsafe { bpf(BPF_PROG_ATTACH, &mut attr) }.map(drop)
 }
 
-/// Takes a device program off a cgroup.
+/// Detaches a device program from a cgroup.
 pub fn detach_device_program(cgroup: BorrowedFd, program: BorrowedFd) -> io::Result<()> {
     let mut attr = attach_attr(cgroup, program, 0);
     // SAFETY: the structure holds no address.
     unsafe { bpf(BPF_PROG_DETACH, &mut attr) }.map(drop)
 }
 
-/// The ids of the device programs on a cgroup itself.
+/// The ids of the device programs that are attached to the cgroup itself.
 pub fn attached_device_programs(cgroup: BorrowedFd) -> io::Result<Vec<u32>> {
     let mut ids = vec![0_u32; MAX_PROGRAMS];
     let mut attr = QueryAttr {
@@ -143,7 +143,7 @@ pub fn attached_device_programs(cgroup: BorrowedFd) -> io::Result<Vec<u32>> {
     Ok(ids)
 }
 
-/// A descriptor of a loaded program.
+/// Opens a descriptor of a loaded program.
 pub fn program_by_id(id: u32) -> io::Result<OwnedFd> {
     let mut attr = ByIdAttr { prog_id: id, next_id: 0, open_flags: 0, padding: 0 };
     // SAFETY: the structure holds no address.

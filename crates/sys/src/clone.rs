@@ -5,27 +5,28 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 
-/// What the calling process is after [`clone`].
+/// Which process the caller is after [`clone`].
 pub enum Cloned {
     /// The parent.
     Parent {
         /// Its pid as the caller sees it.
         pid: i32,
-        /// Readable when it has ended.
+        /// Becomes readable when the child has ended.
         pidfd: OwnedFd,
     },
     /// The child.
     Child,
 }
 
-/// What the child is made with.
+/// Options for making the child.
 #[derive(Clone, Copy)]
 pub struct CloneOptions {
-    /// `CLONE_NEW*` flags.
+    /// The namespaces to make, as `CLONE_NEW*` flags.
     pub namespaces: CloneFlags,
-    /// Directory of the cgroup v2 that the child starts in (`CLONE_INTO_CGROUP`, Linux 5.7).
+    /// The directory of the v2 cgroup that the child starts in (`CLONE_INTO_CGROUP`, Linux 5.7).
     pub cgroup: Option<RawFd>,
-    /// Make the child a sibling of the caller (`CLONE_PARENT`): its parent is the caller's parent.
+    /// Whether to make the child a sibling of the caller (`CLONE_PARENT`): its parent is then the caller's
+    /// parent.
     pub sibling: bool,
 }
 
@@ -35,8 +36,9 @@ impl Default for CloneOptions {
     }
 }
 
-/// Kept by a child: ends it where it panics. It runs on a copy of its parent's stack, and would unwind into functions that
-/// are the parent's alone, or come back as a second process of a program that catches panics.
+/// Held by a child, which exits if it panics. The child runs on a copy of its parent's stack, and would
+/// otherwise unwind into functions that only the parent may run, or continue as a second process of a program
+/// that catches panics.
 pub struct EndOnPanic;
 
 impl Drop for EndOnPanic {
@@ -50,10 +52,11 @@ impl Drop for EndOnPanic {
 /// linux/sched.h; the libc crate's constant is too narrow for it.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// fork(2) with namespaces, a cgroup and a pidfd.
+/// Does what fork(2) does, with namespaces, a cgroup and a pidfd.
 ///
-/// The child gets a copy of the whole address space, as after fork. The caller must be single threaded, or the child may call
-/// nothing that takes a lock: the runtime looks for that, see `rootling_runtime::Caller`.
+/// The child gets a copy of the whole address space, as after fork. The caller must be single-threaded, or else
+/// the child may not call anything that takes a lock. The runtime checks for that, see
+/// `rootling_runtime::Caller`.
 pub fn clone(options: CloneOptions) -> Result<Cloned, Errno> {
     let mut pidfd: RawFd = -1;
     let mut flags = libc::CLONE_PIDFD as u64 | options.namespaces.bits() as u64;
@@ -67,7 +70,7 @@ pub fn clone(options: CloneOptions) -> Result<Cloned, Errno> {
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = flags;
     args.pidfd = std::ptr::from_mut(&mut pidfd) as u64;
-    // With CLONE_PARENT the exit signal is the one of the caller, and has to be left at zero.
+    // With CLONE_PARENT the exit signal is that of the caller, and must be left at zero.
     args.exit_signal = if options.sibling { 0 } else { libc::SIGCHLD as u64 };
     args.cgroup = options.cgroup.map_or(0, |fd| fd as u64);
     // SAFETY: args outlives the call and has its true size; without CLONE_VM the child runs on its

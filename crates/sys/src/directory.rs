@@ -1,7 +1,7 @@
-//! What is in a directory, read at once.
+//! The entries of a directory, read all at once.
 //!
-//! `std::fs::read_dir` panics where the close of the directory fails, as on a file system that has lost its device; here that
-//! is nothing to know about, since all has been read.
+//! `std::fs::read_dir` panics if closing the directory fails, as on a file system that has lost its device.
+//! Here such a failure is ignored, since everything has been read by then.
 
 use std::ffi::OsString;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -13,21 +13,21 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{Mode, fstatat};
 
-/// Something in a directory.
+/// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its name.
     pub name: OsString,
-    /// Whether it is a directory, and no link to one.
+    /// Whether it is a directory, rather than a link to one.
     pub is_directory: bool,
 }
 
-/// All that is in a directory, but for itself and the one above.
+/// All entries of a directory, except `.` and `..`.
 pub fn entries(path: &Path) -> Result<Vec<Entry>, Errno> {
     read(Dir::open(path, FLAGS, Mode::empty())?)
 }
 
-/// The same for one that is open, for reference at least.
+/// The entries of an open directory, for which an `O_PATH` descriptor is sufficient.
 pub fn entries_of(directory: BorrowedFd<'_>) -> Result<Vec<Entry>, Errno> {
     read(Dir::openat(Some(directory.as_raw_fd()), ".", FLAGS, Mode::empty())?)
 }
@@ -45,10 +45,10 @@ fn read(mut directory: Dir) -> Result<Vec<Entry>, Errno> {
         }
         let is_directory = match entry.file_type() {
             Some(kind) => kind == Type::Directory,
-            // Not every file system says it: readdir(3).
+            // Not every file system reports the type: readdir(3).
             None => match fstatat(at, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat.st_mode & libc::S_IFMT == libc::S_IFDIR,
-                // Gone since.
+                // It has been removed meanwhile.
                 Err(Errno::ENOENT) => continue,
                 Err(errno) => return Err(errno),
             },

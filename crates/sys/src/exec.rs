@@ -1,33 +1,33 @@
-//! execve(2) with the environment in its given order, and the end of a child without destructors.
+//! execve(2) with the environment in its given order, and an exit for a child that runs no destructors.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 
-/// A program with its arguments and its environment, ready to be executed: nothing is allocated any more.
+/// A program with its arguments and its environment, ready to be executed without any further allocation.
 pub struct Program {
     path: CString,
-    // What the pointers point to.
+    // The strings that the pointers point to.
     _strings: Vec<CString>,
     args: Vec<*const libc::c_char>,
     env: Vec<*const libc::c_char>,
 }
 
 impl Program {
-    /// Takes all that execve(2) is handed.
+    /// Takes everything that is passed to execve(2).
     pub fn new(path: CString, args: Vec<CString>, env: Vec<CString>) -> Self {
         let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
             list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
         };
         let (arg_pointers, env_pointers) = (pointers(&args), pointers(&env));
         let mut strings = args;
-        // A CString keeps its bytes where they are when it is moved.
+        // A CString's bytes stay in place when it is moved.
         strings.extend(env);
         Self { path, _strings: strings, args: arg_pointers, env: env_pointers }
     }
 
-    /// Its path.
+    /// The path of the program.
     pub fn path(&self) -> &CStr {
         &self.path
     }
@@ -42,7 +42,7 @@ impl Program {
     /// Executes an open file instead of the path, as fexecve(3) does; returns only on failure.
     pub fn execute_file(&self, fd: BorrowedFd<'_>) -> Errno {
         match self.execute_at(fd) {
-            // A filter around this process may know no execveat(2).
+            // A seccomp filter around this process may not know execveat(2).
             Errno::ENOSYS | Errno::EPERM => {}
             errno => return errno,
         }
@@ -70,7 +70,8 @@ impl Program {
     }
 }
 
-/// Ends a cloned child at once: no destructor, no flush of buffers that belong to the parent.
+/// Exits from a cloned child immediately, without destructors and without flushing buffers that belong to the
+/// parent.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: _exit takes any number and does not return.
     unsafe { libc::_exit(code) }

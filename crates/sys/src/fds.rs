@@ -1,4 +1,4 @@
-//! File descriptors: who holds them, and closing what must not be in reach any more.
+//! File descriptors: their ownership, and closing those that must no longer be accessible.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -11,20 +11,20 @@ pub fn adopt(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// Runs `f` with a descriptor that is known by its number alone.
+/// Runs `f` with a descriptor that is known only by its number.
 pub fn with_borrowed<T>(fd: RawFd, f: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
     // SAFETY: looked at for the length of the call only; a number that is not open makes its calls fail with EBADF.
     f(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// A close-on-exec duplicate with the lowest free number.
+/// A duplicate with the lowest free number and the close-on-exec flag.
 pub fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let raw = fcntl(fd.as_raw_fd(), FcntlArg::F_DUPFD_CLOEXEC(0))?;
     // SAFETY: fcntl returned a new descriptor which nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-/// Has a descriptor closed by execve(2).
+/// Makes execve(2) close a descriptor.
 pub fn close_on_exec(fd: &impl AsRawFd) -> Result<(), Errno> {
     fcntl(fd.as_raw_fd(), FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC)).map(drop)
 }
@@ -37,8 +37,8 @@ pub fn keep_on_exec(fd: RawFd) -> Result<(), Errno> {
 /// The numbers that [`reserve`] has taken.
 static RESERVED: std::sync::Mutex<Vec<RawFd>> = std::sync::Mutex::new(Vec::new());
 
-/// Takes a number that is not open, so that nothing of ours gets it: one in the middle of those that a program is to have. What
-/// is put there leads nowhere, and execve(2) closes it.
+/// Occupies a number that is not open, so that no descriptor of ours gets it: one within the range that a
+/// program is to keep. The descriptor that takes its place leads nowhere, and execve(2) closes it.
 pub fn reserve(number: RawFd) -> Result<(), Errno> {
     let nothing = nix::sys::eventfd::EventFd::from_flags(nix::sys::eventfd::EfdFlags::EFD_CLOEXEC)?;
     if nothing.as_raw_fd() == number {
@@ -52,7 +52,7 @@ pub fn reserve(number: RawFd) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Whether a number was [reserved](reserve), and is the program's only as one that is not open.
+/// Whether a number was [reserved](reserve), so that the program must find it closed.
 pub fn is_reserved(number: RawFd) -> bool {
     RESERVED.lock().is_ok_and(|reserved| reserved.contains(&number))
 }
@@ -62,11 +62,12 @@ pub fn install(fd: impl AsFd, number: RawFd) -> Result<(), Errno> {
     nix::unistd::dup2(fd.as_fd().as_raw_fd(), number).map(drop)
 }
 
-/// Closes every descriptor from 3 on that is not among `kept` (close_range(2), Linux 5.9; before that one by one).
+/// Closes every descriptor from 3 up that is not in `kept` (close_range(2), Linux 5.9; before that, one by
+/// one).
 ///
-/// Whatever else in this process believes to own a descriptor must not use it any more, nor be dropped: the number
-/// may be another's by then. Only for a process that ends without destructors, at a place from which on nothing but
-/// the kept ones is used.
+/// Any other owner of a descriptor in this process must not use or drop it any more, since its number may
+/// belong to another descriptor by then. This is only for a process that exits without destructors, and at a
+/// point after which nothing but the kept descriptors is used.
 pub fn close_all_but(kept: &[RawFd]) -> Result<(), Errno> {
     let mut kept: Vec<u32> = kept.iter().filter(|fd| **fd >= 3).map(|fd| *fd as u32).collect();
     kept.sort_unstable();
@@ -80,7 +81,7 @@ pub fn close_all_but(kept: &[RawFd]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Closes nothing, by close_range(2): whether that can be called.
+/// Calls close_range(2) so that it closes nothing, to find out whether it can be called.
 pub fn close_none() -> Result<(), Errno> {
     // SAFETY: no descriptor has the highest number of all.
     super::check(unsafe { libc::syscall(libc::SYS_close_range, u32::MAX, u32::MAX, 0) }).map(drop)
@@ -99,14 +100,14 @@ fn close_range(first: u32, last: u32) -> Result<(), Errno> {
     }
 }
 
-/// The highest number that a descriptor of this process can have, as far as is worth looking.
+/// The highest number that a descriptor of this process can have, as far as it is worth checking.
 fn most() -> u32 {
     let hard = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
         .map_or(1024, |(_, hard)| hard);
     hard.min(1 << 20) as u32
 }
 
-/// The numbers below `limit` that are open.
+/// The open descriptor numbers below `limit`.
 pub fn open_below(limit: RawFd) -> Vec<RawFd> {
     (0..limit).filter(|fd| fcntl(*fd, FcntlArg::F_GETFD).is_ok()).collect()
 }

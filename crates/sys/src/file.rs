@@ -1,5 +1,5 @@
-//! Files that somebody else may have put there: none of them keeps the reader waiting, or gives it more than it asked
-//! for.
+//! Reads files that somebody else may have put there: none of them can block the reader, or make it read more
+//! than it asked for.
 
 use std::ffi::{CStr, CString};
 use std::fs::{File, OpenOptions};
@@ -14,11 +14,11 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, SFlag};
 use nix::sys::time::TimeSpec;
 
-/// What opens a file without waiting for the other end of a FIFO, and without getting a terminal.
+/// Flags that open a file without waiting for the other end of a FIFO, and without acquiring a terminal.
 pub const OPEN_FLAGS: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
-/// Whether the name is there, a link not followed (faccessat2(2), Linux 5.8): the system call itself, in whose place the C
-/// library may make others.
+/// Checks that the name exists, without following a link (faccessat2(2), Linux 5.8). It makes the system call
+/// directly, because the C library may make other calls instead.
 pub fn faccessat2(path: &CStr) -> Result<(), Errno> {
     let (directory, flags) = (libc::AT_FDCWD, libc::AT_SYMLINK_NOFOLLOW);
     // SAFETY: the path is a C string that outlives the call; the rest is numbers.
@@ -26,13 +26,13 @@ pub fn faccessat2(path: &CStr) -> Result<(), Errno> {
     super::check(ret).map(drop)
 }
 
-/// The contents of the regular file at `path`, links followed, of at most `most` bytes.
+/// The contents of the regular file at `path`, following links, of at most `most` bytes.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new().read(true).custom_flags(OPEN_FLAGS.bits()).open(path)?;
     contents(file.into(), most)
 }
 
-/// The contents of a regular file of at most `most` bytes, opened with [`OPEN_FLAGS`].
+/// The contents of a regular file of at most `most` bytes that was opened with [`OPEN_FLAGS`].
 pub fn contents(file: OwnedFd, most: u64) -> io::Result<Vec<u8>> {
     let file = File::from(file);
     let found = file.metadata()?;
@@ -48,12 +48,12 @@ pub fn contents(file: OwnedFd, most: u64) -> io::Result<Vec<u8>> {
     bounded(file, found.len() as usize, most)
 }
 
-/// All that a stream has, of at most `most` bytes. It may be a pipe, whose writer is waited for.
+/// The whole contents of a stream, of at most `most` bytes. It may be a pipe, for whose writer this waits.
 pub fn stream(source: impl Read, most: u64) -> io::Result<Vec<u8>> {
     bounded(source, 0, most)
 }
 
-/// An extended attribute of a file, of at most 64 bytes: getxattr(2).
+/// An extended attribute of a file, of at most 64 bytes; getxattr(2).
 pub fn attribute(path: &Path, name: &CStr) -> io::Result<Vec<u8>> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut value = vec![0_u8; 64];
@@ -67,16 +67,16 @@ pub fn attribute(path: &Path, name: &CStr) -> io::Result<Vec<u8>> {
     Ok(value)
 }
 
-/// Sets an extended attribute of a file, of a link itself: lsetxattr(2).
+/// Sets an extended attribute of a file, without following a link; lsetxattr(2).
 pub fn set_attribute(path: &CStr, name: &CStr, value: &[u8]) -> Result<(), Errno> {
     // SAFETY: both names are C strings, and the value is as long as is said.
     let ret = unsafe { libc::lsetxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
     Errno::result(ret).map(drop)
 }
 
-/// The names of the extended attributes of a file, of a link itself: llistxattr(2).
+/// The names of the extended attributes of a file, without following a link; llistxattr(2).
 pub fn attributes(path: &CStr) -> Result<Vec<CString>, Errno> {
-    // As long as the kernel lets a list be: XATTR_LIST_MAX, linux/limits.h.
+    // The maximum length of such a list: XATTR_LIST_MAX, linux/limits.h.
     let mut names = vec![0_u8; 65536];
     // SAFETY: the path is a C string, and the buffer is as long as is said.
     let ret = unsafe { libc::llistxattr(path.as_ptr(), names.as_mut_ptr().cast(), names.len()) };
@@ -84,13 +84,14 @@ pub fn attributes(path: &CStr) -> Result<Vec<CString>, Errno> {
     Ok(names.split(|byte| *byte == 0).filter(|name| !name.is_empty()).flat_map(CString::new).collect())
 }
 
-/// Removes an extended attribute of a file, of a link itself: lremovexattr(2).
+/// Removes an extended attribute of a file, without following a link; lremovexattr(2).
 pub fn remove_attribute(path: &CStr, name: &CStr) -> Result<(), Errno> {
     // SAFETY: both names are C strings.
     Errno::result(unsafe { libc::lremovexattr(path.as_ptr(), name.as_ptr()) }).map(drop)
 }
 
-/// Sets the times of access and modification of a file that may be open for reference only: utimensat(2).
+/// Sets the access and modification times of a file, for which an `O_PATH` descriptor is sufficient;
+/// utimensat(2).
 pub fn set_times(file: BorrowedFd<'_>, access: TimeSpec, modification: TimeSpec) -> Result<(), Errno> {
     let times = [*access.as_ref(), *modification.as_ref()];
     // SAFETY: the path is an empty C string, and both times outlive the call.
@@ -98,21 +99,21 @@ pub fn set_times(file: BorrowedFd<'_>, access: TimeSpec, modification: TimeSpec)
     Errno::result(ret).map(drop)
 }
 
-/// Major and minor number of /dev/null.
+/// The major and minor number of /dev/null.
 pub const NULL: (u32, u32) = (1, 3);
 
-/// The type of a file, from its mode.
+/// The type of a file, derived from its mode.
 pub fn kind(mode: u32) -> SFlag {
     SFlag::from_bits_truncate(mode) & SFlag::S_IFMT
 }
 
-/// Whether it is the character device of this number.
+/// Whether the file is the character device with this number.
 pub fn is_char_device(stat: &FileStat, (major, minor): (u32, u32)) -> bool {
     kind(stat.st_mode) == SFlag::S_IFCHR && stat.st_rdev == libc::makedev(major, minor)
 }
 
 fn bounded(source: impl Read, expected: usize, most: u64) -> io::Result<Vec<u8>> {
-    // One more, so that the end is seen in the same read.
+    // One byte more, so that the same read also detects the end of the file.
     let mut bytes = Vec::with_capacity(expected.max(4095) + 1);
     source.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most { Err(too_large(most)) } else { Ok(bytes) }

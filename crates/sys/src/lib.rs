@@ -1,5 +1,5 @@
-//! The system calls that no crate we use wraps safely, and what every other crate stands on: descriptors,
-//! signals, waits.
+//! The system calls that no crate we use wraps safely, and the basis of all other crates: descriptors, signals,
+//! waits.
 //!
 //! This is the only crate of the workspace in which `unsafe` may appear; each block says why it is sound.
 
@@ -25,7 +25,7 @@ pub mod thread;
 
 use nix::errno::Errno;
 
-/// A call again as long as a signal interrupts it.
+/// Repeats a call for as long as a signal interrupts it.
 pub fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {
         match call() {
@@ -35,12 +35,12 @@ pub fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> 
     }
 }
 
-/// The reason that the system gave for an error.
+/// The errno that the system gave for an error.
 pub fn errno(error: &std::io::Error) -> Option<Errno> {
     error.raw_os_error().map(Errno::from_raw)
 }
 
-/// The usual convention of system calls: -1 means that `errno` says why.
+/// Applies the usual convention of system calls: -1 means that `errno` has the reason.
 fn check(ret: libc::c_long) -> Result<libc::c_long, Errno> {
     if ret < 0 { Err(Errno::last()) } else { Ok(ret) }
 }

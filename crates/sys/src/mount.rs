@@ -1,4 +1,4 @@
-//! The mount interface on descriptors: open_tree(2), mount_setattr(2), fsopen(2), move_mount(2).
+//! The descriptor-based mount interface: open_tree(2), mount_setattr(2), fsopen(2), move_mount(2).
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -8,8 +8,8 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 
-/// Flags of mount(2) and statfs(2) as plain numbers: tables have them beside the attributes of mount_setattr(2), of which nix
-/// has no type, and it does not know all of them.
+/// The flags of mount(2) and statfs(2) as plain numbers. Tables list them beside the attributes of
+/// mount_setattr(2), for which nix has no type, and nix does not know all of the flags.
 pub use libc::{
     MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC,
     MS_NOSUID, MS_NOSYMFOLLOW, MS_PRIVATE, MS_RDONLY, MS_REC, MS_RELATIME, MS_SHARED, MS_SILENT, MS_SLAVE,
@@ -38,7 +38,7 @@ pub struct MountAttr {
     pub set: u64,
     /// Attributes to clear.
     pub clear: u64,
-    /// `MS_SHARED` and its kin; 0 for none.
+    /// `MS_SHARED` or another propagation type; 0 for no change.
     pub propagation: u64,
     /// The user namespace of an id-mapped mount.
     pub userns_fd: u64,
@@ -48,12 +48,12 @@ fn c_path(path: &Path) -> Result<CString, Errno> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)
 }
 
-/// A detached copy of the mount (with `recursive`: of the tree) at an open file.
+/// A detached copy of the mount at an open file or, if `recursive`, of the tree there.
 pub fn clone_tree(fd: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd, Errno> {
     open_tree(fd.as_raw_fd(), c"", recursive, libc::AT_EMPTY_PATH)
 }
 
-/// The same at a path, without an automount on it being triggered.
+/// Does the same by path, without triggering an automount there.
 pub fn clone_tree_at(path: &Path, recursive: bool, follow: bool) -> Result<OwnedFd, Errno> {
     let nofollow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     open_tree(libc::AT_FDCWD, &c_path(path)?, recursive, libc::AT_NO_AUTOMOUNT | nofollow)
@@ -69,7 +69,7 @@ fn open_tree(dir: RawFd, path: &CStr, recursive: bool, at: i32) -> Result<OwnedF
     own(ret)
 }
 
-/// Changes flags, propagation or id map of the mount (with `recursive`: of the tree) at an open file.
+/// Changes flags, propagation or id map of the mount at an open file or, if `recursive`, of the tree there.
 pub fn set_attr(fd: BorrowedFd<'_>, recursive: bool, attr: &MountAttr) -> Result<(), Errno> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: attr has the layout and the size that are handed over and outlives the call.
@@ -104,14 +104,14 @@ pub fn attach(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Errno> {
     super::check(ret).map(drop)
 }
 
-/// Why there is no new file system.
+/// Why no file system was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// What the kernel answered.
+    /// The errno that the kernel returned.
     pub errno: Errno,
-    /// The option that it refused, where it was one.
+    /// The option that the kernel refused, if it was one.
     pub option: Option<String>,
-    /// What it said of it, if anything: the log of fsopen(2).
+    /// The kernel's message about it, if there is one: the log of fsopen(2).
     pub log: Option<String>,
 }
 
@@ -127,7 +127,7 @@ impl From<Refused> for Errno {
     }
 }
 
-/// A new, detached mount of a file system, configured by its data options.
+/// Makes a new, detached mount of a file system that is configured with data options.
 pub fn new_filesystem(kind: &str, source: &str, data: &[String], attr: u64) -> Result<OwnedFd, Refused> {
     let name = CString::new(kind).map_err(|_| Errno::EINVAL)?;
     // SAFETY: the name is a C string that outlives the call.
@@ -150,9 +150,9 @@ pub fn new_filesystem(kind: &str, source: &str, data: &[String], attr: u64) -> R
     Ok(own(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), 1, attr) })?)
 }
 
-/// What the kernel has to say of a context: one message for each read, as `e tmpfs: Unknown parameter 'x'`.
+/// The kernel's messages for a context, one for each read, such as `e tmpfs: Unknown parameter 'x'`.
 fn log(context: &OwnedFd) -> Option<String> {
-    // Beyond its eight entries the kernel drops the oldest.
+    // The kernel keeps eight entries, and drops the oldest beyond that.
     const ENTRIES: usize = 8;
     let mut messages = Vec::new();
     let mut buffer = [0; 512];
@@ -160,7 +160,7 @@ fn log(context: &OwnedFd) -> Option<String> {
         let Ok(length @ 1..) = nix::unistd::read(context.as_raw_fd(), &mut buffer) else { break };
         let message = String::from_utf8_lossy(&buffer[..length]);
         let text = message.trim();
-        // One letter, for error, warning or information, comes before each.
+        // Each begins with a letter for error, warning or information.
         messages.push(
             text.split_once(' ')
                 .filter(|(kind, _)| kind.len() == 1)
@@ -186,14 +186,15 @@ fn configure(context: &OwnedFd, command: u32, key: Option<&str>, value: Option<&
     super::check(ret).map(drop)
 }
 
-/// Opens a path for reference only (`O_PATH`), below `root` and never out of it: symbolic links and
-/// `..` are resolved as if `root` were `/` (openat2(2), Linux 5.6).
+/// Opens a path with `O_PATH`, below `root` and never outside it: symbolic links and `..` are resolved as if
+/// `root` were `/` (openat2(2), Linux 5.6).
 pub fn open_in_root(root: BorrowedFd<'_>, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
-    // The first implies the second in every kernel so far; openat2(2) asks to set both, since that may change.
+    // The first implies the second in every kernel so far. openat2(2) asks callers to set both, since that may
+    // change.
     openat2(root, path, flags, ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS)
 }
 
-/// openat2(2).
+/// Calls openat2(2).
 pub fn openat2(
     at: BorrowedFd<'_>,
     path: &Path,
@@ -201,7 +202,7 @@ pub fn openat2(
     resolve: ResolveFlag,
 ) -> Result<OwnedFd, Errno> {
     let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
-    // A rename or mount during the walk makes the kernel give up with EAGAIN; trying again is its advice.
+    // A concurrent rename or mount makes the kernel give up with EAGAIN, and it advises to try again.
     for _ in 0..64 {
         match nix::fcntl::openat2(at.as_raw_fd(), path, how) {
             Err(Errno::EAGAIN | Errno::EINTR) => {}

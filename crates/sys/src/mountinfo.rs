@@ -1,4 +1,5 @@
-//! `/proc/PID/mountinfo`, proc_pid_mountinfo(5). A line is read without being copied: there may be a million of them.
+//! `/proc/PID/mountinfo`, proc_pid_mountinfo(5). Lines are parsed without being copied, as there may be a
+//! million of them.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -12,11 +13,11 @@ pub struct Mount<'a> {
     pub id: u64,
     /// The id of the mount that it is on.
     pub parent: u64,
-    /// Major and minor number of the file system.
+    /// The major and minor number of the file system.
     pub device: &'a str,
-    /// What of the file system is mounted.
+    /// The directory of the file system that is mounted.
     pub root: Cow<'a, Path>,
-    /// Where it is mounted.
+    /// The mount point.
     pub point: Cow<'a, Path>,
     /// The type of the file system.
     pub kind: &'a str,
@@ -24,7 +25,7 @@ pub struct Mount<'a> {
     options: &'a str,
 }
 
-/// The mounts of a mountinfo, in the order in which they were made. What is no line of one is passed over.
+/// The mounts in a mountinfo, in the order in which they were made. Malformed lines are skipped.
 pub fn mounts(text: &str) -> impl Iterator<Item = Mount<'_>> {
     text.lines().filter_map(mount)
 }
@@ -42,18 +43,19 @@ fn mount(line: &str) -> Option<Mount<'_>> {
 }
 
 impl Mount<'_> {
-    /// Whether it has a tag such as `shared` or `master`: mount_namespaces(7).
+    /// Whether the mount has a tag such as `shared` or `master`: mount_namespaces(7).
     pub fn has_tag(&self, name: &str) -> bool {
         self.tags.split(' ').any(|tag| tag.split(':').next() == Some(name))
     }
 
-    /// Whether its file system has an option, such as a controller of a hierarchy of cgroup v1.
+    /// Whether the mount's file system has an option, such as a controller of a cgroup v1 hierarchy.
     pub fn has_option(&self, name: &str) -> bool {
         self.options.split(',').any(|option| option == name)
     }
 }
 
-/// What would end a field, and the backslash, is written as three octal digits.
+/// Undoes the escaping: characters that would end a field, and the backslash, are written as three octal
+/// digits.
 fn unescaped(field: &str) -> Cow<'_, Path> {
     if !field.contains('\\') {
         return Cow::Borrowed(Path::new(field));

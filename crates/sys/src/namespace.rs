@@ -1,4 +1,4 @@
-//! Namespaces: what nix lacks of them.
+//! Namespaces: what nix lacks.
 
 use std::fs::File;
 use std::io;
@@ -8,13 +8,13 @@ use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-/// A time namespace: `time_namespaces(7)`.
+/// The flag for a time namespace; `time_namespaces(7)`.
 pub const CLONE_NEWTIME: CloneFlags = CloneFlags::from_bits_retain(libc::CLONE_NEWTIME);
 
 /// `NS_GET_USERNS`, linux/nsfs.h: `_IO(0xb7, 0x1)`. Linux 4.9.
 const NS_GET_USERNS: libc::Ioctl = 0xb701;
 
-/// The user namespace that owns a namespace. `ioctl_ns`(2)
+/// Opens the user namespace that owns a namespace; `ioctl_ns`(2).
 pub fn namespace_owner(namespace: &File) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is open while borrowed, and the request takes no argument.
     let fd = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS) };

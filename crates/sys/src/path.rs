@@ -1,4 +1,4 @@
-//! Paths of a container: what they are below its root, and which mount an open file lies on.
+//! Paths of a container: what they are relative to its root, and which mount an open file is on.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -7,16 +7,16 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 
-/// How long a path may be, with its end; limits.h.
+/// The maximum length of a path, including the terminating NUL; limits.h.
 pub const PATH_MAX: usize = libc::PATH_MAX as usize;
 
-/// A path of the container, relative to its root.
+/// Makes a path of the container relative to its root.
 pub fn relative(path: &Path) -> PathBuf {
     let relative = path.strip_prefix("/").unwrap_or(path);
     if relative.as_os_str().is_empty() { PathBuf::from(".") } else { relative.to_owned() }
 }
 
-/// A path without `.`, `..` and doubled slashes, read as if nothing in it were a link.
+/// Removes `.`, `..` and doubled slashes from a path, as if nothing in it were a link.
 pub fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::from("/");
     for component in path.components() {
@@ -29,8 +29,8 @@ pub fn clean(path: &Path) -> PathBuf {
     clean
 }
 
-/// What an open file is: the mount that it lies on, the device and the inode. Two descriptors with the same
-/// identity lead to one place (statx(2), `STATX_MNT_ID`, Linux 5.8).
+/// Identifies an open file by the mount that it is on, the device and the inode. Two descriptors with the same
+/// identity lead to the same place (statx(2), `STATX_MNT_ID`, Linux 5.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     mount: u64,
@@ -39,12 +39,12 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whether both are the same file, on whichever mounts.
+    /// Whether both are the same file, no matter on which mounts.
     pub fn is_file(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
-    /// The id of its mount, as in mountinfo.
+    /// The id of the mount, as in mountinfo.
     pub fn mount(self) -> u64 {
         self.mount
     }
@@ -58,7 +58,8 @@ fn statx(dir: RawFd, path: &CStr, flags: i32, mask: u32) -> Result<libc::statx, 
     super::check(ret.into()).map(|_| stat)
 }
 
-/// Whether something is mounted on the path itself, a link not followed; `None` where the kernel does not say, before Linux 5.8.
+/// Whether something is mounted on the path itself, without following a link; `None` if the kernel does not
+/// tell, before Linux 5.8.
 pub fn is_mount_root(path: &Path) -> Result<Option<bool>, Errno> {
     const MOUNT_ROOT: u64 = libc::STATX_ATTR_MOUNT_ROOT as u64;
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
@@ -71,7 +72,7 @@ pub fn is_mount_root(path: &Path) -> Result<Option<bool>, Errno> {
     }
 }
 
-/// The identity of an open file.
+/// Determines the identity of an open file.
 pub fn identity(fd: BorrowedFd<'_>) -> Result<Identity, Errno> {
     let stat = statx(fd.as_raw_fd(), c"", libc::AT_EMPTY_PATH, libc::STATX_INO | libc::STATX_MNT_ID)?;
     Ok(Identity {
@@ -81,10 +82,10 @@ pub fn identity(fd: BorrowedFd<'_>) -> Result<Identity, Errno> {
     })
 }
 
-/// Changes the mode of a file that is open for reference only, and never that of something else which has its name by
-/// now: fchmodat2(2), Linux 6.6; before that by way of /proc.
+/// Changes the mode of a file that was opened with `O_PATH`, and never that of another file which may have its
+/// name by now: fchmodat2(2), Linux 6.6; before that, through /proc.
 pub fn change_mode(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
-    // linux/unistd.h: the same number on every architecture; the libc crate has no name for it.
+    // linux/unistd.h: the number is the same on every architecture; the libc crate has no name for it.
     const SYS_FCHMODAT2: libc::c_long = 452;
     // SAFETY: the path is an empty C string.
     let ret =
@@ -99,7 +100,7 @@ pub fn change_mode(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
                 mode,
                 nix::sys::stat::FchmodatFlags::FollowSymlink,
             ) {
-                // There is no /proc here.
+                // /proc is not available here.
                 Err(Errno::ENOENT) => Err(first),
                 other => other,
             }

@@ -1,4 +1,4 @@
-//! Waiting for descriptors: every wait has an end, and is retried where a signal interrupts it.
+//! Waits for descriptors: every wait has an end, and is restarted if a signal interrupts it.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// Which of the descriptors are readable or have ended, when at least one is; all false where the time is over.
-/// `None`: without a limit, so that something among them has to be what ends it. Where one shows an end, the others show
-/// all that came before it.
+/// Waits until at least one of the descriptors is readable or has ended, and returns which of them are; all are
+/// false if the time is up. With `None` there is no limit, so one of the descriptors must be certain to end the
+/// wait. If one of them shows an end, the others show everything that happened before it.
 pub fn readable<const N: usize>(
     fds: [Option<BorrowedFd<'_>>; N],
     limit: Option<Duration>,
@@ -19,20 +19,20 @@ pub fn readable<const N: usize>(
     let ready = wait(&mut polled, || {
         end.map_or(PollTimeout::NONE, |end| {
             let left = end.saturating_duration_since(Instant::now());
-            // Rounded up, so that the last millisecond is no busy loop.
+            // Rounded up, so that the last millisecond is not a busy loop.
             PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX)
         })
     })?;
     if ready > 0 && ready < polled.len() {
-        // The kernel asks one after the other: a process may have written what it had to say after its channel was
-        // asked, and have ended before its pidfd was. What is ready stays so.
+        // The kernel checks one after the other: a process may have sent its last message after its channel was
+        // checked, and may have ended before its pidfd was. What is ready remains so.
         wait(&mut polled, || PollTimeout::ZERO)?;
     }
     let mut events = polled.iter().map(|fd| fd.any().unwrap_or(false));
     Ok(fds.map(|fd| fd.is_some() && events.next().unwrap_or(false)))
 }
 
-/// poll(2), again where a signal interrupts it; how many are ready.
+/// Calls poll(2), again if a signal interrupts it; returns how many are ready.
 fn wait(polled: &mut [PollFd<'_>], timeout: impl Fn() -> PollTimeout) -> Result<usize, Errno> {
     loop {
         match poll(polled, timeout()) {
@@ -42,7 +42,7 @@ fn wait(polled: &mut [PollFd<'_>], timeout: impl Fn() -> PollTimeout) -> Result<
     }
 }
 
-/// Waits until a descriptor is readable (a pidfd: until the process has ended), at most so long.
+/// Waits at most for `limit` until a descriptor is readable (for a pidfd: until the process has ended).
 pub fn wait_readable(fd: BorrowedFd<'_>, limit: Duration) -> Result<bool, Errno> {
     readable([Some(fd)], Some(limit)).map(|[ready]| ready)
 }
@@ -56,10 +56,11 @@ mod tests {
 
     use super::*;
 
-    /// Whoever sees the end of a process sees what it had to say before, however the two fall into one poll(2).
+    /// Whoever sees the end of a process also sees its last message, however the two coincide in a single
+    /// poll(2).
     #[test]
     fn what_came_before_an_end_shows_with_the_end() {
-        // Between the two in question, so that the kernel takes long from one to the other.
+        // Placed between the two in question, so that the kernel takes a long time from one to the other.
         const OTHERS: usize = 500;
         let (quiet, _other) = UnixStream::pair().unwrap();
         for moment in 0..2000 {

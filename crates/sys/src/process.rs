@@ -9,7 +9,7 @@ fn prctl(option: libc::c_int, argument: u64) -> Result<libc::c_long, Errno> {
     super::check(unsafe { libc::syscall(libc::SYS_prctl, option, argument, 0, 0, 0) })
 }
 
-/// Has a command end when the process that starts it does, however that ends.
+/// Makes a command end when the process that starts it ends for any reason.
 pub fn die_with_parent(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
     // SAFETY: what runs between fork and execve is one system call; it allocates nothing and takes no lock.
@@ -21,38 +21,39 @@ pub fn drop_bounding(capability: u8) -> Result<(), Errno> {
     prctl(libc::PR_CAPBSET_DROP, u64::from(capability)).map(drop)
 }
 
-/// Whether the bounding set has a capability; `EINVAL` when the kernel does not know it.
+/// Whether the bounding set contains a capability; `EINVAL` if the kernel does not know it.
 pub fn has_bounding(capability: u8) -> Result<bool, Errno> {
     prctl(libc::PR_CAPBSET_READ, u64::from(capability)).map(|r| r == 1)
 }
 
-/// Joins a new session keyring of this name, and lets its possessor search it (keyctl(2)).
+/// Joins the session keyring with this name, making it if it does not exist (`KEYCTL_JOIN_SESSION_KEYRING`,
+/// keyctl(2)).
 pub fn join_session_keyring(name: &std::ffi::CStr) -> Result<i32, Errno> {
     // SAFETY: the name is a C string that outlives the call.
     let ret = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) };
     super::check(ret).map(|serial| serial as i32)
 }
 
-/// Adds rights of the owner to those of a keyring (`KEYCTL_SETPERM`); see keyrings(7).
+/// Sets the permissions of a keyring (`KEYCTL_SETPERM`); see keyrings(7).
 pub fn set_keyring_permissions(serial: i32, permissions: u32) -> Result<(), Errno> {
     // SAFETY: takes numbers only.
     let ret = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_SETPERM, serial, permissions) };
     super::check(ret).map(drop)
 }
 
-/// setdomainname(2), which nix does not have.
+/// Calls setdomainname(2), which nix lacks.
 pub fn set_domainname(name: &str) -> Result<(), Errno> {
     // SAFETY: pointer and length are those of a slice that outlives the call.
     super::check(unsafe { libc::syscall(libc::SYS_setdomainname, name.as_ptr(), name.len()) }).map(drop)
 }
 
-/// personality(2): the execution domain, with its flags.
+/// Calls personality(2) with the execution domain and its flags.
 pub fn set_personality(persona: u64) -> Result<(), Errno> {
     // SAFETY: takes a number only.
     super::check(unsafe { libc::syscall(libc::SYS_personality, persona) }).map(drop)
 }
 
-/// prlimit(2) by number, so that limits newer than any library's list work as well.
+/// Calls prlimit(2) by number, so that limits newer than any library's list work as well.
 pub fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: the structure outlives the call; the old value is not asked for.
@@ -68,7 +69,7 @@ pub fn set_rlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<(), E
     super::check(ret).map(drop)
 }
 
-/// Soft and hard limit of a process, by number.
+/// The soft and the hard limit of a process, by number.
 pub fn rlimit(pid: i32, resource: u32) -> Result<(u64, u64), Errno> {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: nothing is set; the structure for the answer outlives the call.
@@ -78,16 +79,15 @@ pub fn rlimit(pid: i32, resource: u32) -> Result<(u64, u64), Errno> {
     super::check(ret).map(|_| (limit.rlim_cur, limit.rlim_max))
 }
 
-/// Lets a process run on every CPU that its cpuset has (sched_setaffinity(2)); best effort.
+/// Lets a process run on every CPU in its cpuset (sched_setaffinity(2)); best effort.
 pub fn allow_all_cpus(pid: i32) {
     let all = [u8::MAX; 1024];
     // SAFETY: the mask outlives the call and has the length that is handed over.
     unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, all.len(), all.as_ptr()) };
 }
 
-/// Lets the signals by which somebody asks a process to end do that to the first process of a pid
-/// namespace as well: without an action of its own it would never notice them, pid_namespaces(7).
-/// execve(2) puts the default back.
+/// Makes the signals that ask a process to end work for the first process of a pid namespace as well, which
+/// without a handler would never notice them; pid_namespaces(7). execve(2) restores the default.
 pub fn end_on_signals() {
     extern "C" fn end(signal: libc::c_int) {
         // SAFETY: _exit is async-signal-safe and does not return.
@@ -99,11 +99,11 @@ pub fn end_on_signals() {
     }
 }
 
-/// Gives every signal its default action, whatever the caller had: execve(2) keeps what is ignored, and the Rust
-/// runtime ignores SIGPIPE.
+/// Gives every signal its default action, whatever the caller's was: execve(2) keeps ignored signals ignored,
+/// and the Rust runtime ignores SIGPIPE.
 pub fn reset_signal_actions() {
-    // SIGKILL and SIGSTOP have no other action; real-time signals end at 64 on Linux. By the system call itself, since
-    // the C library keeps two signals from its callers.
+    // SIGKILL and SIGSTOP have no other action; real-time signals end at 64 on Linux. This makes the system
+    // call directly, since the C library reserves two signals for itself.
     let default = [0u64; 4];
     for signal in (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
         // SAFETY: all zeroes is SIG_DFL with no flags and an empty mask, whatever the order of the fields in the
@@ -120,21 +120,21 @@ pub fn reset_signal_actions() {
     }
 }
 
-/// Gives SIGCHLD its default action: a caller that ignores it would have the kernel reap our children, and their
-/// exit codes with them (wait(2)).
+/// Gives SIGCHLD its default action: if the caller ignores it, the kernel would reap our children and discard
+/// their exit codes (wait(2)).
 pub fn default_sigchld() {
     // SAFETY: SIG_DFL installs no handler.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
-/// Makes writing to a pipe that nobody reads fail with EPIPE instead of ending the process; what
-/// [`restore_broken_pipes`] takes.
+/// Makes a write to a pipe that nobody reads fail with EPIPE instead of ending the process; returns the former
+/// action for [`restore_broken_pipes`].
 pub fn ignore_broken_pipes() -> libc::sighandler_t {
     // SAFETY: SIG_IGN installs no handler.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) }
 }
 
-/// Puts back what [`ignore_broken_pipes`] has found.
+/// Restores the action that [`ignore_broken_pipes`] has returned.
 pub fn restore_broken_pipes(before: libc::sighandler_t) {
     if before != libc::SIG_ERR {
         // SAFETY: an action that was in force in this very process.
@@ -142,7 +142,7 @@ pub fn restore_broken_pipes(before: libc::sighandler_t) {
     }
 }
 
-/// `pidfd_open(2)`, Linux 5.3.
+/// Calls `pidfd_open(2)`, Linux 5.3.
 pub fn pidfd_open(pid: i32) -> Result<std::os::fd::OwnedFd, Errno> {
     use std::os::fd::FromRawFd;
     // SAFETY: takes numbers only.
@@ -151,15 +151,17 @@ pub fn pidfd_open(pid: i32) -> Result<std::os::fd::OwnedFd, Errno> {
     Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// `pidfd_send_signal(2)`, Linux 5.1: signals the very process, never one that reuses its pid. Only where a filter refuses
-/// that call it is kill(2), with the number that the descriptor has at that moment.
+/// Calls `pidfd_send_signal(2)`, Linux 5.1, which signals the very process and never another one that reuses
+/// its pid. Only if a filter refuses that call, it uses kill(2) with the pid that the descriptor has at that
+/// moment.
 pub fn pidfd_send_signal(pidfd: std::os::fd::BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
     use std::os::fd::AsRawFd;
     let no_info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: a null siginfo makes the kernel fill it in as kill(2) does.
     let ret = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) };
     match super::check(ret).map(drop) {
-        // A filter around this process may know no such call; what the kernel itself refuses, it refuses kill(2), too.
+        // A filter around this process may not know the call; what the kernel itself refuses here, it also
+        // refuses for kill(2).
         Err(errno @ (Errno::ENOSYS | Errno::EPERM)) => match pid_of(pidfd) {
             Some(pid) => {
                 kill(pid, signal).map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(errno as i32)))
@@ -170,8 +172,8 @@ pub fn pidfd_send_signal(pidfd: std::os::fd::BorrowedFd<'_>, signal: i32) -> Res
     }
 }
 
-/// The number of a process that lives, by the `Pid` of its descriptor (proc_pid_fdinfo(5)): it is -1 for one that is gone,
-/// and 0 for one of another pid namespace.
+/// The pid of a process that is alive, from the `Pid` of its descriptor (proc_pid_fdinfo(5)): it is -1 for one
+/// that is gone, and 0 for one in another pid namespace.
 fn pid_of(pidfd: std::os::fd::BorrowedFd<'_>) -> Option<i32> {
     use std::os::fd::AsRawFd;
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
@@ -179,7 +181,7 @@ fn pid_of(pidfd: std::os::fd::BorrowedFd<'_>) -> Option<i32> {
     (pid > 0).then_some(pid)
 }
 
-/// `pidfd_getfd(2)`, Linux 5.6: a duplicate of another process's descriptor.
+/// Duplicates a descriptor of another process with `pidfd_getfd(2)`, Linux 5.6.
 pub fn pidfd_getfd(pidfd: std::os::fd::BorrowedFd<'_>, number: i32) -> Result<std::os::fd::OwnedFd, Errno> {
     use std::os::fd::{AsRawFd, FromRawFd};
     // SAFETY: takes numbers only.
@@ -188,7 +190,7 @@ pub fn pidfd_getfd(pidfd: std::os::fd::BorrowedFd<'_>, number: i32) -> Result<st
     Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// kill(2). By number, since the real-time signals have no name in nix.
+/// Calls kill(2) with a number, since nix has no names for the real-time signals.
 pub fn kill(pid: i32, signal: i32) -> std::io::Result<()> {
     // SAFETY: kill takes two integers and touches no memory of ours.
     match unsafe { libc::kill(pid, signal) } {
@@ -197,7 +199,7 @@ pub fn kill(pid: i32, signal: i32) -> std::io::Result<()> {
     }
 }
 
-/// Final capability sets in one call, as bit sets (capset(2)).
+/// Sets the final capability sets in one call, as bit sets (capset(2)).
 pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Result<(), Errno> {
     // linux/capability.h: _LINUX_CAPABILITY_VERSION_3, two words of 32 capabilities each.
     #[repr(C)]

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-/// The fields of `struct sched_attr` (linux/sched/types.h); times in nanoseconds.
+/// The fields of `struct sched_attr` (linux/sched/types.h); times are in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // Named after the kernel's fields.
 pub struct SchedAttr {
@@ -15,7 +15,7 @@ pub struct SchedAttr {
     pub period: u64,
 }
 
-/// sched_setattr(2) for the calling process.
+/// Calls sched_setattr(2) for the calling process.
 pub fn set_scheduler(attr: &SchedAttr) -> Result<(), Errno> {
     let raw = libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,
@@ -31,7 +31,7 @@ pub fn set_scheduler(attr: &SchedAttr) -> Result<(), Errno> {
     super::check(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const raw, 0) }).map(drop)
 }
 
-/// ioprio_set(2) for the calling process: class and priority in one number.
+/// Calls ioprio_set(2) for the calling process, with class and priority in one number.
 pub fn set_io_priority(priority: i32) -> Result<(), Errno> {
     // linux/ioprio.h: IOPRIO_WHO_PROCESS
     const WHO_PROCESS: libc::c_int = 1;
@@ -39,25 +39,25 @@ pub fn set_io_priority(priority: i32) -> Result<(), Errno> {
     super::check(unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, priority) }).map(drop)
 }
 
-/// set_mempolicy(2): mode with its flags, and the nodes as a mask.
+/// Calls set_mempolicy(2) with the mode including its flags, and the nodes as a mask.
 pub fn set_memory_policy(mode: u32, nodes: &[u64]) -> Result<(), Errno> {
-    // The kernel takes the number of bits, and one less than told: mempolicy.c, get_nodes().
+    // The kernel expects the number of bits plus one, since it subtracts one: mempolicy.c, get_nodes().
     let bits = if nodes.is_empty() { 0 } else { nodes.len() * 64 + 1 };
     let mask = if nodes.is_empty() { std::ptr::null() } else { nodes.as_ptr() };
     // SAFETY: the mask has as many bits as told (the last is not read), or is null with none.
     super::check(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, mask, bits) }).map(drop)
 }
 
-/// sched_setaffinity(2) of a process, 0 for the calling one, by a mask of any length.
+/// Calls sched_setaffinity(2) for a process, or for the calling one if `pid` is 0, with a mask of any length.
 pub fn set_affinity(pid: i32, mask: &[u64]) -> Result<(), Errno> {
     // SAFETY: pointer and length in bytes are those of a slice that outlives the call.
     let ret = unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, size_of_val(mask), mask.as_ptr()) };
     super::check(ret).map(drop)
 }
 
-/// sched_getaffinity(2) of the calling process.
+/// Calls sched_getaffinity(2) for the calling process.
 pub fn affinity() -> Result<Vec<u64>, Errno> {
-    // As many as the kernel's largest mask has (CONFIG_MAXSMP).
+    // As many bits as the kernel's largest mask has (CONFIG_MAXSMP).
     let mut mask = vec![0u64; 8192 / 64];
     // SAFETY: pointer and length in bytes are those of a vector that outlives the call.
     let ret = unsafe {

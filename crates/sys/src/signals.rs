@@ -1,4 +1,4 @@
-//! Signals as something to read, so that none is missed between a look and a wait.
+//! Signals as something to read, so that none is missed between a check and a wait.
 
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,19 +8,19 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use nix::errno::Errno;
 
-/// Every signal that can be blocked, blocked, and a descriptor to read them from.
+/// Blocks every signal that can be blocked, and reads them from a descriptor.
 ///
-/// Made before the clone: what comes while the container is being made is read later. It stays in the thread whose signals
-/// are blocked.
+/// It is made before the clone, so that signals which arrive while the container is being made are read later.
+/// It stays in the thread whose signals are blocked.
 pub struct Signals {
     fd: SignalFd,
-    /// What was blocked before, to be restored.
+    /// The former signal mask, to be restored.
     before: Option<SigSet>,
     thread: PhantomData<*const ()>,
 }
 
 impl Signals {
-    /// Blocks the signals until this is dropped. What has come by then and was not read is delivered.
+    /// Blocks the signals until this is dropped. Signals that have not been read by then are delivered.
     pub fn block() -> Result<Self, Errno> {
         let mut before = SigSet::empty();
         sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut before))?;
@@ -29,10 +29,10 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Blocks the signals, and leaves them blocked.
+    /// Blocks the signals and leaves them blocked.
     pub fn block_for_good() -> Result<Self, Errno> {
         let mut all = SigSet::all();
-        // Those mean a defect of ours, and must end us at once.
+        // These signals indicate a defect of ours, and must end us at once.
         for signal in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT] {
             all.remove(signal);
         }
@@ -42,13 +42,13 @@ impl Signals {
         Ok(Self { fd, before: None, thread: PhantomData })
     }
 
-    /// The next signal that has come, if any: its number and who sent it, 0 for the kernel.
+    /// The next signal that has arrived, if any: its number and the pid of its sender, 0 for the kernel.
     pub fn next(&self) -> Result<Option<(i32, u32)>, Errno> {
         let info = crate::retry(|| self.fd.read_signal())?;
         Ok(info.map(|i| (i.ssi_signo as i32, i.ssi_pid)))
     }
 
-    /// A signal by which somebody asks the runtime to end, as long as nothing can be forwarded.
+    /// Whether a signal asks the runtime to end, as long as nothing can be forwarded.
     pub fn is_end(signal: i32) -> bool {
         [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&signal)
     }
@@ -68,7 +68,7 @@ impl AsFd for Signals {
     }
 }
 
-/// In the child: nothing blocked, and the default action for every signal, whatever the caller had.
+/// For the child: unblocks all signals and restores their default actions, whatever the caller's were.
 pub fn reset() -> Result<(), Errno> {
     crate::process::reset_signal_actions();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)

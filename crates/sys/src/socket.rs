@@ -1,4 +1,4 @@
-//! Descriptors sent over sockets.
+//! Sends descriptors over sockets.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -10,7 +10,7 @@ use nix::sys::socket::{
     bind, listen, recvmsg, sendmsg, socket,
 };
 
-/// Sends a descriptor with some text along with it.
+/// Sends a descriptor together with some text.
 pub fn send_fd(socket: BorrowedFd<'_>, text: &[u8], fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let fds = [fd.as_raw_fd()];
     let rights = [ControlMessage::ScmRights(&fds)];
@@ -23,7 +23,7 @@ pub fn send_fd(socket: BorrowedFd<'_>, text: &[u8], fd: BorrowedFd<'_>) -> Resul
     }
 }
 
-/// Receives a message with the descriptor that may come with it; 0 bytes are the end.
+/// Receives a message and the descriptor that may come with it; 0 bytes mean the end.
 pub fn receive_fd(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
     let mut space = nix::cmsg_space!([RawFd; 1]);
     loop {
@@ -45,8 +45,8 @@ pub fn receive_fd(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, O
     }
 }
 
-/// A socket of whole messages that waits for connections at this path. The path has to fit into an address
-/// (unix(7): 107 bytes); by way of `/proc/self/fd` a longer one is short.
+/// Makes a socket at this path that preserves message boundaries and listens for connections. The path must fit
+/// into an address (unix(7): 107 bytes); a longer one can be shortened by `/proc/self/fd`.
 pub fn listen_at(path: &Path) -> Result<OwnedFd, Errno> {
     let fd = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
     bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
@@ -61,7 +61,7 @@ pub fn connect_to(path: &Path) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-/// The next connection, by accept4(2) or, where a seccomp filter denies that, by accept(2).
+/// Accepts the next connection with accept4(2) or, if a seccomp filter denies that, with accept(2).
 pub fn accept_anyhow(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let socket = socket.as_raw_fd();
     loop {
@@ -77,7 +77,7 @@ pub fn accept_anyhow(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
             Err(errno) => return Err(errno),
             Ok(fd) => {
                 let fd = crate::fds::adopt(fd);
-                // Its end is to tell that the program runs.
+                // The closing of the connection is to show that the program runs.
                 crate::fds::close_on_exec(&fd)?;
                 return Ok(fd);
             }

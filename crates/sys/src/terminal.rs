@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 
-/// Rows and columns of a terminal (`TIOCGWINSZ`).
+/// The rows and columns of a terminal (`TIOCGWINSZ`).
 pub fn size(terminal: BorrowedFd<'_>) -> Result<(u16, u16), Errno> {
     // SAFETY: winsize is plain data for which all zeroes is valid.
     let mut size: libc::winsize = unsafe { std::mem::zeroed() };
@@ -14,7 +14,7 @@ pub fn size(terminal: BorrowedFd<'_>) -> Result<(u16, u16), Errno> {
     Ok((size.ws_row, size.ws_col))
 }
 
-/// Sets rows and columns (`TIOCSWINSZ`).
+/// Sets the rows and columns of a terminal (`TIOCSWINSZ`).
 pub fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> Result<(), Errno> {
     let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCSWINSZ reads a winsize, which outlives the call.
@@ -22,15 +22,15 @@ pub fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> Result<(),
     super::check(ret.into()).map(drop)
 }
 
-/// Makes it the controlling terminal of this session (`TIOCSCTTY`).
+/// Makes the terminal the controlling terminal of this session (`TIOCSCTTY`).
 pub fn make_controlling(terminal: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: takes a number only.
     let ret = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) };
     super::check(ret.into()).map(drop)
 }
 
-/// Unlocks the other end of a pseudoterminal and opens it (`TIOCSPTLCK`, `TIOCGPTPEER`, Linux 4.13):
-/// by descriptor, never by a path that the image could have replaced.
+/// Unlocks the other end of a pseudoterminal and opens it (`TIOCSPTLCK`, `TIOCGPTPEER`, Linux 4.13): by
+/// descriptor, never by a path that the image could have replaced.
 pub fn open_peer(master: BorrowedFd<'_>) -> Result<std::os::fd::OwnedFd, Errno> {
     use std::os::fd::FromRawFd;
     let unlock: libc::c_int = 0;
