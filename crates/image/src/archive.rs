@@ -1,4 +1,4 @@
-//! Archives of images: what `docker save`, `podman save`, `skopeo copy` and `buildah push` write.
+//! Archives of images, as written by `docker save`, `podman save`, `skopeo copy` and `buildah push`.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,22 +12,22 @@ use crate::limits::{Limits, read_bounded};
 use crate::stream::{decompressed, is_compressed};
 use crate::tar;
 
-/// More entries than this has no archive of an image, which has some for each layer.
+/// No archive of an image has more entries than this, since it has only a few for each layer.
 const MOST_ENTRIES: usize = 100_000;
 
-/// What an archive has inside.
+/// What an archive contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// An OCI layout.
     Oci,
-    /// `manifest.json` of Docker.
+    /// An image in Docker's format, with `manifest.json`.
     Docker,
-    /// Something else: a root file system.
+    /// Something else, which is taken for a root file system.
     Other,
 }
 
-/// Looks at the first names of an archive, as far as they could be those of an image. docker 25 and newer write both kinds
-/// in one; its layout has the digests.
+/// Determines the kind of an archive from its first names, reading on while they could be those of an image. docker
+/// 25 and newer write both kinds in one archive; the OCI layout, which has the digests, is preferred then.
 pub(crate) fn kind(path: &Path) -> io::Result<Kind> {
     let file = open(path)?;
     let mut reader = tar::Reader::new(decompressed(&file)?);
@@ -54,7 +54,7 @@ fn is_of_an_image(name: &[u8]) -> bool {
     first == b"blobs" || stem.len() == 64 && stem.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// A regular file for reading; nothing that could keep the reader waiting.
+/// Opens a regular file for reading, and nothing that could block the reader.
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     let file = File::options().read(true).custom_flags(rootling_sys::file::OPEN_FLAGS.bits()).open(path)?;
@@ -68,14 +68,14 @@ fn open(path: &Path) -> io::Result<File> {
 #[derive(Clone, Debug)]
 pub(crate) struct Archive {
     file: Arc<File>,
-    /// Where each file begins, and how long it is.
+    /// The offset and the length of each file.
     files: HashMap<Vec<u8>, (u64, u64)>,
-    /// Links of older archives, from a layer to one that is the same.
+    /// Links in older archives, from a layer to an identical one.
     links: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Archive {
-    /// Opens one. A compressed one is decompressed into `scratch`, a directory that is removed later.
+    /// Opens an archive. A compressed one is decompressed into `scratch`, a directory that is removed later.
     pub(crate) fn open(path: &Path, scratch: &Path, limits: &Limits) -> Result<Self> {
         let mut file = open(path).said(|| format!("{path:?}"))?;
         let mut begin = [0; 8];
@@ -88,7 +88,7 @@ impl Archive {
     }
 
     fn index(mut walked: File, file: File) -> Result<Self> {
-        // It was written, perhaps, and read.
+        // It may have been written or read before.
         walked.rewind().said(|| "lseek")?;
         let mut reader = tar::Reader::seeking(walked);
         let (mut files, mut links) = (HashMap::new(), HashMap::new());
@@ -115,7 +115,7 @@ impl Archive {
         Ok(Self { file: Arc::new(file), files, links })
     }
 
-    /// A file of the archive, and its length.
+    /// Opens a file of the archive; also returns its length.
     pub(crate) fn file(&self, name: &str) -> Result<(Part, u64)> {
         let wanted = name.as_bytes();
         let found = self.files.get(wanted).or_else(|| self.files.get(self.links.get(wanted)?));
@@ -127,13 +127,13 @@ impl Archive {
         Ok((Part { file: Arc::clone(&self.file), at, left: length }, length))
     }
 
-    /// The content of a small file.
+    /// The contents of a small file.
     pub(crate) fn read(&self, name: &str, most: u64) -> Result<Vec<u8>> {
         read_bounded(self.file(name)?.0, most, name).map_err(of_io)
     }
 }
 
-/// The path that a link leads to, as a name of the archive.
+/// The target of a link, as a name in the archive.
 fn joined(link: &[u8], target: &[u8]) -> Vec<u8> {
     let mut names: Vec<&[u8]> = link.split(|byte| *byte == b'/').collect();
     names.pop();
@@ -147,7 +147,7 @@ fn joined(link: &[u8], target: &[u8]) -> Vec<u8> {
     names.join(&b'/')
 }
 
-/// The decompressed archive, as a file without a name.
+/// Decompresses the archive into an unnamed file.
 fn whole(file: &File, scratch: &Path, limits: &Limits) -> io::Result<File> {
     let path = scratch.join("archive");
     let mut to = File::options().read(true).write(true).create_new(true).open(&path)?;
@@ -167,7 +167,7 @@ fn whole(file: &File, scratch: &Path, limits: &Limits) -> io::Result<File> {
     }
 }
 
-/// A part of a file, read without moving its offset.
+/// A part of a file, which is read without moving the file's offset.
 #[derive(Debug)]
 pub(crate) struct Part {
     file: Arc<File>,

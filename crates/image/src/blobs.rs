@@ -1,4 +1,4 @@
-//! Where blobs come from: the directory of a layout, or an archive.
+//! The source of blobs: either the directory of a layout or an archive.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,26 +17,27 @@ use crate::digest::{Digest, Verified};
 use crate::error::{Error, Result, Said, of_io};
 use crate::limits::read_bounded;
 
-/// An index, a manifest or a configuration is not larger than this; registries allow 4 MiB.
+/// The size limit in bytes of an index, a manifest or a configuration; registries allow 4 MiB.
 pub(crate) const MOST_DOCUMENT: u64 = 4 << 20;
 
 /// The files of a layout.
 pub(crate) enum Blobs {
-    /// A directory, open for reference.
+    /// A directory, opened with O_PATH.
     Directory(OwnedFd),
-    /// A tar archive of one.
+    /// A tar archive of a layout.
     Archive(Archive),
 }
 
 impl Blobs {
-    /// Those of a directory.
+    /// The files in a directory.
     pub(crate) fn directory(path: &Path) -> Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
         let open = File::options().read(true).custom_flags(flags.bits()).open(path);
         Ok(Self::Directory(open.said(|| format!("{path:?}"))?.into()))
     }
 
-    /// A file below the layout, and how long it is. Whatever lies there, no link is followed and nothing waits.
+    /// Opens a file of the layout, and returns its length. Whatever is there, no link is followed and nothing
+    /// blocks.
     pub(crate) fn file(&self, name: &str) -> Result<(Box<dyn Read + Send>, u64)> {
         let directory = match self {
             Self::Archive(archive) => {
@@ -57,14 +58,14 @@ impl Blobs {
         Ok((Box::new(file), found.len()))
     }
 
-    /// A blob, which fails at its end unless it is what the descriptor says.
+    /// Opens a blob. Reading it fails at its end unless its contents match the descriptor.
     pub(crate) fn blob(&self, descriptor: &Descriptor) -> Result<Verified<Box<dyn Read + Send>>> {
         let digest = digest_of(descriptor)?;
         let (file, _) = self.file(&format!("blobs/{}", digest.path()))?;
         Ok(Verified::new(file, &digest, descriptor.size()))
     }
 
-    /// A small blob.
+    /// The contents of a small blob.
     pub(crate) fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         if descriptor.size() > MOST_DOCUMENT {
             return Err(Error::invalid(format!(
@@ -75,18 +76,18 @@ impl Blobs {
         read_bounded(self.blob(descriptor)?, MOST_DOCUMENT, "a document").map_err(of_io)
     }
 
-    /// A small file.
+    /// The contents of a small file.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>> {
         read_bounded(self.file(name)?.0, MOST_DOCUMENT, name).map_err(of_io)
     }
 }
 
-/// The digest of a descriptor, of an algorithm that is known.
+/// The digest in a descriptor; its algorithm must be known.
 pub(crate) fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
     descriptor.digest().to_string().parse()
 }
 
-/// A JSON document.
+/// Parses a JSON document.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|error| Error::invalid(format!("{what} cannot be read: {error}")))
 }

@@ -1,4 +1,5 @@
-//! A bundle that is there as a whole or not at all: made in a directory beside its place, and renamed.
+//! A bundle that exists either completely or not at all: it is made in a directory next to its final path, and
+//! renamed.
 
 use std::fs::{self, File};
 use std::io::{IsTerminal, Read, Write};
@@ -18,23 +19,23 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, ErrorKind, Result, Said};
 use crate::tree::remove;
 
-/// A bundle in the making. What is not put in its place is to be removed by [`clear`].
+/// A bundle that is being made. If it is not put in its place, it must be removed with [`clear`].
 pub struct Bundle {
     place: PathBuf,
-    /// Beside it, and locked as long as somebody works there.
+    /// The directory next to it, which is locked while somebody works in it.
     staging: PathBuf,
     _lock: File,
     force: bool,
 }
 
-/// What is between the name of a bundle and a number, in the name of the directory that it is made in.
+/// The part between a bundle's name and a number in the name of the directory that the bundle is made in.
 const UNPACKING: &str = ".unpacking-";
 
 impl Bundle {
-    /// Begins one at `place`. `force`: a bundle that is there is replaced.
+    /// Starts a bundle at `place`. With `force`, an existing bundle is replaced.
     ///
     /// # Errors
-    /// Where there is something already.
+    /// Something exists there already.
     pub fn begin(place: &Path, force: bool) -> Result<Self> {
         let place = std::path::absolute(place).said(|| format!("{place:?}"))?;
         let name =
@@ -44,7 +45,7 @@ impl Bundle {
         let prefix = format!(".{}{UNPACKING}", name.to_string_lossy());
         for number in 0..10_000 {
             let staging = parent.join(format!("{prefix}{}-{number}", std::process::id()));
-            // Set-user-id programs of an image are not for other users of the host.
+            // Other users of the host must not run set-user-id programs of an image.
             match fs::DirBuilder::new().mode(0o700).create(&staging) {
                 Ok(()) => {
                     let lock = File::open(&staging).said(|| format!("{staging:?}"))?;
@@ -63,7 +64,7 @@ impl Bundle {
         Err(Error::system(format!("bundle {place:?}: no name is free for a directory beside it")))
     }
 
-    /// What earlier processes have left that were killed before they could clean up.
+    /// The directories that earlier processes have left because they were killed before they could clean up.
     pub fn stale(&self) -> Vec<PathBuf> {
         let parent = self.place.parent().unwrap_or(Path::new("/"));
         let name = self.place.file_name().unwrap_or_default().to_string_lossy();
@@ -81,20 +82,20 @@ impl Bundle {
         paths.filter(is_free).collect()
     }
 
-    /// Where it is made.
+    /// The directory in which the bundle is made.
     pub fn staging(&self) -> &Path {
         &self.staging
     }
 
-    /// Where it will be.
+    /// The final path of the bundle.
     pub fn place(&self) -> &Path {
         &self.place
     }
 
-    /// Puts the bundle in its place. What was there is at the path that is returned, to be removed.
+    /// Puts the bundle in its place. If a path is returned, the former bundle is there and must be removed.
     ///
     /// # Errors
-    /// Where something has come there meanwhile.
+    /// Something has appeared there meanwhile.
     pub fn commit(&self) -> Result<Option<PathBuf>> {
         check_place(&self.place, self.force)?;
         let rename = |flags| renameat2(None, &self.staging, None, &self.place, flags);
@@ -104,7 +105,7 @@ impl Bundle {
                 Ok(()) => return Ok(Some(self.staging.clone())),
                 Err(error) => error,
             },
-            // Not every file system knows flags: an empty directory is replaced by the call itself.
+            // Not every file system supports the flags; the plain call itself replaces an empty directory.
             Err(Errno::EINVAL) => match rename(RenameFlags::empty()) {
                 Ok(()) => return Ok(None),
                 Err(error) => error,
@@ -115,17 +116,17 @@ impl Bundle {
     }
 }
 
-/// Removes a directory of a bundle, with the ids that its files belong to.
+/// Removes a directory of a bundle, with the ids that own its files.
 ///
 /// # Errors
-/// Where something cannot be removed.
+/// Something cannot be removed.
 pub fn clear(host: &Host, ids: &HelperIds, signals: &Signals, path: &Path) -> Result<()> {
     let path = path.to_owned();
-    // Not interrupted: what is half removed is left over.
+    // This is not interrupted, since a directory that is removed by half would be left over.
     run(host, ids, signals, false, move || remove(&path))
 }
 
-/// Fails where something is that may not be replaced.
+/// Fails if there is something that may not be replaced.
 fn check_place(place: &Path, force: bool) -> Result<()> {
     let found = match fs::symlink_metadata(place) {
         Ok(found) => found,
@@ -153,11 +154,11 @@ fn check_place(place: &Path, force: bool) -> Result<()> {
     }
 }
 
-/// Has a process with these ids do some work, and hands on what came of it. A signal that asks the caller to end ends the
-/// process at once: what it has made is to be removed then.
+/// Runs some work in a process with these ids, and returns its result. A signal that asks the caller to end kills
+/// that process at once; what it has made must be removed then.
 ///
 /// # Errors
-/// That of the work, or that it was interrupted.
+/// The error of the work, or that it was interrupted.
 pub fn supervise<T: Serialize + DeserializeOwned>(
     host: &Host,
     ids: &HelperIds,
@@ -177,11 +178,11 @@ fn run<T: Serialize + DeserializeOwned>(
     let (mut report, to) = std::io::pipe().said(|| "pipe")?;
     let process = HelperProcess::start(host, ids, || {
         if !may_be_interrupted {
-            // Those of a terminal come to this process too.
+            // The signals of a terminal reach this process as well.
             let _ = Signals::block_for_good();
         }
         let result = serde_json::to_vec(&work()).unwrap_or_default();
-        // Nobody is there any more where this fails.
+        // If this fails, nobody is left to read the result.
         let _ = (&to).write_all(&result);
         0
     })?;
@@ -238,7 +239,7 @@ fn end_of(signals: &Signals) -> Result<Option<i32>> {
 
 fn interrupted(signal: i32) -> Error {
     if std::io::stderr().is_terminal() {
-        // The bar of a process that could not take it away itself.
+        // Erases the progress bar of a process that could not erase it itself.
         eprint!("\r\x1b[K");
     }
     Error::new(

@@ -1,4 +1,4 @@
-//! A root file system of the host's busybox: nothing has to be fetched.
+//! Makes a root file system from the host's busybox, so that nothing has to be downloaded.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -38,7 +38,7 @@ pub(crate) fn fill(root: &Path) -> Result<()> {
     fs::write(root.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n").said(|| "etc/group")
 }
 
-/// The first busybox of PATH, which has to be static: nothing else is in the container.
+/// Finds the first busybox in PATH. It must be statically linked, since the container has nothing else.
 fn find() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places =
@@ -63,7 +63,7 @@ fn is_static(program: &Path) -> bool {
     elf.segments().is_some_and(|all| all.iter().all(|segment| segment.p_type != PT_INTERP))
 }
 
-/// What the program can be called.
+/// The names under which the program can be called.
 fn applets(busybox: &Path) -> Result<Vec<String>> {
     let output = Command::new(busybox).arg("--list").stdin(Stdio::null()).stderr(Stdio::null()).output();
     let output = output.said(|| format!("{busybox:?} --list"))?;

@@ -1,33 +1,33 @@
-//! From an image's configuration to that of a container: image-spec conversion.md.
+//! Converts the configuration of an image to that of a container: image-spec conversion.md.
 
 use std::collections::BTreeMap;
 
 use oci_spec::image::ImageConfiguration;
 use rootling_config::annotations::is_unsafe;
 
-/// What the image says of its program, for what the user does not say.
+/// What the image says about its program, which applies to what the user does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
-    /// The program with its first arguments.
+    /// The program and its first arguments.
     pub entrypoint: Vec<String>,
-    /// More arguments, which others may replace.
+    /// Further arguments, which others may replace.
     pub cmd: Vec<String>,
-    /// `NAME=VALUE`
+    /// Variables in the form `NAME=VALUE`.
     pub env: Vec<String>,
-    /// Absolute.
+    /// The working directory, as an absolute path.
     pub workdir: Option<String>,
-    /// `USER[:GROUP]`, as the image knows them.
+    /// `USER[:GROUP]`, by the names or ids of the image.
     pub user: Option<String>,
 }
 
-/// What an image's configuration says.
+/// The defaults in an image's configuration.
 pub fn defaults(image: &ImageConfiguration) -> Defaults {
     let Some(config) = image.config() else { return Defaults::default() };
     let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     Defaults {
         entrypoint: config.entrypoint().clone().unwrap_or_default(),
         cmd: config.cmd().clone().unwrap_or_default(),
-        // A variable without a value or a name is none.
+        // A variable without a value or without a name is ignored.
         env: config
             .env()
             .iter()
@@ -41,8 +41,8 @@ pub fn defaults(image: &ImageConfiguration) -> Defaults {
     }
 }
 
-/// The annotations of a container of the image, and the labels that do not become any: they would change what a container may
-/// do, which is not for the maker of an image to say.
+/// The annotations for a container of the image, and the labels that do not become annotations: they would change
+/// what a container may do, which the maker of an image must not decide.
 pub fn annotations(image: &ImageConfiguration) -> (BTreeMap<String, String>, Vec<String>) {
     let mut all = BTreeMap::new();
     let mut add = |name: &str, value: Option<String>| {

@@ -1,4 +1,4 @@
-//! Digests of blobs, image-spec descriptor.md: what was read is what was asked for, or an error.
+//! Digests of blobs, image-spec descriptor.md: they ensure that what was read is what was asked for.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::error::{Error, to_io};
 
-/// A digest of an algorithm that the specification registers.
+/// A digest, by an algorithm that the specification registers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest {
     algorithm: &'static str,
@@ -16,17 +16,17 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// Its path below `blobs` of a layout.
+    /// The path below `blobs` in a layout.
     pub(crate) fn path(&self) -> String {
         format!("{}/{}", self.algorithm, self.hex)
     }
 
-    /// The first digits, for people.
+    /// The first digits, for display.
     pub fn short(&self) -> &str {
         &self.hex[..12]
     }
 
-    /// That of these bytes, by SHA-256.
+    /// The SHA-256 digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         let mut hasher = Hasher::Sha256(Sha256::new());
         hasher.update(bytes);
@@ -63,7 +63,7 @@ impl FromStr for Digest {
     }
 }
 
-/// Takes bytes to a digest.
+/// Computes a digest.
 #[derive(Clone)]
 pub(crate) enum Hasher {
     Sha256(Sha256),
@@ -71,7 +71,7 @@ pub(crate) enum Hasher {
 }
 
 impl Hasher {
-    /// For the algorithm of a digest.
+    /// Starts a digest with the same algorithm as another.
     pub(crate) fn like(digest: &Digest) -> Self {
         if digest.algorithm == "sha512" { Self::Sha512(Sha512::new()) } else { Self::Sha256(Sha256::new()) }
     }
@@ -97,7 +97,7 @@ impl Hasher {
     }
 }
 
-/// A reader that fails at its end unless it has given just what the digest and the size say.
+/// A reader that fails at its end unless it has read exactly what the digest and the size say.
 pub(crate) struct Verified<R> {
     source: R,
     hasher: Option<Hasher>,
@@ -140,7 +140,7 @@ fn wrong_size(wanted: &Digest, size: u64, found: &str) -> Error {
     ))
 }
 
-/// Fails where the content was another than that of the digest.
+/// Fails if the contents do not have the expected digest.
 pub(crate) fn check(wanted: &Digest, found: &Digest) -> Result<(), Error> {
     if wanted == found {
         return Ok(());

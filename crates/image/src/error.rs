@@ -1,13 +1,13 @@
-//! Errors with what they are about.
+//! Adds context to errors.
 
 use std::fmt::Display;
 use std::io;
 
 pub use rootling_runtime::{Error, ErrorKind, Result};
 
-/// Says of a failed call what it was.
+/// Says what failed.
 pub(crate) trait Said<T> {
-    /// The error, with `what` before it.
+    /// Puts `what` in front of the error.
     fn said<D: Display>(self, what: impl FnOnce() -> D) -> Result<T>;
 }
 
@@ -17,7 +17,7 @@ impl<T, E: Into<io::Error>> Said<T> for Result<T, E> {
     }
 }
 
-/// An error of the system, or one of ours that has come through `std::io`.
+/// Converts an error of the system, or one of ours that was passed through `std::io`.
 pub(crate) fn of_io(error: io::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(ours) => ours,
@@ -25,12 +25,12 @@ pub(crate) fn of_io(error: io::Error) -> Error {
     }
 }
 
-/// The way of an error of ours through `std::io`.
+/// Wraps an error of ours to pass it through `std::io`.
 pub(crate) fn to_io(error: Error) -> io::Error {
     io::Error::other(error)
 }
 
-/// Bytes of an archive or a registry, for a message of one line.
+/// Formats bytes from an archive or a registry for a one-line message.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     const MOST: usize = 200;
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST)]);

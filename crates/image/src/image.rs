@@ -1,4 +1,5 @@
-//! An image: its configuration and its layers, wherever they are. image-spec manifest.md, and Docker's format of archives.
+//! An image, which consists of its configuration and its layers, from any source: image-spec manifest.md, and
+//! Docker's archive format.
 
 use std::io::Read;
 
@@ -13,12 +14,12 @@ use crate::index::{choose, index, is_called, is_index};
 use crate::platform::Platform;
 use crate::stream::Source;
 
-/// Indexes may list indexes; so deep at most.
+/// How deep indexes may be nested.
 const DEEPEST: usize = 4;
 
 /// An image that can be unpacked.
 pub(crate) struct Image {
-    /// As the image has it.
+    /// The configuration, as the image has it.
     pub(crate) config: ImageConfiguration,
     layers: Vec<Layer>,
     files: Files,
@@ -42,7 +43,7 @@ enum Place {
 }
 
 impl Image {
-    /// The image of a layout that `reference` names.
+    /// The image in a layout that `reference` names.
     pub(crate) fn of_layout(blobs: Blobs, reference: Option<&str>, platform: &Platform) -> Result<Self> {
         let (_, manifest) = manifest(&blobs, reference, platform)?;
         let bytes = blobs.document(manifest.config())?;
@@ -56,14 +57,14 @@ impl Image {
         Ok(Self { config, layers, files: Files::Layout(blobs) })
     }
 
-    /// The image of an archive of `docker save`.
+    /// The image in an archive of `docker save`.
     pub(crate) fn of_docker(archive: Archive, reference: Option<&str>) -> Result<Self> {
         let images: Vec<Saved> =
             parse(&archive.read("manifest.json", MOST_DOCUMENT)?, "manifest.json of the archive")?;
         let saved = choose_saved(images, reference)?;
         let bytes = archive.read(&saved.config, MOST_DOCUMENT)?;
         let stem = saved.config.rsplit('/').next().unwrap_or_default().split('.').next().unwrap_or_default();
-        // The file is called after its digest.
+        // The file is named after its digest.
         if let Ok(wanted) = format!("sha256:{stem}").parse::<Digest>() {
             check(&wanted, &Digest::of(&bytes))?;
         }
@@ -77,23 +78,23 @@ impl Image {
         Ok(Self { config, layers, files: Files::Docker(archive) })
     }
 
-    /// How many layers it has.
+    /// The number of layers.
     pub(crate) fn layers(&self) -> usize {
         self.layers.len()
     }
 
-    /// Bytes of all layers, compressed.
+    /// The size of all layers together, compressed, in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.layers.iter().map(|layer| layer.size).sum()
     }
 
-    /// What a layer is called, and its size, for people.
+    /// The name of a layer for display, and its size.
     pub(crate) fn name(&self, index: usize) -> (String, u64) {
         let layer = &self.layers[index];
         (layer.diff_id.short().to_owned(), layer.size)
     }
 
-    /// A layer, to be decompressed.
+    /// Opens a layer, which still has to be decompressed.
     pub(crate) fn layer(&self, index: usize) -> Result<Source> {
         let layer = &self.layers[index];
         let blob: Box<dyn Read + Send> = match (&layer.place, &self.files) {
@@ -128,7 +129,7 @@ pub(crate) fn manifest(
     ))
 }
 
-/// Fails for a layer that is no archive, or is kept elsewhere.
+/// Fails for a layer that is not an archive, or is stored elsewhere.
 fn check_layer(descriptor: &Descriptor) -> Result<()> {
     let kind = descriptor.media_type().to_string();
     digest_of(descriptor)?;
@@ -169,7 +170,7 @@ fn diff_ids(config: &ImageConfiguration, layers: usize) -> Result<Vec<Digest>> {
     ids.iter().map(|id| id.parse()).collect()
 }
 
-/// An image in `manifest.json` of an archive.
+/// An image in the `manifest.json` of an archive.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Saved {

@@ -1,4 +1,4 @@
-//! The index of a layout: which image a name means.
+//! The index of a layout, which determines the image that a name stands for.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ use crate::blobs::{Blobs, parse};
 use crate::error::{Error, Result};
 use crate::platform::Platform;
 
-/// The annotation that names an image of a layout.
+/// The annotation that names an image in a layout.
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The same of containerd, and of `docker save`, with the name of the repository.
+/// The corresponding annotation of containerd and `docker save`, which includes the name of the repository.
 const FULL_NAME: &str = "io.containerd.image.name";
 
 #[derive(Deserialize)]
@@ -20,7 +20,7 @@ struct Marker {
     image_layout_version: String,
 }
 
-/// The index of a layout.
+/// Reads the index of a layout.
 pub(crate) fn index(blobs: &Blobs) -> Result<ImageIndex> {
     let marker: Marker = parse(&blobs.read("oci-layout")?, "oci-layout")?;
     if !marker.image_layout_version.starts_with("1.") {
@@ -38,7 +38,7 @@ pub(crate) fn names(descriptor: &Descriptor) -> impl Iterator<Item = &str> {
     get(REF_NAME).into_iter().chain(get(FULL_NAME))
 }
 
-/// The image that `reference` names, a name or a digest; without one the only one that there is.
+/// The image with this name or digest; without a `reference`, the only image.
 pub(crate) fn choose(index: &ImageIndex, reference: Option<&str>, platform: &Platform) -> Result<Descriptor> {
     let is_wanted = |descriptor: &&Descriptor| match reference {
         None => true,
@@ -60,7 +60,7 @@ pub(crate) fn choose(index: &ImageIndex, reference: Option<&str>, platform: &Pla
         ([], Some(wanted)) => {
             Err(Error::invalid(format!("the layout has no image {wanted:?}: name one of {all}")))
         }
-        // The same name for several platforms.
+        // The same name stands for several platforms.
         (several, _) if several.iter().all(|one| one.platform().is_some()) && same_name(several) => {
             let mut of_name = ImageIndex::default();
             of_name.set_manifests(several.iter().map(|one| (*one).clone()).collect());
@@ -78,13 +78,13 @@ fn same_name(several: &[&Descriptor]) -> bool {
     of_each.len() == 1
 }
 
-/// Whether it describes an index, of either kind.
+/// Whether the descriptor describes an index, of either kind.
 pub(crate) fn is_index(descriptor: &Descriptor) -> bool {
     *descriptor.media_type() == MediaType::ImageIndex
         || descriptor.media_type().to_string() == "application/vnd.docker.distribution.manifest.list.v2+json"
 }
 
-/// Whether a tag is what was typed: with `latest` where no tag was, and without the registry that is Docker's own.
+/// Whether a tag matches what was typed, which may lack the tag `latest` and Docker's default registry.
 pub(crate) fn is_called(tag: &str, wanted: &str) -> bool {
     let short = |name: &str| {
         let name = name.strip_prefix("docker.io/").unwrap_or(name);

@@ -1,4 +1,4 @@
-//! What an image is, wherever it is.
+//! Shows details of an image from any source.
 
 use oci_spec::image::ImageManifest;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::platform::Platform;
 use crate::source::Source;
 
-/// What an image is, for `inspect`.
+/// The details of an image, for `inspect`.
 #[derive(Debug, Serialize)]
 pub struct Inspected {
     /// The digest of its manifest.
@@ -25,7 +25,7 @@ pub struct Inspected {
 /// The manifest and the configuration of an image in a layout, or in an archive of one.
 ///
 /// # Errors
-/// Where it is of another kind, damaged, or not there.
+/// The image is of another kind, is damaged, or does not exist.
 pub fn inspect(source: &Source, platform: &Platform) -> Result<Inspected> {
     let (blobs, reference) = match source {
         Source::Layout(path, reference) => (Blobs::directory(path)?, reference),

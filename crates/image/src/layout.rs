@@ -1,4 +1,4 @@
-//! OCI image layouts: image-spec image-layout.md. What is in one, and what of it nothing needs any more.
+//! OCI image layouts, image-spec image-layout.md: their contents, and what is no longer needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
@@ -14,24 +14,24 @@ use crate::error::{Error, Result, Said};
 use crate::index::{REF_NAME, index, is_index, names};
 use crate::platform::shown;
 
-/// An image of a layout, for `list`.
+/// An image in a layout, for `list`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listed {
     /// Its names.
     pub names: Vec<String>,
-    /// Of its manifest or index.
+    /// The digest of its manifest or index.
     pub digest: String,
-    /// `OS/ARCHITECTURE[/VARIANT]`, of all of its images.
+    /// The platforms of all its images, as `OS/ARCHITECTURE[/VARIANT]`.
     pub platforms: Vec<String>,
-    /// Bytes of its manifest and what that lists.
+    /// The size of its manifest and everything that it lists, in bytes.
     pub size: u64,
 }
 
-/// All images of a layout.
+/// Lists all images in a layout.
 ///
 /// # Errors
-/// Where it is none, or damaged.
+/// The directory is not a layout, or the layout is damaged.
 pub fn list(dir: &Path) -> Result<Vec<Listed>> {
     let blobs = Blobs::directory(dir)?;
     let one = |descriptor: &Descriptor| {
@@ -48,8 +48,8 @@ pub fn list(dir: &Path) -> Result<Vec<Listed>> {
     index(&blobs)?.manifests().iter().map(one).collect()
 }
 
-/// Notes the blobs that a descriptor leads to, with their sizes. Images of an index that are not there, as after a pull of one
-/// platform, lead nowhere.
+/// Collects the blobs that a descriptor leads to, with their sizes. Images in an index that are missing, as after
+/// pulling a single platform, lead nowhere.
 fn reach(
     blobs: &Blobs,
     descriptor: &Descriptor,
@@ -87,16 +87,16 @@ fn reach(
 /// What `gc` has removed.
 #[derive(Debug, Default, Serialize)]
 pub struct Collected {
-    /// How many blobs, and parts of some.
+    /// The number of blobs and partial blobs.
     pub blobs: u64,
-    /// Their bytes.
+    /// Their size in bytes.
     pub bytes: u64,
 }
 
-/// Removes the blobs that no image of the layout needs, and what is left of transfers that were broken off.
+/// Removes the blobs that no image in the layout needs, and what is left of interrupted transfers.
 ///
 /// # Errors
-/// Where the layout is damaged: then nothing is removed.
+/// The layout is damaged; nothing is removed then.
 pub fn collect(dir: &Path) -> Result<Collected> {
     let _lock = lock(dir)?;
     let blobs = Blobs::directory(dir)?;
@@ -124,7 +124,7 @@ pub fn collect(dir: &Path) -> Result<Collected> {
     Ok(collected)
 }
 
-/// Makes a directory a layout, if it is none yet. What it has is kept.
+/// Makes a directory a layout if it is not one yet. Existing contents are kept.
 pub(crate) fn ensure(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir.join("blobs/sha256")).said(|| format!("{dir:?}"))?;
     for (name, text) in [
@@ -142,7 +142,7 @@ pub(crate) fn ensure(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Keeps other programs like this one from changing a layout meanwhile.
+/// Keeps other instances of this program from changing a layout meanwhile.
 pub(crate) fn lock(dir: &Path) -> Result<File> {
     let file = File::open(dir).said(|| format!("{dir:?}"))?;
     match file.try_lock() {
@@ -154,7 +154,7 @@ pub(crate) fn lock(dir: &Path) -> Result<File> {
     }
 }
 
-/// Puts an image into the index under a name, in the place of one that had it.
+/// Adds an image to the index under a name, replacing an image with that name.
 pub(crate) fn name(dir: &Path, mut descriptor: Descriptor, reference: &str) -> Result<()> {
     let blobs = Blobs::directory(dir)?;
     let mut index = index(&blobs)?;
@@ -167,7 +167,7 @@ pub(crate) fn name(dir: &Path, mut descriptor: Descriptor, reference: &str) -> R
     replace(&dir.join("index.json"), &text)
 }
 
-/// Writes a file whole or not at all.
+/// Replaces a file either completely or not at all.
 fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let part = path.with_extension(format!("new-{}", std::process::id()));
     let write = || {

@@ -1,9 +1,10 @@
 //! Bundles from images: OCI layouts, archives, registries, and the host's busybox.
 //!
-//! [`unpack`] makes a bundle that any runtime runs; [`pull`] fills a layout from a registry; [`layout`] looks after one. Nothing
-//! here is linked into the runtime: `cmd/rootling-image` is a program of its own.
+//! [`unpack`] makes a bundle that any runtime can run, [`pull`] fills a layout from a registry, and [`layout`]
+//! manages one. None of this is linked into the runtime: `cmd/rootling-image` is a separate program.
 //!
-//! The crate `ocidir`, which knows layouts too, is not used: it brings OpenSSL, and opens a layout's files by path.
+//! The crate `ocidir`, which supports layouts as well, is not used: it depends on OpenSSL, and opens the files of a
+//! layout by path.
 #![forbid(unsafe_code)]
 
 mod archive;

@@ -1,21 +1,22 @@
-//! What an image may cost at most: its maker may be somebody who wants to fill a disk.
+//! Limits on what an image may cost, since its maker may want to fill the disk.
 
 use std::io::{self, Read};
 
 use crate::error::{Error, to_io};
 
-/// Bounds for one image.
+/// Limits for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Entries of all layers together.
+    /// The number of entries in all layers together.
     pub entries: u64,
-    /// Bytes of all layers together, unpacked.
+    /// The size of all layers together when unpacked, in bytes.
     pub size: u64,
-    /// How many times as large as it was compressed a layer may become, once it is larger than 256 MiB.
+    /// The largest ratio of a layer's unpacked to its compressed size, which applies once it is larger than 256
+    /// MiB.
     pub ratio: u64,
 }
 
-/// Up to this size no ratio is too large; in bytes.
+/// Up to this size, in bytes, any ratio is permitted.
 pub(crate) const FREE: u64 = 256 << 20;
 
 impl Default for Limits {
@@ -24,14 +25,14 @@ impl Default for Limits {
     }
 }
 
-/// What of the limits one image has used.
+/// What one image has used of the limits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Used {
     entries: u64,
 }
 
 impl Limits {
-    /// Counts one more entry.
+    /// Counts another entry.
     pub(crate) fn entry(&self, used: &mut Used) -> Result<(), Error> {
         used.entries += 1;
         if used.entries > self.entries {
@@ -43,7 +44,7 @@ impl Limits {
         Ok(())
     }
 
-    /// Checks the bytes that have come of all layers, and of one, of which so many were compressed.
+    /// Checks the number of bytes from all layers, and from one layer with this many compressed bytes.
     pub(crate) fn bytes(&self, all: u64, layer: u64, compressed: u64) -> Result<(), Error> {
         if all > self.size {
             return Err(Error::invalid(format!(
@@ -61,7 +62,7 @@ impl Limits {
     }
 }
 
-/// A size for people.
+/// Formats a size for display.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut unit = 0;
@@ -73,7 +74,7 @@ pub fn size(bytes: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
-/// Reads no more than so many bytes of something that says itself how long it is.
+/// Reads at most `most` bytes from a source that states its own length.
 pub(crate) fn read_bounded(source: impl Read, most: u64, what: &str) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(most + 1).read_to_end(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! Which image of an index is wanted: image-spec image-index.md "platform".
+//! Selects the image in an index: image-spec image-index.md "platform".
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use oci_spec::image::{Descriptor, ImageIndex};
 
 use crate::error::{Error, Result};
 
-/// An operating system, a processor, and perhaps which generation of it.
+/// An operating system, a processor architecture, and optionally its variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
     os: String,
@@ -15,7 +15,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// That of this machine.
+    /// The platform of this machine.
     pub fn own() -> Self {
         let (architecture, variant) = match std::env::consts::ARCH {
             "x86_64" => ("amd64", None),
@@ -27,7 +27,7 @@ impl Platform {
         Self { os: "linux".into(), architecture: architecture.into(), variant: variant.map(Into::into) }
     }
 
-    /// How well a platform fits: the less, the better; `None` where it does not.
+    /// How well a platform fits, with lower being better; `None` if it does not fit.
     fn rank(&self, descriptor: &Descriptor) -> Option<u8> {
         let Some(platform) = descriptor.platform() else { return Some(2) };
         if platform.os().to_string() != self.os || platform.architecture().to_string() != self.architecture {
@@ -40,9 +40,9 @@ impl Platform {
         }
     }
 
-    /// The manifest of an index that fits best.
+    /// The manifest in an index that fits best.
     pub(crate) fn choose<'a>(&self, index: &'a ImageIndex, of: &str) -> Result<&'a Descriptor> {
-        // Attestations of builders are listed as images of an unknown platform.
+        // Attestations of builders are listed as images for an unknown platform.
         let is_image = |d: &&Descriptor| {
             d.annotations().as_ref().is_none_or(|all| !all.contains_key("vnd.docker.reference.type"))
         };
@@ -58,7 +58,7 @@ impl Platform {
     }
 }
 
-/// A platform of an index, as `--platform` has it.
+/// A platform in an index, in the form that `--platform` takes.
 pub(crate) fn shown(platform: &oci_spec::image::Platform) -> String {
     let variant = platform.variant().as_ref().map(|v| format!("/{v}")).unwrap_or_default();
     format!("{}/{}{variant}", platform.os(), platform.architecture())

@@ -1,4 +1,4 @@
-//! How far a transfer or an unpacking is: a bar on a terminal, a line for each blob elsewhere.
+//! The progress of a transfer or of unpacking: a bar on a terminal, otherwise a line for each blob.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::limits::size;
 
-/// What the user sees of it.
+/// How progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Show {
     /// A bar on a terminal, lines otherwise.
@@ -19,7 +19,7 @@ pub enum Show {
     Nothing,
 }
 
-/// Counts bytes of so many.
+/// Counts bytes up to a total.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     lines: bool,
@@ -27,7 +27,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Begins. `what`: what is done with them.
+    /// Starts to count. `what` says what is being done with the bytes.
     pub(crate) fn start(show: Show, what: &'static str, bytes: u64) -> Arc<Self> {
         let is_terminal = std::io::stderr().is_terminal();
         let bar = (show == Show::Auto && is_terminal).then(|| {
@@ -49,21 +49,21 @@ impl Progress {
         }
     }
 
-    /// Names the layer that is worked on.
+    /// Sets the layer that is being processed.
     pub(crate) fn begin(&self, number: usize, of: usize) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("layer {number}/{of}"));
         }
     }
 
-    /// Says that a layer is done. A line before would be one more beside that of an error.
+    /// Reports that a layer is done. Announcing it beforehand would add a line to that of an error.
     pub(crate) fn done(&self, verb: &str, number: usize, of: usize, name: &str, bytes: u64) {
         if self.lines {
             eprintln!("rootling: {verb} layer {number}/{of} {name} {}", size(bytes));
         }
     }
 
-    /// Takes the bar away.
+    /// Erases the bar.
     pub(crate) fn end(&self) {
         if let Some(bar) = self.bar.as_ref().filter(|_| !self.ended.swap(true, Ordering::Relaxed)) {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! Where an image is: `oci:DIR[:REF]` and its kin.
+//! The source of an image, such as `oci:DIR[:REF]`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,20 +6,20 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result, Said};
 
-/// What a command is given as its image.
+/// The image argument of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// An OCI image layout, and which of its images.
     Layout(PathBuf, Option<String>),
     /// A tar archive of a layout.
     OciArchive(PathBuf, Option<String>),
-    /// What `docker save` writes, and which of its images.
+    /// An archive of `docker save`, and which of its images.
     DockerArchive(PathBuf, Option<String>),
-    /// A tar archive of a root file system; `-` is standard input.
+    /// A tar archive of a root file system; `-` stands for standard input.
     Rootfs(PathBuf),
     /// The host's busybox.
     Busybox,
-    /// An image of a registry.
+    /// An image in a registry.
     Registry(String),
 }
 
@@ -64,13 +64,13 @@ fn wrong(text: &str, problem: &str) -> Error {
     Error::invalid(format!("image {text:?} {problem}: {FORMS}"))
 }
 
-/// `PATH[:REF]`, where a path that is there may have a colon itself.
+/// Splits `PATH[:REF]`; an existing path may contain a colon itself.
 fn split_reference(text: &str) -> (PathBuf, Option<String>) {
     if Path::new(text).exists() {
         return (text.into(), None);
     }
     let whole = || (text.into(), None);
-    // A reference may have colons too, as a name with a tag has: the shortest path that is there counts.
+    // A reference may contain colons as well, for example before a tag: the shortest existing path is chosen.
     let splits = text.match_indices(':').map(|(at, _)| (&text[..at], &text[at + 1..]));
     let mut candidates = splits.filter(|(path, reference)| !path.is_empty() && !reference.is_empty());
     let there = candidates.clone().find(|(path, _)| Path::new(path).exists());
@@ -79,7 +79,7 @@ fn split_reference(text: &str) -> (PathBuf, Option<String>) {
         .map_or_else(whole, |(path, reference)| (path.into(), Some(reference.into())))
 }
 
-/// A path, by what is there.
+/// Determines the kind of source from what exists at a path.
 fn recognised(text: &str) -> Result<Source> {
     if text == "-" {
         return Ok(Source::Rootfs(text.into()));

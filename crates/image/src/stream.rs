@@ -1,5 +1,5 @@
-//! A layer as it is unpacked: read, checked and decompressed by a thread of its own, so that the files of one layer are made
-//! while what follows is decompressed.
+//! A layer as it is unpacked. A thread of its own reads, checks and decompresses it, so that files are made while
+//! what follows is being decompressed.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
@@ -13,26 +13,26 @@ use crate::error::{Error, Result, Said, of_io, to_io};
 use crate::limits::Limits;
 use crate::progress::Progress;
 
-/// How much is handed over at once, and how many of these may wait: with the layer that comes next, 4 MiB each.
+/// How many bytes are passed at once, and how many such chunks may wait: including the next layer, 4 MiB in all.
 const CHUNK: usize = 256 << 10;
 const WAITING: usize = 8;
 
-/// The largest dictionary that a stream may ask for: 128 MiB, as the programs zstd and xz have it by default.
+/// The largest dictionary that a stream may ask for: 128 MiB, the default of the programs zstd and xz.
 const WINDOW_LOG: u32 = 27;
 const XZ_MEMORY: u64 = 160 << 20;
 
-/// What a stream begins with.
+/// The beginnings of compressed streams.
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
 const BZIP2: &[u8] = b"BZh";
 
-/// Whether a stream that begins so is compressed.
+/// Whether a stream that begins like this is compressed.
 pub(crate) fn is_compressed(begin: &[u8]) -> bool {
     [GZIP, ZSTD, XZ].iter().any(|magic| begin.starts_with(magic))
 }
 
-/// The decompressed stream of whatever it is.
+/// Decompresses a stream of any supported format.
 pub(crate) fn decompressed<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut source = BufReader::with_capacity(64 << 10, source);
     let begin = source.fill_buf()?;
@@ -55,7 +55,7 @@ pub(crate) fn decompressed<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Rea
     Ok(Box::new(source))
 }
 
-/// Counts what is read.
+/// Counts the bytes that are read.
 struct Counted<R> {
     source: R,
     seen: Arc<AtomicU64>,
@@ -73,21 +73,21 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// What a layer is, and what is known of it.
+/// A layer, and what is known about it.
 pub(crate) struct Source {
-    /// For messages.
+    /// Its name for messages.
     pub(crate) name: String,
-    /// Compressed, and checked at its end.
+    /// The compressed data, which is verified at its end.
     pub(crate) blob: Box<dyn Read + Send>,
-    /// The digest of what comes out.
+    /// The digest of the decompressed data.
     pub(crate) diff_id: Option<Digest>,
 }
 
-/// The limits of an image, of which all layers take their part.
+/// The limits of an image, which apply to all its layers together.
 #[derive(Clone, Debug)]
 pub(crate) struct Bounds {
     limits: Limits,
-    /// Bytes of all layers.
+    /// The bytes of all layers so far.
     all: Arc<AtomicU64>,
 }
 
@@ -97,7 +97,8 @@ impl Bounds {
     }
 }
 
-/// A layer that is being decompressed. Reads as its tar archive; whoever has read it to the end has had all of it checked.
+/// A layer that is being decompressed. It reads as the layer's tar archive; if it is read to the end, all of it has
+/// been verified.
 pub(crate) struct Stream {
     chunks: Option<Receiver<io::Result<Vec<u8>>>>,
     empty: SyncSender<Vec<u8>>,
@@ -108,14 +109,14 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Begins to decompress.
+    /// Starts to decompress.
     pub(crate) fn start(source: Source, bounds: Bounds, progress: Option<Arc<Progress>>) -> Result<Self> {
         let (to, chunks) = sync_channel(WAITING);
         let (empty, used) = sync_channel(WAITING + 2);
         let work = move || {
             let name = source.name.clone();
             if let Err(error) = decompress(source, &bounds, progress, &to, &used) {
-                // Nobody reads any more where this fails.
+                // If this fails, nobody reads any more.
                 let _ = to.send(Err(to_io(of_io(error).wrap(name))));
             }
         };
@@ -130,7 +131,7 @@ impl Stream {
         })
     }
 
-    /// Reads what is left, so that all of it is checked.
+    /// Reads the rest, so that everything is verified.
     pub(crate) fn finish(mut self) -> Result<()> {
         let mut buffer = vec![0; 64 << 10];
         while self.read(&mut buffer).map_err(of_io)? > 0 {}
@@ -169,7 +170,7 @@ fn decompress(
         }
     }
     drop(inner);
-    // What follows the compressed stream is part of the blob.
+    // What follows the compressed stream is part of the blob as well.
     io::copy(&mut counted, &mut io::sink())?;
     if let (Some(wanted), Some(hasher)) = (&source.diff_id, hasher) {
         check(wanted, &hasher.finish()).map_err(|error| to_io(error.wrap("unpacked")))?;
@@ -211,7 +212,7 @@ impl Read for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // Without a reader the thread ends at its next chunk.
+        // Without a receiver the thread ends at its next chunk.
         self.chunks = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

@@ -1,4 +1,4 @@
-//! The work on the files of a bundle, by a process that has the ids of the container.
+//! Makes the files of a bundle, in a process that has the ids of the container.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -24,45 +24,45 @@ use crate::stream::{self, Bounds, Stream};
 use crate::tar::Reader;
 use crate::tree::{Layer, Notes, Tree};
 
-/// What is to be unpacked, and where.
+/// What to unpack, and where.
 #[derive(Clone, Debug)]
 pub struct Work {
-    /// The image; one of a registry is in a layout by now.
+    /// The image; one from a registry has been downloaded to a layout by now.
     pub source: Source,
-    /// Which image of an index.
+    /// Which image to take from an index.
     pub platform: Platform,
-    /// What it may cost.
+    /// The limits.
     pub limits: Limits,
-    /// What the user sees.
+    /// How progress is shown.
     pub show: Show,
-    /// Where the root file system is made: a directory that is not there yet, in one that is.
+    /// The path of the root file system: a directory that does not exist yet, in one that does.
     pub root: PathBuf,
     /// A directory that is removed later.
     pub scratch: PathBuf,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Done {
     /// The configuration of the image, if it is one.
     pub config: Option<ImageConfiguration>,
-    /// passwd(5) of the root file system.
+    /// The contents of passwd(5) in the root file system.
     pub passwd: String,
-    /// group(5).
+    /// The contents of group(5) in the root file system.
     pub group: String,
-    /// What it has and the bundle has not.
+    /// What the image has but the bundle lacks.
     pub notes: Notes,
-    /// How many layers there were.
+    /// The number of layers.
     pub layers: usize,
 }
 
 /// Makes the root file system.
 ///
 /// # Errors
-/// Where the image is damaged, hostile or too large, or the system refuses.
+/// The image is damaged, malicious or too large, or the system refuses.
 pub fn unpack(work: &Work) -> Result<Done> {
     raise_descriptors();
-    // Modes are those of the image.
+    // The modes are those of the image.
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     fs::create_dir(&work.root).said(|| format!("{:?}", work.root))?;
     fs::set_permissions(&work.root, PermissionsExt::from_mode(0o755)).said(|| format!("{:?}", work.root))?;
@@ -78,10 +78,10 @@ pub fn unpack(work: &Work) -> Result<Done> {
     Ok(Done { config, passwd, group, notes, layers })
 }
 
-/// Each directory on the way to a file is open.
+/// Raises the limit of descriptors, since each directory on the way to a file is open.
 fn raise_descriptors() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    // With fewer, a deep path is an error that says so.
+    // With a lower limit, a deep path results in an error that says so.
     let _ = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
 }
@@ -92,12 +92,13 @@ fn tree(work: &Work) -> Result<Tree> {
     Tree::new(open.said(|| format!("{:?}", work.root))?.into(), work.limits)
 }
 
-/// A root file system of one archive.
+/// Makes a root file system from a single archive.
 fn archive(work: &Work, path: &Path) -> Result<Notes> {
     let (blob, size): (Box<dyn Read + Send>, u64) = if path == Path::new("-") {
         (Box::new(io::stdin()), 0)
     } else {
-        // A FIFO may be where another program writes the archive to: whoever names it waits for that.
+        // The path may be a FIFO to which another program writes the archive: whoever names it expects to wait for
+        // that.
         let file = File::open(path).said(|| format!("{path:?}"))?;
         let size = file.metadata().said(|| format!("{path:?}"))?.len();
         (Box::new(file), size)
@@ -138,7 +139,7 @@ fn open(work: &Work, source: &Source) -> Result<Image> {
     }
 }
 
-/// Applies one layer after the other, while the next is read and decompressed already.
+/// Applies one layer after the other, while the next one is already being read and decompressed.
 fn layers(work: &Work, image: &Image) -> Result<Notes> {
     let mut tree = tree(work)?;
     let progress = Progress::start(work.show, "unpacking", image.size());

@@ -1,4 +1,4 @@
-//! How a registry is reached: by which protocol, whose authority, through which proxy.
+//! How a registry is accessed: the protocol, the trusted authorities, and the proxy.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -11,26 +11,26 @@ use rootling_sys::file;
 
 use crate::error::{Error, Result, Said};
 
-/// How long a server may take to be reached, and may be silent.
+/// How long it may take to connect to a server, and how long the server may be silent.
 const CONNECT: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_mins(1);
 
-/// A certificate is not larger than this; in bytes.
+/// The size limit of a certificate, in bytes.
 const MOST_CERTIFICATE: u64 = 1 << 20;
 
 /// How registries are reached.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// A server that has copies of the image: `HOST[:PORT]`.
+    /// A server that has copies of the image, as `HOST[:PORT]`.
     pub from: Option<String>,
-    /// Without encryption, or with one whose certificate nobody vouches for.
+    /// Whether to permit no encryption, or a certificate that cannot be verified.
     pub insecure: bool,
-    /// Certificates of authorities, as well as those of the system.
+    /// Files with certificates of authorities to trust in addition to those of the system.
     pub ca_files: Vec<PathBuf>,
 }
 
 impl Access {
-    /// The image that a text names, as Docker reads it: without a registry it is one of docker.io.
+    /// Parses the name of an image as Docker does: without a registry it is on docker.io.
     pub(crate) fn reference(&self, text: &str) -> Result<Reference> {
         let parsed = text.parse::<Reference>();
         let mut reference = parsed.map_err(|error| {
@@ -51,7 +51,7 @@ impl Access {
 
     /// A client for one registry.
     pub(crate) fn client(&self, registry: &str, protocol: ClientProtocol) -> Result<Client> {
-        // Another one may be there already: then that is used.
+        // If a provider is installed already, that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let variable = |names: [&str; 2]| {
             names.iter().find_map(|name| std::env::var(name).ok()).filter(|text| !text.is_empty())
@@ -64,7 +64,7 @@ impl Access {
             connect_timeout: Some(CONNECT),
             user_agent: concat!("rootling/", env!("CARGO_PKG_VERSION")),
             https_proxy: variable(["https_proxy", "HTTPS_PROXY"]),
-            // A variable that a request can set, by way of CGI, is not asked: httpoxy.
+            // The upper-case variable is not read, since a request can set it through CGI: httpoxy.
             http_proxy: variable(["http_proxy", "http_proxy"]),
             no_proxy: variable(["no_proxy", "NO_PROXY"]),
             ..ClientConfig::default()
@@ -72,12 +72,12 @@ impl Access {
         Client::try_from(config).map_err(|error| Error::system(said(&error)).wrap("HTTP client"))
     }
 
-    /// Whether a registry may be asked without encryption: only on this machine, or where the user says so.
+    /// Whether a registry may be accessed without encryption: only on this machine, or if the user says so.
     pub(crate) fn may_be_plain(&self, registry: &str) -> bool {
         self.insecure || is_loopback(registry)
     }
 
-    /// The authorities of the options, and those that Docker and podman have for this registry.
+    /// The authorities from the options, and those that Docker and podman have for this registry.
     fn certificates(&self, registry: &str) -> Result<Vec<Certificate>> {
         let mut all = Vec::new();
         for path in &self.ca_files {
@@ -99,7 +99,7 @@ impl Access {
     }
 }
 
-/// Each certificate of a PEM file.
+/// The certificates in a PEM file.
 fn certificates_of(path: &Path) -> std::io::Result<Vec<Certificate>> {
     const END: &str = "-----END CERTIFICATE-----";
     let text = String::from_utf8_lossy(&file::read(path, MOST_CERTIFICATE)?).into_owned();
@@ -131,7 +131,7 @@ fn is_loopback(registry: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// An error of the library with all that it stems from.
+/// An error of the library with all its causes.
 pub(crate) fn said(error: &OciDistributionError) -> String {
     let mut text = match error {
         OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {

@@ -1,4 +1,4 @@
-//! Who the user is for a registry: what `podman login` and `docker login` have kept, containers-auth.json(5).
+//! Credentials for a registry, as `podman login` and `docker login` have stored them; containers-auth.json(5).
 
 use std::collections::HashMap;
 use std::env;
@@ -14,10 +14,10 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result, Said};
 
-/// A file of credentials is not larger than this; in bytes.
+/// The size limit of a file with credentials, in bytes.
 const MOST: u64 = 1 << 20;
 
-/// docker.io, as its own tools have it in their files.
+/// The name of docker.io in files of its own tools.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 #[derive(Debug, Default, Deserialize)]
@@ -42,7 +42,7 @@ struct Answer {
     secret: String,
 }
 
-/// The credentials for an image, of the first file that has some; nobody's where none has.
+/// The credentials for an image, from the first file that has some; anonymous if none has.
 pub(crate) fn find(registry: &str, repository: &str) -> Result<RegistryAuth> {
     for path in files() {
         let bytes = match file::read(&path, MOST) {
@@ -60,7 +60,7 @@ pub(crate) fn find(registry: &str, repository: &str) -> Result<RegistryAuth> {
     Ok(RegistryAuth::Anonymous)
 }
 
-/// podman's before docker's, as containers-auth.json(5) has it.
+/// podman's files come before docker's, as in containers-auth.json(5).
 fn files() -> Vec<PathBuf> {
     let path = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(named) = path("REGISTRY_AUTH_FILE") {
@@ -79,7 +79,7 @@ fn files() -> Vec<PathBuf> {
 }
 
 fn of_file(file: &File, registry: &str, repository: &str) -> Result<Option<RegistryAuth>> {
-    // The longest that fits: podman keeps credentials for a part of a registry as well.
+    // The longest match: podman can store credentials for a part of a registry.
     let names = names(registry, repository);
     for name in &names {
         if let Some(helper) = file.cred_helpers.get(name) {
@@ -114,7 +114,7 @@ fn names(registry: &str, repository: &str) -> Vec<String> {
     names
 }
 
-/// Without the protocol and the path of a version, which some tools write.
+/// Removes the protocol and the path of a version, which some tools write.
 fn normal(key: &str) -> &str {
     let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     let key = key.trim_end_matches('/');
@@ -124,7 +124,7 @@ fn normal(key: &str) -> &str {
 fn decoded(auth: &str, name: &str) -> Result<RegistryAuth> {
     let bytes = BASE64_STANDARD.decode(auth.trim()).ok();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    // Some tools end it with NULs.
+    // Some tools append NUL bytes.
     let text = text.as_deref().map(|text| text.trim_end_matches('\0'));
     let pair = text.and_then(|text| text.split_once(':'));
     let (user, password) = pair.ok_or_else(|| {
@@ -139,7 +139,7 @@ fn identity_token(name: &str) -> Error {
     ))
 }
 
-/// Asks `docker-credential-HELPER get`.
+/// Runs `docker-credential-HELPER get`.
 fn ask(helper: &str, server: &str) -> Result<Option<RegistryAuth>> {
     if helper.is_empty() || helper.contains('/') {
         return Err(Error::invalid(format!(
@@ -152,7 +152,7 @@ fn ask(helper: &str, server: &str) -> Result<Option<RegistryAuth>> {
     let output = command
         .spawn()
         .and_then(|mut child| {
-            // One that does not read says what is wrong by its end.
+            // If the helper does not read its input, its exit status shows what is wrong.
             let _ = child.stdin.take().map(|mut stdin| stdin.write_all(server.as_bytes()));
             child.wait_with_output()
         })
@@ -160,7 +160,7 @@ fn ask(helper: &str, server: &str) -> Result<Option<RegistryAuth>> {
     if !output.status.success() {
         let text =
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        // The words of all helpers for it.
+        // All helpers use these words.
         if text.contains("credentials not found") {
             return Ok(None);
         }
@@ -174,7 +174,7 @@ fn ask(helper: &str, server: &str) -> Result<Option<RegistryAuth>> {
     Ok(Some(RegistryAuth::Basic(answer.username, answer.secret)))
 }
 
-/// Whether a path is one that credentials are read from; for tests.
+/// Whether credentials are read from this path; for tests.
 #[cfg(test)]
 fn reads(path: &std::path::Path) -> bool {
     files().iter().any(|file| file == path)

@@ -1,4 +1,4 @@
-//! Images of a registry, into a layout: distribution-spec, by the crate oci-client.
+//! Downloads images from a registry into a layout: distribution-spec, with the crate oci-client.
 
 mod access;
 mod credentials;

@@ -1,4 +1,4 @@
-//! A whole image: its manifest, and all that this lists.
+//! Downloads a whole image: its manifest, and everything that the manifest lists.
 
 use std::path::Path;
 
@@ -20,10 +20,10 @@ use crate::layout;
 use crate::platform::Platform;
 use crate::progress::{Progress, Show};
 
-/// How many blobs are on their way at once.
+/// How many blobs are downloaded at the same time.
 const AT_ONCE: usize = 3;
 
-/// What this understands.
+/// The supported media types of manifests.
 const ACCEPTED: [&str; 4] = [
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.oci.image.index.v1+json",
@@ -31,36 +31,36 @@ const ACCEPTED: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
 
-/// What is pulled, and how.
+/// What to pull, and how.
 #[derive(Clone, Debug)]
 pub struct PullOptions {
-    /// As the user has typed it.
+    /// The name of the image, as the user has typed it.
     pub reference: String,
-    /// How the registry is reached.
+    /// How to access the registry.
     pub access: Access,
-    /// Which image of an index.
+    /// Which image to take from an index.
     pub platform: Platform,
-    /// What the user sees.
+    /// How progress is shown.
     pub show: Show,
 }
 
-/// What was pulled.
+/// The result of a pull.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pulled {
-    /// The whole name.
+    /// The full name.
     pub reference: String,
-    /// What it is called in the layout.
+    /// The name in the layout.
     pub name: String,
     /// The digest of its manifest.
     pub digest: String,
-    /// Bytes of its layers.
+    /// The size of its layers in bytes.
     pub size: u64,
 }
 
-/// Brings an image into a layout, which is made if it is not there. Blobs that are there already are kept.
+/// Downloads an image into a layout, which is made if it does not exist. Blobs that are already there are kept.
 ///
 /// # Errors
-/// Where the registry cannot be reached, refuses, or has something else than what it says.
+/// The registry cannot be reached, refuses, or sends something other than it announces.
 pub fn pull(options: &PullOptions, dir: &Path) -> Result<Pulled> {
     let reference = options.access.reference(&options.reference)?;
     let registry = reference.resolve_registry().to_owned();
@@ -75,7 +75,7 @@ pub fn pull(options: &PullOptions, dir: &Path) -> Result<Pulled> {
     runtime.block_on(work).map_err(|error| error.wrap(format!("{:?}", options.reference)))
 }
 
-/// A client by TLS; without it where that is allowed, and the server answers by HTTP alone.
+/// A client that uses TLS, or none if that is permitted and the server supports only HTTP.
 async fn connect(
     access: &Access,
     reference: &Reference,
@@ -90,7 +90,7 @@ async fn connect(
     if refused(encrypted.pull_manifest_raw(reference, auth, &ACCEPTED).await.map(drop)) {
         let plain = access.client(registry, ClientProtocol::Http)?;
         let answer = plain.pull_manifest_raw(reference, auth, &ACCEPTED).await.map(drop);
-        // What speaks TLS calls this a bad request: then the first error is the one to show.
+        // A server that expects TLS calls this a bad request: then the first error is the one to report.
         let is_bad = matches!(&answer, Err(OciDistributionError::ServerError { code: 400, .. }));
         if !is_bad && !refused(answer) {
             return Ok(plain);
@@ -131,7 +131,7 @@ impl Pull<'_> {
         Ok(Pulled { reference: self.reference.whole(), name, digest: descriptor.digest().to_string(), size })
     }
 
-    /// What the image is called in a layout: its tag, or its digest.
+    /// The name of the image in a layout: its tag or its digest.
     fn name(&self) -> String {
         let tag = self.reference.tag().or(self.reference.digest());
         tag.unwrap_or("latest").to_owned()
@@ -139,7 +139,7 @@ impl Pull<'_> {
 
     async fn manifest(&self, image: &Reference, known: Option<&Descriptor>) -> Result<(Vec<u8>, Descriptor)> {
         let what = format!("manifest of {}", image.whole());
-        // An answer of `bytes` is whole or an error; the digest of the server is compared by the library.
+        // The answer is either complete or an error; the library verifies the digest that the server sends.
         let (bytes, _) =
             retried(&what, || self.client.pull_manifest_raw(image, &self.auth, &ACCEPTED)).await?;
         if bytes.len() as u64 > MOST_DOCUMENT {
@@ -210,7 +210,7 @@ impl Pull<'_> {
     }
 }
 
-/// What tells the kinds of manifests apart.
+/// The fields that distinguish the kinds of manifests.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Kind {

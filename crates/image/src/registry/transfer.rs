@@ -1,4 +1,5 @@
-//! A blob from a registry into a layout: resumed, retried, and whole or not there.
+//! Downloads a blob from a registry into a layout. It is resumed and retried, and the blob is either complete or
+//! absent.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
@@ -16,17 +17,17 @@ use crate::digest::{Digest, Hasher, check};
 use crate::error::{Error, Result, Said};
 use crate::progress::Progress;
 
-/// How often a transfer that is broken off is tried, and how long is waited before the next time at first.
+/// How often an interrupted transfer is tried, and the initial wait before the next attempt.
 const ATTEMPTS: u32 = 6;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// Whether it may work a moment later: the network or the server is at fault, and not what was asked.
+/// Whether it may work a moment later, because the network or the server is at fault and not the request.
 pub(crate) fn is_worth_another(error: &OciDistributionError) -> bool {
     match error {
         OciDistributionError::ServerError { code, .. } => *code >= 500 || *code == 429,
         OciDistributionError::IoError(_) => true,
         OciDistributionError::RequestError(error) => {
-            // Also what a server says before it dies; not a certificate that is wrong.
+            // This includes what a server sends before it dies, but not an invalid certificate.
             error.is_timeout()
                 || error.is_body()
                 || error.is_decode()
@@ -41,7 +42,7 @@ fn is_about_tls(error: &(dyn std::error::Error + 'static)) -> bool {
         .any(|error| error.is::<rustls::Error>() || error.to_string().contains("certificate"))
 }
 
-/// Does it until it works, a few times.
+/// Tries a few times until it works.
 pub(crate) async fn retried<T, F>(what: &str, mut attempt: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = std::result::Result<T, OciDistributionError>>,
@@ -63,7 +64,7 @@ where
     Err(Error::system(what.to_owned()))
 }
 
-/// A blob that is wanted.
+/// A blob to be downloaded.
 pub(crate) struct Wanted<'a> {
     pub(crate) client: &'a Client,
     pub(crate) image: &'a Reference,
@@ -72,7 +73,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) progress: &'a Arc<Progress>,
 }
 
-/// A blob as far as it has come.
+/// The part of a blob that has arrived so far.
 struct Part {
     path: PathBuf,
     file: File,
@@ -81,7 +82,8 @@ struct Part {
 }
 
 impl Wanted<'_> {
-    /// Gets the blob, unless it is there. What has come of it earlier is kept, and the rest asked for.
+    /// Downloads the blob unless it is there already. What has arrived earlier is kept, and only the rest is
+    /// requested.
     pub(crate) async fn fetch(&self, layout: &Path) -> Result<()> {
         let path = layout.join("blobs").join(self.digest.path());
         if is_there(&path, &self.digest, self.size)? {
@@ -91,7 +93,7 @@ impl Wanted<'_> {
         let mut part = Part::open(&path.with_extension("part"), &self.digest, self.size)?;
         self.progress.add(part.length);
         let what = format!("blob {}", self.digest);
-        // The counter begins anew whenever something has come: only a server that gives nothing is given up.
+        // The counter is reset whenever something has arrived: only a server that sends nothing is given up on.
         let mut failures = 0;
         let mut wait = FIRST_WAIT;
         while part.length < self.size || self.size == 0 && failures == 0 {
@@ -131,7 +133,7 @@ impl Wanted<'_> {
         let mut stream = match answer.map_err(Failure::Network)? {
             BlobResponse::Partial(stream) => stream.stream,
             BlobResponse::Full(stream) => {
-                // A server that knows no parts.
+                // The server does not support ranges.
                 if part.length > 0 {
                     part.restart(&self.digest).map_err(Failure::Final)?;
                 }
@@ -152,7 +154,7 @@ impl Wanted<'_> {
                     self.progress.add(bytes.len() as u64);
                 }
                 Ok(None) => return Ok(()),
-                // What the library has to say of the whole is said again below, of what was written.
+                // The library's verification of the whole is repeated below on what was written.
                 Err(_) if part.length == self.size => return Ok(()),
                 Err(error) => return Err(Failure::Network(OciDistributionError::IoError(error))),
             }
@@ -165,7 +167,7 @@ enum Failure {
     Final(Error),
 }
 
-/// Whether the blob is there, and right: one that is damaged is got again.
+/// Whether the blob is there and correct; a damaged one is downloaded again.
 fn is_there(path: &Path, digest: &Digest, size: u64) -> Result<bool> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() == size => {

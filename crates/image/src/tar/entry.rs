@@ -7,7 +7,7 @@ pub(crate) struct Time {
     pub(crate) nanoseconds: u32,
 }
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     File,
@@ -17,27 +17,27 @@ pub(crate) enum Kind {
     Fifo,
     /// A character or a block device.
     Device,
-    /// Something else, by its type flag.
+    /// Any other type, by its type flag.
     Other(u8),
 }
 
-/// An entry, but for its data.
+/// An entry without its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// As it is in the archive.
+    /// The name, as it is in the archive.
     pub(crate) name: Vec<u8>,
-    /// Where a link leads.
+    /// The target of a link.
     pub(crate) target: Vec<u8>,
     pub(crate) kind: Kind,
-    /// Permission bits, with set-user-id, set-group-id and sticky.
+    /// The permission bits, with set-user-id, set-group-id and sticky.
     pub(crate) mode: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) mtime: Time,
     pub(crate) atime: Option<Time>,
-    /// How long a file is.
+    /// The length of a file.
     pub(crate) size: u64,
     pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Which parts of a sparse file have data: offset and length.
+    /// The parts of a sparse file that have data: offset and length.
     pub(crate) sparse: Option<Vec<(u64, u64)>>,
 }

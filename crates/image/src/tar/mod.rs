@@ -1,7 +1,7 @@
-//! tar archives: pax, GNU and ustar (pax(1), tar(5)), read as a stream and within bounds.
+//! Reads tar archives in the formats pax, GNU and ustar (pax(1), tar(5)), as a stream and within limits.
 //!
-//! The crate `tar` has the fields of headers. The walk from header to header is here, since that crate reads the names and
-//! the extended headers of an archive into memory however long the archive says that they are.
+//! The crate `tar` parses the fields of headers. Walking from header to header is done here, since that crate reads
+//! names and extended headers into memory, however long the archive says that they are.
 
 mod entry;
 mod pax;

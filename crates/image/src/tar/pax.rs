@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use super::Time;
 use crate::error::{Error, Result, shown};
 
-/// What extended headers say, of one entry or of all.
+/// The records of extended headers, for one entry or for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Records {
-    /// Keyword and value; the last of a keyword counts.
+    /// Keyword and value; the last record for a keyword counts.
     pub(crate) values: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// `GNU.sparse.offset` and `GNU.sparse.numbytes`, which are repeated, in turn.
+    /// The repeated `GNU.sparse.offset` and `GNU.sparse.numbytes`, alternating.
     pub(crate) sparse: Vec<u64>,
 }
 
 impl Records {
-    /// Adds those of a header's data.
+    /// Adds the records in a header's data.
     pub(crate) fn read(&mut self, data: &[u8]) -> Result<()> {
         let mut rest = data;
         while !rest.is_empty() {
-            // Some write the data padded with NULs, though its size says where it ends.
+            // Some programs pad the data with NUL bytes, although its size says where it ends.
             if rest.iter().all(|byte| *byte == 0) {
                 return Ok(());
             }
@@ -36,7 +36,7 @@ impl Records {
             let (key, value) = (&record[..equals], &record[equals + 1..]);
             match key {
                 b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => self.sparse.push(number(key, value)?),
-                // An empty value takes back what a global header has said.
+                // An empty value cancels that of a global header.
                 _ if value.is_empty() => drop(self.values.remove(key)),
                 _ => drop(self.values.insert(key.to_vec(), value.to_vec())),
             }
@@ -62,7 +62,8 @@ impl Records {
         self.get(key).map(parse).transpose()
     }
 
-    /// Extended attributes by their names: `SCHILY.xattr.`, which GNU tar, bsdtar, Go's and Rust's write.
+    /// The extended attributes by name, from `SCHILY.xattr.`, which GNU tar, bsdtar, and the tar libraries of Go
+    /// and Rust write.
     pub(crate) fn xattrs(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let named = |(key, value): (&Vec<u8>, &Vec<u8>)| {
             key.strip_prefix(b"SCHILY.xattr.").map(|name| (name.to_vec(), value.clone()))
@@ -71,7 +72,7 @@ impl Records {
     }
 }
 
-/// The first record, without its length and its line end, and what follows.
+/// The first record, without its length and its newline, and what follows it.
 fn split(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = data.iter().take(20).position(|byte| *byte == b' ')?;
     let length: usize = std::str::from_utf8(&data[..space]).ok()?.parse().ok()?;
@@ -86,7 +87,7 @@ pub(crate) fn number(key: &[u8], value: &[u8]) -> Result<u64> {
     })
 }
 
-/// `SECONDS[.FRACTION]`, perhaps before 1970.
+/// Parses `SECONDS[.FRACTION]`, which may be negative for a time before 1970.
 fn time(value: &[u8]) -> Option<Time> {
     let text = std::str::from_utf8(value).ok()?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

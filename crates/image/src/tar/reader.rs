@@ -1,4 +1,4 @@
-//! The walk from header to header.
+//! Walks from header to header.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -10,24 +10,25 @@ use super::{Entry, Kind, Time, sparse};
 use crate::error::{Error, Result, Said, of_io, shown};
 use crate::limits::read_bounded;
 
-/// A name or an extended header is not longer than this; in bytes. Linux has paths of 4096, and attributes of 64 KiB.
+/// The size limit of a name or an extended header, in bytes. Linux has paths of up to 4096 bytes and attributes of
+/// up to 64 KiB.
 const MOST_EXTENSION: u64 = 1 << 20;
 
 const BLOCK: u64 = 512;
 
-/// An archive that is read.
+/// Reads an archive.
 pub(crate) struct Reader<R> {
     source: R,
-    /// How data that nobody wants are passed over; how many were there.
+    /// How data that nobody wants is skipped; returns how much there was.
     pass: fn(&mut R, u64) -> io::Result<u64>,
-    /// Data of the entry that have not been read, and what fills up their last block.
+    /// Data of the entry that has not been read yet, and the padding of its last block.
     left: u64,
     padding: u64,
-    /// Of global extended headers.
+    /// The records of global extended headers.
     global: Records,
 }
 
-/// What headers have said about the entry that is to come.
+/// What headers have said about the next entry.
 #[derive(Default)]
 struct Ahead {
     name: Option<Vec<u8>>,
@@ -41,12 +42,12 @@ impl<R: Read> Reader<R> {
         Self { source, pass, left: 0, padding: 0, global: Records::default() }
     }
 
-    /// What is behind the archive's end, and the source.
+    /// The source, positioned after the archive.
     pub(crate) fn into_source(self) -> R {
         self.source
     }
 
-    /// The next entry; its data come with [`Read`].
+    /// The next entry; its data is read with [`Read`].
     pub(crate) fn next(&mut self) -> Result<Option<Entry>> {
         let mut ahead = Ahead::default();
         loop {
@@ -107,7 +108,7 @@ impl<R: Read> Reader<R> {
             sparse: None,
             name,
         };
-        // What has no data has a size that says something else, if anything.
+        // For an entry without data the size means something else, if anything.
         let has_data = matches!(entry.kind, Kind::File | Kind::Other(_));
         self.set_data(if has_data { size } else { 0 });
         self.find_sparse(header, kind, &records, &mut entry)?;
@@ -145,7 +146,7 @@ impl<R: Read> Reader<R> {
         self.padding = size.next_multiple_of(BLOCK) - size;
     }
 
-    /// The next header; none at the end, which two empty blocks mark, or the end of the file alone.
+    /// The next header; `None` at the end, which is marked by two empty blocks or just by the end of the file.
     fn header(&mut self) -> Result<Option<Header>> {
         for _ in 0..2 {
             let mut header = Header::new_old();
@@ -160,7 +161,7 @@ impl<R: Read> Reader<R> {
         Ok(None)
     }
 
-    /// Whether there was one more block.
+    /// Reads another block; returns whether there was one.
     fn block(&mut self, block: &mut [u8; 512]) -> Result<bool> {
         let mut length = 0;
         while length < block.len() {
@@ -182,7 +183,7 @@ impl<R: Read> Reader<R> {
 }
 
 impl Reader<File> {
-    /// Of a file, in which data are passed over without being read.
+    /// Reads from a file, in which data is skipped without being read.
     pub(crate) fn seeking(source: File) -> Self {
         let pass = |file: &mut File, length: u64| {
             let (at, end) = (file.stream_position()?, file.metadata()?.len());
@@ -192,13 +193,13 @@ impl Reader<File> {
         Self { source, pass, left: 0, padding: 0, global: Records::default() }
     }
 
-    /// Where the data of the current entry begin in the file.
+    /// The offset in the file at which the data of the current entry begins.
     pub(crate) fn position(&mut self) -> Result<u64> {
         self.source.stream_position().said(|| "lseek")
     }
 }
 
-/// Where a number is in a header: tar(5).
+/// The position of a number in a header: tar(5).
 type Field = std::ops::Range<usize>;
 const MODE: Field = 100..108;
 const UID: Field = 108..116;
@@ -206,7 +207,7 @@ const GID: Field = 116..124;
 const SIZE: Field = 124..136;
 const MTIME: Field = 136..148;
 
-/// A number of a header. Some programs leave out what they do not know.
+/// Parses a number of a header. Some programs leave a field blank if they do not know the value.
 fn number(header: &Header, field: Field, found: io::Result<u64>) -> Result<u64> {
     let is_blank = || header.as_bytes()[field].iter().all(|byte| matches!(byte, 0 | b' '));
     match found {
@@ -221,7 +222,7 @@ fn cut_off() -> Error {
 
 fn kind_of(flag: u8, name: &[u8]) -> Kind {
     match flag {
-        // Of the time before there were directories in archives.
+        // From the time before archives had directories.
         b'0' | 0 if name.ends_with(b"/") => Kind::Directory,
         b'0' | 0 | b'7' | b'S' => Kind::File,
         b'1' => Kind::HardLink,
@@ -233,7 +234,8 @@ fn kind_of(flag: u8, name: &[u8]) -> Kind {
     }
 }
 
-/// The sum of the bytes of a header, in which those of the sum count as blanks; some old programs took them as signed.
+/// Verifies the sum of a header's bytes, in which the bytes of the sum itself count as blanks; some old programs
+/// summed signed bytes.
 fn check_sum(header: &Header) -> Result<()> {
     let bytes = header.as_bytes();
     let counted = |(at, byte): (usize, &u8)| if (148..156).contains(&at) { b' ' } else { *byte };
@@ -248,7 +250,7 @@ fn check_sum(header: &Header) -> Result<()> {
 }
 
 impl<R: Read> Read for Reader<R> {
-    /// Data of the current entry.
+    /// Reads data of the current entry.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         if most == 0 {

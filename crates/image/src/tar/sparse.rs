@@ -1,4 +1,4 @@
-//! Where the data of a sparse file lie: the formats of GNU tar, "Storing Sparse Files" in its manual.
+//! Where a sparse file has data: the formats of GNU tar, "Storing Sparse Files" in its manual.
 
 use std::io::Read;
 
@@ -18,7 +18,7 @@ fn damaged(what: &str) -> Error {
     Error::invalid(format!("the map of a sparse file {what}: the archive is damaged"))
 }
 
-/// The old format: in the header, and in blocks behind it.
+/// The old format: the map is in the header and in blocks after it.
 pub(crate) fn of_header(header: &Header, source: &mut impl Read) -> Result<(Map, u64)> {
     let gnu = header.as_gnu().ok_or_else(|| damaged("is in a header that has no place for one"))?;
     let size = gnu.real_size().said(|| "the size of a sparse file")?;
@@ -40,7 +40,7 @@ pub(crate) fn of_header(header: &Header, source: &mut impl Read) -> Result<(Map,
     Ok((map, size))
 }
 
-/// The formats 0.0 and 0.1, in extended headers.
+/// The formats 0.0 and 0.1: the map is in extended headers.
 pub(crate) fn of_records(records: &Records) -> Result<Option<(Map, u64)>> {
     let Some(size) = records.number("GNU.sparse.size")? else { return Ok(None) };
     let numbers = match records.get("GNU.sparse.map") {
@@ -54,7 +54,7 @@ pub(crate) fn of_records(records: &Records) -> Result<Option<(Map, u64)>> {
     Ok(Some((pairs(&numbers)?, size)))
 }
 
-/// The format 1.0, at the beginning of the data; also how much of the data that is.
+/// The format 1.0: the map is at the beginning of the data. Also returns how much of the data it takes.
 pub(crate) fn of_data(source: &mut impl Read) -> Result<(Map, u64)> {
     let mut blocks = Blocks { source, block: [0; BLOCK], at: BLOCK, taken: 0 };
     let count = usize::try_from(blocks.number()?).unwrap_or(usize::MAX);
@@ -72,7 +72,7 @@ fn pairs(numbers: &[u64]) -> Result<Map> {
     Ok(numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
 }
 
-/// Decimal numbers, a line each, in whole blocks.
+/// Decimal numbers, one per line, in whole blocks.
 struct Blocks<'a, R> {
     source: &'a mut R,
     block: [u8; BLOCK],
@@ -100,7 +100,7 @@ impl<R: Read> Blocks<'_, R> {
     }
 }
 
-/// Checks that the parts follow each other within the file; how many bytes of data they have.
+/// Checks that the parts are in order and within the file; returns how many bytes of data they have.
 pub(crate) fn check(map: &Map, size: u64) -> Result<u64> {
     let (mut end, mut data) = (0u64, 0u64);
     for (offset, length) in map {

@@ -1,4 +1,4 @@
-//! Making what an entry says.
+//! Makes what the entries of an archive describe.
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -19,10 +19,10 @@ use crate::error::{Error, Result, Said, shown};
 use crate::limits::{Limits, Used};
 use crate::tar::{Entry, Kind, Reader};
 
-/// How much of a file is in memory.
+/// How much of a file is held in memory, in bytes.
 const BUFFER: usize = 128 << 10;
 
-/// A root file system in the making.
+/// A root file system that is being made.
 pub(crate) struct Tree {
     way: Way,
     me: Owner,
@@ -33,7 +33,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// In an open, empty directory.
+    /// Starts in an open, empty directory.
     pub(crate) fn new(root: OwnedFd, limits: Limits) -> Result<Self> {
         let me = Owner::current();
         Ok(Self {
@@ -46,7 +46,7 @@ impl Tree {
         })
     }
 
-    /// Applies all entries of an archive; how many bytes they have had, for the limits.
+    /// Applies all entries of an archive; their size counts towards the limits.
     pub(crate) fn apply(&mut self, reader: &mut Reader<impl Read>, layer: &mut Layer) -> Result<()> {
         while let Some(entry) = reader.next()? {
             self.limits.entry(&mut self.used)?;
@@ -60,7 +60,7 @@ impl Tree {
         Ok(())
     }
 
-    /// What could not be kept, when all is done.
+    /// Finishes, and returns what could not be kept.
     pub(crate) fn finish(self) -> Result<Notes> {
         self.way.leave()?;
         Ok(self.notes)
@@ -104,7 +104,7 @@ impl Tree {
         attributes::set(self.way.end(), name, entry, self.me, was, &mut self.notes)
     }
 
-    /// The root's own entry: `./`.
+    /// Applies the entry of the root itself: `./`.
     fn root(&mut self, entry: &Entry) -> Result<()> {
         if entry.kind != Kind::Directory {
             return Err(Error::invalid(format!(
@@ -113,14 +113,14 @@ impl Tree {
             )));
         }
         self.way.back_to(0)?;
-        // By way of /proc, since a directory has no name in itself that its attributes could be set by.
+        // Through /proc, since a directory has no name within itself by which its attributes could be set.
         let was = Was { there: true, gives_group: false };
         attributes::set(self.way.end(), b".", entry, self.me, was, &mut self.notes)?;
         self.way.end_mut().set_times(attributes::times(entry));
         Ok(())
     }
 
-    /// Whether there was a directory already.
+    /// Makes a directory; returns whether there was one already.
     fn directory(&mut self, name: &[u8]) -> Result<bool> {
         let dir = self.way.end();
         let at = Some(dir.as_raw_fd());
@@ -140,7 +140,7 @@ impl Tree {
         }
     }
 
-    /// Makes something new of this name, in the place of what is there.
+    /// Makes something new with this name, replacing what is there.
     fn replace<T>(&self, name: &[u8], mut make: impl FnMut(RawFd) -> Result<T, Errno>) -> Result<bool> {
         self.replaced(name, &mut make).map(|_| false)
     }
@@ -158,7 +158,7 @@ impl Tree {
     }
 
     fn file(&mut self, reader: &mut Reader<impl Read>, entry: &Entry, name: &[u8]) -> Result<bool> {
-        // O_EXCL: whatever is there, a FIFO or a link, is never opened.
+        // With O_EXCL nothing existing is ever opened, such as a FIFO or a link.
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
         let mut open = |dir| openat(Some(dir), os(name), flags, mode).map(sys::fds::adopt);
@@ -219,7 +219,7 @@ impl Tree {
         self.replaced(name, &mut |dir| linkat(from, os(old), Some(dir), os(name), AtFlags::empty())).map(drop)
     }
 
-    /// Removes what the layers below have of this name, or in the whole directory.
+    /// Removes what the layers below have under this name, or in the whole directory.
     fn whiteout(&mut self, parents: &[&[u8]], hidden: Option<&[u8]>, layer: &mut Layer) -> Result<()> {
         if !layer.has_others_below() || !self.way.go(parents, false)? {
             return Ok(());
@@ -235,14 +235,14 @@ impl Tree {
     }
 }
 
-/// Removes the file at `path`, the last name of which is in this directory, but for what the layer itself has made.
+/// Removes the file at `path`, whose last name is in this directory, except for what the layer itself has made.
 fn hide(dir: BorrowedFd<'_>, name: &[u8], path: &[&[u8]], layer: &Layer) -> Result<()> {
     if !layer.has_made(path) {
         return remove_at(dir, name);
     }
     match super::place::enter(dir, name) {
         Ok(below) => hide_below(below.as_fd(), path, layer),
-        // A file of this layer's own.
+        // A file that this layer has made.
         Err(_) => Ok(()),
     }
 }

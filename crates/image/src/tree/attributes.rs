@@ -1,4 +1,4 @@
-//! Owners, modes, extended attributes and times of what was made.
+//! Sets owners, modes, extended attributes and times of what was made.
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -15,10 +15,11 @@ use super::place::{Times, os};
 use crate::error::{Result, Said, shown};
 use crate::tar::{Entry, Kind, Time};
 
-/// Where rootless programs keep an owner that is not to be had: rootlesscontainers.proto of the Rootless Containers project.
+/// The attribute in which rootless programs store an owner that cannot be set: rootlesscontainers.proto of the
+/// Rootless Containers project.
 const LOST_OWNER: &[u8] = b"user.rootlesscontainers";
 
-/// Who makes the files.
+/// The user and group who make the files.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Owner {
     uid: u32,
@@ -32,17 +33,17 @@ impl Owner {
     }
 }
 
-/// How something came to be there.
+/// The state of a file before its attributes are set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Was {
-    /// Before the entry, with an owner and attributes of its own.
+    /// It existed before the entry, with an owner and attributes of its own.
     pub(crate) there: bool,
-    /// In a directory that gives its group to what is made in it.
+    /// It is in a directory that passes its group on to what is made in it.
     pub(crate) gives_group: bool,
 }
 
-/// Sets all of what has this name in an open directory. The name is one that was made just now, and no link but where the
-/// entry is one.
+/// Sets all attributes of the file with this name in an open directory. The name was made just now, and is a link
+/// only if the entry is one.
 pub(crate) fn set(
     dir: BorrowedFd<'_>,
     name: &[u8],
@@ -54,7 +55,7 @@ pub(crate) fn set(
     let is_mine = !was.there && !was.gives_group && (entry.uid, entry.gid) == (me.uid, me.gid);
     let lost = if is_mine { None } else { set_owner(dir, name, entry, me)? };
     if entry.kind != Kind::SymbolicLink {
-        // After the owner: a change of that takes the set-user-id bits away.
+        // After the owner, since changing that clears the set-user-id bits.
         let mode = Mode::from_bits_truncate(entry.mode);
         fchmodat(Some(dir.as_raw_fd()), os(name), mode, FchmodatFlags::FollowSymlink)
             .said(|| format!("chmod {}", shown(name)))?;
@@ -67,14 +68,14 @@ pub(crate) fn set(
     set_times(dir, name, times(entry))
 }
 
-/// What of an owner is not to be had.
+/// The ids of an owner that cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Lost {
     uid: Option<u32>,
     gid: Option<u32>,
 }
 
-/// Sets the owner as far as it is to be had.
+/// Sets the owner as far as possible; returns the ids that could not be set.
 fn set_owner(dir: BorrowedFd<'_>, name: &[u8], entry: &Entry, me: Owner) -> Result<Option<Lost>> {
     let (uid, gid) = (entry.uid, entry.gid);
     let tries = [
@@ -87,7 +88,7 @@ fn set_owner(dir: BorrowedFd<'_>, name: &[u8], entry: &Entry, me: Owner) -> Resu
         let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
         match fchownat(Some(dir.as_raw_fd()), os(name), owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(()) => return Ok(Some(lost).filter(|lost| lost.uid.or(lost.gid).is_some())),
-            // Not mapped in this user namespace; chown(2), user_namespaces(7).
+            // The id is not mapped in this user namespace; chown(2), user_namespaces(7).
             Err(Errno::EINVAL | Errno::EPERM) => {}
             Err(errno) => return Err(errno).said(|| format!("chown {}", shown(name))),
         }
@@ -96,8 +97,8 @@ fn set_owner(dir: BorrowedFd<'_>, name: &[u8], entry: &Entry, me: Owner) -> Resu
 }
 
 impl Lost {
-    /// `message Resource { uint32 uid = 1; uint32 gid = 2; }`, in which 0 is left out, and the largest number says that the
-    /// file has the right one.
+    /// Encodes `message Resource { uint32 uid = 1; uint32 gid = 2; }`, in which 0 is omitted, and the largest
+    /// number says that the file has the right id.
     fn encoded(self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (tag, id) in [(0x08, self.uid), (0x10, self.gid)] {
@@ -149,7 +150,7 @@ fn set_xattrs(dir: BorrowedFd<'_>, name: &[u8], entry: &Entry, had: bool, notes:
     Ok(())
 }
 
-/// Labels of the machine that the image was made on mean nothing on another one.
+/// Whether it is a label of the machine that the image was made on, which means nothing on another one.
 fn is_of_the_host(key: &[u8]) -> bool {
     matches!(
         key,
@@ -157,13 +158,13 @@ fn is_of_the_host(key: &[u8]) -> bool {
     )
 }
 
-/// Attributes that overlayfs would act upon if the tree became a layer of one.
+/// Whether overlayfs would act on the attribute if the tree became one of its layers.
 fn is_of_overlay(key: &[u8]) -> bool {
     key.starts_with(b"trusted.overlay.") || key.starts_with(b"user.overlay.")
 }
 
-/// File capabilities without the user namespace that they are for: the kernel puts in that of whoever sets them,
-/// capabilities(7) "File capability versioning".
+/// Removes from file capabilities the user namespace that they are for: the kernel adds that of the process which
+/// sets them; capabilities(7), "File capability versioning".
 fn without_root(value: &[u8]) -> Vec<u8> {
     const REVISION_2: u8 = 2;
     const REVISION_3: u8 = 3;
@@ -175,10 +176,10 @@ fn without_root(value: &[u8]) -> Vec<u8> {
     value
 }
 
-/// A path to one name in an open directory, for calls that take no descriptor and follow no link at its end.
+/// A path to a name in an open directory, for calls that take no descriptor and do not follow a link at the end.
 fn way_to(dir: BorrowedFd<'_>, name: &[u8]) -> CString {
     let path = [format!("/proc/self/fd/{}/", dir.as_raw_fd()).as_bytes(), name].concat();
-    // A name of an archive has no NUL, see `components`.
+    // A name from an archive contains no NUL byte, see `components`.
     CString::new(path).unwrap_or_default()
 }
 

@@ -1,34 +1,34 @@
-//! What a layer does to those below it, image-spec layer.md "Whiteouts".
+//! The effect of a layer on those below it, image-spec layer.md "Whiteouts".
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-/// The paths that a layer has made, so that its whiteouts leave them alone. As numbers that nobody can foresee, since there
-/// may be a million.
+/// The paths that a layer has made, so that its whiteouts leave them alone. They are stored as hashes that nobody
+/// can predict, since there may be a million.
 #[derive(Debug)]
 pub(crate) struct Layer {
     made: Option<(HashSet<u64>, RandomState)>,
-    /// Whether names that begin with `.wh.` mean something.
+    /// Whether names that begin with `.wh.` have a meaning.
     pub(crate) has_whiteouts: bool,
 }
 
-/// What a name stands for.
+/// The meaning of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning<'a> {
-    /// A file of this name.
+    /// A file with this name.
     File,
-    /// This name of the layers below is gone.
+    /// This name is removed from the layers below.
     Whiteout(&'a [u8]),
-    /// All that the layers below have in this directory is gone.
+    /// Everything that the layers below have in this directory is removed.
     Opaque,
-    /// Something of aufs, which is no part of the image.
+    /// A file of aufs that is not part of the image.
     Nothing,
-    /// A whiteout of no name that can be: `.`, `..` or none.
+    /// A whiteout of an impossible name: `.`, `..` or the empty name.
     Wrong,
 }
 
 impl Layer {
-    /// A layer, or an archive that is none. `first`: there is nothing below it.
+    /// Starts a layer, or an archive that is not a layer. `first` means that there is nothing below it.
     pub(crate) fn new(first: bool, has_whiteouts: bool) -> Self {
         Self { made: (!first && has_whiteouts).then(Default::default), has_whiteouts }
     }
@@ -50,7 +50,7 @@ impl Layer {
         self.made.is_some()
     }
 
-    /// Notes a path of this layer, and the directories above it.
+    /// Records a path of this layer, and the directories above it.
     pub(crate) fn make(&mut self, names: &[&[u8]]) {
         let Some((made, state)) = &mut self.made else { return };
         for length in (1..=names.len()).rev() {

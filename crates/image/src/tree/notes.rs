@@ -1,23 +1,23 @@
-//! What an image has and the bundle could not get.
+//! What an image has but could not be put into the bundle.
 
 use serde::{Deserialize, Serialize};
 
-/// How much of an image was left out, by kind. Each becomes one line.
+/// How much of an image was left out, by kind. Each kind becomes one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notes {
-    /// Files whose owners could not be set, with an example of the ids.
+    /// The number of files whose owners could not be set.
     pub owners: u64,
-    /// One of these.
+    /// The owner of one of these files, as an example.
     pub owner: Option<(u32, u32)>,
-    /// Owners of links and special files, for which there is no place to keep them either.
+    /// The number of links and special files whose owners could not be stored elsewhere either.
     pub forgotten: u64,
-    /// Devices.
+    /// The number of devices.
     pub devices: u64,
-    /// Extended attributes.
+    /// The number of extended attributes.
     pub xattrs: u64,
-    /// The name of one of these.
+    /// The name of one of these attributes.
     pub xattr: Option<String>,
-    /// Entries of kinds that no file system has.
+    /// The number of entries of kinds that no file system has.
     pub others: u64,
 }
 

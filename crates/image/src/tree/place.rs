@@ -1,4 +1,4 @@
-//! Where an entry belongs: the directories on its way, open.
+//! Finds the place of an entry: the directories on the way to it, open.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -12,13 +12,13 @@ use rootling_sys::mount::openat2;
 
 use crate::error::{Error, Result, Said, shown};
 
-/// As long as Linux allows a path to be.
+/// The maximum length of a path on Linux.
 const LONGEST: usize = 4096;
 const LONGEST_NAME: usize = 255;
-/// Each open directory on the way takes a descriptor.
+/// A limit on the depth, since each open directory on the way takes a descriptor.
 const DEEPEST: usize = 400;
 
-/// The names of a path of an archive, which has to stay below the root. A leading `/` is that of the root.
+/// Splits a path in an archive into its names; it must stay below the root. A leading `/` stands for that root.
 pub(crate) fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
     let wrong = |problem: &str| Error::invalid(format!("{}: {problem}", shown(path)));
     if path.contains(&0) {
@@ -38,24 +38,24 @@ pub(crate) fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
     Ok(names)
 }
 
-/// When something was read and changed last.
+/// The access and modification times of a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     pub(crate) access: TimeSpec,
     pub(crate) modification: TimeSpec,
 }
 
-/// A directory of the tree that is open for reference.
+/// A directory of the tree that is open with `O_PATH`.
 #[derive(Debug)]
 pub(crate) struct Dir {
     pub(crate) fd: OwnedFd,
-    /// What its times were, to be put back: what is made in it changes them.
+    /// Its former times, to be restored: making entries in it changes them.
     times: Times,
-    /// What is made in it gets its group: inode(7), set-group-ID.
+    /// Whether what is made in it gets its group: inode(7), set-group-ID.
     gives_group: bool,
 }
 
-/// A name of an archive, for the system.
+/// A name from an archive as a path.
 pub(crate) fn os(name: &[u8]) -> &Path {
     use std::os::unix::ffi::OsStrExt;
     Path::new(std::ffi::OsStr::from_bytes(name))
@@ -71,7 +71,7 @@ impl Dir {
         self.times = times;
     }
 
-    /// Puts its times back.
+    /// Restores the directory's times.
     fn leave(self) -> Result<()> {
         let Times { access, modification } = self.times;
         sys::file::set_times(self.as_fd(), access, modification).said(|| "utimensat of a directory")
@@ -91,7 +91,7 @@ fn times_of(stat: &FileStat) -> Times {
     }
 }
 
-/// Opens a directory in an open one, for reference. Neither links nor mounts are followed.
+/// Opens a directory in an open one with `O_PATH`. Neither links nor mounts are followed.
 pub(crate) fn enter(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
     let resolve = ResolveFlag::RESOLVE_BENEATH
@@ -101,7 +101,7 @@ pub(crate) fn enter(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
     openat2(at, os(name), flags, resolve)
 }
 
-/// The directories from the root to where the last entry was; most entries lie beside the one before.
+/// The directories from the root to the place of the last entry; most entries are next to the previous one.
 #[derive(Debug)]
 pub(crate) struct Way {
     root: Dir,
@@ -113,12 +113,12 @@ impl Way {
         Ok(Self { root: Dir::new(root)?, below: Vec::new() })
     }
 
-    /// The directory that the way ends at.
+    /// The directory at which the way ends.
     pub(crate) fn end(&self) -> BorrowedFd<'_> {
         self.below.last().map_or(self.root.as_fd(), |(_, dir)| dir.as_fd())
     }
 
-    /// Whether the directory that the way ends at gives its group to what is made in it.
+    /// Whether the directory at which the way ends passes its group on to what is made in it.
     pub(crate) fn gives_group(&self) -> bool {
         self.below.last().map_or(&self.root, |(_, dir)| dir).gives_group
     }
@@ -127,8 +127,8 @@ impl Way {
         self.below.last_mut().map_or(&mut self.root, |(_, dir)| dir)
     }
 
-    /// Goes to the directory with these names; what is missing is made, as root's, where `make` says so. Whether it is
-    /// there.
+    /// Goes to the directory with these names. If `make` is set, missing directories are made, owned by root.
+    /// Returns whether the directory exists.
     pub(crate) fn go(&mut self, names: &[&[u8]], make: bool) -> Result<bool> {
         let common = self.below.iter().zip(names).take_while(|((known, _), name)| known == *name).count();
         self.back_to(common)?;
@@ -151,7 +151,7 @@ impl Way {
         Ok(true)
     }
 
-    /// Opens the directory with these names beside the way, which stays.
+    /// Opens the directory with these names without changing the way.
     pub(crate) fn open(&self, names: &[&[u8]]) -> Result<Option<OwnedFd>> {
         let common = self.below.iter().zip(names).take_while(|((known, _), name)| known == *name).count();
         let start = if common == 0 { self.root.as_fd() } else { self.below[common - 1].1.as_fd() };
@@ -166,7 +166,7 @@ impl Way {
         Ok(Some(at))
     }
 
-    /// Goes back to so many names, and puts back the times of what is left.
+    /// Goes back to this many names, and restores the times of the directories that are left.
     pub(crate) fn back_to(&mut self, length: usize) -> Result<()> {
         while self.below.len() > length {
             if let Some((_, dir)) = self.below.pop() {
@@ -176,7 +176,7 @@ impl Way {
         Ok(())
     }
 
-    /// Puts back the times of all.
+    /// Restores the times of all directories.
     pub(crate) fn leave(mut self) -> Result<()> {
         self.back_to(0)?;
         self.root.leave()

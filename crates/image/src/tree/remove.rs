@@ -1,4 +1,4 @@
-//! Removing a file or a whole directory, by descriptor.
+//! Removes a file or a whole directory by descriptor.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -14,7 +14,8 @@ use rootling_sys::directory::entries_of;
 use super::place::{enter, os};
 use crate::error::{Result, Said, shown};
 
-/// Removes what has this name in an open directory, with all below it; nothing where there is nothing.
+/// Removes the file with this name in an open directory, with everything below it; does nothing if it does not
+/// exist.
 pub(crate) fn remove_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
     match unlinkat(Some(at.as_raw_fd()), os(name), UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => return Ok(()),
@@ -32,7 +33,7 @@ pub(crate) fn remove_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
     }
 }
 
-/// The names in a directory, also where its mode lets nobody read it.
+/// The names in a directory, even if its mode lets nobody read it.
 pub(crate) fn names(dir: BorrowedFd<'_>) -> Result<Vec<std::ffi::OsString>> {
     let read = |dir| entries_of(dir).map(|all| all.into_iter().map(|entry| entry.name).collect());
     let first = read(dir);
@@ -43,17 +44,17 @@ pub(crate) fn names(dir: BorrowedFd<'_>) -> Result<Vec<std::ffi::OsString>> {
     first.said(|| "read a directory")
 }
 
-/// Removes a directory with all that is in it.
+/// Removes a directory with everything in it.
 ///
 /// # Errors
-/// Where something of it cannot be removed.
+/// Something in it cannot be removed.
 pub fn remove(path: &Path) -> Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let parent =
         open(parent, flags, Mode::empty()).map(sys::fds::adopt).said(|| format!("open({parent:?})"))?;
-    // One that its owner may not change.
+    // The owner may not be permitted to change the directory.
     if enter(parent.as_fd(), name).is_ok() {
         let at = Some(parent.as_raw_fd());
         let _ = fchmodat(at, os(name), Mode::S_IRWXU, FchmodatFlags::FollowSymlink);
