@@ -1,4 +1,4 @@
-//! The container that a hook is called for.
+//! The container for which a hook is called.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,20 +11,20 @@ use oci_spec::runtime::{ContainerState, State};
 
 use crate::error::{Context, Error, Result};
 
-/// The most that a state may have, in bytes: annotations are the user's, and may be long.
+/// The size limit of a state, in bytes: annotations come from the user and may be long.
 const MOST: u64 = 4 << 20;
 
-/// A container, as its runtime describes it. runtime-spec, runtime.md "State"
+/// A container as its runtime describes it; runtime-spec, runtime.md "State".
 #[derive(Debug)]
 pub struct Container {
     state: State,
 }
 
 impl Container {
-    /// Reads the state that a runtime writes to the standard input of a hook.
+    /// Parses the state that a runtime writes to the standard input of a hook.
     ///
     /// # Errors
-    /// [`Error::NoState`] where it is none.
+    /// [`Error::NoState`] if the input is not a state.
     pub fn read(input: impl Read) -> Result<Self> {
         let no_state = |why: &dyn ToString| Error::NoState(why.to_string());
         let bytes = rootling_sys::file::stream(input, MOST).map_err(|error| no_state(&error))?;
@@ -32,30 +32,31 @@ impl Container {
         if state.id().is_empty() { Err(no_state(&"it has no id")) } else { Ok(Self { state }) }
     }
 
-    /// Its id.
+    /// The id of the container.
     pub fn id(&self) -> &str {
         self.state.id()
     }
 
-    /// Whether its program has ended: this is a poststop hook.
+    /// Whether its program has ended, which means that this is a poststop hook.
     pub fn has_ended(&self) -> bool {
         *self.state.status() == ContainerState::Stopped
     }
 
-    /// Its first process.
+    /// The pid of its first process.
     ///
     /// # Errors
-    /// [`Error::NoProcess`] where there is none.
+    /// [`Error::NoProcess`] if there is none.
     pub fn pid(&self) -> Result<i32> {
         self.state.pid().filter(|pid| *pid > 0).ok_or_else(|| Error::NoProcess(self.id().to_owned()))
     }
 
-    /// The state, for another process.
+    /// The state as JSON, for another process.
     pub(crate) fn json(&self) -> String {
         serde_json::to_string(&self.state).unwrap_or_default()
     }
 
-    /// A name that no other container of this user has: ids are unique for a runtime and its state directory alone.
+    /// A name that no other container of this user has: ids are unique only for one runtime and its state
+    /// directory.
     pub(crate) fn name(&self) -> String {
         let mut hash = DefaultHasher::new();
         (self.state.bundle(), self.id()).hash(&mut hash);
@@ -63,11 +64,11 @@ impl Container {
     }
 }
 
-/// Namespaces of the container's first process.
+/// The namespaces of the container's first process.
 #[derive(Debug)]
 pub(crate) struct Namespaces {
     pub(crate) network: PathBuf,
-    /// None where it is the caller's.
+    /// `None` if it is the caller's.
     pub(crate) user: Option<PathBuf>,
 }
 
@@ -84,8 +85,8 @@ impl Namespaces {
     }
 }
 
-/// A network namespace as a file, as ip-netns(8) has them. pasta gives up its capabilities before it opens the namespace, and
-/// without them root's own processes are closed to it in /proc; and it ends when the file goes.
+/// A network namespace as a file, in the manner of ip-netns(8). pasta gives up its capabilities before it opens the
+/// namespace, and then can no longer access root's own processes in /proc; it exits when the file is removed.
 #[derive(Debug)]
 pub(crate) struct Pin(pub(crate) PathBuf);
 
@@ -104,7 +105,7 @@ impl Pin {
         Ok(pin)
     }
 
-    /// Removes what a supervisor that was killed has left.
+    /// Removes what a killed supervisor has left.
     pub(crate) fn remove(container: &Container) {
         drop(Self(Self::place(container)));
     }
@@ -117,7 +118,7 @@ impl Drop for Pin {
     }
 }
 
-/// Whether it is the namespace that this process is in.
+/// Whether this process is in that namespace.
 fn is_own(path: &Path, name: &str) -> Result<bool> {
     let target = |path: &Path| match fs::read_link(path) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {

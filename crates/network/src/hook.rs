@@ -1,4 +1,4 @@
-//! The hook: what a runtime calls, and waits for.
+//! The hook, which a runtime calls and waits for.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -15,17 +15,17 @@ use crate::error::{Context, Error, Result};
 use crate::supervisor::{self, READY, Supervisor, is_of_us};
 use rootling_rootless::host::NetworkPrograms;
 
-/// How long a network may take to come up, beyond what its program has for itself.
+/// How long it may take to set up a network, beyond the limits for the program itself.
 const START_LIMIT: Duration = Duration::from_secs(25);
 
-/// How long a network may take to go.
+/// How long it may take until a network is gone.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// Does what is due for the container: gives it a network before its start, and sees it off after its end. `supervise` are
-/// the arguments with which this very program becomes the supervisor.
+/// Does what the state of the container calls for: gives it a network before its start, or waits until that is gone
+/// after its end. `supervise` are the arguments with which this same program becomes the supervisor.
 ///
 /// # Errors
-/// Why there is no network, or why it does not end.
+/// There is no network, or it does not end.
 pub fn run(container: &Container, supervise: &[OsString]) -> Result<()> {
     if !container.has_ended() {
         return start(container, supervise);
@@ -42,13 +42,14 @@ fn start(container: &Container, supervise: &[OsString]) -> Result<()> {
         .stdout(Stdio::piped())
         .spawn()
         .context(|| "supervisor".to_owned())?;
-    // One that is late is left alone: the start fails, and with the container's end it ends what it has begun.
+    // A supervisor that is late is left alone: the start fails, and when the container ends the supervisor ends
+    // what it has begun.
     let said = converse(&mut child, container)?;
     if said == READY {
         return Ok(());
     }
-    // It has said its last. A runtime that reaps what its hooks leave would wait for the hook in vain if both ended at once: crun
-    // loses one of two SIGCHLD.
+    // It exits after its last message. A runtime that reaps what its hooks leave would wait for the hook in vain if
+    // both exited at the same time: crun loses one of two SIGCHLD.
     let _ = child.wait();
     let said = said.trim();
     Err(Error::Said(
@@ -56,7 +57,7 @@ fn start(container: &Container, supervise: &[OsString]) -> Result<()> {
     ))
 }
 
-/// Tells the supervisor its container, and reads its one line.
+/// Sends the supervisor the state of the container, and reads the one line that it answers.
 fn converse(child: &mut Child, container: &Container) -> Result<String> {
     let words = || "supervisor".to_owned();
     if let Some(mut input) = child.stdin.take() {
@@ -79,11 +80,11 @@ fn converse(child: &mut Child, container: &Container) -> Result<String> {
     Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
-/// Waits until the supervisor has gone, and the container's ports with it. It has seen the end of the container by itself;
-/// the connection is closed when it ends.
+/// Waits until the supervisor has exited, and the container's ports are released with it. It detects the end of the
+/// container by itself; the connection is closed when it exits.
 fn wait_for_end(container: &Container) -> Result<()> {
     let address = SocketAddr::from_abstract_name(container.name()).context(|| container.name())?;
-    // None is there where the network has ended already.
+    // There is no supervisor if the network has ended already.
     let Ok(socket) = UnixStream::connect_addr(&address) else { return Ok(()) };
     if !is_of_us(&socket) {
         return Ok(());
@@ -96,13 +97,13 @@ fn wait_for_end(container: &Container) -> Result<()> {
     }
 }
 
-/// Becomes the supervisor, and says how that went to the hook, which reads it from a pipe.
+/// Becomes the supervisor, and reports the result to the hook, which reads it from a pipe.
 pub fn supervise(container: Result<Container>, network: &Network, programs: &NetworkPrograms) {
     let started = container.and_then(|container| Supervisor::start(&container, network, programs));
     match started {
         Ok(supervisor) => match supervisor::close_streams() {
             Ok(()) => supervisor.watch(),
-            // The hook has not waited, and so the container does not start.
+            // The hook has not waited, so the container does not start.
             Err(_) => supervisor.end(),
         },
         Err(error) => drop(writeln!(io::stdout(), "{error}")),

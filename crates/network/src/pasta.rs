@@ -1,4 +1,4 @@
-//! passt's pasta: the addresses and routes of the host in the container, without address translation. pasta(1)
+//! passt's pasta: the host's addresses and routes in the container, without address translation; pasta(1).
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -9,8 +9,8 @@ use rootling_config::remedies;
 use crate::Network;
 use crate::container::Namespaces;
 
-/// What is not open unless it is asked for: pasta would make each port on which a program in the container listens one
-/// of the host, and the host's own loopback addresses reachable from inside.
+/// What is disabled unless it is asked for: pasta would make each port on which a program in the container listens
+/// a port of the host, and the host's own loopback addresses reachable from inside.
 const CLOSED: [(&str, &str, Option<&str>); 5] = [
     ("-t", "--tcp-ports", Some("none")),
     ("-u", "--udp-ports", Some("none")),
@@ -19,7 +19,7 @@ const CLOSED: [(&str, &str, Option<&str>); 5] = [
     ("--no-map-gw", "--no-map-gw", None),
 ];
 
-/// The arguments of a pasta that goes into the background once the network is there.
+/// The arguments for a pasta that goes into the background once the network is set up.
 pub(crate) fn arguments(network: &Network, namespaces: &Namespaces, is_root: bool) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = ["--config-net", "--quiet", "--netns"].map(OsString::from).into();
     arguments.push(namespaces.network.clone().into());
@@ -28,7 +28,7 @@ pub(crate) fn arguments(network: &Network, namespaces: &Namespaces, is_root: boo
         None => arguments.push("--netns-only".into()),
     }
     if is_root {
-        // Its own choice for root is nobody, who may not enter the container's namespaces.
+        // Its default for root is nobody, who may not enter the container's namespaces.
         arguments.extend(["--runas", "0:0"].map(OsString::from));
     }
     arguments.extend(["--dns-forward".into(), NAME_SERVER.to_string().into()]);
@@ -47,13 +47,13 @@ pub(crate) fn arguments(network: &Network, namespaces: &Namespaces, is_root: boo
     arguments
 }
 
-/// `ADDRESS/PORTS:PORTS`.
+/// Formats a port as `ADDRESS/PORTS:PORTS`.
 fn forward(port: &PublishedPort) -> String {
     let ip = port.ip.map_or_else(String::new, |ip: IpAddr| format!("{ip}/"));
     format!("{ip}{}:{}", Ports(&port.host), Ports(&port.container))
 }
 
-/// What helps with a message of pasta.
+/// The remedy for an error message of pasta.
 pub(crate) fn remedy(said: &str) -> &'static str {
     if said.contains("/dev/net/tun") {
         remedies::OPEN_TUN

@@ -1,4 +1,4 @@
-//! slirp4netns: a network of its own behind address translation. slirp4netns(1)
+//! slirp4netns: a separate network behind address translation; slirp4netns(1).
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -14,10 +14,11 @@ use rootling_config::remedies;
 use crate::container::Namespaces;
 use crate::error::{Context, Error, Result};
 
-/// How long the program may take for an answer.
+/// How long the program may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The arguments. It writes to `ready` when the network is there, and ends when nobody has the other end of `exit` any more.
+/// The arguments. The program writes to `ready` when the network is set up, and exits when nobody has the other end
+/// of `exit` open any more.
 pub(crate) fn arguments(
     namespaces: &Namespaces,
     ready: RawFd,
@@ -50,7 +51,7 @@ fn joined(option: &str, path: &Path) -> OsString {
     text
 }
 
-/// Asks for a published port at the program's own socket.
+/// Requests a published port on the program's own socket.
 pub(crate) fn publish(api: &Path, port: &PublishedPort) -> Result<()> {
     for (host, container) in port.pairs() {
         let protocol = if port.protocol == Protocol::Tcp { "tcp" } else { "udp" };
@@ -69,7 +70,7 @@ pub(crate) fn publish(api: &Path, port: &PublishedPort) -> Result<()> {
     Ok(())
 }
 
-/// One request, one answer: the socket serves one connection for each.
+/// Sends a request and reads the answer: the socket takes a connection for each.
 fn ask(api: &Path, request: &str) -> std::io::Result<String> {
     let mut socket = UnixStream::connect(api)?;
     socket.set_read_timeout(Some(PATIENCE))?;

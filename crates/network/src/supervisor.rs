@@ -1,5 +1,5 @@
-//! What stays beside the container: it has the program that gives it its network for a child, and ends it when the container
-//! has ended.
+//! The process that stays while the container runs: the program that provides the container's network is its child,
+//! which it ends when the container has ended.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
@@ -24,47 +24,47 @@ use crate::container::{Container, Namespaces, Pin};
 use crate::error::{Context, Error, Result};
 use crate::{Network, pasta, slirp};
 
-/// What the supervisor says when the network is there.
+/// The supervisor's message that the network is set up.
 pub(crate) const READY: &str = "ready\n";
 
-/// How long a program may take to be ready.
+/// How long a program may take to get ready.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 
-/// How long a program may take to end when it is asked to.
+/// How long a program may take to exit when it is asked to.
 const END_LIMIT: Duration = Duration::from_secs(2);
 
-/// The most of what a program says, in bytes, that is passed on.
+/// How much of a program's output is passed on, in bytes.
 const MOST_SAID: u64 = 4096;
 
-/// A container's network, while it is there.
+/// A container's network, for as long as it exists.
 pub(crate) struct Supervisor {
     signals: Signals,
-    /// The container's first process.
+    /// A pidfd of the container's first process.
     container: OwnedFd,
     program: Program,
-    /// Where the poststop hook asks whether it is over; missing where somebody else has the name.
+    /// The socket on which the poststop hook waits for the end; `None` if somebody else has taken the name.
     door: Option<UnixListener>,
 }
 
 impl Supervisor {
-    /// Starts the program that there is.
+    /// Starts the program that is available.
     pub(crate) fn start(
         container: &Container,
         network: &Network,
         programs: &NetworkPrograms,
     ) -> Result<Self> {
         let words = || "supervisor".to_owned();
-        // The end of the caller's session is not that of the container.
+        // The supervisor must not end with the caller's session.
         let _ = setsid();
         chdir("/").context(words)?;
         let signals = Signals::block_for_good().context(words)?;
-        // pasta goes into the background, and becomes a child of this process then.
+        // pasta goes into the background, and then becomes a child of this process.
         nix::sys::prctl::set_child_subreaper(true).context(words)?;
         let process = sys::process::pidfd_open(container.pid()?).context(|| container.id().to_owned())?;
         let namespaces = Namespaces::of(container)?;
         let door = SocketAddr::from_abstract_name(container.name()).and_then(|at| {
             let door = UnixListener::bind_addr(&at)?;
-            // Whoever has left again before he is let in must not be waited for.
+            // A client that disconnects before it is accepted must not block us.
             door.set_nonblocking(true).map(|()| door)
         });
         let launch = Launch { container, process: &process, namespaces, network };
@@ -72,14 +72,14 @@ impl Supervisor {
         Ok(Self { signals, container: process, program, door: door.ok() })
     }
 
-    /// Ends the program, without which nothing is to stay.
+    /// Ends the program; nothing may stay without it.
     pub(crate) fn end(self) {
         self.program.end();
     }
 
-    /// Waits for the end of the container, or for whatever else ends the network, and ends the program.
+    /// Waits until the container ends, or anything else ends the network, and then ends the program.
     pub(crate) fn watch(self) {
-        // Kept until this process ends: its end is what the hook waits for.
+        // Kept open until this process exits: the hook waits for it to be closed.
         let mut visitor: Option<UnixStream> = None;
         loop {
             let fds = [
@@ -105,13 +105,14 @@ impl Supervisor {
     }
 }
 
-/// Names of abstract sockets belong to nobody: another user may have taken it.
+/// Whether the peer is our own user or root: names of abstract sockets are not protected, so another user may have
+/// taken this one.
 pub(crate) fn is_of_us(socket: &UnixStream) -> bool {
     getsockopt(socket, sockopt::PeerCredentials)
         .is_ok_and(|peer| [0, geteuid().as_raw()].contains(&peer.uid()))
 }
 
-/// Lets go of the runtime's streams, but for one word to the hook before.
+/// Tells the hook that the network is set up, and replaces the streams of the runtime with /dev/null.
 pub(crate) fn close_streams() -> std::io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     let mut output = std::io::stdout();
@@ -123,16 +124,16 @@ pub(crate) fn close_streams() -> std::io::Result<()> {
     Ok(())
 }
 
-/// The program that gives the network.
+/// The program that provides the network.
 struct Program {
     pidfd: OwnedFd,
-    /// slirp4netns ends with whoever holds this, even where nobody can end it any more.
+    /// slirp4netns exits when this is closed, even if nobody is left to end it.
     exit: Option<OwnedFd>,
-    /// Goes after the program.
+    /// Dropped after the program has ended.
     _pin: Option<Pin>,
 }
 
-/// What a program is started with.
+/// What is needed to start a program.
 struct Launch<'a> {
     container: &'a Container,
     process: &'a OwnedFd,
@@ -146,10 +147,10 @@ impl Program {
         Ok(Self { pidfd, exit, _pin: pin })
     }
 
-    /// Ends the program and whatever it has left.
+    /// Ends the program, and any processes that it has left.
     fn end(mut self) {
-        // slirp4netns takes its leave; pasta has nothing to put in order, and is the first process of a pid namespace, which
-        // SIGTERM does not end.
+        // slirp4netns cleans up when it exits. pasta has nothing to clean up, and as the first process of a pid
+        // namespace it does not end on SIGTERM.
         if self.exit.take().is_some() {
             let _ = sys::poll::wait_readable(self.pidfd.as_fd(), END_LIMIT);
         }
@@ -162,21 +163,21 @@ impl Program {
     }
 }
 
-/// The children of this process that have not ended. proc(5), /proc/PID/task/TID/children
+/// The children of this process that have not ended; proc(5), /proc/PID/task/TID/children.
 fn children() -> Vec<i32> {
     reap();
     let text = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// Lets go of all children that have ended: those of pasta's own become ours when it goes into the background.
+/// Reaps all children that have ended: pasta's own children become ours when it goes into the background.
 fn reap() {
     while matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(status) if status != WaitStatus::StillAlive)
     {
     }
 }
 
-/// What a program says on its standard error, kept apart from the hook's.
+/// A program's standard error, kept apart from the hook's.
 struct Words(File);
 
 impl Words {
@@ -188,7 +189,7 @@ impl Words {
         self.0.try_clone().map(Stdio::from).context(|| "file for messages".to_owned())
     }
 
-    /// All of it in one line.
+    /// Everything that was written, in one line.
     fn text(mut self) -> String {
         let mut text = Vec::new();
         let _ = self.0.rewind().and_then(|()| self.0.take(MOST_SAID).read_to_end(&mut text));
@@ -197,7 +198,7 @@ impl Words {
     }
 }
 
-/// Waits for one thing of a program, and not longer than for the container.
+/// Waits for an event of a program, but not longer than the container lives.
 fn wait_for(what: &OwnedFd, program: &'static str, other: &OwnedFd, container: &OwnedFd) -> Result<bool> {
     let end = Instant::now() + READY_LIMIT;
     let left = Some(end.saturating_duration_since(Instant::now()));
@@ -239,7 +240,7 @@ impl Launch<'_> {
             .spawn()
             .context(|| path.display().to_string())?;
         let front = sys::process::pidfd_open(child.id() as i32).context(|| path.display().to_string())?;
-        // The first process ends when the network is there, or cannot be.
+        // The first process exits when the network is set up, or cannot be.
         let waited = wait_for(&front, "pasta", &front, self.process);
         if waited.is_err() {
             let _ = child.kill();
@@ -278,7 +279,7 @@ impl Launch<'_> {
             fcntl(end.as_raw_fd(), FcntlArg::F_SETFD(FdFlag::empty())).context(|| "pipe".to_owned())?;
         }
         let words = Words::new()?;
-        // Only the caller can look into it.
+        // Only the caller can access it.
         let dir =
             tempfile::Builder::new().prefix("rootling-network").tempdir().context(|| "socket".to_owned())?;
         let api = dir.path().join("api");
@@ -298,7 +299,7 @@ impl Launch<'_> {
         drop((ready_end, exit_end));
         let program = Program::of(child.id() as i32, Some(exit), None)?;
         let result = wait_for(&ready, "slirp4netns", &program.pidfd, self.process).and_then(|_| {
-            // An end without a word makes it readable as well.
+            // It also becomes readable if the program exits without a message.
             if File::from(ready).read(&mut [0]).unwrap_or(0) == 0 {
                 let _ = sys::poll::wait_readable(program.pidfd.as_fd(), END_LIMIT);
                 let said = words.text();
