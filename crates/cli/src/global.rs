@@ -1,4 +1,4 @@
-//! Options of every command.
+//! The options that every command has.
 
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ pub struct Global {
     /// Use this program for checkpoint and restore
     #[arg(long, global = true, value_name = "PROGRAM", default_value = "criu")]
     pub criu: PathBuf,
-    // Not after the name of the command: `spec` has a flag of that name, as in runc.
+    // Not accepted after the command: `spec` has a flag with that name, as in runc.
     /// Do without operations that only root may perform: true, false or auto
     #[arg(
         long,
@@ -57,7 +57,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// runc takes an empty value for none.
+/// runc treats an empty value as if the option were absent.
 fn log_format(value: &str) -> Result<LogFormat, String> {
     if value.is_empty() {
         return Ok(LogFormat::Text);
@@ -107,7 +107,7 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// The container, where it is one.
+    /// The container, if exactly one is given.
     pub fn only(&self) -> Option<&str> {
         if let [id] = self.ids.as_slice() { Some(id) } else { None }
     }

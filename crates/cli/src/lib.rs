@@ -1,7 +1,7 @@
-//! What the programs of the project have in common: global options, log, places of the state, and the flags that make a
-//! configuration.
+//! What the programs of this project have in common: global options, the log, the location of the state, and the
+//! flags that make a configuration.
 //!
-//! `rootling spec` and `rootling image unpack` take the same flags with the same meaning, from here.
+//! `rootling spec` and `rootling image unpack` take the same flags with the same meaning from this crate.
 #![forbid(unsafe_code)]
 
 pub mod caller;

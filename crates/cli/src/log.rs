@@ -1,6 +1,6 @@
-//! The log: lines that people read, or the JSON lines that conmon and containerd's shim read.
+//! The log, either as lines for people or as the JSON lines that conmon and containerd's shim read.
 //!
-//! The formats are those of the logger that runc uses, since engines take them apart.
+//! The formats are those of the logger that runc uses, since engines parse them.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -22,7 +22,7 @@ struct Log {
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
-/// Opens the log as the options say.
+/// Opens the log as the options ask for.
 pub fn start(global: &Global) -> Result<()> {
     let file = match &global.log {
         Some(path) if !path.as_os_str().is_empty() => {
@@ -39,7 +39,7 @@ pub fn start(global: &Global) -> Result<()> {
     Ok(())
 }
 
-/// Logs a failure; whoever started us sees it on standard error in any case.
+/// Logs a failure; the process that started us sees it on standard error in any case.
 pub fn failure(message: &str) {
     line(LogLevel::Error, message);
     if LOG.get().is_some_and(|l| l.file.is_some()) {
@@ -47,7 +47,7 @@ pub fn failure(message: &str) {
     }
 }
 
-/// Logs what the user should know and is no failure.
+/// Logs what the user should know although it is no failure.
 pub fn warning(message: &str) {
     line(LogLevel::Warning, message);
 }
@@ -57,11 +57,11 @@ fn line(level: LogLevel, message: &str) {
     if log.is_some_and(|l| level > l.level) {
         return;
     }
-    // Details are shown whole.
+    // Messages of the other levels are shown in full.
     let short = (level <= LogLevel::Warning).then(|| one_line(message.to_owned()));
     let message = short.as_deref().unwrap_or(message);
     let text = render(level, message, log.is_some_and(|l| l.json), log.is_some_and(|l| l.file.is_some()));
-    // One write, so that lines of several processes do not mix. Nobody can be told if it fails.
+    // A single write, so that lines from several processes do not mix. If it fails, nobody can be told.
     let _ = match log.and_then(|l| l.file.as_ref()) {
         Some(mut file) => file.write_all(text.as_bytes()),
         None => std::io::stderr().write_all(text.as_bytes()),
@@ -89,17 +89,17 @@ fn render(level: LogLevel, message: &str, json: bool, dated: bool) -> String {
     match level {
         LogLevel::Error => format!("rootling: {message}\n"),
         LogLevel::Warning => format!("rootling: {name}: {message}\n"),
-        // What was asked for with --debug or --log-level is a log, on a terminal too.
+        // What was asked for with --debug or --log-level has the form of a log, even on a terminal.
         LogLevel::Info | LogLevel::Debug => dated_line(name, message),
     }
 }
 
-/// A line of the text format.
+/// Formats a line of the text format.
 fn dated_line(level: &str, message: &str) -> String {
     format!("time=\"{}\" level={level} msg={message:?}\n", rootling_runtime::now())
 }
 
-/// What the crates below log.
+/// Receives what the other crates log.
 struct Events;
 
 impl Subscriber for Events {

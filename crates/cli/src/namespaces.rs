@@ -1,4 +1,4 @@
-//! Which namespaces a spec asks for: other containers are looked up, and ids.
+//! Determines which namespaces a spec asks for; this looks up other containers and ids.
 
 use std::path::PathBuf;
 
@@ -14,19 +14,21 @@ use crate::log;
 use crate::roots::Context;
 use crate::spec_flags::SpecFlags;
 
-/// Which ids the container of an ordinary user gets where no flag says it.
+/// Which ids the container of an ordinary user gets if no flag says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultIds {
-    /// Those of the caller, unless `--user` needs others: enough for root, starts fastest and works everywhere.
+    /// The caller's own ids, unless `--user` needs others: this is enough for root, starts fastest and works
+    /// everywhere.
     Few,
-    /// All that the caller may use: the owners of an image's files are many.
+    /// All ids that the caller may use, because the files of an image have many owners.
     All,
 }
 
-/// The namespaces that the flags ask for. `rootless`: for an ordinary user; `user`: whose ids have to be there.
+/// The namespaces that the flags ask for. `rootless` means that they are for an ordinary user, and `user` is the
+/// user whose ids must be mapped.
 ///
 /// # Errors
-/// For a mode that there is not, a container that does not run, and ids that cannot be mapped.
+/// A mode is unknown, a container does not run, or ids cannot be mapped.
 pub fn namespaces(
     context: Context<'_>,
     flags: &SpecFlags,
@@ -43,7 +45,7 @@ pub fn namespaces(
         pid: one("pid", LinuxNamespaceType::Pid, &flags.pid)?,
         ipc: one("ipc", LinuxNamespaceType::Ipc, &flags.ipc)?,
         uts: one("uts", LinuxNamespaceType::Uts, &flags.uts)?,
-        // The hook gives a new namespace its network.
+        // The hook connects a new namespace to a network.
         network: match flags.network.as_deref().and_then(|text| Pasta::parse(text, PathBuf::new())) {
             Some(_) => NamespaceChoice::Private,
             None => one("network", LinuxNamespaceType::Network, &flags.network)?,
@@ -59,12 +61,12 @@ pub fn namespaces(
     Ok(namespaces)
 }
 
-/// Looks up containers, and keeps in mind whose user namespace has to be joined for it.
+/// Looks up containers, and remembers whose user namespace has to be joined for that.
 struct Lookup<'a> {
     context: Context<'a>,
     /// The user namespace to join.
     user: Option<Owner>,
-    /// Flags, with their containers, whose namespaces belong to the caller's user namespace.
+    /// Flags with their containers whose namespaces belong to the caller's user namespace.
     of_caller: Vec<(&'static str, String)>,
 }
 
@@ -72,7 +74,8 @@ struct Lookup<'a> {
 struct Owner {
     path: PathBuf,
     id: String,
-    /// It owns a namespace that is joined; else it comes with one of the host's, which others may share as well.
+    /// Whether it owns a namespace that is joined; otherwise it goes along with one of the host's, which others
+    /// may share as well.
     needed: bool,
 }
 
@@ -92,9 +95,9 @@ impl Lookup<'_> {
         }
     }
 
-    /// The path of a container's namespace; none if it shares that of the host, which a user namespace of its
-    /// own does not own. To enter one takes the capabilities of the user namespace that owns it, so that is
-    /// entered as well. setns(2)
+    /// The path of a container's namespace; `None` if the container shares that of the host, which its own user
+    /// namespace does not own. Entering a namespace requires capabilities in the user namespace that owns it, so
+    /// that one is entered as well; setns(2).
     fn join(&mut self, flag: &'static str, typ: LinuxNamespaceType, id: &str) -> Result<Option<PathBuf>> {
         let host = self.context.host;
         let pid = self.pid(flag, id)?;
@@ -126,7 +129,8 @@ impl Lookup<'_> {
         Ok(())
     }
 
-    /// A file system of a namespace can be mounted by those alone who have the user namespace that owns it.
+    /// Checks that the file systems of a namespace can be mounted, which requires being in the user namespace
+    /// that owns it.
     fn check_mounts(&self) -> Result<()> {
         for (flag, id) in &self.of_caller {
             if let Some((_, place)) =
@@ -200,7 +204,7 @@ impl Lookup<'_> {
         }
     }
 
-    /// The caller's own maps, which have to hold the process's user.
+    /// The caller's own maps, which must contain the process's user.
     fn maps_for(&self, user: Option<&User>) -> Result<UserNamespace> {
         let wanted =
             idmap::default_maps(self.context.host).map_err(|e| Error::invalid(format!("--userns: {e}")))?;

@@ -1,14 +1,14 @@
-//! The flags, with what needs the host to be understood.
+//! The request that the flags stand for, with everything resolved that depends on the host.
 
 use rootling_config::generate::{self, Accounts, LimitFlags, Namespaces, Pasta, Request, User};
 use rootling_runtime::{Error, Result};
 
 use crate::spec_flags::{Limits, SpecFlags};
 
-/// The user of `--user`, as the image knows it.
+/// The user of `--user`, looked up in the image.
 ///
 /// # Errors
-/// For one that it does not know.
+/// The image does not have the user.
 pub fn user(flags: &SpecFlags, accounts: impl FnOnce() -> Accounts) -> Result<Option<User>> {
     let user = flags.user.as_deref().map(|text| generate::user(text, &accounts()));
     user.transpose().map_err(|error| Error::invalid(error.to_string()))
@@ -17,7 +17,7 @@ pub fn user(flags: &SpecFlags, accounts: impl FnOnce() -> Accounts) -> Result<Op
 /// What the flags ask for, with this user and these namespaces.
 ///
 /// # Errors
-/// For a variable without a name.
+/// A variable has no name.
 pub fn request(flags: &SpecFlags, user: Option<User>, namespaces: Namespaces) -> Result<Request> {
     let invalid = |error: generate::GenerateError| Error::invalid(error.to_string());
     Ok(Request {
@@ -51,7 +51,7 @@ pub fn request(flags: &SpecFlags, user: Option<User>, namespaces: Namespaces) ->
     })
 }
 
-/// The hook is the runtime's, called by its path: the program for images lies beside it.
+/// The hook is contained in the runtime, and called by its path; the program for images is in the same directory.
 fn pasta(flags: &SpecFlags) -> Result<Option<Pasta>> {
     let Some(text) = flags.network.as_deref().filter(|text| text.starts_with("pasta")) else {
         return Ok(None);

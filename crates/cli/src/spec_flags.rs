@@ -1,5 +1,5 @@
 //! The flags of `spec`, which make a whole configuration.
-#![allow(rustdoc::broken_intra_doc_links)] // Brackets in a help text are no links.
+#![allow(rustdoc::broken_intra_doc_links)] // Brackets in a help text are not links.
 
 use std::path::PathBuf;
 

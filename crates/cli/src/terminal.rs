@@ -1,31 +1,32 @@
-//! Standard output: what it can show, and how it is written to.
+//! Standard output: what it can display, and writing to it.
 
 use std::io::{ErrorKind, IsTerminal, Write, stdout};
 
 use rootling_runtime::Result;
 
-/// The widest that text is set: longer lines are hard to read.
+/// The maximum width of text: longer lines are hard to read.
 const WIDEST: usize = 120;
 
-/// Whether to use colours: on a terminal, unless `NO_COLOR` is set (no-color.org) or it has none.
+/// Whether to use colours: on a terminal, unless `NO_COLOR` is set (no-color.org) or the terminal has no colours.
 pub fn has_colours() -> bool {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     stdout().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// How many columns there are.
+/// The width in columns.
 pub fn width() -> usize {
-    // Not that of standard error or input: what is read later from a file should not depend on them.
+    // That of standard error or input does not count: output that is later read from a file should not depend on
+    // them.
     terminal_size::terminal_size_of(stdout())
         .map_or(WIDEST, |(width, _)| usize::from(width.0).clamp(40, WIDEST))
 }
 
-/// Prints on standard output. A reader that has gone is no failure.
+/// Prints to standard output. A reader that has gone is no failure.
 pub fn print(text: &str) -> Result<()> {
     print_next(text).map(drop)
 }
 
-/// Prints one text of many; whether anybody still reads.
+/// Prints one of several texts; returns whether anybody is still reading.
 pub fn print_next(text: &str) -> Result<bool> {
     let mut out = stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -35,7 +36,7 @@ pub fn print_next(text: &str) -> Result<bool> {
     }
 }
 
-/// clap's own words, which it spreads over several lines.
+/// The message of clap, which spreads over several lines, in one line.
 pub fn in_one_line(error: &clap::Error) -> String {
     let rendered = error.render().to_string();
     let lines =
