@@ -1,20 +1,20 @@
-//! Notes the commit that the program is built from, and has it linked again when its linker changes.
+//! Records the commit that the program is built from, and has it linked again if its linker changes.
 
 use std::process::Command;
 
 fn main() {
-    // The linker of hack/build.sh, and what it reads.
+    // The linker of hack/build.sh, and the files that it reads.
     for file in ["cc.sh", "order.txt", "symbols.sed"] {
         println!("cargo:rerun-if-changed=../../hack/{file}");
     }
     println!("cargo:rerun-if-env-changed=ROOTLING_COMMIT");
-    // HEAD moves with a checkout, its log with a commit as well.
+    // HEAD changes on a checkout, and its log changes on a commit as well.
     for path in ["HEAD", "logs/HEAD"] {
         if let Some(path) = git(&["rev-parse", "--path-format=absolute", "--git-path", path]) {
             println!("cargo:rerun-if-changed={path}");
         }
     }
-    // Outside of a checkout whoever packages it may say.
+    // Outside a checkout, the packager may set it.
     let said = std::env::var("ROOTLING_COMMIT").ok().filter(|commit| !commit.is_empty());
     if let Some(commit) = said.or_else(|| git(&["describe", "--always", "--long", "--dirty", "--abbrev=12"]))
     {
@@ -22,7 +22,7 @@ fn main() {
     }
 }
 
-/// What git says, if it is there and this is a checkout.
+/// The output of git, if it is installed and this is a checkout.
 fn git(args: &[&str]) -> Option<String> {
     let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();

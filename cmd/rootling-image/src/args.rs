@@ -172,7 +172,7 @@ impl End {
     pub(crate) fn show(&self) -> ExitCode {
         match self {
             Self::Answer(text) => {
-                // A reader that has gone has seen enough.
+                // A reader that has closed the pipe has seen enough.
                 let _ = std::io::stdout().write_all(text.as_bytes());
                 ExitCode::SUCCESS
             }
@@ -187,7 +187,7 @@ impl End {
 /// The definition of the command line.
 pub(crate) fn definition() -> clap::Command {
     let hidden = |arg: clap::Arg| arg.hide(true);
-    // Global options of `rootling` that are about containers alone.
+    // Global options of `rootling` that concern only containers.
     Cli::command().mut_arg("criu", hidden).mut_arg("rootless", hidden)
 }
 

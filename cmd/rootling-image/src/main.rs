@@ -1,6 +1,6 @@
-//! rootling-image: bundles from images, as `rootling image`.
+//! rootling-image: makes bundles from images, as `rootling image`.
 //!
-//! `main` is the only place that prints an error and picks the exit code.
+//! Only `main` prints an error and chooses the exit code.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 fn report(error: &Error, command: &str) -> ExitCode {
     log::failure(&format!("image {command}: {error}"));
     ExitCode::from(match error.kind() {
-        // As a shell: POSIX.1, "Exit Status for Commands".
+        // As in a shell: POSIX.1, "Exit Status for Commands".
         ErrorKind::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(1),
         _ => 1,
     })

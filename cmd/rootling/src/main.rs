@@ -1,6 +1,6 @@
 //! rootling: runs OCI containers as an ordinary user.
 //!
-//! `main` is the only place that prints an error and picks the exit code.
+//! Only `main` prints an error and chooses the exit code.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -14,12 +14,12 @@ use std::process::ExitCode;
 
 use rootling_cli::{caller, log, roots, terminal};
 
-/// The parser of the command line alone takes more than the least that a caller may allow.
+/// The command line parser alone needs more than the smallest stack that a caller may allow.
 const STACK: usize = 8 << 20;
 
 fn main() -> ExitCode {
     caller::make_ordinary();
-    // Looking is cheaper than a second stack, which few callers need.
+    // Checking is cheaper than a second stack, which few callers need.
     if caller::stack_limit() < STACK as u64 { stacker::grow(STACK, run) } else { run() }
 }
 
@@ -31,7 +31,7 @@ fn run() -> ExitCode {
     if let Err(error) = caller::check_not_set_id() {
         return failure::report(&error, None);
     }
-    // Before anything of ours is open: its descriptor could be taken for one that is to be preserved.
+    // Before we open anything, since our descriptors could be taken for ones to be preserved.
     if let Err(error) = commands::check_preserved(&args.command) {
         return failure::report(&error, Some(&args.command));
     }

@@ -1,7 +1,8 @@
-//! The pictures in docs/pictures are what the commands print, on a terminal of one width and in its colours.
+//! Checks the pictures in docs/pictures, which show what the commands print on a terminal of a certain width, in
+//! colour.
 //!
-//! What differs between machines (the host, the figures of containers) is made by hand in each test, so that the
-//! pictures are the same everywhere. To draw them anew: `SNAPSHOTS=overwrite cargo test -p rootling picture`.
+//! What differs between machines (the host, the figures of containers) is made up in each test, so that the
+//! pictures are the same everywhere. To draw them again: `SNAPSHOTS=overwrite cargo test -p rootling picture`.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use regex_lite::Regex;
 use snapbox::data::DataFormat;
 use snapbox::{Assert, Data};
 
-/// How many columns the terminal has.
+/// The width of the terminal in columns.
 pub(crate) const WIDTH: usize = 100;
 
 /// Asserts that the picture `name` shows a shell in which `command` has printed `printed`.
@@ -20,7 +21,7 @@ pub(crate) fn assert_shows(name: &str, command: &str, printed: &str) {
     Assert::new().action_env("SNAPSHOTS").eq(Data::text(shown).coerce_to(DataFormat::TermSvg), picture);
 }
 
-/// The line with its end, and with one wherever a terminal goes on in its next line; a picture does not.
+/// Appends line ends, including one wherever a terminal would wrap the line, which a picture does not do.
 fn on_terminal(line: &str) -> String {
     if line.contains('\x1b') {
         let plain = Regex::new("\x1b\\[[0-9;]*m").expect("a pattern").replace_all(line, "");

@@ -1,17 +1,17 @@
-//! What `--version` prints, in the form of runc's: engines take it apart.
+//! The output of `--version`, in the same form as runc's, because engines parse it.
 
 use std::fmt::Write as _;
 
 use rootling_config::generate::OCI_VERSION;
 use rootling_config::seccomp;
 
-/// Version of the program.
+/// The version of the program.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The commit that it was built from, where that was a git checkout.
+/// The commit that it was built from, if that was a git checkout.
 pub(crate) const COMMIT: Option<&str> = option_env!("ROOTLING_COMMIT");
 
-/// All that follows `NAME version`.
+/// Everything that follows `NAME version`.
 pub(crate) fn text() -> String {
     let mut text = VERSION.to_owned();
     if let Some(commit) = COMMIT {

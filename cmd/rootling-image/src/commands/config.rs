@@ -1,4 +1,4 @@
-//! config.json of a bundle: what the image says, changed by the flags.
+//! The config.json of a bundle: what the image says, changed by the flags.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(super) fn rootfs(flags: &SpecFlags) -> Result<&str> {
     })
 }
 
-/// The text of config.json, and the file that belongs beside it.
+/// The text of config.json, and the file that belongs next to it.
 pub(super) fn text(
     context: Context<'_>,
     args: &Unpack,
@@ -53,7 +53,7 @@ pub(super) fn text(
     Ok((text, file))
 }
 
-/// The flags, with what the image says where they say nothing.
+/// The flags, completed by what the image says.
 fn merged(args: &Unpack, image: &Defaults) -> SpecFlags {
     let given = &args.flags;
     let entrypoint = match args.entrypoint.as_deref() {
@@ -61,7 +61,7 @@ fn merged(args: &Unpack, image: &Defaults) -> SpecFlags {
         Some(program) => vec![program.to_owned()],
         None => image.entrypoint.clone(),
     };
-    // The arguments of the image are for its own entrypoint.
+    // The image's arguments belong to its own entrypoint.
     let cmd = match (&args.entrypoint, given.args.is_empty()) {
         (_, false) => given.args.clone(),
         (Some(_), true) => Vec::new(),
@@ -92,7 +92,7 @@ fn annotate(spec: &mut Spec, image: &oci_spec::image::ImageConfiguration) -> Res
     Container::parse(spec.clone()).map(|_| ()).map_err(|error| Error::invalid(error.to_string()))
 }
 
-/// A container cannot run as a user that it does not have.
+/// Checks that the container has the user: it cannot run as one that it does not have.
 fn check_user(user: &User, namespace: &UserNamespace) -> Result<()> {
     let UserNamespace::Maps { uid, gid } = namespace else { return Ok(()) };
     if idmap::to_host(uid, user.uid).is_some() && idmap::to_host(gid, user.gid).is_some() {
@@ -105,7 +105,7 @@ fn check_user(user: &User, namespace: &UserNamespace) -> Result<()> {
     )))
 }
 
-/// Writes them into the directory that becomes the bundle.
+/// Writes config.json and the file next to it into the directory that becomes the bundle.
 pub(super) fn write(dir: &Path, text: &str, file: Option<&BundleFile>) -> Result<()> {
     let files =
         [("config.json", text)].into_iter().chain(file.map(|file| (file.name, file.content.as_str())));

@@ -1,4 +1,4 @@
-//! Picks the command.
+//! Dispatches to the command.
 
 use rootling_cli::roots::Context;
 use rootling_image::Result;

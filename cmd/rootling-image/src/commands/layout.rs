@@ -21,7 +21,7 @@ pub(super) fn access(registry: &Registry) -> Access {
     Access { from: registry.from.clone(), insecure: registry.insecure, ca_files: registry.ca_file.clone() }
 }
 
-/// Bars and lines are not for programs.
+/// Progress is not shown if the output is for a program.
 pub(super) fn show(choice: &Choice) -> Show {
     if choice.json { Show::Nothing } else { Show::Auto }
 }
@@ -55,7 +55,7 @@ pub(super) fn inspect(args: &Inspect) -> Result<()> {
     if args.choice.json { json(&found) } else { print(&described(&found)) }
 }
 
-/// For people: what runs, as whom, and of what it is made.
+/// A description for people: what runs, as which user, and what the image consists of.
 fn described(found: &Inspected) -> String {
     let config = &found.config;
     let text = |value: &serde_json::Value| match value {

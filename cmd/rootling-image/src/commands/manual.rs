@@ -9,7 +9,7 @@ use rootling_image::{Error, Result};
 
 use crate::args::definition;
 
-/// Commands of the administrator, man(1).
+/// The section for commands of the administrator, man(1).
 const SECTION: &str = "8";
 
 pub(crate) fn man(dir: &Path) -> Result<()> {
@@ -24,7 +24,7 @@ pub(crate) fn man(dir: &Path) -> Result<()> {
 }
 
 fn write(dir: &Path, command: clap::Command, name: &str, usage: &str) -> Result<()> {
-    // The page is made under a name that lives as long as the definition.
+    // A command's name must live as long as its definition, so this one is leaked.
     let static_name: &'static str = name.to_owned().leak();
     let mut text = Vec::new();
     Man::new(command.name(static_name).bin_name(usage))

@@ -19,7 +19,7 @@ use serde_json::json;
 use super::{config, layout};
 use crate::args::Unpack;
 
-/// Beside the root file system while it is made: what is removed in the end.
+/// A directory next to the root file system while that is being made; it is removed in the end.
 const SCRATCH: &str = ".scratch";
 
 pub(super) fn unpack(context: Context<'_>, args: &Unpack) -> Result<()> {
@@ -48,7 +48,7 @@ pub(super) fn unpack(context: Context<'_>, args: &Unpack) -> Result<()> {
     }
 }
 
-/// What is done, as the command line says.
+/// What the command line asks for.
 struct Job<'a> {
     context: Context<'a>,
     args: &'a Unpack,
@@ -81,7 +81,7 @@ impl Job<'_> {
         config::write(dir, &text, file.as_ref())?;
         remove(&scratch)?;
         if !host.is_ordinary_user() && matches!(ids, HelperIds::Mapped(_)) {
-            // The container's root is another user of the host, and has to pass.
+            // The container's root is another user on the host, who must be able to search the directory.
             let passable = std::os::unix::fs::PermissionsExt::from_mode(0o711);
             std::fs::set_permissions(dir, passable)
                 .map_err(|error| Error::from(error).wrap(format!("{dir:?}")))?;
@@ -92,7 +92,7 @@ impl Job<'_> {
         Ok(done)
     }
 
-    /// Removes what is not needed any more, whatever ids it was made with.
+    /// Removes what is no longer needed, whatever ids own it.
     fn clear(&self, path: &Path) {
         let host = self.context.host;
         let ids = match idmap::default_maps(host) {
@@ -106,7 +106,7 @@ impl Job<'_> {
         }
     }
 
-    /// As the caller, whose programs for credentials may be asked.
+    /// Downloads the image as the caller, so that the caller's credential helpers may be run.
     fn pull(&self, reference: String, scratch: &Path) -> Result<Source> {
         let dir = scratch.join("layout");
         let options = PullOptions {
@@ -141,17 +141,18 @@ impl Job<'_> {
 
 fn limits(args: &Unpack) -> Result<Limits> {
     let bytes = size("max-size", &args.max_size).map_err(|error| Error::invalid(error.to_string()))?;
-    // -1 is no limit, as with other sizes.
+    // -1 means no limit, as with other sizes.
     let size = u64::try_from(bytes).unwrap_or(u64::MAX);
     Ok(Limits { entries: args.max_entries, size, ratio: args.max_ratio })
 }
 
-/// Whose the files are to be: the ids of the container.
+/// The ids that own the files: those of the container.
 fn ids(host: &Host, namespaces: &Namespaces) -> HelperIds {
     match &namespaces.user {
         UserNamespace::Maps { uid, gid } => HelperIds::Mapped(Maps { uid: uid.clone(), gid: gid.clone() }),
         UserNamespace::Joined(path) => HelperIds::Joined(path.clone()),
-        // What `run` adds for an ordinary user; in a namespace of its own it may write to all that it owns.
+        // `run` adds the same for an ordinary user: in a user namespace, the process may write to everything that it
+        // owns.
         UserNamespace::Default | UserNamespace::Host if host.is_ordinary_user() => {
             let map = |id| vec![mapping(0, id, 1)];
             HelperIds::Mapped(Maps { uid: map(host.euid()), gid: map(host.egid()) })

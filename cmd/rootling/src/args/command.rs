@@ -1,4 +1,4 @@
-//! Every command: its name, how it is defined and how it is read.
+//! All commands: the name of each, how it is defined, and how it is parsed.
 
 use clap::{ArgMatches, Args, FromArgMatches};
 
@@ -38,7 +38,7 @@ pub(crate) enum Command {
     Stats(Stats),
 }
 
-/// How a command is defined and read.
+/// How a command is defined and parsed.
 pub(super) struct Definition {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
@@ -249,7 +249,7 @@ impl Command {
             Self::Update(a) => Some(&a.id.id),
             Self::Ps(a) => Some(&a.id.id),
             Self::Events(a) => Some(&a.id.id),
-            // The second may be a signal.
+            // The second word may be a signal.
             Self::Kill(a) => a.words.first().filter(|_| a.words.len() < 3).map(String::as_str),
             Self::Delete(a) => a.ids.only(),
             Self::Exec(a) => a.words.first().map(String::as_str),

@@ -9,7 +9,7 @@ use clap::Args;
                             rootling exec [OPTIONS] --process <FILE> <CONTAINER-ID>")]
 pub(crate) struct Exec {
     /// Id of the container, then the program and its arguments
-    // One list: whatever comes after the id belongs to the program, also what looks like an option of ours.
+    // A single list: whatever follows the id belongs to the program, even if it looks like one of our options.
     #[arg(value_name = "CONTAINER-ID", required = true, num_args = 1.., trailing_var_arg = true)]
     pub(crate) words: Vec<String>,
     /// Read the whole description of the process, in JSON, from this file

@@ -1,4 +1,4 @@
-//! `hook`: what config.json calls at the start and at the end of a container.
+//! `hook`: called by config.json at the start and at the end of a container.
 
 use clap::{Args, ValueEnum};
 use rootling_config::generate::PublishedPort;

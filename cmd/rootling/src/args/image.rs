@@ -1,4 +1,4 @@
-//! `image`: a program of its own, which takes all that follows.
+//! `image`: a separate program, which takes everything that follows.
 
 use std::ffi::OsString;
 

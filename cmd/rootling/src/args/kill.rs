@@ -5,7 +5,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(override_usage = "rootling kill [OPTIONS] <CONTAINER-ID>... [SIGNAL]")]
 pub(crate) struct Kill {
-    // One list, in which only the containers that there are tell ids from a signal.
+    // A single list: only the existing containers tell which words are ids and which is a signal.
     /// Ids of the containers, then optionally the name or number of a signal [default: SIGTERM]
     #[arg(value_name = "CONTAINER-ID", required = true)]
     pub(crate) words: Vec<String>,

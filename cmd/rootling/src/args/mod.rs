@@ -1,5 +1,5 @@
-//! The command line: names, short forms and meanings are runc's unless said otherwise. One file for
-//! each command, or for some that belong together; [`command`] has the table of all.
+//! The command line. Names, short forms and meanings are those of runc unless stated otherwise. There is one file
+//! for each command or for several that belong together; [`command`] has the table of all commands.
 mod adapt;
 mod checkpoint;
 mod command;

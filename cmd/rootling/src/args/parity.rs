@@ -1,6 +1,6 @@
-//! Every option of runc 1.5 is here, and docs/compatibility.md says so.
+//! Checks that every option of runc 1.5 exists, and that docs/compatibility.md says so.
 //!
-//! `ROOTLING_BLESS=1 cargo test parity` writes the table anew.
+//! `ROOTLING_BLESS=1 cargo test parity` rewrites the table.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,7 +13,7 @@ const RUNC: &str = include_str!("runc_flags.tsv");
 const BEGIN: &str = "<!-- options: made by the tests of cmd/rootling, see args/parity.rs -->\n";
 const END: &str = "<!-- end of options -->\n";
 
-/// An option of runc's, or a command where `option` is empty.
+/// An option of runc, or a command if `option` is empty.
 struct Fact<'a> {
     command: &'a str,
     option: &'a str,
@@ -43,13 +43,13 @@ fn long<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
 fn takes(arg: &Arg) -> &'static str {
     match arg.get_action() {
         ArgAction::Append => "values",
-        // One that may have a value, after `=`, is a switch as runc's are.
+        // An option that may take a value after `=` is a switch, as in runc.
         action if action.takes_values() && !words::value_is_optional(arg) => "value",
         _ => "switch",
     }
 }
 
-/// What of the fact is not so here.
+/// How the definition differs from the fact.
 fn difference(root: &Command, fact: &Fact<'_>) -> Option<String> {
     let Some(command) = find(root, fact.command) else { return Some("no such command".into()) };
     if fact.option.is_empty() {
@@ -63,12 +63,12 @@ fn difference(root: &Command, fact: &Fact<'_>) -> Option<String> {
         return Some(format!("takes {}", takes(arg)));
     }
     let default = arg.get_default_values().first().and_then(|value| value.to_str()).unwrap_or_default();
-    // Where the state is kept is each runtime's own.
+    // Each runtime keeps its state in a different place.
     (!fact.default.is_empty() && fact.option != "root" && fact.default != default)
         .then(|| format!("default {default:?}"))
 }
 
-/// The options that runc has not.
+/// The options that runc does not have.
 fn own(root: &Command, command: &str) -> Vec<String> {
     let Some(found) = find(root, command) else { return Vec::new() };
     let known = |arg: &Arg| facts().any(|f| f.command == command && arg.get_long() == Some(f.option));

@@ -1,4 +1,4 @@
-//! From the words of the command line to a [`Cli`].
+//! Parses the words of the command line into a [`Cli`].
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -18,12 +18,12 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// An end without a command to execute.
+/// The result of a command line without a command to execute.
 #[derive(Debug)]
 pub(crate) enum End {
     /// What was asked for: help, or the version.
     Answer(String),
-    /// What is wrong with the line, and where to read more; the global options as far as they could be read.
+    /// What is wrong with the line and where to read more, with the global options as far as they could be parsed.
     Wrong(String, Option<Global>),
 }
 
@@ -31,9 +31,9 @@ pub(crate) enum End {
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, End> {
     let args: Vec<OsString> = args.collect();
     let program = program_name(&args);
-    // Taking apart the definition of all commands is a twentieth of the time of a run: where the first
-    // word that names a command is not the value of an option, that one alone is enough. Whatever does
-    // not parse is parsed again with all, for the message.
+    // Processing the definitions of all commands takes a twentieth of the time of a run. If the first word that
+    // names a command is not the value of an option, the definition of that command alone is sufficient. Whatever
+    // cannot be parsed is parsed again with all definitions, for the error message.
     if !words::unusual(&args)
         && let Some(only) = named(&args)
         && let Ok(cli) = read(definition(std::slice::from_ref(only)), &args)
@@ -65,7 +65,7 @@ fn definition(commands: &[Definition]) -> clap::Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand_value_name("COMMAND");
-    // Deriving arguments takes the comment of their type for what the command is about.
+    // The derive macro takes the comment of the arguments' type for the description of the command.
     let root = Global::augment_args(root).about("Open Container Initiative runtime for ordinary users");
     commands.iter().fold(root, |root, d| {
         let command = clap::Command::new(d.name).args_override_self(true);
@@ -86,7 +86,7 @@ pub(crate) fn whole(program: &str) -> clap::Command {
 pub(crate) fn help_text(program: &str, command: Option<&str>) -> Option<String> {
     let mut root = whole(program);
     if let Some(name) = command {
-        // Options of every command are explained once.
+        // Options that every command has are explained only once.
         root = root.mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg });
         root.build();
         let command = root.find_subcommand_mut(name)?;
@@ -97,12 +97,12 @@ pub(crate) fn help_text(program: &str, command: Option<&str>) -> Option<String> 
 
 fn read(mut definition: clap::Command, args: &[OsString]) -> Result<Cli, clap::Error> {
     let matches = definition.try_get_matches_from_mut(args);
-    // A tree of some hundred allocations, taken apart by the end of the process anyway.
+    // Leaked: it consists of some hundred allocations, which the end of the process frees anyway.
     std::mem::forget(definition);
     let matches = matches?;
     let global = Global::from_arg_matches(&matches)?;
     if global.systemd_cgroup && global.cgroup_manager.is_some() {
-        // clap sees it only where both are on the same side of the command.
+        // clap detects it only if both are on the same side of the command.
         let text = "--systemd-cgroup cannot be used with --cgroup-manager: leave one of them out";
         return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
     }
@@ -120,7 +120,7 @@ fn end(program: &str, args: &[OsString], error: &clap::Error) -> End {
     let help = |command: Option<&str>| End::Answer(help_text(program, command).unwrap_or_default());
     match error.kind() {
         ErrorKind::DisplayHelp => help(known.map(|d| d.name)),
-        // As runc: no command at all asks for help.
+        // As in runc, the help is shown if there is no command.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => help(None),
         ErrorKind::DisplayVersion => End::Answer(format!("{program} version {}\n", version::text())),
         _ => {
@@ -130,7 +130,7 @@ fn end(program: &str, args: &[OsString], error: &clap::Error) -> End {
     }
 }
 
-/// The global options of a line that is wrong: an engine reads the log that it names, and nothing else.
+/// The global options of a line that is wrong: an engine reads only the log that they name.
 fn global_of(args: &[OsString]) -> Option<Global> {
     let matches = definition(COMMANDS).ignore_errors(true).try_get_matches_from(args).ok()?;
     Global::from_arg_matches(&matches).ok()
@@ -140,7 +140,7 @@ fn global_of(args: &[OsString]) -> Option<Global> {
 fn message(error: &clap::Error) -> String {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
-        // The likest comes last.
+        // The most similar one comes last.
         Some(ContextValue::Strings(list)) => list.last().cloned(),
         _ => None,
     };

@@ -1,12 +1,12 @@
-//! The words of the command line before they are parsed: spellings that runc's parser takes and ours
-//! does not, and which word is the command.
+//! Processes the words of the command line before they are parsed: converts spellings that runc's parser accepts
+//! and ours does not, and finds the command.
 
 use std::ffi::OsString;
 
 use clap::{Arg, Command};
 
-/// Whether a word has a spelling that [`rewritten`] may have to change: a long option with one dash, or
-/// a switch with a value.
+/// Whether [`rewritten`] may have to change the spelling of a word: a long option with a single dash, or a switch
+/// with a value.
 pub(super) fn unusual(args: &[OsString]) -> bool {
     args.iter().skip(1).filter_map(|word| word.to_str()).take_while(|word| *word != "--").any(|word| {
         let one_dash = word.len() > 2 && word.starts_with('-') && !word.starts_with("--");
@@ -14,8 +14,8 @@ pub(super) fn unusual(args: &[OsString]) -> bool {
     })
 }
 
-/// The same words with `-bundle` as `--bundle`, `--detach=true` as `--detach`, and without
-/// `--detach=false`. What comes after the arguments of `definition` is the container's and stays.
+/// The same words with `-bundle` changed to `--bundle` and `--detach=true` to `--detach`, and without
+/// `--detach=false`. What comes after the arguments of `definition` belongs to the container and is left alone.
 pub(super) fn rewritten(definition: &Command, args: &[OsString]) -> Vec<OsString> {
     let mut walk = Walk { definition, command: None, positionals: 0, value_next: true };
     let mut end = false;
@@ -42,7 +42,7 @@ pub(super) fn command<'a>(definition: &Command, args: &'a [OsString]) -> Option<
     })
 }
 
-/// Whether the value of an option may be left out, so that the next word is none.
+/// Whether the value of an option may be omitted, so that the next word is not its value.
 pub(super) fn value_is_optional(option: &Arg) -> bool {
     option.get_num_args().is_some_and(|count| count.min_values() == 0)
 }
@@ -51,12 +51,12 @@ struct Walk<'a> {
     definition: &'a Command,
     command: Option<&'a Command>,
     positionals: usize,
-    /// The next word is the value of an option; the program's name counts as one.
+    /// Whether the next word is the value of an option; the program's name counts as one.
     value_next: bool,
 }
 
 impl<'a> Walk<'a> {
-    /// Takes a word; what it is to be, if anything.
+    /// Processes a word; returns the changed word, if it is kept.
     fn word(&mut self, text: &str) -> Option<String> {
         if std::mem::take(&mut self.value_next) {
             return Some(text.to_owned());
@@ -70,7 +70,7 @@ impl<'a> Walk<'a> {
             None => (text.trim_start_matches('-'), None),
         };
         let Some(option) = self.long(name).filter(|_| name.len() > 1) else {
-            // A group of short options: the last may take the next word.
+            // A group of short options, the last of which may take the next word.
             let takes = |c: char| self.short(c).is_some_and(|a| a.get_action().takes_values());
             self.value_next = !text.starts_with("--")
                 && value.is_none()
@@ -97,7 +97,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether what follows is passed on, as the program of `exec` and its arguments.
+    /// Whether what follows is passed on, such as the program of `exec` and its arguments.
     fn in_the_containers(&self) -> bool {
         self.command.is_some_and(|command| {
             let passes = command.get_positionals().any(Arg::is_trailing_var_arg_set);

@@ -1,4 +1,4 @@
-//! `adapt`: what `create` would make of a config.json.
+//! `adapt`: shows what `create` would make of a config.json.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -29,7 +29,7 @@ pub(crate) fn adapt(context: Context<'_>, args: &args::Adapt) -> Result<()> {
     let loaded = runtime::load_bundle(context.host, &options.bundle)?;
     loaded.warnings.iter().for_each(|text| log::warning(text));
     let written = rootling_sys::file::read(&options.bundle.join(load::CONFIG_FILE), load::MOST)?;
-    // It was read before, and then as a spec.
+    // It has already been parsed as a spec above.
     let written: Value = serde_json::from_slice(&written).map_err(|e| Error::system(e.to_string()))?;
     let (adapted, changes) = adapted(&written, loaded.spec, context.host, &options)?;
     explain(&changes, args.explain, &mut std::io::stderr())?;
@@ -40,7 +40,7 @@ pub(crate) fn adapt(context: Context<'_>, args: &args::Adapt) -> Result<()> {
     }
 }
 
-/// The document as it is adapted to the host, and what was changed; `spec` is what was understood of it.
+/// The document as adapted to the host, and the changes; `spec` is what was understood of it.
 fn adapted(
     written: &Value,
     mut spec: Spec,
@@ -60,8 +60,8 @@ fn pretty(value: &Value) -> Result<String> {
     serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|e| Error::system(e.to_string()))
 }
 
-/// The document with the differences between two versions of what was understood of it: fields that
-/// rootling does not know, and the way in which others were written, stay.
+/// Applies the differences between two versions of what was understood to the document itself: fields that rootling
+/// does not know, and the way in which others were written, are preserved.
 fn carry_over(written: Value, before: &Value, after: Value) -> Value {
     if *before == after {
         return written;
@@ -88,7 +88,7 @@ fn carry_over(written: Value, before: &Value, after: Value) -> Value {
     }
 }
 
-/// What is lost is said in any case, as `create` does.
+/// Explains the changes. What the container loses is always reported, as by `create`.
 fn explain(changes: &[Adaptation], all: bool, to: &mut impl Write) -> Result<()> {
     for change in changes {
         if change.warning {
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::picture;
 
-    /// A user with subordinate ids on a host where nothing is covered.
+    /// A user with subordinate ids, on a host where nothing is covered.
     fn alice() -> Fixture {
         Fixture::ordinary(1000)
             .file("/etc/passwd", "alice:x:1000:1000::/home/alice:/bin/sh\n")

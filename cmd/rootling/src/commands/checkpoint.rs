@@ -13,7 +13,7 @@ use crate::args;
 use crate::log;
 use crate::roots::Context;
 
-/// Where images are kept when nobody names a place, as with runc.
+/// The default directory of images, as in runc.
 const IMAGES: &str = "checkpoint";
 
 pub(crate) fn checkpoint(context: Context<'_>, args: &args::Checkpoint) -> Result<()> {

@@ -1,5 +1,5 @@
-//! `completion`: clap's scripts, and what no definition has: the ids of the containers that there are, which the scripts ask
-//! `rootling list -q` for.
+//! `completion`: clap's scripts, extended by what no definition contains: the ids of existing containers, for which
+//! the scripts run `rootling list -q`.
 
 use std::fmt::Write as _;
 
@@ -12,10 +12,10 @@ use crate::terminal::print;
 
 const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
-/// What a positional argument is called that is a container.
+/// The name of a positional argument that is a container.
 const ID: &str = "CONTAINER-ID";
 
-/// Commands whose id is that of a container to be made.
+/// Commands whose id is that of a new container.
 const NEW: [&str; 3] = ["run", "create", "restore"];
 
 pub(crate) fn completion(args: &args::Completion) -> Result<()> {
@@ -38,11 +38,11 @@ fn script(shell: args::Shell) -> String {
     }
 }
 
-/// The commands of containers that there are, each with whether it takes several of them.
+/// The commands for existing containers, each with whether it takes several of them.
 fn commands(root: &Command) -> impl Iterator<Item = (&Command, bool)> {
     root.get_subcommands().filter(|command| !NEW.contains(&command.get_name())).filter_map(|command| {
         let id = command.get_positionals().next().filter(|arg| is_id(arg))?;
-        // Behind the first word of `exec` comes its program.
+        // The words after the first one of `exec` are its program.
         let several = matches!(id.get_action(), ArgAction::Append) && !id.is_trailing_var_arg_set();
         Some((command, several))
     })
@@ -52,7 +52,7 @@ fn is_id(arg: &Arg) -> bool {
     arg.get_value_names().is_some_and(|names| names.first().is_some_and(|name| name == ID))
 }
 
-/// The options that take the next word.
+/// The options that take the next word as their value.
 fn with_values(root: &Command) -> Vec<String> {
     let options = root.get_subcommands().chain([root]).flat_map(Command::get_opts);
     let options = options.filter(|option| option.get_action().takes_values());
@@ -67,12 +67,12 @@ fn with_values(root: &Command) -> Vec<String> {
     names
 }
 
-/// The names of the commands that take several ids, or one.
+/// The names of the commands that take several ids, or only one.
 fn names(root: &Command, several: bool) -> Vec<&str> {
     commands(root).filter(|(_, many)| *many == several).map(|(command, _)| command.get_name()).collect()
 }
 
-/// Around the function of clap, whose script names it in its last lines.
+/// Wraps clap's function, whose script names it in its last lines.
 fn bash(script: &str) -> String {
     let root = whole(PROGRAM);
     let (one, several) = (names(&root, false).join("|"), names(&root, true).join("|"));
@@ -110,19 +110,19 @@ _rootling_with_ids() {{
 
 "#
     );
-    // Before the end, which is what gives the function to the shell.
+    // Before the end, which passes the function to the shell.
     let end = script.find("\nif [[ \"${BASH_VERSINFO[0]}\" -eq 4").unwrap_or(script.len());
     format!("{}{ids}{}", &script[..end], &script[end + 1..])
 }
 
-/// In the places of arguments that are ids.
+/// Inserted where an argument is an id.
 fn zsh(script: &str) -> String {
     let root = whole(PROGRAM);
     let several = names(&root, true);
     let mut command = String::new();
     let mut text = String::new();
     for line in script.lines() {
-        // `(start)` begins what is for that command.
+        // `(start)` begins the part for that command.
         if let Some(name) = line.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
             name.clone_into(&mut command);
         }
@@ -135,7 +135,7 @@ fn zsh(script: &str) -> String {
             let _ = writeln!(text, "{line}");
         }
     }
-    // The words of the whole line are there at the beginning only.
+    // The words of the whole line are available only at the beginning.
     let text = text.replacen("    local ret=1\n", ZSH_ROOT, 1);
     let at = text.find("if [ \"$funcstack[1]\"").unwrap_or(text.len());
     format!("{}{ZSH_IDS}{}", &text[..at], &text[at..])
@@ -169,7 +169,7 @@ _rootling_id() {
 
 "#;
 
-/// A function, and a line for each command that calls it.
+/// Adds a function, and a line for each command that calls it.
 fn fish(mut script: String) -> String {
     let root = whole(PROGRAM);
     let (one, several) = (names(&root, false).join(" "), names(&root, true).join(" "));

@@ -29,15 +29,15 @@ pub(crate) fn run(context: Context<'_>, args: &args::Run) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
 }
 
-/// An id that no other container has. Were it to have one after all, `create` would refuse it.
+/// Generates an id that no other container has. Should one have it nevertheless, `create` would refuse it.
 fn new_id() -> String {
-    // The keys of hash maps are as random as the kernel makes them.
+    // The keys of hash maps are as random as the kernel can make them.
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
-/// Every descriptor that is to be preserved has to be the caller's: were one of them free, something of
-/// ours would get its number and end up in the container. Engines name the highest of theirs, with holes below; the sockets of
-/// systemd follow each other.
+/// Checks that every descriptor to be preserved is open: the number of one that is free would be given to a
+/// descriptor of ours, which would then end up in the container. Engines give the number of their highest one, with
+/// gaps below it; the sockets of systemd are consecutive.
 pub(crate) fn check_preserved(command: &Command) -> Result<()> {
     let (preserve, listen) = match command {
         Command::Run(run) => (run.making.preserve_fds, runtime::listen_fds()),
@@ -80,12 +80,12 @@ fn options(context: Context<'_>, id: &str, args: &args::Making) -> Result<Create
     })
 }
 
-/// A path that stays the same whatever the working directory is.
+/// Makes a path independent of the working directory.
 pub(super) fn absolute(path: &PathBuf) -> Result<PathBuf> {
     std::path::absolute(path).map_err(Error::from)
 }
 
-/// The options of a container of this id and bundle, all others left out.
+/// The options for a container with this id and bundle, with all others at their defaults.
 pub(super) fn options_of(context: Context<'_>, id: &str, bundle: Option<&Path>) -> Result<CreateOptions> {
     Ok(CreateOptions {
         caller: Caller::Command,
@@ -100,7 +100,7 @@ pub(super) fn options_of(context: Context<'_>, id: &str, bundle: Option<&Path>) 
     })
 }
 
-/// The bundle's real path, which the state shows. One that is not there is reported when it is read.
+/// The real path of the bundle, which the state shows. A missing bundle is reported when it is read.
 pub(super) fn bundle_path(bundle: Option<&Path>) -> Result<PathBuf> {
     let bundle = bundle.unwrap_or(Path::new("."));
     std::fs::canonicalize(bundle).or_else(|_| std::path::absolute(bundle)).map_err(Error::from)

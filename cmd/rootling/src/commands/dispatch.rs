@@ -1,4 +1,4 @@
-//! Picks the command.
+//! Dispatches to the command.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ use super::{
 use crate::args::{Cli, Command};
 use crate::roots::Context;
 
-/// Executes the command; its exit code.
+/// Executes the command and returns its exit code.
 pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
     let host = Host::probe();
     let context = Context { global: &cli.global, host: &host };

@@ -1,4 +1,4 @@
-//! `doctor`: whether containers can run here, and what to do where they cannot.
+//! `doctor`: whether containers can run here, and what to do if they cannot.
 
 mod table;
 mod trial;
@@ -25,11 +25,11 @@ pub(crate) fn doctor(host: &Host, args: &args::Doctor) -> Result<ExitCode> {
     Ok(if can_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What was found on the host, and last the trial of a container there.
+/// The checks of the host, followed by the trial of a container.
 fn all_checks(host: &Host, trial: Check) -> Vec<Check> {
     let mut checks = examine(host);
     let failed = trial.verdict == Verdict::Failed;
-    // With a reason that is certain there is no need to guess.
+    // If there is a certain reason, guesses are not needed.
     if failed && checks.iter().all(|check| check.verdict != Verdict::Failed) {
         checks.extend(suspects(host));
     }
@@ -37,7 +37,7 @@ fn all_checks(host: &Host, trial: Check) -> Vec<Check> {
     checks
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     /// Whether containers can run.
@@ -80,7 +80,7 @@ mod tests {
     /// The file system of cgroup v2: statfs(2).
     const CGROUP2: u64 = 0x6367_7270;
 
-    /// Debian after its installation: without the package uidmap and without subordinate ids.
+    /// A freshly installed Debian: without the package uidmap and without subordinate ids.
     fn minimal_debian() -> Fixture {
         Fixture::ordinary(1000)
             .kernel("6.12.48+deb13-amd64")

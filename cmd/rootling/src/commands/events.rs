@@ -8,7 +8,7 @@ use crate::args;
 use crate::log;
 use crate::terminal::print_next;
 
-/// A line of the output, with the fields of runc's.
+/// A line of the output, with the same fields as in runc.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(rename = "type")]
@@ -22,7 +22,7 @@ pub(crate) fn events(store: &Store, args: &args::Events) -> Result<()> {
     let id = ContainerId::parse(&args.id.id)?;
     let show = |kind, data: Option<&Stats>| print(&Line { kind, id: &args.id.id, data });
     if args.stats {
-        // Said after the figures: readers expect those on the first line.
+        // Issued after the figures, which readers expect on the first line.
         let mut warnings = Vec::new();
         let stats = runtime::stats(store, &id, &mut |text| warnings.push(text))?;
         show("stats", Some(&stats))?;
@@ -38,7 +38,7 @@ pub(crate) fn events(store: &Store, args: &args::Events) -> Result<()> {
     runtime::events(store, &id, args.interval, &mut report, &mut |text| log::warning(&text))
 }
 
-/// Whether anybody still reads.
+/// Prints a line; returns whether anybody is still reading.
 fn print(line: &Line<'_>) -> Result<bool> {
     print_next(&(serde_json::to_string(line).map_err(|e| Error::system(e.to_string()))? + "\n"))
 }

@@ -22,7 +22,7 @@ fn options(args: &args::Exec) -> Result<ExecOptions> {
         path.as_deref().map(|p: &Path| std::path::absolute(p).map_err(Error::from)).transpose()
     };
     let (id, command) = args.words.split_first().map_or(("", &[][..]), |(id, rest)| (id.as_str(), rest));
-    // Of use to those who write it before every command: no program has that name.
+    // Useful for those who put it before every command: no program has that name.
     let command = command.strip_prefix(&["--".to_owned()]).unwrap_or(command);
     Ok(ExecOptions {
         caller: Caller::Command,

@@ -1,7 +1,7 @@
-//! `features`: what this build knows, and what of it works for this caller on this host.
+//! `features`: what this build supports, and what of it works for this caller on this host.
 //!
-//! runtime-spec, features.md. Its fields say what the build can do whatever the host, but for id-mapped
-//! mounts, which engines ask for by the answer: there the caller counts. What the host has is told by
+//! runtime-spec, features.md. Its fields say what the build supports on any host, with the exception of id-mapped
+//! mounts, which engines request depending on the answer: there the caller counts. What the host supports is in
 //! annotations of rootling's own.
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use rootling_runtime::{Error, Result};
 
 use crate::version;
 
-/// The release of runc whose command line and formats these are; an annotation of runc's.
+/// The release of runc whose command line and formats are implemented; one of runc's annotations.
 const RUNC: &str = "1.5.0";
 
 pub(crate) fn features(host: &Host) -> Result<()> {
@@ -23,13 +23,13 @@ pub(crate) fn features(host: &Host) -> Result<()> {
     {
         idmap.set_enabled(Some(may_idmap(host)));
     }
-    // By way of a value: its members are ordered, and annotations are a hash map.
+    // Converted to a value, whose members are ordered: annotations are a hash map.
     let value = serde_json::to_value(&features).map_err(|e| Error::system(e.to_string()))?;
     crate::terminal::print(&format!("{value:#}\n"))
 }
 
-/// Whether the kernel lets the caller id-map a mount of the host's file systems: mount_setattr(2) asks for
-/// CAP_SYS_ADMIN where the file system was mounted.
+/// Whether the kernel lets the caller id-map a mount of a host file system: mount_setattr(2) requires CAP_SYS_ADMIN
+/// where the file system was mounted.
 fn may_idmap(host: &Host) -> bool {
     const CAP_SYS_ADMIN: u8 = 21;
     host.kernel_at_least(5, 12) && host.has_capability(CAP_SYS_ADMIN) && !host.in_user_namespace()

@@ -1,4 +1,4 @@
-//! `hook`: the container comes on standard input, as a runtime hands it to its hooks.
+//! `hook`: the container is read from standard input, on which a runtime passes it to its hooks.
 
 use std::ffi::OsString;
 use std::io;

@@ -1,5 +1,5 @@
-//! `image`: executes rootling-image, as git finds its commands: beside this program, else in PATH. The runtime has nothing
-//! of it.
+//! `image`: executes rootling-image, which is looked up as git does for its commands: next to this program, or else
+//! in PATH. The runtime contains none of it.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use rootling_runtime::{Error, Result};
 
 const PROGRAM: &str = "rootling-image";
 
-/// Executes it with the words of this command line, but for the name of the command.
+/// Executes it with the words of this command line, except for the name of the command.
 pub(crate) fn image(args: &crate::args::Image) -> Result<Infallible> {
     let beside =
         std::env::current_exe().ok().map(|own| own.with_file_name(PROGRAM)).filter(|path| path.is_file());
@@ -26,10 +26,11 @@ pub(crate) fn image(args: &crate::args::Image) -> Result<Infallible> {
     Err(Error::from(error).wrap(format!("{program:?}")))
 }
 
-/// The global options, which it knows as well, and what follows `image`, of which there are `after` words.
+/// The global options, which it accepts as well, and the `after` words that follow `image`.
 fn words(all: impl Iterator<Item = OsString>, after: usize) -> Vec<OsString> {
     let mut words: Vec<OsString> = all.skip(1).collect();
-    // Those that were taken for options of this program stand before the rest, and behind the name of the command perhaps.
+    // Words that were parsed as options of this program come before the rest, and may also follow the name of the
+    // command.
     let last = words.len().saturating_sub(after);
     if let Some(at) = words[..last].iter().rposition(|word| word == "image") {
         words.remove(at);

@@ -18,7 +18,7 @@ pub(crate) fn list(host: &Host, store: &Store, args: &args::List) -> Result<Exit
     let mut views = Vec::new();
     let mut ids = String::new();
     let mut owners = Owners { host, names: HashMap::new() };
-    // Where the system could not read a container, the list is not the whole one.
+    // If the system failed to read a container, the list is incomplete.
     let mut whole = true;
     for entry in store.list()? {
         match entry {
@@ -64,14 +64,14 @@ fn table(views: &[StateView]) -> Result<String> {
         let StateView { id, pid, status, bundle, created, owner, .. } = view;
         let _ = writeln!(text, "{id}\t{pid}\t{status}\t{}\t{created}\t{owner}", bundle.display());
     }
-    // runc's widths.
+    // The same widths as in runc.
     let mut writer = TabWriter::new(Vec::new()).minwidth(12).padding(3);
     writer.write_all(text.as_bytes())?;
     let bytes = writer.into_inner().map_err(|e| Error::system(e.to_string()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Names of users, each looked up once.
+/// The names of users, each of which is looked up once.
 struct Owners<'h> {
     host: &'h Host,
     names: HashMap<u32, String>,

@@ -9,7 +9,7 @@ use crate::args::{self, help_text, whole};
 use crate::terminal::print;
 use crate::version;
 
-/// Where runtimes have their pages: commands of the administrator, man(1).
+/// The section in which runtimes have their pages: commands of the administrator, man(1).
 const SECTION: &str = "8";
 const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
@@ -41,14 +41,14 @@ fn write(dir: &Path, name: &str, text: &str) -> Result<()> {
     std::fs::write(&path, text).map_err(|e| Error::from(e).wrap(path.display()))
 }
 
-/// Name and text of every page.
+/// The name and the text of every page.
 fn pages() -> Result<Vec<(String, String)>> {
     let root = whole(PROGRAM);
     let mut pages = vec![(PROGRAM.to_owned(), page(root.clone().name(PROGRAM))?)];
     for command in root.get_subcommands() {
         let name = format!("{PROGRAM}-{}", command.get_name());
         let usage = format!("{PROGRAM} {}", command.get_name());
-        // The page is made under a name that lives as long as the definition.
+        // A command's name must live as long as its definition, so this one is leaked.
         let static_name: &'static str = name.clone().leak();
         pages.push((name, page(command.clone().name(static_name).bin_name(usage))?));
     }

@@ -1,4 +1,4 @@
-//! One module a command: from its arguments to a call of the runtime.
+//! One module for each command: turns its arguments into a call of the runtime.
 mod adapt;
 mod checkpoint;
 mod completion;

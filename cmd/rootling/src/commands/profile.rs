@@ -1,4 +1,5 @@
-//! `profile`: what an installation has beside the program, from the definitions that the program uses.
+//! `profile`: prints what an installation has in addition to the program, from the definitions that the program
+//! itself uses.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,7 @@ fn own_path() -> Result<PathBuf> {
     std::env::current_exe().map_err(|error| Error::from(error).wrap("where this program is: use --program"))
 }
 
-/// The path as text; AppArmor knows a program by nothing else.
+/// The path as text, by which alone AppArmor identifies a program.
 fn check(program: &Path) -> Result<&str> {
     let text = program.to_str().filter(|text| text.starts_with('/') && !text.contains(char::is_control));
     text.ok_or_else(|| {

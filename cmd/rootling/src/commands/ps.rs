@@ -22,7 +22,7 @@ pub(crate) fn ps(store: &Store, args: &args::Ps) -> Result<()> {
     }
 }
 
-/// What ps(1) prints of the whole host.
+/// The output of ps(1) for the whole host.
 fn all_processes(options: &[OsString]) -> Result<String> {
     let default = [OsString::from("-ef")];
     let options = if options.is_empty() { &default[..] } else { options };
@@ -36,7 +36,7 @@ fn all_processes(options: &[OsString]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The heading and the lines of these processes.
+/// The heading and the lines for these processes.
 fn table(all: &str, pids: &[i32]) -> Result<String> {
     let mut lines = all.lines();
     let heading = lines.next().unwrap_or_default();

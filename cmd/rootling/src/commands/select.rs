@@ -1,4 +1,4 @@
-//! One command for many containers: several ids, and `kill --regex` and `delete --regex`, as crun has them.
+//! Applies a command to several containers: several ids, and `kill --regex` and `delete --regex`, as in crun.
 
 use std::process::ExitCode;
 
@@ -8,8 +8,8 @@ use rootling_runtime::{Error, Listed, Result, Store, parse_signal};
 
 use crate::log;
 
-/// Does something to each of the containers. Where they are several, each failure has a line of its own, and does not keep
-/// the others from it.
+/// Applies `act` to each of the containers. If there are several, each failure is reported on a line of its own,
+/// and does not affect the others.
 pub(super) fn each(
     store: &Store,
     command: &str,
@@ -30,7 +30,8 @@ pub(super) fn each(
     Ok(code)
 }
 
-/// The words of `kill`: the last of several is a signal, unless it is none and a container is called so.
+/// Splits the words of `kill`: if there are several, the last is a signal, unless it is not one and a container has
+/// that name.
 pub(super) fn ids_and_signal<'a>(store: &Store, words: &'a [String]) -> Result<(&'a [String], i32)> {
     let default = || parse_signal("SIGTERM");
     let [ids @ .., last] = words else { return Ok((words, default()?)) };
@@ -44,7 +45,7 @@ pub(super) fn ids_and_signal<'a>(store: &Store, words: &'a [String]) -> Result<(
     }
 }
 
-/// Does it to the container of this id, or with `regex` to each whose id matches.
+/// Applies `act` to the container with this id or, with `regex`, to each whose id matches.
 fn one(store: &Store, id: &str, regex: bool, act: &impl Fn(&ContainerId) -> Result<()>) -> Result<()> {
     if !regex {
         return act(&ContainerId::parse(id)?);

@@ -13,25 +13,26 @@ use tabwriter::TabWriter;
 use crate::args;
 use crate::terminal::print_next;
 
-/// Clears a terminal and goes to its top: console_codes(4).
+/// Clears a terminal and moves the cursor to the top: console_codes(4).
 const CLEAR: &str = "\x1b[H\x1b[J";
 
-/// One container between two looks.
+/// The usage of one container between two samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Usage {
     id: String,
-    /// Of one processor: 200 on two that are always busy.
+    /// In per cent of one processor: 200 on two processors that are always busy.
     cpu_percent: Option<f64>,
     #[serde(rename = "memoryUsage")]
     memory: Option<u64>,
-    /// `null` for none.
+    /// `null` if there is none.
     memory_limit: Option<u64>,
     pids: Option<u64>,
     pids_limit: Option<u64>,
     read_bytes: Option<u64>,
     written_bytes: Option<u64>,
-    /// Resident set, which counts what several processes share for each of them; only where no cgroup counts.
+    /// The resident set size, which counts memory that several processes share once for each of them; only without
+    /// a cgroup.
     resident_bytes: Option<u64>,
     source: Source,
 }
@@ -44,14 +45,14 @@ pub(crate) fn stats(store: &Store, args: &args::Stats) -> Result<()> {
     loop {
         std::thread::sleep(args.interval);
         let now = match runtime::sample(store, &ids) {
-            // Deleted while it was watched.
+            // The container was deleted while it was being watched.
             Err(e) if e.kind() == runtime::ErrorKind::NotFound => Vec::new(),
             other => other?,
         };
         let usages: Vec<Usage> = now.iter().map(|sample| usage(&before, sample)).collect();
         let text = if args.json { json(&usages)? } else { table(&usages, total_memory())? };
         let read_on = print_next(&format!("{}{text}", if live { CLEAR } else { "" }))?;
-        // With named containers there is an end: when all of them have stopped.
+        // With named containers the command ends when all of them have stopped.
         if args.no_stream || !read_on || (now.is_empty() && !ids.is_empty()) {
             return Ok(());
         }
@@ -84,7 +85,7 @@ fn usage(before: &[Sample], now: &Sample) -> Usage {
     }
 }
 
-/// In hundredths, so that it reads well as JSON too.
+/// In per cent, rounded to hundredths so that it is readable in JSON as well.
 fn percent(used: Duration, passed: Duration) -> f64 {
     if passed.is_zero() {
         return 0.0;
@@ -92,7 +93,8 @@ fn percent(used: Duration, passed: Duration) -> f64 {
     (used.as_secs_f64() / passed.as_secs_f64() * 10_000.0).round() / 100.0
 }
 
-/// "No limit" is the largest number on cgroup v2, and the largest number of whole pages on v1.
+/// Whether a limit is one: "no limit" is the largest number on cgroup v2, and the largest number of whole pages on
+/// v1.
 fn is_limit(limit: u64) -> bool {
     limit != 0 && limit < 1 << 62
 }
@@ -104,7 +106,7 @@ fn json(usages: &[Usage]) -> Result<String> {
 fn table(usages: &[Usage], total: Option<u64>) -> Result<String> {
     let mut text = String::from("ID\tCPU %\tMEM USAGE / LIMIT\tMEM %\tPIDS\tIO READ / WRITE\tSOURCE\n");
     for u in usages {
-        // What limits a container without a limit is the machine.
+        // A container without a limit is limited by the machine.
         let limit = u.memory.and(u.memory_limit.or(total));
         let memory_percent = u.memory.zip(limit).map(|(usage, limit)| share(usage, limit));
         let _ = writeln!(
@@ -127,19 +129,19 @@ fn table(usages: &[Usage], total: Option<u64>) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// In per cent.
+/// A share in per cent.
 #[allow(clippy::cast_precision_loss)] // Nobody reads more than two digits.
 fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64 * 100.0
 }
 
-/// What nobody counts, or the caller may not see.
+/// Displays a dash for what is not counted or not visible to the caller.
 fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-/// Bytes with a unit of 1024.
-#[allow(clippy::cast_precision_loss)] // Nobody reads more than one digit after the point.
+/// Formats bytes with a unit based on 1024.
+#[allow(clippy::cast_precision_loss)] // Nobody reads more than one decimal place.
 fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     let mut unit = "B";
@@ -152,7 +154,7 @@ fn size(bytes: u64) -> String {
     if unit == "B" { format!("{bytes}B") } else { format!("{value:.1}{unit}") }
 }
 
-/// proc_meminfo(5).
+/// The memory of the machine in bytes, from proc_meminfo(5).
 fn total_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;

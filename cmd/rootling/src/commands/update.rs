@@ -26,7 +26,7 @@ pub(crate) fn update(context: Context<'_>, args: &args::Update) -> Result<()> {
     runtime::update(context.host, &context.store()?, &id, &resources, rules, &mut |text| log::warning(&text))
 }
 
-/// The file, or standard input for `-`.
+/// Reads the file, or standard input for `-`.
 fn read(path: &std::path::Path) -> Result<Vec<u8>> {
     let read = if path.as_os_str() == "-" {
         stream(std::io::stdin(), load::MOST)
@@ -38,7 +38,7 @@ fn read(path: &std::path::Path) -> Result<Vec<u8>> {
     })
 }
 
-/// A group of resctrl can be changed only where the container was made with one.
+/// Refuses flags for a resctrl group, which can be changed only if the container was made with one.
 fn refuse_intel_rdt(args: &args::Update) -> Result<()> {
     for (flag, value, what) in [
         ("--l3-cache-schema", &args.l3_cache_schema, "Intel RDT/CAT: l3 cache schema"),
@@ -53,7 +53,7 @@ fn refuse_intel_rdt(args: &args::Update) -> Result<()> {
     Ok(())
 }
 
-/// What a period may be.
+/// The valid range of a period.
 const PERIODS: &str = "1000 to 1000000 microseconds (1 ms to 1 s)";
 
 fn from_flags(args: &args::Update) -> Result<LinuxResources> {
@@ -102,7 +102,7 @@ fn empty() -> LinuxResources {
     empty
 }
 
-/// An empty value is how scripts say that there is none.
+/// Scripts pass an empty value for an absent one.
 fn given(text: Option<&String>) -> Option<String> {
     text.filter(|text| !text.is_empty()).cloned()
 }
@@ -115,7 +115,7 @@ fn number<T: FromStr<Err: Display>>(flag: &str, text: Option<&String>) -> Result
     given(text).map(parse).transpose()
 }
 
-/// As [`number`], where whole numbers outside of `range` do not fit.
+/// Like [`number`], for a type that does not hold whole numbers outside `range`.
 fn within<T: FromStr<Err: Display>>(flag: &str, text: Option<&String>, range: &str) -> Result<Option<T>> {
     number(flag, text).map_err(|error| match text {
         Some(text) if text.parse::<i128>().is_ok() => {
@@ -125,7 +125,7 @@ fn within<T: FromStr<Err: Display>>(flag: &str, text: Option<&String>, range: &s
     })
 }
 
-/// Bytes, or with a unit of 1024 as Docker has them; -1 stays.
+/// Parses a number of bytes, which may have a unit based on 1024 as in Docker; -1 is preserved.
 fn bytes(flag: &'static str, text: Option<&String>) -> Result<Option<i64>> {
     let parse = |text: String| {
         size(flag, &text).map_err(|_| {

@@ -1,4 +1,4 @@
-//! The checks as a table, and below it what is amiss, at the width of the terminal.
+//! The checks as a table, followed by what is wrong, at the width of the terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ pub(super) fn render(checks: &[Check], width: usize) -> Result<String> {
         let Check { name, found, why, fix, .. } = check;
         let _ = write!(text, "\n{}\n", textwrap::fill(&format!("{name}: {found}"), whole_words(width)));
         text += &paragraph("  why: ", why, width);
-        // Not wrapped: a line that is to be copied has to stay one.
+        // Not wrapped, since a line that is to be copied must remain a single line.
         let _ = writeln!(text, "  fix: {}", fix.as_deref().unwrap_or_default());
     }
     let worst = checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok);
@@ -35,12 +35,12 @@ fn paragraph(label: &str, text: &str, width: usize) -> String {
     textwrap::fill(text, whole_words(width).initial_indent(label).subsequent_indent(&indent)) + "\n"
 }
 
-/// A path or an option is not to be taken apart at its hyphens.
+/// Paths and options are not split at hyphens.
 fn whole_words(width: usize) -> Options<'static> {
     Options::new(width).word_splitter(WordSplitter::NoHyphenation)
 }
 
-/// Cells are wrapped into several lines of the table; the first two columns are short.
+/// Wraps cells into several lines of the table; the first two columns are short.
 fn columns(checks: &[Check], width: usize) -> Result<String> {
     let names = checks.iter().map(|check| check.name.len()).max().unwrap_or(0).max("CHECK".len());
     let left = width.saturating_sub(names + "warning".len() + 3 * PADDING).max(20);

@@ -1,5 +1,5 @@
-//! A real container from create to delete, made as a user would: by this program's own commands, in a
-//! temporary directory. Its program is rootling itself, so that it needs nothing of the host.
+//! Runs a real container from create to delete as a user would: with this program's own commands, in a temporary
+//! directory. Its program is rootling itself, so that nothing from the host is needed.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,7 +13,7 @@ use rootling_rootless::host::Host;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// No step takes more than a fraction of a second, but on a host that hangs.
+/// Every step takes a fraction of a second, except on a host that hangs.
 const LIMIT: Duration = Duration::from_secs(30);
 
 const PROGRAM: &str = "/rootling";
@@ -32,7 +32,7 @@ pub(super) fn check(host: &Host) -> Check {
     outcome(Verdict::Failed, error, Some("fix the problems above, or the one that the message names"))
 }
 
-/// The check of a container that ran as it should.
+/// The check for a container that ran as it should.
 pub(super) fn passed() -> Check {
     outcome(Verdict::Ok, "ran from create to delete".into(), None)
 }
@@ -50,13 +50,13 @@ fn outcome(verdict: Verdict, found: String, fix: Option<&str>) -> Check {
 
 struct Trial {
     dir: TempDir,
-    /// Also the name of its cgroup, which another doctor that runs now may have beside it.
+    /// The id is also the name of its cgroup, and another doctor may be running next to this one.
     id: String,
 }
 
 impl Trial {
-    /// With the ids that the adaptation gives, or the one user and group alone. The error is the message
-    /// of the command that failed.
+    /// Runs the container, with the ids that the adaptation chooses or with this single user and group. The error
+    /// is the message of the command that failed.
     fn run(ids: Option<(u32, u32)>) -> Result<(), String> {
         let dir = TempDir::with_prefix("rootling-doctor-")
             .map_err(|e| format!("a temporary directory in {}: {e}", std::env::temp_dir().display()))?;
@@ -105,7 +105,7 @@ impl Trial {
         Ok(state["status"] == "stopped")
     }
 
-    /// Runs a command of this program; what it prints, or the last line of its error.
+    /// Runs a command of this program; returns its output, or the last line of its error.
     fn rootling(&self, args: &[&str]) -> Result<String, String> {
         let (out, err) = (self.path(&format!("{}.out", args[0])), self.path(&format!("{}.err", args[0])));
         let run = || -> io::Result<ExitStatus> {
@@ -115,7 +115,7 @@ impl Trial {
                 .args(args)
                 .current_dir(self.dir.path())
                 .stdin(Stdio::null())
-                // Files, not pipes: the container holds them open.
+                // Files instead of pipes, since the container keeps them open.
                 .stdout(File::create(&out)?)
                 .stderr(File::create(&err)?)
                 .spawn()?;
@@ -139,12 +139,12 @@ impl Trial {
         }
         let said = read(&err);
         let line = said.lines().last().unwrap_or("ended without a message");
-        // The message says itself which command it is from; which container is no matter here.
+        // The message names the command itself, and which container it was does not matter here.
         Err(line.trim_start_matches("rootling: ").replace(&format!(" {:?}", self.id), ""))
     }
 }
 
-/// Everything that a usual container has, and no network to speak of.
+/// A configuration with everything that a usual container has, except for a usable network.
 fn config(program: &Path, ids: Option<(u32, u32)>) -> Value {
     let mut config = json!({
         "ociVersion": "1.2.0",

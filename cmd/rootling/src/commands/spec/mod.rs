@@ -1,4 +1,4 @@
-//! `spec`: facts of the host and flags to a request, and the result to a file.
+//! `spec`: turns the flags and facts of the host into a request, and writes the result to a file.
 mod write;
 
 pub(crate) use write::spec;

@@ -1,4 +1,4 @@
-//! The spec, written.
+//! Writes the spec.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -77,7 +77,7 @@ fn with_flags(
     Ok((spec, file))
 }
 
-/// Writes a file that belongs beside config.json; one that is there is the user's choice.
+/// Writes a file that belongs next to config.json. An existing one is the user's choice and is kept.
 fn write_beside(path: &Path, text: &str) -> Result<()> {
     match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(mut file) => file.write_all(text.as_bytes()).map_err(|e| Error::from(e).wrap(path.display())),
@@ -86,7 +86,7 @@ fn write_beside(path: &Path, text: &str) -> Result<()> {
     }
 }
 
-/// Writes a new file; what is there is never replaced.
+/// Writes a new file; an existing one is never replaced.
 fn write(path: &Path, text: &str) -> Result<()> {
     let result = OpenOptions::new()
         .write(true)
