@@ -6,11 +6,11 @@ SHELL := /bin/bash
 .PHONY: help deps build demo test test-doors test-vm test-engines stress fault bench order fuzz lint install uninstall deb dist clean
 
 PREFIX ?= /usr/local
-# rustup's default place, for shells that were opened before it was installed.
+# The default directory of rustup, for shells that were opened before it was installed.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-# Where libseccomp.a lies; without an answer the guess of .cargo/config.toml stays.
+# The directory of libseccomp.a; if pkg-config does not know it, the guess in .cargo/config.toml is used.
 LIBSECCOMP := export LIBSECCOMP_LIB_PATH="$$(pkg-config --variable=libdir libseccomp 2>/dev/null)"; \
 	[[ -n $$LIBSECCOMP_LIB_PATH ]] || unset LIBSECCOMP_LIB_PATH;
 
@@ -71,7 +71,7 @@ install: $(TARGET)/rootling ## Install programs, manual pages, completions, prof
 uninstall: ## Remove what `make install` with the same PREFIX and DESTDIR has installed
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' hack/install.sh uninstall
 
-# Built only where the sources are newer, so that root can install what another user has built.
+# Built only if the sources are newer, so that root can install what another user has built.
 $(TARGET)/rootling: $(shell find cmd crates .cargo Cargo.toml Cargo.lock hack/build.sh hack/cc.sh hack/order.txt hack/symbols.sed -type f)
 	@$(MAKE) --no-print-directory build
 

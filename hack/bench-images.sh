@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Compares how long `rootling image unpack` and umoci take for Debian's minbase, in turns, and how much memory they need:
+# Compares the time and the memory that `rootling image unpack` and umoci need for Debian's minbase, alternating between
+# them:
 #   bench-images.sh [TURNS]
-# For root, who makes the image with mmdebstrap and umoci; it is unpacked as root and as an ordinary user.
-# ROOTLING_BIN names the binary, ROOTLING_TEST_DEBIAN a root file system that was made before; TMPDIR may name a tmpfs, where no
-# disk is measured. Leaves nothing behind.
+# Run it as root, who makes the image with mmdebstrap and umoci; it is unpacked as root and as an ordinary user.
+# ROOTLING_BIN names the binary, and ROOTLING_TEST_DEBIAN a root file system that was made before; TMPDIR may name a
+# tmpfs, so that no disk is measured. Leaves nothing behind.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -24,7 +25,7 @@ chmod 0755 "$dir"
 install -m 0755 "$binary" "$dir/rootling"
 install -m 0755 "$binary-image" "$dir/rootling-image"
 echo 'bench-images: making the image'
-# A mirror that lags behind, as that of a machine whose clock is ahead, is good enough to compare with.
+# A mirror that lags behind is good enough for a comparison, as is one that seems to on a machine whose clock is ahead.
 if [[ -n ${ROOTLING_TEST_DEBIAN:-} ]]; then
     cp "$ROOTLING_TEST_DEBIAN" "$dir/root.tar"
 else
@@ -38,7 +39,7 @@ chmod -R a+rX "$dir/gzip" "$dir/zstd"
 install -d -m 0755 -o "$uid" -g "$gid" "$dir/user"
 mkdir -m 0755 "$dir/root"
 
-# Each case: name, who, command; $to is where it unpacks to.
+# Each case has a name, a user and a command; $to is the directory that it unpacks to.
 # shellcheck disable=SC2016 # what is in single quotes is expanded by run
 cases=(
     'umoci gzip|root|umoci unpack --image $dir/gzip:latest $to'
@@ -63,7 +64,7 @@ run() { # run NUMBER: one turn of a case
     rm -rf "$to" "$dir/$who/time"
 }
 for ((turn = 0; turn <= turns; turn++)); do
-    # The first is to warm up.
+    # The first turn is for warming up.
     ((turn != 1)) || : >"$figures"
     for number in "${!cases[@]}"; do run "$number"; done
 done
@@ -71,7 +72,7 @@ done
 printf '%-32s %-6s %10s %10s\n' unpack as seconds 'peak MiB'
 for number in "${!cases[@]}"; do
     IFS='|' read -r name who _ <<<"${cases[$number]}"
-    # The median, and the most memory of all turns.
+    # The median time, and the highest memory usage of all turns.
     seconds=$(awk -v n="$number" '$1 == n { print $2 }' "$figures" | sort -n | sed -n "$(((turns + 1) / 2))p")
     peak=$(awk -v n="$number" '$1 == n && $3 > most { most = $3 } END { printf "%.1f", most / 1024 }' "$figures")
     printf '%-32s %-6s %10s %10s\n' "$name" "$who" "$seconds" "$peak"

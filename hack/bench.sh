@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs the benchmark against what `make build` installs: the linker's own file lies in the page cache
-# in pieces, and costs 10 % more to execute. ROOTLING_BIN names another binary, ROOTLING_BENCH_RUNS the
-# number of runs of each work, ROOTLING_BENCH_ONLY the works by the start of their names, ROOTLING_BENCH_CHART
-# the file for the chart of the ratios (target/bench.svg).
+# Runs the benchmark on what `make build` installs: the file that the linker itself writes is scattered over the page
+# cache, and executing it costs 10 % more. ROOTLING_BIN names another binary, ROOTLING_BENCH_RUNS the number of runs of
+# each work, ROOTLING_BENCH_ONLY the works by the beginning of their names, and ROOTLING_BENCH_CHART the file for the
+# chart of the ratios (target/bench.svg).
 set -euo pipefail
 
 cd "$(dirname "$0")/.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints where cargo puts the release binary, or that of another profile: binary.sh [PROFILE]. CARGO_TARGET_DIR counts.
-# The program for images lies beside it, with -image behind its name.
+# Prints the path of cargo's release binary, or that of another profile: binary.sh [PROFILE]. CARGO_TARGET_DIR is
+# respected. The program for images is in the same directory, with -image appended to its name.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a busybox bundle: bundle.sh DIR [--config [ARG...]]
-# --config leaves the config.json in it, which runs ARGs (sh when none); without it there is none.
-# It is made by the rootling-image that lies beside ROOTLING_BIN, else by target/rootling-image, else by the rootling in PATH.
+# --config leaves config.json in it, which runs the ARGs (sh without any); without it there is none.
+# It is made by the rootling-image next to ROOTLING_BIN, or else by target/rootling-image, or else by the rootling in PATH.
 set -euo pipefail
 
 fail() { echo "bundle.sh: $*" >&2; exit 1; }
@@ -14,7 +14,7 @@ case ${1-} in
 ?*) fail "$1: only --config may follow the directory" ;;
 esac
 
-# Another runtime that is tested has none.
+# Another runtime that is being tested has none.
 if [[ -x ${ROOTLING_BIN:-}-image ]]; then
     image=("$ROOTLING_BIN-image")
 elif [[ -x $(dirname "$0")/../target/rootling-image ]]; then
@@ -36,6 +36,6 @@ mkdir -p "$(dirname "$dir")" || fail "$(dirname "$dir"): cannot be made"
 own=()
 ((EUID == 0)) || own=(--userns single)
 "${image[@]}" unpack busybox: "$dir" "${own[@]}" -- "$@" || fail "${image[*]} unpack busybox: $dir has failed, see above"
-# Nothing in it is anybody's secret, and tests give it to other users.
+# The bundle contains no secrets, and tests pass it to other users.
 chmod 0755 "$dir" || fail "$dir: its mode cannot be set"
 [[ -n $config ]] || rm "$dir/config.json" || fail "$dir/config.json: cannot be removed"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The linker of the release program, for hack/build.sh: cc, which is told to put the functions of hack/order.txt side by
-# side, in that order. It fails where too few of them are in the program, since it would start slower and nothing would
-# say so.
+# The linker of the release program, for hack/build.sh: it runs cc and makes it place the functions in hack/order.txt
+# next to each other, in that order. It fails if too few of them are in the program, since the program would start more
+# slowly without anybody noticing.
 set -euo pipefail
 
 hack=$(dirname "${BASH_SOURCE[0]}")
-# Percent of the functions that have to be found. A change of the program renames some.
+# The percentage of the functions that must be found. A change of the program renames some of them.
 least=90
 
 # fail WHY: rustc shows what a linker that fails has printed.
@@ -25,7 +25,7 @@ command -v nm >/dev/null || fail 'nm, which finds the functions of hack/order.tx
 order=$(mktemp)
 trap 'rm -f "$order" "$order.names"' EXIT
 nm --defined-only --format=posix "${objects[@]}" | awk 'NF > 1 { print $1 }' >"$order.names"
-# Names of C are the libraries': lld passes over those that nothing has. Of Rust's names each should be in the object.
+# C names belong to libraries, and lld ignores those that do not exist. Each of the Rust names should be in the object.
 read -r found all <<<"$(sed -Ef "$hack/symbols.sed" "$order.names" | paste - "$order.names" | awk -F'\t' -v order="$order" '
     NR == FNR { full[$1] = ($1 in full ? full[$1] "\n" : "") $2; next }
     /^#/ { next }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Rules that no compiler lint has: `unsafe` and libc only in crates/sys, no Rust file over 650 lines, directories are read by
-# crates/sys, since std panics where their close fails, and only the commands probe the host.
+# Rules that no compiler lint covers: `unsafe` and libc are used only in crates/sys, no Rust file has more than 650
+# lines, directories are read by crates/sys because std panics if closing one fails, and only the commands probe the
+# host.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -13,9 +14,9 @@ while IFS= read -r -d '' file; do
         echo "$file: $lines lines, at most $max_lines are allowed: split it by subject" >&2
         status=1
     fi
-    # The tests have a module of their own: they are no part of the program.
+    # The tests have a module of their own, since they are not part of the program.
     [[ $file == crates/sys/* || $file == tests/src/sys.rs ]] && continue
-    # A comment may talk about it; code may not contain it.
+    # A comment may mention it; code may not contain it.
     if grep -nHE '(^|[^_[:alnum:]"])unsafe([^_[:alnum:]"]|$)' "$file" | grep -vE '^[^:]*:[0-9]+: *//'; then
         echo "$file: unsafe code belongs into crates/sys" >&2
         status=1
@@ -25,7 +26,7 @@ while IFS= read -r -d '' file; do
         echo "$file: use the types of nix, or give crates/sys what it lacks" >&2
         status=1
     fi
-    # Tests probe: they end the file.
+    # Tests, which are at the end of a file, may probe.
     if [[ $file == crates/*/src/* ]] && awk '/^#\[cfg\(test\)\]/ { exit } /(Host|Machine)::probe/ { print FILENAME ":" FNR ": " $0; found = 1 } END { exit !found }' "$file"; then
         echo "$file: take the host as an argument: it is probed once, by the command" >&2
         status=1

@@ -4,7 +4,7 @@ set -euo pipefail
 
 config=${1:?usage: configure.sh DIR ARG...}/config.json
 shift
-# One by one: jq's --args would take an ARG like -c for its own.
+# One by one, since jq's --args would take an ARG such as -c for its own option.
 args='[]'
 for arg; do args=$(jq -c --arg arg "$arg" '. + [$arg]' <<<"$args"); done
 spec=$(jq --argjson args "$args" \

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Makes a Debian package of the program BINARY (target/rootling), with the files that `make install` has.
+# Makes a Debian package of the program BINARY (target/rootling) with the files that `make install` installs.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 binary=$(realpath "${BINARY:-$target/rootling}")
-# Where [package.metadata.deb] of cmd/rootling looks for them.
+# [package.metadata.deb] of cmd/rootling looks for the files there.
 stage=$PWD/target/deb
 cargo_deb=$(hack/cargo-deb.sh)
 
 rm -rf "$stage"
 BINARY=$binary PREFIX=/usr DESTDIR=$stage APPARMOR=yes hack/install.sh install
-# Debian has a directory of its own for zsh, and the licence in its file of copyrights.
+# Debian has its own directory for zsh completions, and puts the licence into the file of copyrights.
 mkdir -p "$stage/usr/share/zsh/vendor-completions"
 mv "$stage"/usr/share/zsh/site-functions/_rootling{,-image} "$stage/usr/share/zsh/vendor-completions/"
 rmdir "$stage/usr/share/zsh/site-functions"
@@ -30,8 +30,8 @@ rootling ($version-1) unstable; urgency=medium
  -- $(sed -n 's/^maintainer = "\(.*\)"/\1/p' "$metadata")  $(date -uRd "@$SOURCE_DATE_EPOCH")
 F
 
-# The program is stripped, and built for the host. cargo-deb has a directory of the package's name in the target
-# directory for a while, where there is the program of that name: it gets another one.
+# The program is already stripped, and built for the host. cargo-deb temporarily makes a directory with the package's
+# name in the target directory, where the program has the same name: so it gets another target directory.
 deb=$(CARGO_TARGET_DIR=$stage/work "$cargo_deb" deb --quiet --no-build --no-strip --locked --manifest-path "$metadata" --output "$target/" | tail -n 1)
 rm -r "$stage/work"
 echo "$deb"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Shows an ordinary user's containers: one to look around in, and one through its whole life.
-# ROOTLING_BIN names the binary. Leaves nothing behind.
+# Demonstrates containers of an ordinary user: one to look around in, and one through its whole life. ROOTLING_BIN names
+# the binary. Leaves nothing behind.
 # shellcheck disable=SC2016 # what is in single quotes is for other shells to expand
 set -euo pipefail
 
@@ -13,7 +13,7 @@ say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 # shellcheck source=hack/with-user.sh
 . hack/with-user.sh
 
-# The ordinary user may not be able to read this checkout: work where it can.
+# The ordinary user may not be able to read this checkout, so work in another directory.
 dir=$(mktemp -d /tmp/rootling-demo-XXXXXX)
 on_exit rm -rf "$dir"
 chmod 0755 "$dir"
@@ -61,7 +61,7 @@ echo "  containers left: $(rootling list -q | wc -l)"
 configure true
 runs=20
 milliseconds=$(for _ in $(seq "$runs"); do
-    # Without a subshell and env in between, which would take longer than the container.
+    # Without a subshell and env in between, which would take longer than the container itself.
     as_user bash -c 'start=$EPOCHREALTIME; "$@"; end=$EPOCHREALTIME
         echo $(((${end/./} - ${start/./})))' bash "$dir/rootling" --root "$dir/work/state" run -b "$bundle" demo
 done | sort -n | awk '{ t[NR] = $1 } END { printf "%.1f", t[int((NR + 1) / 2)] / 1000 }')

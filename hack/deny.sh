@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Licences and sources of all crates that are built in, and with cargo-deny their known vulnerabilities, too.
-# deny.toml has the rules and the reason of each exception.
+# Checks the licences and sources of all crates that are built in and, with cargo-deny, their known vulnerabilities.
+# deny.toml has the rules and the reason for each exception.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -14,7 +14,7 @@ if command -v cargo-deny >/dev/null; then
 fi
 echo 'skipped: advisories: cargo-deny is not installed: cargo install --locked cargo-deny'
 
-# Each expression as crates write it: a new one is looked at by somebody, and added here and to deny.toml.
+# The licence expressions as crates write them: somebody reviews a new one and adds it here and to deny.toml.
 allowed='0BSD OR MIT OR Apache-2.0
 Apache-2.0
 Apache-2.0 / MIT
@@ -43,7 +43,7 @@ rust-criu: null'
 
 failed=0
 for target in x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu; do
-    # Its licence, and where it is from if that is not the registry; nothing for the crates of the workspace.
+    # The licence, and the source if that is not the registry; nothing for the crates of the workspace.
     found=$(cargo metadata --locked --format-version 1 --filter-platform "$target" | jq -r '
         [.resolve.nodes[].id] as $built | .packages[] | select(.id | IN($built[])) | select(.source != null)
         | if .source == "registry+https://github.com/rust-lang/crates.io-index" then empty

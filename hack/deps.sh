@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building and testing need. Quick and silent when all of it is there.
+# Installs what building and testing need. Quick and silent if everything is installed already.
 set -euo pipefail
 
 # The first release whose `build.target` understands "host-tuple" (.cargo/config.toml).
@@ -48,11 +48,11 @@ if ((${#missing[@]})); then
         exit 1
     fi
     echo "deps: installing ${missing[*]}"
-    # The package list of a fresh machine is empty or old: fetch it, then install.
+    # The package list of a fresh machine is empty or old: update it before installing.
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive sh -c "apt-get -qq update && $install -qq" >/dev/null
 fi
 
-# The distributions' own compilers are older than what the sources need.
+# The compilers that distributions package are older than what the sources need.
 rustup="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile default"
 if ! has cargo >/dev/null; then
     has curl >/dev/null || { ((EUID)) || apt-get install -y -qq curl ca-certificates >/dev/null; }

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Makes target/dist/rootling-VERSION-ARCH.tar.xz, the files of `make install` below one directory, and SHA256SUMS.
-# From one commit, with one compiler and one libseccomp, it is the same byte for byte wherever it is built:
-# names are sorted, owners are 0, times are SOURCE_DATE_EPOCH or the commit's, paths of the machine are replaced.
+# Makes target/dist/rootling-VERSION-ARCH.tar.xz, which has the files of `make install` below one directory, and
+# SHA256SUMS. For the same commit, compiler and libseccomp it is identical byte for byte wherever it is built: names are
+# sorted, owners are 0, times are SOURCE_DATE_EPOCH or the commit's, and paths of the machine are replaced.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 dist=$target/dist
-# Of its own: programs with other paths in them are not built twice in turns.
+# A separate directory, so that programs with other paths in them are not rebuilt each time.
 export CARGO_TARGET_DIR=$target/dist-build
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
 
-# The last that matches counts.
+# The last match counts.
 remap=''
 for pair in "${CARGO_HOME:-$HOME/.cargo}=/cargo" "$PWD=/rootling" "$CARGO_TARGET_DIR=/target"; do
     remap+="${remap:+, }'--remap-path-prefix=$pair'"
@@ -23,7 +23,7 @@ binary=$(hack/binary.sh)
 name=rootling-$("$binary" --version | sed -n '1s/.* //p')-$(rustc -vV | sed -n 's/^host: \([^-]*\).*/\1/p')
 rm -rf "$dist"
 mkdir -p "$dist"
-# The AppArmor profile names the place of the program: who unpacks this makes it with `rootling profile`.
+# The AppArmor profile contains the path of the program: whoever unpacks this makes it with `rootling profile`.
 BINARY=$binary PREFIX=/$name DESTDIR=$dist APPARMOR=no hack/install.sh install
 tar --create --directory "$dist" --format=ustar --sort=name --owner=0 --group=0 --numeric-owner \
     --mtime="@$SOURCE_DATE_EPOCH" "$name" | xz -9 --threads=1 >"$dist/$name.tar.xz"

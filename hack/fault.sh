@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fails each system call of the runtime once with each plausible error, as the ordinary user and, where root starts it, as
-# root: see docs/testing.md. ROOTLING_BIN names the runtime, which may be runc or crun. Arguments are the program's: fault.sh
-# --sample 1000, fault.sh --command exec, fault.sh --only CASE.
+# Makes each system call of the runtime fail once with each plausible error, as the ordinary user and, if started by
+# root, as root as well: see docs/testing.md. ROOTLING_BIN names the runtime, which may be runc or crun. Arguments are
+# passed to the program: fault.sh --sample 1000, fault.sh --command exec, fault.sh --only CASE.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."

@@ -32,10 +32,10 @@ wants_profile() {
     *) fail "APPARMOR=$APPARMOR: is none of yes, no, auto" ;;
     esac
 }
-# Whether the profile there is the one for this PREFIX: another one, of a package, stays.
+# Whether the existing profile is the one for this PREFIX; another one, from a package, is kept.
 is_ours() { grep -qsF "$("$1" profile apparmor --program "$program" | grep '^profile')" "$profile"; }
 
-# Tells the kernel, where it is the one of this machine.
+# Tells the kernel, but only on this machine and with AppArmor enabled.
 load() { # load OPTION: of apparmor_parser(8)
     [[ -z $destdir && $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y ]] || return 0
     apparmor_parser "$1" "$profile" || echo "install: $profile is not loaded, see above" >&2
@@ -79,7 +79,7 @@ install_all() {
     fi
 }
 
-# What install_all puts anywhere. Directories that other programs use too stay.
+# Removes what install_all may put anywhere. Directories that other programs use as well are kept.
 uninstall_all() {
     if [[ -x $destdir$program ]] && is_ours "$destdir$program"; then
         load -R

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that is checked without running the code.
+# Runs all checks that do not execute the code.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes hack/order.txt anew: builds the program with its symbols, in a target directory of its own, and
-# traces which functions the commands execute. For root: tracing goes on through changes of ids.
+# Rewrites hack/order.txt: builds the program with its symbols, in a separate target directory, and traces which
+# functions the commands execute. Run it as root: tracing must continue across changes of ids.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -9,8 +9,8 @@ if ((EUID != 0)); then
     exit 1
 fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/order
-# Told to rustc, since the profile of the release has to be the same: with another one the crates have other hashes, and
-# with those LTO makes other functions of the same sources.
+# Passed to rustc directly, since the release profile must stay the same: with another one the crates have other hashes,
+# with which LTO makes other functions of the same sources.
 cargo rustc --release --locked -p rootling --bin rootling -- -C strip=none
 ROOTLING_BIN=$(realpath "$(hack/binary.sh)")
 export ROOTLING_BIN

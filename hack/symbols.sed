@@ -1,7 +1,7 @@
-# Takes out of a function's mangled name what another compiler or another version of its crate would write
-# differently: the hash of a crate and the distances to what a name refers back to, which depend on it (v0
-# mangling), the hash at the end (legacy mangling), the number that LTO gives to one of several of one name.
-# Names of C stay as they are.
+# Removes from a function's mangled name what another compiler or another version of its crate would write differently:
+# the hash of a crate and the distances of back references, which depend on it (v0 mangling), the hash at the end
+# (legacy mangling), and the number that LTO gives to one of several functions with the same name. C names are left
+# alone.
 /^_(R|ZN)/ {
     s/Cs[0-9A-Za-z]{6,12}_([0-9])/C\1/g
     s/B[0-9A-Za-z]{1,3}_/B_/g

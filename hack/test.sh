@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Runs the tests against the release binary: unit tests and real containers, then the proof that
-# nothing is left. ROOTLING_BIN names the binary. Arguments select integration tests by file name;
-# without any, all tests run.
+# Runs the tests on the release binary: unit tests and real containers, and then the check that nothing is left behind.
+# ROOTLING_BIN names the binary. Arguments select integration tests by file name; without any, all tests are run.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
 ROOTLING_BIN=$(realpath "${ROOTLING_BIN:-$(hack/binary.sh)}")
 export ROOTLING_BIN
-# All that the tests make carries this; the last test looks for it.
+# Everything that the tests make carries this marker; the last test looks for it.
 export ROOTLING_TEST_RUN=rootling-it$$
 ROOTLING_TEST_SKIPS=$(mktemp)
 export ROOTLING_TEST_SKIPS
@@ -33,7 +32,7 @@ if cargo nextest --version >/dev/null 2>&1; then
     printf '\nIs anything left of all that?\n'
     first_failure "${nextest[@]}" "${last[@]}"
 else
-    # In the order of the names, packages and files: zz_nothing_left is the last.
+    # In the order of names, packages and files: zz_nothing_left is the last.
     first_failure cargo test --locked --no-fail-fast "${select[@]}"
     (($# == 0)) || first_failure cargo test --locked "${last[@]}"
 fi

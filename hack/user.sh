@@ -12,7 +12,7 @@ if ((EUID != 0)); then
     echo "user.sh: only root can make the user $user" >&2
     exit 1
 fi
-# Tests run side by side and each may be the first to need the user.
+# Tests run in parallel, and each may be the first one to need the user.
 exec 9>"/run/$user.lock"
 flock 9
 
@@ -20,13 +20,13 @@ if [[ ${1:-} == --remove ]]; then
     uid=$(id -u "$user" 2>/dev/null) || exit 0
     pkill -KILL -U "$uid" || true
     userdel --force --remove "$user" 2>/dev/null || true
-    # Ranges that were added by hand, or by a useradd that userdel knows nothing about.
+    # Removes ranges that were added by hand, or by a useradd that userdel does not know about.
     sed -i "/^$user:/d" /etc/subuid /etc/subgid
     rm -rf "/run/user/$uid" "/run/$user.lock"
     exit 0
 fi
 
-# The first id after every range in FILE; two users must never share one.
+# Prints the first id after every range in FILE; two users must never share one.
 free_start() {
     awk -F: '{ end = $2 + $3; if (end > max) max = end } END { print (max > 100000 ? max : 100000) }' "$1"
 }
@@ -43,7 +43,7 @@ add_range /etc/subuid --add-subuids
 add_range /etc/subgid --add-subgids
 uid=$(id -u "$user")
 chmod 0700 "$(getent passwd "$user" | cut -d: -f6)"
-# What a login session would have made: XDG_RUNTIME_DIR.
+# Makes what a login session would have made: XDG_RUNTIME_DIR.
 install -d -m 0755 /run/user
 install -d -m 0700 -o "$user" -g "$user" "/run/user/$uid"
 echo "$uid"

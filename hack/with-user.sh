@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # To be sourced by scripts that need an ordinary user. Gives them:
-#   as_user COMMAND...   runs it as the ordinary user: the test user for root, else the caller
-#   on_exit COMMAND...   runs it when the script ends, however it ends, latest first
-# Root's test user is removed at the end if it was made here.
+#   as_user COMMAND...   runs it as the ordinary user: the test user if root is the caller, otherwise the caller
+#   on_exit COMMAND...   runs it when the script ends for any reason, the latest one first
+# The test user is removed at the end if root made it here.
 
 exit_commands=()
 on_exit() { exit_commands=("$(printf '%q ' "$@")" "${exit_commands[@]}"); }
@@ -12,7 +12,7 @@ run_exit_commands() {
     exit "$status"
 }
 trap run_exit_commands EXIT
-# A signal must end the script through the EXIT trap, and with the code that says so.
+# A signal must end the script through the EXIT trap, with the corresponding exit code.
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Copies the contents of a directory out of the VM, as USER: get.sh USER DIR-IN-VM DIR
+# Copies the contents of a directory out of the VM as USER: get.sh USER DIR-IN-VM DIR
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

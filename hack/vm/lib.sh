@@ -1,33 +1,33 @@
 #!/usr/bin/env bash
-# To be sourced by the scripts of hack/vm. Where things are, and how a running VM is talked to.
+# To be sourced by the scripts in hack/vm. Defines paths, and how to communicate with a running VM.
 #   ROOTLING_VM_DIR     images and running machines; $XDG_CACHE_HOME/rootling-vm when unset
-#   ROOTLING_VM_NAME    which machine, where several run side by side ("default")
-#   ROOTLING_VM_ACCEL   kvm or tcg; found out when unset
+#   ROOTLING_VM_NAME    the name of the machine, if several run side by side ("default")
+#   ROOTLING_VM_ACCEL   kvm or tcg; determined if unset
 
 set -euo pipefail
 vm_scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 vm_dir=${ROOTLING_VM_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/rootling-vm}
 
-# An image is called after what it is made from: a changed script makes another one.
+# An image is named after what it is made from: a changed script makes another one.
 vm_key=$(cd "$vm_scripts" && cat build.sh customize.sh packages | sha256sum | cut -c 1-12)
 # shellcheck disable=SC2034 # for the scripts that source this
 vm_image=$vm_dir/image-$vm_key
-# One machine: its process, its monitor, its console, the connections to it.
+# One machine: its process, its monitor, its console, and the connections to it.
 vm_run=$vm_dir/run/${ROOTLING_VM_NAME:-default}
 
 vm_fail() { echo "vm: $*" >&2; exit 1; }
 
-# vm_mirrors: the package sources of this machine, "CODENAME URI" a line.
+# vm_mirrors: the package sources of this machine, one "CODENAME URI" per line.
 # shellcheck disable=SC2016 # for apt-get to fill in
 vm_mirrors() { apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages'; }
 
-# Whether the recorded process lives and is the machine's.
+# Whether the recorded process is alive and belongs to the machine.
 vm_running() { [[ -s $vm_run/pid ]] && grep -qs rootling-vm "/proc/$(<"$vm_run/pid")/cmdline"; }
 
-# vm_qmp COMMAND [ARGUMENTS]: one command to QEMU's monitor, its answer as JSON.
+# vm_qmp COMMAND [ARGUMENTS]: sends a command to QEMU's monitor and prints its answer as JSON.
 vm_qmp() {
     local line arguments=${2:-'{}'}
-    # Open for both, or the open would wait for the other side for ever.
+    # Opened for reading and writing, since opening would otherwise wait for the other side forever.
     exec 8<>"$vm_run/monitor.in" 9<>"$vm_run/monitor.out"
     jq -nc --arg command "$1" --argjson arguments "$arguments" '{execute: $command, $arguments}' >&8
     for _ in {1..100}; do
@@ -35,7 +35,7 @@ vm_qmp() {
             vm_running || break
             continue
         fi
-        # Beside answers there are a greeting and events.
+        # Besides answers there are a greeting and events.
         if jq -e 'has("return")' <<<"$line" >/dev/null; then
             jq -c .return <<<"$line"
             return
@@ -48,8 +48,8 @@ vm_qmp() {
     return 1
 }
 
-# vm_ssh USER COMMAND...: as ssh takes it, COMMAND is a line for the user's shell.
-# The connection stays open for the next command: a new one costs seconds without KVM.
+# vm_ssh USER COMMAND...: as with ssh, COMMAND is a line for the user's shell. The connection stays open for the next
+# command, since a new one costs seconds without KVM.
 vm_ssh() {
     local user=$1
     shift
@@ -58,7 +58,7 @@ vm_ssh() {
         -o ControlMaster=auto -o ControlPath="$vm_run/ssh-%r" -o ControlPersist=600 "$user@127.0.0.1" "$@"
 }
 
-# Ends the connections that stay open.
+# Closes the connections that stay open.
 vm_hang_up() {
     local socket
     for socket in "$vm_run"/ssh-*; do

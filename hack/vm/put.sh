@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Copies files and directories into the VM, to be USER's: put.sh USER DIR-IN-VM PATH...
+# Copies files and directories into the VM, to be owned by USER: put.sh USER DIR-IN-VM PATH...
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# To be sourced after lib.sh: which QEMU, and whether KVM works with it.
+# To be sourced after lib.sh: determines which QEMU to use, and whether KVM works with it.
 
-# Emulation with several threads is sound from 8.1 on: before, a processor could run code that
-# another one was changing, and Linux died of it now and then.
+# Emulation with several threads is reliable from 8.1 on: before, a processor could run code that another one was
+# changing, which crashed Linux now and then.
 vm_qemu_min=8.1
 
 vm_qemu_version() { "$@" --version 2>/dev/null | sed -nE '1s/.*version ([0-9]+\.[0-9]+).*/\1/p'; }
@@ -18,8 +18,9 @@ vm_find_qemu() {
     fi
 }
 
-# Boots this kernel, which finds no root file system and ends the machine. Less would not tell: there are hosts, themselves
-# virtual machines, where /dev/kvm can be opened but runs no guest, or runs one until an instruction that it does not know.
+# Boots this kernel, which finds no root file system and stops the machine. Nothing less would be sufficient: there are
+# hosts, themselves virtual machines, on which /dev/kvm can be opened but runs no guest, or runs one until it reaches an
+# unsupported instruction.
 vm_kvm_boots() {
     [[ -w /dev/kvm ]] || return 1
     local console status=0
@@ -32,12 +33,12 @@ vm_kvm_boots() {
 }
 
 # shellcheck disable=SC2154 # vm_image is lib.sh's
-# Sets vm_accel: kvm or tcg. What was found out holds until this machine boots.
+# Sets vm_accel: kvm or tcg. The result is valid until this machine boots again.
 vm_find_accel() {
     local boot known=''
     vm_accel=${ROOTLING_VM_ACCEL:-}
     [[ -z $vm_accel ]] || return 0
-    # Another user may have found out otherwise.
+    # Another user may have had a different result.
     if [[ ! -w /dev/kvm ]]; then
         vm_accel=tcg
         return
@@ -46,12 +47,12 @@ vm_find_accel() {
     read -r known vm_accel 2>/dev/null <"$vm_image/accel" || true
     [[ $known != "$boot" ]] || return 0
     if vm_kvm_boots "$vm_image/kernel"; then vm_accel=kvm; else vm_accel=tcg; fi
-    # The image can be another user's.
+    # The image may belong to another user.
     { echo "$boot $vm_accel" >"$vm_image/accel"; } 2>/dev/null || true
 }
 
-# Unpacks a newer QEMU beside the images, without installing it, where Debian's backports have one.
-# Its libraries are those of the installed one.
+# Unpacks a newer QEMU next to the images, without installing it, if Debian's backports have one. It uses the libraries
+# of the installed one.
 vm_unpack_qemu() (
     local work=$vm_dir/qemu.new mirror codename options
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")

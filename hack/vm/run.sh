@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a command line in the VM, in a login session of USER (root or rootling): run.sh USER COMMAND...
-# Without COMMAND a login shell. ROOTLING_VM_TTY=1 gives the command a terminal.
+# Without COMMAND it starts a login shell. ROOTLING_VM_TTY=1 gives the command a terminal.
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 

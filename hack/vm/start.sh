@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Starts the test VM in the background and waits until it can be worked in. Its disk is forgotten
-# at its end: every start is of the same clean system. The first start boots and saves the booted
-# machine; later ones resume that within seconds. --boot boots in any case.
-# It ends by stop.sh, or by itself after ROOTLING_VM_LIFETIME (3h).
+# Starts the test VM in the background and waits until it can be used. Changes of its disk are discarded when it ends,
+# so that every start has the same clean system. The first start boots and saves the booted machine; later ones resume
+# that within seconds. --boot boots in any case. The VM is ended by stop.sh, or by itself after ROOTLING_VM_LIFETIME
+# (3h).
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=hack/vm/qemu.sh
@@ -21,24 +21,24 @@ kvm) cpu=(-accel kvm -cpu host) ;;
 tcg)
     threads=multi
     vm_new_enough "$(vm_qemu_version "${vm_qemu[@]}")" || threads=single
-    # The fewer instruction set extensions, the less there is to emulate: containers start in two
-    # thirds of the time that they take with `max`.
+    # The fewer instruction set extensions there are, the less must be emulated: containers start in two thirds of the
+    # time that they take with `max`.
     cpu=(-accel "tcg,thread=$threads,tb-size=512" -cpu Nehalem)
     ;;
 *) vm_fail "ROOTLING_VM_ACCEL is $vm_accel, not kvm or tcg" ;;
 esac
 
-# launch DISK SNAPSHOT [OPTION...]: QEMU in the background. SNAPSHOT is on or off.
+# launch DISK SNAPSHOT [OPTION...]: starts QEMU in the background. SNAPSHOT is on or off.
 launch() {
     local disk=$1 snapshot=$2
     shift 2
     rm -rf "$vm_run"
     mkdir -p "$vm_run"
-    # Of the image that it runs, whatever the scripts make later.
+    # The key of the image that is running, whatever the scripts make later.
     cp "$vm_image/key" "$vm_run/key"
     mkfifo -m 600 "$vm_run/monitor.in" "$vm_run/monitor.out"
-    # No network but ssh from this machine; the port is one that is free.
-    # In a session of its own, and under timeout: it outlives this script, and not by more than that.
+    # The only network is ssh from this machine, on a free port. QEMU runs in a session of its own and under timeout: it
+    # outlives this script, but only for a limited time.
     TMPDIR=$vm_run setsid timeout -k 10 "${ROOTLING_VM_LIFETIME:-3h}" "${vm_qemu[@]}" \
         -name rootling-vm -nodefaults -no-user-config -machine pc -no-reboot -display none \
         "${cpu[@]}" -smp "$processors" -m "$memory" -kernel "$vm_image/kernel" -initrd "$vm_image/initrd" \
@@ -54,10 +54,10 @@ launch() {
         jq -r . | awk '/HOST_FORWARD/ { print $4; exit }' >"$vm_run/port"
 }
 
-# Whether there is something to wait for: a guest whose processor has failed stands still for ever.
+# Whether there is anything to wait for: a guest whose processor has failed hangs forever.
 runs() { vm_running && [[ $(vm_qmp query-status | jq -r .status) != @(internal-error|guest-panicked|io-error) ]]; }
 
-# ready SECONDS: waits until root can log in, the boot is over and the user's manager is there.
+# ready SECONDS: waits until root can log in, the boot is complete, and the user manager is running.
 ready() {
     local end=$((SECONDS + $1))
     until timeout 15 ssh-keyscan -p "$(<"$vm_run/port")" -T 2 127.0.0.1 2>/dev/null | grep -q . &&
@@ -68,11 +68,11 @@ ready() {
     # shellcheck disable=SC2016 # for the shell in the VM
     timeout "$1" "$vm_scripts/run.sh" root 'systemctl is-system-running --wait >/run/boot-state
         until [ -S /run/user/1000/bus ]; do sleep 0.1; done'
-    # A resumed machine has the clock of when it was saved.
+    # The clock of a resumed machine shows when it was saved.
     "$vm_scripts/run.sh" root "date -s @$EPOCHREALTIME" >/dev/null
 }
 
-# Saves the running machine and ends it.
+# Saves the running machine and stops it.
 save() {
     local status
     "$vm_scripts/run.sh" root 'sync; cat /usr/bin/bash /usr/bin/busybox /usr/bin/systemd-run >/dev/null; sleep 3'
@@ -100,7 +100,7 @@ launched() { echo "vm: $1 in $((SECONDS - start)) s ($vm_accel), process $(<"$vm
 
 start=$SECONDS
 if [[ ${1:-} != --boot ]]; then
-    # One saves, others wait for it.
+    # One process saves it, and others wait for that.
     exec 7>"$vm_image/lock"
     flock 7
     if [[ ! -d $saved ]]; then

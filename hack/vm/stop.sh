@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Ends the test VM; what it has on its disk is lost. Succeeds where none runs. --forget removes what is kept of it, too: its
-# console and its log.
+# Stops the test VM; the contents of its disk are lost. Succeeds if none is running. --forget also removes what is kept
+# of it: its console and its log.
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 
