@@ -1,4 +1,4 @@
-//! All chunks on all processors.
+//! Runs all chunks on all processors.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,33 +16,33 @@ use crate::targets::Target;
 /// The most processor time that an input of up to a megabyte may take.
 pub const LIMIT: Duration = Duration::from_secs(2);
 
-/// After so long an input is taken to have no end.
+/// After this time an input is considered to hang.
 const HANGS: Duration = Duration::from_mins(2);
 
-/// How often is told how far it is.
+/// How often progress is reported.
 const PROGRESS: Duration = Duration::from_secs(30);
 
-/// What main threads have: where recursion goes too deep there, it does here.
+/// The stack size of main threads, so that recursion which is too deep there is too deep here as well.
 const STACK: usize = 8 << 20;
 
 /// What to run.
 pub struct Campaign {
-    /// Which targets.
+    /// The targets to run.
     pub targets: Vec<&'static Target>,
-    /// How many inputs in all.
+    /// The total number of inputs.
     pub inputs: u64,
-    /// The seed, from which all of them follow.
+    /// The seed, which determines all inputs.
     pub seed: u64,
-    /// How many at a time.
+    /// How many inputs to run at the same time.
     pub jobs: usize,
-    /// Where inputs that failed are written, and that which each thread is at.
+    /// The directory for inputs that failed, and for the current input of each thread.
     pub directory: PathBuf,
 }
 
-/// What came of the inputs, by target.
+/// The results by target.
 pub type Table = BTreeMap<&'static str, Totals>;
 
-/// What threads work on together.
+/// What the threads share.
 struct Work {
     chunks: Vec<Chunk>,
     next: AtomicUsize,
@@ -51,16 +51,16 @@ struct Work {
     table: Mutex<Table>,
 }
 
-/// What one thread is at.
+/// The current input of one thread.
 struct Place {
     path: PathBuf,
     file: File,
-    /// Seconds since the beginning, when the input was begun.
+    /// When the input was started, in seconds since the beginning.
     since: AtomicU64,
 }
 
 impl Campaign {
-    /// Runs the corpus and then all inputs; returns what came of them.
+    /// Runs the corpus and then all inputs; returns the results.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -98,8 +98,8 @@ impl Campaign {
         Ok(work.table.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// The inputs of each target, cut into chunks; those of all targets in turns, so that a run that is stopped has
-    /// had all of them.
+    /// The inputs of each target, divided into chunks. Chunks of the targets alternate, so that a run which is
+    /// stopped has covered all targets.
     fn chunks(&self) -> Vec<Chunk> {
         let shares: u64 = self.targets.iter().map(|target| target.share).sum();
         let mut all = Vec::new();
@@ -123,7 +123,7 @@ impl Campaign {
             totals.add(chunk.run(Some(LIMIT), &mut |_, input| {
                 place.since.store(begin.elapsed().as_secs() + 1, Ordering::Relaxed);
                 work.inputs.fetch_add(1, Ordering::Relaxed);
-                // What ends the process, such as an overflow of the stack, leaves it there.
+                // If something ends the process, such as a stack overflow, the input remains there.
                 place
                     .file
                     .write_all_at(input, 0)
@@ -135,7 +135,7 @@ impl Campaign {
         }
     }
 
-    /// Tells what is new of the findings, writes their inputs, and adds the rest to the table.
+    /// Reports new findings, writes their inputs, and adds the other results to the table.
     fn keep(&self, work: &Work, target: &'static Target, mut totals: Totals) {
         let mut table = work.table.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let all = table.entry(target.name).or_default();
@@ -149,7 +149,7 @@ impl Campaign {
         all.add(totals);
     }
 
-    /// Tells how far it is, and ends the process where an input has no end.
+    /// Reports progress, and ends the process if an input hangs.
     fn watch(&self, work: &Work, places: &[Place], begin: Instant) {
         let mut told = begin;
         while !work.over.load(Ordering::Relaxed) {
@@ -177,7 +177,7 @@ fn corpus_of(target: &'static Target) -> Totals {
     runner.totals()
 }
 
-/// Prints a finding with what repeats it, and keeps its input.
+/// Prints a finding with the command that repeats it, and stores its input.
 pub fn tell(finding: &Finding, directory: &Path) {
     let path = directory.join(finding.at.replace([':', '/'], "-"));
     println!("FOUND {}: {}", finding.at, start_of(&finding.problem));

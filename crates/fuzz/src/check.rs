@@ -1,23 +1,23 @@
-//! What must hold of every answer, whatever the input was.
+//! What must be true of every answer, whatever the input was.
 
 use rootling_init::error::one_line;
 
-/// Takes an input to what reads it; the error says which property does not hold.
+/// Passes an input to the code that parses it; the error says which property is violated.
 pub type Run = Box<dyn FnMut(&[u8]) -> Result<Answer, String>>;
 
-/// What came of an input.
+/// The result for an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It was taken; what was said about it, one line each.
+    /// It was accepted, with these warnings, one line each.
     Accepted(Vec<String>),
-    /// It was not; the error that the caller would see.
+    /// It was refused, with the error that the caller would see.
     Refused(String),
 }
 
-/// The longest line that is said, in bytes: longer ones show a value of the caller's whole.
+/// The longest permitted line, in bytes: a longer one shows the whole of a value from the caller.
 pub const MOST: usize = 4096;
 
-/// How Rust prints values for programmers, which is not for users.
+/// Rust's debug output of values, which is not meant for users.
 const DEBUG_TEXT: [&str; 12] = [
     "Os { code",
     "Custom { kind",
@@ -33,13 +33,13 @@ const DEBUG_TEXT: [&str; 12] = [
     "unwrap()",
 ];
 
-/// What is wrong with the lines of an answer.
+/// Checks the lines of an answer.
 ///
 /// # Errors
-/// The first thing that is.
+/// The first problem that is found.
 pub fn answer(answer: &Answer, input: &[u8]) -> Result<(), String> {
     let lines = match answer {
-        // As the log says warnings.
+        // In the form in which warnings are logged.
         Answer::Accepted(lines) => lines.iter().cloned().map(one_line).collect(),
         Answer::Refused(error) => vec![error.clone()],
     };
@@ -56,7 +56,7 @@ fn line(text: &str, input: &[u8]) -> Result<(), String> {
     if text.len() > MOST {
         return Err(format!("a line of {} bytes: {}", text.len(), start_of(text)));
     }
-    // The input may hold such a word itself.
+    // The input may contain such a word itself.
     let found = DEBUG_TEXT.iter().find(|word| text.contains(**word) && !holds(input, word));
     found.map_or(Ok(()), |word| Err(format!("Rust debug text ({word}): {}", start_of(text))))
 }
@@ -70,7 +70,7 @@ pub fn start_of(text: &str) -> String {
     text.chars().take(300).collect()
 }
 
-/// What tells one answer from another: its text without figures and quoted values.
+/// What distinguishes one answer from another: its text without figures and quoted values.
 pub fn shape(answer: &Answer) -> String {
     match answer {
         Answer::Accepted(lines) => {
@@ -93,7 +93,7 @@ pub fn shape_of(text: &str) -> String {
             Some(_) => {}
             None if c == '"' || c == '`' => quoted = Some(c),
             None if c.is_ascii_digit() => {}
-            // A name that is not quoted, such as that of an annotation, may be as long as it likes.
+            // An unquoted name, such as that of an annotation, may have any length.
             None if shape.len() >= 160 => break,
             None => shape.push(c),
         }

@@ -1,4 +1,4 @@
-//! Some thousand inputs from one seed: what runs on one processor at a time, and what can be repeated alone.
+//! Some thousand inputs from one seed: a unit of work for one processor that can be repeated by itself.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,67 +12,67 @@ use crate::mutate::{Mutator, Seed};
 use crate::panics;
 use crate::targets::{Run, Target};
 
-/// How many inputs a chunk has at most.
+/// The largest number of inputs in a chunk.
 pub const SIZE: u64 = 10_000;
 
-/// Inputs with new answers that are kept for mutation, and how long each may be, in bytes.
+/// How many inputs with new answers are kept for mutation, and the size limit of each in bytes.
 const KEPT: usize = 2_000;
 const KEPT_LENGTH: usize = 64 << 10;
 
-/// An input beyond this, in bytes, may take as long as it does.
+/// Inputs larger than this, in bytes, have no time limit.
 const LARGE: usize = 1 << 20;
 
-/// Where an input comes from; with it, it is made again.
+/// The origin of inputs, from which they can be made again.
 #[derive(Clone, Copy)]
 pub struct Chunk {
-    /// What reads the inputs.
+    /// The target that parses the inputs.
     pub target: &'static Target,
     /// The seed of the campaign.
     pub seed: u64,
-    /// Which of the target's chunks it is.
+    /// The index of the chunk within its target.
     pub number: u64,
-    /// How many inputs to run.
+    /// The number of inputs to run.
     pub inputs: u64,
 }
 
-/// Something that must not be.
+/// A violation.
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// `TARGET:SEED:CHUNK:INPUT`, or the file in the corpus.
     pub at: String,
     /// What is wrong.
     pub problem: String,
-    /// With which input.
+    /// The input that caused it.
     pub input: Vec<u8>,
 }
 
 impl Finding {
-    /// Findings that begin with the same text, figures and values aside, are one defect.
+    /// Findings that begin with the same text, apart from figures and values, are the same defect.
     pub fn key(&self) -> String {
         let begin: String = self.problem.chars().take(60).collect();
         check::shape_of(&begin)
     }
 }
 
-/// What came of a number of inputs.
+/// The results for a number of inputs.
 #[derive(Default)]
 pub struct Totals {
-    /// How many there were.
+    /// The number of inputs.
     pub inputs: u64,
-    /// How many were taken.
+    /// The number of accepted inputs.
     pub accepted: u64,
-    /// How many were not.
+    /// The number of refused inputs.
     pub refused: u64,
-    /// The answers that differ by more than figures and quoted values, and how often each came.
+    /// The answers that differ in more than figures and quoted values, and how often each of them occurred.
     pub answers: BTreeMap<String, u64>,
-    /// The processor time of the slowest, which it is, and the input itself.
+    /// The slowest input: its processor time, its origin, and the input itself.
     pub slowest: (Duration, String, Vec<u8>),
-    /// What was found.
+    /// The findings.
     pub findings: Vec<Finding>,
 }
 
 impl Totals {
-    /// Adds those of another chunk.
+    /// Adds the results of another chunk.
     pub fn add(&mut self, other: Self) {
         self.inputs += other.inputs;
         self.accepted += other.accepted;
@@ -85,7 +85,7 @@ impl Totals {
     }
 }
 
-/// What runs inputs and keeps count.
+/// Runs inputs and collects the results.
 pub struct Runner {
     target: &'static Target,
     run: Run,
@@ -95,18 +95,18 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// One for a target; without a limit, time is only measured.
+    /// Makes a runner for a target; without a limit, the time is only measured.
     pub fn new(target: &'static Target, limit: Option<Duration>) -> Self {
         panics::catch();
         Self { target, run: (target.start)(), limit, totals: Totals::default() }
     }
 
-    /// What came of all inputs until now.
+    /// The results for all inputs so far.
     pub fn totals(self) -> Totals {
         self.totals
     }
 
-    /// Runs one input; whether its answer is a new one.
+    /// Runs one input; returns whether its answer is new.
     pub fn input(&mut self, input: &[u8], at: impl Fn() -> String) -> bool {
         let begin = processor_time();
         let outcome = panics::caught(|| (self.run)(input));
@@ -117,7 +117,7 @@ impl Runner {
         }
         let (problem, new) = match outcome {
             Err(panic) => {
-                // Whatever it was in the middle of.
+                // The panic may have left it in any state.
                 self.run = (self.target.start)();
                 (Some(panic), false)
             }
@@ -142,8 +142,8 @@ impl Runner {
         new
     }
 
-    /// What is wrong if the same input has another answer the second time. Which inputs are kept for mutation follows from
-    /// the answers, and so do all further ones.
+    /// Reports an input that has a different answer the second time. The answers determine which inputs are kept
+    /// for mutation, and therefore all further inputs.
     fn another_answer(&mut self, input: &[u8], first: &Answer) -> Option<String> {
         let second = panics::caught(|| (self.run)(input)).unwrap_or_else(Err);
         if second.as_ref() == Ok(first) {
@@ -152,7 +152,7 @@ impl Runner {
         Some(format!("answered differently: first {first:?}, then {second:?}"))
     }
 
-    /// Runs all of the corpus.
+    /// Runs the whole corpus.
     pub fn corpus(&mut self) {
         for (name, input) in corpus::load(self.target.name) {
             self.input(&input, || format!("corpus/{}/{name}", self.target.name));
@@ -161,7 +161,7 @@ impl Runner {
 }
 
 impl Chunk {
-    /// Runs the inputs; `before` sees each before it is run, with its number.
+    /// Runs the inputs; `before` is called with each input and its number before it is run.
     pub fn run(&self, limit: Option<Duration>, before: &mut dyn FnMut(u64, &[u8])) -> Totals {
         let new = |bytes| Seed::new(self.target.format, bytes);
         let mut pool: Vec<Seed> = corpus::load(self.target.name).into_iter().map(|(_, b)| new(b)).collect();
@@ -180,7 +180,7 @@ impl Chunk {
         runner.totals()
     }
 
-    /// The same on every machine: `DefaultHasher::new` has no random key.
+    /// It is the same on every machine: `DefaultHasher::new` has no random key.
     fn rng_seed(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.target.name, self.seed, self.number).hash(&mut hasher);
@@ -188,7 +188,7 @@ impl Chunk {
     }
 }
 
-/// The processor time of this thread: other load on the machine does not count.
+/// The processor time of this thread, which does not depend on other load on the machine.
 fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }

@@ -1,17 +1,17 @@
-//! The inputs that are kept: what mutation starts from, and what failed once.
+//! The stored inputs, which mutation starts from and which include inputs that failed once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where they lie.
+/// The directory of a target's inputs.
 pub fn directory(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
 }
 
-/// All of a target with their names, in the order of these.
+/// All inputs of a target with their names, ordered by name.
 ///
 /// # Panics
-/// There is none, or one cannot be read.
+/// There is no input, or one cannot be read.
 pub fn load(target: &str) -> Vec<(String, Vec<u8>)> {
     let directory = directory(target);
     let entries = fs::read_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));

@@ -1,17 +1,17 @@
-//! Mutated documents and files for everything that reads some.
+//! Mutated documents and files for everything that parses some.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`targets`] | what reads: each target takes an input to the functions that the program takes it to |
-//! | [`corpus`] | the inputs that are kept in `corpus`, a folder for each target |
-//! | [`mutate`] | how an input becomes another one: JSON by its structure, text by its lines and words |
-//! | [`check`] | what must hold of every answer |
-//! | [`chunk`] | some thousand inputs from one seed, which can be repeated alone |
+//! | [`targets`] | the parsers: each target passes an input to the functions to which the program passes it |
+//! | [`corpus`] | the stored inputs in `corpus`, with a folder for each target |
+//! | [`mutate`] | how an input is changed into another: JSON by its structure, text by its lines and words |
+//! | [`check`] | what must be true of every answer |
+//! | [`chunk`] | some thousand inputs from one seed, which can be repeated by themselves |
 //! | [`campaign`] | all chunks on all processors, and the table at the end |
 //!
-//! Coverage is not measured: that takes a sanitizer of a nightly compiler, or a C++ compiler for libFuzzer. Instead an
-//! input is kept for further mutation where its answer is one that no input before it had, figures and quoted values
-//! aside; the errors of the program are many and exact, so that they tell how far an input came.
+//! Coverage is not measured, since that requires a sanitizer of a nightly compiler, or a C++ compiler for
+//! libFuzzer. Instead, an input is kept for further mutation if its answer differs from all earlier ones in more
+//! than figures and quoted values. The program has many precise errors, so that they show how far an input got.
 
 pub mod campaign;
 pub mod check;

@@ -1,4 +1,4 @@
-//! `make fuzz`: millions of inputs, or one again.
+//! `make fuzz`: runs millions of inputs, or repeats one.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ struct Args {
     repeat: Option<String>,
 }
 
-/// What the process may have of memory, in bytes: an input that asks for more ends it.
+/// The memory limit of the process, in bytes: an input that asks for more ends it.
 const MEMORY: u64 = 8 << 30;
 
 fn main() -> ExitCode {
@@ -84,7 +84,7 @@ fn named(name: &str) -> Result<&'static Target, String> {
     })
 }
 
-/// Runs one input again, with those before it from which it was made.
+/// Repeats one input, together with the earlier ones from which it was made.
 fn repeat(at: &str, args: &Args) -> Result<ExitCode, String> {
     let (target, rest) = at.split_once(':').ok_or("--repeat takes TARGET:SEED:CHUNK:INPUT or TARGET:FILE")?;
     let target = named(target)?;
@@ -111,7 +111,7 @@ fn repeat(at: &str, args: &Args) -> Result<ExitCode, String> {
     Ok(if totals.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The table of docs/testing.md.
+/// Prints the table of docs/testing.md.
 fn print(table: &Table) -> std::io::Result<()> {
     let mut out = tabwriter::TabWriter::new(std::io::stdout()).padding(2);
     writeln!(

@@ -1,15 +1,15 @@
-//! Panics as text with their place, instead of on standard error.
+//! Captures panics as text with their location, instead of printing them to standard error.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
 thread_local! {
-    /// `Some` while an input runs in this thread: what it has panicked with.
+    /// `Some` while this thread runs an input: the text of its panic.
     static TEXT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Has panics of inputs kept as text; those of other code are told as usual.
+/// Installs the hook that captures panics of inputs; those of other code are reported as usual.
 pub(crate) fn catch() {
     static SET: Once = Once::new();
     SET.call_once(|| {
@@ -32,7 +32,7 @@ fn told(info: &PanicHookInfo<'_>) -> String {
     format!("panic in {place}: {text}")
 }
 
-/// What `run` returns, or the text of its panic.
+/// Returns the result of `run`, or the text of its panic.
 pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     TEXT.set(Some(String::new()));
     let result = catch_unwind(AssertUnwindSafe(run));

@@ -1,4 +1,5 @@
-//! Every input that is kept, and some thousand that are made from them: bounded by their number, never by time.
+//! Runs every stored input and some thousand that are made from them; they are limited by their number, never by
+//! time.
 
 use std::path::Path;
 
@@ -6,10 +7,10 @@ use rootling_fuzz::campaign::tell;
 use rootling_fuzz::chunk::{Chunk, Runner, Totals};
 use rootling_fuzz::targets::{TARGETS, by_name};
 
-/// Another one with each day's number would find more, but nobody could tell what a failure has to do with a change.
+/// A different one each day would find more, but nobody could tell whether a failure has to do with a change.
 const SEED: u64 = 1;
 
-/// One in so many of the inputs of a round of `make fuzz`: a debug build takes a minute for these.
+/// The fraction of the inputs of a `make fuzz` run: a debug build takes a minute for these.
 const SHARE: u64 = 50;
 
 fn assert_clean(totals: &Totals) {

@@ -1,4 +1,4 @@
-//! JSON, by its structure.
+//! Mutates JSON by its structure.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::values::{self, pick};
 
-/// What the corpus offers: parts of its documents, its names and its strings.
+/// What the corpus provides: parts of its documents, its names and its strings.
 #[derive(Default)]
 pub(super) struct Parts {
     values: Vec<Value>,
@@ -45,7 +45,7 @@ fn collect(
     }
 }
 
-/// The most values that a list or an object is blown up to: what is quadratic shows.
+/// The largest number of values that a list or an object is extended to, which reveals quadratic run time.
 const MANY: usize = 20_000;
 
 /// Changes a document in one place.
@@ -78,7 +78,7 @@ fn name(rng: &mut Rng, parts: &Parts) -> String {
     }
 }
 
-/// How many values there are, itself included.
+/// The number of values, including this one.
 fn count(value: &Value) -> usize {
     1 + match value {
         Value::Object(members) => members.values().map(count).sum(),
@@ -87,7 +87,7 @@ fn count(value: &Value) -> usize {
     }
 }
 
-/// One of them, in the order of the text.
+/// The value with index `n`, in the order of the text.
 fn nth<'a>(value: &'a mut Value, n: &mut usize) -> Option<&'a mut Value> {
     if *n == 0 {
         return Some(value);
@@ -122,7 +122,7 @@ fn add(place: &mut Value, rng: &mut Rng, parts: &Parts) {
         Value::Object(members) => drop(members.insert(name(rng, parts), new)),
         Value::Array(items) => {
             let at = rng.usize(..=items.len());
-            // Mostly one of those that are there, or one like it.
+            // Usually one of the existing values, or a similar one.
             let again = match items.get(rng.usize(..items.len().max(1))) {
                 Some(item) if rng.u32(..4) > 0 => item.clone(),
                 Some(item) if rng.bool() => values::like(item, rng),
@@ -146,7 +146,7 @@ fn rename(place: &mut Value, rng: &mut Rng, parts: &Parts) {
     members.insert(new, value);
 }
 
-/// Puts each of two parts in the place of the other, or one of them inside the other.
+/// Puts each of two parts in the place of the other, or puts one of them inside the other.
 fn exchange(document: &mut Value, rng: &mut Rng) {
     let mut take = |document: &mut Value, with: Value| {
         let at = rng.usize(..count(document));
@@ -174,7 +174,7 @@ fn tweak(place: &mut Value, rng: &mut Rng, parts: &Parts) {
     }
 }
 
-/// Another string: like the one that was there, of another field, or with something added.
+/// Another string: one similar to the former one, one of another field, or one with something added.
 fn word(text: &str, rng: &mut Rng, parts: &Parts) -> String {
     let cut: String = text.chars().take(rng.usize(..=text.chars().count())).collect();
     match rng.u32(..7) {
@@ -190,7 +190,7 @@ fn word(text: &str, rng: &mut Rng, parts: &Parts) -> String {
 
 fn wrapped(value: Value, rng: &mut Rng, parts: &Parts) -> Value {
     match value {
-        // The reverse is as likely to matter: one value where a list may be.
+        // The reverse is as likely to matter: a single value where a list may be.
         Value::Array(mut items) if !items.is_empty() && rng.bool() => items.swap_remove(0),
         value if rng.bool() => Value::Array(vec![value]),
         value => Value::Object([(name(rng, parts), value)].into_iter().collect()),
@@ -203,7 +203,7 @@ fn blow_up(place: &mut Value, rng: &mut Rng) {
     match place {
         Value::Array(items) if !items.is_empty() => {
             let item = items[rng.usize(..items.len())].clone();
-            // What is large itself would fill a gigabyte.
+            // Repeating a large value as often would take a gigabyte.
             let many = many.min(1_000_000 / item.to_string().len().max(1));
             items.extend(std::iter::repeat_n(item, many));
         }
@@ -213,7 +213,7 @@ fn blow_up(place: &mut Value, rng: &mut Rng) {
     }
 }
 
-/// What a document cannot hold but its text can: a name twice, numbers that do not fit, what is no JSON.
+/// Makes changes that are possible only in text: duplicate names, numbers that do not fit, and invalid JSON.
 pub(super) fn change_text(text: &mut String, rng: &mut Rng) {
     let colons: Vec<usize> = text.match_indices("\":").map(|(at, _)| at).take(2000).collect();
     if colons.is_empty() {
@@ -221,7 +221,7 @@ pub(super) fn change_text(text: &mut String, rng: &mut Rng) {
     }
     let colon = pick(rng, &colons);
     if rng.bool() {
-        // Of the name that ends here.
+        // The name that ends here.
         if let Some(start) = text[..colon].rfind('"') {
             let again = format!("{}\":{},", &text[start..colon], values::raw(rng));
             text.insert_str(start, &again);

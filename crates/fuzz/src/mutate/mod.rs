@@ -1,4 +1,4 @@
-//! How an input becomes another one.
+//! How an input is changed into another one.
 //!
 //! Everything follows from the seed: the same seed and corpus give the same inputs on every machine.
 

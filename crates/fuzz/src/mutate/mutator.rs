@@ -1,11 +1,11 @@
-//! Inputs, one after the other, from a seed and the corpus.
+//! Generates inputs one after the other, from a seed and the corpus.
 
 use fastrand::Rng;
 use serde_json::Value;
 
 use super::{json, text};
 
-/// What inputs look like.
+/// The format of inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// JSON documents.
@@ -14,14 +14,14 @@ pub enum Format {
     Text,
 }
 
-/// An input that others are made from.
+/// An input from which others are made.
 pub struct Seed {
     bytes: Vec<u8>,
     document: Option<Value>,
 }
 
 impl Seed {
-    /// An input in its format; what is no JSON is changed as text.
+    /// Makes a seed from an input in this format; invalid JSON is changed as text.
     pub fn new(format: Format, bytes: Vec<u8>) -> Self {
         let document = if format == Format::Json { serde_json::from_slice(&bytes).ok() } else { None };
         Self { bytes, document }
@@ -35,11 +35,11 @@ pub struct Mutator {
     text: text::Parts,
 }
 
-/// Inputs beyond this are cut: none of the files read here has more.
+/// Longer inputs are cut: none of the files that are parsed has more bytes.
 const MOST: usize = 2 << 20;
 
 impl Mutator {
-    /// One that begins at a seed, and takes what it adds from `corpus`.
+    /// Starts from a seed, and takes what it adds from `corpus`.
     pub fn new(seed: u64, corpus: &[Seed]) -> Self {
         let documents: Vec<Value> = corpus.iter().filter_map(|seed| seed.document.clone()).collect();
         Self {
@@ -49,8 +49,8 @@ impl Mutator {
         }
     }
 
-    /// The next input, made from one of the pool. Every other is made from one of the first `kept`, the corpus: what has
-    /// joined later is refused for the most part, and what is made of it too.
+    /// The next input, made from one of the pool. Every other one is made from the first `kept`, which are the
+    /// corpus: those that were added later are mostly refused, and so is what is made from them.
     pub fn next(&mut self, pool: &[Seed], kept: usize) -> Vec<u8> {
         let among = if self.rng.bool() { kept } else { pool.len() };
         let seed = &pool[self.rng.usize(..among)];
@@ -59,7 +59,7 @@ impl Mutator {
             changes += 1;
         }
         let mut input = match &seed.document {
-            // A tenth as text, so that what is no JSON comes too.
+            // One in ten is changed as text, so that there is also invalid JSON.
             Some(document) if self.rng.u32(..10) > 0 => self.changed(document.clone(), changes),
             _ => {
                 let mut text = seed.bytes.clone();

@@ -1,10 +1,10 @@
-//! Text, by its lines and words, and by its bytes.
+//! Mutates text by its lines and words, and by its bytes.
 
 use fastrand::Rng;
 
 use super::values::{self, pick};
 
-/// What the corpus offers: its lines and its words.
+/// What the corpus provides: its lines and its words.
 #[derive(Default)]
 pub(super) struct Parts {
     lines: Vec<Vec<u8>>,
@@ -24,7 +24,7 @@ impl Parts {
     }
 }
 
-/// Where the words of a line begin and end.
+/// The positions at which the words of a line begin and end.
 fn words(line: &[u8]) -> impl Iterator<Item = (usize, usize)> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-');
     let mut at = 0;
@@ -99,7 +99,7 @@ fn change_bytes(text: &mut Vec<u8>, rng: &mut Rng) {
     }
 }
 
-/// The same line many times.
+/// Repeats a line many times.
 fn blow_up(text: &mut Vec<u8>, rng: &mut Rng) {
     let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
     let Some(line) = lines.get(rng.usize(..lines.len().max(1))).map(|line| line.to_vec()) else { return };

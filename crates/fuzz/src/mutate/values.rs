@@ -1,4 +1,4 @@
-//! Values that programs have stumbled over.
+//! Values that have caused programs trouble.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ const STRINGS: [&str; 44] = [
     "/proc/self/fd/3",
 ];
 
-/// JSON that `Value` cannot hold, or that is none.
+/// JSON that `Value` cannot represent, and invalid JSON.
 const RAW: [&str; 20] = [
     "1e400",
     "-1e400",
@@ -75,7 +75,7 @@ const RAW: [&str; 20] = [
     "/* */ 1",
 ];
 
-/// A string; a long one now and then.
+/// A string, which is long now and then.
 pub(super) fn string(rng: &mut Rng) -> String {
     match rng.u32(..200) {
         0 => "x".repeat(70_000),
@@ -124,19 +124,19 @@ fn number(rng: &mut Rng) -> Value {
     }
 }
 
-/// A value below many others.
+/// A deeply nested value.
 fn deep(rng: &mut Rng) -> Value {
     let depth = if rng.u32(..50) == 0 { 300 } else { rng.usize(1..12) };
     let object = rng.bool();
     (0..depth).fold(json!("x"), |inner, _| if object { json!({ "a": inner }) } else { json!([inner]) })
 }
 
-/// Text in the place of a JSON value.
+/// Text in place of a JSON value.
 pub(super) fn raw(rng: &mut Rng) -> &'static str {
     pick(rng, &RAW)
 }
 
-/// One of a list that is not empty.
+/// A random element of a non-empty list.
 pub(super) fn pick<T: Copy>(rng: &mut Rng, list: &[T]) -> T {
     list[rng.usize(..list.len())]
 }

@@ -1,4 +1,4 @@
-//! Annotations: those that mean something, and properties of a unit of systemd among them.
+//! Annotations that have a meaning, including those for properties of a systemd unit.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ fn run(input: &[u8]) -> Answer {
     }
     let id = ContainerId::parse("web").expect("an id");
     errors.extend(cgroup_parent::resolve(&mut spec, &id, choice(input, 2) == 0).err().map(|e| chain(&e)));
-    // Annotations come in any order.
+    // Annotations have no order.
     errors.sort_unstable();
     errors.into_iter().next().map_or(Answer::Accepted(Vec::new()), Answer::Refused)
 }

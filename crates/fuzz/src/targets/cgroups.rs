@@ -11,7 +11,7 @@ use super::sections;
 use super::state::write;
 use crate::check::{Answer, Run};
 
-/// Statistics, events and processes of a directory.
+/// The statistics, events and processes in a directory.
 pub(super) fn files() -> Run {
     let dir = directory();
     let mut there = BTreeMap::new();
@@ -37,7 +37,7 @@ pub(super) fn files() -> Run {
     })
 }
 
-/// Writes the files that are not there as they should be, and removes others.
+/// Writes the files whose contents differ, and removes all others.
 fn lay_out(dir: &Path, wanted: &[(&str, String)], there: &mut BTreeMap<String, String>) {
     let usable = |name: &str| {
         !name.is_empty() && name.len() < 200 && !name.contains(['/', '\0']) && !name.starts_with('.')
@@ -59,7 +59,7 @@ fn lay_out(dir: &Path, wanted: &[(&str, String)], there: &mut BTreeMap<String, S
     }
 }
 
-/// `/proc/PID/cgroup` as a whole; each line as a `linux.cgroupsPath` as well.
+/// `/proc/PID/cgroup` as a whole, and each line as a `linux.cgroupsPath`.
 pub(super) fn own() -> Run {
     Box::new(|input| {
         let text = String::from_utf8_lossy(input);

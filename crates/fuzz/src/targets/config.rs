@@ -1,4 +1,4 @@
-//! config.json, up to where the first process would be made.
+//! config.json, up to the point where the first process would be made.
 
 use std::path::{Path, PathBuf};
 
@@ -46,7 +46,7 @@ fn planned(loaded: Loaded, machine: &Fixture, options: &CreateOptions) -> Answer
     }
 }
 
-/// What was read is the same when it is written and read again.
+/// What was parsed is the same after it is written and parsed again.
 fn comes_back(loaded: &Loaded) -> Result<(), String> {
     let json =
         |loaded: &Loaded| serde_json::to_value(&loaded.spec).map_err(|e| format!("cannot be written: {e}"));
@@ -60,7 +60,7 @@ fn comes_back(loaded: &Loaded) -> Result<(), String> {
     }
 }
 
-/// Adapting what was adapted changes nothing.
+/// Adapting an adapted spec changes nothing.
 fn adapts_once(loaded: &Loaded, machine: &Fixture, options: &CreateOptions) -> Result<(), String> {
     let wanted = adapt::Options {
         bundle: options.bundle.clone(),
@@ -83,7 +83,7 @@ fn adapts_once(loaded: &Loaded, machine: &Fixture, options: &CreateOptions) -> R
     }
 }
 
-/// Flags of `create`, which follow from the input.
+/// Options of `create`, which are derived from the input.
 fn options(input: &[u8], bundle: &Path) -> CreateOptions {
     let flags = choice(input, 1 << 12) >> 2;
     CreateOptions {

@@ -1,4 +1,4 @@
-//! `GVariant`'s text format, and annotations that hold it: lines of `PROPERTY VALUE`.
+//! `GVariant`'s text format, and annotations that contain it: lines of `PROPERTY VALUE`.
 
 use rootling_cgroup::fuzzing::{annotation, gvariant};
 use rootling_init::error::chain;

@@ -1,11 +1,11 @@
-//! Hosts and directories for what asks for some.
+//! Hosts and directories for targets that need them.
 
 use std::path::PathBuf;
 
 use rootling_rootless::host::{Fixture, NodeKind};
 
-/// The callers that are adapted to in different ways: root, an ordinary user with ranges of ids and one without, and
-/// root of a user namespace.
+/// The callers for whom specs are adapted differently: root, an ordinary user with and one without ranges of ids,
+/// and root of a user namespace.
 pub(super) fn hosts() -> [Fixture; 4] {
     let with_ranges = Fixture::ordinary(1000)
         .file("/etc/passwd", "alice:x:1000:1000::/home/alice:/bin/sh\n")
@@ -28,14 +28,14 @@ pub(super) fn hosts() -> [Fixture; 4] {
     })
 }
 
-/// A directory that goes with its value; in memory where there is such a place.
+/// A directory that is removed when it is dropped; in memory if possible.
 pub(super) fn directory() -> tempfile::TempDir {
     let memory = PathBuf::from("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.expect("make a directory")
 }
 
-/// A number that follows from an input, to choose by.
+/// A number for making choices that is derived from an input.
 pub(super) fn choice(input: &[u8], of: usize) -> usize {
     let sum = input.iter().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(*byte)));
     (sum >> 8) as usize % of

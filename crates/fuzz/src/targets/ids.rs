@@ -1,5 +1,5 @@
-//! Who the caller is, and which ids are the caller's: passwd(5), group(5), subuid(5), getsubids(1), nsswitch.conf(5) and
-//! the maps of a user namespace.
+//! The caller, and the ids that belong to the caller: passwd(5), group(5), subuid(5), getsubids(1),
+//! nsswitch.conf(5) and the maps of a user namespace.
 
 use oci_spec::runtime::LinuxIdMapping;
 use rootling_config::idmap::{IdKind, IdMaps};
@@ -26,7 +26,7 @@ fn run(input: &[u8]) -> Result<Answer, String> {
         said.extend(given.warnings.into_iter().take(5));
     }
     let mut error = None;
-    // As the kernel writes them always.
+    // As those that the kernel writes always are.
     let well_formed = is_a_map(host.uid_map()).and_then(|()| is_a_map(host.gid_map())).is_ok();
     let mut check = |maps: Result<WantedMaps, IdmapError>| -> Result<(), String> {
         match maps {
@@ -52,7 +52,7 @@ fn run(input: &[u8]) -> Result<Answer, String> {
     Ok(error.map_or(Answer::Accepted(said), |error| Answer::Refused(chain(&error))))
 }
 
-/// A machine with these files.
+/// A machine that has these files.
 fn machine(input: &[u8], files: &[(&str, String)]) -> Fixture {
     let machine = match choice(input, 4) {
         0 => Fixture::ordinary(0),
@@ -67,7 +67,7 @@ fn machine(input: &[u8], files: &[(&str, String)]) -> Fixture {
     })
 }
 
-/// 0 is mapped, nothing twice, nothing beyond the last id, and no row is empty.
+/// Checks that 0 is mapped, nothing is mapped twice or beyond the last id, and no row is empty.
 fn is_a_map(rows: &[LinuxIdMapping]) -> Result<(), String> {
     if rows.iter().any(|row| row.size() == 0) {
         return Err(format!("a row without ids: {rows:?}"));

@@ -1,4 +1,4 @@
-//! What reads: each target takes an input to the functions that the program takes it to.
+//! The parsers: each target passes an input to the functions to which the program passes it.
 
 mod annotations;
 mod cgroups;

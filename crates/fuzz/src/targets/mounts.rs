@@ -1,4 +1,4 @@
-//! Options of mounts, and the mounts that the kernel lists.
+//! Options of mounts, and the list of mounts from the kernel.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use rootling_rootless::host::{Fixture, Host};
 use super::sections;
 use crate::check::{Answer, Run};
 
-/// Lines of `DESTINATION TYPE SOURCE OPTION,OPTION...`, each an entry of `mounts`.
+/// Lines of `DESTINATION TYPE SOURCE OPTION,OPTION...`, each of which stands for an entry of `mounts`.
 pub(super) fn options() -> Run {
     Box::new(|input| {
         let text = String::from_utf8_lossy(input);
@@ -28,7 +28,7 @@ pub(super) fn options() -> Run {
     })
 }
 
-/// What is data for the file system is so again.
+/// Checks that what is data for the file system remains so when it is parsed again.
 fn stays(mount: &Mount) -> Result<(), String> {
     let options = MountOptions::of(mount);
     let mut again = mount.clone();
@@ -40,7 +40,7 @@ fn stays(mount: &Mount) -> Result<(), String> {
     }
 }
 
-/// A container with this mount alone.
+/// A container with only this mount.
 fn spec_with(mount: &Mount) -> Spec {
     let mut spec = Spec::default();
     spec.set_mounts(Some(vec![mount.clone()]));
@@ -58,7 +58,7 @@ fn mount(line: &str) -> Mount {
     mount
 }
 
-/// The host's mountinfo and the container's: proc_pid_mountinfo(5).
+/// The mountinfo of the host and that of the container: proc_pid_mountinfo(5).
 pub(super) fn mountinfo() -> Run {
     Box::new(|input| {
         let text = String::from_utf8_lossy(input);

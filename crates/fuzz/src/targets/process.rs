@@ -1,4 +1,4 @@
-//! The `process` object of `exec --process`, and what is kept of a container's own for `exec`.
+//! The `process` object of `exec --process`, and what is stored of a container's own process for `exec`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::state::{canonical, container, write};
 use crate::check::{Answer, Run};
 
-/// What a container of a usual engine has.
+/// What is stored for a container of a typical engine.
 const STORED: &str = include_str!("../../corpus/stored-process/usual.json");
 
 /// The file of `exec --process`.

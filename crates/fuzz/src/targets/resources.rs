@@ -1,4 +1,4 @@
-//! The resources of `update -r`, and what they are turned into.
+//! The resources of `update -r`, and what they are converted to.
 
 use oci_spec::runtime::LinuxResources;
 use rootling_cgroup::fuzzing::limits;
@@ -10,7 +10,7 @@ use rootling_runtime::fuzzing;
 
 use crate::check::{Answer, Run};
 
-/// What was set before.
+/// The resources that were set before.
 const BEFORE: &[u8] = include_bytes!("../../corpus/resources/usual.json");
 
 pub(super) fn start() -> Run {
@@ -38,7 +38,7 @@ fn run(input: &[u8], before: &LinuxResources) -> Result<Answer, String> {
     Ok(error.map_or(Answer::Accepted(said), Answer::Refused))
 }
 
-/// What the texts hold is for files and for systemd, and not for people.
+/// These texts are for files and for systemd, not for people.
 fn written(resources: &LinuxResources, unified: bool) -> Result<Vec<String>, String> {
     let read = Limits::parse(resources).map_err(|e| chain(&e))?;
     let rules = resources.devices().as_deref().unwrap_or_default();

@@ -1,6 +1,6 @@
-//! An input that stands for several files: a line `== NAME` begins each.
+//! An input that contains several files, each of which begins with a line `== NAME`.
 
-/// The files of an input, by name; a name that comes again is the last one's.
+/// The files in an input by name; if a name is repeated, the last one counts.
 pub(super) fn of(text: &str) -> Vec<(&str, String)> {
     let mut all: Vec<(&str, String)> = Vec::new();
     for line in text.split_inclusive('\n') {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::host::{choice, directory};
 use crate::check::{Answer, Run};
 
-/// What is there before the container has a process.
+/// The contents before the container has a process.
 const WITHOUT_PROCESS: &str = include_str!("../../corpus/state/creating.json");
 
 pub(super) fn start() -> Run {
@@ -27,7 +27,7 @@ pub(super) fn start() -> Run {
     })
 }
 
-/// `recovery`, which is read beside it: the input with its sum or, of some inputs, as the whole file.
+/// `recovery`, which is read in addition: the input with its checksum or, for some inputs, as the whole file.
 pub(super) fn recovery() -> Run {
     let (root, dir, slot) = container();
     let (path, record) = (dir.join("recovery"), dir.join("state.json"));
@@ -67,7 +67,7 @@ fn comes_back(record: &Record, slot: &Slot, path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A document whose lists are in order: those of capabilities are sets, which come in any.
+/// A document with ordered lists: those of capabilities are sets, which have no order.
 pub(super) fn canonical(value: Value) -> Value {
     match value {
         Value::Object(members) => members.into_iter().map(|(name, value)| (name, canonical(value))).collect(),
@@ -80,7 +80,7 @@ pub(super) fn canonical(value: Value) -> Value {
     }
 }
 
-/// Replaces a file of the target's own directory.
+/// Replaces a file in the target's own directory.
 pub(super) fn write(path: &Path, content: &[u8]) {
     std::fs::write(path, content).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
 }

@@ -1,21 +1,21 @@
-//! All targets.
+//! The table of all targets.
 
 use crate::check::Run;
 use crate::mutate::Format;
 
 use super::{annotations, cgroups, config, gvariant, ids, mounts, process, resources, seccomp, state, words};
 
-/// Something that reads.
+/// A parser to be tested.
 pub struct Target {
-    /// Its name, and that of its folder in the corpus.
+    /// Its name, which is also that of its folder in the corpus.
     pub name: &'static str,
-    /// What its inputs look like.
+    /// The format of its inputs.
     pub format: Format,
     /// Makes what it needs, such as a directory.
     pub start: fn() -> Run,
-    /// How many of a thousand inputs of `make fuzz` it gets.
+    /// How many of every thousand inputs of `make fuzz` it gets.
     pub share: u64,
-    /// How many inputs `make test` runs: about as long for each.
+    /// How many inputs `make test` runs, chosen so that each target takes about as long.
     pub cases: u64,
 }
 
@@ -23,7 +23,7 @@ const fn target(name: &'static str, format: Format, start: fn() -> Run, share: u
     Target { name, format, start, share, cases }
 }
 
-/// All of them; the shares add up to 1000.
+/// All targets; the shares add up to 1000.
 pub static TARGETS: [Target; 15] = [
     target("config", Format::Json, config::start, 120, 15_000),
     target("process", Format::Json, process::file, 100, 30_000),
@@ -42,7 +42,7 @@ pub static TARGETS: [Target; 15] = [
     target("words", Format::Text, words::start, 40, 100_000),
 ];
 
-/// The target of this name.
+/// The target with this name.
 pub fn by_name(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.name == name)
 }

@@ -22,14 +22,14 @@ pub(super) fn start() -> Run {
     })
 }
 
-/// Reads a word: the inner error is the caller's, the outer one says what does not hold.
+/// Parses a word: the inner error is the caller's, and the outer one says which property is violated.
 fn read(kind: &str, word: &str) -> Result<Result<(), String>, String> {
     fn told<T, E: std::error::Error>(result: Result<T, E>) -> Result<(), String> {
         result.map(drop).map_err(|e| chain(&e))
     }
     Ok(match kind {
         "id" => match ContainerId::parse(word) {
-            // It is the name of a directory.
+            // It becomes the name of a directory.
             Ok(id) if id.as_str().contains('/') || [".", "..", ""].contains(&id.as_str()) => {
                 return Err(format!("{id:?} is an id"));
             }
