@@ -1,9 +1,9 @@
-//! What a machine may lack. Each says so, with the reason, where it does.
+//! What a machine may lack. If it does, each function says so with the reason.
 
 use crate::cgroups::Way;
 use crate::{Test, Who, skip};
 
-/// Whether strace(1) works, which injects failures and holds calls up.
+/// Whether strace(1) works, which injects failures and delays calls.
 pub fn can_trace(t: &Test) -> bool {
     let trial = t.command("sh").args(&["-c", "command -v strace && strace -D -f -o /dev/null true"]).output();
     if trial.exit() != 0 {
@@ -24,17 +24,17 @@ pub fn has_criu(t: &Test) -> bool {
     check.exit() == 0
 }
 
-/// Whether there is a systemd for the account's containers, on cgroup v2.
+/// Whether there is a systemd for the account's containers, with cgroup v2.
 pub fn has_systemd(t: &Test) -> bool {
     let has = Way::all(t).contains(&Way::Systemd);
-    // For a user it is said where the ways are looked for.
+    // For a user, the message comes from where the ways to get a cgroup are determined.
     if !has && t.who() == Who::Root {
         skip("no systemd with cgroup v2 here");
     }
     has
 }
 
-/// Whether the account can give a container a network: by pasta or slirp4netns, and /dev/net/tun.
+/// Whether the account can give a container a network, with pasta or slirp4netns and /dev/net/tun.
 pub fn has_network_program(t: &Test) -> bool {
     let check = t
         .command("sh")

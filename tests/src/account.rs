@@ -1,4 +1,4 @@
-//! For whom a test runs.
+//! The accounts for which tests run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::Ids;
 /// The two callers that rootling serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// An ordinary user: the caller, or the test user where root started the tests.
+    /// An ordinary user: the caller, or the test user if root started the tests.
     User,
-    /// Root, where root started the tests.
+    /// Root, if root started the tests.
     Root,
 }
 
-/// What commands run as.
+/// The account as which commands run.
 #[derive(Clone, Debug)]
 pub struct Account {
     /// Login name.
@@ -29,12 +29,12 @@ pub struct Account {
     pub gid: u32,
     /// Home directory.
     pub home: PathBuf,
-    /// `XDG_RUNTIME_DIR`, where there is one.
+    /// `XDG_RUNTIME_DIR`, if there is one.
     pub runtime_dir: Option<PathBuf>,
 }
 
 impl Account {
-    /// The account for `who`, or why there is none here. Makes the test user when it is absent.
+    /// The account for `who`, or the reason why there is none here. Makes the test user if it does not exist.
     pub fn of(who: Who) -> Result<Self, String> {
         let started_as_root = geteuid().is_root();
         match who {
@@ -45,7 +45,7 @@ impl Account {
         }
     }
 
-    /// Reads /etc/passwd itself: the static C library of the tests has no name service.
+    /// Parses /etc/passwd itself, since the static C library of the tests has no name service.
     pub(crate) fn from_passwd(name_or_uid: &str) -> Self {
         let passwd = fs::read_to_string("/etc/passwd").expect("read /etc/passwd");
         let entry = passwd
@@ -75,7 +75,7 @@ impl Account {
 }
 
 impl Account {
-    /// The caller's own ids, then the first range of /etc/subuid and /etc/subgid; `None` where there is none.
+    /// The caller's own ids, followed by the first range in /etc/subuid and /etc/subgid; `None` if there is none.
     pub fn ranges(&self) -> Option<Ids> {
         let ((uid, uids), (gid, gids)) = (self.subordinate("/etc/subuid")?, self.subordinate("/etc/subgid")?);
         Some(Ids::Ranges { uid, gid, count: uids.min(gids) })
@@ -101,8 +101,8 @@ fn test_user() -> &'static Account {
     })
 }
 
-/// A file of the project. `ROOTLING_SOURCE` says where they are on another machine than the one that built
-/// the tests.
+/// A file of the project. `ROOTLING_SOURCE` says where the files are on a machine other than the one that built the
+/// tests.
 #[must_use]
 pub fn source(path: &str) -> PathBuf {
     let built_from = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

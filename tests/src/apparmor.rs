@@ -1,20 +1,21 @@
-//! An AppArmor profile in the kernel.
+//! AppArmor profiles that are loaded into the kernel.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
 use crate::{Test, skip};
 
-/// A profile in the kernel, which goes with it.
+/// A loaded profile, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct Profile {
-    /// What it is called.
+    /// The name of the profile.
     pub name: String,
     text: String,
 }
 
 impl Profile {
-    /// One that allows all but writing to `/tmp/kept`; none, with the reason said, where that cannot be had.
+    /// Loads a profile that allows everything except writing to `/tmp/kept`; `None`, with the reason printed, if
+    /// that is not possible.
     pub fn load(t: &Test) -> Option<Self> {
         let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled");
         if !enabled.is_ok_and(|on| on.starts_with('Y')) {

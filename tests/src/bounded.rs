@@ -1,4 +1,4 @@
-//! Commands that end: by themselves, with their time, or with the program that has started them.
+//! Commands that are certain to end: by themselves, when their time is up, or with the program that started them.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode, ExitStatus};
@@ -12,19 +12,19 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::wait::holds_within;
 
-/// The exit code of a command whose time was over, as timeout(1) has it.
+/// The exit code of a command whose time was up, as in timeout(1).
 pub const TIME_IS_OVER: i32 = 124;
 
 /// How long a command may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The signal that has asked this program to end; 0 while none has.
+/// The signal that has asked this program to end; 0 if none has.
 fn asked() -> &'static Arc<AtomicUsize> {
     static ASKED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
     ASKED.get_or_init(Arc::default)
 }
 
-/// From now on SIGHUP, SIGINT and SIGTERM end the command that is running and let the program clean up behind it.
+/// From now on SIGHUP, SIGINT and SIGTERM end the running command, and let the program clean up after it.
 pub fn end_orderly() -> std::io::Result<()> {
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         signal_hook::flag::register_usize(signal, asked().clone(), signal as usize)?;
@@ -32,7 +32,7 @@ pub fn end_orderly() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether this program was asked to end: the exit code that says so.
+/// The exit code for a program that was asked to end; `None` if it was not.
 pub fn interrupted() -> Option<u8> {
     match asked().load(Ordering::SeqCst) {
         0 => None,
@@ -40,7 +40,8 @@ pub fn interrupted() -> Option<u8> {
     }
 }
 
-/// What a program of the tests ends with: 0 where all was well, 1 where something was not, 2 where it could not be found out.
+/// The exit code of a program of the tests: 0 if everything was well, 1 if something was not, 2 if it could not be
+/// determined.
 pub fn main(name: &str, work: impl FnOnce() -> Result<bool, String>) -> ExitCode {
     let result = end_orderly().map_err(|error| error.to_string()).and_then(|()| work());
     if let Some(code) = interrupted() {
@@ -56,18 +57,18 @@ pub fn main(name: &str, work: impl FnOnce() -> Result<bool, String>) -> ExitCode
     }
 }
 
-/// Runs a command, which is ended when its time is over. Its exit code, [`TIME_IS_OVER`], or an error where it cannot be
-/// started or this program was asked to end.
+/// Runs a command, which is ended when its time is up. Returns its exit code or [`TIME_IS_OVER`], or an error if it
+/// cannot be started or this program was asked to end.
 pub fn run(command: &mut Command, limit: Duration) -> Result<i32, String> {
     finish(start(command)?, limit, || interrupted().is_some())
 }
 
-/// The same for a command that has to be run to its end even if this program is about to end.
+/// The same for a command that must run to its end even if this program is about to end.
 pub fn clean_up(command: &mut Command, limit: Duration) -> Result<i32, String> {
     finish(start(command)?, limit, || false)
 }
 
-/// Starts a command in a process group of its own, with which its processes are ended.
+/// Starts a command in a process group of its own, so that all its processes can be ended.
 pub(crate) fn start(command: &mut Command) -> Result<Child, String> {
     let name = command.get_program().display().to_string();
     command.process_group(0).spawn().map_err(|error| format!("start {name}: {error}"))
@@ -89,7 +90,7 @@ pub(crate) fn finish(mut child: Child, limit: Duration, give_up: impl Fn() -> bo
     if stopped { Err("interrupted".to_owned()) } else { Ok(TIME_IS_OVER) }
 }
 
-/// Ends a process group, by force if need be.
+/// Ends a process group, by force if necessary.
 fn end(child: &mut Child) {
     let group = Pid::from_raw(child.id() as i32);
     let _ = killpg(group, Signal::SIGTERM);

@@ -1,4 +1,4 @@
-//! Bundles: a busybox rootfs and a config.json that tests edit.
+//! Bundles: a busybox root file system and a config.json that tests edit.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
@@ -8,20 +8,20 @@ use serde_json::{Value, json};
 
 use crate::{Account, Test, Who, skip};
 
-/// Which ids a container's user namespace maps.
+/// The ids that a container's user namespace maps.
 #[derive(Clone, Copy, Debug)]
 pub enum Ids {
     /// No user namespace in the configuration.
     None,
-    /// The caller's own as 0. The numbers are the caller's uid and gid.
+    /// The caller's own ids as 0. The numbers are the caller's uid and gid.
     Single(u32, u32),
-    /// The caller's own as 0, then the first `count` subordinate ones from 1.
+    /// The caller's own ids as 0, followed by the first `count` subordinate ones from 1 up.
     Ranges {
         /// First subordinate uid.
         uid: u32,
         /// First subordinate gid.
         gid: u32,
-        /// How many.
+        /// The number of ids.
         count: u32,
     },
 }
@@ -31,7 +31,7 @@ pub enum Ids {
 pub struct Bundle {
     dir: PathBuf,
     account: Account,
-    /// config.json as it will be written.
+    /// The contents of config.json.
     pub config: Value,
 }
 
@@ -55,17 +55,17 @@ impl Bundle {
         &self.dir
     }
 
-    /// A path inside the rootfs, from outside.
+    /// The path on the host of a path inside the root file system.
     pub fn rootfs(&self, inside: &str) -> PathBuf {
         self.dir.join("rootfs").join(inside.trim_start_matches('/'))
     }
 
-    /// Makes a link in the rootfs.
+    /// Makes a link in the root file system.
     pub fn link(&self, name: &str, target: &str) {
         symlink(target, self.rootfs(name)).expect("make the link");
     }
 
-    /// A second bundle beside this one that shares its rootfs, with its own config.json.
+    /// Makes a second bundle next to this one, which shares its root file system but has its own config.json.
     #[must_use]
     pub fn sibling(&self, test: &Test, args: &[&str]) -> Self {
         let dir = test.path(&format!("bundle{}", test.next_serial()));
@@ -78,8 +78,8 @@ impl Bundle {
         sibling
     }
 
-    /// Sets the value at a JSON pointer (RFC 6901); objects on the way are made, and `-` appends
-    /// to an array.
+    /// Sets the value at a JSON pointer (RFC 6901); missing objects on the way are made, and `-` appends to an
+    /// array.
     pub fn set(&mut self, pointer: &str, value: Value) -> &mut Self {
         let mut at = &mut self.config;
         for key in pointer.split('/').skip(1) {
@@ -109,14 +109,14 @@ impl Bundle {
         self
     }
 
-    /// Leaves out the mount on `destination`, so that the container has what the image has there.
+    /// Removes the mount on `destination`, so that the container has what the image has there.
     pub fn without_mount(&mut self, destination: &str) -> &mut Self {
         let mounts = self.config["mounts"].as_array_mut().expect("mounts are a list");
         mounts.retain(|mount| mount["destination"] != destination);
         self
     }
 
-    /// Appends a mount; an empty `kind` is left out, as for a bind.
+    /// Appends a mount; an empty `kind` is left out, as for a bind mount.
     pub fn mount(&mut self, destination: &str, kind: &str, source: &str, options: &[&str]) -> &mut Self {
         let mut mount = json!({"destination": destination, "source": source, "options": options});
         if !kind.is_empty() {
@@ -125,7 +125,7 @@ impl Bundle {
         self.set("/mounts/-", mount)
     }
 
-    /// Binds a file of the host `count` times, read-only, as engines bind /etc/hosts and the like.
+    /// Bind-mounts a file of the host `count` times read-only, as engines do with /etc/hosts and the like.
     pub fn bind_files(&mut self, test: &Test, count: usize) -> &mut Self {
         let source = test.path("bound").display().to_string();
         fs::write(&source, "").expect("write a file");
@@ -135,7 +135,7 @@ impl Bundle {
         self
     }
 
-    /// Gives the program these capabilities and no others, and lets it use them.
+    /// Gives the program exactly these capabilities, and lets it use them.
     pub fn capabilities(&mut self, names: &[&str]) -> &mut Self {
         let sets = json!({"bounding": names, "effective": names, "permitted": names});
         self.set("/process/capabilities", sets)
@@ -165,7 +165,7 @@ impl Bundle {
     }
 
     /// Lets the process be any of several ids: for an ordinary user those of its ranges, for root those of the
-    /// host. False, with the reason said, where the user has no range.
+    /// host. Returns false, with the reason printed, if the user has no range.
     #[must_use]
     pub fn many_ids(&mut self) -> bool {
         if self.account.uid == 0 {
@@ -180,8 +180,8 @@ impl Bundle {
         ranges.is_some()
     }
 
-    /// Gives the container a user namespace in which root is nobody of the host's: an ordinary user's has one
-    /// already, root's gets ids that are nobody's.
+    /// Gives the container a user namespace whose root is nobody on the host: an ordinary user's already has one,
+    /// and root's gets unused ids.
     pub fn mapped(&mut self) -> &mut Self {
         if self.account.uid != 0 {
             return self;
@@ -196,7 +196,7 @@ impl Bundle {
         self
     }
 
-    /// Leaves out a namespace.
+    /// Removes a namespace.
     pub fn without_namespace(&mut self, kind: &str) -> &mut Self {
         if let Some(Value::Array(namespaces)) = self.config.pointer_mut("/linux/namespaces") {
             namespaces.retain(|namespace| namespace["type"] != kind);
@@ -218,12 +218,12 @@ impl Bundle {
         self
     }
 
-    /// Gives a path of the bundle to the account.
+    /// Makes the account the owner of a path in the bundle.
     pub(crate) fn own(&self, path: &Path) {
         lchown(path, Some(self.account.uid), Some(self.account.gid)).expect("chown in the bundle");
     }
 
-    /// Gives the whole bundle to the account.
+    /// Makes the account the owner of the whole bundle.
     pub fn own_all(&self) {
         let mut pending = vec![self.dir.clone()];
         while let Some(path) = pending.pop() {
@@ -236,7 +236,7 @@ impl Bundle {
     }
 }
 
-/// What `runc spec` writes, less the user namespace and the resources.
+/// What `runc spec` writes, without the user namespace and the resources.
 fn default_config(marker: &str) -> Value {
     let capabilities = json!(["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
     json!({

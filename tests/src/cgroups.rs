@@ -1,4 +1,4 @@
-//! The ways in which an account can get a cgroup with limits on this machine, and what is in its files.
+//! The ways in which an account can get a cgroup with limits on this machine, and the contents of its files.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,12 +10,13 @@ use crate::{Bundle, Cmd, Output, Test, Who, skip};
 /// Where cgroups are mounted.
 pub const MOUNT: &str = "/sys/fs/cgroup";
 
-/// Whether cgroup v2 alone is mounted.
+/// Whether only cgroup v2 is mounted.
 pub fn is_unified() -> bool {
     Path::new(MOUNT).join("cgroup.controllers").exists()
 }
 
-/// The number of the disk that `path` is on. Skips, with the reason, where it is on none that can be throttled.
+/// The device number of the disk that `path` is on. Skips, with the reason, if it is not on one that can be
+/// throttled.
 pub fn disk_of(path: &Path) -> Option<(u64, u64)> {
     let device = path.metadata().expect("stat of what is on the disk").dev();
     let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
@@ -30,16 +31,16 @@ pub fn disk_of(path: &Path) -> Option<(u64, u64)> {
 /// How a container gets its cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Made by path, as root.
+    /// It is made by path, as root.
     Path,
-    /// Made by path, below a scope that systemd has delegated to the user.
+    /// It is made by path, below a scope that systemd has delegated to the user.
     Delegated,
-    /// Made by the systemd of the machine, or of the user.
+    /// It is made by the systemd of the machine or of the user.
     Systemd,
 }
 
 impl Way {
-    /// What the account can do here. Skips, with the reason, where that is nothing.
+    /// The ways that are available to the account here. Skips, with the reason, if there is none.
     pub fn all(t: &Test) -> Vec<Self> {
         let booted = Path::new("/run/systemd/system").is_dir();
         let ways = match t.who() {
@@ -56,7 +57,7 @@ impl Way {
         ways
     }
 
-    /// Whether the controller, by its name on v2, can be had this way. Skips, with the reason, if not.
+    /// Whether the controller, given by its v2 name, is available in this way. Skips, with the reason, if not.
     pub fn has(self, t: &Test, controller: &str) -> bool {
         let uid = t.account().uid;
         let dir = match self {
@@ -78,7 +79,7 @@ impl Way {
         there
     }
 
-    /// `rootling ARGS...` such that its containers get their cgroups this way, and no other: without
+    /// `rootling ARGS...` set up so that its containers get their cgroups only in this way: without
     /// [`Test::flags`].
     pub fn rootling<S: AsRef<OsStr>>(self, t: &Test, args: &[S]) -> Cmd {
         match self {
@@ -97,7 +98,7 @@ impl Way {
         }
     }
 
-    /// Starts the bundle in the background, as the container `c`; its cgroup.
+    /// Starts the bundle in the background as the container `c`; returns its cgroup.
     pub fn start(self, t: &Test, bundle: &Bundle) -> Cgroup {
         self.rootling(t, &["run", "-d", "-b"]).arg(bundle.write().dir()).arg(t.id("c")).output().ok();
         Cgroup::of(&t.state("c")["pid"].to_string())
@@ -114,7 +115,7 @@ impl Way {
 pub struct Cgroup(Vec<(String, PathBuf)>);
 
 impl Cgroup {
-    /// Those that the process `pid` is in now.
+    /// The cgroups that the process `pid` is in now.
     pub fn of(pid: &str) -> Self {
         let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("cgroups of the process");
         let line = |line: &str| {
@@ -122,7 +123,7 @@ impl Cgroup {
             let (names, path) = (fields.next()?, fields.next()?.trim_start_matches('/'));
             let base = match names {
                 "" if is_unified() => Path::new(MOUNT).to_owned(),
-                // Of a hierarchy that the kernel has and that is not mounted.
+                // The kernel has this hierarchy, but it is not mounted.
                 _ if is_unified() => return None,
                 "" => Path::new(MOUNT).join("unified"),
                 names => Path::new(MOUNT).join(names.trim_start_matches("name=")),
@@ -132,7 +133,7 @@ impl Cgroup {
         Self(text.lines().filter_map(line).collect())
     }
 
-    /// The directory for a controller, by its name on v2.
+    /// The directory for a controller, given by its v2 name.
     pub fn dir(&self, controller: &str) -> &Path {
         let v1 = if controller == "io" { "blkio" } else { controller };
         let named = self.0.iter().find(|(names, _)| names.split(',').any(|name| name == v1));
@@ -140,19 +141,19 @@ impl Cgroup {
         &found.expect("a cgroup of the process").1
     }
 
-    /// What is in one of these two files of a controller: the first is v1's, the second v2's.
+    /// The contents of a file of a controller: the first name is for v1, the second for v2.
     pub fn read(&self, controller: &str, v1: &str, v2: &str) -> String {
         let path = self.dir(controller).join(if is_unified() { v2 } else { v1 });
         let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         text.trim().to_owned()
     }
 
-    /// One directory a hierarchy.
+    /// One directory for each hierarchy.
     pub fn dirs(&self) -> impl Iterator<Item = &Path> {
         self.0.iter().map(|(_, dir)| dir.as_path())
     }
 
-    /// Whether any of them is still there.
+    /// Whether any of them still exists.
     pub fn exists(&self) -> bool {
         self.0.iter().any(|(_, dir)| dir.exists())
     }

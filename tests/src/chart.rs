@@ -1,4 +1,4 @@
-//! The benchmark's ratios as bars, in SVG.
+//! Draws the benchmark's ratios as bars in SVG.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -10,11 +10,11 @@ pub struct Ratio {
     pub work: String,
     /// The other runtime.
     pub peer: String,
-    /// rootling's time over the peer's, the median of the pairs.
+    /// rootling's time divided by the peer's: the median of the pairs.
     pub ratio: f64,
 }
 
-/// The colour of each peer, which the chart has in the order in which they are met.
+/// The colours of peers, in the order in which they occur.
 const COLOURS: [RGBColor; 6] = [
     RGBColor(38, 110, 170),
     RGBColor(225, 140, 35),
@@ -24,16 +24,16 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(200, 70, 60),
 ];
 
-/// What the drawing takes, in pixels.
+/// The width of the drawing in pixels.
 const WIDTH: u32 = 860;
 const BAR: u32 = 15;
 const ABOVE_AND_BELOW: u32 = 110;
 const NAMES: u32 = 180;
 
-/// How much longer the axis is than the longest bar: there is room for the legend then.
+/// How much longer the axis is than the longest bar, which leaves room for the legend.
 const BEYOND: f64 = 1.25;
 
-/// The ratios of pairs of the first table of works in a Markdown text, as `make bench` prints it.
+/// The ratios in the first table of works in a Markdown text, as `make bench` prints it.
 pub fn ratios(markdown: &str) -> Vec<Ratio> {
     let table = markdown.lines().skip_while(|line| !line.starts_with("| work "));
     let rows = table.take_while(|line| line.starts_with('|')).skip(2);
@@ -48,8 +48,7 @@ pub fn ratios(markdown: &str) -> Vec<Ratio> {
     .collect()
 }
 
-/// An SVG document with a bar for each ratio, those of one work side by side, and a line where both take the
-/// same time.
+/// An SVG document with a bar for each ratio, grouped by work, and a line where both take the same time.
 pub fn draw(ratios: &[Ratio]) -> String {
     let peers = distinct(ratios, |ratio| &ratio.peer);
     let rows = layout(ratios);
@@ -115,16 +114,16 @@ fn plot<'a>(
         .draw()
 }
 
-/// Where everything stands, in bars from the bottom.
+/// The positions of everything, in bars from the bottom.
 struct Layout<'a> {
     height: f64,
-    /// Each work with the middle of its bars.
+    /// Each work, with the middle of its bars.
     works: Vec<(&'a str, f64)>,
     /// The upper edge of each ratio's bar.
     bars: Vec<f64>,
 }
 
-/// The works from the top in the order of the table, with half a bar between two of them.
+/// The works from top to bottom in the order of the table, with half a bar between them.
 fn layout(ratios: &[Ratio]) -> Layout<'_> {
     const BETWEEN: f64 = 0.5;
     let mut layout = Layout { height: BETWEEN, works: Vec::new(), bars: vec![0.0; ratios.len()] };
@@ -140,7 +139,7 @@ fn layout(ratios: &[Ratio]) -> Layout<'_> {
     layout
 }
 
-/// The different names, in the order in which they are met.
+/// The distinct names, in the order in which they occur.
 fn distinct(ratios: &[Ratio], name: impl Fn(&Ratio) -> &str) -> Vec<&str> {
     let mut names = Vec::new();
     for ratio in ratios {
@@ -207,7 +206,7 @@ Median times, and another line.
     #[test]
     fn bars_are_as_long_as_their_ratios_and_in_the_colour_of_the_peer() {
         let svg = draw(&ratios(TABLE));
-        // The last one is the legend's.
+        // The last one belongs to the legend.
         let (crun, runc) = (widths(&svg, COLOURS[0]), widths(&svg, COLOURS[1]));
         assert_eq!((crun.len(), runc.len()), (3, 2), "{svg}");
         assert_eq!((crun.last(), runc.last()), (Some(&12.0), Some(&12.0)), "{svg}");

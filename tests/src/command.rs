@@ -1,4 +1,4 @@
-//! Commands of a test's account: every wait is bounded, all output is kept.
+//! Commands that run as a test's account: every wait is limited, and all output is kept.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::wait::{LIMIT, holds_within};
 use crate::{Account, Test};
 
-/// Where commands are looked for; an ordinary user's own may lack the sbin directories.
+/// The search path for commands; an ordinary user's own may lack the sbin directories.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A command to be started as an account, with an environment of its own.
@@ -89,27 +89,27 @@ impl Cmd {
         self
     }
 
-    /// Leaves a variable out of the command's environment.
+    /// Removes a variable from the command's environment.
     #[must_use]
     pub fn without_env(mut self, name: &str) -> Self {
         self.environment.retain(|(known, _)| known != name);
         self
     }
 
-    /// Starts it as root, which becomes the account later: for [`crate::Variation`].
+    /// Starts the command as root, which becomes the account later: for [`crate::Variation`].
     pub(crate) fn started_by_root(mut self) -> Self {
         self.by_root = true;
         self
     }
 
-    /// Sets the working directory; the test's own otherwise.
+    /// Sets the working directory; the default is the test's own.
     #[must_use]
     pub fn dir<P: Into<PathBuf>>(mut self, dir: P) -> Self {
         self.dir = dir.into();
         self
     }
 
-    /// Gives the command these bytes as its standard input; /dev/null otherwise.
+    /// Gives the command these bytes as its standard input; the default is /dev/null.
     #[must_use]
     pub fn input(mut self, bytes: &[u8]) -> Self {
         let path = self.output.with_extension("stdin");
@@ -118,28 +118,28 @@ impl Cmd {
         self
     }
 
-    /// Gives the command another standard input; /dev/null otherwise.
+    /// Gives the command another standard input; the default is /dev/null.
     #[must_use]
     pub fn stdin<S: Into<Stdio>>(mut self, stdin: S) -> Self {
         self.stdin = Some(stdin.into());
         self
     }
 
-    /// Gives the command another standard output; it is kept otherwise.
+    /// Gives the command another standard output; by default it is kept.
     #[must_use]
     pub fn stdout<S: Into<Stdio>>(mut self, stdout: S) -> Self {
         self.stdout = Some(stdout.into());
         self
     }
 
-    /// Gives the command another standard error; it is kept otherwise.
+    /// Gives the command another standard error; by default it is kept.
     #[must_use]
     pub fn stderr<S: Into<Stdio>>(mut self, stderr: S) -> Self {
         self.stderr = Some(stderr.into());
         self
     }
 
-    /// Sets how long it may run; [`LIMIT`] otherwise.
+    /// Sets how long it may run; the default is [`LIMIT`].
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -157,13 +157,13 @@ impl Cmd {
         self.spawn().output()
     }
 
-    /// As [`Cmd::output`], for clean-up: a failure to start is no panic.
+    /// Like [`Cmd::output`], for cleaning up: a failure to start does not panic.
     pub(crate) fn try_output(self) -> std::io::Result<Output> {
         self.try_spawn().map(Running::output)
     }
 
     fn try_spawn(self) -> std::io::Result<Running> {
-        // Files rather than pipes: a detached container keeps them, and a reader would wait for it.
+        // Files instead of pipes: a detached container keeps them open, and a reader would wait for it.
         let kept = |extension: &str| -> std::io::Result<Stdio> {
             let file = File::create(self.output.with_extension(extension))?;
             fchown(&file, Some(self.account.uid), Some(self.account.gid))?;
@@ -185,7 +185,7 @@ impl Cmd {
             command.stderr(stderr);
         }
         if geteuid().is_root() && !self.by_root {
-            // Drops the supplementary groups too.
+            // This also drops the supplementary groups.
             command.uid(self.account.uid).gid(self.account.gid);
         }
         let child = command.spawn()?;
@@ -194,7 +194,7 @@ impl Cmd {
     }
 }
 
-/// A started command. Killed when dropped.
+/// A started command, which is killed when this is dropped.
 #[derive(Debug)]
 pub struct Running {
     /// The process, for its pipes.
@@ -235,7 +235,7 @@ impl Running {
         );
     }
 
-    /// Waits for its end.
+    /// Waits for it to end.
     pub fn output(mut self) -> Output {
         let mut status = None;
         let limit = self.limit;
@@ -249,7 +249,7 @@ impl Running {
         Output { status, stdout, stderr, command: self.shown.clone(), kept: self.output.clone() }
     }
 
-    /// Its end, where a tracer has waited for it.
+    /// The output of a command whose end a tracer has waited for.
     pub(crate) fn ended(self, status: ExitStatus) -> Output {
         let (stdout, stderr) = self.so_far();
         Output { status, stdout, stderr, command: self.shown.clone(), kept: self.output.clone() }
@@ -260,7 +260,7 @@ impl Running {
     }
 }
 
-/// The kept output of a command, as far as it has come.
+/// The output of a command that was kept so far.
 fn read(kept: &Path, extension: &str) -> String {
     let bytes = fs::read(kept.with_extension(extension)).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
@@ -279,16 +279,16 @@ impl Drop for Running {
 #[derive(Debug, Clone)]
 pub struct Output {
     status: ExitStatus,
-    /// Standard output, where it was kept.
+    /// Standard output, if it was kept.
     pub stdout: String,
-    /// Standard error, where it was kept.
+    /// Standard error, if it was kept.
     pub stderr: String,
     command: String,
     kept: PathBuf,
 }
 
 impl Output {
-    /// The exit code; a signal's number negated when it was killed.
+    /// The exit code, or the negated signal number if it was killed.
     pub fn exit(&self) -> i32 {
         self.status.code().unwrap_or_else(|| -self.status.signal().unwrap_or_default())
     }
@@ -319,8 +319,8 @@ impl Output {
         }
     }
 
-    /// With what a process that got the command's streams, as the program of a container does from `create`,
-    /// has written since.
+    /// The same with what was written since by a process that inherited the command's streams, as the program of a
+    /// container does from `create`.
     #[must_use]
     pub fn read_again(mut self) -> Self {
         self.stdout = read(&self.kept, "stdout");
@@ -328,7 +328,7 @@ impl Output {
         self
     }
 
-    /// Standard output without the line end.
+    /// Standard output without the final newline.
     pub fn text(&self) -> &str {
         self.stdout.trim_end()
     }

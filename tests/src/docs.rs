@@ -1,4 +1,4 @@
-//! The examples of the documentation, typed into a shell as a reader does.
+//! Runs the examples in the documentation by typing them into a shell, as a reader does.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,34 +9,34 @@ use crate::{Test, source};
 /// A fenced block of commands on a page.
 #[derive(Debug)]
 pub struct Block {
-    /// Page and line, as in `docs/spec.md:7`.
+    /// The page and the line, as in `docs/spec.md:7`.
     pub place: String,
     /// Its commands, in order.
     pub examples: Vec<Example>,
 }
 
-/// A command with what the page shows of its output.
+/// A command, with the output that the page shows.
 #[derive(Debug)]
 pub struct Example {
-    /// What stands before `$` or `#`: the user's name where the page tells users apart.
+    /// The text before `$` or `#`: the user's name if the page distinguishes users.
     pub prompt: String,
-    /// What is typed: one line, or a whole script.
+    /// What is typed, either one line or a whole script.
     pub command: String,
     /// The lines below it.
     pub expected: String,
 }
 
-/// What came of an example.
+/// The result of an example.
 #[derive(Debug)]
 pub struct Ran<'a> {
     place: &'a str,
     example: &'a Example,
-    /// Both streams, as a terminal shows them.
+    /// Both output streams, as a terminal shows them.
     pub printed: String,
     code: i32,
 }
 
-/// The commands of a page of the project, all of its blocks for a shell.
+/// The commands on a page of the project, from all blocks for a shell.
 #[must_use]
 pub fn blocks(page: &str) -> Vec<Block> {
     let text = fs::read_to_string(source(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
@@ -44,7 +44,7 @@ pub fn blocks(page: &str) -> Vec<Block> {
     fences.filter_map(|(line, language, lines)| block(format!("{page}:{line}"), language, &lines)).collect()
 }
 
-/// The language and the text of each fenced block of a page.
+/// The language and the text of each fenced block on a page.
 #[must_use]
 pub fn fenced(page: &str) -> Vec<(String, String)> {
     let text = fs::read_to_string(source(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
@@ -54,7 +54,7 @@ pub fn fenced(page: &str) -> Vec<(String, String)> {
     fences(&text).into_iter().map(block).collect()
 }
 
-/// Each fenced block: the number of its first line, the language, the lines.
+/// Each fenced block: the number of its first line, its language, and its lines.
 fn fences(text: &str) -> Vec<(usize, &str, Vec<&str>)> {
     let mut found = Vec::new();
     let mut lines = text.lines().enumerate();
@@ -80,7 +80,7 @@ fn block(place: String, language: &str, lines: &[&str]) -> Option<Block> {
     Some(Block { place, examples })
 }
 
-/// The commands of a session with their output. A command is behind `$ ` or `# `, with a name before it or not.
+/// The commands of a session with their output. A command follows `$ ` or `# `, with or without a name before that.
 fn typed(place: &str, lines: &[&str]) -> Vec<Example> {
     let mut all: Vec<Example> = Vec::new();
     for line in lines {
@@ -101,13 +101,13 @@ fn typed(place: &str, lines: &[&str]) -> Vec<Example> {
 }
 
 impl Block {
-    /// Whether the page shows what one of the commands prints; else it leaves the output of all of them out.
+    /// Whether the page shows the output of any command; otherwise it leaves out the output of all of them.
     #[must_use]
     pub fn shows_output(&self) -> bool {
         self.examples.iter().any(|example| !example.expected.is_empty())
     }
 
-    /// Types all of it into one shell, which begins in `dir`, with these variables.
+    /// Types everything into one shell, which starts in `dir` with these variables.
     #[must_use]
     pub fn run(&self, test: &Test, dir: &Path, variables: &[(&str, &OsStr)]) -> Vec<Ran<'_>> {
         let script = self.script(test.binary(), &test.state_root(), &|example| example.command.clone());
@@ -116,8 +116,8 @@ impl Block {
         self.judge(&shell.output().stdout)
     }
 
-    /// The block as a script whose output [`Block::judge`] reads: each command as `typed` has it. `rootling` is the
-    /// binary, with this state.
+    /// The block as a script whose output [`Block::judge`] reads, with each command as returned by `typed`.
+    /// `rootling` is the binary, with this state directory.
     pub fn script(&self, binary: &Path, state: &Path, typed: &dyn Fn(&Example) -> String) -> String {
         let (bin, root) = (binary.display(), state.display());
         let mut script = format!(
@@ -146,14 +146,14 @@ impl Block {
 }
 
 impl Ran<'_> {
-    /// Asserts that it ended with 0, but where the page shows an error of ours.
+    /// Asserts that it exited with 0, unless the page shows an error of ours.
     pub fn ended_as_shown(&self) {
         let fails = self.example.expected.starts_with("rootling: ");
         assert!((self.code != 0) == fails, "exit {}: {self}", self.code);
     }
 
     /// Asserts that the page shows what was printed, where `...` stands for anything. The columns of a table are as
-    /// wide as what this machine has in them.
+    /// wide as their contents on this machine.
     pub fn printed_as_shown(&self) {
         let (page, printed) = (narrow(&self.example.expected), narrow(&self.printed));
         assert!(matches(&page, &printed), "the page shows something else: {self}");
@@ -167,7 +167,7 @@ impl std::fmt::Display for Ran<'_> {
     }
 }
 
-/// With one space for several.
+/// Replaces several spaces with one.
 fn narrow(text: &str) -> String {
     let lines = text
         .lines()
@@ -175,7 +175,7 @@ fn narrow(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether the text is the pattern, in which `...` stands for anything.
+/// Whether the text matches the pattern, in which `...` stands for anything.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.trim_end().split("...");
     let first = parts.next().unwrap_or_default();

@@ -1,8 +1,9 @@
-//! Scenarios of container engines with rootling as their runtime: what `cargo engines` runs, see `docs/testing.md`.
+//! Scenarios of container engines with rootling as their runtime, which `cargo engines` runs; see
+//! `docs/testing.md`.
 //!
-//! The scenarios are in the tables below `tables`. [`Run`] says which of them go together: an engine with a caller and a
-//! configuration. A [`Session`] is one of these while it runs; it has what the engine was given, such as directories and a
-//! daemon, and removes that at its end.
+//! The scenarios are in the tables below `tables`. [`Run`] says which of them belong together: an engine with a
+//! caller and a configuration. A [`Session`] is one of these while it is running; it owns what the engine was
+//! given, such as directories and a daemon, and removes that at its end.
 
 mod containerd;
 mod deb;

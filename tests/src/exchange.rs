@@ -10,8 +10,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{RenameFlags, renameat2};
 
-/// Two names that a thread exchanges with each other, over and over, until the value is dropped; then both
-/// are what they were.
+/// Two names that a thread exchanges with each other over and over until this is dropped; both are then as they
+/// were at first.
 #[derive(Debug)]
 pub struct Exchange {
     shared: Arc<Shared>,
@@ -57,7 +57,7 @@ impl Names {
 }
 
 impl Exchange {
-    /// Begins to exchange these names, which both exist.
+    /// Starts to exchange these names, both of which exist.
     pub fn of(first: &Path, second: &Path) -> Self {
         let names = Names {
             first: first.to_owned(),
@@ -74,7 +74,7 @@ impl Exchange {
         Self { shared, thread: Some(thread) }
     }
 
-    /// Both names are what they were at first until the result is dropped.
+    /// Until the result is dropped, both names are as they were at first.
     pub fn hold(&self) -> Held<'_> {
         self.shared.wanted.store(PAUSE, Ordering::SeqCst);
         let mut names = lock(&self.shared);
@@ -83,7 +83,7 @@ impl Exchange {
         Held { shared: &self.shared, names }
     }
 
-    /// How often the names were exchanged so far.
+    /// How often the names have been exchanged so far.
     pub fn count(&self) -> u64 {
         self.hold().names.count
     }
@@ -116,8 +116,8 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Names> {
     shared.names.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A pause of another length after each, from nothing to about a millisecond: whatever a start does between
-/// two looks at a name, the name changes in between sooner or later.
+/// Pauses for a different time after each exchange, from nothing to about a millisecond: whatever a start does
+/// between two accesses to a name, the name changes in between sooner or later.
 fn exchange_until_the_end(shared: &Shared) {
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     loop {

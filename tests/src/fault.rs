@@ -1,7 +1,7 @@
-//! Faults: each system call of the runtime and of its helpers fails once, with each error that is plausible for it.
+//! Faults: each system call of the runtime and of its helpers fails once with each plausible error.
 //!
-//! A command is recorded first, which gives the calls that its processes make. Each case is then one more of these
-//! commands, in which one of the calls fails without having been made, and what comes of it is judged.
+//! First a command is recorded, which gives the calls that its processes make. Each case then runs such a command
+//! again, with one of the calls failing without being made, and checks the result.
 
 mod cases;
 mod errors;

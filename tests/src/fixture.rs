@@ -1,4 +1,4 @@
-//! What each test stands on: a directory of its own, an account, a marker.
+//! The basis of each test: a directory of its own, an account, and a marker.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::mountinfo::Mounts;
 use crate::{Account, Bundle, Cmd, Output, Who, leaks, skip, source};
 
-/// Runs `test` for `who`, then proves that nothing is left of it; skips where `who` cannot be.
+/// Runs `test` for `who`, and then checks that nothing of it is left; skips it if `who` is not available.
 pub fn with(who: Who, test: fn(&Test)) {
     let fixture = match Test::new(who) {
         Ok(fixture) => fixture,
@@ -32,7 +32,7 @@ pub fn with(who: Who, test: fn(&Test)) {
     }
 }
 
-/// One test's surroundings; the directory goes when the value is dropped.
+/// The surroundings of one test; the directory is removed when this is dropped.
 #[derive(Debug)]
 pub struct Test {
     who: Who,
@@ -44,7 +44,7 @@ pub struct Test {
 }
 
 impl Test {
-    /// Makes the directory. An error is the reason to skip.
+    /// Makes the directory. An error is the reason for skipping.
     pub fn new(who: Who) -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let account = Account::of(who)?;
@@ -60,7 +60,7 @@ impl Test {
         Ok(Self { who, account, marker, dir, binary, serial: AtomicU32::new(0) })
     }
 
-    /// For whom the test runs.
+    /// The account for which the test runs.
     pub fn who(&self) -> Who {
         self.who
     }
@@ -70,13 +70,12 @@ impl Test {
         &self.account
     }
 
-    /// A string that is part of every container id, path and environment of this test, and of no
-    /// other's.
+    /// A string that is part of every container id, path and environment of this test, and of no other test.
     pub fn marker(&self) -> &str {
         &self.marker
     }
 
-    /// The binary under test, at a place that the account can reach.
+    /// The binary under test, at a path that the account can access.
     pub fn binary(&self) -> &Path {
         &self.binary
     }
@@ -91,22 +90,22 @@ impl Test {
         self.dir.join("work").join(name)
     }
 
-    /// The state directory that the commands are given; rootling makes it.
+    /// The state directory that commands are given; rootling makes it.
     pub fn state_root(&self) -> PathBuf {
         self.path("state")
     }
 
-    /// This test's container id for the short name `name`.
+    /// The id in this test for a container with the short name `name`.
     pub fn id(&self, name: &str) -> String {
         format!("{}-{name}", self.marker)
     }
 
-    /// A number that was not given out before in this test.
+    /// A number that has not been returned before in this test.
     pub(crate) fn next_serial(&self) -> u32 {
         self.serial.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A new bundle with a busybox rootfs, which runs `args`.
+    /// Makes a bundle with a busybox root file system that runs `args`.
     pub fn bundle(&self, args: &[&str]) -> Bundle {
         let dir = self.path(&format!("bundle{}", self.next_serial()));
         let made = Command::new(source("hack/bundle.sh"))
@@ -121,7 +120,7 @@ impl Test {
         bundle
     }
 
-    /// A new bundle that runs `script` in its shell.
+    /// Makes a bundle that runs `script` in its shell.
     pub fn shell(&self, script: &str) -> Bundle {
         self.bundle(&["sh", "-c", script])
     }
@@ -131,17 +130,17 @@ impl Test {
         bundle.own(&install(&probe(), &bundle.rootfs("bin/probe"), self.account.uid));
     }
 
-    /// Puts the same program into the test's directory, as a program of the host that belongs to the account.
+    /// Puts the same program into the test's directory, as a program on the host that belongs to the account.
     pub fn probe_on_host(&self, name: &str) -> PathBuf {
         install(&probe(), &self.path(name), self.account.uid)
     }
 
-    /// The example of `rootling-runtime`, as a program of the host that belongs to the account.
+    /// The example of `rootling-runtime`, as a program on the host that belongs to the account.
     pub fn embedding_program(&self) -> PathBuf {
         install(&beside("embed"), &self.path("embed"), self.account.uid)
     }
 
-    /// A directory of the host that every id may write to; whoever finds the way there leaves a mark in it.
+    /// A directory on the host that every id may write to; whatever gets there leaves a mark in it.
     pub fn open_directory(&self, name: &str) -> PathBuf {
         let dir = self.path(name);
         fs::create_dir(&dir).expect("make the directory");
@@ -149,7 +148,7 @@ impl Test {
         dir
     }
 
-    /// A command of the account, not necessarily rootling.
+    /// A command that runs as the account; it need not be rootling.
     pub fn command<S: AsRef<OsStr>>(&self, program: S) -> Cmd {
         Cmd::new(self, program.as_ref())
     }
@@ -164,13 +163,13 @@ impl Test {
         self.command(&self.binary).arg("--root").arg(self.state_root()).args(args)
     }
 
-    /// Global options that every command gets: the words of `ROOTLING_TEST_FLAGS`.
+    /// Global options that every command gets: the words in `ROOTLING_TEST_FLAGS`.
     pub fn flags(&self) -> Vec<String> {
         let flags = std::env::var("ROOTLING_TEST_FLAGS").unwrap_or_default();
         flags.split_whitespace().map(str::to_owned).collect()
     }
 
-    /// `run` of the bundle in the foreground, to its end. The container's name is `c`.
+    /// Runs the bundle in the foreground until it ends. The container's name is `c`.
     pub fn run(&self, bundle: &Bundle) -> Output {
         self.run_command(bundle).output()
     }
@@ -180,13 +179,13 @@ impl Test {
         self.rootling(&["run", "-b"]).arg(bundle.dir()).arg(self.id("c"))
     }
 
-    /// The mounts of a container of this bundle, as its program sees them.
+    /// The mounts in a container of this bundle, as its program sees them.
     pub fn mounts_of(&self, bundle: &mut Bundle) -> Mounts {
         bundle.set("/process/args", ["cat", "/proc/self/mountinfo"].as_slice().into());
         Mounts::parse(&self.run(bundle.write()).ok().stdout)
     }
 
-    /// `run --detach` of the bundle as `name`.
+    /// Runs `run --detach` of the bundle as `name`.
     pub fn run_detached(&self, bundle: &Bundle, name: &str) -> Output {
         self.rootling(&["run", "-d", "-b"]).arg(bundle.dir()).arg(self.id(name)).output()
     }
@@ -196,32 +195,32 @@ impl Test {
         self.rootling(&["exec"]).args(flags).arg(self.id(name)).args(command)
     }
 
-    /// `create` of the bundle as `name`.
+    /// Runs `create` of the bundle as `name`.
     pub fn create(&self, bundle: &Bundle, name: &str) -> Output {
         self.rootling(&["create", "-b"]).arg(bundle.dir()).arg(self.id(name)).output()
     }
 
-    /// `start` of `name`.
+    /// Runs `start` of `name`.
     pub fn start(&self, name: &str) -> Output {
         self.rootling(&["start", &self.id(name)]).output()
     }
 
-    /// `state` of `name`, parsed.
+    /// The parsed output of `state` for `name`.
     pub fn state(&self, name: &str) -> Value {
         self.rootling(&["state", &self.id(name)]).output().ok().json()
     }
 
-    /// The `status` in `state` of `name`.
+    /// The `status` in the `state` of `name`.
     pub fn status(&self, name: &str) -> String {
         self.state(name)["status"].as_str().expect("status is a string").to_owned()
     }
 
-    /// `delete -f` of `name`.
+    /// Runs `delete -f` of `name`.
     pub fn delete_force(&self, name: &str) -> Output {
         self.rootling(&["delete", "-f", &self.id(name)]).output()
     }
 
-    /// Best effort after a failed test, so that it does not fail others.
+    /// Cleans up after a failed test as far as possible, so that it does not make others fail.
     fn clean_up(&self) {
         for entry in fs::read_dir(self.state_root()).into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -237,7 +236,7 @@ impl Drop for Test {
     fn drop(&mut self) {
         if std::env::var_os("ROOTLING_TEST_KEEP").is_none() {
             let removed = fs::remove_dir_all(&self.dir);
-            // What belongs to subordinate ids only their user namespace may remove.
+            // What belongs to subordinate ids can be removed only in their user namespace.
             if removed.is_err() && !nix::unistd::geteuid().is_root() {
                 let unshare = ["--map-root-user", "--map-auto", "rm", "-rf"];
                 let _ = Command::new("unshare").args(unshare).arg(&self.dir).status();
@@ -246,8 +245,8 @@ impl Drop for Test {
     }
 }
 
-/// The binary under test: `ROOTLING_BIN`, else what cargo built beside this test, else its
-/// release build. Copied into `dir` where an ordinary user could not reach it.
+/// The binary under test: `ROOTLING_BIN`, or what cargo built next to this test, or its release build. It is copied
+/// to `dir` if an ordinary user could not access it.
 fn reachable_binary(dir: &Path, who: Who) -> PathBuf {
     let built = binary_under_test();
     let reachable = built
@@ -261,7 +260,7 @@ fn reachable_binary(dir: &Path, who: Who) -> PathBuf {
     install(&built, &dir.join("rootling"), 0)
 }
 
-/// The program for images, which lies beside the runtime.
+/// The program for images, which is next to the runtime.
 fn image_of(runtime: &Path) -> PathBuf {
     runtime.with_file_name("rootling-image")
 }
@@ -270,16 +269,16 @@ fn probe() -> PathBuf {
     beside("probe")
 }
 
-/// Where cargo built a program of `tests/Cargo.toml`: `<target>/<host>/<profile>/<name>`, beside a program of ours and one
-/// level above a test.
+/// The path where cargo built a program of `tests/Cargo.toml`: `<target>/<host>/<profile>/<name>`, which is next to
+/// a program of ours and one level above a test.
 fn beside(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("path of this test");
     let mut above = own.ancestors().skip(1).map(|dir| dir.join(name));
     above.find(|path| path.is_file()).unwrap_or_else(|| panic!("{name} is not built beside the tests"))
 }
 
-/// Copies a program, by another program: a descriptor of ours that is open for writing could get
-/// into a child that another thread forks meanwhile, and the copy could not be executed (ETXTBSY).
+/// Copies a program by running another one: a descriptor of ours that is open for writing could be inherited by a
+/// child that another thread forks meanwhile, and then the copy could not be executed (ETXTBSY).
 fn install(program: &Path, copy: &Path, owner: u32) -> PathBuf {
     let owner = owner.to_string();
     let install = Command::new("install").args(["-m", "0755", "-o", &owner]).args([program, copy]).output();

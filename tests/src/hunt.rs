@@ -1,5 +1,5 @@
-//! A hostile process that lies in wait in its pid namespace: of each process that appears there it tries to get
-//! whatever leads to the host, and to leave a mark there.
+//! A hostile process that lies in wait in its pid namespace: from each process that appears there it tries to
+//! obtain whatever leads to the host, and to leave a mark there.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -20,10 +20,10 @@ use crate::{Bundle, Test, Who, eventually, sys};
 /// How many descriptors of a process are tried.
 const DESCRIPTORS: i32 = 64;
 
-/// Hunts for ever. `mark` is the path of a file on the host that does not exist, in a directory that the hunter
-/// may write to. `log` gets a line for each process that is seen before it has become `program`, and one for
-/// each way that leads to the host. `victims` are the programs that it may overwrite, each as `victim` gives it: where
-/// nothing prevents it, it could write every program of the host, nsenter(1) among them.
+/// Hunts forever. `mark` is the path of a file on the host that does not exist, in a directory that the hunter may
+/// write to. `log` gets a line for each process that is seen before it has become `program`, and one for each way
+/// that leads to the host. `victims` are the programs that it may overwrite, in the form that `victim` returns: if
+/// nothing prevented it, it could write to every program of the host, including nsenter(1).
 pub fn hunt(mark: &Path, log: &Path, program: &str, victims: &[String]) -> ! {
     let log = File::create(log).expect("make the log");
     let programs = Programs { kept: Vec::new(), wanted: victims.iter().cloned().collect() };
@@ -44,7 +44,7 @@ pub fn hunt(mark: &Path, log: &Path, program: &str, victims: &[String]) -> ! {
     }
 }
 
-/// The path from any directory of the host, however deep.
+/// The path relative to any directory of the host, however deep that is.
 fn upwards(path: &Path) -> PathBuf {
     let root = ["..", "/"].concat().repeat(20);
     Path::new(&root).join(path.strip_prefix("/").expect("an absolute path"))
@@ -56,22 +56,23 @@ fn processes() -> impl Iterator<Item = i32> {
 }
 
 struct Hunter {
-    /// Where the mark is, by way of any directory of the host.
+    /// The path of the mark, relative to any directory of the host.
     mark: PathBuf,
     log: File,
     said: BTreeSet<String>,
     programs: Programs,
 }
 
-/// A program by device and inode, which are the same in a container.
+/// Identifies a program by device and inode, which are the same in a container.
 fn victim(found: &fs::Metadata) -> String {
     format!("{}:{}", found.dev(), found.ino())
 }
 
-/// Programs of other processes, each kept open: while one runs it cannot be written (ETXTBSY, open(2)), but later.
+/// Programs of other processes, which are kept open: a running program cannot be written to (ETXTBSY, open(2)), but
+/// later it can.
 struct Programs {
     kept: Vec<File>,
-    /// Those that are not there yet, and no others.
+    /// Those that have not been opened yet; no others are.
     wanted: BTreeSet<String>,
 }
 
@@ -86,7 +87,7 @@ impl Programs {
         }
     }
 
-    /// Whether one could be written.
+    /// Tries to overwrite them; returns whether one could be written to.
     fn overwrite(&self) -> bool {
         self.kept.iter().any(|program| {
             let path = format!("/proc/self/fd/{}", program.as_raw_fd());
@@ -96,7 +97,7 @@ impl Programs {
     }
 }
 
-/// What is in the place of a program that could be written.
+/// The new contents of a program that could be written to.
 pub const OVERWRITTEN: &[u8] = b"overwritten\n";
 
 impl Hunter {
@@ -107,9 +108,9 @@ impl Hunter {
         self.log.write_all(format!("{line}\n").as_bytes()).expect("write the log");
     }
 
-    /// Says what it is, and looks through it once more while it is stopped.
+    /// Reports a new process, and examines it once more while it is stopped.
     fn first_sight(&mut self, pid: i32, program: &str) {
-        // World-readable, whatever else may be seen of the process; that of a program is its file's name.
+        // World-readable, whatever else can be seen of the process; for a program it is the name of its file.
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         if !name.is_empty() && name.trim_end() != program {
             self.say(&format!("joins {pid}"));
@@ -125,7 +126,7 @@ impl Hunter {
         let _ = ptrace::detach(target, None);
     }
 
-    /// By paths of /proc and by copies of the descriptors.
+    /// Tries paths of /proc and copies of the descriptors.
     fn loot(&mut self, pid: i32) {
         self.programs.keep(pid);
         for link in ["root", "cwd"] {
@@ -148,7 +149,7 @@ impl Hunter {
                     }
                 }
                 Err(error) if error.raw_os_error() == Some(libc::EBADF) => {}
-                // Not to be had, or gone.
+                // It is not accessible, or gone.
                 Err(_) => break,
             }
         }
@@ -167,22 +168,22 @@ fn leave_mark(dir: Option<i32>, path: &Path) -> Result<(), Errno> {
     openat(dir, path, flags, Mode::from_bits_truncate(0o666)).map(|mark| drop(sys::own(mark)))
 }
 
-/// A container whose program is the hunter; the test's side of it.
+/// A container whose program is the hunter, as the test sees it.
 #[derive(Debug)]
 pub struct Hunt {
     mark: PathBuf,
     log: PathBuf,
-    /// Options of nsenter(1) that lead to where the hunter sees and may trace.
+    /// Options of nsenter(1) for the namespaces in which the hunter can see and trace processes.
     enter: &'static [&'static str],
 }
 
 impl Hunt {
-    /// Starts the hunter in `bundle` as the container `name`. What it hunts becomes `program`.
+    /// Starts the hunter in `bundle` as the container `name`. The processes that it hunts become `program`.
     pub fn start(t: &Test, bundle: &mut Bundle, name: &str, program: &str) -> Self {
         Self::for_programs(t, bundle, name, program, &[])
     }
 
-    /// The same of one that tries to overwrite these programs of the host, too.
+    /// The same for a hunter that also tries to overwrite these programs of the host.
     pub fn for_programs(t: &Test, bundle: &mut Bundle, name: &str, program: &str, victims: &[&Path]) -> Self {
         let mark = t.open_directory(&format!("host-of-{name}")).join("mark");
         let log = bundle.rootfs("tmp/log");
@@ -205,7 +206,7 @@ impl Hunt {
     }
 
     /// Launches `count` programs for the hunter, and up to ten times as many until it has seen `count` of them
-    /// before they became its program. Then asserts that it did, and has found no way to the host.
+    /// before they became its program. Then asserts that it has seen those, and has found no way to the host.
     pub fn in_vain(&self, count: usize, mut launch: impl FnMut()) {
         let seen = || self.lines("joins").len();
         for number in 0..10 * count {
@@ -219,13 +220,13 @@ impl Hunt {
         assert!(seen() >= count, "of {} launches the hunter saw {}", 10 * count, seen());
     }
 
-    /// The lines of the log that begin with `word`.
+    /// The lines in the log that begin with `word`.
     fn lines(&self, word: &str) -> Vec<String> {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         text.lines().filter(|line| line.starts_with(word)).map(str::to_owned).collect()
     }
 
-    /// Asserts that the hunter, which has CAP_SYS_PTRACE, does leave its mark where a way leads to the host: by a
+    /// Asserts that the hunter, which has CAP_SYS_PTRACE, does leave its mark if a way leads to the host: through a
     /// process that nothing hides and that has kept the host's root.
     pub fn assert_able(&self, t: &Test, name: &str) {
         let pid = t.state(name)["pid"].to_string();
@@ -235,8 +236,8 @@ impl Hunt {
         drop(prey);
     }
 
-    /// Asserts that the hunter does overwrite a program of the host where one is within its reach: `program`, which has
-    /// to belong to the account, as that of a process that nothing hides.
+    /// Asserts that the hunter does overwrite a program of the host if one is within its reach: `program`, which
+    /// must belong to the account, as the program of a process that nothing hides.
     pub fn assert_able_to_overwrite(&self, t: &Test, name: &str, program: &Path) {
         let pid = t.state(name)["pid"].to_string();
         let prey = t.command("nsenter").args(&["--target", &pid]).args(self.enter);

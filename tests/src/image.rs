@@ -1,4 +1,5 @@
-//! Images that tests make: archives entry by entry, so that they can hold what no program would write, and layouts of them.
+//! Images made by tests: archives written entry by entry, so that they can contain what no program would write, and
+//! layouts of them.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{Output, Test};
 
-/// A tar archive, as it is written.
+/// A tar archive that is being written.
 #[derive(Debug, Default, Clone)]
 pub struct Tar {
     bytes: Vec<u8>,
@@ -22,17 +23,17 @@ pub struct Tar {
 pub struct Entry<'a> {
     /// The type flag: `0` for a file, `5` for a directory.
     pub kind: u8,
-    /// Its name, of any length and with any bytes but NUL.
+    /// The name, of any length and with any bytes except NUL.
     pub name: &'a [u8],
-    /// Where a link leads.
+    /// The target of a link.
     pub target: &'a [u8],
     /// Permission bits.
     pub mode: u32,
-    /// Owner and group.
+    /// The owner and the group.
     pub ids: (u64, u64),
-    /// Seconds since 1970.
+    /// The modification time in seconds since 1970.
     pub mtime: u64,
-    /// Content of a file.
+    /// The contents of a file.
     pub data: &'a [u8],
 }
 
@@ -115,7 +116,7 @@ impl Tar {
         self.entry(&Entry { kind: b'5', name: name.as_bytes(), mode: 0o755, ..Entry::default() })
     }
 
-    /// Adds a link: `2` symbolic, `1` hard.
+    /// Adds a link: `2` is a symbolic one, `1` a hard one.
     #[must_use]
     pub fn link(self, kind: u8, name: &str, target: &str) -> Self {
         self.entry(&Entry {
@@ -127,7 +128,7 @@ impl Tar {
         })
     }
 
-    /// The archive with its end.
+    /// The archive including its end.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         self.bytes.extend([0; 1024]);
@@ -135,7 +136,7 @@ impl Tar {
     }
 }
 
-/// Compressed by gzip.
+/// Compresses bytes with gzip.
 #[must_use]
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -143,14 +144,14 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("compress")
 }
 
-/// `sha256:...`
+/// The digest in the form `sha256:...`.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {
     let hex = Sha256::digest(bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     format!("sha256:{hex}")
 }
 
-/// Writes a layout with one image of these layers, which are archives, into a directory of the test.
+/// Writes a layout with one image of these layers, which are archives, to a directory of the test.
 #[must_use]
 pub fn layout(t: &Test, name: &str, layers: &[Vec<u8>], config: &Value) -> PathBuf {
     let dir = t.path(name);
@@ -173,7 +174,7 @@ pub fn layout(t: &Test, name: &str, layers: &[Vec<u8>], config: &Value) -> PathB
     dir
 }
 
-/// Writes a blob of a layout; its descriptor.
+/// Writes a blob of a layout; returns its descriptor.
 #[must_use]
 pub fn blob(layout: &Path, kind: &str, bytes: &[u8]) -> Value {
     let digest = digest(bytes);
@@ -206,7 +207,7 @@ pub fn give(t: &Test, path: &Path) {
     assert!(given.success(), "chown {path:?}");
 }
 
-/// What is in the test's directory that begins with a dot: directories in the making.
+/// The names in the test's directory that begin with a dot, which are unfinished directories.
 #[must_use]
 pub fn unfinished(t: &Test) -> Vec<String> {
     let entries = fs::read_dir(t.path("")).expect("list the directory");
@@ -216,7 +217,7 @@ pub fn unfinished(t: &Test) -> Vec<String> {
         .collect()
 }
 
-/// Asserts that a command has left neither a bundle nor one in the making.
+/// Asserts that a command has left neither a bundle nor an unfinished one.
 pub fn nothing_is_left(t: &Test) {
     assert!(!t.path("bundle").exists());
     assert_eq!(unfinished(t), [""; 0]);

@@ -1,8 +1,7 @@
-//! Proof that nothing is left: no process, mount, cgroup, state.
+//! Checks that nothing is left: no process, mount, cgroup or state.
 //!
-//! Everything that a test makes carries the test's marker, which starts with the run's: the
-//! directory in its path, the container in its id, a process in its arguments, its environment
-//! or the paths it has mounted.
+//! Everything that a test makes carries the test's marker, which begins with that of the run: a directory in its
+//! path, a container in its id, a process in its arguments, its environment or the paths that it has mounted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,26 +14,26 @@ use nix::unistd::Pid;
 use crate::wait::holds_within;
 use crate::{Account, Test};
 
-/// How long a killed process may take to be gone; the kernel may be slow to unwind namespaces.
+/// How long a killed process may take to disappear; the kernel may be slow in taking down namespaces.
 const SETTLE: Duration = Duration::from_secs(20);
 
 /// Where cgroups are mounted.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// The part of the marker that all tests of one run share. `ROOTLING_TEST_RUN` sets it, so that
-/// the last test can look for what any of them left.
+/// The part of the marker that all tests of a run share. `ROOTLING_TEST_RUN` sets it, so that the last test can
+/// look for what any of them has left.
 pub fn run_marker() -> &'static str {
     static RUN: OnceLock<String> = OnceLock::new();
     RUN.get_or_init(|| std::env::var("ROOTLING_TEST_RUN").unwrap_or_else(|_| "rootling-it".to_owned()))
 }
 
-/// Asserts that nothing of `test` is left but its directory.
+/// Asserts that nothing of `test` is left except for its directory.
 pub fn assert_none(test: &Test) {
     let left = left(test);
     assert!(left.is_empty(), "left behind:\n{}", left.join("\n"));
 }
 
-/// What is left of `test` but its directory.
+/// What is left of `test` except for its directory.
 pub(crate) fn left(test: &Test) -> Vec<String> {
     let mut left = Vec::new();
     holds_within(SETTLE, || {
@@ -45,7 +44,7 @@ pub(crate) fn left(test: &Test) -> Vec<String> {
     left
 }
 
-/// What `find` says, and the directories of tests that were not removed: for all tests of a run.
+/// What `find` returns, and the directories of tests that were not removed: for all tests of a run.
 pub fn find_of_run(accounts: &[Account]) -> Vec<String> {
     let mut left = find(run_marker(), accounts);
     left.extend(entries(&std::env::temp_dir(), run_marker()));
@@ -70,8 +69,8 @@ pub fn find(marker: &str, accounts: &[Account]) -> Vec<String> {
     left
 }
 
-/// Mounts of ours and cgroups of the test's containers; not the cgroups that are called as its marker, which the test has
-/// made for them.
+/// Our mounts, and cgroups of the test's containers. Cgroups that are named after its marker, which the test has
+/// made for them, are not included.
 pub(crate) fn of_containers(test: &Test) -> Vec<String> {
     let mut left = mounts(test.marker());
     let mut paths = Vec::new();
@@ -81,7 +80,7 @@ pub(crate) fn of_containers(test: &Test) -> Vec<String> {
     left
 }
 
-/// Kills every process with `marker` and removes its cgroups, as far as that goes.
+/// Kills every process with `marker` and removes its cgroups, as far as possible.
 pub(crate) fn clean_up(marker: &str) {
     holds_within(SETTLE, || {
         let left = processes(marker);
@@ -93,8 +92,8 @@ pub(crate) fn clean_up(marker: &str) {
     remove_cgroups(marker);
 }
 
-/// Removes cgroups with `marker` that are empty. A test that named one below a parent of its own
-/// calls it: a runtime leaves the parent, which others may share.
+/// Removes empty cgroups with `marker`. A test that has named one below a parent of its own calls it: a runtime
+/// leaves the parent, which others may share.
 pub fn remove_cgroups(marker: &str) {
     let mut left = Vec::new();
     cgroups(Path::new(CGROUPS), marker, &mut left);
@@ -104,7 +103,7 @@ pub fn remove_cgroups(marker: &str) {
     }
 }
 
-/// Processes with the marker in arguments, environment or mounts; zombies have none of them.
+/// Processes with the marker in their arguments, environment or mounts; zombies have none of these.
 fn processes(marker: &str) -> Vec<(i32, String)> {
     let own = std::process::id();
     let pids = fs::read_dir("/proc").expect("list /proc").flatten();
@@ -126,20 +125,20 @@ fn processes(marker: &str) -> Vec<(i32, String)> {
     found
 }
 
-/// Whether the mount namespace of `pid` is another than ours and has a mount with the marker.
+/// Whether the mount namespace of `pid` differs from ours and has a mount with the marker.
 fn in_own_mounts(pid: i32, marker: &str) -> bool {
     let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
     namespace(&pid.to_string()) != namespace("self")
         && fs::read_to_string(format!("/proc/{pid}/mountinfo")).is_ok_and(|mounts| mounts.contains(marker))
 }
 
-/// Mounts in our own namespace.
+/// The mounts in our own namespace.
 fn mounts(marker: &str) -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("read mountinfo");
     mounts.lines().filter(|line| line.contains(marker)).map(|line| format!("mount {line}")).collect()
 }
 
-/// Cgroups below `dir` with the marker in their path.
+/// The cgroups below `dir` that have the marker in their path.
 fn cgroups(dir: &Path, marker: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -152,7 +151,7 @@ fn cgroups(dir: &Path, marker: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Entries of a directory whose name has the marker.
+/// The entries of a directory that have the marker in their name.
 fn entries(dir: &Path, marker: &str) -> Vec<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries

@@ -1,10 +1,10 @@
-//! Harness of the integration tests: real containers, as the ordinary user and, where root
-//! started the tests, as root too.
+//! The harness of the integration tests: real containers, for the ordinary user and, if root started the tests, for
+//! root as well.
 //!
-//! A test is a function that takes a [`Test`]. The macros [`both!`], [`user!`] and [`root!`] list
-//! at the top of a file which of them run for whom. Everything that a test makes carries its
-//! marker (see [`Test::marker`]), and when it is over nothing with that marker may be left.
-//! Whatever goes wrong in the harness is a panic: it fails the test.
+//! A test is a function that takes a [`Test`]. At the top of a file, the macros [`both!`], [`user!`] and [`root!`]
+//! list which of them run for whom. Everything that a test makes carries its marker (see [`Test::marker`]), and
+//! when it is over nothing with that marker may be left. Anything that goes wrong in the harness panics, and so
+//! fails the test.
 #![allow(clippy::missing_panics_doc)]
 
 mod able;
@@ -51,7 +51,7 @@ pub use socket::Socket;
 pub use variation::Variation;
 pub use wait::{LIMIT, attempts, eventually, repeats};
 
-/// Runs each of the functions as the ordinary user and, where root started the tests, as root.
+/// Runs each of the functions as the ordinary user and, if root started the tests, as root.
 #[macro_export]
 macro_rules! both {
     ($($name:ident),+ $(,)?) => { $(
@@ -81,7 +81,7 @@ macro_rules! user {
     )+ };
 }
 
-/// Runs each of the functions as root, where root started the tests.
+/// Runs each of the functions as root, if root started the tests.
 #[macro_export]
 macro_rules! root {
     ($($name:ident),+ $(,)?) => { $(

@@ -5,21 +5,21 @@ use std::collections::BTreeSet;
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// Its number, by which others name it.
+    /// Its id, by which others refer to it.
     pub id: u32,
-    /// The number of the mount on which it is.
+    /// The id of the mount that it is on.
     pub parent: u32,
-    /// What of the file system is mounted.
+    /// The directory of the file system that is mounted.
     pub root: String,
-    /// Where it is mounted.
+    /// The mount point.
     pub point: String,
     /// Options of the mount, such as `ro` and `nosuid`.
     pub options: BTreeSet<String>,
-    /// Propagation: `shared:N`, `master:N`, `unbindable`.
+    /// Its propagation: `shared:N`, `master:N`, `unbindable`.
     pub tags: Vec<String>,
     /// Type of the file system.
     pub kind: String,
-    /// What was mounted.
+    /// The source of the mount.
     pub source: String,
     /// Options of the file system, such as `size=4k`.
     pub data: BTreeSet<String>,
@@ -35,34 +35,34 @@ impl Mounts {
         Self(text.lines().map(parse).collect())
     }
 
-    /// The mount that is seen at `point`, if there is one.
+    /// The visible mount at `point`, if there is one.
     pub fn find(&self, point: &str) -> Option<&Mount> {
         self.0.iter().rev().find(|mount| mount.point == point)
     }
 
-    /// The mount that is seen at `point`.
+    /// The visible mount at `point`.
     pub fn at(&self, point: &str) -> &Mount {
         self.find(point).unwrap_or_else(|| panic!("nothing is mounted on {point}: {self:#?}"))
     }
 
-    /// How many mounts are at `point`.
+    /// The number of mounts at `point`.
     pub fn count(&self, point: &str) -> usize {
         self.0.iter().filter(|mount| mount.point == point).count()
     }
 
-    /// All of them.
+    /// All mounts.
     pub fn iter(&self) -> impl Iterator<Item = &Mount> {
         self.0.iter()
     }
 
-    /// Those that are on another: what covers parts of it. Wherever somebody has moved its mount point to,
-    /// they are there too.
+    /// The mounts on top of another, which cover parts of it. If somebody has moved its mount point, they are at
+    /// the new place as well.
     pub fn on<'a>(&'a self, mount: &Mount) -> impl Iterator<Item = &'a Mount> {
         let id = mount.id;
         self.0.iter().filter(move |other| other.parent == id && other.id != id)
     }
 
-    /// The points at and below `dir`, in their order.
+    /// The mount points at and below `dir`, in their order.
     pub fn points_below(&self, dir: &str) -> Vec<&str> {
         let points = self.0.iter().map(|mount| mount.point.as_str());
         points.filter(|point| std::path::Path::new(point).starts_with(dir)).collect()
@@ -70,7 +70,7 @@ impl Mounts {
 }
 
 impl Mount {
-    /// Asserts the options of the mount, in any order; `context` says whose they are.
+    /// Asserts the options of the mount, in any order; `context` says what they belong to.
     pub fn assert_options(&self, expected: &str, context: &dyn std::fmt::Display) {
         let expected = words(expected);
         assert!(self.options == expected, "{context}: {:?}, not {expected:?}", self.options);

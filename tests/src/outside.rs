@@ -1,4 +1,4 @@
-//! A directory that no container has: what a hostile image would like to get changed.
+//! A directory that no container has, which a hostile image may try to get changed.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::snapshot::{self, Snapshot};
 use crate::{Account, Test};
 
-/// A directory of the account beside the bundles.
+/// A directory of the account, next to the bundles.
 #[derive(Debug)]
 pub struct Outside {
     dir: PathBuf,
@@ -21,7 +21,7 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// Makes it. It holds a `ptmx`, which libcontainer would replace by a link, and no other name is in the
+    /// Makes it with a `ptmx`, which libcontainer would replace with a link, and with no other name that is in the
     /// way of what is made in a `/dev`.
     pub fn like_dev(test: &Test) -> Self {
         Self::with(test, &["pts", "shm"], &["ptmx", "kept"])
@@ -49,7 +49,7 @@ impl Outside {
         outside
     }
 
-    /// Replaces the text of a file in it.
+    /// Replaces the contents of a file in it.
     #[must_use]
     pub fn file(mut self, name: &str, text: &str) -> Self {
         self.files.insert(name.to_owned(), text.to_owned());
@@ -92,22 +92,22 @@ impl Outside {
         self.dir.file_name().expect("it has a name")
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The text of its path.
+    /// Its path as text.
     pub fn text(&self) -> &str {
         self.dir.to_str().expect("a path in UTF-8")
     }
 
-    /// A link to it from a root file system that goes up as far as there is something above.
+    /// A link target that leads to it from a root file system, going up as far as possible.
     pub fn relative(&self) -> String {
         format!("{}{}", "../".repeat(16), self.text().trim_start_matches('/'))
     }
 
-    /// Whether anything in it differs from when it was made. Then it is made anew.
+    /// Whether anything in it differs from when it was made. If so, it is made anew.
     pub fn was_changed(&mut self) -> bool {
         let changed = !snapshot::changes(&self.dir, &self.before).is_empty();
         if changed {

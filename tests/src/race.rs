@@ -1,11 +1,11 @@
-//! Races: containers start, over and over, while another process exchanges two names that they are made from.
+//! Races: containers start over and over while another process exchanges two names that they are made from.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use crate::{Bundle, Exchange, Output, Test, attempts, can_trace, eventually};
 
-/// How often a container starts in each race.
+/// How often a container is started in each race.
 pub fn starts() -> usize {
     attempts(60)
 }
@@ -13,13 +13,13 @@ pub fn starts() -> usize {
 /// What went wrong in a start, if anything.
 pub type Verdict = Result<(), String>;
 
-/// That `condition` holds, and what is wrong otherwise.
+/// Checks that `condition` is true; the error is `otherwise`.
 pub fn expect(condition: bool, otherwise: &str) -> Verdict {
     if condition { Ok(()) } else { Err(otherwise.to_owned()) }
 }
 
-/// Starts containers while `names` of the root file system are exchanged. Each has to end well by the
-/// judgement of `check`, or with one line that says `word`.
+/// Starts containers while `names` in the root file system are exchanged. Each must either end well, as judged by
+/// `check`, or with one line that contains `word`.
 pub fn race(
     t: &Test,
     bundle: &Bundle,
@@ -33,7 +33,7 @@ pub fn race(
     race_of(&exchange, word, check, &mut || start(t, bundle, &exchange));
 }
 
-/// As [`race`], of any command.
+/// Like [`race`], for any command.
 pub fn race_of(
     exchange: &Exchange,
     word: &str,
@@ -61,7 +61,7 @@ pub fn race_of(
     assert!(started > 0, "none has started: nothing was looked at");
 }
 
-/// A failure is one line that says `word`.
+/// Checks that a failure is one line that contains `word`.
 fn says(output: &Output, word: &str) -> Verdict {
     let line = output.stderr.lines().count() == 1 && output.stdout.is_empty();
     let right = line && output.stderr.contains(word);
@@ -72,14 +72,14 @@ fn says(output: &Output, word: &str) -> Verdict {
     }
 }
 
-/// A bundle whose program says that it is there, waits until it may look, then looks.
+/// A bundle whose program reports that it is running, waits until it may look, and then looks.
 pub fn looking(t: &Test, script: &str) -> Bundle {
     t.shell(&format!("echo ready; read go; {script}"))
 }
 
-/// What a command is run under to have each of `calls` (a list for strace(1)) take longer before it begins. With `paths`,
-/// those alone that name one of them, as they write it. Between two looks at a name there is time for many exchanges
-/// then. Nothing where nothing can be traced.
+/// A command that makes each of `calls` (a list for strace(1)) of a command take longer before it begins. With
+/// `paths`, only those that name one of them, as written there. This leaves time for many exchanges between two
+/// accesses to a name. Empty if nothing can be traced.
 pub fn slowed(t: &Test, calls: &str, paths: &[&str]) -> Vec<String> {
     if !can_trace(t) {
         return Vec::new();
@@ -90,12 +90,12 @@ pub fn slowed(t: &Test, calls: &str, paths: &[&str]) -> Vec<String> {
     options.into_iter().chain(paths).map(str::to_owned).collect()
 }
 
-/// One start of such a bundle. Without the first line of the program's output.
+/// Starts such a bundle once. The result is without the first line of the program's output.
 pub fn start(t: &Test, bundle: &Bundle, exchange: &Exchange) -> Output {
     start_under(t, bundle, exchange, &[])
 }
 
-/// As [`start`], under another command, such as that of [`slowed`].
+/// Like [`start`], under another command, such as that of [`slowed`].
 pub fn start_under(t: &Test, bundle: &Bundle, exchange: &Exchange, under: &[String]) -> Output {
     let mut running = t.run_command(bundle).under(under).stdin(Stdio::piped()).spawn();
     eventually("the program is there, or there is an error", || {

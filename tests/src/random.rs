@@ -1,8 +1,8 @@
-//! Random choices that can be repeated: a test shows its seed when it fails.
+//! Random choices that can be repeated: a test prints its seed if it fails.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The seed of a test: what `ROOTLING_SEED` says, or another one each time.
+/// The seed of a test: the value of `ROOTLING_SEED`, or a different one each time.
 pub fn seed() -> u64 {
     if let Ok(text) = std::env::var("ROOTLING_SEED") {
         return text.parse().unwrap_or_else(|_| panic!("ROOTLING_SEED is no number: {text:?}"));
@@ -11,14 +11,14 @@ pub fn seed() -> u64 {
     now.as_nanos() as u64
 }
 
-/// Random enough to hit different moments (xorshift64).
+/// A generator that is random enough to hit different moments (xorshift64).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The choices of this seed.
+    /// A generator with this seed.
     pub fn of(seed: u64) -> Self {
-        // Seeds that differ little are to differ in their first choices too, and none may be 0.
+        // Similar seeds must differ in their first choices as well, and none may become 0.
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
@@ -29,12 +29,12 @@ impl Random {
         self.0
     }
 
-    /// So many bytes, eight at a time.
+    /// This many groups of eight bytes.
     pub fn bytes(&mut self, eights: usize) -> Vec<u8> {
         (0..eights).flat_map(|_| self.next().to_le_bytes()).collect()
     }
 
-    /// At least 0, below 1.
+    /// A number that is at least 0 and below 1.
     pub fn fraction(&mut self) -> f64 {
         f64::from((self.next() >> 32) as u32) / (f64::from(u32::MAX) + 1.0)
     }
@@ -45,7 +45,7 @@ impl Random {
     }
 }
 
-/// What is shown if the thread panics while it is there: which of many attempts it was, and the seed.
+/// Printed if the thread panics while it exists: which of many attempts it was, and the seed.
 #[derive(Debug)]
 pub struct Shown(pub String);
 

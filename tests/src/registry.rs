@@ -1,4 +1,4 @@
-//! Debian's docker-registry on this machine, for tests that pull images.
+//! Runs Debian's docker-registry on this machine, for tests that pull images.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,19 +10,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Test, eventually, skip};
 
-/// How a registry is to be reached.
+/// How a registry can be accessed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Doors {
-    /// By TLS, with a certificate of [`Registry::authority`].
+    /// With TLS, and a certificate of [`Registry::authority`].
     pub tls: bool,
-    /// By [`USER`] alone.
+    /// Only by [`USER`].
     pub login: bool,
 }
 
-/// Who may log in, and with what.
+/// The user who may log in, and the password.
 pub const USER: (&str, &str) = ("somebody", "secret:with colon");
 
-/// A registry that runs. Killed when dropped.
+/// A running registry, which is killed when this is dropped.
 #[derive(Debug)]
 pub struct Registry {
     dir: PathBuf,
@@ -50,7 +50,8 @@ fn run(command: &mut Command) {
 }
 
 impl Registry {
-    /// Starts one in a directory of the test; `None`, and why on the list of what was skipped, where the machine has none.
+    /// Starts a registry in a directory of the test; `None`, with the reason on the list of what was skipped, if
+    /// the machine has none.
     pub fn start(t: &Test, name: &str, doors: Doors) -> Option<Self> {
         let needed = ["docker-registry", "skopeo", "openssl", "htpasswd"];
         if let Some(missing) = needed.into_iter().find(|program| !is_there(program)) {
@@ -70,22 +71,22 @@ impl Registry {
         Some(registry)
     }
 
-    /// `127.0.0.1:PORT`
+    /// `127.0.0.1:PORT`.
     pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The certificate of who vouches for it.
+    /// The certificate of its authority.
     pub fn authority(&self) -> PathBuf {
         self.dir.join("ca.crt")
     }
 
-    /// Where it keeps its blobs.
+    /// The directory of its blobs.
     pub fn blobs(&self) -> PathBuf {
         self.dir.join("data/docker/registry/v2/blobs/sha256")
     }
 
-    /// Puts the image of a layout into it, under this name.
+    /// Puts the image in a layout into it, under this name.
     pub fn push(&self, layout: &Path, name: &str) {
         let mut command = Command::new("skopeo");
         command.args(["copy", "--insecure-policy", "--dest-tls-verify=false"]);
@@ -103,7 +104,7 @@ impl Registry {
         let _ = self.child.wait();
     }
 
-    /// Starts it again at the same place.
+    /// Starts it again on the same port.
     pub fn restart(&mut self) {
         self.child = serve(&self.dir);
         self.answers();
@@ -146,7 +147,7 @@ fn configuration(dir: &Path, port: u16, doors: Doors) -> String {
     )
 }
 
-/// An authority, and a certificate of its for this machine.
+/// Makes an authority, and its certificate for this machine.
 fn certificates(dir: &Path) {
     let openssl = |words: &str| run(Command::new("openssl").args(words.split(' ')).current_dir(dir));
     openssl("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=authority");
@@ -157,7 +158,7 @@ fn certificates(dir: &Path) {
     );
 }
 
-/// A way to a registry that ends after so many bytes of an answer, each time.
+/// A proxy for a registry that closes each connection after a certain number of bytes.
 #[derive(Debug)]
 pub struct Narrow {
     port: u16,
@@ -165,7 +166,7 @@ pub struct Narrow {
 }
 
 impl Narrow {
-    /// Stands before this registry. `most`: how many bytes come through a connection.
+    /// Starts a proxy for this registry. `most` is the number of bytes that are passed on each connection.
     #[must_use]
     pub fn before(registry: &Registry, most: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -182,18 +183,18 @@ impl Narrow {
         Self { port, passed }
     }
 
-    /// `127.0.0.1:PORT`
+    /// `127.0.0.1:PORT`.
     pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// How many bytes of answers have come through.
+    /// How many bytes of answers have been passed on.
     pub fn passed(&self) -> u64 {
         self.passed.load(Ordering::Relaxed)
     }
 }
 
-/// One connection: requests as they come, and so many bytes of the answers.
+/// Handles one connection: passes on requests as they come, and a limited number of bytes of the answers.
 fn hand_on(client: &TcpStream, to: u16, most: u64, counted: &AtomicU64) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { return };
     let (mut from_client, mut to_server) =

@@ -1,11 +1,11 @@
-//! Servers and their clients, for tests of networks: on TCP, on UDP, and of names.
+//! Servers and their clients for tests of networks: on TCP, on UDP, and for names.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-/// Where `serve` answers on TCP and UDP.
+/// The port on which `serve` answers on TCP and UDP.
 pub const PORT: u16 = 7000;
 
 /// The name that the name server knows, and its addresses.
@@ -15,7 +15,7 @@ const ADDRESSES: (Ipv4Addr, Ipv6Addr) =
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Serves each address for ever, names too where port 53 may be had, and says when it does.
+/// Serves each address forever, and names as well if port 53 is available, and reports when it is ready.
 pub fn serve(addresses: &[String]) -> ! {
     for address in addresses {
         let ip: IpAddr = address.parse().expect("an address");
@@ -46,7 +46,7 @@ fn answer(socket: &UdpSocket, reply: impl Fn(&[u8]) -> Option<Vec<u8>>) {
     }
 }
 
-/// The answer to a question for an address. RFC 1035, 4.1
+/// The answer to a query for an address; RFC 1035, 4.1.
 fn address_of(question: &[u8]) -> Option<Vec<u8>> {
     let wire_name: Vec<u8> = NAME
         .split('.')
@@ -61,7 +61,7 @@ fn address_of(question: &[u8]) -> Option<Vec<u8>> {
         _ => Vec::new(),
     };
     let mut reply = question.get(..end)?.to_vec();
-    // An answer without error, or that there is no such name; one question, at most one record.
+    // Either an answer without error, or that there is no such name; one question, and at most one record.
     reply[2..4].copy_from_slice(if known { &[0x81, 0x80] } else { &[0x81, 0x83] });
     reply[6..12].copy_from_slice(&[0, u8::from(!record.is_empty()), 0, 0, 0, 0]);
     if !record.is_empty() {

@@ -1,17 +1,17 @@
-//! Skipping, never in silence.
+//! Skips tests, but never silently.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::thread;
 
-/// Says why the calling test does not run here. Rust's test runners know no skipped tests, so
-/// the reason is also appended to the file that `ROOTLING_TEST_SKIPS` names, for the summary.
+/// Prints why the calling test does not run here. Rust's test runners have no skipped tests, so the reason is also
+/// appended to the file that `ROOTLING_TEST_SKIPS` names, for the summary.
 pub fn skip(why: &str) {
     let test = thread::current().name().unwrap_or("test").to_owned();
     eprintln!("skipped: {test}: {why}");
     if let Some(file) = std::env::var_os("ROOTLING_TEST_SKIPS") {
         let line = format!("{why}\t{test}\n");
-        // Appended by one write, so that lines of tests side by side do not mix.
+        // Appended with a single write, so that lines of tests running in parallel do not mix.
         let written = OpenOptions::new()
             .append(true)
             .create(true)

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Every path of the tree with all that a change would alter.
+/// Every path in the tree, with everything that a change would alter.
 pub type Snapshot = BTreeMap<PathBuf, String>;
 
 /// Takes the snapshot of the tree at `dir`; links are not followed.
@@ -14,7 +14,7 @@ pub fn take(dir: &Path) -> Snapshot {
     let mut pending = vec![dir.to_owned()];
     while let Some(path) = pending.pop() {
         let metadata = path.symlink_metadata().expect("stat in the snapshot");
-        // Content, or target, or nothing; a directory's time changes with its entries.
+        // The contents, the target, or nothing; the time of a directory changes with its entries.
         let content = match metadata.file_type() {
             kind if kind.is_file() => fs::read(&path).map(|bytes| format!("{bytes:?}")),
             kind if kind.is_symlink() => fs::read_link(&path).map(|target| target.display().to_string()),
@@ -35,7 +35,7 @@ pub fn take(dir: &Path) -> Snapshot {
     snapshot
 }
 
-/// The paths of the tree at `dir` that differ from `before`, each with what it was and what it is.
+/// The paths in the tree at `dir` that differ from `before`, each with its old and new state.
 pub fn changes(dir: &Path, before: &Snapshot) -> Vec<String> {
     let after = take(dir);
     let paths: BTreeSet<_> = before.keys().chain(after.keys()).collect();
@@ -46,7 +46,7 @@ pub fn changes(dir: &Path, before: &Snapshot) -> Vec<String> {
     changed.map(describe).collect()
 }
 
-/// Asserts that the tree at `dir` is as `before`; `context` says what ran in between.
+/// Asserts that the tree at `dir` is the same as `before`; `context` says what ran in between.
 pub fn assert_unchanged(dir: &Path, before: &Snapshot, context: &dyn std::fmt::Display) {
     let changed = changes(dir, before);
     assert!(changed.is_empty(), "changed:\n{}\nby: {context}", changed.join("\n"));

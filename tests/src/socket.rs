@@ -1,4 +1,4 @@
-//! A socket that gets descriptors from a runtime, as conmon, containerd and seccomp agents have one.
+//! A socket that gets descriptors from a runtime, like those of conmon, containerd and seccomp agents.
 
 use std::fs::File;
 use std::io::IoSliceMut;
@@ -12,7 +12,7 @@ use nix::sys::socket::{Backlog, ControlMessageOwned, MsgFlags, UnixAddr, listen,
 
 use crate::{Test, eventually, sys};
 
-/// A socket that is listened on.
+/// A listening socket.
 #[derive(Debug)]
 pub struct Socket {
     listener: UnixListener,
@@ -28,20 +28,20 @@ impl Socket {
         Self { listener, path }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Takes no more connections until the next [`Socket::receive`]: whoever connects has to wait.
+    /// Accepts no more connections until the next [`Socket::receive`]: whoever connects has to wait.
     ///
-    /// The connections returned are the ones that fill it.
+    /// The returned connections are those that fill the queue.
     pub fn fill(&self) -> Vec<UnixStream> {
         listen(&self.listener, Backlog::new(0).expect("a backlog")).expect("listen with less room");
         vec![UnixStream::connect(&self.path).expect("fill the socket")]
     }
 
-    /// Takes the connection of the next caller.
+    /// Accepts the connection of the next caller.
     pub fn accept(&self) -> UnixStream {
         self.listener.set_nonblocking(true).expect("make the listener non-blocking");
         let mut connection = None;
@@ -54,12 +54,12 @@ impl Socket {
         connection
     }
 
-    /// Takes the descriptor that the next caller sends.
+    /// Receives the descriptor that the next caller sends.
     pub fn receive(&self) -> File {
         self.receive_with_text().0
     }
 
-    /// The same, with the text that comes along.
+    /// The same, with the text that comes with it.
     pub fn receive_with_text(&self) -> (File, String) {
         let connection = self.accept();
         let mut text = [0; 16384];

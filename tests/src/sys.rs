@@ -32,8 +32,8 @@ pub fn push_into_terminal(terminal: RawFd, byte: u8) -> Result<()> {
     if result == 0 { Ok(()) } else { Err(Error::last_os_error()) }
 }
 
-/// Pastes a selection of a console's screen into its input (`TIOCLINUX` in `ioctl_console(2)`): selects what is in the
-/// first line by subcode 2, and pastes it by 3.
+/// Pastes a selection from a console's screen into its input (`TIOCLINUX` in `ioctl_console(2)`): selects the first
+/// line by subcode 2, and pastes it by subcode 3.
 pub fn paste_into_console(console: RawFd) -> Result<()> {
     // The subcode, a byte that aligns what follows, then xs, ys, xe, ye and the mode, which is the whole line.
     let mut select = [0_u16; 6];
@@ -51,16 +51,16 @@ pub fn paste_into_console(console: RawFd) -> Result<()> {
     Ok(())
 }
 
-/// Takes over a descriptor that the kernel has just put into this process, as `SCM_RIGHTS` does.
+/// Takes ownership of a descriptor that the kernel has just put into this process, as with `SCM_RIGHTS`.
 pub fn own(received: RawFd) -> OwnedFd {
     // SAFETY: the caller got the number from the kernel in a message and has given it to nobody else.
     unsafe { OwnedFd::from_raw_fd(received) }
 }
 
-/// What a command and every descendant that was waited for needed (`getrusage(2)`).
+/// The resources that a command and every descendant that was waited for needed (`getrusage(2)`).
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
-    /// As of `wait4(2)`.
+    /// The status that `wait4(2)` returns.
     pub status: i32,
     /// The peak resident set, in KiB.
     pub peak: i64,
@@ -68,7 +68,7 @@ pub struct Usage {
     pub faults: i64,
 }
 
-/// Runs a command, and returns what it needed (`wait4(2)`).
+/// Runs a command, and returns the resources that it needed (`wait4(2)`).
 #[allow(clippy::zombie_processes)] // wait4 waits, which clippy cannot see
 pub fn run_with_usage(command: &mut Command) -> Result<Usage> {
     let child = command.spawn()?;
@@ -103,7 +103,7 @@ pub fn session_keyring() -> Result<String> {
 }
 
 /// Waits for a call that a seccomp filter leaves to this listener (`SECCOMP_IOCTL_NOTIF_RECV` in
-/// `seccomp_unotify(2)`), and refuses it with `errno`. The number of the call.
+/// `seccomp_unotify(2)`), and refuses it with `errno`. Returns the number of the call.
 pub fn refuse_notified_call(listener: &impl AsFd, errno: i32) -> Result<i32> {
     // linux/seccomp.h: SECCOMP_IOWR(0, struct seccomp_notif), SECCOMP_IOWR(1, struct seccomp_notif_resp)
     const RECEIVE: libc::c_ulong = 0xc050_2100;
@@ -123,26 +123,26 @@ pub fn refuse_notified_call(listener: &impl AsFd, errno: i32) -> Result<i32> {
     Ok(call.data.nr)
 }
 
-/// Has this process trace the command from its start (`PTRACE_TRACEME` in `ptrace(2)`): it stops at execve(2).
+/// Makes this process trace the command from its start (`PTRACE_TRACEME` in `ptrace(2)`): it stops at execve(2).
 pub fn traced(command: &mut Command) -> &mut Command {
     // SAFETY: between fork and exec the closure makes one system call; it neither allocates nor locks.
     unsafe { command.pre_exec(|| Ok(nix::sys::ptrace::traceme()?)) }
 }
 
-/// signal(7): the kernel's first realtime signal, two of which glibc keeps to itself. PTRACE_O_TRACESYSGOOD adds 0x80 to
+/// signal(7): the kernel's realtime signals, of which glibc reserves two. PTRACE_O_TRACESYSGOOD adds 0x80 to
 /// SIGTRAP, which is above the last one.
 const REALTIME: std::ops::RangeInclusive<i32> = 32..=64;
 
-/// What waitpid(2) has said.
+/// The result of waitpid(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
-    /// As nix has it.
+    /// A status that nix can represent.
     Status(WaitStatus),
-    /// A traced process has stopped for a realtime signal, which is none of nix's.
+    /// A traced process has stopped for a realtime signal, which nix cannot represent.
     RealTime(Pid, i32),
 }
 
-/// Waits as waitpid(2).
+/// Waits like waitpid(2).
 pub fn wait_for(pid: Pid, flags: WaitPidFlag) -> nix::Result<Waited> {
     let mut status = 0;
     // SAFETY: `status` is writable for the time of the call.
@@ -156,7 +156,8 @@ pub fn wait_for(pid: Pid, flags: WaitPidFlag) -> nix::Result<Waited> {
     }
 }
 
-/// Lets a traced process go on with a signal of any number, to its next system call or to whatever it stops for.
+/// Lets a traced process continue with a signal of any number, until its next system call or until it stops for
+/// another reason.
 pub fn go_on_with(pid: Pid, signal: i32, to_next_call: bool) -> nix::Result<()> {
     let request = if to_next_call { libc::PTRACE_SYSCALL } else { libc::PTRACE_CONT };
     let nothing = std::ptr::null_mut::<libc::c_void>();
@@ -165,14 +166,14 @@ pub fn go_on_with(pid: Pid, signal: i32, to_next_call: bool) -> nix::Result<()> 
     nix::errno::Errno::result(result).map(drop)
 }
 
-/// Where a traced process has stopped at a system call.
+/// Where a traced process has stopped with respect to a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallStop {
-    /// Before it is made; its number.
+    /// Before the call is made; its number.
     Entry(i64),
-    /// After it; what it has returned.
+    /// After the call; its result.
     Exit(i64),
-    /// At none.
+    /// Not at a system call.
     Other,
 }
 
@@ -194,7 +195,7 @@ pub fn call_stop(pid: Pid) -> nix::Result<CallStop> {
     })
 }
 
-/// Has a traced process that stands before a system call make none (`NT_ARM_SYSTEM_CALL` in linux/elf.h).
+/// Makes a traced process that is about to make a system call make none (`NT_ARM_SYSTEM_CALL` in linux/elf.h).
 #[cfg(target_arch = "aarch64")]
 pub fn skip_call(pid: Pid) -> nix::Result<()> {
     const NT_ARM_SYSTEM_CALL: libc::c_int = 0x404;
@@ -207,7 +208,7 @@ pub fn skip_call(pid: Pid) -> nix::Result<()> {
     nix::errno::Errno::result(result).map(drop)
 }
 
-/// As above: the number of the call is a register there.
+/// Does the same; here the number of the call is a register.
 #[cfg(target_arch = "x86_64")]
 pub fn skip_call(pid: Pid) -> nix::Result<()> {
     let mut registers = nix::sys::ptrace::getregs(pid)?;
@@ -215,7 +216,7 @@ pub fn skip_call(pid: Pid) -> nix::Result<()> {
     nix::sys::ptrace::setregs(pid, registers)
 }
 
-/// Sets what the system call that a traced process has just made returns.
+/// Sets the result of the system call that a traced process has just made.
 pub fn set_result(pid: Pid, value: i64) -> nix::Result<()> {
     let mut registers = nix::sys::ptrace::getregs(pid)?;
     #[cfg(target_arch = "x86_64")]
@@ -235,10 +236,10 @@ pub fn set_argument(pid: Pid, value: u64) -> nix::Result<()> {
     nix::sys::ptrace::setregs(pid, registers)
 }
 
-/// Whether a name matches a pattern with what bash knows beside `*`, `?` and `[...]`: `@(one|other)` and its kin
-/// (`FNM_EXTMATCH` in `fnmatch(3)`).
+/// Whether a name matches a pattern, including what bash supports besides `*`, `?` and `[...]`: `@(one|other)` and
+/// the like (`FNM_EXTMATCH` in `fnmatch(3)`).
 pub fn matches_pattern(pattern: &str, name: &str) -> bool {
-    // fnmatch.h; the crate libc does not have it.
+    // fnmatch.h; the libc crate does not have it.
     const FNM_EXTMATCH: libc::c_int = 1 << 5;
     let [pattern, name] = [pattern, name].map(std::ffi::CString::new);
     let (Ok(pattern), Ok(name)) = (pattern, name) else { return false };

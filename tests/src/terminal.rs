@@ -1,4 +1,4 @@
-//! A pseudoterminal, the way a terminal emulator holds one.
+//! A pseudoterminal as a terminal emulator has it.
 
 use std::fs::File;
 use std::io::Read;
@@ -40,12 +40,12 @@ impl Terminal {
         command.stdin(stream()).stdout(stream()).stderr(stream())
     }
 
-    /// Gives it to an account, as a login does: who it belongs to may open it again.
+    /// Makes an account its owner, as a login does: the owner may open it again.
     pub fn give_to(&self, account: &Account) {
         fchown(&self.slave, Some(account.uid), Some(account.gid)).expect("chown of the terminal");
     }
 
-    /// The end that a user types at and reads from.
+    /// The end at which a user types and reads.
     pub fn master(&self) -> &File {
         &self.master
     }
@@ -65,13 +65,13 @@ impl Terminal {
         !self.settings().local_flags.intersects(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG)
     }
 
-    /// Reads until `text` has come, and returns all that came.
+    /// Reads until `text` has arrived, and returns everything that was read.
     pub fn read_until(&self, text: &str) -> String {
         read_until(&self.master, text)
     }
 }
 
-/// Reads from a terminal's master until `text` has come, and returns all that came.
+/// Reads from a terminal's master until `text` has arrived, and returns everything that was read.
 pub fn read_until(mut master: &File, text: &str) -> String {
     let start = Instant::now();
     let mut seen = String::new();

@@ -1,4 +1,4 @@
-//! A host that differs from this one, as one command sees it.
+//! A host that differs from this one, as seen by one command.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,8 +9,8 @@ use nix::unistd::geteuid;
 
 use crate::{Cmd, Test, cgroups, skip};
 
-/// Changes to the host that are made in a mount namespace of the command's own, by root, before the
-/// command becomes the account. The machine itself stays as it is.
+/// Changes to the host that root makes in a separate mount namespace for the command, before the command becomes
+/// the account. The machine itself is not changed.
 #[derive(Debug)]
 pub struct Variation<'a> {
     test: &'a Test,
@@ -19,7 +19,7 @@ pub struct Variation<'a> {
 }
 
 impl<'a> Variation<'a> {
-    /// The host as it is. Skips the test, with its reason, where root did not start the tests.
+    /// The host without changes. Skips the test, with the reason, if root did not start the tests.
     pub fn of(test: &'a Test) -> Option<Self> {
         if !geteuid().is_root() {
             skip("needs root, to mount over files of the host, and root did not start the tests");
@@ -28,14 +28,14 @@ impl<'a> Variation<'a> {
         Some(Self { test, script: "set -e\n".into(), groups: "--clear-groups".into() })
     }
 
-    /// A line of a shell script that root runs in the mount namespace.
+    /// Adds a line of a shell script that root runs in the mount namespace.
     #[must_use]
     pub fn line(mut self, line: &str) -> Self {
         let _ = writeln!(self.script, "{line}");
         self
     }
 
-    /// Only cgroup v2 is there, also where the machine has v1.
+    /// Provides only cgroup v2, even if the machine has v1.
     #[must_use]
     pub fn cgroup_v2(self) -> Self {
         if cgroups::is_unified() {
@@ -44,9 +44,9 @@ impl<'a> Variation<'a> {
         self.line("umount -l /sys/fs/cgroup").line("mount -t cgroup2 cgroup2 /sys/fs/cgroup")
     }
 
-    /// Only cgroup v2 is there, and the account owns a cgroup, as systemd would delegate one: the command in one
-    /// leaf, room for its containers beside it. The cgroup carries the test's marker; what makes it has to
-    /// remove it by [`crate::leaks::remove_cgroups`].
+    /// Provides only cgroup v2, with a cgroup that the account owns, as if systemd had delegated it: the command is
+    /// in one leaf, with room for its containers next to it. The cgroup carries the test's marker, and whoever uses
+    /// this must remove it with [`crate::leaks::remove_cgroups`].
     #[must_use]
     pub fn delegated_cgroup(self) -> Self {
         let (account, cgroup) = (self.test.account(), format!("{}/{}", cgroups::MOUNT, self.test.marker()));
@@ -59,7 +59,7 @@ impl<'a> Variation<'a> {
             .line(&format!("echo $$ >{cgroup}/session/cgroup.procs"))
     }
 
-    /// `path` has this text. The file has to exist.
+    /// Gives the file at `path` this text. The file must exist.
     #[must_use]
     pub fn file(self, path: &str, text: &str) -> Self {
         let stand_in = self.test.path(&format!("variation{}", self.test.next_serial()));
@@ -68,13 +68,13 @@ impl<'a> Variation<'a> {
         self.line(&format!("mount --bind {} {path}", stand_in.display()))
     }
 
-    /// `program` is not there to be executed.
+    /// Makes `program` impossible to execute.
     #[must_use]
     pub fn hide(self, program: &Path) -> Self {
         self.line(&format!("mount --bind /dev/null {}", program.display()))
     }
 
-    /// `program` is a copy with this mode.
+    /// Replaces `program` with a copy that has this mode.
     #[must_use]
     pub fn copy(self, program: &Path, mode: &str) -> Self {
         let copy = self.test.path(&format!("variation{}", self.test.next_serial()));
@@ -82,20 +82,20 @@ impl<'a> Variation<'a> {
         self.line(&format!("install -m {mode} {program} {copy} && mount --bind {copy} {program}"))
     }
 
-    /// The caller has no subordinate ids but these, for users and groups: lines of subuid(5).
+    /// Gives the caller only these subordinate ids for users and groups: lines of subuid(5).
     #[must_use]
     pub fn sub_ids(self, lines: &str) -> Self {
         self.file("/etc/subuid", lines).file("/etc/subgid", lines)
     }
 
-    /// The caller is in this group too.
+    /// Makes the caller a member of this group as well.
     #[must_use]
     pub fn group(mut self, gid: u32) -> Self {
         self.groups = format!("--groups {gid}");
         self
     }
 
-    /// `command`, on this host.
+    /// The command `command` on this host.
     pub fn run(self, command: Cmd) -> Cmd {
         let account = self.test.account();
         let script = format!(

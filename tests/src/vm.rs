@@ -1,5 +1,6 @@
-//! Tests in the virtual machine: what `cargo vm` runs, see `docs/testing.md`. The scripts of `hack/vm` build, start and
-//! stop the machine and talk to it; what is run there, in which order and time, and what has come of it is here.
+//! Tests in the virtual machine, which `cargo vm` runs; see `docs/testing.md`. The scripts in `hack/vm` build,
+//! start and stop the machine and communicate with it. What is run in it, in which order and for how long, and the
+//! results are determined here.
 
 mod engines;
 mod integration;

@@ -1,18 +1,18 @@
-//! Waits that end.
+//! Waits that are certain to end.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// The longest that any wait of the suite lasts: far beyond what a loaded machine needs, so that
-/// reaching it means a hang.
+/// The longest that any wait of the suite lasts: far more than a loaded machine needs, so that reaching it means a
+/// hang.
 pub const LIMIT: Duration = Duration::from_mins(1);
 
-/// Waits until `condition` holds.
+/// Waits until `condition` is true.
 pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
     assert!(holds_within(LIMIT, condition), "not within {LIMIT:?}: {what}");
 }
 
-/// Whether `condition` comes to hold within `limit`.
+/// Whether `condition` becomes true within `limit`.
 pub(crate) fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     let mut pause = Duration::from_millis(1);
@@ -28,13 +28,14 @@ pub(crate) fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool)
     }
 }
 
-/// How often a race is tried: `count` times, or as often as `ROOTLING_ATTEMPTS` says where that is more; `make stress`
-/// has it at 1000.
+/// How often a race is tried: `count` times, or `ROOTLING_ATTEMPTS` times if that is more; `make stress` sets it to
+/// 1000.
 pub fn attempts(count: usize) -> usize {
     number("ROOTLING_ATTEMPTS").map_or(count, |least| count.max(least))
 }
 
-/// How often a failure is injected: `count` times, or that many times `ROOTLING_REPEATS`, which `make stress` has at 10.
+/// How often a failure is injected: `count` times, multiplied by `ROOTLING_REPEATS`, which `make stress` sets to
+/// 10.
 pub fn repeats(count: usize) -> usize {
     count * number("ROOTLING_REPEATS").unwrap_or(1)
 }

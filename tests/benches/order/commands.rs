@@ -1,4 +1,4 @@
-//! The commands that are traced: those of a container's life, with what makes a launch go other ways.
+//! The commands that are traced: those of a container's life, with options that make a launch take other paths.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -8,10 +8,10 @@ use rootling_tests::{Bundle, Cmd, Test, Variation, Who, eventually, leaks};
 
 use crate::profile;
 
-/// Bind mounts of the bundle that has many.
+/// The number of bind mounts in the bundle that has many.
 const BINDS: usize = 100;
 
-/// Traces all commands and prints the names of the functions, each once.
+/// Traces all commands and prints each function name once.
 pub(crate) fn main() -> Result<ExitCode, String> {
     if !nix::unistd::geteuid().is_root() {
         return Err("only root can trace a program through its changes of ids: run it as root".to_owned());
@@ -28,7 +28,7 @@ pub(crate) fn main() -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is common to the traced commands, and what has been found.
+/// What the traced commands have in common, and what has been found.
 struct Session<'a> {
     test: &'a Test,
     symbols: PathBuf,
@@ -61,7 +61,7 @@ impl<'a> Session<'a> {
 
         let mut seccomp = plain.sibling(test, &["true"]);
         seccomp.set("/linux/seccomp", profile::docker_sized()).write();
-        // A profile is compiled once and then comes from rootling's cache.
+        // A profile is compiled once, and then read from rootling's cache.
         test.run(&seccomp).ok();
         self.run("run, seccomp", &seccomp);
 
@@ -73,7 +73,7 @@ impl<'a> Session<'a> {
         self.run("run, cgroup", &by_path);
     }
 
-    /// The commands of a container's life, one after the other.
+    /// The commands of a container's life in their order.
     fn life(&mut self) {
         let test = self.test;
         let mut bundle = test.bundle(&["sleep", "1000000"]);
@@ -89,7 +89,7 @@ impl<'a> Session<'a> {
         self.trace("delete", test.rootling(&["delete", &id]));
     }
 
-    /// After all others: once for each profile, not at each launch.
+    /// Traced after everything else, since it happens once for each profile and not at each launch.
     fn first_run_of_a_profile(&mut self) {
         let mut bundle = self.test.bundle(&["true"]);
         bundle.set("/linux/seccomp", profile::docker_sized()).write();
@@ -102,7 +102,7 @@ impl<'a> Session<'a> {
         self.trace(what, self.test.run_command(bundle));
     }
 
-    /// Runs the command as the account, below the tracer, with cgroup v2 and a cgroup to make others in.
+    /// Runs the command as the account under the tracer, with cgroup v2 and a cgroup in which others can be made.
     fn trace(&mut self, what: &str, command: Cmd) {
         let account = self.test.account();
         let cgroup = format!("/sys/fs/cgroup/{}", self.test.marker());

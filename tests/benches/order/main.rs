@@ -1,9 +1,9 @@
-//! Prints the functions of rootling that its commands execute, in the order in which they first do: what
-//! `hack/order.sh` makes `hack/order.txt` of.
+//! Prints the functions of rootling that its commands execute, in the order of first execution; `hack/order.sh`
+//! makes `hack/order.txt` from that.
 //!
-//! The program runs twice over: first it prepares bundles and goes through the commands; `--trace` runs one
-//! of them with breakpoints, as root in a process of its own, below the limits of the test harness. Should it
-//! be killed, so is what it traces.
+//! The program runs in two modes. First it prepares bundles and goes through the commands; with `--trace` it runs
+//! one of them with breakpoints, as root in a process of its own below the limits of the test harness. If that is
+//! killed, what it traces is killed as well.
 
 #[cfg(target_arch = "x86_64")]
 mod commands;

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use nix::unistd::Pid;
 
-/// `int3`: the processor stops behind it.
+/// `int3`: the processor stops after it.
 const BREAKPOINT: u8 = 0xcc;
 
-/// The executable part of a program that lies at the same addresses in every process.
+/// The executable part of a program, which is at the same addresses in every process.
 #[derive(Debug)]
 pub(crate) struct Text {
     start: usize,
@@ -20,8 +20,8 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Reads it out of a process that has just executed `program`. The file `symbols` is of
-    /// `nm --format=posix`: name, type and value of each symbol.
+    /// Reads it from a process that has just executed `program`. The file `symbols` has the format of `nm
+    /// --format=posix`: the name, type and value of each symbol.
     pub(crate) fn of(pid: Pid, program: &Path, symbols: &Path) -> Result<Self> {
         // address-address perms offset device inode path (proc_pid_maps(5))
         let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
@@ -36,7 +36,7 @@ impl Text {
         let mut functions = HashMap::new();
         for line in fs::read_to_string(symbols)?.lines() {
             let words: Vec<_> = line.split(' ').collect();
-            // Functions of the program, of other objects, replaceable ones; those that choose another.
+            // Functions of the program, of other objects, replaceable ones, and those that select another.
             if let [name, "t" | "T" | "w" | "W" | "i", value, ..] = words[..]
                 && (start..end).contains(&number(value))
             {
@@ -46,7 +46,7 @@ impl Text {
         Ok(Self { start, original, functions })
     }
 
-    /// Puts a breakpoint at the begin of every function.
+    /// Puts a breakpoint at the beginning of every function.
     pub(crate) fn arm(&self, pid: Pid) -> Result<()> {
         let mut armed = self.original.clone();
         for address in self.functions.keys() {
@@ -55,7 +55,7 @@ impl Text {
         memory(pid)?.write_all_at(&armed, self.start as u64)
     }
 
-    /// Takes the breakpoint away that is at `address`, if there is one; the function's name.
+    /// Removes the breakpoint at `address`, if there is one; returns the function's name.
     pub(crate) fn pass(&self, pid: Pid, address: usize) -> Result<Option<&str>> {
         let Some(name) = self.functions.get(&address) else { return Ok(None) };
         let byte = self.original[address - self.start];
@@ -63,13 +63,13 @@ impl Text {
         Ok(Some(name))
     }
 
-    /// Takes all breakpoints away.
+    /// Removes all breakpoints.
     pub(crate) fn disarm(&self, pid: Pid) -> Result<()> {
         memory(pid)?.write_all_at(&self.original, self.start as u64)
     }
 }
 
-/// The memory of a traced process, where even what it may only read can be written (`proc_pid_mem(5)`).
+/// The memory of a traced process, in which even read-only pages can be written (`proc_pid_mem(5)`).
 fn memory(pid: Pid) -> Result<File> {
     OpenOptions::new().read(true).write(true).open(format!("/proc/{pid}/mem"))
 }

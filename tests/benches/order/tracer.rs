@@ -1,4 +1,4 @@
-//! Runs a command with a breakpoint at every function of one program.
+//! Runs a command with a breakpoint at every function of a program.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,8 +15,8 @@ use rootling_tests::sys;
 
 use crate::text::Text;
 
-/// `--trace SYMBOLS PROGRAM FOUND COMMAND...`: runs the command, which becomes the program sooner or later;
-/// writes the names of the functions to the file FOUND. Ends with the command's exit code.
+/// `--trace SYMBOLS PROGRAM FOUND COMMAND...`: runs the command, which executes the program sooner or later, and
+/// writes the names of the functions to the file FOUND. Exits with the command's exit code.
 pub(crate) fn main(arguments: &[String]) -> Result<ExitCode, String> {
     let [symbols, program, found, command @ ..] = arguments else {
         return Err("--trace SYMBOLS PROGRAM FOUND COMMAND...".to_owned());
@@ -35,32 +35,32 @@ struct Tracer<'a> {
     symbols: &'a Path,
     program: &'a Path,
     main: Pid,
-    /// There from when the program is executed.
+    /// Set once the program is executed.
     text: Option<Text>,
     tasks: HashSet<Pid>,
-    /// With line ends.
+    /// The names, each with a newline.
     names: Vec<String>,
     seen: HashSet<usize>,
-    /// How the command has ended.
+    /// The exit code of the command.
     code: Option<u8>,
 }
 
 impl<'a> Tracer<'a> {
-    /// Starts the command, which then is stopped at its execve(2).
-    #[allow(clippy::zombie_processes)] // `follow` waits
+    /// Starts the command, which is then stopped at its execve(2).
+    #[allow(clippy::zombie_processes)] // `follow` waits for it
     fn start(symbols: &'a Path, program: &'a Path, command: &[String]) -> io::Result<Self> {
         let mut child = Command::new(&command[0]);
         child.args(&command[1..]);
         let main = Pid::from_raw(sys::traced(&mut child).spawn()?.id() as i32);
         waitpid(main, None)?;
-        // What it starts before it becomes the program is not followed.
+        // What it starts before it executes the program is not traced.
         ptrace::setoptions(main, Options::PTRACE_O_EXITKILL | Options::PTRACE_O_TRACEEXEC)?;
         ptrace::cont(main, None)?;
         let (names, seen, tasks) = (Vec::new(), HashSet::new(), HashSet::from([main]));
         Ok(Self { symbols, program, main, text: None, tasks, names, seen, code: None })
     }
 
-    /// Goes on until nothing is traced any more. What outlives the command is let go.
+    /// Continues until nothing is traced any more. What outlives the command is released.
     fn follow(&mut self) -> io::Result<ExitCode> {
         loop {
             let status = match waitpid(None, Some(WaitPidFlag::__WALL)) {
@@ -68,7 +68,7 @@ impl<'a> Tracer<'a> {
                 status => status?,
             };
             match self.react(status) {
-                // A task may be killed at any moment; its end is waited for like any other.
+                // A task may be killed at any moment; its end is waited for as for any other.
                 Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
                 result => result?,
             }
@@ -100,13 +100,13 @@ impl<'a> Tracer<'a> {
         if pid == self.main {
             self.code = code;
             for task in &self.tasks {
-                // It is let go when it has stopped, or it has ended by itself.
+                // It is released when it has stopped, or it has ended by itself.
                 let _ = kill(*task, Signal::SIGSTOP);
             }
         }
     }
 
-    /// A task that another has made stops once before anything else; so does each that outlives the command.
+    /// A task that another has made stops once before anything else, and so does each that outlives the command.
     fn stopped(&mut self, pid: Pid) -> io::Result<()> {
         let new = self.tasks.insert(pid);
         if self.tasks.contains(&self.main) {
@@ -118,7 +118,7 @@ impl<'a> Tracer<'a> {
         self.let_go(pid)
     }
 
-    /// From the program on, what it starts is followed as well, but no other program.
+    /// Once the program is executed, what it starts is traced as well, but no other program.
     fn executed(&mut self, pid: Pid) -> io::Result<()> {
         if pid != self.main || self.text.is_some() {
             return self.let_go(pid);

@@ -1,7 +1,7 @@
-//! How a program lies in the page cache, which costs more than what most changes of it win.
+//! How a program is laid out in the page cache, which can cost more than most changes to it gain.
 //!
-//! A page of a file is mapped at the first access to it, and the kernel maps what lies beside it in the cache with it:
-//! much where that is one large folio, little where each page stands alone. Users' machines have all of these.
+//! A page of a file is mapped at the first access to it, and the kernel also maps what is next to it in the cache:
+//! much if that is one large folio, and little if each page is separate. All of this occurs on users' machines.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -12,14 +12,15 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-/// A way in which a file has come into the page cache.
+/// A way in which a file came into the page cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// Just copied, as after an installation.
+    /// It was just copied, as after an installation.
     Copied,
-    /// Read from disk, as after a boot.
+    /// It was read from disk, as after a boot.
     Read,
-    /// Written page by page, so that no two pages are of one folio, as where memory is fragmented.
+    /// It was written page by page, so that no two pages belong to the same folio, as happens if memory is
+    /// fragmented.
     Pieces,
 }
 
@@ -56,12 +57,12 @@ impl Program {
         Self { copies, layout: Cell::new(Layout::Copied) }
     }
 
-    /// What is started from now on.
+    /// Chooses what is started from now on.
     pub(crate) fn choose(&self, layout: Layout) {
         self.layout.set(layout);
     }
 
-    /// The copy that is chosen.
+    /// The path of the chosen copy.
     pub(crate) fn path(&self) -> &Path {
         &self.copies[self.layout.get() as usize]
     }
@@ -73,7 +74,7 @@ fn lay(from: &Path, to: &Path, layout: Layout) {
         Layout::Read => {
             fs::copy(from, to).expect("copy a program");
             let file = File::open(to).expect("open the copy");
-            // Only what is on disk can be dropped: posix_fadvise(2).
+            // Only pages that have been written to disk can be dropped: posix_fadvise(2).
             file.sync_all().expect("write the copy to disk");
             posix_fadvise(file.as_raw_fd(), 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)
                 .expect("drop the copy from the page cache");

@@ -1,12 +1,12 @@
-//! rootling against crun, runc and youki: the same bundle, the same work, in turns.
+//! Compares rootling with crun, runc and youki: the same bundle and the same work, alternating.
 //!
 //! `make bench`, or `cargo bench -p rootling-tests --bench peers` after a release build.
-//! `ROOTLING_BENCH_RUNS` sets the number of pairs of each work; `ROOTLING_BENCH_ONLY` is the start of the
-//! name of the works that are measured; `ROOTLING_BENCH_CHART` is the file that gets the table as a chart.
+//! `ROOTLING_BENCH_RUNS` sets the number of pairs for each work; `ROOTLING_BENCH_ONLY` is the beginning of the name
+//! of the works to measure; `ROOTLING_BENCH_CHART` is the file for the table as a chart.
 //!
-//! The program runs three times over: `outside` prepares bundles and becomes the ordinary user
-//! where root started it; `inside` measures; `usage` starts one command and reports its memory,
-//! from a process so small that what the kernel carries over from it does not count.
+//! The program runs in three modes: `outside` prepares bundles and becomes the ordinary user if root started it;
+//! `inside` measures; `usage` starts one command and reports its memory, from a process so small that what the
+//! kernel carries over from it does not count.
 
 mod layouts;
 mod memory;
@@ -21,7 +21,7 @@ use std::process::{Command, ExitCode};
 
 use rootling_tests::{Test, Who};
 
-/// What `outside` hands to `inside`, by the environment.
+/// What `outside` passes to `inside` in the environment.
 const BINARY: &str = "BENCH_BINARY";
 const WORK: &str = "BENCH_WORK";
 const SINGLE: &str = "BENCH_SINGLE";
@@ -32,11 +32,11 @@ const BINDS: &str = "BENCH_BINDS";
 const SLEEPING: &str = "BENCH_SLEEPING";
 const SLEEPING_SECCOMP: &str = "BENCH_SLEEPING_SECCOMP";
 
-/// crun refuses a machine with cgroup v1, and cgroup v2 is what it is made for: all of them get a
-/// mount namespace with v2 alone.
+/// crun refuses a machine with cgroup v1, and is designed for cgroup v2: every runtime gets a mount namespace with
+/// only v2.
 const V2_ONLY: &str = "umount -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec \"$@\"";
 
-/// Gives the account a cgroup, as systemd would: the process in one leaf, room for others beside it.
+/// Gives the account a cgroup as systemd would: the process is in one leaf, with room for others next to it.
 const DELEGATE: &str = "c=/sys/fs/cgroup/$BENCH_CGROUP && mkdir -p $c/session && chown -R $BENCH_OWNER $c && \
                         echo $$ >$c/session/cgroup.procs && exec \"$@\"";
 
@@ -124,7 +124,7 @@ fn to_be_inside(test: &Test) -> Vec<String> {
     words
 }
 
-/// Puts the chart, which the ordinary user has drawn, where the caller wants it.
+/// Moves the chart, which the ordinary user has drawn, to where the caller wants it.
 fn keep_chart(drawn: &Path) {
     let Some(kept) = std::env::var_os("ROOTLING_BENCH_CHART").map(PathBuf::from) else { return };
     // Without a peer nothing is compared, and there is no chart.

@@ -1,4 +1,4 @@
-//! What each needs beside time: memory, page faults and system calls.
+//! What each runtime needs besides time: memory, page faults and system calls.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +12,8 @@ use crate::table::{self, Row};
 use crate::tools::{self, Tool};
 use crate::works::Place;
 
-/// Prints the tables of what each needs: `run` with all the processes that it waits for, and the process
-/// that waits in a created container.
+/// Prints the tables of what each runtime needs: for `run` with all processes that it waits for, and for the
+/// waiting process of a created container.
 pub(crate) fn compare(ours: &Runtime, peers: &[Runtime], place: &Place) {
     println!("\nPeak resident set in KiB, the highest of the three layouts.\n");
     let runtimes = || std::iter::once(ours).chain(peers.iter().filter(|peer| !peer.only_by_path));
@@ -58,7 +58,7 @@ fn highest(choose: impl Fn(Layout), measure: &dyn Fn() -> i64) -> i64 {
     values.into_iter().max().unwrap_or_default()
 }
 
-/// The peak of a created container's process before its program replaces it.
+/// The peak memory of a created container's process before its program replaces it.
 fn waiting(runtime: &Runtime, bundle: &Path) -> String {
     let file = runtime.root.join("pid");
     let (bundle, pid_file) = (bundle.to_string_lossy(), file.to_string_lossy());
@@ -85,7 +85,7 @@ fn faults(words: &[String]) -> i64 {
     all[2]
 }
 
-/// Peak and page faults, measured in a process of its own (see [`print_usage`]).
+/// The peak memory and the page faults, measured in a separate process (see [`print_usage`]).
 fn usage(words: &[String]) -> (i64, i64) {
     let own = std::env::current_exe().expect("our own path");
     let output = Command::new(&own).arg("--usage").args(words).output().expect("start the measuring");
@@ -94,8 +94,9 @@ fn usage(words: &[String]) -> (i64, i64) {
     (numbers.next().expect("a peak"), numbers.next().expect("page faults"))
 }
 
-/// Runs a command and prints the peak of it and of what it waited for, and their page faults. The kernel counts what
-/// the starting process had resident at its child's exec as the child's: so start from a small one.
+/// Runs a command, and prints the peak memory and the page faults of the command and of what it has waited for. The
+/// kernel counts what the starting process had resident at its child's exec as the child's, so a small process
+/// starts it.
 pub(crate) fn print_usage(words: &[String]) {
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -104,7 +105,7 @@ pub(crate) fn print_usage(words: &[String]) {
     println!("{} {}", usage.peak, usage.faults);
 }
 
-/// How many system calls it and its descendants make, as strace counts them.
+/// The number of system calls that a command and its descendants make, as counted by strace.
 fn calls(place: &Place, words: &[String]) -> String {
     let Some(strace) = in_path("strace") else { return "-".to_owned() };
     let file = place.work.join("calls");
@@ -113,6 +114,6 @@ fn calls(place: &Place, words: &[String]) -> String {
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     assert!(status.expect("start strace").success(), "under strace: {}", words.join(" "));
     let text = String::from_utf8_lossy(&fs::read(&file).expect("read the calls")).into_owned();
-    // A call that another process interrupts is written in two lines.
+    // A call that another process interrupts takes two lines.
     text.lines().filter(|line| !line.contains(" resumed>")).count().to_string()
 }

@@ -1,4 +1,4 @@
-//! The runtimes that are compared.
+//! The runtimes to compare.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
@@ -14,17 +14,17 @@ use nix::unistd::Pid;
 use crate::layouts::{Layout, Program};
 use crate::works::Place;
 
-/// For one command, after which it counts as hanging.
+/// The limit for a command, after which it is considered to hang.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// How a container gets its cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cgroups {
-    /// Not at all, as for an ordinary user without delegation.
+    /// It gets none, as for an ordinary user without delegation.
     None,
     /// By path, below a delegated cgroup.
     Path,
-    /// As a scope of the user's systemd.
+    /// As a scope of the systemd user manager.
     Systemd,
 }
 
@@ -34,14 +34,14 @@ pub(crate) struct Runtime {
     program: Program,
     flags: &'static [&'static str],
     pub(crate) root: PathBuf,
-    /// It runs nothing without a cgroup.
+    /// Whether it cannot run without a cgroup.
     pub(crate) only_by_path: bool,
 }
 
-/// Names in PATH, with the flags that an ordinary user without a cgroup needs.
+/// The names in PATH, with the flags that an ordinary user without a cgroup needs.
 const PEERS: [(&str, &[&str]); 3] = [("crun", &["--cgroup-manager=disabled"]), ("runc", &[]), ("youki", &[])];
 
-/// Ours, and the peers that are installed and can run the bundle here.
+/// Our runtime, and the peers that are installed and can run the bundle here.
 pub(crate) fn find(binary: &Path, place: &Place) -> (Runtime, Vec<Runtime>) {
     let runtime = |name, program: PathBuf, flags| Runtime {
         name,
@@ -50,7 +50,7 @@ pub(crate) fn find(binary: &Path, place: &Place) -> (Runtime, Vec<Runtime>) {
         root: place.work.join(name),
         only_by_path: false,
     };
-    // In a delegated cgroup each would make one of its own otherwise, or not.
+    // In a delegated cgroup, a runtime might or might not make one of its own otherwise.
     let ours = runtime("rootling", binary.to_owned(), &["--cgroup-manager=disabled"]);
     if let Err(why) = ours.try_run(&place.single) {
         panic!("rootling does not run the bundle: {why}");
@@ -65,7 +65,7 @@ pub(crate) fn find(binary: &Path, place: &Place) -> (Runtime, Vec<Runtime>) {
         let mut tried = peer.try_run(&place.single);
         if let (Err(_), Some(bundle)) = (&tried, &place.by_path) {
             peer.only_by_path = true;
-            // What is left of the first trial.
+            // What the first trial has left.
             let _ = std::fs::remove_dir_all(&peer.root);
             tried = peer.try_run_in(Cgroups::Path, bundle);
         }
@@ -83,7 +83,7 @@ pub(crate) fn find(binary: &Path, place: &Place) -> (Runtime, Vec<Runtime>) {
     (ours, peers)
 }
 
-/// How it ended, and after what time; it is killed when it does not end.
+/// How the command ended, and how long it took; it is killed if it does not end.
 pub(crate) fn ended(command: &mut Command) -> (ExitStatus, Duration) {
     let start = Instant::now();
     let mut child = command.process_group(0).spawn().expect("start a runtime");
@@ -109,12 +109,12 @@ pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
 }
 
 impl Runtime {
-    /// What is started from now on.
+    /// Chooses what is started from now on.
     pub(crate) fn choose(&self, layout: Layout) {
         self.program.choose(layout);
     }
 
-    /// `RUNTIME --root DIR FLAGS... ARGS...`, silent.
+    /// `RUNTIME --root DIR FLAGS... ARGS...`, without output.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
         self.command_in(Cgroups::None, args)
     }
@@ -139,7 +139,7 @@ impl Runtime {
         words.map(|word| word.to_string_lossy().into_owned()).collect()
     }
 
-    /// The time from the start to the end of a command that must succeed.
+    /// The time from the start to the end of a command, which must succeed.
     pub(crate) fn time<S: AsRef<OsStr>>(&self, args: &[S]) -> Duration {
         self.time_in(Cgroups::None, args)
     }
@@ -153,7 +153,7 @@ impl Runtime {
                 return elapsed;
             }
             assert!(self.name != "rootling", "{status}: {}", self.words(args).join(" "));
-            // A peer may fail or hang now and then, which is not what is measured: once more, from the start.
+            // A peer may fail or hang now and then, which is not what is measured: repeat it from the start.
             println!("{}: {status}; once more", self.name);
             let id = args.last().map(AsRef::as_ref).unwrap_or_default();
             let _ = self.command(&["delete".as_ref(), "-f".as_ref(), id]).status();
@@ -161,13 +161,13 @@ impl Runtime {
         panic!("{} fails again and again: {}", self.name, self.words(args).join(" "));
     }
 
-    /// The first process of a container of ours.
+    /// The pid of the first process of a container of ours.
     pub(crate) fn pid(&self, id: &str) -> Option<i64> {
         let output = self.command(&["state", id]).stdout(Stdio::piped()).output().expect("start a runtime");
         serde_json::from_slice::<serde_json::Value>(&output.stdout).ok()?["pid"].as_i64()
     }
 
-    /// Starts a command that takes its time.
+    /// Starts a command that takes some time.
     pub(crate) fn start<S: AsRef<OsStr>>(&self, args: &[S]) -> Child {
         self.command(args).spawn().expect("start a runtime")
     }
@@ -176,7 +176,7 @@ impl Runtime {
         self.try_run_in(Cgroups::None, bundle)
     }
 
-    /// Whether it can run the bundle, or why not.
+    /// Checks whether it can run the bundle; the error says why not.
     pub(crate) fn try_run_in(&self, cgroups: Cgroups, bundle: &Path) -> Result<(), String> {
         let bundle = bundle.to_string_lossy();
         let trial = self.command_in(cgroups, &["run", "-b", &bundle, "trial"]);

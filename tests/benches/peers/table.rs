@@ -1,8 +1,8 @@
-//! Medians, and a table that reads well as text and as Markdown.
+//! Medians, and a table that is readable both as text and as Markdown.
 
 use std::time::Duration;
 
-/// Times of two runtimes, taken in turns.
+/// The times of two runtimes, measured alternately.
 pub(crate) struct Pairs {
     pub(crate) ours: Vec<Duration>,
     pub(crate) theirs: Vec<Duration>,
@@ -15,8 +15,8 @@ impl Pairs {
         median(pairs.map(|(ours, theirs)| ours.as_secs_f64() / theirs.as_secs_f64()))
     }
 
-    /// Median of ours and of theirs in milliseconds, their ratio, and the median of the ratios of
-    /// the pairs. The last one is not moved by a machine that is slow for a while.
+    /// The medians of ours and of theirs in milliseconds, their ratio, and the median of the ratios of the pairs,
+    /// which is not affected if the machine is slow for a while.
     pub(crate) fn summary(&self) -> [String; 4] {
         let milliseconds = |times: &[Duration]| median(times.iter().map(|time| time.as_secs_f64() * 1e3));
         let (ours, theirs) = (milliseconds(&self.ours), milliseconds(&self.theirs));
@@ -30,7 +30,7 @@ impl Pairs {
     }
 }
 
-/// The middle value, the mean of the two middle ones of an even number.
+/// The middle value, or the mean of the two middle ones if the number of values is even.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -41,7 +41,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 /// A row of a table.
 pub(crate) type Row = Vec<String>;
 
-/// A table in Markdown, columns aligned; numbers to the right.
+/// A table in Markdown with aligned columns; numbers are right-aligned.
 pub(crate) fn render(head: &[&str], rows: &[Row]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].len());

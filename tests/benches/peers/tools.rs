@@ -1,5 +1,5 @@
-//! Programs that are no runtimes, and do a part of what one does: bubblewrap with the same namespaces, mounts and filter,
-//! nsenter, and unshare, which makes the namespaces alone and is the least that a container can cost.
+//! Programs that are not runtimes but do a part of what one does: bubblewrap with the same namespaces, mounts and
+//! filter, nsenter, and unshare, which only makes the namespaces and is the least that a container can cost.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::IntoRawFd;
@@ -13,7 +13,7 @@ use crate::layouts::{Layout, Program};
 use crate::profile;
 use crate::runtimes::{ended, in_path};
 
-/// The descriptor that gets a filter.
+/// The number of the descriptor for a filter.
 const FILTER: i32 = 9;
 
 /// A program with a fixed command line.
@@ -21,12 +21,12 @@ pub(crate) struct Tool {
     pub(crate) name: &'static str,
     program: Program,
     words: Vec<String>,
-    /// Compiled, for the descriptor [`FILTER`].
+    /// The compiled filter, for the descriptor [`FILTER`].
     filter: Option<PathBuf>,
 }
 
 impl Tool {
-    /// None, with the reason said, where it is not installed or cannot do it here.
+    /// `None`, with the reason printed, if it is not installed or does not work here.
     fn new(name: &'static str, work: &Path, words: Vec<String>, filter: Option<PathBuf>) -> Option<Self> {
         let Some(program) = in_path(name) else {
             println!("{name}: left out, it is not installed.");
@@ -87,14 +87,14 @@ pub(crate) fn beside_run(work: &Path, rootfs: &Path) -> Vec<Tool> {
     tools.into_iter().flatten().collect()
 }
 
-/// Beside `run` with a filter.
+/// The tools to compare with `run` with a filter.
 pub(crate) fn beside_run_with_seccomp(work: &Path, rootfs: &Path) -> Vec<Tool> {
     let filter = work.join("filter");
     write_filter(&filter);
     Tool::new("bwrap", work, bubblewrap(rootfs, true), Some(filter)).into_iter().collect()
 }
 
-/// Beside `exec`: into the namespaces of a process.
+/// The tools to compare with `exec`, which enter the namespaces of a process.
 pub(crate) fn beside_exec(work: &Path, pid: i64) -> Vec<Tool> {
     let flags = "--user --preserve-credentials --mount --uts --ipc --net --pid --cgroup --root --wd";
     let mut words = vec![format!("--target={pid}")];
@@ -103,7 +103,7 @@ pub(crate) fn beside_exec(work: &Path, pid: i64) -> Vec<Tool> {
     Tool::new("nsenter", work, words, None).into_iter().collect()
 }
 
-/// The container of the benchmark's bundles. What it has read-only of /proc, bubblewrap makes so by itself.
+/// The container of the benchmark's bundles. bubblewrap makes the same parts of /proc read-only by itself.
 fn bubblewrap(rootfs: &Path, filter: bool) -> Vec<String> {
     let namespaces = "--unshare-user --unshare-pid --unshare-net --unshare-ipc --unshare-uts --unshare-cgroup \
                       --uid 0 --gid 0 --hostname box";
@@ -131,7 +131,7 @@ fn bubblewrap(rootfs: &Path, filter: bool) -> Vec<String> {
     words
 }
 
-/// The names of [`profile::docker_sized`], in the kernel's form.
+/// The names of [`profile::docker_sized`] as a filter for the kernel.
 fn write_filter(path: &Path) {
     let mut filter = ScmpFilterContext::new(ScmpAction::Errno(1)).expect("a filter");
     if cfg!(target_arch = "x86_64") {

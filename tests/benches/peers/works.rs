@@ -1,4 +1,4 @@
-//! The works that are timed, and memory.
+//! The works whose time is measured, and memory.
 
 use std::fs;
 use std::io::Write;
@@ -13,23 +13,23 @@ use crate::runtimes::{Cgroups, Runtime};
 use crate::table::{self, Pairs, Row};
 use crate::tools::{self, Tool};
 
-/// Where the works find what they need.
+/// The directories in which the works find what they need.
 pub(crate) struct Place {
     pub(crate) work: PathBuf,
     pub(crate) single: PathBuf,
     pub(crate) ranges: Option<PathBuf>,
     pub(crate) seccomp: PathBuf,
-    /// With [`BINDS`] bind mounts.
+    /// The bundle with [`BINDS`] bind mounts.
     pub(crate) binds: PathBuf,
-    /// Bundles whose program does nothing for long.
+    /// Bundles whose program does nothing for a long time.
     pub(crate) sleeping: PathBuf,
     pub(crate) sleeping_seccomp: PathBuf,
-    /// With a `cgroupsPath` below a delegated cgroup, where there is one.
+    /// The bundle with a `cgroupsPath` below a delegated cgroup, if there is one.
     pub(crate) by_path: Option<PathBuf>,
 }
 
 impl Place {
-    /// The bundle for a kind of cgroup, where this machine has it.
+    /// The bundle for a kind of cgroup, if this machine has that.
     fn bundle_in(&self, cgroups: Cgroups) -> Option<&Path> {
         match cgroups {
             Cgroups::None => Some(&self.single),
@@ -45,15 +45,16 @@ impl Place {
 
 type Beside<'a> = dyn Fn(&Runtime) -> Vec<Tool> + 'a;
 
-/// A work: its name, one in how many of the pairs asked for it gets, what happens before and during the timing.
+/// A work: its name, the fraction of the requested pairs that it gets, and what happens before and during the
+/// measurement.
 struct Work<'a> {
     name: String,
     one_in: usize,
-    /// A peer that cannot do it is left out.
+    /// What it needs; a peer that cannot do it is left out.
     needs: Option<(Cgroups, &'a Path)>,
     prepare: Box<dyn Fn(&Runtime) + 'a>,
     timed: Box<dyn Fn(&Runtime) -> Duration + 'a>,
-    /// Programs that do a part of it, once the runtime is prepared.
+    /// Programs that do a part of it, determined once the runtime is prepared.
     beside: Box<Beside<'a>>,
 }
 
@@ -80,19 +81,19 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Bind mounts of the bundle that has many.
+/// The number of bind mounts in the bundle that has many.
 pub(crate) const BINDS: usize = 100;
 
-/// Containers that run at once.
+/// The number of containers that run at the same time.
 const AT_ONCE: usize = 64;
 
-/// The table as a picture, in the working directory.
+/// The file name of the table as a picture, in the working directory.
 pub(crate) const CHART: &str = "chart.svg";
 
-/// Pairs of each work, unless `ROOTLING_BENCH_RUNS` says otherwise.
+/// The number of pairs for each work, unless `ROOTLING_BENCH_RUNS` says otherwise.
 const RUNS: usize = 100;
 
-/// Times every work against every peer, prints the tables and draws the chart.
+/// Measures every work with every peer, prints the tables and draws the chart.
 pub(crate) fn compare(ours: &Runtime, peers: &[Runtime], place: &Place) {
     let runs =
         std::env::var("ROOTLING_BENCH_RUNS").map_or(RUNS, |runs| runs.parse().expect("a number of runs"));
@@ -121,7 +122,7 @@ pub(crate) fn compare(ours: &Runtime, peers: &[Runtime], place: &Place) {
         }
         for runtime in peers.iter().chain([ours]) {
             let _ = runtime.command(&["delete", "-f", "sleeping"]).status();
-            // Only stopped containers, which hold nothing but files.
+            // Only stopped containers are left, which consist of files.
             let _ = fs::remove_dir_all(&runtime.root);
         }
     }
@@ -176,7 +177,7 @@ fn works(place: &Place) -> Vec<Work<'_>> {
         let bundle = bundle.to_string_lossy().into_owned();
         let exec = Work::new(name, 1, |runtime| runtime.time(&["exec", "sleeping", "true"]));
         let exec = exec.prepared(move |runtime| keep_running(runtime, &bundle));
-        // nsenter knows no filters.
+        // nsenter does not support filters.
         let plain = name == "exec";
         works.push(exec.beside(move |runtime| match runtime.pid("sleeping") {
             Some(pid) if plain => tools::beside_exec(bare, pid),
@@ -195,14 +196,14 @@ fn works(place: &Place) -> Vec<Work<'_>> {
     works
 }
 
-/// A runtime or a tool, to be compared with.
+/// A runtime or a tool to compare with.
 struct Theirs<'a> {
     name: &'static str,
     choose: &'a dyn Fn(Layout),
     time: &'a dyn Fn() -> Duration,
 }
 
-/// The row of the layout in which we compare worst: users have each of them.
+/// The row of the layout in which we compare worst, since all of them occur on users' machines.
 fn worst(work: &Work, runs: usize, ours: &Runtime, theirs: &Theirs<'_>) -> Row {
     progress(&format!("{} against {}", work.name, theirs.name));
     let pairs = runs.div_ceil(work.one_in);
@@ -220,7 +221,7 @@ fn worst(work: &Work, runs: usize, ours: &Runtime, theirs: &Theirs<'_>) -> Row {
     row
 }
 
-/// Ours and theirs by turns; the first of each is not counted, it fills caches.
+/// Runs ours and theirs alternately; the first pair fills caches and is not counted.
 fn in_turns(pairs: usize, ours: &dyn Fn() -> Duration, theirs: &dyn Fn() -> Duration) -> Pairs {
     let turn = || (ours(), theirs());
     turn();
@@ -228,19 +229,19 @@ fn in_turns(pairs: usize, ours: &dyn Fn() -> Duration, theirs: &dyn Fn() -> Dura
     Pairs { ours, theirs }
 }
 
-/// Sees to it that the container for `exec` runs, with this bundle.
+/// Makes sure that the container for `exec` is running, with this bundle.
 fn keep_running(runtime: &Runtime, bundle: &str) {
     let _ = runtime.command(&["delete", "-f", "sleeping"]).status();
     runtime.time(&["run", "-d", "-b", bundle, "sleeping"]);
 }
 
-/// Sees to it that there are `count` stopped containers, named by their numbers.
+/// Makes sure that there are `count` stopped containers, named by their numbers.
 fn leave_stopped(runtime: &Runtime, bundle: &str, count: usize) {
     for number in 0..count {
         let id = number.to_string();
         if !runtime.root.join(&id).exists() {
-            // So many session keyrings at once would exceed an ordinary user's quota of keys.
-            // A peer may fail when the program ends before it looks: not what is measured here.
+            // This many session keyrings at once would exceed an ordinary user's key quota. A peer may fail if the
+            // program ends before it is examined, which is not what is measured.
             let made = (0..5).any(|_| {
                 let status = runtime.command(&["run", "-d", "--no-new-keyring", "-b", bundle, &id]).status();
                 let made = status.is_ok_and(|s| s.success());

@@ -57,7 +57,7 @@ fn execute(command: Command) -> Result<bool, String> {
     }
 }
 
-/// One after the other; the caller is whoever it is.
+/// Runs them one after the other, as the current caller.
 fn time(runtime: &std::path::Path, engines: &[String]) -> Result<bool, String> {
     let engines: Vec<&str> = if engines.is_empty() {
         vec!["podman", "docker"]

@@ -1,6 +1,6 @@
-//! Fails each system call of a runtime once, with each error that is plausible for it: see `docs/testing.md`.
+//! Makes each system call of a runtime fail once with each plausible error: see `docs/testing.md`.
 //!
-//! `ROOTLING_BIN` names the runtime: rootling, or another with the commands of runc.
+//! `ROOTLING_BIN` names the runtime, which is rootling or another one with the commands of runc.
 
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -12,7 +12,7 @@ const USAGE: &str =
     "usage: fault [--sample COUNT] [--workers COUNT] [--as user|root]... [--command COMMAND]...
        fault --only COMMAND:ACCOUNT:ROLE:CALL:NUMBER:ERROR...";
 
-/// What the command line asks for.
+/// The options on the command line.
 #[derive(Default)]
 struct Options {
     only: Vec<Case>,
@@ -71,7 +71,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
     Ok(options)
 }
 
-/// Records the calls of all commands that are wanted.
+/// Records the calls of all requested commands.
 fn planned(options: &Options) -> Vec<Case> {
     let mut accounts = options.accounts.clone();
     if accounts.is_empty() {
@@ -100,7 +100,7 @@ fn planned(options: &Options) -> Vec<Case> {
     }
 }
 
-/// Each finding with the way to repeat it, and now and then how far it is.
+/// Reports each finding with the way to repeat it and, now and then, the progress.
 fn tell(case: &Case, verdict: &Verdict, done: usize, all: usize, talkative: bool) {
     for (finding, what) in &verdict.findings {
         println!("{finding}: hack/fault.sh --only '{case}'\n    {}", what.trim_end().replace('\n', "\n    "));

@@ -1,17 +1,21 @@
-//! What busybox cannot do: bare system calls, for the tests that look from inside a container.
+//! Does what busybox cannot: makes bare system calls, for tests that look from inside a container.
 //!
 //! `probe call NUMBER[,ARGUMENT...]...` makes each call and prints a line with its result; `probe keyring` prints the
 //! description of the session keyring (`KEYCTL_DESCRIBE` in keyctl(2)); `probe make FILE` makes an empty file;
 //! `probe hunt MARK LOG PROGRAM VICTIM...` is the hostile process of [`rootling_tests::hunt`].
-//! `probe read FILE...` prints what is in each file; `probe push TEXT` tries to have the terminals that it gets hold of
-//! take TEXT for something that was typed.
-//! `probe unshare FLAGS COMMAND...` executes the command in new namespaces, as root of the user namespace among them.
-//! `probe flood [end]` never stops to do so, until SIGTERM or at once.
-//! `probe report` prints what it sees of its container; `probe stay` does, and then tells of each SIGUSR1.
+//! `probe read FILE...` prints the contents of each file; `probe push TEXT` tries to make the terminals within its
+//! reach take TEXT for typed input.
+//! `probe unshare FLAGS COMMAND...` executes the command in new namespaces, as root of the user namespace if that
+//! is among them.
+//! `probe flood [end]` prints without end: until SIGTERM, or for a short time only.
+//! `probe report` prints what it sees of its container; `probe stay` does so as well, and then reports each
+//! SIGUSR1.
 //! `probe notify TEXT...` sends each text to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
 //! `probe serve ADDRESS...` serves on TCP and UDP; `probe ask tcp|udp ADDRESS:PORT` prints what such a server answers.
-//! `probe deny ERRNO CALL COMMAND...` executes the command under a filter that refuses one system call with the error.
-//! `probe own FILE OTHERS` holds a lock on FILE until it is killed; where somebody else has it, it says so in OTHERS.
+//! `probe deny ERRNO CALL COMMAND...` executes the command under a filter that refuses one system call with the
+//! error.
+//! `probe own FILE OTHERS` holds a lock on FILE until it is killed; if another process has the lock, it says so in
+//! OTHERS.
 
 use std::fs::File;
 use std::io::Write;
@@ -53,7 +57,7 @@ fn main() -> ExitCode {
         ("unshare", [flags, program, arguments @ ..]) => {
             let flags = flags.parse().expect("a number");
             sys::system_call(libc::SYS_unshare, [flags, 0, 0, 0, 0, 0]).expect("new namespaces");
-            // Without CAP_SETFCAP root may not be mapped; the capabilities are all there even so.
+            // Without CAP_SETFCAP root may not be mapped; the process has all capabilities nevertheless.
             let _ = std::fs::write("/proc/self/uid_map", "0 0 1");
             panic!("{}", Command::new(program).args(arguments).exec());
         }
@@ -73,8 +77,8 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// As a seccomp filter of an outer container does. Without CAP_SYS_ADMIN it takes `no_new_privs`, of which that sets the
-/// bit itself.
+/// Does what the seccomp filter of an outer container does. Without CAP_SYS_ADMIN it requires `no_new_privs`, which
+/// this sets itself.
 fn deny(errno: i32, call: &str) {
     let call = ScmpSyscall::from_name(call).expect("a system call");
     let mut filter = ScmpFilterContext::new(ScmpAction::Allow).expect("a filter");
@@ -83,7 +87,7 @@ fn deny(errno: i32, call: &str) {
     filter.load().expect("load the filter");
 }
 
-/// The kernel gives the lock up when the last process that has it open has ended.
+/// The kernel releases the lock when the last process that has it open has ended.
 fn own(file: &str, others: &str) {
     let file = File::options().create(true).append(true).open(file).expect("open the file");
     if file.try_lock().is_err() {
@@ -95,7 +99,7 @@ fn own(file: &str, others: &str) {
     }
 }
 
-/// One datagram for each text.
+/// Sends one datagram for each text.
 fn notify(texts: &[String]) {
     let socket = UnixDatagram::unbound().expect("make a socket");
     socket
@@ -106,7 +110,7 @@ fn notify(texts: &[String]) {
     }
 }
 
-/// Sends as much as it can, from three threads. Ends with 3 at SIGTERM, or soon with 5.
+/// Sends as much as it can, from three threads. Exits with 3 at SIGTERM, or soon with 5.
 fn flood(ends: bool) -> ExitCode {
     let term = SigSet::from(Signal::SIGTERM);
     term.thread_block().expect("block SIGTERM");
@@ -125,7 +129,7 @@ fn flood(ends: bool) -> ExitCode {
     ExitCode::from(3)
 }
 
-/// Makes a call, given as its number and arguments. The name of the errno, or the value.
+/// Makes a call that is given by its number and arguments; returns the name of the errno, or the value.
 fn make(call: &str) -> String {
     let mut numbers = call.split(',').map(|number| number.parse::<i64>().expect("a number"));
     let number = numbers.next().expect("the number of a system call");
@@ -139,13 +143,13 @@ fn make(call: &str) -> String {
     }
 }
 
-/// The name of the errno.
+/// The name of an errno.
 fn name_of(error: &std::io::Error) -> String {
     format!("{:?}", nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)))
 }
 
-/// Tries it with the standard streams, with the controlling terminal, and after having made a stream the controlling one,
-/// by opening it again or by TIOCSCTTY. A line for each way.
+/// Tries it with the standard streams, with the controlling terminal, and after making a stream the controlling
+/// terminal by opening it again or by TIOCSCTTY. Prints a line for each way.
 fn push(text: &str) {
     use std::os::fd::AsRawFd;
     let bytes = |terminal| text.bytes().try_for_each(|byte| sys::push_into_terminal(terminal, byte));

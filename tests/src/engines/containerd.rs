@@ -1,5 +1,5 @@
-//! containerd with `ctr`: of root on the host, of an ordinary user in the user namespace of rootlesskit. Everything is in
-//! directories that are removed at the end.
+//! containerd with `ctr`: for root on the host, for an ordinary user in the user namespace of rootlesskit.
+//! Everything is in directories that are removed at the end.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::scenario::group;
 use super::tables::containerd as table;
 use super::{Group, Selection, Session, setup};
 
-/// All groups. The first is there for all others, the last looks at what is left.
+/// All groups. The first one prepares all others, and the last one checks what is left.
 pub(super) const GROUPS: &[Group] = &[
     group("image", table::IMAGE),
     group("run", table::RUN),
@@ -20,7 +20,7 @@ pub(super) const GROUPS: &[Group] = &[
     group("left", table::LEFT),
 ];
 
-/// The last part is what Kubernetes' RuntimeClass names as its handler.
+/// The last part is the name that Kubernetes' RuntimeClass uses as its handler.
 const CONFIG: &str = r#"version = 2
 root = "$DIR/root"
 state = "$RUN/state"
@@ -40,14 +40,14 @@ SystemdCgroup = true
 /// The daemon of root.
 const DAEMON: &str = r#"exec setsid containerd --config "$DIR/config.toml" --log-level warn"#;
 
-/// The daemon of a user. Clients and shims take /run/containerd for granted, which may be there and root's. The
+/// The daemon of a user. Clients and shims expect /run/containerd, which may exist and belong to root. The
 /// namespaces stay while the daemon is restarted, until there is a file `stop`.
 const DAEMON_OF_A_USER: &str = r#"exec setsid rootlesskit --state-dir "$RUN/rootlesskit" --net slirp4netns \
     --disable-host-loopback --copy-up /etc --copy-up /run --copy-up /var/lib \
     sh -c 'rm -f /run/containerd; until [ -e "$RUN/stop" ]; do "$@" || sleep 1; done' sh \
     containerd --config "$DIR/config.toml" --log-level warn"#;
 
-/// How often it is looked whether a daemon has come or gone, every half second.
+/// How often to check whether a daemon has started or ended, every half second.
 const LOOKS: usize = 240;
 
 /// Starts a daemon for a runtime.
@@ -68,14 +68,14 @@ pub(super) fn session(runtime: &Path, selection: Selection) -> Result<Session, S
     Ok(session)
 }
 
-/// Sets how the daemon is reached: by a client that `within` takes into its namespaces.
+/// Sets how the daemon is reached: by a client that `within` brings into its namespaces.
 fn set_client(session: &mut Session, within: &str) {
     let client = session.variables.fill("ctr --connect-timeout 2m --address $RUN/containerd.sock");
     session.variables.set("IN", within);
     session.variables.set("CTR", format!("{within} {client}").trim_start());
 }
 
-/// For a step: another daemon of the same configuration.
+/// For a step: starts another daemon with the same configuration.
 pub(super) fn restart(session: &mut Session) -> Result<(), String> {
     stop(session);
     start(session)
@@ -92,7 +92,7 @@ fn start(session: &mut Session) -> Result<(), String> {
     for _ in 0..LOOKS {
         let pid = fs::read_to_string(&child).unwrap_or_default();
         if !root && !pid.is_empty() {
-            // Clients have to be in the namespaces of rootlesskit, though the socket can be seen from outside.
+            // Clients must be in the namespaces of rootlesskit, although the socket is visible from outside.
             let enter = "nsenter --user --mount --net --preserve-credentials -t";
             set_client(session, &format!("{enter} {}", pid.trim()));
         }
@@ -104,12 +104,12 @@ fn start(session: &mut Session) -> Result<(), String> {
     Err(format!("containerd does not come up:\n{}", setup::end_of_log(session)))
 }
 
-/// Ends the daemon; rootlesskit goes on, and starts another one unless there is a file `stop`.
+/// Stops the daemon; rootlesskit continues, and starts another one unless there is a file `stop`.
 fn stop(session: &mut Session) {
     let Ok(pid) = session.printed("daemon_pid").parse::<i32>() else { return };
     session.clean_up(&format!("kill {pid}"));
     for _ in 0..LOOKS / 2 {
-        // Of root it is a child of ours.
+        // For root it is our child.
         if session.facts.root && setup::has_ended(session) || !Path::new(&format!("/proc/{pid}")).exists() {
             return;
         }

@@ -1,5 +1,5 @@
-//! The Debian package, as root, in a machine that is thrown away. The lines for the engines are taken from the
-//! documentation in the package, as they stand there.
+//! The Debian package, as root, on a machine that is discarded afterwards. The lines for the engines are taken from
+//! the documentation in the package as they are.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::{Group, Selection, Session, setup};
 use crate::account::Account;
 use crate::wait::{LIMIT, holds_within};
 
-/// All groups. The first is there for all others.
+/// All groups. The first one prepares all others.
 pub(super) const GROUPS: &[Group] = &[
     group("image", table::IMAGE),
     group("first", table::FIRST),
@@ -23,12 +23,12 @@ pub(super) const GROUPS: &[Group] = &[
     group("gone", table::GONE),
 ];
 
-/// The user, in the session that lingering has started.
+/// The command for the user, in the session that lingering has started.
 const AS: &str = "runuser -u $USER_NAME -- env -C $USER_HOME HOME=$USER_HOME USER=$USER_NAME XDG_RUNTIME_DIR=$USER_RUN \
     PWD=$USER_HOME DBUS_SESSION_BUS_ADDRESS=unix:path=$USER_RUN/bus";
 
-/// Unpacks the documentation of a package, and makes the user, whom `ROOTLING_ENGINES_USER` names, if there is none of
-/// this name.
+/// Unpacks the documentation of a package, and makes the user that `ROOTLING_ENGINES_USER` names if it does not
+/// exist.
 pub(super) fn session(package: &Path, selection: Selection) -> Result<Session, String> {
     let package = package.canonicalize().map_err(|error| format!("{}: {error}", package.display()))?;
     let mut session = Session::new(setup::facts(), &[], selection, clean);
@@ -40,7 +40,7 @@ pub(super) fn session(package: &Path, selection: Selection) -> Result<Session, S
     setup::open_to_others(session.variables.get("DIR"), 0o755)?;
     let user = std::env::var("ROOTLING_ENGINES_USER").unwrap_or_else(|_| "engines".to_owned());
     user_with_session(&mut session, &user)?;
-    // The machine may leave out documentation at installation, as minimal ones do.
+    // The machine may not install documentation, as minimal ones do not.
     session.set_up(r#"dpkg-deb -x "$DEB" "$DIR/package""#)?;
     session.variables.set("DOCS", session.variables.fill("$DIR/package/usr/share/doc/rootling"));
     Ok(session)
@@ -49,7 +49,7 @@ pub(super) fn session(package: &Path, selection: Selection) -> Result<Session, S
 fn user_with_session(session: &mut Session, user: &str) -> Result<(), String> {
     session.variables.set("USER_NAME", user);
     if !session.succeeds(r#"getent passwd "$USER_NAME""#, LIMIT)? {
-        // With subordinate ids, which useradd gives by itself.
+        // It has subordinate ids, which useradd assigns by itself.
         session.variables.set("USER_IS_OURS", "yes");
         session.set_up(
             r#"useradd --create-home --shell /bin/bash "$USER_NAME" && loginctl enable-linger "$USER_NAME""#,

@@ -1,5 +1,5 @@
-//! Docker: of root a daemon of the host, of an ordinary user one in the user namespace of rootlesskit. Everything is in
-//! directories that are removed at the end.
+//! Docker: for root a daemon of the host, for an ordinary user one in the user namespace of rootlesskit. Everything
+//! is in directories that are removed at the end.
 
 use std::path::Path;
 use std::thread::sleep;
@@ -11,7 +11,7 @@ use super::scenario::group;
 use super::tables::{docker, lifecycle, nested, run};
 use super::{Facts, Group, Selection, Session, Step, pairs, setup};
 
-/// All groups. The first is there for all others, the last looks at what is left.
+/// All groups. The first one prepares all others, and the last one checks what is left.
 pub(super) const GROUPS: &[Group] = &[
     group("image", docker::IMAGE),
     group("run", run::RUN),
@@ -29,13 +29,13 @@ pub(super) const GROUPS: &[Group] = &[
     group("left", docker::LEFT),
 ];
 
-/// How long a question to the daemon may take.
+/// How long a request to the daemon may take.
 const A_CALL: Duration = Duration::from_mins(1);
 
-/// How often it is looked whether a daemon has come or gone, every half second.
+/// How often to check whether a daemon has started or ended, every half second.
 const LOOKS: usize = 240;
 
-/// About the caller and Docker, before its daemon is asked.
+/// Facts about the caller and Docker that are known before its daemon is asked.
 fn facts() -> Facts {
     let facts = setup::facts();
     Facts { host_network: facts.root, ..facts }
@@ -46,10 +46,10 @@ pub(super) fn session(runtime: &Path, selection: Selection) -> Result<Session, S
     let mut session = Session::new(facts(), &[lifecycle::STATE, nested::INSIDE], selection, clean);
     setup::directories(&mut session, "docker", runtime)?;
     setup::runtimes(&mut session);
-    // Root of a user namespace has to pass.
+    // Root of a user namespace must be able to search the directory.
     setup::open_to_others(session.variables.get("DIR"), 0o711)?;
     variables(&mut session);
-    // runc is a name that Docker keeps for itself.
+    // Docker reserves the name runc.
     let (name, runtime) = (session.variables.get("NAME"), session.variables.get("RUNTIME"));
     let config = json!({
         "runtimes": {name: {"path": runtime}, "other": {"path": session.variables.get("OTHER")}},
@@ -93,25 +93,25 @@ fn variables(session: &mut Session) {
         variables.set(name, variables.fill(value));
     }
     if !root {
-        // Daemons need the programs of root.
+        // Daemons need the programs in root's PATH.
         let path = std::env::var("PATH").unwrap_or_default();
         variables.set("PATH", format!("{path}:/usr/sbin:/sbin"));
     }
 }
 
-/// For a step: another daemon of the same configuration.
+/// For a step: starts another daemon with the same configuration.
 pub(super) fn restart(session: &mut Session) -> Result<(), String> {
     stop(session);
     start(session, "")
 }
 
-/// For a step: a daemon with a user namespace for containers, and without systemd for their cgroups.
+/// For a step: starts a daemon with a user namespace for containers and without systemd for their cgroups.
 pub(super) fn restart_remapped(session: &mut Session) -> Result<(), String> {
     stop(session);
     start(session, r#"--userns-remap "$REMAP" --exec-opt native.cgroupdriver=cgroupfs"#)
 }
 
-/// Starts the daemon: more than once if need be, since dockerd gives its containerd 15 s to start.
+/// Starts the daemon, more than once if necessary, since dockerd gives its containerd 15 s to start.
 fn start(session: &mut Session, options: &str) -> Result<(), String> {
     for _ in 0..6 {
         launch(session, options)?;

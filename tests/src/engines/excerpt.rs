@@ -1,4 +1,4 @@
-//! What the documentation says, as it stands there.
+//! Extracts text from the documentation as it is.
 
 use std::fs;
 use std::path::Path;

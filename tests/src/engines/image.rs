@@ -1,4 +1,4 @@
-//! An image of busybox, which no registry is asked for.
+//! An image of busybox, for which no registry is needed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::Session;
 
-/// For a step: makes the image where it is not there yet.
+/// For a step: makes the image if it does not exist yet.
 pub(super) fn make_once(session: &mut Session) -> Result<(), String> {
     let dir = Path::new(session.variables.get("DIR"));
     if dir.join("box.tar").exists() { Ok(()) } else { make(dir) }
 }
 
-/// Makes `box.tar` in a directory, a root file system for `podman import` and `docker import`, and `oci.tar`, an OCI
-/// image layout with it that is called `box`, for `ctr image import`.
+/// Makes two files in a directory: `box.tar`, a root file system for `podman import` and `docker import`, and
+/// `oci.tar`, an OCI image layout of it with the name `box`, for `ctr image import`.
 pub(super) fn make(dir: &Path) -> Result<(), String> {
     let in_words = |error: std::io::Error| format!("make an image in {}: {error}", dir.display());
     let (root, layout) = (dir.join("box"), dir.join("oci"));
@@ -52,7 +52,7 @@ fn busybox() -> std::io::Result<PathBuf> {
         .ok_or_else(|| std::io::Error::other("busybox is not installed: install busybox-static"))
 }
 
-/// The layout of one image with one layer, as the OCI image specification has it.
+/// Makes the layout of one image with one layer, by the OCI image specification.
 fn image_layout(layer: &Path, layout: &Path) -> Result<(), String> {
     let blobs = layout.join("blobs/sha256");
     let in_words = |error: std::io::Error| format!("make {}: {error}", layout.display());
@@ -81,7 +81,7 @@ fn image_layout(layer: &Path, layout: &Path) -> Result<(), String> {
         .map_err(in_words)
 }
 
-/// Writes a blob; its descriptor.
+/// Writes a blob; returns its descriptor.
 fn blob(blobs: &Path, kind: &str, bytes: &[u8]) -> Result<Value, String> {
     let new = blobs.join("new");
     let in_words = |error: std::io::Error| format!("make a blob: {error}");

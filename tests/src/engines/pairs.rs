@@ -1,4 +1,4 @@
-//! How long `run --rm` of `true` takes with the runtime and with another, in turns.
+//! Measures how long `run --rm` of `true` takes with the runtime and with another, alternating.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use super::Session;
 use super::scenario::{Step, also};
 use super::selection::number;
 
-/// Variables: `OURS` and `THEIRS`, the options of `run` that name the runtime and the other.
+/// Variables: `OURS` and `THEIRS`, the options of `run` that select the runtime and the other one.
 #[rustfmt::skip]
 pub(super) const PAIRS: &[Step] = &[
     Step::Prepare(measure),
@@ -18,7 +18,7 @@ fn measure(session: &mut Session) -> Result<(), String> {
     let count = number("ROOTLING_ENGINES_PAIRS", 20)?;
     session.variables.set("PAIRS", count.to_string());
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    // The first of each warms up. Who is first changes.
+    // The first turn is for warming up. The order alternates.
     for turn in 0..=count {
         let pair = if turn % 2 == 1 {
             let one = once(session, "OURS")?;

@@ -1,5 +1,5 @@
-//! podman and buildah, as whoever calls them. Images, containers and configuration are in directories that are removed
-//! at the end.
+//! podman and buildah, as the current caller. Images, containers and configuration are in directories that are
+//! removed at the end.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::scenario::group;
 use super::tables::{lifecycle, nested, podman, run, together};
 use super::{Group, Selection, Session, Step, pairs, setup};
 
-/// All groups. The first is there for all others, the last looks at what is left.
+/// All groups. The first one prepares all others, and the last one checks what is left.
 pub(super) const GROUPS: &[Group] = &[
     group("image", podman::IMAGE),
     group("run", run::RUN),
@@ -25,7 +25,7 @@ pub(super) const GROUPS: &[Group] = &[
     group("left", together::LEFT),
 ];
 
-/// The name `runtime_supports_nocgroup` is not that of containers.conf(5), but what podman reads.
+/// The name `runtime_supports_nocgroup` is not in containers.conf(5), but it is the one that podman reads.
 const CONTAINERS_CONF: &str = r#"[engine]
 runtime = "$NAME"
 cgroup_manager = "$MANAGER"
@@ -83,7 +83,7 @@ pub(super) fn session(runtime: &Path, manager: &str, selection: Selection) -> Re
 
 fn clean(session: &mut Session) {
     session.clean_up("podman system reset --force");
-    // podman's namespace lives on in a process that waits.
+    // podman's namespace is kept by a process that waits.
     session.clean_up(r#"[[ ! -e $RUN/tmp/pause.pid ]] || kill "$(<"$RUN/tmp/pause.pid")""#);
     if !session.facts.root {
         session.clean_up(r#"podman unshare rm -rf "$DIR""#);

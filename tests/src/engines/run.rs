@@ -1,10 +1,10 @@
-//! Which scenarios go together: the runs.
+//! The runs, which say which scenarios belong together.
 
 use std::path::Path;
 
 use super::{Facts, Group, Selection, Session, Step, containerd, deb, docker, podman, setup};
 
-/// Who calls an engine.
+/// The caller of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum User {
     /// Root.
@@ -19,26 +19,26 @@ enum Engine {
     Podman(&'static str),
     Docker,
     Containerd,
-    /// All of them, with the package.
+    /// All engines, with the package.
     Deb,
 }
 
-/// An engine, with a caller and a configuration.
+/// An engine with a caller and a configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
     /// Its name.
     pub name: &'static str,
-    /// Who calls it.
+    /// The user who calls it.
     pub user: User,
     engine: Engine,
-    /// The groups that it goes through where none is named.
+    /// The groups of scenarios that it runs by default.
     groups: &'static [&'static str],
 }
 
 /// All runs.
 #[rustfmt::skip]
 pub const RUNS: &[Run] = &[
-    // On a machine that has nothing of rootling else: the program of the package is the only one in the PATH.
+    // On a machine with nothing else of rootling: the package's program is the only one in PATH.
     Run { name: "deb", user: User::Root, engine: Engine::Deb, groups: &[
         "first", "with_podman", "with_podman_of_root", "with_docker_of_a_user", "with_containerd_of_a_user", "with_docker",
         "with_containerd", "gone"] },
@@ -59,7 +59,7 @@ pub const RUNS: &[Run] = &[
 ];
 
 impl Run {
-    /// The run of a name.
+    /// The run with this name.
     pub fn named(name: &str) -> Result<&'static Self, String> {
         RUNS.iter().find(|run| run.name == name).ok_or_else(|| {
             let names: Vec<&str> = RUNS.iter().map(|run| run.name).collect();
@@ -76,13 +76,13 @@ impl Run {
             .ok_or_else(|| format!("no engine is called {engine:?}; there are podman and docker"))
     }
 
-    /// Whether it is about the package rather than about a runtime.
+    /// Whether it tests the package rather than a runtime.
     pub fn is_of_the_package(&self) -> bool {
         matches!(self.engine, Engine::Deb)
     }
 
-    /// Runs the scenarios of some groups, or of all where none is named, with a runtime, or with a package. Whether all
-    /// was well.
+    /// Runs the scenarios of some groups, or of all if none is named, with a runtime or with a package. Returns
+    /// whether everything was well.
     pub fn carry_out(&self, subject: &Path, groups: &[String], selection: Selection) -> Result<bool, String> {
         let groups = self.groups(groups)?;
         let caller = setup::facts();
@@ -94,7 +94,7 @@ impl Run {
         Ok(session.summary(&self.label(subject, caller)))
     }
 
-    /// The groups with these names, between the first and the last.
+    /// The groups with these names, between the first and the last one.
     fn groups(&self, names: &[String]) -> Result<Vec<Group>, String> {
         let all = self.all_groups();
         let wanted: Vec<&str> =
@@ -129,7 +129,7 @@ impl Run {
         }
     }
 
-    /// What the last line begins with.
+    /// The beginning of the last line.
     fn label(&self, subject: &Path, caller: Facts) -> String {
         let runtime = subject.file_name().unwrap_or_default().display();
         let rootless = if caller.root { "" } else { " rootless" };
@@ -141,7 +141,7 @@ impl Run {
         }
     }
 
-    /// The scenarios that it goes through, each with its group. Where the engine has a say in that, it is taken to
+    /// The scenarios that it runs, each with its group. If that depends on the engine, the engine is assumed to
     /// confine containers.
     pub fn scenarios(&self) -> Vec<(&'static str, Step)> {
         let root = self.user == User::Root;
@@ -157,7 +157,7 @@ impl Run {
 }
 
 impl User {
-    /// The user of the virtual machine.
+    /// The login name of the user in the virtual machine.
     pub fn login(self) -> &'static str {
         match self {
             Self::Root => "root",

@@ -1,77 +1,77 @@
-//! What a table of scenarios is made of.
+//! The elements of a table of scenarios.
 
 use super::Session;
 
-/// Scenarios of one subject, such as the options of `run`. They follow one another in one place: what one has made is
-/// there for the next.
+/// Scenarios about one subject, such as the options of `run`. They are run in order in the same directory: what one
+/// has made is available to the next.
 #[derive(Clone, Copy, Debug)]
 pub struct Group {
-    /// By which it is selected, and the first word of each line about it.
+    /// The name by which it is selected, and the first word of each line about it.
     pub name: &'static str,
-    /// What is done.
+    /// Its steps.
     pub steps: &'static [Step],
 }
 
-/// What decides whether steps are for a run.
+/// The facts that decide whether steps apply to a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     /// Whether root calls the engine.
     pub root: bool,
-    /// Whether the engine's host network is the machine's.
+    /// Whether the engine's host network is that of the machine.
     pub host_network: bool,
-    /// Whether the engine confines containers by AppArmor.
+    /// Whether the engine confines containers with AppArmor.
     pub apparmor: bool,
 }
 
 /// A line of a table.
 ///
-/// A command is a line for bash, as a user types it. It has the variables of the run (see [`Session`]), no input and no
-/// terminal. What is expected is a regular expression that has to match a line of what it has printed, or the line
-/// `status=` with its exit code. In what is expected, in names and in files the variables are filled in as well.
+/// A command is a line for bash, as a user types it. It has the variables of the run (see [`Session`]), no input
+/// and no terminal. What is expected is a regular expression that must match a line of the output, or the line
+/// `status=` with the exit code. Variables are also filled into what is expected, into names and into files.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
-    /// Runs a command and looks at what it has printed.
+    /// Runs a command and checks what it has printed.
     Check {
         /// The scenario's name.
         name: &'static str,
-        /// What a line has to match.
+        /// The expression that a line must match.
         expected: &'static str,
         /// The command.
         command: &'static str,
-        /// Seconds for the command, where it takes longer than others.
+        /// The time for the command in seconds, if it takes longer than others.
         seconds: Option<u64>,
     },
-    /// The same for what comes about by itself a moment later: the command, which has to change nothing, is repeated
-    /// until it is well, for a minute at most.
+    /// The same for something that happens by itself a moment later: the command, which must not change anything,
+    /// is repeated until it succeeds, for a minute at most.
     Soon {
         /// The scenario's name.
         name: &'static str,
-        /// What a line has to match.
+        /// The expression that a line must match.
         expected: &'static str,
         /// The command.
         command: &'static str,
     },
-    /// Looks once more at what the command before has printed.
+    /// Checks again what the previous command has printed.
     Also {
         /// The scenario's name.
         name: &'static str,
-        /// What a line has to match.
+        /// The expression that a line must match.
         expected: &'static str,
     },
     /// Runs a command whose result does not matter.
     Quietly(&'static str),
     /// Sets a variable to what a command prints.
     Set(&'static str, &'static str),
-    /// Writes a file, at a path with variables.
+    /// Writes a file, whose path may contain variables.
     File(&'static str, &'static str),
-    /// Writes what the documentation in the package says to a file: the first block in a language below a heading of a
-    /// page.
+    /// Writes a part of the documentation in the package to a file: the first block in a language below a heading
+    /// of a page.
     Excerpt(&'static str, &'static str, &'static str, &'static str),
-    /// Prepares something that is no command.
+    /// Makes preparations that are not a command.
     Prepare(fn(&mut Session) -> Result<(), String>),
-    /// Steps that are only for some runs.
+    /// Steps that apply only to some runs.
     When(fn(Facts) -> bool, &'static [Step]),
-    /// Steps that several groups have.
+    /// Steps that several groups share.
     All(&'static [Step]),
 }
 
@@ -111,7 +111,7 @@ pub(super) fn as_user(facts: Facts) -> bool {
 }
 
 impl Step {
-    /// The names of the scenarios among these steps that are for a run, and what each looks at.
+    /// The names of those scenarios among these steps that apply to a run, and what each of them checks.
     pub fn scenarios(steps: &'static [Self], facts: Facts) -> Vec<Self> {
         steps
             .iter()

@@ -1,16 +1,16 @@
-//! What of the scenarios is run, and in which time.
+//! The selection of scenarios to run, and their time limits.
 
 use std::env;
 use std::time::{Duration, Instant};
 
 use crate::sys::matches_pattern;
 
-/// A pattern of bash, such as `exec*` or `@(nested|many)`.
+/// A bash pattern, such as `exec*` or `@(nested|many)`.
 #[derive(Clone, Debug)]
 pub struct Pattern(String);
 
 impl Pattern {
-    /// Whether the whole of a name matches.
+    /// Whether the pattern matches the whole name.
     pub fn matches(&self, name: &str) -> bool {
         matches_pattern(&self.0, name)
     }
@@ -27,14 +27,14 @@ impl From<&str> for Pattern {
 pub struct Selection {
     only: Option<Pattern>,
     but: Option<Pattern>,
-    /// Seconds for one command.
+    /// The time limit for one command, in seconds.
     step: u64,
-    /// When the time for all scenarios is over.
+    /// When the time for all scenarios is up.
     end: Instant,
 }
 
 impl Selection {
-    /// Reads the variables; the time begins.
+    /// Reads the variables; the time starts to run.
     pub fn from_environment() -> Result<Self, String> {
         Ok(Self {
             only: pattern("ROOTLING_ENGINES_ONLY"),
@@ -44,14 +44,14 @@ impl Selection {
         })
     }
 
-    /// Whether a group is to run. What prepares all others always is.
+    /// Whether to run a group. The one that prepares all others is always run.
     pub(super) fn takes(&self, group: &str) -> bool {
         let only = self.only.as_ref().is_none_or(|pattern| pattern.matches(group));
         let but = self.but.as_ref().is_some_and(|pattern| pattern.matches(group));
         group == "image" || (only && !but)
     }
 
-    /// The time for a command that takes `seconds`, or as long as any; none where no time is left.
+    /// The time for a command that takes `seconds`, or as long as any other; `None` if no time is left.
     pub(super) fn time_for(&self, seconds: Option<u64>) -> Option<Duration> {
         let left = self.end.saturating_duration_since(Instant::now());
         (!left.is_zero()).then(|| left.min(Duration::from_secs(seconds.unwrap_or(self.step))))
@@ -62,7 +62,7 @@ fn pattern(variable: &str) -> Option<Pattern> {
     env::var(variable).ok().filter(|value| !value.is_empty()).map(Pattern)
 }
 
-/// The number that a variable of the environment has, or `default` where it is not set.
+/// The number in an environment variable, or `default` if it is not set.
 pub fn number(variable: &str, default: u64) -> Result<u64, String> {
     match env::var(variable) {
         Ok(text) if !text.is_empty() => {

@@ -1,4 +1,4 @@
-//! A run while it goes on: its variables, its commands and what has come of them.
+//! A run in progress: its variables, its commands and their results.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -11,31 +11,31 @@ use super::variables::Variables;
 use super::{Facts, Group, Selection, Step, excerpt};
 use crate::bounded::{self, TIME_IS_OVER};
 
-/// How many lines of a failure are shown.
+/// How many lines of a failure are printed.
 const SHOWN: usize = 25;
 
-/// How long a command of the set-up or the clean-up may take.
+/// How long a command of the setup or cleanup may take.
 const A_WHILE: Duration = Duration::from_mins(4);
 
-/// How long something that comes about by itself may take.
+/// How long something that happens by itself may take.
 const A_MOMENT: Duration = Duration::from_mins(1);
 
-/// A run that goes on.
+/// A run in progress.
 pub struct Session {
     /// About the caller and the engine.
     pub(super) facts: Facts,
     /// The environment of commands.
     pub(super) variables: Variables,
-    /// Functions of the shell that the commands of the run may use.
+    /// Shell functions that the commands of the run may use.
     functions: &'static [&'static str],
     /// The engine's daemon, while it has one.
     pub(super) daemon: Option<Child>,
-    /// What removes everything at the end.
+    /// Removes everything at the end.
     clean: fn(&mut Self),
     selection: Selection,
     start: Instant,
     group: &'static str,
-    /// What the last command has printed, and its exit code.
+    /// The output and the exit code of the last command.
     output: String,
     counts: Counts,
 }
@@ -67,7 +67,7 @@ impl Session {
         }
     }
 
-    /// Runs the groups that are selected. A line after each says how far that is.
+    /// Runs the selected groups. Prints the progress after each of them.
     pub(super) fn run(&mut self, groups: &[Group]) -> Result<(), String> {
         for group in groups.iter().filter(|group| self.selection.takes(group.name)).collect::<Vec<_>>() {
             let (before, start) = (self.counts, Instant::now());
@@ -80,7 +80,7 @@ impl Session {
         Ok(())
     }
 
-    /// Prints the last line. Whether all was well, and something was tried.
+    /// Prints the last line. Returns whether everything was well and something was tried.
     pub(super) fn summary(&self, run: &str) -> bool {
         let Counts { passed, failed } = self.counts;
         println!("{run}: {passed} passed, {failed} failed, {} s", self.start.elapsed().as_secs());
@@ -121,7 +121,7 @@ impl Session {
         Ok(())
     }
 
-    /// Writes a file, at a path with variables, below a directory that is made if it is not there.
+    /// Writes a file, whose path may contain variables; its directory is made if it does not exist.
     pub(super) fn write(&self, path: &str, content: &str) -> Result<(), String> {
         let path = self.variables.fill(path);
         let failed = |error: std::io::Error| format!("write {path}: {error}");
@@ -131,7 +131,7 @@ impl Session {
         fs::write(&path, content).map_err(failed)
     }
 
-    /// What the command prints and its exit code become the output that is looked at.
+    /// Runs a command, whose output and exit code are checked next.
     fn try_command(&mut self, command: &str, seconds: Option<u64>) -> Result<(), String> {
         let (status, printed) = self.execute(command, seconds)?;
         self.output = format!("{}\nstatus={status}", printed.trim_end_matches('\n'));
@@ -148,19 +148,19 @@ impl Session {
         Ok(())
     }
 
-    /// Runs a command line, to its end or to the end of its time. Its exit code, and what it has printed.
+    /// Runs a command line until it ends or its time is up. Returns its exit code and its output.
     fn execute(&self, line: &str, seconds: Option<u64>) -> Result<(i32, String), String> {
         let Some(limit) = self.selection.time_for(seconds) else {
             return Ok((TIME_IS_OVER, "no time is left".to_owned()));
         };
-        // A file rather than a pipe: a detached container keeps it, and a reader would wait for it.
+        // A file instead of a pipe: a detached container keeps it open, and a reader would wait for it.
         let failed = |error: std::io::Error| format!("keep the output of a command: {error}");
         let kept = tempfile::Builder::new().append(true).tempfile().map_err(failed)?;
         let stream = || kept.as_file().try_clone().map(Stdio::from).map_err(failed);
         let mut bash = self.bash(line);
         let status = bounded::run(bash.stdin(Stdio::null()).stdout(stream()?).stderr(stream()?), limit)?;
         let printed = fs::read(kept.path()).map_err(failed)?;
-        // A terminal's lines end otherwise.
+        // Lines from a terminal end differently.
         Ok((status, String::from_utf8_lossy(&printed).replace('\r', "")))
     }
 
@@ -170,7 +170,7 @@ impl Session {
         self.output.split('\n').any(|line| expression.is_match(line))
     }
 
-    /// Says whether the output is as expected, and counts it.
+    /// Reports whether the output is as expected, and counts the result.
     fn judge(&mut self, name: &str, expected: &str) {
         let line = format!("{}: {}", self.group, self.variables.fill(name));
         if self.matches(expected) {
@@ -187,7 +187,7 @@ impl Session {
         }
     }
 
-    /// Runs a command line of the set-up, which prints where this program does.
+    /// Runs a command line of the setup, whose output goes where that of this program goes.
     pub(super) fn set_up(&self, line: &str) -> Result<(), String> {
         match bounded::run(self.bash(line).stdin(Stdio::null()), A_WHILE)? {
             0 => Ok(()),
@@ -195,22 +195,22 @@ impl Session {
         }
     }
 
-    /// Whether a command line of the set-up succeeds.
+    /// Whether a command line of the setup succeeds.
     pub(super) fn succeeds(&self, line: &str, limit: Duration) -> Result<bool, String> {
         Ok(bounded::run(silent(&mut self.bash(line)), limit)? == 0)
     }
 
-    /// Runs a command line of the clean-up, whatever comes of it.
+    /// Runs a command line of the cleanup, and ignores its result.
     pub(super) fn clean_up(&self, line: &str) {
         let _ = bounded::clean_up(silent(&mut self.bash(line)), A_WHILE);
     }
 
-    /// A text to look at in the place of what a command has printed.
+    /// Sets a text to check in place of a command's output.
     pub(super) fn look_at(&mut self, text: &str) {
         text.clone_into(&mut self.output);
     }
 
-    /// What a command line of the clean-up prints.
+    /// The output of a command line of the cleanup.
     pub(super) fn printed(&self, line: &str) -> String {
         let output = self.bash(line).stdin(Stdio::null()).output();
         output.map_or_else(
@@ -234,7 +234,7 @@ fn silent(command: &mut Command) -> &mut Command {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // Before there is a directory there is nothing to remove.
+        // Without a directory there is nothing to remove.
         if self.variables.has("DIR") {
             (self.clean)(self);
         }

@@ -12,14 +12,14 @@ use super::selection::number;
 use super::{Facts, Session, image};
 use crate::wait::{LIMIT, holds_within};
 
-/// The caller, with an engine on this machine.
+/// Facts about the caller and an engine on this machine.
 pub(super) fn facts() -> Facts {
     Facts { root: geteuid().is_root(), host_network: true, apparmor: false }
 }
 
-/// Makes the directories of a run, and sets the variables that all have: `DIR` for files and `RUN` for what must not
-/// outlive a boot, `XDG_RUNTIME_DIR`, `RUNTIME` and its `NAME`, `CALLER` for the user id, `MANY` for how many containers
-/// are to run at the same time.
+/// Makes the directories of a run, and sets the variables that all runs have: `DIR` for files and `RUN` for what
+/// must not survive a boot, `XDG_RUNTIME_DIR`, `RUNTIME` and its `NAME`, `CALLER` for the user id, and `MANY` for
+/// the number of containers that are to run at the same time.
 pub(super) fn directories(session: &mut Session, engine: &str, runtime: &Path) -> Result<(), String> {
     let runtime = runtime.canonicalize().map_err(|error| format!("{}: {error}", runtime.display()))?;
     let uid = geteuid();
@@ -40,14 +40,14 @@ pub(super) fn directories(session: &mut Session, engine: &str, runtime: &Path) -
     made.map_err(|error| format!("make {}: {error}", run.display()))
 }
 
-/// A new directory for files.
+/// Makes a new directory for files.
 pub(super) fn scratch(engine: &str) -> Result<PathBuf, String> {
     let prefix = format!("rootling-{engine}.");
     let dir = tempfile::Builder::new().prefix(&prefix).tempdir_in("/var/tmp");
     Ok(dir.map_err(|error| format!("make a directory in /var/tmp: {error}"))?.keep())
 }
 
-/// Makes the image, and what containers get mounted.
+/// Makes the image, and the files that are mounted into containers.
 pub(super) fn files(session: &Session) -> Result<(), String> {
     let dir = Path::new(session.variables.get("DIR"));
     image::make(dir)?;
@@ -58,8 +58,8 @@ pub(super) fn files(session: &Session) -> Result<(), String> {
         .map_err(|error| format!("make {}: {error}", shared.display()))
 }
 
-/// Variables for engines with the command line of podman and Docker: which runtime is which. Within containers it is
-/// always rootling that runs.
+/// Sets variables for engines with the command line of podman and Docker that say which runtime is which. Within
+/// containers, rootling is always the runtime.
 pub(super) fn runtimes(session: &mut Session) {
     let variables = &mut session.variables;
     let (runtime, name) = (variables.get("RUNTIME").to_owned(), variables.get("NAME"));
@@ -73,7 +73,7 @@ fn path(variable: &str, default: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| default.to_owned())
 }
 
-/// For a step: bundles that leave ids to the runtime; `limited` asks for limits beside.
+/// For a step: makes bundles that leave ids to the runtime; `limited` also asks for limits.
 pub(super) fn bundles(session: &mut Session) -> Result<(), String> {
     const CONFIG: &str = include_str!("tables/files/inner.json");
     session.write("$DIR/inner/config.json", CONFIG)?;
@@ -83,7 +83,7 @@ pub(super) fn bundles(session: &mut Session) -> Result<(), String> {
     session.write("$DIR/limited/config.json", &config.to_string())
 }
 
-/// Lets others into a directory.
+/// Lets other users access a directory.
 pub(super) fn open_to_others(dir: &str, mode: u32) -> Result<(), String> {
     fs::set_permissions(dir, Permissions::from_mode(mode)).map_err(|error| format!("chmod of {dir}: {error}"))
 }
@@ -95,7 +95,8 @@ pub(super) fn remove_directories(session: &Session) {
     }
 }
 
-/// Starts a daemon, whose output goes into `$DIR/log`. It gets no signal of the terminal and goes on until it is stopped.
+/// Starts a daemon, whose output goes to `$DIR/log`. It gets no signals of the terminal and runs until it is
+/// stopped.
 pub(super) fn in_background(session: &Session, line: &str) -> Result<Child, String> {
     let log = session.variables.fill("$DIR/log");
     let failed = |error: std::io::Error| format!("start {line:?} with the log {log}: {error}");
@@ -105,7 +106,7 @@ pub(super) fn in_background(session: &Session, line: &str) -> Result<Child, Stri
     daemon.spawn().map_err(failed)
 }
 
-/// The last lines of what the daemon has told.
+/// The last lines of the daemon's log.
 pub(super) fn end_of_log(session: &Session) -> String {
     let log = fs::read(session.variables.fill("$DIR/log")).unwrap_or_default();
     let log = String::from_utf8_lossy(&log).into_owned();
@@ -113,12 +114,12 @@ pub(super) fn end_of_log(session: &Session) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-/// Whether the daemon is none any more.
+/// Whether the daemon has ended.
 pub(super) fn has_ended(session: &mut Session) -> bool {
     session.daemon.as_mut().is_none_or(|daemon| !matches!(daemon.try_wait(), Ok(None)))
 }
 
-/// Waits for a daemon that was told to end, and ends it by force if it takes more than a minute.
+/// Waits for a daemon that was told to end, and kills it if it takes more than a minute.
 pub(super) fn reap(session: &mut Session) {
     holds_within(LIMIT, || has_ended(session));
     if let Some(mut daemon) = session.daemon.take() {

@@ -1,4 +1,4 @@
-//! The variables of a run: environment of its commands, and filled into what is expected of them.
+//! The variables of a run, which are the environment of its commands and are filled into what is expected of them.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +23,8 @@ impl Variables {
         self.0.iter()
     }
 
-    /// The text with the value in place of each `$NAME` of a variable. Any other `$` is left, since it is the end of a
-    /// line in a regular expression.
+    /// The text with `$NAME` replaced by the value of each variable. Any other `$` is left alone, since it is the
+    /// end of a line in a regular expression.
     pub(super) fn fill(&self, text: &str) -> String {
         let mut filled = String::new();
         let mut rest = text;

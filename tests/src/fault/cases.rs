@@ -1,4 +1,4 @@
-//! What is tried: a command, an account, and one call that fails.
+//! A case: a command, an account, and one call that fails.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,9 +19,9 @@ pub struct Fault {
     /// Its name.
     pub call: String,
     pub(super) number: i64,
-    /// The how manieth of this name it is for the role, from 1.
+    /// Its number among the calls of that name by the role, from 1.
     pub nth: usize,
-    /// What it fails with.
+    /// The error with which it fails.
     pub errno: Errno,
 }
 
@@ -30,20 +30,20 @@ pub struct Fault {
 pub struct Case {
     /// The command.
     pub verb: Verb,
-    /// Whose.
+    /// The account that runs it.
     pub who: Who,
-    /// What fails.
+    /// The fault.
     pub fault: Fault,
-    /// Whether the call comes before `main` of a Rust program, where nothing can be said or done about it.
+    /// Whether the call precedes `main` of a Rust program, where nothing can be reported or done about it.
     pub start: bool,
 }
 
-/// The cases of a command whose processes make these calls.
+/// The cases for a command whose processes make these calls.
 pub(super) fn of_calls(verb: Verb, who: Who, calls: &[Call]) -> Vec<Case> {
     let mut cases = Vec::new();
     for call in calls {
         let Ok(number) = ScmpSyscall::from_name(&call.name) else { continue };
-        // An error that it has anyway is no fault.
+        // An error that the call returns anyway is not a fault.
         for &errno in errors(&call.name).iter().filter(|&&errno| Some(errno) != call.errno) {
             let (role, name) = (call.role.clone(), call.name.clone());
             let fault = Fault { role, call: name, number: i32::from(number).into(), nth: call.nth, errno };
@@ -53,7 +53,7 @@ pub(super) fn of_calls(verb: Verb, who: Who, calls: &[Call]) -> Vec<Case> {
     cases
 }
 
-/// `count` of the cases at equal distances, the same ones at each time.
+/// `count` of the cases at equal distances, which are the same every time.
 pub fn sample(cases: Vec<Case>, count: usize) -> Vec<Case> {
     let all = cases.len();
     if count >= all {

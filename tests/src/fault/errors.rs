@@ -1,4 +1,4 @@
-//! Which errors are plausible for which system call.
+//! Which errors are plausible for which system calls.
 
 use nix::errno::Errno::{
     self, EACCES, EADDRINUSE, EAGAIN, EBUSY, ECHILD, ECONNREFUSED, ECONNRESET, EDQUOT, EINTR, EINVAL, EIO,
@@ -6,8 +6,8 @@ use nix::errno::Errno::{
     EPERM, EPIPE, EROFS,
 };
 
-/// Of each call that can fail: what the manual pages have for it where the arguments are right, what a full, old or damaged
-/// machine gives, and what a filter gives where the runtime is itself in a container.
+/// For each call that can fail: the errors that the manual pages list for correct arguments, those of a full, old
+/// or damaged machine, and those of a filter if the runtime itself runs in a container.
 const ERRORS: &[(&str, &[Errno])] = &[
     // Files.
     ("open", &[EMFILE, EIO, ENOMEM]),
@@ -165,7 +165,7 @@ const ERRORS: &[(&str, &[Errno])] = &[
     ("capget", &[EPERM]),
     ("capset", &[EPERM]),
     ("seccomp", &[EINVAL, ENOMEM]),
-    // ENOSYS is a kernel without keys, for which there is no keyring to be had.
+    // ENOSYS stands for a kernel without keys, where no keyring is available.
     ("keyctl", &[EDQUOT, ENOMEM]),
     ("add_key", &[EDQUOT]),
     ("bpf", &[EPERM, ENOMEM]),
@@ -189,7 +189,7 @@ const ERRORS: &[(&str, &[Errno])] = &[
     ("listmount", &[ENOSYS]),
 ];
 
-/// Calls that the kernel does not let fail where the arguments are right, or that do not return.
+/// Calls that the kernel does not let fail if the arguments are correct, or that do not return.
 pub const CANNOT_FAIL: &[&str] = &[
     "alarm",
     "clock_gettime",
@@ -225,10 +225,10 @@ pub const CANNOT_FAIL: &[&str] = &[
     "uname",
 ];
 
-/// What other calls fail with.
+/// The errors of all other calls.
 pub const UNKNOWN: &[Errno] = &[EPERM, ENOSYS];
 
-/// The errors that `call` is to fail with, if it can fail.
+/// The errors with which `call` is made to fail; empty if it cannot fail.
 pub(super) fn errors(call: &str) -> &'static [Errno] {
     if CANNOT_FAIL.contains(&call) {
         return &[];
@@ -236,13 +236,13 @@ pub(super) fn errors(call: &str) -> &'static [Errno] {
     ERRORS.iter().find(|(name, _)| *name == call).map_or(UNKNOWN, |(_, errors)| errors)
 }
 
-/// An error by its name, as `ENOMEM`.
+/// The error with this name, such as `ENOMEM`.
 pub(super) fn by_name(name: &str) -> Option<Errno> {
     const LAST: i32 = 133;
     (1..=LAST).map(Errno::from_raw).find(|errno| format!("{errno:?}") == name)
 }
 
-/// Whether the table has the call.
+/// Whether the table contains the call.
 pub(super) fn is_known(call: &str) -> bool {
     ERRORS.iter().any(|(name, _)| *name == call)
 }

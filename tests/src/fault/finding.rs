@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Whose code has panicked or crashed.
+/// The code that has panicked or crashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Crash {
     /// The start of the standard library, before `main`.
@@ -15,29 +15,29 @@ pub enum Crash {
     Own,
 }
 
-/// One thing that is wrong.
+/// A problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Finding {
     /// It has not ended within its time.
     Hang,
     /// It has panicked, or was ended by a signal.
     Crash(Crash),
-    /// A process lives that no record leads to.
+    /// A process is alive that no record refers to.
     Orphan,
-    /// It has claimed a success that is none.
+    /// It has reported success although it has failed.
     WrongSuccess,
-    /// A container that ran before does not run any more, or a process of the failed command lives in it.
+    /// A container that ran before is not running any more, or contains a process of the failed command.
     Harm,
-    /// Something is left that `delete --force` does not remove.
+    /// Something is left behind that `delete --force` does not remove.
     Stuck,
-    /// Something is left, which `delete --force` does remove.
+    /// Something is left behind that `delete --force` removes.
     Leftover,
-    /// The failure is not told by one clear line.
+    /// The failure is not reported in one clear line.
     Message,
 }
 
 impl Finding {
-    /// Whether it must not be.
+    /// Whether it is unacceptable.
     pub fn is_bad(self) -> bool {
         !matches!(self, Self::Leftover | Self::Message | Self::Crash(Crash::Start))
     }

@@ -1,4 +1,4 @@
-//! What comes of a command in which a call fails.
+//! The result of a command in which a call fails.
 
 use nix::unistd::Pid;
 
@@ -12,14 +12,14 @@ use crate::cgroups::Cgroup;
 use crate::wait::holds_within;
 use crate::{Output, leaks};
 
-/// What has come of a case.
+/// The result of a case.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
     /// Whether the call was made, and failed.
     pub reached: bool,
     /// The exit code of the command.
     pub exit: i32,
-    /// What is wrong, each with its details.
+    /// The problems, each with its details.
     pub findings: Vec<(Finding, String)>,
 }
 
@@ -29,7 +29,7 @@ impl Verdict {
     }
 }
 
-/// How a command has ended and what it has said.
+/// The exit code and the output of a command.
 fn said(output: &Output) -> String {
     format!("exit {}: {}", output.exit(), output.stderr.trim_end())
 }
@@ -40,7 +40,7 @@ fn lines(output: &Output) -> Vec<&str> {
     output.stderr.lines().filter(|line| !line.trim().is_empty() && !is_warning(line)).collect()
 }
 
-/// How the command has ended and what it has said.
+/// Judges the exit code and the output of the command.
 pub(super) fn of_words(case: &Case, traced: &Traced) -> Verdict {
     let output = &traced.output;
     let mut verdict = Verdict { reached: traced.reached, exit: output.exit(), findings: Vec::new() };
@@ -65,7 +65,7 @@ fn crash(case: &Case, output: &Output) -> Option<Crash> {
     match place {
         None if output.exit() >= 0 && !output.stderr.contains("fatal runtime error") => None,
         _ if case.start => Some(Crash::Start),
-        // A thread's alternate signal stack is made before its code is reached, too.
+        // The alternate signal stack of a thread is made before its code is reached as well.
         Some(place) if place.contains("/sys/pal/unix/stack_overflow.rs") => Some(Crash::Start),
         Some(place) if place.contains("/pathrs-") => Some(Crash::Pathrs),
         Some(place) if place.contains("/libcontainer-") || place.contains("/libcgroups-") => {
@@ -75,25 +75,25 @@ fn crash(case: &Case, output: &Output) -> Option<Crash> {
     }
 }
 
-/// How many signals the program has told of.
+/// How many signals the program has reported.
 fn signals(output: &Output) -> usize {
     output.clone().read_again().stdout.matches(SIGNALLED).count()
 }
 
-/// The signals that wait for a process: whether one was sent, and the process is only slow.
+/// The pending signals of a process, which show whether one was sent and the process is only slow.
 fn pending(pid: i32) -> String {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
     let line = |line: &&str| line.starts_with("SigPnd") || line.starts_with("ShdPnd");
     status.map_or_else(|e| e.to_string(), |status| status.lines().filter(line).collect::<Vec<_>>().join(", "))
 }
 
-/// What the programs report where no call fails.
+/// What the programs report if no call fails.
 pub(super) struct Reference {
     pub(super) report: String,
 }
 
 impl Scene<'_> {
-    /// The container that the command works on, or the id of the one that it makes.
+    /// Prepares the container that the command works on, or the id of the one that it makes.
     fn prepare(&mut self) -> Result<Option<Container>, String> {
         match self.verb {
             Verb::Create | Verb::Run | Verb::RunDetached => Ok(None),
@@ -116,7 +116,8 @@ impl Scene<'_> {
         }
     }
 
-    /// One command, with its call that fails if there is a case, and what has come of it. An error is one of the machine.
+    /// Runs one command, with the failing call of the case if there is one, and returns the result. An error is a
+    /// problem of the machine.
     pub(super) fn attempt(
         &mut self,
         case: Option<&Case>,
@@ -159,7 +160,7 @@ impl Scene<'_> {
         }
     }
 
-    /// Of a command that makes a container.
+    /// Judges a command that makes a container.
     fn judge_launch(
         &mut self,
         id: &str,
@@ -194,7 +195,8 @@ impl Scene<'_> {
             let report = self.report(id, &traced.output);
             Self::compare(id, report.as_deref(), reference, verdict);
         }
-        // The program has ended as it should, and the command with its code; that a record is left has to be said.
+        // The program has ended as it should, and the command with its exit code; a record that is left behind must
+        // be reported.
         if self.verb == Verb::Run && !self.is_gone(id, &pids) {
             let rest = self.rest(id, &pids).join(", ");
             verdict.add(Finding::Leftover, format!("{rest}: {}", said(&traced.output)));
@@ -207,7 +209,7 @@ impl Scene<'_> {
         }
     }
 
-    /// Of a command after which the container is removed.
+    /// Judges a command after which the container is removed.
     fn judge_last(
         &mut self,
         container: &Container,
@@ -231,7 +233,7 @@ impl Scene<'_> {
         }
     }
 
-    /// Of a command that leaves the container running.
+    /// Judges a command that leaves the container running.
     fn judge_standing(
         &mut self,
         container: Container,
@@ -268,7 +270,7 @@ impl Scene<'_> {
         }
     }
 
-    /// Whether the success is one.
+    /// Whether a reported success is real.
     fn judge_effect(
         &self,
         container: &Container,
@@ -304,7 +306,7 @@ impl Scene<'_> {
         }
     }
 
-    /// `delete --force`, after which nothing may be there.
+    /// Runs `delete --force`, after which nothing may be left.
     fn remove(&self, id: &str, pids: &[i32], verdict: &mut Verdict) {
         let delete = self.t.rootling(&["delete", "--force", id]).output();
         if delete.exit() == 0 && self.is_gone(id, pids) {

@@ -1,4 +1,4 @@
-//! What a program sees of its container: a text that is the same in each container of one configuration.
+//! What a program sees of its container, as a text that is the same in each container with the same configuration.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,16 +9,16 @@ use nix::sys::signal::{SigSet, Signal};
 
 use crate::sys;
 
-/// What the program is called that prints reports.
+/// The name of the program that prints reports.
 pub const PROGRAM: &str = "probe";
 
 /// The last line of a report.
 pub(super) const END: &str = "end of the report";
 
-/// What is printed at each SIGUSR1.
+/// The line that is printed at each SIGUSR1.
 pub(super) const SIGNALLED: &str = "SIGUSR1";
 
-/// What /proc/self/status tells of rights, groups and signals.
+/// The fields of /proc/self/status about privileges, groups and signals.
 const STATUS: &[&str] = &[
     "Umask",
     "Uid",
@@ -40,7 +40,7 @@ const STATUS: &[&str] = &[
     "Seccomp_filters",
 ];
 
-/// Files whose text is the configuration's.
+/// Files whose contents come from the configuration.
 const FILES: &[&str] = &[
     "/proc/self/limits",
     "/proc/self/cgroup",
@@ -60,7 +60,7 @@ const FILES: &[&str] = &[
     "/etc/motd",
 ];
 
-/// The report. A read that fails is part of it.
+/// The report. A failed read is part of it.
 pub fn text() -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
@@ -100,7 +100,7 @@ pub fn text() -> String {
     text
 }
 
-/// Prints the report, then a line for each SIGUSR1.
+/// Prints the report, and then a line for each SIGUSR1.
 pub fn stay() -> ! {
     let wanted = SigSet::from(Signal::SIGUSR1);
     let text = text();
@@ -120,7 +120,7 @@ fn link(path: &Path) -> String {
     fs::read_link(path).map_or_else(|error| error.to_string(), |target| target.display().to_string())
 }
 
-/// Names in a directory, sorted.
+/// The names in a directory, sorted.
 fn entries(dir: &Path, each: &mut dyn FnMut(&Path)) {
     let mut paths: Vec<_> =
         fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
@@ -130,7 +130,8 @@ fn entries(dir: &Path, each: &mut dyn FnMut(&Path)) {
     }
 }
 
-/// Whether it leads its process group and its session, its terminal, and how it is scheduled (proc_pid_stat(5)).
+/// Whether the process leads its process group and its session, its terminal, and how it is scheduled
+/// (proc_pid_stat(5)).
 fn process() -> String {
     let stat = read("/proc/self/stat");
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -142,7 +143,7 @@ fn process() -> String {
     format!("group {group} session {session} terminal {terminal} priority {priority} {nice} {policy}")
 }
 
-/// Mounts without their numbers (proc_pid_mountinfo(5)).
+/// The mounts without their ids (proc_pid_mountinfo(5)).
 fn mounts() -> Vec<String> {
     let text = read("/proc/self/mountinfo");
     let mount =
@@ -159,7 +160,7 @@ fn mounts() -> Vec<String> {
     text.lines().map(mount).collect()
 }
 
-/// Open descriptors; what is behind those that every program has is the caller's.
+/// The open descriptors; the targets of those that every program has depend on the caller.
 fn descriptors() -> Vec<String> {
     let mut found = Vec::new();
     entries(Path::new("/proc/self/fd"), &mut |path| {
@@ -167,7 +168,7 @@ fn descriptors() -> Vec<String> {
         let target = link(path);
         match number.as_str() {
             "0" | "1" | "2" => found.push(number),
-            // That of the list itself.
+            // The descriptor of the list itself.
             _ if target.ends_with("/fd") || target.contains("No such file") => {}
             _ => found.push(format!("{number} {target}")),
         }

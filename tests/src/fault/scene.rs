@@ -1,4 +1,4 @@
-//! Containers that the commands are tried on, each as whole as the account can have it.
+//! Containers on which the commands are tried, each with as much as the account can have.
 
 use std::env;
 use std::fs;
@@ -14,29 +14,29 @@ use super::{Verb, report};
 use crate::wait::holds_within;
 use crate::{Bundle, Cmd, Output, Test, Who, cgroups, leaks};
 
-/// How long what a command has caused may take to show: the machine may be loaded.
+/// How long the effect of a command may take to become visible, since the machine may be loaded.
 pub(super) const SOON: Duration = Duration::from_secs(10);
 
-/// A container whose program says what it sees.
+/// A container whose program reports what it sees.
 pub(super) struct Container {
     pub(super) id: String,
-    /// Of `create` or `run`, whose streams are the program's.
+    /// The output of `create` or `run`, whose streams the program has inherited.
     pub(super) output: Output,
     pub(super) pid: i32,
 }
 
-/// Where one command is tried, again and again.
+/// The surroundings in which one command is tried again and again.
 pub(super) struct Scene<'a> {
     pub(super) t: &'a Test,
     pub(super) verb: Verb,
-    /// Its program reports and stays.
+    /// The bundle whose program reports and stays.
     staying: Bundle,
-    /// Its program reports and ends.
+    /// The bundle whose program reports and ends.
     ending: Bundle,
     pub(super) standing: Option<Container>,
-    /// How many ids and commands there were.
+    /// The number of ids and commands so far.
     pub(super) count: usize,
-    /// What the program has said of signals before the command.
+    /// How many signals the program had reported before the command.
     pub(super) signals: usize,
 }
 
@@ -55,11 +55,11 @@ impl<'a> Scene<'a> {
     /// An id that no container of this test has had.
     pub(super) fn new_id(&mut self) -> String {
         self.count += 1;
-        // As long as any other: the calls are the same then.
+        // All ids have the same length, so that the calls are the same.
         self.t.id(&format!("{:?}{:05}", self.verb, self.count).to_lowercase())
     }
 
-    /// The command of the scene on the container `id`.
+    /// The command of the scene for the container `id`.
     pub(super) fn command(&self, id: &str) -> Cmd {
         let t = self.t;
         let launch = |words: &[&str], bundle: &Bundle| t.rootling(words).arg(bundle.dir()).arg(id);
@@ -78,27 +78,27 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The limit that `update` is to set, another at each time.
+    /// The limit that `update` is to set, which is different every time.
     pub(super) fn limit(&self) -> usize {
-        // As long as any other.
+        // All limits have the same length.
         100 + self.count % 900
     }
 
-    /// A new container that has been created.
+    /// Makes a new container that has been created.
     pub(super) fn created(&mut self) -> Result<Container, String> {
         let id = self.new_id();
         let create = self.t.rootling(&["create", "-b"]).arg(self.staying.dir()).arg(&id).output();
         self.container(id, create)
     }
 
-    /// A new container that runs.
+    /// Makes a new container that is running.
     pub(super) fn running(&mut self) -> Result<Container, String> {
         let id = self.new_id();
         let run = self.t.rootling(&["run", "-d", "-b"]).arg(self.staying.dir()).arg(&id).output();
         self.container(id, run)
     }
 
-    /// A new container whose program has ended.
+    /// Makes a new container whose program has ended.
     pub(super) fn stopped(&mut self) -> Result<Container, String> {
         let id = self.new_id();
         let run = self.t.rootling(&["run", "-d", "-b"]).arg(self.ending.dir()).arg(&id).output();
@@ -115,7 +115,7 @@ impl<'a> Scene<'a> {
         Ok(Container { id, output, pid })
     }
 
-    /// Its status and pid, if it is on record.
+    /// The status and the pid of a container, if it is recorded.
     pub(super) fn status(&self, id: &str) -> Option<(String, i32)> {
         let output = self.t.rootling(&["state", id]).output();
         if output.exit() != 0 {
@@ -126,12 +126,12 @@ impl<'a> Scene<'a> {
         Some((state["status"].as_str()?.to_owned(), pid))
     }
 
-    /// Whether there is a record of it.
+    /// Whether a container is recorded.
     pub(super) fn on_record(&self, id: &str) -> bool {
         self.t.state_root().join(id).exists()
     }
 
-    /// What there is of it: a record, cgroups, mounts, and those of `pids` that live.
+    /// What is left of a container: a record, cgroups, mounts, and those of `pids` that are alive.
     pub(super) fn rest(&self, id: &str, pids: &[i32]) -> Vec<String> {
         let mut rest = leaks::of_containers(self.t);
         if self.on_record(id) {
@@ -141,9 +141,9 @@ impl<'a> Scene<'a> {
         rest
     }
 
-    /// What the programs report where no call fails. An error where the command fails even so.
+    /// What the programs report if no call fails; an error if the command fails even so.
     pub(super) fn reference(&mut self) -> Result<Reference, String> {
-        // The first one makes what the image lacks.
+        // The first run makes what the image lacks.
         let mut last = String::new();
         for _ in 0..2 {
             last = self.report_of_one()?;
@@ -168,19 +168,20 @@ impl<'a> Scene<'a> {
         report.ok_or_else(|| format!("no report: {output}"))
     }
 
-    /// Removes the container that stands.
+    /// Removes the container that stays from one case to the next.
     pub(super) fn end(&mut self) -> Result<(), String> {
         let Some(standing) = self.standing.take() else { return Ok(()) };
         let delete = self.t.rootling(&["delete", "--force", &standing.id]).output();
         if delete.exit() == 0 { Ok(()) } else { Err(delete.to_string()) }
     }
 
-    /// Whether nothing is there of it, or soon will be.
+    /// Whether nothing of the container is left, now or soon.
     pub(super) fn is_gone(&self, id: &str, pids: &[i32]) -> bool {
         holds_within(Duration::from_secs(2), || self.rest(id, pids).is_empty())
     }
 
-    /// The report in what a program has written, without what differs from one container to the next. Waits for its end.
+    /// The report in what a program has written, without what differs between containers. Waits for the end of the
+    /// report.
     pub(super) fn report(&self, id: &str, output: &Output) -> Option<String> {
         let mut text = String::new();
         let whole = holds_within(SOON, || {
@@ -190,7 +191,7 @@ impl<'a> Scene<'a> {
         whole.then(|| self.plain(id, &text))
     }
 
-    /// A report without what differs from one container to the next.
+    /// A report without what differs between containers.
     pub(super) fn plain(&self, id: &str, text: &str) -> String {
         let mut plain = text.split(report::END).next().unwrap_or_default().replace(id, "ID");
         for dir in [self.staying.dir(), self.ending.dir()] {
@@ -201,14 +202,14 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// A process that is neither gone nor a zombie.
+/// Whether a process exists and is not a zombie.
 pub(super) fn lives(pid: i32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
     let state = stat.rsplit(')').next().unwrap_or_default().trim_start().chars().next();
     !matches!(state, None | Some('Z' | 'X'))
 }
 
-/// In the place of a namespace's number, whether it is the host's.
+/// Replaces the number of a namespace by whether it is the host's.
 fn own_or_host(line: &str) -> String {
     let Some((kind, _)) = line.strip_prefix("namespace: ").and_then(|link| link.split_once(':')) else {
         return line.to_owned();
@@ -222,7 +223,7 @@ fn own_or_host(line: &str) -> String {
 fn bundle(t: &Test) -> Bundle {
     let mut bundle = t.bundle(&["/bin/probe", "stay"]);
     t.with_probe(&bundle);
-    // Set-user-id programs such as newuidmap have their rights under a tracer that is root.
+    // Set-user-id programs such as newuidmap keep their privileges under a tracer that is root.
     let many =
         geteuid().is_root() && (t.who() == Who::Root || t.account().ranges().is_some()) && bundle.many_ids();
     if many {
@@ -260,14 +261,14 @@ fn bundle(t: &Test) -> Bundle {
     bundle
 }
 
-/// Gives the container a cgroup below one that root has made for the account, where root has started the tests. With
-/// cgroup v2 alone that would take the caller's own, too.
+/// Gives the container a cgroup below one that root has made for the account, if root has started the tests. With
+/// only cgroup v2 that would need the caller's own as well.
 fn delegate_cgroup(t: &Test, bundle: &mut Bundle) {
     if !geteuid().is_root() || cgroups::is_unified() {
         return;
     }
     let account = t.account();
-    // In a cgroup of cpuset there has to be a processor first.
+    // A cpuset cgroup must have a processor first.
     for hierarchy in ["freezer", "pids"] {
         let dir = Path::new(cgroups::MOUNT).join(hierarchy).join(t.marker());
         if dir.is_dir() || fs::create_dir(&dir).is_ok() {

@@ -1,4 +1,4 @@
-//! The sum of all cases, by system call.
+//! The totals of all cases by system call.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use super::cases::Case;
 use super::finding::{Crash, Finding};
 use super::judge::Verdict;
 
-/// The findings that have a column, with its head.
+/// The findings that have a column, with its heading.
 const COLUMNS: [(Finding, &str); 11] = [
     (Finding::Message, "message"),
     (Finding::Leftover, "left"),
@@ -41,13 +41,13 @@ impl Row {
     }
 }
 
-/// How many cases there were of each call, and what has come of them.
+/// The number of cases for each call, and their results.
 #[derive(Debug, Default)]
 pub struct Table {
     rows: BTreeMap<String, Row>,
-    /// Cases whose call was not made: threads, or what has changed meanwhile.
+    /// The number of cases whose call was not made, because of threads or of something that has changed meanwhile.
     pub missed: usize,
-    /// What the machine did not let be tried, or what was left at the end.
+    /// What the machine did not allow to be tried, or what was left at the end.
     pub faults: Vec<String>,
 }
 
@@ -73,12 +73,12 @@ impl Table {
         sum
     }
 
-    /// How many cases there were.
+    /// The number of cases.
     pub fn tried(&self) -> usize {
         self.sum().tried
     }
 
-    /// Whether anything was found that must not be.
+    /// Whether any unacceptable finding was made.
     pub fn is_bad(&self) -> bool {
         !self.faults.is_empty() || self.sum().findings.keys().any(|finding| finding.is_bad())
     }

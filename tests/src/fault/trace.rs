@@ -1,4 +1,4 @@
-//! Commands under ptrace(2): which calls their processes make, and one of these that fails.
+//! Runs commands under ptrace(2): records which calls their processes make, or makes one of these fail.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -20,10 +20,10 @@ use super::report;
 use crate::sys::{self, CallStop, Waited};
 use crate::{Cmd, Output};
 
-/// How long a command may take whose call has failed.
+/// How long a command whose call has failed may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// How long the processes of a command that has failed may take to end after it.
+/// How long the processes of a failed command may take to end after it.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// The role of the process that the command starts.
@@ -32,38 +32,38 @@ pub(super) const RUNTIME: &str = "runtime";
 /// The role of the process that waits for `start`.
 const WAITING: &str = "waiting";
 
-/// What a command is put under: it stands still until it is traced.
+/// The command that a command is run under: it stops until it is traced.
 const STOPPED: [&str; 4] = ["sh", "-c", "kill -STOP $$; exec \"$@\"", "sh"];
 
-/// Programs of the host that the runtime executes; their processes have their name as role.
+/// Programs of the host that the runtime executes; the role of their processes is their name.
 const HELPERS: [&str; 2] = ["newuidmap", "newgidmap"];
 
-/// Signals by which a process ends itself. The first one of a pid namespace, which they end where the kernel itself sends
-/// them, they do not end while it is traced.
+/// Signals by which a process ends itself. The first process of a pid namespace, which they end if the kernel
+/// itself sends them, does not end by them while it is traced.
 const CRASHES: [Signal; 4] = [Signal::SIGABRT, Signal::SIGSEGV, Signal::SIGILL, Signal::SIGBUS];
 
 /// A system call that was made.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
-    /// Of the process.
+    /// The role of the process.
     pub(super) role: String,
     pub(super) name: String,
-    /// How many of this name the role has made with it.
+    /// How many calls of this name the role has made, including this one.
     pub(super) nth: usize,
     pub(super) errno: Option<Errno>,
-    /// Before `main` of a Rust program.
+    /// Whether it precedes `main` of a Rust program.
     pub(super) start: bool,
 }
 
-/// How a traced command has ended.
+/// The result of a traced command.
 pub(super) struct Traced {
     pub(super) output: Output,
-    /// All of its calls, where no fault was wanted.
+    /// All of its calls, if no fault was requested.
     pub(super) calls: Vec<Call>,
     /// Whether the call that was to fail was made.
     pub(super) reached: bool,
     pub(super) hung: bool,
-    /// Processes that have outlived it.
+    /// Processes that have outlived the command.
     pub(super) left: Vec<Pid>,
 }
 
@@ -71,11 +71,11 @@ pub(super) struct Traced {
 #[derive(Default)]
 struct Tracee {
     role: String,
-    /// The runtime or a helper: its calls count.
+    /// Whether it is the runtime or a helper, whose calls count.
     counts: bool,
-    /// The one that it is making, by its place in the record.
+    /// The call that it is making, by its index in the record.
     call: Option<usize>,
-    /// What the call is to return instead.
+    /// The value that the call is to return instead.
     result: Option<i64>,
     children: usize,
 }
@@ -90,20 +90,20 @@ struct Tracer<'a> {
     fault: Option<&'a Fault>,
     root: Pid,
     tracees: HashMap<Pid, Tracee>,
-    /// Stopped before their parent has told of them.
+    /// Processes that have stopped before their parent has reported them.
     early: BTreeSet<Pid>,
     counts: BTreeMap<(String, i64), usize>,
     calls: Vec<Call>,
     reached: bool,
-    /// Traced no more.
+    /// Processes that are no longer traced.
     released: Vec<Pid>,
     watch: Arc<Watch>,
     status: Option<i32>,
 }
 
-/// Runs the command, with the fault or with a record of its calls. All of its processes that live on are traced no more.
-/// `waiting` is the first process of a container that waits for its start: what it does until it executes its program is
-/// the runtime's, too.
+/// Runs the command, either with the fault or recording its calls. Surviving processes are no longer traced.
+/// `waiting` is the first process of a container that waits for its start: what it does until it executes its
+/// program belongs to the runtime as well.
 pub(super) fn run(command: Cmd, fault: Option<&Fault>, waiting: Option<Pid>) -> Traced {
     let running = command.under(&STOPPED).spawn();
     let root = Pid::from_raw(running.pid());
@@ -138,7 +138,7 @@ pub(super) fn run(command: Cmd, fault: Option<&Fault>, waiting: Option<Pid>) -> 
     Traced { output, calls: tracer.calls, reached: tracer.reached, hung, left }
 }
 
-/// Whether this process may trace its children, as it may not in some containers.
+/// Whether this process may trace its children, which some containers do not allow.
 pub fn is_allowed() -> bool {
     let Ok(mut child) = Command::new("sleep").arg("60").spawn() else { return false };
     let allowed = ptrace::seize(Pid::from_raw(child.id() as i32), Options::PTRACE_O_EXITKILL).is_ok();
@@ -147,7 +147,7 @@ pub fn is_allowed() -> bool {
     allowed
 }
 
-/// All traced processes, but only those of this thread.
+/// Waits for all traced processes, but only those of this thread.
 fn any() -> WaitPidFlag {
     WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD
 }
@@ -161,7 +161,7 @@ fn options() -> Options {
         | Options::PTRACE_O_EXITKILL
 }
 
-/// Starts what ends the tracees when their time is over.
+/// Starts the thread that ends the tracees when their time is up.
 fn watch_over(watch: &Arc<Watch>) {
     let watch = Arc::clone(watch);
     let end = Instant::now() + LIMIT;
@@ -182,7 +182,8 @@ fn watch_over(watch: &Arc<Watch>) {
     });
 }
 
-/// A Rust program makes its alternate signal stack last of all before `main`, within some 30 calls. Threads make one, too.
+/// Just before `main`, a Rust program makes its alternate signal stack, within some 30 calls. Threads make one as
+/// well.
 fn mark_starts(calls: &mut [Call]) {
     const MOST: usize = 50;
     let mut image: Vec<usize> = Vec::new();
@@ -200,7 +201,7 @@ fn mark_starts(calls: &mut [Call]) {
 }
 
 impl Tracer<'_> {
-    /// Traces a process of another command, too. One that this account may not trace is left alone.
+    /// Also traces a process of another command. One that this account may not trace is left alone.
     fn join(&mut self, pid: Pid) {
         if ptrace::seize(pid, options() & !Options::PTRACE_O_EXITKILL).is_err() {
             return;
@@ -212,7 +213,7 @@ impl Tracer<'_> {
         self.go_on(pid, None);
     }
 
-    /// Attaches to the command, which stops itself, and lets it go on.
+    /// Attaches to the command, which has stopped itself, and lets it continue.
     fn begin(&mut self) {
         let stopped = waitpid(self.root, Some(WaitPidFlag::WUNTRACED)).expect("wait for the command to stop");
         assert!(matches!(stopped, WaitStatus::Stopped(_, Signal::SIGSTOP)), "{stopped:?}");
@@ -225,7 +226,7 @@ impl Tracer<'_> {
             WaitStatus::Exited(pid, code) => self.gone(pid, code << 8),
             WaitStatus::Signaled(pid, signal, _) => self.gone(pid, signal as i32),
             WaitStatus::PtraceSyscall(pid) => {
-                // What is killed meanwhile is gone soon.
+                // A process that is killed meanwhile is gone soon.
                 let _ = self.call(pid);
                 self.go_on(pid, None);
             }
@@ -249,7 +250,8 @@ impl Tracer<'_> {
         }
     }
 
-    /// Waits for a process. One that gets a realtime signal goes on with it: programs in Go and glibc's setuid(3) send them.
+    /// Waits for a process. One that gets a realtime signal continues with it: Go programs and glibc's setuid(3)
+    /// send them.
     fn wait(&self, pid: Pid, flags: WaitPidFlag) -> nix::Result<WaitStatus> {
         loop {
             match sys::wait_for(pid, flags)? {
@@ -266,7 +268,7 @@ impl Tracer<'_> {
         let _ = if self.matters(pid) { ptrace::syscall(pid, signal) } else { ptrace::cont(pid, signal) };
     }
 
-    /// Whether its next call does.
+    /// Whether its next call matters.
     fn matters(&self, pid: Pid) -> bool {
         let tracee = self.tracees.get(&pid);
         tracee.is_some_and(|tracee| tracee.counts && (!self.reached || tracee.result.is_some()))
@@ -275,11 +277,11 @@ impl Tracer<'_> {
     fn event(&mut self, pid: Pid, signal: Signal, event: i32) {
         const CLONES: [Options; 3] =
             [Options::PTRACE_O_TRACEFORK, Options::PTRACE_O_TRACEVFORK, Options::PTRACE_O_TRACECLONE];
-        // PTRACE_EVENT_STOP in linux/ptrace.h, with which a seized process begins, too.
+        // PTRACE_EVENT_STOP in linux/ptrace.h, with which a seized process also begins.
         const STOP: i32 = 128;
         if event == STOP {
             if self.tracees.contains_key(&pid) {
-                // A stop by a signal, as of the command before it began, is no stop here.
+                // A stop by a signal, such as that of the command before it began, does not count here.
                 let _ = signal;
                 self.go_on(pid, None);
             } else {
@@ -295,7 +297,7 @@ impl Tracer<'_> {
         self.go_on(pid, None);
     }
 
-    /// A new process or thread of `parent`.
+    /// Handles a new process or thread of `parent`.
     fn cloned(&mut self, parent: Pid) {
         let Ok(child) = ptrace::getevent(parent) else { return };
         let child = Pid::from_raw(child as i32);
@@ -315,11 +317,11 @@ impl Tracer<'_> {
         }
     }
 
-    /// Another program: the command itself, a helper, or what the runtime is there to start.
+    /// Handles the execution of another program: the command itself, a helper, or what the runtime is to start.
     fn executed(&mut self, pid: Pid) {
         let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
         let name = program.file_name().unwrap_or_default().to_string_lossy();
-        // Where another thread than the first has executed it, it is the first from now on.
+        // If a thread other than the first has executed it, that one is the first from now on.
         if let Ok(former) = ptrace::getevent(pid)
             && former as i32 != pid.as_raw()
         {
@@ -334,7 +336,7 @@ impl Tracer<'_> {
         }
     }
 
-    /// At the begin or the end of a system call.
+    /// Handles the beginning or the end of a system call.
     fn call(&mut self, pid: Pid) -> nix::Result<()> {
         let Some(tracee) = self.tracees.get_mut(&pid) else { return Ok(()) };
         match sys::call_stop(pid)? {
@@ -370,9 +372,9 @@ impl Tracer<'_> {
         self.reached = true;
         tracee.result = Some(-i64::from(fault.errno as i32));
         match fault.call.as_str() {
-            // A descriptor is closed whatever is returned.
+            // A descriptor is closed whatever close(2) returns.
             "close" => Ok(()),
-            // It tells the present end where it cannot move it.
+            // It returns the current end if it cannot move it.
             "brk" => {
                 tracee.result = None;
                 sys::set_argument(pid, 0)
@@ -381,7 +383,7 @@ impl Tracer<'_> {
         }
     }
 
-    /// Lets go of what lives on, and waits a while for its end where nothing is expected to.
+    /// Releases what is still alive, and waits for a while for its end if nothing is expected to survive.
     fn settle(&mut self, nothing_expected: bool) -> Vec<Pid> {
         let end = Instant::now() + if nothing_expected { SETTLE } else { Duration::ZERO };
         self.fault = None;
@@ -399,7 +401,7 @@ impl Tracer<'_> {
         left
     }
 
-    /// Whether it was still there to be let go.
+    /// Releases a process; returns whether it still existed.
     fn let_go(&mut self, pid: Pid) -> bool {
         let _ = ptrace::interrupt(pid);
         let signal = match self.wait(pid, any()) {

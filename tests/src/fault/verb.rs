@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A command with its options, on a container in a state that it is for.
+/// A command with its options, for a container in a suitable state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
     /// `create`.
@@ -14,15 +14,15 @@ pub enum Verb {
     RunDetached,
     /// `exec` in a running container.
     Exec,
-    /// `start` of a created one.
+    /// `start` of a created container.
     Start,
-    /// `delete` of a stopped one.
+    /// `delete` of a stopped container.
     Delete,
-    /// `delete --force` of a running one.
+    /// `delete --force` of a running container.
     DeleteForce,
     /// `kill` with SIGUSR1.
     Kill,
-    /// `update` of the limit of processes.
+    /// `update` of the process limit.
     Update,
     /// `pause`.
     Pause,
@@ -31,7 +31,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// All of them, with their names.
+    /// All commands with their names.
     pub const ALL: [(Self, &str); 11] = [
         (Self::Create, "create"),
         (Self::Run, "run"),
@@ -46,7 +46,7 @@ impl Verb {
         (Self::Resume, "resume"),
     ];
 
-    /// Whether it works on a container that stands from one case to the next.
+    /// Whether it works on a container that stays from one case to the next.
     pub(super) fn needs_standing(self) -> bool {
         matches!(self, Self::Exec | Self::Kill | Self::Update | Self::Pause | Self::Resume)
     }

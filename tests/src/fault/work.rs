@@ -1,4 +1,4 @@
-//! Recording the calls, and carrying out the cases on several processors.
+//! Records the calls, and carries out the cases on several processors.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -14,16 +14,16 @@ use super::scene::Scene;
 use super::table::Table;
 use crate::{Test, Who, leaks};
 
-/// What there is to try.
+/// What is to be tried.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// In the order of the calls.
+    /// The cases in the order of the calls.
     pub cases: Vec<Case>,
     /// Commands that cannot be tried, with the reason.
     pub left_out: Vec<String>,
-    /// Calls that were made and cannot fail.
+    /// Calls that were made but cannot fail.
     pub cannot_fail: BTreeSet<String>,
-    /// Calls that were made and that the table of errors lacks.
+    /// Calls that were made but are missing from the table of errors.
     pub unknown: BTreeSet<String>,
 }
 
@@ -69,7 +69,7 @@ impl Plan {
     }
 }
 
-/// A scene, and what its programs report where nothing fails.
+/// A scene, and what its programs report if nothing fails.
 struct Stage<'a> {
     scene: Scene<'a>,
     reference: Reference,
@@ -83,10 +83,10 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// What is told while the cases are carried out: the case, what has come of it, and how many there were.
+/// What is called as the cases are carried out, with the case, its result, and the number of cases so far.
 pub type Progress<'a> = &'a (dyn Fn(&Case, &Verdict, usize) + Sync);
 
-/// Carries out all cases with as many at a time as there are workers.
+/// Carries out all cases with this number of workers.
 pub fn carry_out(cases: &[Case], workers: usize, progress: Progress<'_>) -> Table {
     let (next, table) = (AtomicUsize::new(0), Mutex::new(Table::default()));
     thread::scope(|scope| {
@@ -125,7 +125,7 @@ fn work(cases: &[Case], next: &AtomicUsize, table: &Mutex<Table>, progress: Prog
         fault(table, why);
     }
     for test in tests.iter().filter_map(OnceCell::get) {
-        // Those that were delegated.
+        // The cgroups that were delegated.
         leaks::remove_cgroups(test.marker());
         let left = leaks::left(test);
         if !left.is_empty() {
@@ -138,7 +138,7 @@ fn fault(table: &Mutex<Table>, what: String) {
     table.lock().expect("the table").faults.push(what);
 }
 
-/// One case. Once more where its call was not made, as with threads that take turns.
+/// Carries out a case; again if its call was not made, as may happen with threads.
 fn attempt(stage: &mut Stage, case: &Case) -> Result<Verdict, String> {
     let (_, verdict) = stage.scene.attempt(Some(case), Some(&stage.reference))?;
     if verdict.reached {

@@ -1,4 +1,4 @@
-//! The scenarios of the engines in the virtual machine.
+//! Runs the scenarios of the engines in the virtual machine.
 
 use std::env;
 use std::fs;
@@ -13,20 +13,21 @@ use super::machine::{Machine, PLACE, results, stream};
 use super::programs;
 use crate::engines::{RUNS, Run, User, number};
 
-/// What is passed on to the runs.
+/// The variables that are passed on to the runs.
 const SELECTION: [&str; 4] =
     ["ROOTLING_ENGINES_ONLY", "ROOTLING_ENGINES_BUT", "ROOTLING_ENGINES_MANY", "ROOTLING_ENGINES_STEP"];
 
-/// Where the runtimes are in the machine.
+/// The paths of the runtimes in the machine.
 const ROOTLING: &str = "/opt/rootling/bin/rootling";
 const CRUN: &str = "/usr/bin/crun";
 
 /// What is to be run.
 #[derive(Debug)]
 pub struct Engines {
-    /// The runs; all that `ROOTLING_ENGINES_RUNS` has, or all that there are, where none is named.
+    /// The runs; if none is named, those in `ROOTLING_ENGINES_RUNS`, or all.
     pub runs: Vec<String>,
-    /// Runs each with crun too, and says where the two differ; only what fails with rootling is a failure then.
+    /// Whether to run each with crun as well and report differences; then only what fails just with rootling is a
+    /// failure.
     pub compare: bool,
 }
 
@@ -37,11 +38,11 @@ struct Plan {
     runtimes: Vec<&'static str>,
     end: Instant,
     results: PathBuf,
-    /// What has failed with rootling.
+    /// The runs that have failed with rootling.
     failed: Mutex<Vec<&'static str>>,
 }
 
-/// Runs the scenarios in the virtual machine. Whether all was well.
+/// Runs the scenarios in the virtual machine. Returns whether everything was well.
 pub fn run_engines(options: &Engines) -> Result<bool, String> {
     let runs = selected(&options.runs)?;
     let rootling = programs::rootling()?;
@@ -80,7 +81,7 @@ fn selected(names: &[String]) -> Result<Vec<&'static Run>, String> {
 }
 
 impl Plan {
-    /// Runs of one user follow one another, those of the two users go on at the same time.
+    /// Runs of the same user are sequential, and those of the two users are concurrent.
     fn carry_out(&self) -> Result<(), String> {
         thread::scope(|scope| {
             let root = scope.spawn(|| self.lane(User::Root));
@@ -101,7 +102,7 @@ impl Plan {
         Ok(())
     }
 
-    /// The scenarios of a run, to the end of them or of the time. How far it is and what fails is printed.
+    /// Runs the scenarios of a run until they end or the time is up. Prints the progress and failures.
     fn one(&self, run: &'static Run, runtime: &str) -> Result<(), String> {
         let left = self.end.saturating_duration_since(Instant::now());
         let log = self.log(run.name, runtime);
@@ -138,7 +139,7 @@ impl Plan {
         self.results.join(format!("{run}-{name}"))
     }
 
-    /// What the scenarios of a run have said.
+    /// The output of the scenarios of a run.
     fn told(&self, run: &str, runtime: &str) -> String {
         String::from_utf8_lossy(&fs::read(self.log(run, runtime)).unwrap_or_default()).into_owned()
     }
@@ -151,7 +152,8 @@ impl Plan {
         }
     }
 
-    /// The last lines of the runs, the counts, and what has failed once more, at the end, where it is looked for.
+    /// Prints the last lines of the runs, the counts, and the failures once more, at the end, where people look for
+    /// them.
     fn sum_up(&self) {
         let told: Vec<(&str, String)> =
             self.runs.iter().map(|run| (run.name, self.told(run.name, ROOTLING))).collect();
@@ -169,7 +171,7 @@ impl Plan {
     }
 }
 
-/// The last line of a run: not that of a group.
+/// Whether it is the last line of a run, and not of a group.
 fn is_summary(line: &str) -> bool {
     line.contains(" passed, ")
         && line.contains(" failed, ")
@@ -177,7 +179,7 @@ fn is_summary(line: &str) -> bool {
         && !line.starts_with("--")
 }
 
-/// What has failed, with what is told about it.
+/// The failures, with the details that were printed.
 fn failures(told: &str) -> impl Iterator<Item = &str> {
     told.lines().filter(|line| line.starts_with("FAILED ") || line.starts_with("       | "))
 }
@@ -198,7 +200,7 @@ fn differences(rootling: &str, crun: &str) -> String {
         .collect()
 }
 
-/// A word for the shell.
+/// Quotes a word for the shell.
 pub(super) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }

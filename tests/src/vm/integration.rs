@@ -1,4 +1,4 @@
-//! The integration tests in the virtual machine.
+//! Runs the integration tests in the virtual machine.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -14,27 +14,27 @@ use super::programs;
 use crate::engines::{User, number};
 use crate::{bounded, source};
 
-/// A caller, with what it has the cgroups made by.
+/// A caller, and how its cgroups are made.
 struct Run {
     name: &'static str,
     user: User,
-    /// Before the suite, such as a variable.
+    /// Words before the suite's command, such as a variable.
     before: &'static [&'static str],
     /// Options of the suite.
     options: &'static [&'static str],
     files: Files,
 }
 
-/// Which test files a run has.
+/// The test files that a run includes.
 enum Files {
     All,
     /// Those that match one of the patterns.
     Some(&'static str),
 }
 
-/// Emulation is slow, so each file is where it shows most. In all runs are those that who makes the cgroups matters to;
-/// those that go through all ways to a cgroup by themselves are in one of each user, and what is about words and files
-/// alone is not root's.
+/// Emulation is slow, so each file is in the run where it is most useful. All runs include the files for which it
+/// matters who makes the cgroups; those that try all ways to a cgroup by themselves are in one run of each user,
+/// and those about command lines and files are not in root's.
 #[rustfmt::skip]
 const RUNS: &[Run] = &[
     // In a login session.
@@ -42,12 +42,12 @@ const RUNS: &[Run] = &[
         before: &["env", "ROOTLING_TEST_FLAGS=--systemd-cgroup"], options: &["--without", "::root"],
         files: Files::Some("cgroup concurrency exec lifecycle ps run
             attack_annotations attack_descriptors kills process stress") },
-    // In a scope whose cgroup is delegated.
+    // In a scope with a delegated cgroup.
     Run { name: "user-delegated", user: User::Ordinary,
         before: &["systemd-run", "--user", "--scope", "--quiet", "-p", "Delegate=yes"],
         options: &["--without", "::root", "--leaf"],
         files: Files::All },
-    // Cgroups by path.
+    // With cgroups by path.
     Run { name: "root", user: User::Root,
         before: &[], options: &["--without", "::user"],
         files: Files::Some("cgroup concurrency exec lifecycle ps run
@@ -59,14 +59,14 @@ const RUNS: &[Run] = &[
         files: Files::Some("cgroup concurrency exec lifecycle ps run attack_annotations") },
 ];
 
-/// In no run: what shows nothing there that it does not show elsewhere, and takes an hour where the processor is emulated
-/// (each system call denied, each call of a launch failed, images of a million entries and of gigabytes, and races, which
-/// want two real processors), and what is about the source or its tools.
+/// In no run: what shows nothing in the VM that it does not show elsewhere, and takes an hour on an emulated
+/// processor (each system call denied, each call of a launch failing, images of a million entries and of gigabytes,
+/// and races, which need two real processors), and what concerns the source or its tools.
 const NOWHERE: &str =
     "seccomp_denied waits faults attack_races attack_mount_races attack_device_races security_docs
     contributing_docs docs_commands state_faults kills_of_helpers races exhaustion link_order attack_images";
 
-/// Runs the integration tests in the machine, as the named runs, or as all. Whether all was well.
+/// Runs the integration tests in the machine, in the named runs or in all. Returns whether everything was well.
 pub fn run_tests(names: &[String]) -> Result<bool, String> {
     let runs = selected(names)?;
     let minutes = number("ROOTLING_VM_MINUTES", 50)?;
@@ -85,7 +85,7 @@ pub fn run_tests(names: &[String]) -> Result<bool, String> {
     }
     println!("\nTime in the VM: {} s. Logs: {}", start.elapsed().as_secs(), results.display());
     let [passed, failed, skipped] = total(&results);
-    // Once more at the end, since what was printed of them may be far above.
+    // Printed again at the end, since the earlier output may be far above.
     for program in failed_programs(&results) {
         println!("failed: {program}");
     }
@@ -106,7 +106,7 @@ fn selected(names: &[String]) -> Result<Vec<&'static Run>, String> {
     names.iter().map(find).collect()
 }
 
-/// Puts together what goes into the machine: the program, the test programs, and what these look at.
+/// Collects what goes into the machine: the program, the test programs, and the files that they need.
 fn stage(machine: &Machine, rootling: &Path) -> Result<(), String> {
     let built: BTreeMap<String, PathBuf> = programs::tests()?;
     for (name, program) in &built {
@@ -122,19 +122,19 @@ fn stage(machine: &Machine, rootling: &Path) -> Result<(), String> {
 }
 
 impl Run {
-    /// Runs its tests, and brings their logs. Whether all was well.
+    /// Runs its tests, and copies their logs. Returns whether everything was well.
     fn carry_out(&self, machine: &Machine, results: &Path, end: Instant) -> Result<bool, String> {
         let left = end.saturating_duration_since(Instant::now());
         let there = format!("/tmp/results-{}", self.name);
         let command = machine.command(self.user.login(), &self.words(left, &there)?);
         let log = results.with_extension("log");
-        // As much time as the suite has, and some to say what it did not come to.
+        // As much time as the suite has, and some to report what it did not get to.
         let status = stream(command, left + Duration::from_mins(1), &log, |line| println!("{line}"))?;
         let got = machine.get(self.user.login(), &there, results)?;
         if status == 0 && got == 0 {
             return Ok(true);
         }
-        // A run that could not say itself that it failed.
+        // The run may not have been able to report its failure itself.
         let [_, failed, _] = counts(&results.join("summary"));
         if failed == 0 {
             println!("  {} did not come to its end", self.name);
@@ -150,7 +150,7 @@ impl Run {
         Ok(false)
     }
 
-    /// The command in the machine.
+    /// The command to run in the machine.
     fn words(&self, left: Duration, results: &str) -> Result<Vec<String>, String> {
         let files = env::var("ROOTLING_VM_TESTS").ok().filter(|files| !files.trim().is_empty());
         let files = match files {
@@ -165,14 +165,14 @@ impl Run {
         Ok(words)
     }
 
-    /// The patterns of its test files.
+    /// The patterns for its test files.
     fn files(&self) -> Result<String, String> {
         let Files::Some(patterns) = self.files else { return all_files() };
         Ok(patterns.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }
 
-/// The names of all test files but those that are in no run.
+/// The names of all test files, except for those that are in no run.
 fn all_files() -> Result<String, String> {
     let dir = source("tests/tests");
     let entries = fs::read_dir(&dir).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
@@ -186,13 +186,13 @@ fn all_files() -> Result<String, String> {
     Ok(names.join(" "))
 }
 
-/// The sum of the runs: passed, failed, skipped.
+/// The totals of the runs: passed, failed, skipped.
 fn total(results: &Path) -> [usize; 3] {
     let runs = RUNS.iter().map(|run| counts(&results.join(run.name).join("summary")));
     runs.fold([0; 3], |sum, counts| [0, 1, 2].map(|i| sum[i] + counts[i]))
 }
 
-/// The test programs with a failure, each after its run.
+/// The test programs with a failure, each preceded by its run.
 fn failed_programs(results: &Path) -> Vec<String> {
     let of_run = |run: &Run| {
         let summary = fs::read_to_string(results.join(run.name).join("summary")).unwrap_or_default();
@@ -202,7 +202,7 @@ fn failed_programs(results: &Path) -> Vec<String> {
     RUNS.iter().flat_map(|run| -> Vec<String> { of_run(run) }).collect()
 }
 
-/// The sum of a summary, whose lines are program, passed, failed and skipped.
+/// The totals of a summary, whose lines are program, passed, failed and skipped.
 fn counts(summary: &Path) -> [usize; 3] {
     let text = fs::read_to_string(summary).unwrap_or_default();
     text.lines().map(counts_of).fold([0; 3], |sum, counts| [0, 1, 2].map(|i| sum[i] + counts[i]))

@@ -1,4 +1,4 @@
-//! A machine of our own, by the scripts of `hack/vm`.
+//! A machine of our own, managed by the scripts in `hack/vm`.
 
 use std::env;
 use std::fs::{self, File};
@@ -13,23 +13,22 @@ use tempfile::TempDir;
 
 use crate::{bounded, source};
 
-/// Where the machine has what is put into it.
+/// The directory in the machine for what is put into it.
 pub(super) const PLACE: &str = "/opt/rootling";
 
-/// How long the image takes to build, or the machine to start, at most.
+/// How long it may take to build the image or to start the machine.
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A machine, whoever else runs one. It ends with this.
+/// A machine that is independent of any others. It is stopped when this is dropped.
 pub(super) struct Machine {
     name: String,
     lifetime: Option<String>,
-    /// What goes into the machine.
+    /// The files to be put into the machine.
     stage: TempDir,
 }
 
 impl Machine {
-    /// Builds the image if it is not there. The machine is to live no longer than `minutes`, where that is more than
-    /// usual.
+    /// Builds the image if it does not exist. The machine may live for `minutes` if that is longer than usual.
     pub(super) fn new(minutes: Option<u64>) -> Result<Self, String> {
         let stage = tempfile::tempdir().map_err(|error| format!("make a directory: {error}"))?;
         let name = env::var("ROOTLING_VM_NAME").unwrap_or_else(|_| format!("test-{}", std::process::id()));
@@ -38,7 +37,7 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Where a file goes into the machine, below [`PLACE`].
+    /// The path at which a file is collected for the machine, below [`PLACE`].
     pub(super) fn stage(&self, path: &str) -> Result<PathBuf, String> {
         let path = self.stage.path().join(path);
         let parent = path.parent().unwrap_or(&path);
@@ -46,7 +45,7 @@ impl Machine {
         Ok(path)
     }
 
-    /// Starts the machine, and puts everything into it.
+    /// Starts the machine, and copies everything into it.
     pub(super) fn start(&self) -> Result<(), String> {
         expect_success("hack/vm/start.sh", bounded::run(&mut self.script("start.sh"), HOUR)?)?;
         let stage = self.stage.path();
@@ -59,7 +58,7 @@ impl Machine {
         expect_success("hack/vm/put.sh", bounded::run(&mut put, Duration::from_mins(5))?)
     }
 
-    /// A command of a user in the machine, whose words the shell there takes as they are.
+    /// A command of a user in the machine, whose words the shell there takes literally.
     pub(super) fn command(&self, user: &str, words: &[String]) -> Command {
         let mut command = self.script("run.sh");
         command.arg(user).arg(words.join(" "));
@@ -87,7 +86,8 @@ impl Drop for Machine {
     }
 }
 
-/// Runs a command, and gives each line that it prints to `tell` when it comes; all of it goes into `log`. Its exit code.
+/// Runs a command, and passes each line that it prints to `tell` as it arrives; everything is written to `log`.
+/// Returns its exit code.
 pub(super) fn stream(
     mut command: Command,
     limit: Duration,
@@ -99,7 +99,7 @@ pub(super) fn stream(
     let (reader, writer) = io::pipe().map_err(failed)?;
     command.stdout(writer.try_clone().map_err(failed)?).stderr(writer);
     let child = bounded::start(&mut command)?;
-    // It has the other end of the pipe as long as it is there.
+    // It holds the other end of the pipe for as long as it exists.
     drop(command);
     let (done, all_is_read) = channel();
     thread::spawn(move || {
@@ -107,7 +107,7 @@ pub(super) fn stream(
         done.send(())
     });
     let status = bounded::finish(child, limit, || bounded::interrupted().is_some());
-    // What has stayed in the background may have the pipe.
+    // A process that stays in the background may hold the pipe.
     let _ = all_is_read.recv_timeout(Duration::from_secs(10));
     status
 }
@@ -126,7 +126,7 @@ pub(super) fn expect_success(what: &str, code: i32) -> Result<(), String> {
     if code == 0 { Ok(()) } else { Err(format!("{what} failed with exit code {code}")) }
 }
 
-/// Where the results of a kind go; what is left there of before is removed.
+/// The directory for results of a kind; earlier contents are removed.
 pub(super) fn results(kind: &str) -> Result<PathBuf, String> {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| source("target"), PathBuf::from);
     let dir = target.join(kind);

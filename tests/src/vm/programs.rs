@@ -1,4 +1,4 @@
-//! The programs that go into the machine: static ones, which run there as they are.
+//! The programs that are put into the machine. They are static, and run there as they are.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::machine::expect_success;
 use crate::{bounded, source};
 
-/// The program that is tested: `ROOTLING_BIN`, or what `make build` has built.
+/// The program under test: `ROOTLING_BIN`, or what `make build` has built.
 pub(super) fn rootling() -> Result<PathBuf, String> {
     let path = match env::var_os("ROOTLING_BIN") {
         Some(path) => PathBuf::from(path),
@@ -23,12 +23,12 @@ pub(super) fn rootling() -> Result<PathBuf, String> {
         .map_err(|error| format!("{}: {error}: run `make build`, or set ROOTLING_BIN", path.display()))
 }
 
-/// A Debian package of a program. Where the tool for that is not there yet, it is built first.
+/// Makes a Debian package of a program. The tool for that is built first if necessary.
 pub(super) fn package(rootling: &Path) -> Result<PathBuf, String> {
     path_of(Command::new(source("hack/deb.sh")).env("BINARY", rootling), Duration::from_mins(20))
 }
 
-/// What a command prints, if it succeeds within a limit.
+/// The output of a command, if it succeeds within a limit.
 fn printed(command: &mut Command, limit: Duration) -> Result<String, String> {
     let name = command.get_program().display().to_string();
     let failed = |error: std::io::Error| format!("keep the output of {name}: {error}");
@@ -40,12 +40,12 @@ fn printed(command: &mut Command, limit: Duration) -> Result<String, String> {
     Ok(text)
 }
 
-/// The first line that a script prints, as a path from the source.
+/// The first line that a script prints, as a path in the source directory.
 fn path_of(script: &mut Command, limit: Duration) -> Result<PathBuf, String> {
     printed(script, limit).map(|text| source(".").join(text.lines().next().unwrap_or_default()))
 }
 
-/// Builds the test programs, as `tests/NAME`, and the programs that they use, each with the place where it is.
+/// Builds the test programs, as `tests/NAME`, and the programs that they use; returns each with its path.
 pub(super) fn tests() -> Result<BTreeMap<String, PathBuf>, String> {
     cargo(&["test", "--no-run", "--tests"])
 }
@@ -62,7 +62,7 @@ fn cargo(command: &[&str]) -> Result<BTreeMap<String, PathBuf>, String> {
     Ok(printed(&mut cargo, Duration::from_hours(1))?.lines().filter_map(executable).collect())
 }
 
-/// The program that a message of cargo is about: an integration test, or no test at all.
+/// The program in a message of cargo: an integration test, or another program.
 fn executable(message: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(message).ok()?;
     let path = PathBuf::from(message["executable"].as_str()?);
@@ -74,14 +74,14 @@ fn executable(message: &str) -> Option<(String, PathBuf)> {
     is_integration_test.then(|| (format!("tests/{name}"), path))
 }
 
-/// Copies a program without debugging information, which is nine tenths of it.
+/// Copies a program without its debugging information, which is nine tenths of it.
 pub(super) fn strip(program: &Path, to: &Path) -> Result<(), String> {
     let status = Command::new("strip").args(["--strip-debug", "-o"]).arg(to).arg(program).status();
     let status = status.map_err(|error| format!("start strip: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("strip of {}: {status}", program.display())) }
 }
 
-/// Copies the runtime, and the program for images that lies beside it.
+/// Copies the runtime, and the program for images next to it.
 pub(super) fn copy_both(rootling: &Path, to: &Path) -> Result<(), String> {
     copy(rootling, to)?;
     copy(&image_program(rootling), &image_program(to))

@@ -1,4 +1,4 @@
-//! Test programs inside the machine.
+//! Runs test programs inside the machine.
 
 use std::fs::{self, File};
 use std::io::{Error, Write};
@@ -9,31 +9,31 @@ use std::time::{Duration, Instant};
 use crate::bounded::{self, TIME_IS_OVER};
 use crate::engines::Pattern;
 
-/// One program must not use up the time of all others.
+/// No program may use up the time of all others.
 const LIMIT: Duration = Duration::from_mins(10);
 
-/// The program that looks for what the others have left: always the last.
+/// The program that looks for what the others have left, which is always the last.
 const LAST: &str = "zz_nothing_left";
 
 /// How many lines of a program's failures are printed.
 const SHOWN: usize = 200;
 
-/// Test programs that are run as whoever calls this.
+/// Test programs to be run as the current caller.
 #[derive(Debug)]
 pub struct Suite {
-    /// Has rootling, hack, docs/cli, docs/embedding.md, the tests in tests/ and their probe.
+    /// Contains rootling, hack, docs/cli, docs/embedding.md, the tests in tests/ and their probe.
     pub dir: PathBuf,
     /// Gets a log for each program, and `summary`: program, passed, failed, skipped.
     pub results: PathBuf,
-    /// The programs whose name matches one of them.
+    /// Only programs whose name matches one of these patterns are run.
     pub only: Vec<Pattern>,
     /// Tests with this in their name are left out.
     pub without: Option<String>,
-    /// The time for all of it; what does not fit is reported as cut, and is a failure.
+    /// The time for all programs; those that do not fit in are reported as cut, which is a failure.
     pub time: Duration,
 }
 
-/// What came of a program.
+/// The result of a program.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     passed: usize,
@@ -43,8 +43,8 @@ struct Counts {
 }
 
 impl Suite {
-    /// Moves this process into a cgroup below its own: in a cgroup that is delegated to us there may be no process where
-    /// containers' cgroups are to get controllers.
+    /// Moves this process into a cgroup below its own: a cgroup that is delegated to us must not contain a process
+    /// if the cgroups of containers are to get controllers.
     pub fn into_a_leaf() -> Result<(), String> {
         let failed = |error: Error| format!("move into a cgroup below the own one: {error}");
         let own = fs::read_to_string("/proc/self/cgroup").map_err(failed)?;
@@ -54,7 +54,7 @@ impl Suite {
         fs::write(format!("{leaf}/cgroup.procs"), std::process::id().to_string()).map_err(failed)
     }
 
-    /// Runs the programs. Whether some were, and none has failed.
+    /// Runs the programs. Returns whether any was run and none has failed.
     pub fn run(&self) -> Result<bool, String> {
         let failed = |error: Error| format!("write into {}: {error}", self.results.display());
         fs::create_dir_all(&self.results).map_err(failed)?;
@@ -74,7 +74,7 @@ impl Suite {
         Ok(passed > 0 && failures == 0)
     }
 
-    /// The selected programs in the order of their names, and the last one in any case.
+    /// The selected programs ordered by name, followed in any case by the last one.
     fn programs(&self) -> Result<Vec<PathBuf>, String> {
         let tests = self.dir.join("tests");
         let entries = fs::read_dir(&tests).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
@@ -87,7 +87,7 @@ impl Suite {
         Ok(programs)
     }
 
-    /// Runs a program to the end of it or of the time, and prints what came of it.
+    /// Runs a program until it ends or its time is up, and prints the result.
     fn one(&self, program: &Path, left: Duration) -> Result<Counts, String> {
         let name = name(program);
         let log = self.results.join(format!("{name}.log"));
@@ -122,9 +122,9 @@ impl Suite {
         command
             .env("ROOTLING_BIN", self.dir.join("rootling"))
             .env("ROOTLING_SOURCE", &self.dir)
-            // Counts that an emulated processor gets through.
+            // Counts that are feasible on an emulated processor.
             .env("ROOTLING_STRESS", std::env::var("ROOTLING_STRESS").unwrap_or_else(|_| "50:64".to_owned()))
-            // On the disk, whose I/O can be throttled, and with devices, which /tmp refuses.
+            // On the disk, whose I/O can be throttled, and which permits devices, unlike /tmp.
             .env("TMPDIR", "/var/tmp")
             .env("ROOTLING_TEST_RUN", format!("rootling-vm{}", std::process::id()))
             .env("ROOTLING_TEST_SKIPS", self.skips());
@@ -135,7 +135,7 @@ impl Suite {
         self.results.join("skips")
     }
 
-    /// How many tests were skipped so far, or parts of one.
+    /// How many tests or parts of tests have been skipped so far.
     fn skipped(&self) -> usize {
         let skips = fs::read_to_string(self.skips()).unwrap_or_default();
         let mut tests: Vec<&str> = skips.lines().filter_map(|line| line.split('\t').nth(1)).collect();
@@ -144,7 +144,7 @@ impl Suite {
         tests.len()
     }
 
-    /// The reasons, the most frequent first.
+    /// Prints the reasons, the most frequent ones first.
     fn tell_what_was_skipped(&self) {
         let skips = fs::read_to_string(self.skips()).unwrap_or_default();
         let mut reasons = std::collections::BTreeMap::new();
@@ -160,7 +160,7 @@ impl Suite {
 }
 
 impl Counts {
-    /// Reads the log of a program, whose tests say `ok` where they were skipped.
+    /// Parses the log of a program, in which skipped tests are reported as `ok`.
     fn of(log: &str, status: i32, skipped: usize) -> Self {
         let count = |result: &str| {
             log.lines()

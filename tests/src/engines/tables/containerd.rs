@@ -1,19 +1,20 @@
 //! containerd with `ctr`. Variables:
 //!
 //! - `CTR`: `ctr` with the daemon's address
-//! - `IN`: the command that goes into the daemon's namespaces, where they are not the machine's
-//! - `SLICE`: the slice of systemd that has the cgroups of containers
-//! - `MANY`: how many containers are to run at the same time
+//! - `IN`: the command that enters the daemon's namespaces, if they are not the machine's
+//! - `SLICE`: the systemd slice that contains the cgroups of containers
+//! - `MANY`: the number of containers that are to run at the same time
 
 use crate::engines::containerd::restart;
 use crate::engines::scenario::{Step, also, as_root, check, check_within, soon};
 use Step::{All, Prepare, Set, When};
 
-/// `with CONTAINER` prints ctr's options to use the runtime, with a cgroup of systemd's called after user and container.
+/// `with CONTAINER` prints ctr's options for using the runtime, with a systemd cgroup named after user and
+/// container.
 pub(crate) const WITH: &str =
     r#"with() { echo "--runc-binary $RUNTIME --runc-systemd-cgroup --cgroup $SLICE:ctr$UID:$1"; }"#;
 
-/// `daemon_pid` prints the process of the daemon itself, which may be below rootlesskit.
+/// `daemon_pid` prints the pid of the daemon itself, which may be below rootlesskit.
 pub(crate) const DAEMON_PID: &str =
     r#"daemon_pid() { pgrep -xf "containerd --config $DIR/config.toml .*"; }"#;
 
@@ -23,7 +24,7 @@ pub(crate) const CALL: &str = r#"call() { $IN "$RUNTIME" --root /run/containerd/
 #[rustfmt::skip]
 pub(crate) const IMAGE: &[Step] = &[
     check("import", "status=0", r#"$CTR image import --no-unpack "$DIR/oci.tar" && $CTR image ls"#),
-    // In a user namespace it would need more configuration than the runtime.
+    // In a user namespace it would need more configuration than just the runtime.
     When(as_root, &[
         check("plugin for Kubernetes knows the runtime", "io.containerd.grpc.v1.*cri.* ok", "$CTR plugins ls"),
     ]),
@@ -94,7 +95,7 @@ pub(crate) const LIFECYCLE: &[Step] = &[
     check("task rm -f", "status=0", "$CTR task rm -f web; $CTR container rm web"),
 ];
 
-/// The words by which the shim tells that a process has ended from a failure, asked of the runtime itself.
+/// The words by which the shim recognizes that a process has ended; the runtime itself is called.
 #[rustfmt::skip]
 const CALLS: &[Step] = &[
     check("state of what has ended", r#""status": ?"stopped""#, "call state web"),
@@ -102,7 +103,7 @@ const CALLS: &[Step] = &[
     check("kill 0 of what has ended", "container not running|[Nn]o such process", "call kill web 0"),
 ];
 
-/// A container goes on without its daemon.
+/// A container continues without its daemon.
 #[rustfmt::skip]
 pub(crate) const RESTART: &[Step] = &[
     check("run -d", "status=0", "$CTR run -d $(with stays) box stays sleep 1000"),
@@ -114,7 +115,7 @@ pub(crate) const RESTART: &[Step] = &[
     check("task rm -f", "status=0", "$CTR task rm -f stays; $CTR container rm stays"),
 ];
 
-/// Of more clients at once on a slow machine some give up.
+/// On a slow machine, some of more simultaneous clients would give up.
 #[rustfmt::skip]
 pub(crate) const MANY: &[Step] = &[
     check_within(600, "$MANY at the same time", "status=0", r#"seq "$MANY" | xargs -P 10 -I{} \

@@ -1,9 +1,9 @@
-//! The Debian package, by which README.md and docs/engines.md are followed as root, in a machine that is thrown away: it
-//! changes the configuration of the machine's engines. Variables:
+//! The Debian package: follows README.md and docs/engines.md as root, on a machine that is discarded afterwards,
+//! since it changes the configuration of the machine's engines. Variables:
 //!
 //! - `DEB`: the package
 //! - `AS`: the command that makes root the ordinary user, in the session that lingering has started
-//! - `USER_NAME`, `CONFIG`: the ordinary user, and where the configuration is
+//! - `USER_NAME`, `CONFIG`: the ordinary user, and the directory of the configuration
 //! - `USERS`: docker with that user's daemon
 
 use crate::engines::image;
@@ -12,7 +12,7 @@ use Step::{Excerpt, File, Prepare, Quietly, Set};
 
 #[rustfmt::skip]
 pub(crate) const IMAGE: &[Step] = &[
-    // As Debian's package linux-sysctl-defaults has it, which a minimal machine lacks.
+    // As in Debian's package linux-sysctl-defaults, which a minimal machine lacks.
     Quietly("sysctl -q -w net.ipv4.ping_group_range='0 2147483647'"),
     check("the package installs", "status=0", r#"apt-get install -y "$DEB""#),
     check("the program is there", "^rootling version", "rootling --version"),
@@ -59,7 +59,7 @@ pub(crate) const WITH_PODMAN: &[Step] = &[
         r#"install -d "$DIR/context" && printf "FROM localhost/box\nRUN echo from-run\n" >"$DIR/context/Containerfile"
         $AS buildah build --runtime /usr/bin/rootling "$DIR/context""#),
     also("RUN", "^from-run$"),
-    // All that rootling does, by a script in its place.
+    // A script in place of rootling records everything that it does.
     Excerpt("docs/engines.md", "Errors", "sh", "$DIR/rootling.sh"),
     Quietly(r#"chmod 755 "$DIR/rootling.sh""#),
     check("a script in the place of rootling", "^hello$",
@@ -67,7 +67,7 @@ pub(crate) const WITH_PODMAN: &[Step] = &[
     check("nothing is left", "status=0", "$AS podman system reset --force"),
 ];
 
-/// The configuration for all users is root's as well.
+/// The configuration for all users applies to root as well.
 #[rustfmt::skip]
 pub(crate) const WITH_PODMAN_OF_ROOT: &[Step] = &[
     Excerpt("docs/engines.md", "podman", "toml", "/etc/containers/containers.conf"),
@@ -122,7 +122,7 @@ pub(crate) const WITH_DOCKER_OF_A_USER: &[Step] = &[
     check("the daemon stops", "status=0", "$AS systemctl --user stop rootling-docker"),
 ];
 
-/// Of an ordinary user, in the namespaces of rootlesskit, before root has a configuration for it.
+/// For an ordinary user, in the namespaces of rootlesskit, before root has a configuration for it.
 #[rustfmt::skip]
 pub(crate) const WITH_CONTAINERD_OF_A_USER: &[Step] = &[
     Prepare(image::make_once),
@@ -143,7 +143,7 @@ pub(crate) const WITH_CONTAINERD_OF_A_USER: &[Step] = &[
     check("the daemon stops", "status=0", "$AS systemctl --user stop rootling-containerd"),
 ];
 
-/// Of the image that Docker has.
+/// With the image that Docker has.
 #[rustfmt::skip]
 pub(crate) const WITH_CONTAINERD: &[Step] = &[
     Excerpt("docs/kubernetes.md", "containerd", "toml", "/etc/containerd/config.toml"),
@@ -159,7 +159,7 @@ pub(crate) const WITH_CONTAINERD: &[Step] = &[
 #[rustfmt::skip]
 pub(crate) const GONE: &[Step] = &[
     check("the package goes", "status=0", "apt-get purge -y rootling"),
-    // The user of the VM has the same name, and Docker keeps a script for a runtime with arguments.
+    // The user in the VM has the same name, and Docker keeps a script for a runtime with arguments.
     check("nothing of it is left", "^none$",
         r#"find /usr /etc /var/lib /var/cache -name "*rootling*" -not -path "/var/lib/systemd/linger/*" \
         -not -path "/etc/sudoers.d/*" -not -path "/var/lib/docker/*" | grep . || echo none"#),

@@ -1,7 +1,7 @@
-//! What is Docker's own. Variables beside those of `lifecycle`:
+//! Scenarios that are specific to Docker. Variables in addition to those of `lifecycle`:
 //!
-//! - `MANY`: how many containers are to run at the same time
-//! - `REMAP`: whose subordinate ids a daemon with a user namespace takes
+//! - `MANY`: the number of containers that are to run at the same time
+//! - `REMAP`: the user whose subordinate ids a daemon with a user namespace uses
 
 use crate::engines::docker::{restart, restart_remapped};
 use crate::engines::scenario::{Step, also, as_root, check, check_within, soon};
@@ -31,8 +31,8 @@ pub(crate) const HEALTH: &[Step] = &[
     check("rm -f", "status=0", "docker rm -f web"),
 ];
 
-/// A container goes on without its daemon. In the namespaces of rootlesskit, which end with the daemon, it is started
-/// again.
+/// A container continues without its daemon. In the namespaces of rootlesskit, which end with the daemon, it is
+/// started again.
 #[rustfmt::skip]
 pub(crate) const RESTART: &[Step] = &[
     check("run -d --restart", "status=0", r#"docker run -d --name stays --net none --restart always box sh -c "
@@ -47,7 +47,7 @@ pub(crate) const RESTART: &[Step] = &[
     check("rm", "status=0", "docker rm stays"),
 ];
 
-/// The daemon of another configuration, with a user namespace for containers and no systemd for their cgroups.
+/// The daemon with another configuration: a user namespace for containers, and no systemd for their cgroups.
 #[rustfmt::skip]
 pub(crate) const REMAP: &[Step] = &[
     Prepare(restart_remapped),
@@ -67,7 +67,7 @@ pub(crate) const REMAP: &[Step] = &[
     Prepare(restart),
 ];
 
-/// Of more clients at once on a slow machine some give up.
+/// On a slow machine, some of more simultaneous clients would give up.
 #[rustfmt::skip]
 pub(crate) const MANY: &[Step] = &[
     check_within(600, "$MANY at the same time", "status=0", r#"seq "$MANY" | xargs -P 10 -I{} \
@@ -83,7 +83,7 @@ pub(crate) const LEFT: &[Step] = &[
         r#"ls "$RUN"/exec/*/moby "$XDG_RUNTIME_DIR/${RUNTIME##*/}" 2>/dev/null |
         grep -E "[0-9a-f]{64}" || echo none"#),
     check("no shim", "^none$", r#"pgrep -af "containerd-shim.*$RUN" | grep -v pgrep || echo none"#),
-    // Other users have theirs.
+    // Other users have their own.
     check("no cgroup", "^none$", r#"cd /sys/fs/cgroup; ((!UID)) || cd "user.slice/user-$UID.slice"
         find . -path ./user.slice -prune -o -type d -path "*docker*" -print | grep -E "[0-9a-f]{64}" || echo none"#),
 ];

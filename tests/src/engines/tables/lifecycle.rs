@@ -1,18 +1,18 @@
-//! What is done with containers that are there, for each engine with the command line of podman and Docker. Variables
-//! beside those of `run`:
+//! What is done with existing containers, for each engine with the command line of podman and Docker. Variables in
+//! addition to those of `run`:
 //!
-//! - `RUNTIME_FIELD`: what `inspect` calls the runtime
+//! - `RUNTIME_FIELD`: the name of the runtime's field in `inspect`
 //! - `NAME`: the runtime's name
-//! - `MISSING`: the exit code of `exec` when there is no such program
+//! - `MISSING`: the exit code of `exec` if the program does not exist
 //! - `HEALTH_INTERVAL`: how often the engine itself checks a container's health
 
 use crate::engines::scenario::{Step, also, check, soon};
 use Step::{All, Quietly};
 
-/// `state CONTAINER` prints its state, its exit code and its runtime.
+/// `state CONTAINER` prints the container's state, its exit code and its runtime.
 pub(crate) const STATE: &str = r#"state() { $ENGINE inspect --format "{{.State.Status}} {{.State.ExitCode}} {{$RUNTIME_FIELD}}" "$1"; }"#;
 
-/// A container that tells of signals.
+/// A container that reports signals.
 #[rustfmt::skip]
 pub(crate) const WEB: &[Step] = &[
     Quietly("$RM web"),

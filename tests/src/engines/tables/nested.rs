@@ -1,16 +1,16 @@
-//! rootling in the containers of an engine with the command line of podman and Docker. What is relaxed is what the message
-//! of the scenario before names. Variables beside those of `run`:
+//! rootling in the containers of an engine with the command line of podman and Docker. What is relaxed is what the
+//! message of the previous scenario names. Variables in addition to those of `run`:
 //!
-//! - `INNER`: rootling's path, whatever runtime the engine has
+//! - `INNER`: the path of rootling, whatever runtime the engine uses
 //! - `UNMASK`: the engine's option of `--security-opt` that leaves /proc uncovered
-//! - `OPEN`: the options with which nothing is in the way
+//! - `OPEN`: the options with which nothing is forbidden
 
 use crate::engines::scenario::{Facts, Step, also, as_root, as_user, check};
 use crate::engines::setup;
 use Step::{Prepare, When};
 
-/// `inside BUNDLE [OPTION...]` runs a container of rootling in one of the engine's with these options. It prints how many
-/// warnings there were, too; `sibling` is a process of the outer container.
+/// `inside BUNDLE [OPTION...]` runs a container of rootling in a container of the engine with these options, and
+/// also prints the number of warnings; `sibling` is a process of the outer container.
 pub(crate) const INSIDE: &str = r#"inside() {
     local bundle=$1
     shift
@@ -20,7 +20,7 @@ pub(crate) const INSIDE: &str = r#"inside() {
             cat /tmp/out; echo warnings=\$(grep -c warning: /tmp/out); ls -A /tmp/state"
 }"#;
 
-/// What is the same for all engines, after what is not.
+/// What is the same for all engines, after what differs.
 #[rustfmt::skip]
 pub(crate) const EVERYWHERE: &[Step] = &[
     check("nothing in the way", "^inner=0$", "inside inner $OPEN"),
@@ -71,7 +71,7 @@ fn with_apparmor(facts: Facts) -> bool {
     facts.root && facts.apparmor
 }
 
-/// Docker forbids an ordinary container namespaces and mounts, by its filter and, for root, by AppArmor.
+/// Docker forbids namespaces and mounts in an ordinary container, by its filter and, for root, by AppArmor.
 #[rustfmt::skip]
 pub(crate) const DOCKER: &[Step] = &[
     Prepare(setup::bundles),

@@ -1,13 +1,13 @@
-//! What podman has and Docker does not: options and commands. Variables beside those of `lifecycle`:
+//! Options and commands that podman has and Docker does not. Variables in addition to those of `lifecycle`:
 //!
 //! - `CALL`: the command that calls the runtime itself, in podman's namespaces
-//! - `OF`: the option of systemctl that names the caller's manager
+//! - `OF`: the option of systemctl that selects the caller's manager
 
 use crate::engines::scenario::{Step, also, as_root, as_user, check, soon};
 use crate::engines::tables::lifecycle::WEB;
 use Step::{All, File, When};
 
-/// `serve NETWORK` starts a server that is reached from the host, by a port.
+/// `serve NETWORK` starts a server that can be reached from the host through a port.
 pub(crate) const SERVE: &str = r#"serve() {
     podman run -d --name server --net "$1" -p 127.0.0.1:18081:80 box sh -c "
             echo hello from \$(ls /sys/class/net | grep -vx lo) >/tmp/index.html; exec httpd -f -h /tmp"
@@ -65,7 +65,7 @@ const CREATED: &[Step] = &[
         podman rm -f -t 0 second init"),
 ];
 
-/// What conmon and podman go by, asked of the runtime itself, in podman's namespaces.
+/// What conmon and podman depend on; the runtime itself is called, in podman's namespaces.
 #[rustfmt::skip]
 const CALLS: &[Step] = &[
     check("created", "status=0", "podman create --name calls --net none box sleep 1000 && podman init calls"),
@@ -85,7 +85,7 @@ const CALLS: &[Step] = &[
     also("kill of one that is not there", "^kill=1$"),
     also("delete --force of one that is not there", "^delete=0$"),
     check("rm", "status=0", "podman rm calls"),
-    // A keyring of the container's own is called after it.
+    // The container's own keyring is named after it.
     File("$DIR/keyring.conf", "[containers]\nkeyring = false\n"),
     check("--no-new-keyring", "^0$", r#"CONTAINERS_CONF_OVERRIDE=$DIR/keyring.conf podman run --rm --net none \
         --security-opt unmask=/proc/keys box grep -cE "keyring +_ses\.?[0-9a-f]{64}" /proc/keys"#),
@@ -98,7 +98,7 @@ const HEALTH: &[Step] = &[
     All(WEB),
     soon("healthcheck", "status=0", "podman healthcheck run web"),
     check("healthcheck: unhealthy", "status=1", "podman exec web rm /tmp/healthy; podman healthcheck run web"),
-    // podman's timers are systemd's, which has to know the configuration.
+    // podman's timers belong to systemd, which must know the configuration.
     check("--health-interval", "status=0", r#"
         systemctl $OF set-environment "CONTAINERS_CONF=$CONTAINERS_CONF" "CONTAINERS_STORAGE_CONF=$CONTAINERS_STORAGE_CONF"
         podman run -d --name timed --net none --health-cmd true --health-interval 1s --health-start-period 0s box sleep 1000"#),
@@ -108,7 +108,7 @@ const HEALTH: &[Step] = &[
         systemctl $OF unset-environment CONTAINERS_CONF CONTAINERS_STORAGE_CONF"),
 ];
 
-/// An ordinary user gets a reason. Root needs a CRIU that fits to the kernel, as the VM's does.
+/// An ordinary user gets a reason. Root needs a CRIU that fits the kernel, as the one in the VM does.
 #[rustfmt::skip]
 const CHECKPOINT: &[Step] = &[
     When(as_user, &[

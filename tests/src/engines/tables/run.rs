@@ -1,8 +1,8 @@
 //! Options of `run`, for each engine with the command line of podman and Docker. Variables:
 //!
 //! - `ENGINE`: podman or docker
-//! - `RM`: the command that removes a container that runs
-//! - `SHARED`: the namespaces that an engine's host has in common with the machine
+//! - `RM`: the command that removes a running container
+//! - `SHARED`: the namespaces that the engine's host shares with the machine
 
 use crate::engines::scenario::{Facts, Step, also, as_root, as_user, check, soon};
 use Step::{All, File, Quietly, When};
@@ -20,7 +20,7 @@ pub(crate) const RUN: &[Step] = &[
     check("program missing", "status=127", "$ENGINE run --rm box /no/such"),
     also("program missing: message", "/no/such.*([Nn]o such file|not found)"),
     check("program not executable", "status=126", "$ENGINE run --rm box /etc/plain"),
-    // Less than one's own needs CAP_SYS_RESOURCE of the host.
+    // A value below one's own requires CAP_SYS_RESOURCE on the host.
     When(as_root, &[
         check("--oom-score-adj -500", "^-500$",
             "$ENGINE run --rm --net none --oom-score-adj -500 box cat /proc/self/oom_score_adj"),
@@ -78,7 +78,7 @@ pub(crate) const MANY_OPTIONS: &[Step] = &[
     also("--oom-score-adj", "^300$"),
 ];
 
-/// rootlesskit has a network namespace of its own.
+/// rootlesskit has its own network namespace.
 fn with_host_network(facts: Facts) -> bool {
     facts.host_network
 }
@@ -124,8 +124,8 @@ pub(crate) const LIMITS: &[Step] = &[
     check("out of memory", "status=137",
         "$ENGINE run --name oom --net none -m 16m --memory-swap 16m box tail /dev/zero"),
     Quietly("$RM oom"),
-    // conmon looks into the cgroup, which systemd removes with the last process: it has a moment. Where it is woken by the
-    // limit alone, before something is killed, conmon 2.1.12 looks no more.
+    // conmon reads the cgroup, which systemd removes together with the last process: it has only a moment. If the
+    // limit alone wakes it, before anything is killed, conmon 2.1.12 does not look again.
     check("out of memory: known", "^true 137$", r#"for i in 1 2 3 4 5 6; do
             $ENGINE run --name oom --net none -m 16m --memory-swap 16m box sh -c "
                 tail /dev/zero; r=\$?; sleep 2; exit \$r"

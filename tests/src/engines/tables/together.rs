@@ -1,4 +1,4 @@
-//! What podman and buildah have beside containers: pods, units of systemd, images, and what is left at the end.
+//! What podman and buildah have besides containers: pods, systemd units and images, and what is left at the end.
 
 use crate::engines::scenario::{Step, also, check, soon};
 use Step::{File, Quietly};
@@ -62,15 +62,15 @@ pub(crate) const LEFT: &[Step] = &[
     check("one is still running", "status=0", "podman run -d --name last box sleep 1000"),
     check("system reset", "status=0", "podman system reset --force"),
     soon("no process", "^none$", r#"pgrep -af "$DIR|$RUN" | grep -v pgrep | grep . || echo none"#),
-    // The first process of `last`, and podman's programs, whose command lines do not name its directories.
+    // The first process of `last`, and podman's programs, whose command lines do not contain its directories.
     soon("no process by its name", "^none$",
         r#"pgrep -u "$UID" -ax "conmon|pasta.*|slirp4netns|aardvark-dns|sleep" || echo none"#),
     soon("no network", "^none$", r#"ls "$XDG_RUNTIME_DIR/netns" 2>/dev/null | grep . || echo none"#),
-    // podman's namespace lives on in a process that waits.
+    // podman's namespace is kept by a process that waits.
     check("no mount", "^none$", r#"own=$(cat "$RUN/tmp/pause.pid" 2>/dev/null)
         grep -e "$DIR" -e "$RUN" /proc/self/mountinfo || grep -s /merged "/proc/${own:-none}/mountinfo" || echo none"#),
     check("no state", "^none$", r#"ls "$XDG_RUNTIME_DIR/${RUNTIME##*/}" | grep . || echo none"#),
-    // Other users have theirs.
+    // Other users have their own.
     soon("no cgroup", "^none$", r#"cd /sys/fs/cgroup; ((!UID)) || cd "user.slice/user-$UID.slice"
         find . -path ./user.slice -prune -o -name "libpod-*" -print | grep . || echo none"#),
 ];
