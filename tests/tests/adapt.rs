@@ -1,4 +1,4 @@
-//! `adapt`: what is made of a config.json.
+//! `adapt`: what it makes of a config.json.
 
 use rootling_tests::terminal::Terminal;
 use rootling_tests::{Bundle, Cmd, Ids, Test, both, root, user};
@@ -16,7 +16,7 @@ user!(
 root!(root_gets_its_spec_back);
 both!(missing_bundle_is_named);
 
-/// A spec for root, of which much has to be changed.
+/// A spec for root, in which much has to be changed.
 fn for_root(t: &Test) -> Bundle {
     let mut bundle = t.bundle(&["id", "-u"]);
     bundle.ids(Ids::None).without_namespace("network").set("/process/oomScoreAdj", (-1000).into());
@@ -90,7 +90,7 @@ fn diff_is_coloured_on_a_terminal_unless_no_color_is_set(t: &Test) {
         let mut running = terminal.attach(adapt(t, &bundle, &["--diff"]).env(name, value)).spawn();
         let seen = terminal.read_until("\"bind\"");
         assert_eq!(seen.contains("\u{1b}[32m+"), coloured, "{name}={value}: {seen:?}");
-        // What is left to be read must not keep it waiting.
+        // The command must not wait for somebody to read the rest.
         let _ = running.child.kill();
     }
 }

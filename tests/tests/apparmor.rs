@@ -5,7 +5,7 @@ use rootling_tests::{Test, both};
 
 both!(program_is_confined, program_that_joins_is_confined);
 
-/// Says its profile, and what it may write.
+/// Prints its profile, and which files it may write to.
 const SCRIPT: &str =
     "cat /proc/self/attr/current; echo x >/tmp/free && echo free; echo x >/tmp/kept && echo kept; true";
 
@@ -26,7 +26,7 @@ fn program_that_joins_is_confined(t: &Test) {
     let Some(profile) = Profile::load(t) else { return };
     let mut bundle = t.bundle(&["sleep", "1000"]);
     let confined = format!("{} (enforce)\nfree\n", profile.name);
-    // By the flag, and as the container is.
+    // Set by the flag, or inherited from the container.
     for (own, flags) in [("", &["--apparmor", &profile.name][..]), (&profile.name, &[])] {
         bundle.set("/process/apparmorProfile", own.into());
         t.run_detached(bundle.write(), "c").ok();

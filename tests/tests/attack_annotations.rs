@@ -1,5 +1,5 @@
-//! Annotations that the maker of an image may have written: an engine, or a conversion of the image into a bundle, hands
-//! them on. None of them has anything of the host executed, opened or changed.
+//! Annotations that the maker of an image may have written: an engine, or a conversion of the image into a bundle,
+//! passes them on. None of them may cause anything of the host to be executed, opened or changed.
 
 use rootling_tests::cgroups::{Cgroup, Way};
 use rootling_tests::{Test, both, has_systemd};
@@ -12,7 +12,7 @@ both!(
     limit_is_not_lifted_by_an_annotation,
 );
 
-/// What image-spec's conversion.md has a converter write.
+/// What a converter has to write, by image-spec's conversion.md.
 const CONVERTED: &str = "org.opencontainers.image.architecture";
 
 fn converted_image_sets_no_unsafe_annotation(t: &Test) {
@@ -82,7 +82,7 @@ fn systemd_executes_and_stops_nothing_for_an_annotation(t: &Test) {
     assert!(!shows.exists(), "systemd executed a program for an annotation");
 }
 
-/// Limits of the configuration win over properties that lift them.
+/// Limits in the configuration take precedence over properties that lift them.
 fn limit_is_not_lifted_by_an_annotation(t: &Test) {
     if !has_systemd(t) {
         return;

@@ -1,5 +1,5 @@
-//! A container tries to change the cgroups of the host, to leave its own, and to have the kernel execute a program when a
-//! cgroup is empty.
+//! A container tries to change the host's cgroups, to leave its own, and to make the kernel execute a program when
+//! a cgroup becomes empty.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,11 +11,11 @@ user!(cgroups_of_the_host_are_read_only_without_a_namespace);
 both!(process_cannot_leave_its_cgroup, no_program_is_set_to_be_executed_when_a_cgroup_is_empty);
 root!(program_of_exec_cannot_leave_the_containers_cgroup);
 
-/// Read-only, as every engine mounts it.
+/// The options of a read-only mount as every engine uses them.
 const CLOSED: [&str; 5] = ["nosuid", "noexec", "nodev", "relatime", "ro"];
 
-/// `command` where cgroup v2 alone is mounted and the account owns a cgroup: the harness makes it for the ordinary user.
-/// Root owns all of them.
+/// Runs `command` where only cgroup v2 is mounted and the account owns a cgroup, which the harness makes for the
+/// ordinary user. Root owns all of them anyway.
 fn in_own_cgroup(t: &Test, command: Cmd) -> Option<Cmd> {
     match t.who() {
         Who::Root => Some(command),
@@ -23,12 +23,12 @@ fn in_own_cgroup(t: &Test, command: Cmd) -> Option<Cmd> {
     }
 }
 
-/// As [`Test::rootling`], with cgroups by path.
+/// Like [`Test::rootling`], with cgroups made by path.
 fn by_path(t: &Test, args: &[&str]) -> Cmd {
     t.rootling_without_flags(&["--cgroup-manager", "cgroupfs"]).args(args)
 }
 
-/// CVE-2023-25809: what the user may write on the host, a container that sees the host's cgroups may not.
+/// CVE-2023-25809: a container that sees the host's cgroups may not write to them, even where the user may.
 fn cgroups_of_the_host_are_read_only_without_a_namespace(t: &Test) {
     let cgroup = format!("{MOUNT}/{}", t.marker());
     let script = format!(
@@ -36,7 +36,7 @@ fn cgroups_of_the_host_are_read_only_without_a_namespace(t: &Test) {
         (echo 1 >session/cgroup.procs) && echo moved; (echo 1 >cgroup.procs) && echo moved;
         (echo +pids >cgroup.subtree_control) && echo changed; rmdir session && echo removed; true"
     );
-    // It is the account's own.
+    // The cgroup belongs to the account.
     let own = t.command("sh").args(&["-c", "mkdir $0/new && rmdir $0/new && echo made", &cgroup]);
     let Some(own) = in_own_cgroup(t, own) else { return };
     assert_eq!(own.output().ok().stdout, "made\n");
@@ -67,7 +67,7 @@ fn cgroups_of(pid: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Runs a container in the background; the pid of its program.
+/// Runs a container in the background; returns the pid of its program.
 fn start(t: &Test, bundle: &Bundle) -> Option<String> {
     let pid = t.path("pid");
     let run = by_path(t, &["run", "-d", "--pid-file"]).arg(&pid).arg("-b").arg(bundle.write().dir());
@@ -75,8 +75,8 @@ fn start(t: &Test, bundle: &Bundle) -> Option<String> {
     Some(fs::read_to_string(pid).expect("the pid file"))
 }
 
-/// Moves the container's program to every cgroup that can be seen, by every path that goes up. Mounts them anew before, if
-/// it may.
+/// Moves the container's program to every visible cgroup, by every path that goes up. If possible, mounts the
+/// cgroups anew first.
 const MOVE: &str = "cd /sys/fs/cgroup
     for kind in 'cgroup2' 'cgroup -o pids' 'cgroup -o memory' 'cgroup -o devices' 'cgroup -o none,name=systemd'; do
         point=/tmp/$(echo $kind | tr -d ' ,=-'); mkdir -p $point; mount -t $kind none $point && echo mounted $kind
@@ -91,8 +91,8 @@ const MOVE: &str = "cd /sys/fs/cgroup
     find /sys/fs/cgroup /tmp -name cgroup.procs | while read file; do echo 1 >$file && echo wrote $file; done
     true";
 
-/// CVE-2022-0492's first step, and others: by a mount that it may write to, by one that it makes itself, by the host's
-/// cgroups where it sees them.
+/// CVE-2022-0492's first step, and others: through a writable mount, through one that the program makes itself, and
+/// through the host's cgroups if it sees them.
 fn process_cannot_leave_its_cgroup(t: &Test) {
     let all = ["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE", "CAP_CHOWN", "CAP_FOWNER", "CAP_KILL"];
     for (own_namespace, options, capabilities) in [
@@ -117,7 +117,7 @@ fn process_cannot_leave_its_cgroup(t: &Test) {
         let case = format!("own namespace: {own_namespace}, {options:?}, {capabilities:?}: {output}");
         println!("{case}");
         assert_eq!(cgroups_of(&pid), before, "{case}");
-        // Where something is open to it, it has written there, and has stayed where it was.
+        // If something is accessible to it, it has written there, and has stayed where it was.
         let wrote = output.stdout.contains("wrote");
         assert_eq!(
             wrote,
@@ -129,19 +129,19 @@ fn process_cannot_leave_its_cgroup(t: &Test) {
     }
 }
 
-/// The programs that the kernel executes when a cgroup of version 1 is empty.
+/// The programs that the kernel executes when a cgroup of version 1 becomes empty.
 fn release_agents() -> Vec<(PathBuf, String)> {
     let dirs = fs::read_dir(MOUNT).expect("list the hierarchies").flatten();
     let files = dirs.map(|dir| dir.path().join("release_agent"));
     files.filter_map(|file| fs::read_to_string(&file).ok().map(|text| (file, text))).collect()
 }
 
-/// CVE-2022-0492: the kernel executes it as root of the host.
+/// CVE-2022-0492: the kernel executes the program as root of the host.
 fn no_program_is_set_to_be_executed_when_a_cgroup_is_empty(t: &Test) {
     if is_unified() {
         return skip("no hierarchy of cgroup version 1 is mounted here");
     }
-    // Hierarchies that the host has, and ones that nobody has mounted.
+    // Hierarchies that the host has mounted, and some that nobody has mounted.
     let with_agent =
         ["memory", "none,name=own", "rdma", "misc"].map(|name| format!("{name},release_agent=/agent"));
     let without = ["memory", "pids", "rdma", "misc", "none,name=own", "none,name=systemd"];
@@ -167,7 +167,7 @@ fn no_program_is_set_to_be_executed_when_a_cgroup_is_empty(t: &Test) {
     let all = ["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE", "CAP_CHOWN", "CAP_FOWNER", "CAP_SETFCAP", "CAP_MKNOD"];
     for capabilities in [&[][..], &["CAP_KILL"], &["CAP_SYS_ADMIN"], &all] {
         for own_namespace in [true, false] {
-            // And with all capabilities in a user namespace of its own.
+            // Also with all capabilities in a user namespace of its own.
             let flags = (libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP).to_string();
             for under in [&[][..], &["probe", "unshare", &flags]] {
                 let args: Vec<&str> = under.iter().copied().chain(["sh", "-c", &script]).collect();
@@ -189,7 +189,7 @@ fn no_program_is_set_to_be_executed_when_a_cgroup_is_empty(t: &Test) {
     assert_eq!(release_agents(), before, "the host's");
 }
 
-/// By a path that goes up, in whatever way it is written.
+/// Tries paths that go up, spelled in different ways.
 fn program_of_exec_cannot_leave_the_containers_cgroup(t: &Test) {
     let mut bundle = t.bundle(&["sleep", "1000"]);
     bundle.mount(MOUNT, "cgroup", "cgroup", &["rw"]);
@@ -217,7 +217,7 @@ fn program_of_exec_cannot_leave_the_containers_cgroup(t: &Test) {
             refused.fails_with(&["bad sub cgroup path"]);
         }
     }
-    // Names that only look like it are looked for in the container's cgroup, where they are not.
+    // Names that merely look similar are looked up in the container's cgroup, where they do not exist.
     for name in ["...", ".. ", "..%2f..", "a\\..\\.."] {
         exec(name).fails_with(&["to cgroups", "No such file"]);
     }

@@ -1,5 +1,5 @@
-//! Checkpoint and restore of an image that wants a program of the host executed, or a file of it mounted: CRIU works as
-//! the caller, by names and options that rootling hands it. (CVE-2026-119101 and its kin.)
+//! Checkpoint and restore of an image that tries to make a program of the host run, or one of its files mounted:
+//! CRIU works as the caller, with names and options that rootling passes to it. (CVE-2026-119101 and similar.)
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -18,10 +18,10 @@ root!(
     restore_makes_no_mount_point_in_what_is_read_only,
 );
 
-/// CRIU runs as the caller, and executes what its option `action-script` names.
+/// CRIU runs as the caller, and executes the program that its option `action-script` names.
 fn file_of_options_for_criu_executes_nothing(t: &Test) {
     let mut bundle = t.bundle(&["sleep", "1000000"]);
-    // A file of the image, at a path of the host that its maker may know.
+    // A file in the image, at a path on the host that the image's maker may know.
     let (evil, options) = (bundle.rootfs("evil"), bundle.rootfs("criu.conf"));
     let shows = t.path("ran");
     fs::write(&evil, format!("#!/bin/sh\necho ran >{}\n", shows.display())).expect("write a script");
@@ -72,7 +72,8 @@ fn restore(t: &Test, bundle: &Bundle) -> Cmd {
     restore.arg("-b").arg(bundle.dir()).arg(t.id("c")).limit(Duration::from_mins(1))
 }
 
-/// A program that does nothing, and is one process. A sleep(1) would end when it is restored: CRIU interrupts its call.
+/// A program that does nothing, in a single process. A sleep(1) would end when it is restored, because CRIU
+/// interrupts its system call.
 const IDLE: [&str; 3] = ["sh", "-c", "mkfifo /tmp/p; exec 3<>/tmp/p; while :; do read -t 1 _ <&3; done"];
 
 fn link(target: &str, path: &Path) {
@@ -80,7 +81,7 @@ fn link(target: &str, path: &Path) {
     symlink(target, path).expect("make a link");
 }
 
-/// While nothing runs, whoever can write the root file system makes its links lead elsewhere.
+/// While nothing is running, anybody who can write to the root file system can redirect its links.
 fn restore_binds_each_source_where_it_was_whatever_links_say_by_then(t: &Test) {
     if !has_criu(t) {
         return;
@@ -120,7 +121,7 @@ fn restore_binds_each_source_where_it_was_whatever_links_say_by_then(t: &Test) {
     t.delete_force("c").ok();
 }
 
-/// A link of the image leads the mount to a path that ends one key of CRIU's early and begins another value.
+/// A link in the image leads the mount to a path that ends one of CRIU's keys early and begins another value.
 fn mount_point_with_the_end_of_a_key_in_it_is_an_error(t: &Test) {
     if !has_criu(t) {
         return;
@@ -149,7 +150,7 @@ fn mount_point_with_the_end_of_a_key_in_it_is_an_error(t: &Test) {
     t.delete_force("c").ok();
 }
 
-/// The source of a read-only bind is somebody else's, who has it shown and not changed.
+/// The source of a read-only bind mount belongs to somebody else, who wants it to be shown but not changed.
 fn restore_makes_no_mount_point_in_what_is_read_only(t: &Test) {
     if !has_criu(t) {
         return;

@@ -1,6 +1,6 @@
-//! An image that leads out by a descriptor: what the runtime has open while it looks up a path of the image
-//! must not be on the way to anything of the host. A path such as /proc/self/fd/14/../../../usr needs nothing but
-//! an open directory, so every number that a descriptor could have is tried. (CVE-2024-21626 and its kin.)
+//! An image that leads out through a descriptor: what the runtime has open while it looks up a path of the image
+//! must not lead to anything on the host. A path such as /proc/self/fd/14/../../../usr needs only an open
+//! directory, so every number that a descriptor could have is tried. (CVE-2024-21626 and similar.)
 
 use std::fs::{self, File};
 use std::ops::RangeInclusive;
@@ -26,27 +26,27 @@ both!(
     descriptor_that_the_caller_leaks_leads_to_no_working_directory,
 );
 
-/// The numbers that are tried.
+/// The descriptor numbers that are tried.
 const DESCRIPTORS: RangeInclusive<i32> = 3..=63;
 
-/// A path of the host by way of a descriptor, of however deep a directory.
+/// A path on the host that goes through a descriptor, however deep its directory is.
 fn through(descriptor: i32, path: &Path) -> String {
     format!("/proc/self/fd/{descriptor}{}{}", "/..".repeat(20), path.display())
 }
 
-/// What is open depends on the host: on cgroup v2 the container's cgroup is a descriptor.
+/// The host, on which it depends what is open: on cgroup v2 the container's cgroup is a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Host {
     AsItIs,
-    /// Cgroup v2 alone, with a cgroup that is the account's.
+    /// Only cgroup v2, with a cgroup that belongs to the account.
     CgroupV2,
 }
 
 impl Host {
-    /// Those that there can be here.
+    /// The variants that are possible here.
     fn all(t: &Test) -> Vec<Self> {
         if cgroups::is_unified() && !geteuid().is_root() {
-            // It has cgroup v2 as it is, for a user who starts the tests in a session or in a delegated cgroup.
+            // It already has cgroup v2, for a user who starts the tests in a session or in a delegated cgroup.
             return vec![Self::AsItIs];
         }
         let v2 = Variation::of(t).map(|_| Self::CgroupV2);
@@ -65,19 +65,19 @@ impl Host {
     }
 }
 
-/// By which commands a program of the container is executed.
+/// The commands by which a program of the container is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Run,
     CreateAndStart,
     Exec,
-    /// Exec in a container that is created and not started.
+    /// exec in a container that was created and not started.
     ExecInCreated,
 }
 
 const WAYS: [Way; 4] = [Way::Run, Way::CreateAndStart, Way::Exec, Way::ExecInCreated];
 
-/// What differs from one launch to the next.
+/// What differs between launches.
 #[derive(Clone, Copy, Default)]
 struct Launch<'a> {
     args: &'a [&'a str],
@@ -87,7 +87,7 @@ struct Launch<'a> {
     under: &'a [&'a str],
 }
 
-/// A hostile image, and the way in which a program of it is executed.
+/// A hostile image, and the way in which one of its programs is executed.
 struct Attack<'a> {
     t: &'a Test,
     host: Host,
@@ -96,7 +96,7 @@ struct Attack<'a> {
 }
 
 impl<'a> Attack<'a> {
-    /// With the container that exec needs.
+    /// Prepares an attack, with the container that exec needs.
     fn new(t: &'a Test, host: Host, way: Way, bundle: Bundle) -> Self {
         let mut attack = Self { t, host, way, bundle };
         attack.bundle.set("/process/args", json!(["/bin/sleep", "1000"])).write();
@@ -106,7 +106,7 @@ impl<'a> Attack<'a> {
             Way::ExecInCreated => drop(attack.command(&["create"]).output().ok()),
         }
         if way == Way::Exec && host == Host::CgroupV2 {
-            // Else nothing would be different there.
+            // Otherwise it would be the same as on the host as it is.
             let pid = t.state("c")["pid"].to_string();
             let cgroups =
                 fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("cgroups of the container");
@@ -116,7 +116,7 @@ impl<'a> Attack<'a> {
         attack
     }
 
-    /// `COMMAND --bundle BUNDLE ID`
+    /// `COMMAND --bundle BUNDLE ID`.
     fn command(&self, command: &[&str]) -> Cmd {
         self.host.rootling(self.t, command).arg("-b").arg(self.bundle.dir()).arg(self.t.id("c"))
     }
@@ -148,8 +148,8 @@ impl<'a> Attack<'a> {
         started
     }
 
-    /// Asserts that it is an error with the usual message; exec in a container that goes on tells the codes apart
-    /// no better than create.
+    /// Asserts that it is an error with the usual message. exec in a running container does not distinguish the
+    /// exit codes any better than create.
     fn assert_refused(&self, output: &Output, parts: &[&str]) {
         output.fails_with(parts);
         let codes = match self.way {
@@ -167,13 +167,13 @@ impl<'a> Attack<'a> {
         leaks::remove_cgroups(self.t.marker());
     }
 
-    /// What has happened is said with where.
+    /// Describes the attack for a message.
     fn context(&self, descriptor: i32) -> String {
         format!("through descriptor {descriptor}, {:?} on {:?}", self.way, self.host)
     }
 }
 
-/// A link of the image to what no image should reach.
+/// Makes a link in the image to something that no image should be able to reach.
 fn link(t: &Test, bundle: &Bundle, inside: &str, target: &str) {
     let link = bundle.rootfs(inside);
     let _ = fs::remove_file(&link);
@@ -181,7 +181,7 @@ fn link(t: &Test, bundle: &Bundle, inside: &str, target: &str) {
     lchown(&link, Some(t.account().uid), Some(t.account().gid)).expect("chown of the link");
 }
 
-/// The path by which the attacks go leads there, from a descriptor of the test's own.
+/// Asserts that the path of the attack does lead there, from a descriptor of the test's own.
 fn assert_leads_there(t: &Test, path: &Path) {
     let dir = File::open(t.path("")).expect("open a directory of the host");
     assert!(fs::exists(through(dir.as_raw_fd(), path)).expect("look it up"), "{}", path.display());
@@ -211,7 +211,7 @@ fn program_is_not_executed(t: &Test, way: Way) {
                 attack.assert_refused(&output, &["process.args", &entry]);
             }
         }
-        // The same program does leave the mark where the image has it.
+        // The same program does leave the mark if it is in the image.
         attack.launch(Launch { args: &["/bin/probe", MAKE_MARK[0], MAKE_MARK[1]], ..Launch::default() }).ok();
         assert!(mark.exists(), "{way:?} on {host:?}: no mark of a program of the image's own");
         attack.end();
@@ -235,7 +235,7 @@ fn program_of_the_host_is_not_executed_by_exec_in_a_created_container(t: &Test) 
     program_is_not_executed(t, Way::ExecInCreated);
 }
 
-/// The directories of PATH are looked through by other calls than args[0], and all of them at one moment.
+/// The directories in PATH are searched with other calls than args[0], and all of them at the same time.
 fn program_of_the_host_is_not_found_in_path(t: &Test) {
     assert_leads_there(t, &t.probe_on_host("program-of-the-host"));
     let mut found = Vec::new();
@@ -252,7 +252,7 @@ fn program_of_the_host_is_not_found_in_path(t: &Test) {
             [dirs.join(":"), DESCRIPTORS.map(|n| through(n, &t.path(""))).collect::<Vec<_>>().join(":")]
         {
             let output = attack.launch(Launch { args: &args, path: Some(&path), ..Launch::default() });
-            // Found is bad enough, where it is out of reach again by the time that it is executed.
+            // Finding it is bad enough, even if it is out of reach again when it is executed.
             if fs::remove_file(&mark).is_ok() || !output.stderr.contains("not found in $PATH") {
                 found.push(format!("{way:?} on {host:?}: {:?}", output.stderr));
             } else {
@@ -264,13 +264,14 @@ fn program_of_the_host_is_not_found_in_path(t: &Test) {
     assert!(found.is_empty(), "found {found:?}");
 }
 
-/// Copies a program by another program: a descriptor of ours that is open for writing could get into a child that
-/// another test forks meanwhile, and the copy could not be executed (ETXTBSY).
+/// Copies a program by running another one: a descriptor of ours that is open for writing could be inherited by a
+/// child that another test forks meanwhile, and then the copy could not be executed (ETXTBSY).
 fn copy_program(t: &Test, program: &str, copy: &Path) {
     t.command("install").args(&["-D", "-m", "0755", program]).arg(copy).output().ok();
 }
 
-/// Lets the image load the host's shell. False, with the reason said, where that is no dynamic program.
+/// Makes the image's loader load the host's shell. Returns false, with the reason printed, if that is not a dynamic
+/// program.
 fn with_loader_of_the_shell(t: &Test, bundle: &Bundle) -> bool {
     let listed = t.command("sh").args(&["-c", "ldd /bin/sh"]).output();
     let words = listed.stdout.split_whitespace().filter(|word| word.starts_with('/'));
@@ -285,8 +286,8 @@ fn with_loader_of_the_shell(t: &Test, bundle: &Bundle) -> bool {
     true
 }
 
-/// A dynamic program is loaded by what the image has in the place of the loader, and /proc/self/exe is the host's
-/// file then: it is kept open, and written to when nothing executes it any more. (CVE-2019-5736.)
+/// What the image has in place of the loader loads a dynamic program, and then /proc/self/exe is the host's file:
+/// it is kept open, and written to once nothing is executing it. (CVE-2019-5736.)
 fn program_of_the_host_is_not_overwritten(t: &Test) {
     const OVERWRITE: &str =
         "exec 9</proc/self/exe; exec /bin/busybox sh -c 'echo overwritten >/proc/self/fd/9'";
@@ -321,7 +322,7 @@ fn program_of_the_host_is_not_overwritten(t: &Test) {
     assert!(overwritten.is_empty(), "overwritten {overwritten:?}");
 }
 
-/// A working directory that the image lacks is made, in the image only.
+/// A working directory that the image lacks is made only in the image.
 fn working_directory_is_not_made_on_the_host(t: &Test) {
     let outside = t.open_directory("host");
     assert_leads_there(t, &outside);
@@ -402,10 +403,10 @@ fn home_is_not_read_from_a_file_of_the_host(t: &Test) {
     assert!(read.is_empty(), "HOME is {read:?}");
 }
 
-/// Leaves descriptor 17 open, of the host's root, for the runtime to inherit.
+/// Leaves descriptor 17, which refers to the host's root, open for the runtime to inherit.
 const LEAKY_CALLER: [&str; 3] = ["bash", "-c", r#"exec 17</; exec "$0" "$@""#];
 
-/// A directory of the host, by the caller's descriptor 17.
+/// A directory on the host, through the caller's descriptor 17.
 fn leaked(t: &Test) -> (PathBuf, String) {
     let outside = t.open_directory("host");
     let path = format!("/proc/self/fd/17{}", outside.display());

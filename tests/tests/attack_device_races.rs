@@ -1,4 +1,4 @@
-//! Devices that are made where somebody else can write, too, and who exchanges their names meanwhile.
+//! Devices that are made where somebody else can write as well and exchanges their names meanwhile.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,8 +9,8 @@ use serde_json::json;
 
 root!(device_in_a_volume_gives_no_other_file_away);
 
-/// A device of `config.json` is made in a volume, with an owner who may write there, too, and gives its name to a file of
-/// root's at the moment when it is to change hands.
+/// A device in `config.json` is made in a volume, and its owner, who may write there as well, gives its name to a
+/// file of root at the moment when its owner is changed.
 fn device_in_a_volume_gives_no_other_file_away(t: &Test) {
     const OWNER: u32 = 65534;
     if !can_trace(t) {
@@ -34,7 +34,7 @@ fn device_in_a_volume_gives_no_other_file_away(t: &Test) {
         files.into_iter().flatten().any(|file| file.is_file() && file.uid() != 0)
     };
     let mut check = |_: &_| expect(!given_away(), "a file of root's has another owner");
-    // The moment is longer than it would be.
+    // The moment lasts longer than usual.
     let slow = [
         "-e",
         "trace=fchownat,fchown,chown,lchown",

@@ -1,5 +1,5 @@
-//! Devices that a container was not given: nodes of its image or made by its program, and what an image has in the place
-//! of /dev/null, which rootling itself uses.
+//! Devices that a container was not given: nodes in its image or made by its program, and what an image has in
+//! place of /dev/null, which rootling itself uses.
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
@@ -21,8 +21,8 @@ user!(
     device_in_the_image_is_as_closed_to_a_container_as_to_its_user
 );
 
-/// Makes a device in the image, that of the kernel's messages. False, with the reason said, where the file system of
-/// the image has no devices.
+/// Makes a device in the image, that of the kernel's messages. Returns false, with the reason printed, if the file
+/// system of the image does not support devices.
 fn kernel_messages(bundle: &Bundle, mode: &str) -> bool {
     let node = bundle.rootfs("kmsg");
     let mknod =
@@ -35,12 +35,13 @@ fn kernel_messages(bundle: &Bundle, mode: &str) -> bool {
     opened.is_ok()
 }
 
-/// Opens the device in the image, for reading and for writing, then one that it makes itself. A line of what has worked.
-/// Making it is allowed to every container, as in runc and crun; what has been made is as closed as what was there.
+/// Opens the device in the image for reading and for writing, and then one that it makes itself; prints a line for
+/// each success. Every container may make it, as in runc and crun, and what it has made is as inaccessible as what
+/// was there.
 const USE_DEVICE: &str = "(: </kmsg) && echo opened; (: >/kmsg) && echo opened; mknod /tmp/made c 1 11; \
                           (: >/tmp/made) && echo opened; true";
 
-/// GHSA-g54h-m393-cpwq: what is not allowed is denied, whether there are rules or not.
+/// GHSA-g54h-m393-cpwq: what is not allowed is denied, whether or not there are rules.
 fn device_that_is_not_allowed_cannot_be_opened(t: &Test) {
     let mut bundle = t.shell(USE_DEVICE);
     if !kernel_messages(&bundle, "0666") {
@@ -56,7 +57,7 @@ fn device_that_is_not_allowed_cannot_be_opened(t: &Test) {
         (json!([deny, allow(12)]), ""),
         (json!([allow(12)]), ""),
         (json!([allow(11), deny]), ""),
-        // They are the rules that decide, and nothing else is in the way.
+        // This shows that the rules decide, and that nothing else is in the way.
         (json!([deny, allow(11)]), "opened\nopened\nopened\n"),
     ] {
         bundle.remove("/linux/resources");
@@ -71,8 +72,8 @@ fn device_that_is_not_allowed_cannot_be_opened(t: &Test) {
     }
 }
 
-/// A device of the configuration gets its owner and its mode; where the image has a link in its place, nothing that the
-/// link leads to gets them. With a hook it is made while the host is still in sight.
+/// A device in the configuration gets its owner and its mode. If the image has a link in its place, nothing that
+/// the link leads to gets them. With a hook the device is made while the host is still visible.
 fn device_of_the_host_that_an_image_links_to_stays_as_it_is(t: &Test) {
     let node = t.path("node");
     t.command("mknod").args(&["-m", "0666"]).arg(&node).args(&["c", "1", "5"]).output().ok();
@@ -104,7 +105,8 @@ fn container_of_a_user_cannot_make_devices(t: &Test) {
     assert_eq!(output.stderr.matches("Operation not permitted").count(), 4, "{output}");
 }
 
-/// A device that root has put into the image of an ordinary user: the user's container gets no further than the user.
+/// A device that root has put into the image of an ordinary user gives the user's container no more access than the
+/// user has.
 fn device_in_the_image_is_as_closed_to_a_container_as_to_its_user(t: &Test) {
     if !nix::unistd::geteuid().is_root() {
         return skip("only root can put a device into an image");
@@ -122,7 +124,8 @@ fn device_in_the_image_is_as_closed_to_a_container_as_to_its_user(t: &Test) {
     }
 }
 
-/// A bundle with the /dev of its image, with a bind of a file of `outside` on /volume, which runs `script`.
+/// A bundle with the /dev of its image and with a bind mount of a file of `outside` on /volume, which runs
+/// `script`.
 fn with_volume(t: &Test, outside: &Outside, script: &str) -> Bundle {
     let mut bundle = t.shell(script);
     bundle.without_mount("/dev");
@@ -132,11 +135,11 @@ fn with_volume(t: &Test, outside: &Outside, script: &str) -> Bundle {
     bundle
 }
 
-/// What a program does with its standard streams.
+/// A program that uses its standard streams.
 const WRITE: &str =
     "for stream in 0 1 2; do echo written >&$stream; echo written >/proc/self/fd/$stream; done; true";
 
-/// What the standard streams are.
+/// The kinds of standard streams.
 #[derive(Clone, Copy, Debug)]
 enum Streams {
     Null,
@@ -145,7 +148,7 @@ enum Streams {
 }
 
 impl Streams {
-    /// Gives them to the command. What is returned are the other ends.
+    /// Gives them to the command. Returns the other ends.
     fn of(self, command: Cmd) -> (Cmd, Vec<OwnedFd>) {
         let ((input, output, error), others) = match self {
             Self::Null => {
@@ -170,15 +173,15 @@ impl Streams {
     }
 }
 
-/// CVE-2026-88265: a link to a file of the host that the container has writable, and that the program does not open.
-/// rootling neither writes to it nor gives it to the program's user.
+/// CVE-2026-88265: a link to a file of the host that the container can write to, and that the program does not
+/// open. rootling neither writes to it nor gives it to the program's user.
 fn streams_are_not_replaced_by_what_an_image_has_for_null(t: &Test) {
     let mut outside = Outside::full(t);
     for bound in [false, true] {
         let mut bundle = with_volume(t, &outside, WRITE);
         symlink("/volume", bundle.rootfs("dev/null")).expect("make the link");
         if bound {
-            // Nothing is made in it, and no mask is made of it.
+            // Nothing is made in it, and no mask is made from it.
             bundle.remove("/linux/maskedPaths");
             bundle.mount("/dev", "bind", &bundle.rootfs("dev").to_string_lossy(), &["bind"]);
         }
@@ -195,11 +198,11 @@ fn streams_are_not_replaced_by_what_an_image_has_for_null(t: &Test) {
                 let case = format!("bound: {bound}, {streams:?}, uid {uid}, {output}, log: {errors}");
                 println!("{case}");
                 outside.assert_unchanged(&case);
-                // Nothing has to be made in a /dev that is bound, so nothing is in the way of the program.
+                // Nothing has to be made in a bind-mounted /dev, so nothing prevents the program from running.
                 assert!(output.exit() == 0 || errors.contains("/dev/null") && !bound, "{case}");
             }
         }
-        // What does reach the file changes it.
+        // A program that reaches the file changes it.
         bundle.set("/process/user", json!({"uid": 0, "gid": 0}));
         bundle.set("/process/args", json!(["sh", "-c", "echo written >/dev/null"]));
         assert!(
@@ -209,11 +212,11 @@ fn streams_are_not_replaced_by_what_an_image_has_for_null(t: &Test) {
     }
 }
 
-/// While somebody exchanges the null device of the image with such a link.
+/// Somebody exchanges the null device of the image with such a link meanwhile.
 fn streams_are_not_replaced_by_what_an_image_gets_for_null(t: &Test) {
     let mut outside = Outside::full(t);
     let mut bundle = with_volume(t, &outside, WRITE);
-    // Most starts would end at a mask.
+    // Otherwise most starts would fail at a mask.
     bundle.remove("/linux/maskedPaths");
     let null = bundle.rootfs("dev/null");
     if t.account().uid == 0 {
@@ -224,7 +227,7 @@ fn streams_are_not_replaced_by_what_an_image_gets_for_null(t: &Test) {
     symlink("/volume", bundle.rootfs("dev/link")).expect("make the link");
     bundle.own_all();
     let slow = slowed(t, "openat2", &["dev/null"]);
-    // The set-user-id bit of newuidmap(1) is without effect where it is traced.
+    // The set-user-id bit of newuidmap(1) has no effect if it is traced.
     if (t.who() == Who::Root || slow.is_empty()) && bundle.many_ids() {
         bundle.set("/process/user", json!({"uid": 1000, "gid": 1000}));
     }
@@ -233,7 +236,7 @@ fn streams_are_not_replaced_by_what_an_image_gets_for_null(t: &Test) {
     let mut check = |_: &_| expect(!outside.was_changed(), "the file of the host is changed");
     race_of(&exchange, "/dev/null", &mut check, &mut || {
         let null = File::options().read(true).write(true).open("/dev/null").expect("open the null device");
-        // Errors of the program are none of rootling's.
+        // Errors of the program are not those of rootling.
         let run = t.run_command(&bundle).under(&slow);
         let mut output = run.stdin(null.try_clone().expect("duplicate it")).stdout(null).output();
         if output.exit() == 0 {

@@ -1,5 +1,5 @@
-//! `exec` into a container with a hostile process: what joins is visible in there before it has become the
-//! program, and must have nothing that leads to the host. (CVE-2016-9962 and its kin.)
+//! `exec` into a container with a hostile process: what joins is visible inside before it has become the program,
+//! and must have nothing that leads to the host. (CVE-2016-9962 and similar.)
 
 use std::fs;
 
@@ -16,7 +16,7 @@ both!(
 );
 root!(joining_process_has_nothing_to_steal_for_a_tracer_of_the_hosts_user_namespace);
 
-/// How many programs are executed in the container while it is hunted in there.
+/// How many programs are executed in the container while the hunter is running there.
 const EXECS: usize = 30;
 
 /// Lets the container's processes trace others.
@@ -26,8 +26,8 @@ fn allow_tracing(bundle: &mut Bundle) {
     }
 }
 
-/// To fetch the listener of SCMP_ACT_NOTIFY, the runtime needs access to the process that has loaded the filter; no
-/// process of the container may get it with that, although it has no capability for it.
+/// To fetch the listener of SCMP_ACT_NOTIFY, the runtime needs access to the process that has loaded the filter. No
+/// process of the container may gain access by that, even without any capability for it.
 fn joining_process_has_nothing_to_steal_while_an_agent_gets_its_listener(t: &Test) {
     let agent = Socket::listen(t, "agent");
     let rule = json!({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"});
@@ -55,20 +55,20 @@ fn hunted_by_a_tracer(t: &Test, mut bundle: Bundle) {
     t.delete_force("c").ok();
 }
 
-/// There CAP_SYS_PTRACE is for the container's own processes only.
+/// In this case CAP_SYS_PTRACE applies only to the container's own processes.
 fn joining_process_has_nothing_to_steal_for_a_tracer_of_its_user_namespace(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.mapped();
     hunted_by_a_tracer(t, bundle);
 }
 
-/// There CAP_SYS_PTRACE is for every process that is in sight, dumpable or not.
+/// In this case CAP_SYS_PTRACE applies to every visible process, dumpable or not.
 fn joining_process_has_nothing_to_steal_for_a_tracer_of_the_hosts_user_namespace(t: &Test) {
     hunted_by_a_tracer(t, t.bundle(&["true"]));
 }
 
-/// What waits for its start may be traced by a process of `exec`, or of a container that shares its pid namespace: it has
-/// no more to give than the program will have.
+/// A process of `exec`, or of a container that shares the pid namespace, may trace what waits for its start, which
+/// has no more to give than the program will have.
 fn created_container_waits_with_the_filter_and_capabilities_of_its_program(t: &Test) {
     let rule = json!({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"});
     let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]});
@@ -106,15 +106,15 @@ fn created_container_waits_with_the_filter_and_capabilities_of_its_program(t: &T
     }
 }
 
-/// Copies /bin/sleep, as a program of the host that the account may write.
+/// Copies /bin/sleep as a program on the host that the account may write to.
 fn writable_sleep(t: &Test) -> std::path::PathBuf {
     let prey = t.path("prey");
     t.command("cp").arg("/bin/sleep").arg(&prey).output().ok();
     prey
 }
 
-/// CVE-2019-5736. Until it is the program, what joins is rootling; and where the program is /proc/self/exe, it is rootling
-/// for as long as that runs.
+/// CVE-2019-5736. Until it is the program, what joins is rootling; and if the program is /proc/self/exe, it is
+/// rootling for as long as that runs.
 fn program_of_rootling_is_not_overwritten_by_way_of_a_process_that_joins(t: &Test) {
     let binary = t.writable_binary();
     let bytes = fs::read(&binary).expect("read the program");
@@ -133,8 +133,8 @@ fn program_of_rootling_is_not_overwritten_by_way_of_a_process_that_joins(t: &Tes
     t.delete_force("c").ok();
 }
 
-/// The same of what waits for its start, which a process of `exec` can see: it keeps the program open until it can be
-/// written, when the container is started.
+/// The same for what waits for its start, which a process of `exec` can see: it keeps the program open until it can
+/// be written to, after the container has been started.
 fn program_of_rootling_is_not_overwritten_by_way_of_a_created_container(t: &Test) {
     const OVERWRITE: &str = "exec 9</proc/1/exe; n=0; echo open >/tmp/open; while :; do
         echo overwritten >/proc/self/fd/9 && echo overwritten >/tmp/could

@@ -1,5 +1,5 @@
-//! Images that somebody has made to get at the host: nothing outside of the bundle is touched, nothing waits, nothing is used
-//! up, and there is one line about it.
+//! Images that somebody has made to attack the host: nothing outside the bundle is touched, nothing blocks, no
+//! resource is exhausted, and one line is printed about it.
 
 use std::fs;
 use std::io::Write;
@@ -31,7 +31,7 @@ both!(
     programs_with_set_user_id_are_for_nobody_else,
 );
 
-/// A directory outside that everybody may write to, with a file in it; what it holds is compared in the end.
+/// A directory outside that everybody may write to, with a file in it; its contents are compared at the end.
 struct Outside {
     dir: PathBuf,
 }
@@ -61,14 +61,14 @@ impl Outside {
     }
 }
 
-/// Unpacks layers that have to be refused with one line, and leaves nothing.
+/// Unpacks layers that must be refused with one line, leaving nothing behind.
 fn refused(t: &Test, layers: &[Tar], words: &[&str]) {
-    // Of an image that was taken.
+    // Left by an image that was accepted.
     let _ = fs::remove_dir_all(t.path("bundle"));
     let layers: Vec<Vec<u8>> = layers.iter().map(|layer| layer.clone().finish()).collect();
     t.unpack(&layout(t, "layout", &layers, &json!({})), &["--json"]).fails_with(words);
     nothing_is_left(t);
-    // The same as a root file system.
+    // The same archive as a root file system.
     if let [layer] = &layers[..] {
         fs::write(t.path("root.tar"), layer).expect("write");
         t.image(&["unpack", "rootfs:root.tar"]).arg(t.path("bundle")).output().fails_with(&words[..1]);
@@ -127,12 +127,12 @@ fn links_are_followed_by_no_entry(t: &Test) {
             &["no link is followed"],
         );
     }
-    // A directory takes the place of a link, and a file too.
+    // A directory replaces a link, and so does a file.
     taken(t, &[Tar::new().link(b'2', "link", &path).dir("link").file("link/victim", "inside")]);
     assert_eq!(fs::read_to_string(rootfs(t, "link/victim")).expect("inside"), "inside");
     taken(t, &[Tar::new().link(b'2', "victim", &format!("{path}/victim")).file("victim", "inside")]);
     assert!(fs::symlink_metadata(rootfs(t, "victim")).expect("inside").is_file());
-    // Nor does the root become a link.
+    // The root cannot become a link either.
     refused(t, &[Tar::new().link(b'2', "./", &path).file("victim", "bad")], &["the root is something else"]);
     outside.is_untouched();
 }
@@ -150,7 +150,7 @@ fn links_of_a_layer_below_are_followed_by_no_entry(t: &Test) {
     outside.is_untouched();
 }
 
-/// CVE-2018-15664, CVE-2019-14271 and others: the host's files by hard links.
+/// CVE-2018-15664, CVE-2019-14271 and others: files of the host through hard links.
 fn hard_links_give_nothing_of_the_host(t: &Test) {
     let outside = Outside::new(t);
     let victim = format!("{}/victim", outside.path());
@@ -160,7 +160,7 @@ fn hard_links_give_nothing_of_the_host(t: &Test) {
     refused(t, &[Tar::new().link(b'1', "hard", "../outside/victim")], &["`..` in it"]);
     let link = Tar::new().link(b'2', "link", &outside.path());
     refused(t, &[link.clone().link(b'1', "hard", "link/victim")], &["no link is followed"]);
-    // One to a link is that link, and not what it leads to; writing to its name writes to a new file.
+    // A hard link to a link is that link and not its target; writing to its name makes a new file.
     let to_victim = Tar::new().link(b'2', "link", &victim).link(b'1', "hard", "link").file("hard", "inside");
     taken(t, std::slice::from_ref(&to_victim));
     assert!(fs::symlink_metadata(rootfs(t, "hard")).expect("inside").is_file());
@@ -171,7 +171,7 @@ fn hard_links_give_nothing_of_the_host(t: &Test) {
             Tar::new().entry(&Entry { name: b"link", mode: 0o777, data: b"inside", ..Entry::default() }),
         ],
     );
-    // A file that is linked twice is not written through the other name.
+    // A file with two links is not written to through its other name.
     taken(t, &[Tar::new().file("a", "old"), Tar::new().link(b'1', "b", "a").file("a", "new")]);
     assert_eq!(fs::read_to_string(rootfs(t, "b")).expect("b"), "old");
     refused(t, &[Tar::new().dir("d").link(b'1', "hard", "d")], &["a hard link to a directory"]);
@@ -192,7 +192,7 @@ fn whiteouts_remove_nothing_outside(t: &Test) {
         refused(t, &[below.clone(), Tar::new().file(name, "")], &["`..` in it"]);
     }
     refused(t, &[below.clone(), Tar::new().file("d/link/.wh..wh..opq", "")], &["no link is followed"]);
-    // The link goes, and not what it leads to; also where all of its directory goes.
+    // The link is removed and not its target, even if its whole directory is removed.
     taken(t, &[below.clone(), Tar::new().file("d/.wh.link", "")]);
     taken(t, &[below.clone(), Tar::new().file("d/.wh..wh..opq", "")]);
     taken(t, &[below, Tar::new().file(".wh.d", "")]);
@@ -214,7 +214,7 @@ fn names_that_no_file_may_have_are_refused(t: &Test) {
 }
 
 fn entries_without_an_end_are_refused(t: &Test) {
-    // A million, which make no file at all; the first of them is one too many with a smaller limit.
+    // A million that make no file at all; with a smaller limit the first one already exceeds it.
     let block = Tar::new().file(".wh.x", "").finish()[..512].to_vec();
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     for _ in 0..1_000_001 {
@@ -236,7 +236,7 @@ fn entries_without_an_end_are_refused(t: &Test) {
 }
 
 fn bombs_are_refused(t: &Test) {
-    // 400 MiB of zeroes in 400 KiB: one file of an archive.
+    // 400 MiB of zeroes in 400 KiB, as one file in an archive.
     let mut header = Tar::new().file("big", "").finish()[..512].to_vec();
     header[124..136].copy_from_slice(format!("{:011o}\0", 400u64 << 20).as_bytes());
     let counted = |(at, byte): (usize, &u8)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) };
@@ -249,10 +249,10 @@ fn bombs_are_refused(t: &Test) {
     unpack(&[]).fails_with(&["200 times as large", "--max-ratio"]);
     unpack(&["--max-ratio", "100000", "--max-size", "100m"])
         .fails_with(&["more than 100.0 MiB", "--max-size"]);
-    // The same as an archive of images, which is decompressed to a file first.
+    // The same as an archive of images, which is first decompressed to a file.
     t.image(&["unpack", "oci-archive:bomb"]).arg(t.path("bundle")).output().fails_with(&["--max-ratio"]);
     nothing_is_left(t);
-    // A sparse file may say that it is as long as it likes: it takes no room, or is refused by the file system.
+    // A sparse file may claim any length: it takes no space, or the file system refuses it.
     let sparse = [
         ("GNU.sparse.major", &b"1"[..]),
         ("GNU.sparse.minor", b"0"),
@@ -292,7 +292,7 @@ fn headers_without_an_end_are_refused(t: &Test) {
     );
 }
 
-/// Something that waits at open(2) in a layer below, in the place of what the next one writes, links to and removes.
+/// A lower layer has something that blocks open(2) in place of what the next layer writes to, links to and removes.
 fn pipes_and_devices_keep_nobody_waiting(t: &Test) {
     let pipe = |name| Entry { kind: b'6', name, ..Entry::default() };
     let device = |name| Entry { kind: b'3', name, ..Entry::default() };
@@ -307,7 +307,7 @@ fn pipes_and_devices_keep_nobody_waiting(t: &Test) {
     taken(t, &[below.clone(), above.link(b'1', "hard", "etc/passwd")]);
     assert_eq!(fs::read_to_string(rootfs(t, "file")).expect("file"), "x");
     refused(t, &[below, Tar::new().file("gone/file", "")], &["a link or a file"]);
-    // The user of an image is looked up in its files.
+    // The user of an image is looked up in the image's files.
     let layers = [Tar::new().dir("etc").entry(&pipe(b"etc/passwd")).finish()];
     t.unpack(&layout(t, "layout", &layers, &json!({"User": "www"})), &["--force", "--json"])
         .fails_with(&["no user \"www\""]);
@@ -369,7 +369,7 @@ fn digests_and_names_of_blobs_lead_nowhere(t: &Test) {
     nothing_is_left(t);
 }
 
-/// CVE-2022-1708's kin: the files of accounts are the image's.
+/// Similar to CVE-2022-1708: the account files belong to the image.
 fn accounts_of_the_image_are_read_inside(t: &Test) {
     let secret = t.path("secret");
     fs::write(&secret, "www:x:7:7::/:\n").expect("write");
@@ -382,7 +382,7 @@ fn accounts_of_the_image_are_read_inside(t: &Test) {
     nothing_is_left(t);
 }
 
-/// An image's set-user-id program would be one of the caller's on this host.
+/// Otherwise other users of this host could run a set-user-id program of an image with the caller's id.
 fn programs_with_set_user_id_are_for_nobody_else(t: &Test) {
     let suid = Entry { name: b"suid", mode: 0o4755, data: b"x", ..Entry::default() };
     taken(t, &[Tar::new().entry(&suid)]);

@@ -1,5 +1,5 @@
-//! Images whose links lead a mount, a device or a mask to where it must not be: no race, only links. Each is
-//! an error that names what was asked for, or a container in which the link has led to nowhere but inside.
+//! Images whose links lead a mount, a device or a mask to a wrong place, without a race. Each of them results in an
+//! error that names what was asked for, or in a container in which the link has led only inside.
 
 use std::fmt::Display;
 use std::fs;
@@ -36,13 +36,13 @@ both!(
 );
 root!(null_device_that_is_another_one_is_an_error);
 
-/// What an error says of a mount that would cover the whole container.
+/// The error for a mount that would cover the whole container.
 const ON_THE_ROOT: &str = "container's root";
 
-/// Links of an image that lead to its root.
+/// Links in an image that lead to its root.
 const TO_THE_ROOT: [&str; 5] = ["/", ".", "..", "/.", "/bin/.."];
 
-/// Where a mount is in the list.
+/// The position of a mount in the list.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     First,
@@ -53,7 +53,7 @@ enum Place {
 
 const PLACES: [Place; 3] = [Place::First, Place::Third, Place::Last];
 
-/// Puts a mount into the list.
+/// Inserts a mount into the list.
 fn insert_mount(bundle: &mut Bundle, place: Place, mount: Value) {
     let mounts = bundle.config["mounts"].as_array_mut().expect("mounts are a list");
     let index = match place {
@@ -80,12 +80,12 @@ fn with_link(t: &Test, script: &str, name: &str, target: &str) -> Bundle {
     bundle
 }
 
-/// A volume that has devices made in `outside` where it is taken for a root file system.
+/// A volume that makes devices appear in `outside` if it is taken for a root file system.
 fn volume_with_dev(t: &Test, outside: &Outside) -> Outside {
     Outside::with(t, &["proc", "sys", "bin", "etc", "tmp"], &[]).link("dev", outside.dir())
 }
 
-/// Runs the bundle: an error with these words, and the directories are as before.
+/// Runs the bundle: the result is an error with these words, and the directories are unchanged.
 fn is_refused(t: &Test, bundle: &Bundle, directories: &[&Outside], words: &[&str], case: &dyn Display) {
     println!("{case}");
     let output = t.run(bundle.write());
@@ -96,7 +96,7 @@ fn is_refused(t: &Test, bundle: &Bundle, directories: &[&Outside], words: &[&str
     output.fails_with(words);
 }
 
-/// libcontainer would make its devices in the volume then, and by its link outside.
+/// Otherwise libcontainer would make its devices in the volume, and through its link outside.
 fn volume_on_a_link_to_the_root_is_an_error(t: &Test) {
     let outside = Outside::like_dev(t);
     let volume = volume_with_dev(t, &outside);
@@ -111,7 +111,7 @@ fn volume_on_a_link_to_the_root_is_an_error(t: &Test) {
     }
 }
 
-/// With a hook no mount is left for after libcontainer's part, not even the last.
+/// With a hook all mounts, even the last one, are made before libcontainer does its part.
 fn volume_on_a_link_to_the_root_is_an_error_with_a_hook(t: &Test) {
     let outside = Outside::like_dev(t);
     let volume = volume_with_dev(t, &outside);
@@ -126,7 +126,7 @@ fn volume_on_a_link_to_the_root_is_an_error_with_a_hook(t: &Test) {
     }
 }
 
-/// A file system of its own would hide the image and all that was mounted before.
+/// Another file system would hide the image and everything that was mounted before.
 fn file_system_on_a_link_to_the_root_is_an_error(t: &Test) {
     for kind in ["tmpfs", "mqueue", "cgroup"] {
         for target in TO_THE_ROOT {
@@ -144,7 +144,7 @@ fn file_system_on_a_link_to_the_root_is_an_error(t: &Test) {
     }
 }
 
-/// However it is written.
+/// However the path is spelled.
 fn mount_on_the_root_is_an_error(t: &Test) {
     let outside = Outside::like_dev(t);
     let volume = volume_with_dev(t, &outside);
@@ -163,7 +163,7 @@ fn mount_on_the_root_is_an_error(t: &Test) {
     }
 }
 
-/// What stands in for proc or sysfs would tell the program, and whoever writes settings there, what it likes.
+/// What replaces proc or sysfs could tell anything to the program and to whoever writes settings there.
 fn volume_on_a_link_to_proc_or_sys_is_an_error(t: &Test) {
     let volume = Outside::with(t, &["self", "sys/kernel"], &["kcore", "sysrq-trigger"]);
     let cases = [
@@ -207,12 +207,12 @@ fn proc_and_sys_that_are_links_are_errors(t: &Test) {
     }
 }
 
-/// What a program needs of a /dev that is mounted, and what is mounted where.
+/// Checks what a program needs of a /dev that is mounted, and prints what is mounted where.
 const USE_DEV: &str = "set -e; echo x >/dev/null; test -c /dev/null; test -e /dev/fd/0; test -c /dev/ptmx; \
                        head -c 4 /dev/zero | wc -c; cat /proc/self/mountinfo";
 
-/// Each of the mounts that were asked for is there once, those that no link of the image concerns at their
-/// places; or it is an error that names /dev.
+/// Each requested mount exists once, and those that no link in the image affects are at their places; or the result
+/// is an error that names /dev.
 fn mounts_are_inside_or_dev_is_named(bundle: &Bundle, output: &Output, case: &dyn Display) {
     if output.exit() != 0 {
         println!("{case}");
@@ -232,7 +232,7 @@ fn mounts_are_inside_or_dev_is_named(bundle: &Bundle, output: &Output, case: &dy
     }
 }
 
-/// With and without a mount on it: in its place are devices that are made by path.
+/// With and without a mount on it: it is replaced by a directory with devices that are made by path.
 fn dev_that_is_a_link_leads_nowhere_outside(t: &Test) {
     for outside in [Outside::like_dev(t), Outside::full(t)] {
         for target in [outside.text(), &outside.relative(), "/tmp", "tmp", "/", "."] {
@@ -264,11 +264,11 @@ fn dev_that_is_a_file_is_an_error(t: &Test) {
     }
 }
 
-/// Names in the /dev of an image that lead outside, to what has such a name there.
+/// Names in the /dev of an image that lead outside, to a directory that has such names.
 const NAMES_IN_DEV: [&str; 10] =
     ["null", "zero", "ptmx", "console", "pts", "shm", "mqueue", "fd", "stdin", "core"];
 
-/// A /dev in the image in which each of `names` is a link to `target` with that name below it.
+/// Makes each of `names` in the image's /dev a link to that name below `target`.
 fn link_names_in_dev(bundle: &Bundle, names: &[&str], target: &str) {
     for name in names {
         symlink(Path::new(target).join(name), bundle.rootfs("dev").join(name)).expect("make the link");
@@ -276,13 +276,13 @@ fn link_names_in_dev(bundle: &Bundle, names: &[&str], target: &str) {
     bundle.own_all();
 }
 
-/// Where the image's /dev stays, each name of its own and all at a time.
+/// If the image's /dev is kept: each name by itself, and all at the same time.
 fn links_in_the_dev_of_an_image_lead_nowhere_outside(t: &Test) {
     let outside = Outside::full(t);
     let each = NAMES_IN_DEV.iter().map(std::slice::from_ref);
     for names in each.chain([&NAMES_IN_DEV[..]]) {
         for target in [outside.text(), &outside.relative()] {
-            // What the image has linked may be of no use to the program.
+            // What the image has linked may be useless for the program.
             let mut bundle = t.shell("echo 4; cat /proc/self/mountinfo");
             bundle.without_mount("/dev");
             link_names_in_dev(&bundle, names, target);
@@ -294,7 +294,7 @@ fn links_in_the_dev_of_an_image_lead_nowhere_outside(t: &Test) {
     }
 }
 
-/// With a hook the devices are made while the host is still in sight.
+/// With a hook the devices are made while the host is still visible.
 fn links_in_the_dev_of_an_image_lead_nowhere_outside_with_a_hook(t: &Test) {
     let outside = Outside::full(t);
     for names in NAMES_IN_DEV.iter().map(std::slice::from_ref).chain([&NAMES_IN_DEV[..]]) {
@@ -307,7 +307,7 @@ fn links_in_the_dev_of_an_image_lead_nowhere_outside_with_a_hook(t: &Test) {
     }
 }
 
-/// Devices of the configuration, one of them with a directory to be made.
+/// Devices in the configuration, for one of which a directory must be made.
 fn devices_behind_a_link_are_made_inside(t: &Test) {
     let outside = Outside::full(t);
     for target in [outside.text(), &outside.relative(), "/", "/dev/shm"] {
@@ -326,7 +326,7 @@ fn devices_behind_a_link_are_made_inside(t: &Test) {
     }
 }
 
-/// CVE-2025-52565: the terminal goes onto /dev/console.
+/// CVE-2025-52565: the terminal is mounted on /dev/console.
 fn terminal_with_links_in_the_dev_of_an_image_stays_inside(t: &Test) {
     let outside = Outside::full(t);
     for names in [&["console"][..], &["ptmx"], &["pts"], &["console", "ptmx", "pts", "null"]] {
@@ -348,7 +348,7 @@ fn terminal_with_links_in_the_dev_of_an_image_stays_inside(t: &Test) {
     }
 }
 
-/// CVE-2025-52565: a terminal is asked of nothing else that the image has there.
+/// CVE-2025-52565: a terminal is not requested from anything else that the image has there.
 fn terminal_of_what_is_no_terminal_multiplexer_is_an_error(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.set("/process/terminal", true.into()).without_mount("/dev");
@@ -369,8 +369,8 @@ fn terminal_of_what_is_no_terminal_multiplexer_is_an_error(t: &Test) {
     }
 }
 
-/// Creates and starts the container. What its program prints to its terminal, unless it is an error that
-/// names /dev.
+/// Creates and starts the container. Returns what its program prints to its terminal, unless the result is an error
+/// that names /dev.
 fn created_with_terminal(t: &Test, bundle: &Bundle, case: &dyn Display) -> Option<String> {
     let name = bundle.dir().file_name().expect("a bundle has a name").to_string_lossy();
     let socket = Socket::listen(t, &format!("{name}.sock"));
@@ -389,7 +389,7 @@ fn created_with_terminal(t: &Test, bundle: &Bundle, case: &dyn Display) -> Optio
     Some(shown)
 }
 
-/// CVE-2025-31133: what covers a masked file is the null device and nothing that the image has put there.
+/// CVE-2025-31133: a masked file is covered by the null device and not by anything that the image has put there.
 fn null_device_that_is_a_link_masks_or_is_an_error(t: &Test) {
     for target in ["/etc/passwd", "../proc/sys/kernel/core_pattern", "/proc/self/exe", "zero"] {
         let mut bundle = t.shell("stat -c %t:%T /proc/version /proc/uptime; wc -c </secret");
@@ -407,7 +407,7 @@ fn null_device_that_is_a_link_masks_or_is_an_error(t: &Test) {
     }
 }
 
-/// A null device of the image that is none.
+/// The image has a null device that is a different device.
 fn null_device_that_is_another_one_is_an_error(t: &Test) {
     let mut bundle = t.shell("stat -c %t:%T /proc/version");
     bundle.without_mount("/dev");
@@ -422,8 +422,8 @@ fn null_device_that_is_another_one_is_an_error(t: &Test) {
     }
 }
 
-/// A source in the root file system itself, which the image can have lead to the container's own /proc or /sys, or have
-/// them in it: there they would have neither masks nor read-only paths.
+/// The image can redirect a source in the root file system to the container's own /proc or /sys, or to a directory
+/// that contains them: there they would have neither masks nor read-only paths.
 fn source_in_the_image_shows_no_second_proc(t: &Test) {
     for (link, source, kind, name) in [
         (Some("/proc"), "volume", "bind", "/proc"),
@@ -441,7 +441,7 @@ fn source_in_the_image_shows_no_second_proc(t: &Test) {
         bundle.mount("/seen", "bind", &bundle.rootfs(source).to_string_lossy(), &[kind]);
         t.run(bundle.write()).fails_with(&["/seen", &format!("leads to the container's {name}")]);
     }
-    // What it may be is seen as the mounts before have left it.
+    // The source is seen as the earlier mounts have left it.
     let mut bundle = t.shell("cat /seen/file");
     bundle.mount("/volume", "tmpfs", "tmpfs", &[]);
     bundle.mount("/seen", "bind", &bundle.rootfs("etc").to_string_lossy(), &["bind"]);
@@ -449,8 +449,8 @@ fn source_in_the_image_shows_no_second_proc(t: &Test) {
     assert_eq!(t.run(bundle.write()).ok().stdout, "inside\n");
 }
 
-/// A source in the root file system itself, which the image leads to a volume that is read-only, or to a directory that such a
-/// volume is below: the first is an error, and by way of the second the volume is as read-only.
+/// The image redirects a source in the root file system to a read-only volume, or to a directory with such a volume
+/// below it. The first is an error, and through the second the volume remains read-only.
 fn source_in_the_image_takes_no_restriction_of_another_mount_away(t: &Test) {
     for (link, seen, options) in [
         ("/volumes/one", "/seen", &["bind", "rw"][..]),
@@ -483,7 +483,7 @@ fn source_in_the_image_takes_no_restriction_of_another_mount_away(t: &Test) {
     }
 }
 
-/// A link of the image leads the destination of a remount to another mount of the container, whose flags it would change.
+/// A link in the image redirects a remount to another mount of the container, whose flags it would change.
 fn remount_on_a_link_changes_no_other_mount(t: &Test) {
     for target in ["/volume", "/sys", "/proc", "/"] {
         let outside = Outside::with(t, &[], &["file"]);
@@ -512,8 +512,8 @@ fn remount_on_a_link_changes_no_other_mount(t: &Test) {
     outside.assert_unchanged(&output);
 }
 
-/// Where one volume is shared, so is the host's tree while the container is made: what is mounted below a volume that is
-/// not shared stays in the container all the same, wherever a link leads it.
+/// If one volume is shared, so is the host's tree while the container is being made. What is mounted below a volume
+/// that is not shared must stay in the container nevertheless, wherever a link leads.
 fn mount_below_a_volume_of_its_own_does_not_reach_the_host(t: &Test) {
     let outside = Outside::with(t, &["sub", "other"], &["file"]);
     let shared = t.open_directory("shared");
@@ -539,7 +539,8 @@ fn mount_below_a_volume_of_its_own_does_not_reach_the_host(t: &Test) {
     }
 }
 
-/// A later mount covers what a link of the image has led an earlier one to, or has another mount at the end of that path.
+/// A later mount covers the place to which a link in the image has led an earlier one, or another mount is at the
+/// end of that path.
 fn propagation_is_of_the_mount_that_was_made_and_not_of_what_its_path_leads_to(t: &Test) {
     for covering in [&[][..], &["deep", "deep/place"]] {
         let outside = Outside::with(t, covering, &["file"]);

@@ -1,6 +1,6 @@
 //! Mount points that the image lacks are made, and a tmpfs is filled with what the image has (`tmpcopyup`), while
 //! somebody who shares the image or a volume exchanges a directory with a link. Nothing outside is made, changed or
-//! read, and nothing of the kernel's that a mask covers gets into a copy. See also attack_races.rs.
+//! read, and nothing that a mask covers in a kernel file system gets into a copy. See also attack_races.rs.
 
 use std::fs;
 
@@ -21,8 +21,7 @@ both!(
     copy_in_a_tmpfs_does_not_wait_for_a_pipe,
 );
 
-/// Mounts on points below `place` that nobody has made: a directory, a file, and one with a directory to be made on the
-/// way.
+/// Mounts at points below `place` that do not exist: a directory, a file, and one that needs a parent directory.
 fn mounts_to_make_points_for(t: &Test, bundle: &mut Bundle, place: &str) {
     let file = t.path("bound").display().to_string();
     fs::write(&file, "").expect("write the file to bind");
@@ -31,7 +30,8 @@ fn mounts_to_make_points_for(t: &Test, bundle: &mut Bundle, place: &str) {
     bundle.mount(&format!("{place}/on/the/way"), "bind", &file, &["bind"]);
 }
 
-/// Nothing was made outside, and what started has each of the mounts once, in the root or below /volume.
+/// Checks that nothing was made outside, and that what was started has each mount once, in the root or below
+/// /volume.
 fn made_inside(outside: &mut Outside, output: &Output) -> Verdict {
     expect(!outside.was_changed(), "something was made outside")?;
     if output.exit() != 0 {
@@ -46,7 +46,7 @@ fn made_inside(outside: &mut Outside, output: &Output) -> Verdict {
     Ok(())
 }
 
-/// What the link leads to has the directory that is looked for, but none of the mount points.
+/// The directory to which the link leads contains the expected directory, but none of the mount points.
 fn with_deep(t: &Test) -> Outside {
     Outside::with(t, &["deep"], &["deep/kept"])
 }
@@ -60,7 +60,7 @@ fn mount_points_are_made_inside_the_image(t: &Test) {
     }
 }
 
-/// With a hook they are made while the host is still in sight, where a link could lead.
+/// With a hook they are made while the host is still visible, to which a link could lead.
 fn mount_points_are_made_inside_the_image_with_a_hook(t: &Test) {
     let mut outside = with_deep(t);
     let mut bundle = with_points_to_make(t, outside.text());
@@ -68,7 +68,7 @@ fn mount_points_are_made_inside_the_image_with_a_hook(t: &Test) {
     points_are_made_inside(t, &bundle, &mut outside, &slowed(t, "mkdirat", &[]));
 }
 
-/// A bundle with mounts on points below a directory of the image, and a link to `target`.
+/// A bundle with mounts at points below a directory of the image, and with a link to `target`.
 fn with_points_to_make(t: &Test, target: &str) -> Bundle {
     let mut bundle = looking(t, "cat /proc/self/mountinfo");
     fs::create_dir_all(bundle.rootfs("place/deep")).expect("make a directory of the image");
@@ -77,7 +77,7 @@ fn with_points_to_make(t: &Test, target: &str) -> Bundle {
     bundle
 }
 
-/// While the directory is exchanged with the link.
+/// The directory is exchanged with the link meanwhile.
 fn points_are_made_inside(t: &Test, bundle: &Bundle, outside: &mut Outside, under: &[String]) {
     bundle.own_all();
     bundle.write();
@@ -90,7 +90,7 @@ fn points_are_made_inside(t: &Test, bundle: &Bundle, outside: &mut Outside, unde
     });
 }
 
-/// In a volume that other containers have too, and that is bound before.
+/// In a volume that other containers share, and that is bind-mounted first.
 fn mount_points_are_made_inside_a_volume(t: &Test) {
     let mut outside = with_deep(t);
     for target in [outside.text().to_owned(), outside.relative()] {
@@ -114,15 +114,15 @@ fn mount_points_are_made_inside_a_volume(t: &Test) {
     }
 }
 
-/// So that the next start has to make them.
+/// Removes the points, so that the next start has to make them.
 fn remove_points(exchange: &Exchange, dir: &std::path::Path) {
     let _names = exchange.hold();
     fs::remove_dir_all(dir).expect("remove the mount points");
     fs::create_dir(dir).expect("make the directory anew");
 }
 
-/// A bundle that has a tmpfs on /full with a copy of what the image has there, and prints the texts of all files in it, and
-/// the names of those without one.
+/// A bundle that has a tmpfs on /full with a copy of what the image has there, and prints the contents of all files
+/// in it, and the names of those without contents.
 fn with_copy(t: &Test) -> Bundle {
     let mut bundle = looking(t, "find /full -type f -exec cat {} +; find /full -type f -size 0");
     fs::create_dir(bundle.rootfs("full")).expect("make the directory to copy");
@@ -131,7 +131,7 @@ fn with_copy(t: &Test) -> Bundle {
     bundle
 }
 
-/// Of files the copy has those of the image, or none: where the name led at that moment there may be none inside.
+/// The copy contains the files of the image or none: where the name led at that moment, there may be none inside.
 fn of_the_image(output: &Output) -> Verdict {
     let known = output.exit() != 0 || output.stdout.lines().all(|line| line == "inside");
     expect(known, &format!("in the copy is {:?}", output.stdout))
@@ -150,7 +150,7 @@ fn copy_in_a_tmpfs_is_not_of_outside(t: &Test) {
     }
 }
 
-/// With a hook the copy is made while the host is still in sight.
+/// With a hook the copy is made while the host is still visible.
 fn copy_in_a_tmpfs_follows_no_link_in_the_place_of_a_directory(t: &Test) {
     let outside = Outside::full(t);
     let mut bundle = with_copy(t);
@@ -162,7 +162,8 @@ fn copy_in_a_tmpfs_follows_no_link_in_the_place_of_a_directory(t: &Test) {
     slow_race(t, &bundle, ["full/directory", "full/link"], &slow);
 }
 
-/// A directory of proc that a mask covers, once everything is mounted: a copy that is made before has no mask.
+/// A directory in proc that a mask covers once everything is mounted: a copy that is made earlier would have no
+/// mask.
 fn copy_in_a_tmpfs_is_not_of_masked_files_of_proc(t: &Test) {
     for target in ["/proc/irq", "proc/tty"] {
         let mut bundle = with_copy(t);
@@ -172,7 +173,7 @@ fn copy_in_a_tmpfs_is_not_of_masked_files_of_proc(t: &Test) {
     }
 }
 
-/// A race for what is in the copy, under another command.
+/// A race for the contents of the copy, under another command.
 fn slow_race(t: &Test, bundle: &Bundle, [first, second]: [&str; 2], under: &[String]) {
     bundle.own_all();
     bundle.write();

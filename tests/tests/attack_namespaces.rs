@@ -1,4 +1,4 @@
-//! A container that joins namespaces of a hostile one: it is visible in there long before it has left the host.
+//! A container joins namespaces of a hostile one, in which it is visible long before it has left the host.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ fn container_that_joins_has_nothing_to_steal_before_it_has_left_the_host(t: &Tes
     t.delete_force("hostile").ok();
 }
 
-/// A bundle that joins the user and the pid namespace of the container `hostile`.
+/// A bundle that joins the user and pid namespaces of the container `hostile`.
 fn joining(t: &Test, hostile: &Bundle, args: &[&str]) -> Bundle {
     let mut second = hostile.sibling(t, args);
     let pid = t.state("hostile")["pid"].to_string();
@@ -41,8 +41,8 @@ fn joining(t: &Test, hostile: &Bundle, args: &[&str]) -> Bundle {
     second
 }
 
-/// Nor may anybody trace it, or take the socket on which it waits for its start. Once it is the program, which has the same
-/// user and capabilities, that is another matter.
+/// Nobody may trace it or use the socket on which it waits for its start either. Once it is the program, which has
+/// the same user and capabilities, that is permitted.
 fn created_container_that_joins_cannot_be_looked_into_while_it_waits(t: &Test) {
     let mut hostile = t.bundle(&["sleep", "1000000"]);
     hostile.mapped();

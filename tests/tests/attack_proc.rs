@@ -1,5 +1,5 @@
-//! A /proc that is not what rootling would take it for: one that the container has covered itself, to have the label of
-//! a program that joins written elsewhere, and one that is the image's.
+//! A /proc that differs from what rootling expects: one that the container has covered itself, so that the label of
+//! a program that joins is written elsewhere, and one that belongs to the image.
 
 use std::fs;
 
@@ -19,8 +19,8 @@ both!(
     image_without_a_null_device_is_masked_all_the_same,
 );
 
-/// How a container covers its own /proc with files for labels. The files are in the image, so that what is written to
-/// them can be seen.
+/// How a container covers its own /proc with files for labels. The files are in the image, where it can be seen
+/// what is written to them.
 const COVERS: [(&str, &str); 4] = [
     ("its directory", "mount --bind /false /proc"),
     ("its own file system", "mount -t tmpfs none /proc && cp -a /false/. /proc/"),
@@ -37,7 +37,7 @@ const COVERS: [(&str, &str); 4] = [
     ),
 ];
 
-/// A container that covers its /proc when it has started, as `cover` says, in which `kept` is /kept.
+/// A container that covers its /proc after it was started, as `cover` says; `kept` is mounted on /kept.
 fn with_false_proc(t: &Test, cover: &str, kept: &Outside) -> Bundle {
     let mut bundle = t.shell(&format!("{{ {cover}; }} && echo covered >/tmp/ready; sleep 1000"));
     for process in ["self", "thread-self", "1", "2", "3", "4", "5"] {
@@ -50,7 +50,7 @@ fn with_false_proc(t: &Test, cover: &str, kept: &Outside) -> Bundle {
     fs::write(bundle.rootfs("kept"), "").expect("make a mount point");
     bundle.own_all();
     bundle.mount("/kept", "bind", &kept.dir().join("file").to_string_lossy(), &["bind"]);
-    // No cover of another kind is in the way.
+    // Remove other kinds of covers, which would be in the way.
     bundle.remove("/linux/maskedPaths").remove("/linux/readonlyPaths");
     bundle.capabilities(&["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_CHOWN", "CAP_FOWNER"]);
     bundle
@@ -66,7 +66,7 @@ fn start(t: &Test, bundle: &Bundle) {
     });
 }
 
-/// Nothing was written to a false file.
+/// Asserts that nothing was written to a false file.
 fn is_unwritten(t: &Test, bundle: &Bundle, kept: &Outside, case: &str) {
     kept.assert_unchanged(&case);
     let written =
@@ -78,21 +78,20 @@ fn is_unwritten(t: &Test, bundle: &Bundle, kept: &Outside, case: &str) {
     assert_eq!(written.stdout, "", "{case}: {written}");
 }
 
-/// An option of `exec`, what it is given, and the field that an error names.
+/// An option of `exec`, its value, and the field that an error names.
 type Label = (&'static str, &'static str, &'static str);
 
 const APPARMOR: Label = ("--apparmor", "a-profile", "process.apparmorProfile");
 const SELINUX: Label = ("--process-label", "system_u:system_r:container_t:s0:c1,c2", "process.selinuxLabel");
 
-/// A host that looks as if both security modules were there. The kernel has none, so nothing but a false file takes a
-/// label.
+/// A host that pretends to have both security modules. The kernel has none, so only a false file accepts a label.
 fn pretended(t: &Test) -> Option<Variation<'_>> {
     let enabled = ["/sys/module/apparmor/parameters/enabled", "/sys/fs/selinux/enforce"];
     if enabled.iter().any(|file| fs::metadata(file).is_ok()) {
         skip("a security module is there: the tests of labels are those that use it");
         return None;
     }
-    // The cgroups stay where they are.
+    // The cgroups stay in their place.
     let aside = t.path("cgroups").display().to_string();
     let pretend = format!(
         "mount -t tmpfs none /sys/module && mkdir -p /sys/module/apparmor/parameters
@@ -124,7 +123,7 @@ fn is_not_written_to_a_false_proc(t: &Test, (option, label, field): Label) {
         println!("{how}: {}", output.stderr);
         is_unwritten(t, &bundle, &kept, &format!("{how}: {output}"));
         output.fails_with(&[field, label]);
-        // Whoever goes by the path does write there.
+        // A process that goes by the path does write there.
         if how.starts_with("its") {
             let write = "echo label >/proc/thread-self/attr/exec && cat /proc/thread-self/attr/exec";
             assert_eq!(t.exec::<&str>(&[], "c", &["sh", "-c", write]).output().ok().stdout, "label\n");
@@ -133,7 +132,7 @@ fn is_not_written_to_a_false_proc(t: &Test, (option, label, field): Label) {
     }
 }
 
-/// As above, while the container covers the file of every process that appears in a true /proc.
+/// The same, while the container covers the file of every process that appears in a true /proc.
 fn labels_of_exec_are_not_written_to_files_on_the_true_proc(t: &Test) {
     if pretended(t).is_none() {
         return;
@@ -155,8 +154,8 @@ fn labels_of_exec_are_not_written_to_files_on_the_true_proc(t: &Test) {
     t.delete_force("c").ok();
 }
 
-/// The label of a program that `exec` has started with these flags in each of the containers; or it is an error that
-/// names `field`.
+/// Checks the label of a program that `exec` has started with these flags in each of the containers, unless the
+/// result is an error that names `field`.
 fn labels_of_programs(t: &Test, flags: &[&str; 2], field: &str, check: impl Fn(&str, &str)) {
     for (how, cover) in COVERS {
         let kept = Outside::with(t, &[], &["file"]);
@@ -195,18 +194,18 @@ fn program_that_joins_a_false_proc_is_confined_by_selinux(t: &Test) {
     });
 }
 
-/// Tries to write wherever it must not. Each line is a way that was open.
+/// Tries to write wherever it must not. It prints a line for each way that was open.
 const WRITE: &str = "for dir in / /bin /etc /closed /proc /proc/self /decoy /decoy/below; do \
                      (: >$dir/new) 2>>/tmp/errors && echo wrote in $dir; done; \
                      (echo changed >/etc/passwd) 2>>/tmp/errors && echo changed passwd; \
                      (echo changed >/closed/file) 2>>/tmp/errors && echo changed a file; \
                      grep -c 'Read-only file system' /tmp/errors";
 
-/// How many ways that are.
+/// The number of these ways.
 const WAYS: &str = "10\n";
 
-/// An image that has no proc mounted, but directories and links in its place: whoever goes by /proc/self/fd gets to a
-/// decoy, which is of the image too.
+/// Makes an image that has no procfs mounted, but directories and links in its place: code that goes by
+/// /proc/self/fd reaches a decoy, which also belongs to the image.
 fn with_proc_of_the_image(bundle: &mut Bundle) {
     for dir in ["decoy/below", "closed", "proc/self/fd", "proc/thread-self"] {
         fs::create_dir_all(bundle.rootfs(dir)).expect("make a directory of the image");
@@ -227,7 +226,7 @@ fn with_proc_of_the_image(bundle: &mut Bundle) {
 
 /// CVE-2026-115521.
 fn root_is_read_only_whatever_the_image_has_for_proc(t: &Test) {
-    // With the root alone, and with mounts that are made read-only late.
+    // With just the root, and with mounts that are made read-only late.
     for readonly_root in [true, false] {
         let mut bundle = t.shell(WRITE);
         with_proc_of_the_image(&mut bundle);
@@ -243,7 +242,7 @@ fn root_is_read_only_whatever_the_image_has_for_proc(t: &Test) {
     }
 }
 
-/// While somebody exchanges it with a link to the decoy.
+/// Somebody exchanges it with a link to the decoy meanwhile.
 fn root_is_read_only_whatever_the_image_gets_for_proc(t: &Test) {
     let mut bundle = looking(t, WRITE);
     with_proc_of_the_image(&mut bundle);
@@ -253,7 +252,8 @@ fn root_is_read_only_whatever_the_image_gets_for_proc(t: &Test) {
     });
 }
 
-/// CVE-2025-31133's other half: a null device that is not there masks nothing, and what was to be masked is open.
+/// The other half of CVE-2025-31133: a missing null device masks nothing, so that what was to be masked is
+/// accessible.
 fn image_without_a_null_device_is_masked_all_the_same(t: &Test) {
     for (directory, readonly) in [(true, false), (false, false), (true, true), (false, true)] {
         let mut bundle = t.shell("stat -c %t:%T /proc/version /secret; wc -c </secret");
@@ -264,7 +264,7 @@ fn image_without_a_null_device_is_masked_all_the_same(t: &Test) {
         fs::write(bundle.rootfs("secret"), "secret").expect("make the file");
         bundle.own_all();
         bundle.set("/linux/maskedPaths", json!(["/proc/version", "/secret"]));
-        // The mounts below it go too, which would make it.
+        // The mounts below it, which would make it, are removed as well.
         for below in ["/dev/pts", "/dev/shm", "/dev/mqueue"] {
             bundle.without_mount(below);
         }

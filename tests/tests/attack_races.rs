@@ -1,9 +1,9 @@
-//! Somebody who shares the root file system, such as another container of it, changes names in it while
-//! containers start. A start may fail, if it says of what; what starts has all its mounts and masks, and
-//! nothing outside is changed.
+//! Somebody who shares the root file system, such as another container of it, changes names in it while containers
+//! start. A start may fail if it reports the reason; what is started has all its mounts and masks, and nothing
+//! outside is changed.
 //!
-//! Each race is a number of starts while a thread exchanges two names; `ROOTLING_ATTEMPTS` says how many
-//! at least. What the program looks at, it looks at while both names are what they were at first.
+//! Each race consists of several starts while a thread exchanges two names; `ROOTLING_ATTEMPTS` sets the minimum.
+//! When the program looks, both names are as they were at first.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ both!(
     volume_is_not_on_proc,
 );
 
-/// Makes a directory of the image that a mount on `decoy` could land on, and covers of its files too.
+/// Makes a directory in the image on which a mount on `decoy` could land, and also covers of its files.
 fn decoy(bundle: &Bundle, directories: &[&str], files: &[&str]) {
     for name in directories {
         fs::create_dir_all(bundle.rootfs("decoy").join(name)).expect("make a directory of the decoy");
@@ -40,10 +40,11 @@ fn decoy(bundle: &Bundle, directories: &[&str], files: &[&str]) {
     }
 }
 
-/// All that a program sees of mounts, wherever its proc is.
+/// Prints everything that a program sees of mounts, wherever its procfs is.
 const MOUNTS: &str = "cat /proc/self/mountinfo || cat /decoy/self/mountinfo";
 
-/// There is one file system of this kind, it is on `point`, and on it lie all the covers that were asked for.
+/// There is exactly one file system of this kind, it is mounted on `point`, and all requested covers are on top of
+/// it.
 fn is_covered(mounts: &Mounts, kind: &str, point: &str, masks: &[&str], readonly: &[&str]) -> Verdict {
     let found: Vec<&Mount> = mounts.iter().filter(|mount| mount.kind == kind && mount.root == "/").collect();
     let [mount] = found[..] else { return Err(format!("{} mounts of {kind}", found.len())) };
@@ -71,7 +72,7 @@ fn proc_is_masked_or_it_is_an_error(t: &Test) {
         if output.exit() != 0 {
             return Ok(());
         }
-        // The decoy's own file is the image's, as long as no proc is there.
+        // The decoy's own file belongs to the image, as long as no procfs is there.
         let text = output.stdout.trim_start_matches("wrote /decoy/sys/kernel/domainname\n");
         expect(!text.starts_with("wrote"), "/proc/sys is writable")?;
         is_covered(&Mounts::parse(text), "proc", "/proc", &masks, &readonly)
@@ -90,7 +91,7 @@ fn sys_is_masked_or_it_is_an_error(t: &Test) {
     });
 }
 
-/// Nothing was changed outside, and what started has each of its file systems, so none is elsewhere.
+/// Nothing was changed outside, and what was started has each of its file systems, so none is elsewhere.
 fn unchanged(outside: &mut Outside, output: &Output) -> Verdict {
     expect(!outside.was_changed(), "what lies outside is changed")?;
     if output.exit() != 0 {
@@ -113,7 +114,7 @@ fn exchange_dev(t: &Test, target: fn(&Outside) -> String, edit: fn(&mut Bundle))
     race(t, &bundle, ["dev", "link"], "/dev", &mut |output| unchanged(&mut outside, output));
 }
 
-/// The `edit` of no change.
+/// An `edit` that changes nothing.
 fn as_it_is(_: &mut Bundle) {}
 
 fn dev_leads_nowhere_outside(t: &Test) {
@@ -135,7 +136,7 @@ fn dev_leads_nowhere_outside_with_a_hook(t: &Test) {
     );
 }
 
-/// The container has the /dev of the image.
+/// Makes the container have the /dev of the image.
 fn of_the_image(bundle: &mut Bundle) {
     bundle.without_mount("/dev");
 }
@@ -144,8 +145,8 @@ fn dev_of_the_image_leads_nowhere_outside(t: &Test) {
     exchange_dev(t, |outside| outside.text().to_owned(), of_the_image);
 }
 
-/// Paths that are covered lie in a directory that is exchanged with a link outside: inside there may be
-/// nothing to cover then, outside nothing is covered.
+/// Covered paths are in a directory that is exchanged with a link to the outside: inside there may be nothing to
+/// cover then, and outside nothing may be covered.
 fn covered_paths_lead_nowhere_outside(t: &Test) {
     let mut outside = Outside::full(t);
     let mut bundle = looking(t, "cat /proc/self/mountinfo");
@@ -164,10 +165,11 @@ fn covered_paths_lead_nowhere_outside(t: &Test) {
     });
 }
 
-/// What the working directory of a program is: one line of where it is, one of what it holds.
+/// Prints where the working directory of a program is, and what it contains.
 const AT: &str = "pwd -P; cat of 2>/dev/null || echo nothing";
 
-/// A bundle's working directory of its own, exchanged with a link to `target`, in which the same is outside.
+/// Gives a bundle its own working directory, which is exchanged with a link to `target`, where the same exists
+/// outside.
 fn with_working_directory(mut bundle: Bundle, target: &str) -> Bundle {
     fs::create_dir_all(bundle.rootfs("place/deep")).expect("make the working directory");
     fs::write(bundle.rootfs("place/deep/of"), "inside\n").expect("make a file in it");
@@ -176,7 +178,7 @@ fn with_working_directory(mut bundle: Bundle, target: &str) -> Bundle {
     bundle
 }
 
-/// The lines of [`AT`].
+/// Checks the lines of [`AT`].
 fn is_inside(lines: &[&str]) -> Verdict {
     match lines {
         [] => Ok(()),
@@ -265,7 +267,7 @@ fn console_of_the_image_leads_nowhere_outside(t: &Test) {
         }
         let consoles = Mounts::parse(&output.stdout);
         let consoles = consoles.iter().filter(|mount| mount.kind == "devpts" && mount.root != "/");
-        // On what had the name at the moment.
+        // On the file that had the name at that moment.
         let count = consoles.count();
         expect(count == 1, &format!("{count} terminals are mounted in the container"))
     };
@@ -276,7 +278,7 @@ fn console_of_the_image_leads_nowhere_outside(t: &Test) {
     });
 }
 
-/// Creates a container with a terminal. The mounts that it has then are its output.
+/// Creates a container with a terminal. Its mounts at that time are its output.
 fn created_with_terminal(t: &Test, bundle: &Bundle, exchange: &Exchange, socket: &str) -> Output {
     let socket = Socket::listen(t, socket);
     let create = t.rootling(&["create", "--console-socket"]).arg(socket.path());
@@ -291,7 +293,7 @@ fn created_with_terminal(t: &Test, bundle: &Bundle, exchange: &Exchange, socket:
     output
 }
 
-/// A bind of `volume`.
+/// A bind mount of `volume`.
 fn volume_at(destination: &str, volume: &Outside) -> Value {
     json!({"destination": destination, "source": volume.text(), "type": "bind", "options": ["rbind", "rw"]})
 }
@@ -304,7 +306,7 @@ fn volume_is_not_on_proc(t: &Test) {
     volume_is_on_its_mount_point(t, "/proc");
 }
 
-/// While the mount point is exchanged with a link to `target`.
+/// The mount point is exchanged with a link to `target` meanwhile.
 fn volume_is_on_its_mount_point(t: &Test, target: &str) {
     let mut outside = Outside::like_dev(t);
     let directories = ["proc", "sys", "bin", "self", "sys/kernel"];

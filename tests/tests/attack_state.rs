@@ -1,6 +1,6 @@
 //! State that somebody else has put there: another user of the host, or a file that never ends.
 //!
-//! A record says which processes to end, which cgroups to remove and which hooks to run as the caller.
+//! A record says which processes to end, which cgroups to remove, and which hooks to run as the caller.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -29,10 +29,10 @@ user!(
     directory_in_tmp_that_another_makes_meanwhile_is_not_used,
 );
 
-/// The uid of another user: nobody's.
+/// The uid of another user, nobody.
 const OTHER: u32 = 65534;
 
-/// Root can give files to another user.
+/// Whether root can give files to another user.
 fn can_give_away() -> bool {
     if !geteuid().is_root() {
         skip("needs root, to give files to another user, and root did not start the tests");
@@ -53,7 +53,7 @@ fn give_away(path: &Path) {
     mode(path, 0o777);
 }
 
-/// A directory of the account.
+/// Makes a directory of the account.
 fn own_directory(t: &Test, name: &str) -> PathBuf {
     let dir = t.open_directory(name);
     let _ = chown(&dir, Some(t.account().uid), Some(t.account().gid));
@@ -65,7 +65,7 @@ fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
 }
 
-/// The state of an ended container, in the root directory `root`, with a hook that shows that it ran.
+/// The state of an ended container in the root directory `root`, with a hook that shows whether it ran.
 struct Trap {
     root: PathBuf,
     id: String,
@@ -85,7 +85,7 @@ impl Trap {
         Self { root, id, shows }
     }
 
-    /// Every command that would use the state fails, and says why; what runs is none of the trap's hooks.
+    /// Every command that would use the state fails and says why, and none of the trap's hooks runs.
     fn holds_nobody(&self, command: &dyn Fn() -> Cmd, words: &[&str]) {
         for args in [
             &["delete"][..],
@@ -113,7 +113,7 @@ fn state_of_another_user_is_not_used(t: &Test) {
     }
     let bundle = t.bundle(&["true"]);
     let words = [&format!("belongs to uid {OTHER} and not to the caller, uid {}", t.account().uid)[..]];
-    // All of it is the other's, or a directory that was moved into a root of the caller's.
+    // Everything belongs to the other user, or just a directory that was moved into a root directory of the caller.
     for (name, whole) in [("whole", true), ("one", false)] {
         let above = own_directory(t, name);
         let trap = Trap::set(t, above.join("state"));
@@ -144,7 +144,7 @@ fn state_directory_that_others_can_write_is_not_used(t: &Test) {
     assert!(trap.shows.exists(), "the hook shows nothing");
 }
 
-/// su(1) and sudo(8) leave the variable of another user. A directory of mode 0777 is one in which state can be made.
+/// su(1) and sudo(8) keep the variable of another user. State can be made in a directory of mode 0777.
 fn runtime_directory_of_another_user_is_not_used(t: &Test) {
     if !can_give_away() {
         return;
@@ -169,7 +169,8 @@ fn runtime_directory_of_another_user_is_not_used(t: &Test) {
     }
 }
 
-/// What a command that is slow to make its directory says, while `attack` makes another; None where that was too late.
+/// The output of a command that is slow to make its directory while `attack` makes another; `None` if that was too
+/// late.
 fn raced(slow: Cmd, attack: &dyn Fn() -> bool) -> Option<rootling_tests::Output> {
     let running = slow.spawn();
     std::thread::sleep(Duration::from_millis(400));
@@ -178,7 +179,7 @@ fn raced(slow: Cmd, attack: &dyn Fn() -> bool) -> Option<rootling_tests::Output>
     in_time.then_some(output)
 }
 
-/// Lets each mkdir(2) of a command take so long that another user is faster.
+/// Makes each mkdir(2) of a command take so long that another user is faster.
 const SLOW_MKDIR: [&str; 10] = [
     "strace",
     "-D",
@@ -209,7 +210,7 @@ fn runtime_directory_that_another_makes_meanwhile_is_not_used(t: &Test) {
                     return false;
                 }
                 if link {
-                    // Of the caller's own, but not where its state belongs.
+                    // It belongs to the caller, but is not where the state belongs.
                     symlink(&own, run.join("rootling")).expect("make a link");
                 } else {
                     fs::create_dir(run.join("rootling")).expect("make a directory");
@@ -224,7 +225,7 @@ fn runtime_directory_that_another_makes_meanwhile_is_not_used(t: &Test) {
     }
 }
 
-/// Where neither a runtime directory nor that of a session is there, state is in a directory of /tmp.
+/// If there is neither a runtime directory nor one of a session, state is in a directory in /tmp.
 fn directory_in_tmp_that_another_makes_meanwhile_is_not_used(t: &Test) {
     if !can_give_away() || !can_trace(t) {
         return;
@@ -266,7 +267,7 @@ fn directory_in_tmp_that_another_makes_meanwhile_is_not_used(t: &Test) {
     }
 }
 
-/// What blocks or never ends where a file is expected, each made at `path`.
+/// What blocks or never ends where a file is expected; each is made at `path`.
 fn endless(path: &Path, judge: &dyn Fn(&str)) {
     let _ = fs::remove_file(path);
     mkfifo(path, Mode::from_bits_truncate(0o666)).expect("make a FIFO");
@@ -319,13 +320,13 @@ fn passwd_of_the_image_that_is_no_file_or_never_ends_is_an_error(t: &Test) {
     bundle.write();
     let passwd = bundle.rootfs("etc/passwd");
     endless(&passwd, &|what| {
-        // The image's /dev/zero is none: the link leads to what is mounted there.
+        // The image's /dev/zero does not matter: the link leads to what is mounted there.
         let words = if what == "3 GiB" { "is larger than 4 MiB" } else { "is not a regular file" };
         t.run(&bundle).fails_with(&["HOME: /etc/passwd of the container", words, "set HOME in process.env"]);
     });
 }
 
-/// More of it would be as much memory, which the image's maker would decide.
+/// A larger one would need as much memory, which the image's maker would determine.
 fn passwd_of_the_image_is_not_read_where_it_is_large(t: &Test) {
     let bundle = t.shell("echo $HOME");
     bundle.write();
@@ -355,7 +356,7 @@ fn process_without_an_end_is_an_error(t: &Test) {
     }
 }
 
-/// Only the sticky bit keeps what is in such a directory where it is.
+/// Only the sticky bit protects the entries of such a directory.
 fn runtime_directory_that_others_can_write_is_not_used(t: &Test) {
     let run = own_directory(t, "run");
     let command = || t.command(t.binary()).env("XDG_RUNTIME_DIR", &run);
@@ -370,7 +371,8 @@ fn runtime_directory_that_others_can_write_is_not_used(t: &Test) {
     }
 }
 
-/// Another user fills a directory that it can write with links and FIFOs of all names that could be taken on the way.
+/// Another user fills a directory to which it can write with links and FIFOs of all names that might be used on the
+/// way.
 fn pid_file_among_names_of_another_user_changes_nothing_of_the_callers(t: &Test) {
     let open = t.open_directory("open");
     mode(&open, 0o1777);

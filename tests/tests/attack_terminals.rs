@@ -1,8 +1,8 @@
-//! A program that shares the terminal of its caller tries to type there (CVE-2016-10124, CVE-2017-5226): what it types
-//! the caller's shell would execute once the container is gone.
+//! A program that shares the terminal of its caller tries to type there (CVE-2016-10124, CVE-2017-5226): the
+//! caller's shell would execute that once the container is gone.
 //!
-//! The caller is a shell with a terminal, as a person has one. It runs commands, and then reads a line, which has to be
-//! the one that the person types.
+//! The caller is a shell with a terminal, as a person uses it. It runs commands and then reads a line, which must
+//! be the one that the person types.
 
 use std::fs;
 use std::io::Write;
@@ -18,10 +18,11 @@ both!(
     terminal_of_exec_is_none_of_the_containers_files,
 );
 
-/// What would be typed by the program, a command for a shell.
+/// What the program would type, a command for a shell.
 const TYPED: &str = "typed by the program\n";
 
-/// Whether this kernel lets anybody type at a terminal by an ioctl. Says so where it does not: nothing would be attacked.
+/// Whether this kernel lets anybody type at a terminal with an ioctl. Prints a message if not: there would be no
+/// attack.
 fn can_be_typed_at() -> bool {
     let setting = fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti");
     let off = setting.is_ok_and(|text| text.trim() == "0");
@@ -31,7 +32,7 @@ fn can_be_typed_at() -> bool {
     !off
 }
 
-/// What is on the terminal of a shell that executes `script` and then reads a line, at which a person types.
+/// The output on the terminal of a shell that executes `script` and then reads a line that a person types.
 fn session(t: &Test, script: &str, arguments: &[&str]) -> String {
     let script =
         format!("{script}\necho the commands have ended\nread -r line\necho \"read: $line.\"\necho the end");
@@ -48,7 +49,7 @@ fn session(t: &Test, script: &str, arguments: &[&str]) -> String {
     shown.replace('\r', "")
 }
 
-/// In such a session no way of `probe push` has any effect. Where there is no container in between, the same has.
+/// In such a session no way of `probe push` has any effect. Without a container in between, the same way has.
 fn types_in_vain(t: &Test, script: &str, bundle: &Bundle) {
     let host = t.probe_on_host("probe");
     let able = session(t, "\"$1\" push \"$2\"", &[&host.to_string_lossy(), TYPED]);
@@ -61,13 +62,13 @@ fn types_in_vain(t: &Test, script: &str, bundle: &Bundle) {
     assert_eq!(results.len(), 11, "{shown}");
     for line in results {
         let (_, result) = line.split_once(": ").expect("a way and its result");
-        // Not its own, no console, none at all, not to be opened.
+        // It is not its own terminal, not a console, does not exist, or cannot be opened.
         assert!(["EPERM", "ENOTTY", "ENXIO", "EACCES"].contains(&result), "{line}: {shown}");
     }
     assert!(shown.contains("read: typed by the person.\n"), "{shown}");
 }
 
-/// How the lines of `probe push` begin.
+/// The beginnings of the lines that `probe push` prints.
 const WAYS: [&str; 5] = ["stream ", "console ", "/dev/tty", "/proc/self/fd/", "TIOCSCTTY "];
 
 fn typing(t: &Test) -> Bundle {
@@ -100,7 +101,7 @@ fn program_of_exec_cannot_type_at_the_callers_terminal(t: &Test) {
     }
     let mut bundle = t.bundle(&["sleep", "1000"]);
     t.with_probe(&bundle);
-    // Also where the program has been given new privileges to gain.
+    // Even if the program may gain privileges.
     for no_new_privileges in [true, false] {
         bundle.set("/process/noNewPrivileges", no_new_privileges.into());
         t.run_detached(bundle.write(), "c").ok();
@@ -109,7 +110,7 @@ fn program_of_exec_cannot_type_at_the_callers_terminal(t: &Test) {
     }
 }
 
-/// What it types at its own terminal nobody else reads, and no other is open or can be opened.
+/// Nobody else reads what it types at its own terminal, and no other terminal is open or can be opened.
 fn program_with_a_terminal_has_no_other(t: &Test) {
     let look = "for file in /proc/$$/fd/*; do echo -n '-> '; readlink $file || echo; done; tty; ls -1 /dev/pts; \
                 probe push \"$0\"";
@@ -139,8 +140,8 @@ fn program_with_a_terminal_has_no_other(t: &Test) {
     }
 }
 
-/// The container has files in the place of the terminals of its /dev/pts, which is where /dev/ptmx leads. What the program
-/// of exec gets is the other end of the very terminal that was made for it.
+/// The container has files in place of the terminals in its /dev/pts, to which /dev/ptmx leads. The program of exec
+/// must get the other end of the very terminal that was made for it.
 fn terminal_of_exec_is_none_of_the_containers_files(t: &Test) {
     let cover = "mkdir /tmp/true /tmp/false && mount --bind /dev/pts /tmp/true && rm /dev/ptmx && \
                  ln -s /tmp/true/ptmx /dev/ptmx && for n in 0 1 2 3 4 5 6 7; do echo false >/tmp/false/$n; done && \

@@ -1,5 +1,5 @@
-//! Groups that are in the way of their members, and programs of an image that would give whoever executes them another
-//! user, group or capability.
+//! Groups that restrict their members, and programs in an image that would give whoever executes them another user,
+//! group or capability.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -23,7 +23,7 @@ user!(group_of_the_caller_cannot_be_given_up);
 /// setgroups(2).
 const SETGROUPS: i64 = libc::SYS_setgroups;
 
-/// Whether a file in the bundle can give whoever executes it another id or a capability. Says so where it cannot.
+/// Whether a file in the bundle can give another id or a capability. Prints a message if not.
 fn files_give_privileges(bundle: &Bundle) -> bool {
     let flags = statvfs(bundle.dir()).expect("statvfs of the bundle").flags();
     let without = flags.contains(FsFlags::ST_NOSUID);
@@ -36,8 +36,8 @@ fn files_give_privileges(bundle: &Bundle) -> bool {
 /// A group that no account of this machine has.
 const GROUP: u32 = 61_234;
 
-/// CVE-2014-8989: a file that everybody may read but a group of the caller's. The container of the caller cannot read it
-/// either, and cannot give up the group.
+/// CVE-2014-8989: a file that everybody may read except for a group of the caller. The caller's container cannot
+/// read it either, and cannot drop the group.
 fn group_of_the_caller_cannot_be_given_up(t: &Test) {
     let Some(member) = Variation::of(t) else { return };
     let Some(stranger) = Variation::of(t) else { return };
@@ -61,12 +61,12 @@ fn group_of_the_caller_cannot_be_given_up(t: &Test) {
     assert!(!output.stdout.contains("text"), "{output}");
     assert_eq!(output.stdout, "EPERM\nEPERM\nEPERM\n", "{output}");
     assert_eq!(output.stderr.matches("Permission denied").count(), 5, "{output}");
-    // It is the group that is in the way.
+    // The group is what prevents access.
     let output = stranger.run(t.run_command(&bundle)).output().ok();
     assert_eq!(output.stdout.matches("text of the file\n").count(), 5, "{output}");
 }
 
-/// A file that a group of the caller's alone may read is closed to a program that was not given the group.
+/// A program that was not given a group cannot read a file that only this group of the caller may read.
 fn groups_of_the_caller_are_dropped_unless_they_are_asked_for(t: &Test) {
     if Variation::of(t).is_none() {
         return;
@@ -94,13 +94,13 @@ fn groups_of_the_caller_are_dropped_unless_they_are_asked_for(t: &Test) {
     assert_eq!(output.stdout, "text of the file\n", "beside additionalGids: {output}");
 }
 
-/// Nobody's, on most machines.
+/// The id of nobody on most machines.
 const OTHER: u32 = 65_534;
 
-/// An image with a user `web` who is in group 7 too, a file that is closed to the user's primary group, and a program
-/// that is executed as group 7.
+/// An image with a user `web` who is also in group 7, with a file that the user's primary group may not read, and
+/// with a program that is executed as group 7.
 fn image_with_groups(t: &Test) -> Option<Bundle> {
-    // As root of the container, to whom each id there belongs, whoever runs the tests.
+    // As root of the container, who owns each id there no matter who runs the tests.
     let mut bundle = t.shell(
         "set -e; chown 0:33 /closed; chmod 0604 /closed; chown 0:7 /bin/set-group; chmod 2755 /bin/set-group",
     );
@@ -120,16 +120,16 @@ fn image_with_groups(t: &Test) -> Option<Bundle> {
     Some(bundle)
 }
 
-/// CVE-2022-2989: a set-group-id program has another primary group, so that who executes it would get rid of a group that
-/// may read less than others.
+/// CVE-2022-2989: a set-group-id program has another primary group, so that whoever executes it would lose a group
+/// that may read less than others.
 fn primary_group_is_among_the_groups_that_spec_writes(t: &Test) {
     let Some(mut bundle) = image_with_groups(t) else { return };
     bundle.set("/process/args", json!(["set-group", "read", "/closed", "/proc/self/status"]));
-    // Without the group in the list it works: the flaw that engines had.
+    // Without the group in the list it works, which is the flaw that engines had.
     bundle.set("/process/user", json!({"uid": 33, "gid": 33, "additionalGids": [7]}));
     let output = t.run(bundle.write()).ok();
     assert!(output.stdout.starts_with("text of the file\n"), "{output}");
-    // For `spec` to write one.
+    // Removed so that `spec` writes one.
     fs::remove_file(bundle.dir().join("config.json")).expect("remove the configuration");
     t.rootling(&["spec", "--user", "web", "-b"]).arg(bundle.dir()).output().ok();
     let written = fs::read_to_string(bundle.dir().join("config.json")).expect("what spec has written");
@@ -141,14 +141,14 @@ fn primary_group_is_among_the_groups_that_spec_writes(t: &Test) {
     assert!(groups.contains(&"33") && groups.contains(&"7"), "{groups:?}: {output}");
 }
 
-/// The words of a line of /proc/self/status.
+/// The words of a line in /proc/self/status.
 fn of_status<'a>(output: &'a Output, name: &str) -> Vec<&'a str> {
     let line = output.stdout.lines().find_map(|line| line.strip_prefix(name));
     line.unwrap_or_else(|| panic!("no {name} in {output}")).split_whitespace().collect()
 }
 
-/// CVE-2022-29162: capabilities of `exec --cap` are not inheritable, so a file with inheritable ones gives a program of
-/// another user none.
+/// CVE-2022-29162: capabilities of `exec --cap` are not inheritable, so a file with inheritable capabilities gives
+/// none to a program of another user.
 fn inheritable_capabilities_of_a_file_give_a_program_of_exec_nothing(t: &Test) {
     if !geteuid().is_root() {
         return skip("only root can give a file capabilities");
@@ -170,7 +170,7 @@ fn inheritable_capabilities_of_a_file_give_a_program_of_exec_nothing(t: &Test) {
         assert_eq!(of_status(&output, set), ["0000000000000000"], "{set} {output}");
     }
     t.delete_force("c").ok();
-    // In a program that has it to inherit, the file does give it: CAP_CHOWN is 0.
+    // If the program has it in its inheritable set, the file does give it: CAP_CHOWN is 0.
     bundle.set("/process/capabilities/inheritable", json!(["CAP_CHOWN"]));
     bundle.set("/process/user", json!({"uid": 1000, "gid": 1000}));
     bundle.set("/process/args", json!(["probe", "read", "/proc/self/status"]));
@@ -178,9 +178,11 @@ fn inheritable_capabilities_of_a_file_give_a_program_of_exec_nothing(t: &Test) {
     assert_eq!(of_status(&output, "CapEff:"), ["0000000000000001"], "{output}");
 }
 
-/// CAP_CHOWN, inheritable and effective, in the user namespace whose root is `root`. Says so where that cannot be had.
+/// Gives CAP_CHOWN, inheritable and effective, in the user namespace whose root is `root`. Prints a message if that
+/// is not possible.
 fn give_capability(program: &Path, root: u32) -> bool {
-    // capability.h: the effective flag and version 3; permitted and inheritable, low and high; the root's id.
+    // capability.h: the effective flag and version 3; permitted and inheritable, low and high; the id of the root
+    // user.
     let words = [0x0300_0001_u32, 0, 1, 0, 0, root];
     let mut value = "0x".to_owned();
     for byte in words.iter().flat_map(|word| word.to_le_bytes()) {
@@ -218,7 +220,7 @@ fn set_user_id_program_gains_nothing_without_new_privileges(t: &Test) {
     }
 }
 
-/// Whether the program is another user, another group and has capabilities.
+/// Asserts whether the program is another user and group and has capabilities.
 fn has_gained(output: &Output, gains: bool) {
     let id = if gains { "0" } else { "1000" };
     for name in ["Uid:", "Gid:"] {

@@ -1,4 +1,4 @@
-//! Bad input: one clear line that names what is wrong, and nothing left.
+//! Bad input results in one clear line that names what is wrong, and leaves nothing behind.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,7 +35,7 @@ both!(
 );
 user!(unreadable_state_root);
 
-/// Both ways to use a bundle fail alike.
+/// Both ways to use a bundle fail in the same way.
 fn refused(t: &Test, bundle: &Path, parts: &[&str]) {
     for command in ["run", "create"] {
         t.rootling(&[command, "-b"]).arg(bundle).arg(t.id("c")).output().fails_with(parts);
@@ -91,7 +91,7 @@ fn field_of_a_wrong_type_has_its_path(t: &Test) {
     }
 }
 
-/// Also where there is no cgroup to limit.
+/// Even if there is no cgroup to limit.
 fn limit_that_no_kernel_takes(t: &Test) {
     for (resources, parts) in [
         (json!({"memory": {"limit": -5}}), ["linux.resources.memory.limit: -5", "use -1 for no limit"]),
@@ -134,7 +134,7 @@ fn relative_working_directory(t: &Test) {
     refused(t, bundle_with(t, "/process/cwd", "tmp".into()).dir(), &["cwd", "tmp"]);
 }
 
-/// Names in the test's directory, less what the harness writes there.
+/// The names in the test's directory, without those that the harness writes there.
 fn names(t: &Test) -> BTreeSet<String> {
     let entries = fs::read_dir(t.path("")).expect("list the test's directory").flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -175,7 +175,7 @@ fn id_in_use(t: &Test) {
     t.create(bundle.write(), "c").ok();
     t.create(&bundle, "c").fails_with(&[&t.id("c")]);
     t.run(&bundle).fails_with(&[&t.id("c")]);
-    // The first one is as it was.
+    // The first one is unchanged.
     assert_eq!(t.status("c"), "created");
     t.start("c").ok();
     assert_eq!(t.status("c"), "running");
@@ -263,7 +263,7 @@ fn full_disk_for_the_state(t: &Test) {
     let unshare = match t.who() {
         Who::Root => "-m",
         Who::User => {
-            // Becomes root of a user namespace, which may mount.
+            // Becomes root of a user namespace, who may mount.
             bundle.ids(Ids::Single(0, 0));
             chown(&root, Some(t.account().uid), Some(t.account().gid)).expect("chown of the state directory");
             "-Urm"
@@ -279,7 +279,8 @@ fn full_disk_for_the_state(t: &Test) {
     }
 }
 
-/// setresuid(2) takes 4294967295 for "as it is", which is root: the program would run as that (CVE-2024-40635's kind).
+/// setresuid(2) takes 4294967295 for "no change", which leaves root: the program would run as root (similar to
+/// CVE-2024-40635).
 fn id_that_the_kernel_takes_for_none(t: &Test) {
     const NONE: u32 = u32::MAX;
     let words = ["4294967295 cannot be an id", "use 0 to 4294967294"];
@@ -290,7 +291,7 @@ fn id_that_the_kernel_takes_for_none(t: &Test) {
         refused(t, bundle.dir(), &[&[field][..], &words].concat());
     }
     let mut bundle = bundle_with(t, "/process/user/additionalGids", json!([5, NONE]));
-    // A single id has no groups at all.
+    // With a single id there are no groups at all.
     if bundle.many_ids() {
         refused(t, bundle.write().dir(), &["process.user.additionalGids[1]", words[0]]);
     }

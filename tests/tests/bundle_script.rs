@@ -1,4 +1,4 @@
-//! `hack/bundle.sh`, which makes a busybox bundle by `rootling image`.
+//! `hack/bundle.sh`, which makes a busybox bundle with `rootling image`.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use rootling_tests::{Output, Test, both, source};
 
 both!(rootling_in_path_makes_the_bundle, each_failure_has_a_message, config_that_is_there_is_left_alone,);
 
-/// The script from a directory where nothing was built, with these programs before those of the system in PATH.
+/// The script from a directory in which nothing was built, with these programs before those of the system in PATH.
 fn script(t: &Test, programs: &[&str], arguments: &[&str]) -> Output {
     let bin = t.path("bin");
     let _ = fs::remove_dir_all(&bin);
@@ -17,7 +17,7 @@ fn script(t: &Test, programs: &[&str], arguments: &[&str]) -> Output {
     for name in programs {
         symlink(t.binary().with_file_name(name), bin.join(name)).expect("link to a program");
     }
-    // One that is installed on this machine is none of the test's.
+    // A program that is installed on this machine must not be used.
     let system = t.path("system");
     if !system.exists() {
         fs::create_dir(&system).expect("make a directory");
@@ -39,7 +39,7 @@ fn script(t: &Test, programs: &[&str], arguments: &[&str]) -> Output {
 }
 
 fn rootling_in_path_makes_the_bundle(t: &Test) {
-    // Beside the program that the link in PATH leads to, or in PATH itself.
+    // Next to the program to which the link in PATH leads, or in PATH itself.
     for (name, programs) in [("a", &["rootling"][..]), ("b", &["rootling-image"])] {
         script(t, programs, &[name]).ok();
         assert!(t.path(name).join("rootfs/bin/busybox").exists(), "{programs:?}");

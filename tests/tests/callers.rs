@@ -1,5 +1,5 @@
-//! Whoever calls: where it stands, what it ignores and how little it has is the caller's affair. The container
-//! works all the same, and the program does not inherit it.
+//! The caller's surroundings: where it is, what it ignores and how little it has is its own affair. The container
+//! works nevertheless, and the program does not inherit any of it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -31,7 +31,7 @@ user!(
     set_user_id_program_does_nothing,
 );
 
-/// `rootling ARGS...` of a caller that PREFIX makes.
+/// `rootling ARGS...` for a caller that PREFIX makes.
 fn called<S: AsRef<str>>(t: &Test, prefix: &[S], args: &[&str]) -> Cmd {
     let prefix: Vec<_> = prefix.iter().map(AsRef::as_ref).collect();
     t.rootling(args).under(&prefix)
@@ -42,7 +42,7 @@ fn shell(line: &str) -> [String; 4] {
     ["sh".to_owned(), "-c".to_owned(), format!("{line}; exec \"$@\""), "sh".to_owned()]
 }
 
-/// Every command of a container's life, by the same caller: `call` makes the command.
+/// Every command of a container's life, by the same caller; `call` makes the command.
 fn lives(t: &Test, call: &dyn Fn(&[&str]) -> Cmd) {
     lives_with(t, call, &|_| {});
 }
@@ -100,7 +100,7 @@ fn caller_may_stand_where_nobody_may(t: &Test) {
 
 const IGNORED_CHILDREN: [&str; 2] = ["env", "--ignore-signal=CHLD"];
 
-/// The kernel reaps the children of a process that ignores SIGCHLD: there is nothing to wait for.
+/// The kernel reaps the children of a process that ignores SIGCHLD, so nothing is left to wait for.
 fn caller_may_ignore_its_children(t: &Test) {
     lives(t, &|args| called(t, &IGNORED_CHILDREN, args));
 }
@@ -125,14 +125,14 @@ fn caller_that_ignores_its_children_hears_of_hooks(t: &Test) {
     }
 }
 
-/// newuidmap and newgidmap are children too.
+/// newuidmap and newgidmap are children as well.
 fn caller_may_ignore_the_child_that_maps_the_ids(t: &Test) {
     if t.bundle(&["true"]).many_ids() {
         lives_with(t, &|args| called(t, &IGNORED_CHILDREN, args), &|bundle| assert!(bundle.many_ids()));
     }
 }
 
-/// What `nohup`, the background jobs of a script and init systems ignore, and then all that can be.
+/// What `nohup`, the background jobs of a script and init systems ignore, and then everything that can be ignored.
 const IGNORED: [&str; 3] = [
     "--ignore-signal=HUP,INT,QUIT",
     "--ignore-signal=INT,HUP,TERM,QUIT,USR1,USR2,PIPE,ALRM,TSTP,TTIN,TTOU,WINCH,XFSZ,RTMIN",
@@ -159,7 +159,7 @@ fn blocked_signals_reach_the_program(t: &Test) {
     }
 }
 
-/// Asserts that programs of containers whose caller is `env OPTION` have every signal at its default.
+/// Asserts that programs in containers whose caller is `env OPTION` have the default action for every signal.
 fn program_has_no_trace_of(t: &Test, option: &str) {
     let caller = ["env", option];
     let look = ["grep", "-E", "^Sig(Blk|Ign|Cgt):", "/proc/self/status"];
@@ -185,10 +185,10 @@ fn program_has_no_trace_of(t: &Test, option: &str) {
     t.delete_force("c").ok();
 }
 
-/// The first process of a pid namespace has no default actions, so it is a program of exec that shows them.
+/// The first process of a pid namespace has no default actions, so a program of exec shows them.
 fn signal_that_the_caller_ignores_ends_what_exec_runs(t: &Test) {
     t.run_detached(t.bundle(&["sleep", "1000000"]).write(), "c").ok();
-    // Not QUIT, which the shell itself ignores.
+    // Without QUIT, which the shell itself ignores.
     for (signal, number) in [("HUP", 1), ("INT", 2), ("USR1", 10), ("PIPE", 13), ("TERM", 15)] {
         let script = format!("ulimit -c 0; kill -{signal} $$; echo survived");
         let caller = ["env".to_owned(), format!("--ignore-signal={signal}")];
@@ -207,16 +207,16 @@ fn caller_may_have_a_small_stack(t: &Test) {
     lives(t, &|args| called(t, &caller, args));
 }
 
-/// runc needs a few more. With many mounts, each of which is a descriptor at first, it takes more than the caller may open
-/// now, but not more than it may allow itself.
+/// runc needs a few more. With many mounts, each of which is a descriptor at first, more are needed than the caller
+/// may open now, but not more than it may permit itself.
 fn caller_may_have_few_descriptors(t: &Test) {
     for (limit, mounts) in [("ulimit -n 20", 0), ("ulimit -S -n 20", 40)] {
         let caller = shell(limit);
-        // The usual limit of the program is above the caller's, where only root may raise it.
+        // The usual limit of the program is above the caller's, which only root may raise.
         lives_with(t, &|args| called(t, &caller, args), &|bundle| {
             bundle.set("/process/rlimits", json!([])).bind_files(t, mounts);
         });
-        // The program has what the caller has.
+        // The program has the limit of the caller.
         let mut bundle = t.shell("ulimit -S -n");
         bundle.set("/process/rlimits", json!([]));
         let dir = bundle.write().dir().to_string_lossy().into_owned();
@@ -226,12 +226,12 @@ fn caller_may_have_few_descriptors(t: &Test) {
 
 const UMASKS: [&str; 5] = ["0777", "0700", "0277", "0077", "0000"];
 
-/// What is made for the state has its mode whatever the umask, or its owner could not even remove it.
+/// What is made for the state has its mode whatever the umask; otherwise its owner could not even remove it.
 fn caller_may_have_any_umask(t: &Test) {
     for umask in UMASKS {
         let caller = shell(&format!("umask {umask}"));
         lives(t, &|args| called(t, &caller, args));
-        // The next one begins without it.
+        // The next caller starts without it.
         fs::remove_dir_all(t.state_root()).expect("remove the state's directory");
     }
 }
@@ -266,12 +266,12 @@ fn mode(path: &Path) -> u32 {
     facts.unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode() & 0o7777
 }
 
-/// A chroot is none of the container's business: neither is the host around it the chroot's.
+/// A chroot is not the container's concern, and neither is the host around it the chroot's.
 fn caller_may_be_in_a_chroot(t: &Test) {
     let bundle = t.shell("echo works; ls /");
     bundle.write();
     let place = t.path("chroot").to_string_lossy().into_owned();
-    // The test's own directory at its own path, in a root that has nothing else.
+    // The test's own directory at the same path, in a root that contains nothing else.
     let script = "mkdir -p $0/proc $0/sys $0/dev $0/run $0/var $0/tmp $0$1 && mount --bind $0 $0 && \
                   mount -t proc proc $0/proc && mount --rbind /sys $0/sys && mount --rbind /dev $0/dev && \
                   mount --bind $1 $0$1 && mount --bind $2 $0$2 && shift 2 && exec chroot $0 \"$@\"";
@@ -287,7 +287,7 @@ fn caller_may_be_in_a_chroot(t: &Test) {
     assert!(output.stdout.starts_with("works\nbin\n"), "without a pivot: {output}");
 }
 
-/// Nobody gets the rights of the program's owner: not even a log is opened with them.
+/// Nobody gets the privileges of the program's owner: not even a log is opened with them.
 fn set_user_id_program_does_nothing(t: &Test) {
     let copy = t.writable_binary();
     let bundle = t.bundle(&["true"]);
@@ -297,7 +297,7 @@ fn set_user_id_program_does_nothing(t: &Test) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
         given.is_ok()
     };
-    // The same of a program that says whose rights it has.
+    // The same for a program that prints whose privileges it has.
     let id = t.path("id");
     t.command("cp").arg("/usr/bin/id").arg(&id).output().ok();
     if !give(&id, 0o4755, (0, 0)) {

@@ -1,4 +1,4 @@
-//! Cgroups: without a writable one, and as root with limits.
+//! Cgroups: for a caller without a writable one, and for root with limits.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,8 @@ root!(
     realtime_time_is_handed_down_to_the_container,
 );
 
-/// Where the process's cgroup for `controller` is mounted: on v1 that controller's, else v2's.
+/// The directory of the process's cgroup for `controller`: on v1 in that controller's hierarchy, otherwise in that
+/// of v2.
 fn directory(pid: &str, controller: &str) -> PathBuf {
     let lines = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("cgroups of the process");
     let find = |wanted: &str| {
@@ -44,7 +45,7 @@ fn with_systemd(t: &Test) -> bool {
     t.flags().iter().any(|flag| flag == "--systemd-cgroup")
 }
 
-/// Skips where the test's account has been given a cgroup of its own.
+/// Skips if the test's account has been given a cgroup of its own.
 fn has_writable_cgroup(t: &Test) -> bool {
     let output = t.command("sh").args(&["-c", "cat /proc/self/cgroup"]).output().ok();
     let writable = output.stdout.lines().any(|line| {
@@ -59,7 +60,7 @@ fn has_writable_cgroup(t: &Test) -> bool {
     writable
 }
 
-/// `run` of the bundle by path, whoever makes the cgroups of other tests.
+/// Runs the bundle with cgroups made by path, whoever makes the cgroups of other tests.
 fn run_by_path(t: &Test, bundle: &Bundle, flags: &[&str]) -> Output {
     t.rootling_without_flags(&["run", "-b"]).arg(bundle.write().dir()).args(flags).arg(t.id("c")).output()
 }
@@ -73,7 +74,7 @@ fn container_runs_without_a_writable_cgroup(t: &Test) {
     let pid = t.state("c")["pid"].to_string();
     let cgroups =
         |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("cgroups of a process");
-    // Where it was started from.
+    // The cgroup in which it was started.
     assert_eq!(cgroups(&pid), cgroups("self"));
     t.delete_force("c").ok();
 }
@@ -86,7 +87,7 @@ fn limit_without_a_writable_cgroup_is_an_error_that_names_it(t: &Test) {
     for (resources, controller) in [
         (json!({"memory": {"limit": 64 << 20}}), "memory"),
         (json!({"pids": {"limit": 10}}), "pids"),
-        // A limit like any other to the kernel, the specification and runc.
+        // 0 is a limit like any other for the kernel, the specification and runc.
         (json!({"pids": {"limit": 0}}), "pids"),
         (json!({"cpu": {"burst": 1000}}), "cpu"),
     ] {
@@ -94,7 +95,7 @@ fn limit_without_a_writable_cgroup_is_an_error_that_names_it(t: &Test) {
         let output = run_by_path(t, &bundle, &[]);
         output.fails_with(&[controller]);
         if is_unified() {
-            // What to write into which file.
+            // What to write to which file.
             output.fails_with(&["Delegate=", "/etc/systemd/system/user@.service.d/delegate.conf"]);
         } else {
             output.fails_with(&["systemd.unified_cgroup_hierarchy=1"]);
@@ -122,7 +123,7 @@ fn what_limits_nothing_needs_no_cgroup(t: &Test) {
         json!({"pids": {"limit": -1}}),
         json!({"cpu": {"idle": 0, "burst": 0, "shares": 0, "quota": -1, "period": 100_000}}),
         json!({"cpu": {"realtimePeriod": 1_000_000}}),
-        // -1, as some callers write for the host's.
+        // -1, which some callers write for the host's value.
         json!({"memory": {"limit": -1, "swap": -1, "reservation": -1, "swappiness": u64::MAX}}),
         json!({"blockIO": {"weight": 0, "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 0}]}}),
     ] {
@@ -131,13 +132,13 @@ fn what_limits_nothing_needs_no_cgroup(t: &Test) {
         assert_eq!((output.text(), output.stderr.as_str()), ("ran", ""), "{resources}");
     }
     if !is_unified() {
-        // 0 is not the kernel's 60, and v1 alone has it.
+        // 0 differs from the kernel's default of 60, and only v1 has it.
         bundle.set("/linux/resources", json!({"memory": {"swappiness": 0}}));
         run_by_path(t, &bundle, &[]).fails_with(&["linux.resources.memory.swappiness 0", "memory"]);
     }
 }
 
-/// A host on which one controller is not there for root either.
+/// A host on which one controller is unavailable even for root.
 fn what_limits_nothing_needs_no_hierarchy(t: &Test) {
     if is_unified() || !has_controller("cpu") {
         skip("a controller can be taken away by its mount on cgroup v1 only");
@@ -158,7 +159,7 @@ fn what_limits_nothing_needs_no_hierarchy(t: &Test) {
     }
 }
 
-/// Whether the kernel gives us this controller, on v1 or v2.
+/// Whether the kernel provides this controller, on v1 or v2.
 fn has_controller(controller: &str) -> bool {
     let v2 = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
     let there = Path::new("/sys/fs/cgroup").join(controller).is_dir()
@@ -243,7 +244,7 @@ fn realtime_time_is_handed_down_to_the_container(t: &Test) {
         let hierarchies = fs::read_dir("/sys/fs/cgroup").expect("hierarchies");
         hierarchies.map(|entry| entry.expect("a hierarchy").path().join(&top)).find(|dir| dir.exists())
     };
-    // More than there is: what was made for it goes again.
+    // More than is available: what was made for it is removed again.
     bundle.set("/linux/resources/cpu", json!({"realtimeRuntime": 990_000, "realtimePeriod": 1_000_000}));
     let create = |bundle: &Bundle| {
         t.rootling_without_flags(&["create", "-b"]).arg(bundle.write().dir()).arg(t.id("c")).output()

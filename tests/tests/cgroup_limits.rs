@@ -1,5 +1,5 @@
-//! Limits hold: in every way in which this machine lets the account have a cgroup, as read back from the
-//! files, from inside, and by what happens.
+//! Limits are enforced: in every way in which the account can have a cgroup on this machine, as read back from the
+//! files, from inside, and by their effect.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -74,7 +74,7 @@ fn limits_are_seen_from_inside(t: &Test) {
     }
 }
 
-/// As runc does, and as the specification asks for with processes.
+/// As in runc, and as the specification requires for processes.
 fn zero_is_written_where_it_is_a_value(t: &Test) {
     for way in Way::all(t) {
         if !["memory", "pids", "cpu"].iter().all(|c| way.has(t, c)) {
@@ -92,7 +92,7 @@ fn zero_is_written_where_it_is_a_value(t: &Test) {
         );
         let cgroup = way.start(t, &bundle);
         let read = |controller, v1, v2| cgroup.read(controller, v1, v2);
-        // systemd takes no 0, and one process is as good as none: the first is there already.
+        // systemd does not accept 0, and one process amounts to the same, since the first one exists already.
         assert_eq!(read("pids", "pids.max", "pids.max"), "1", "{way:?}");
         assert_eq!(read("cpu", "cpu.cfs_burst_us", "cpu.max.burst"), "0", "{way:?}");
         assert_eq!(read("cpu", "cpu.idle", "cpu.idle"), "0", "{way:?}");
@@ -140,7 +140,7 @@ fn process_limit_stops_a_fork_bomb(t: &Test) {
     }
 }
 
-/// Processor time that the cgroup has used, in microseconds.
+/// The processor time that the cgroup has used, in microseconds.
 fn cpu_used(cgroup: &Cgroup) -> u64 {
     if is_unified() {
         let stat = cgroup.read("cpu", "", "cpu.stat");
@@ -162,7 +162,7 @@ fn cpu_quota_holds(t: &Test) {
         std::thread::sleep(Duration::from_secs(5));
         let (passed, used) = (start.elapsed().as_micros() as u64, cpu_used(&cgroup) - before);
         t.delete_force("c").ok();
-        // At most a fifth, within a tenth. A machine with other work to do may give less.
+        // At most a fifth, within a tenth. A machine with other work may give less.
         assert!(used <= passed / 5 * 11 / 10, "{way:?}: {used} of {passed} microseconds");
         assert!(used > 0, "{way:?}: it did not run");
     }
@@ -196,12 +196,12 @@ fn block_io_is_throttled(t: &Test) {
         bundle.set("/linux/resources/blockIO", json!({"throttleWriteBpsDevice": rate}));
         let start = Instant::now();
         way.run(t, &bundle).ok();
-        // Three times the rate takes more than one second, however fast the machine.
+        // Three times the rate takes more than one second, however fast the machine is.
         assert!(start.elapsed() > Duration::from_millis(1500), "{way:?}: {:?}", start.elapsed());
     }
 }
 
-/// A limit that is not in force is never passed over.
+/// A limit that is not enforced is never silently ignored.
 fn throttle_of_a_device_that_is_not_there_is_an_error(t: &Test) {
     for way in Way::all(t) {
         if !way.has(t, "io") {
@@ -257,7 +257,7 @@ fn cgroups_below_go_with_the_container(t: &Test) {
     }
 }
 
-/// The kernel refuses a weight beside `cpu.idle`: which of the two is in force must not depend on the version.
+/// The kernel refuses a weight together with `cpu.idle`: which of them is in force must not depend on the version.
 fn idle_cgroup_has_no_shares(t: &Test) {
     for way in Way::all(t) {
         if !way.has(t, "cpu") {
@@ -285,7 +285,7 @@ fn idle_cgroup_has_no_shares(t: &Test) {
     }
 }
 
-/// systemd delegates no huge pages to a user.
+/// systemd does not delegate huge pages to a user.
 fn limit_of_a_controller_that_is_not_delegated_is_a_warning_that_names_it(t: &Test) {
     for way in Way::all(t) {
         if !way.has(t, "pids") {
@@ -295,7 +295,7 @@ fn limit_of_a_controller_that_is_not_delegated_is_a_warning_that_names_it(t: &Te
         let huge = json!([{"pageSize": "2MB", "limit": 2 << 20}]);
         bundle.set("/linux/resources", json!({"hugepageLimits": huge, "pids": {"limit": 77}}));
         bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
-        // 1 is what grep -c says of nothing.
+        // 1 is the exit code of grep -c without a match.
         let output = way.run(t, &bundle).code(1);
         assert_eq!(output.stdout, "77\n0\n", "{way:?}: {output}");
         for word in ["warning", "hugepageLimits: dropped", "controller hugetlb", "run as root"] {

@@ -1,4 +1,4 @@
-//! Mounts of type `cgroup`: version 1 and version 2, with a cgroup namespace and without.
+//! Mounts of type `cgroup`: versions 1 and 2, with and without a cgroup namespace.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ fn with_cgroups(t: &Test, script: &str, options: &[&str]) -> Bundle {
     bundle
 }
 
-/// Where nothing but version 2 is mounted: this host, or a mount namespace of its own.
+/// Runs the command where only version 2 is mounted: on this host, or in a separate mount namespace.
 fn unified(t: &Test, command: Cmd) -> Option<Output> {
     if is_unified() {
         return Some(command.output());
@@ -59,7 +59,7 @@ fn version_2_without_a_namespace_is_the_hosts(t: &Test) {
     let mut bundle = with_cgroups(t, "cat /proc/self/mountinfo", &CLOSED);
     bundle.without_namespace("cgroup");
     let Some(output) = unified(t, t.run_command(bundle.write())) else { return };
-    // Bound, where mounting takes a cgroup namespace of its own.
+    // Bind-mounted, since mounting requires a cgroup namespace of its own.
     let mounts = Mounts::parse(&output.ok().stdout);
     let mount = mounts.at(MOUNT);
     assert_eq!((mount.kind.as_str(), mount.root.as_str()), ("cgroup2", "/"));
@@ -72,7 +72,7 @@ fn read_only_cgroup_refuses_writes(t: &Test) {
     assert!(output.exit() == 1 && output.stderr.contains("Read-only file system"), "{output}");
 }
 
-/// The hierarchies of version 1 that the host has, by the name of their directory.
+/// The version 1 hierarchies of the host, by the names of their directories.
 fn hierarchies() -> Vec<String> {
     let text = fs::read_to_string("/proc/self/mountinfo").expect("mounts of the host");
     let points =
@@ -80,7 +80,7 @@ fn hierarchies() -> Vec<String> {
     points.filter_map(|point| Some(point.strip_prefix(MOUNT)?.trim_start_matches('/').to_owned())).collect()
 }
 
-/// Says so where there is no version 1.
+/// Whether there is version 1; prints a message if not.
 fn has_version_1() -> bool {
     if hierarchies().is_empty() {
         skip("no hierarchy of cgroup version 1 is mounted here");
@@ -102,14 +102,14 @@ fn each_hierarchy_of_version_1_is_a_directory(t: &Test) {
         assert!(!output.stdout.contains("not in"), "{output}");
         let mounts = Mounts::parse(&output.stdout);
         assert_eq!(mounts.at(MOUNT).kind, "tmpfs");
-        // The container's own, as with runc.
+        // It is the container's own, as with runc.
         assert!(mounts.at(MOUNT).options.contains("rw"), "{output}");
         for name in hierarchies() {
             let mount = mounts.at(&format!("{MOUNT}/{name}"));
             assert_eq!(mount.kind, "cgroup");
             mount.assert_options("ro,nosuid,nodev,noexec,relatime", &name);
-            // With a namespace its own cgroup is the root of what it sees; an ordinary user's container has none
-            // of its own.
+            // With a namespace its own cgroup is the root of what it sees; an ordinary user's container has no
+            // cgroup of its own.
             assert!(!own_namespace || mount.root == "/", "{name}: {mount:?}");
             let named = own_namespace || t.who() == Who::User || mount.root.ends_with(&t.id("c"));
             assert!(named, "{name}: {mount:?}");

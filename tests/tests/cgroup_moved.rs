@@ -1,5 +1,5 @@
-//! A container whose first process has moved itself to another cgroup, as one may that has the cgroups of the host, and
-//! whose own has been removed since.
+//! A container whose first process has moved itself to another cgroup, as is possible with the host's cgroups, and
+//! whose own cgroup has been removed since.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use rootling_tests::{Test, eventually, root};
 
 root!(container_that_has_moved_to_another_cgroup_is_reached, cgroup_that_is_gone_is_said_to_be);
 
-/// Starts one and moves it; the directories in which it is.
+/// Starts and moves the container; returns the directories in which it is now.
 fn moved(t: &Test) -> Cgroup {
     let bundle = t.shell("trap 'exit 3' TERM; while :; do sleep 0.1; done");
     let first = Way::Path.start(t, &bundle);
@@ -18,7 +18,7 @@ fn moved(t: &Test) -> Cgroup {
         let other = dir.with_file_name(t.id("moved"));
         fs::create_dir_all(&other).expect("mkdir");
         for file in ["cpuset.cpus", "cpuset.mems"] {
-            // Version 1 takes no process before they have a value.
+            // Version 1 accepts no process before these files have a value.
             if let Ok(value) = fs::read_to_string(dir.join(file)) {
                 fs::write(other.join(file), value).expect(file);
             }

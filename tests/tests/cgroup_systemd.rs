@@ -1,5 +1,5 @@
-//! Scopes of systemd, and what follows from having one. These run where systemd does, on cgroup v2, for root
-//! and for a user with a session.
+//! systemd scopes, and their consequences. These tests run where systemd does, with cgroup v2, for root and for a
+//! user with a session.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ both!(
 );
 root!(container_of_a_user_namespace_owns_its_cgroup);
 
-/// `systemctl ARGS...` of the systemd that the account's containers are with.
+/// `systemctl ARGS...` for the systemd that manages the account's containers.
 fn systemctl(t: &Test, args: &[&str]) -> rootling_tests::Output {
     let command = t.command("systemctl");
     let command = if t.who() == Who::User { command.arg("--user") } else { command };
@@ -91,13 +91,13 @@ fn failed_unit_goes_with_the_container(t: &Test) {
     eventually("the unit has failed", || systemctl(t, &["is-failed", &unit]).exit() == 0);
     t.rootling(&["delete", &t.id("c")]).output().ok();
     assert_eq!(systemctl(t, &["status", &unit]).exit(), 4);
-    // A second one of the name is not in the way of what the first has left.
+    // What the first scope has left does not prevent a second one with the same name.
     bundle.remove("/annotations");
     let _ = Way::Systemd.start(t, &bundle);
     t.delete_force("c").ok();
 }
 
-/// systemd would start the unit in it, where the container never runs.
+/// Otherwise systemd would start the unit in it, where the container would never run.
 fn frozen_cgroup_of_the_units_name_is_refused(t: &Test) {
     if !has_systemd(t) {
         return;
@@ -107,7 +107,7 @@ fn frozen_cgroup_of_the_units_name_is_refused(t: &Test) {
     t.delete_force("c").ok();
     let dir = cgroup.dir("pids").to_owned();
     let name = dir.to_string_lossy();
-    // The slice may have gone with its last unit.
+    // The slice may have been removed with its last unit.
     let script = r#"mkdir -p "$1" && echo 1 >"$1/cgroup.freeze""#;
     t.command("sh").args(&["-c", script, "sh", &*name]).output().ok();
     let refused = Way::Systemd.run(t, &bundle);
@@ -186,14 +186,14 @@ fn container_of_a_user_namespace_owns_its_cgroup(t: &Test) {
             let mut bundle =
                 t.shell("stat -c %u /sys/fs/cgroup /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/cgroup.events");
             bundle.ids(Ids::Single(1_000_000, 1_000_000));
-            // The root file system has to be the container's own.
+            // The root file system must belong to the container.
             let chown = t.command("chown").args(&["-R", "1000000:1000000"]).arg(bundle.rootfs("/"));
             chown.output().ok();
             let mount = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
                                "options": ["nosuid", "noexec", "nodev", option]});
             bundle.set("/mounts/-", mount);
             let output = way.run(t, &bundle).ok();
-            // What is not delegated stays the host's root's, which is nobody in the container.
+            // What is not delegated still belongs to the host's root, who is nobody in the container.
             assert_eq!(output.text(), format!("{owner}\n{owner}\n65534"), "{way:?} {option}: {output}");
         }
     }

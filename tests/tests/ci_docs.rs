@@ -1,4 +1,4 @@
-//! The files of docs/ci.md: the page shows them as they are, and their steps run as it says.
+//! The files of docs/ci.md: the page shows them as they are, and their steps run as described.
 
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
@@ -46,9 +46,9 @@ fn each_line_that_is_not_run_is_there_with_its_reason() {
 }
 
 enum Step {
-    /// One of the service's own.
+    /// An action of the service's own.
     Action(String),
-    /// Lines for one shell.
+    /// Lines for a single shell.
     Script(Vec<String>),
 }
 
@@ -60,14 +60,14 @@ fn text(yaml: &Yaml<'_>) -> String {
     yaml.as_str().unwrap_or_else(|| panic!("no text: {yaml:?}")).to_owned()
 }
 
-/// The lines of a text, or of a list of texts.
+/// The lines of a text or of a list of texts.
 fn lines(yaml: Option<&Yaml<'_>>) -> Vec<String> {
     let Some(yaml) = yaml else { return Vec::new() };
     let texts = yaml.as_sequence().map_or_else(|| vec![text(yaml)], |all| all.iter().map(text).collect());
     texts.iter().flat_map(|text| text.lines()).map(str::to_owned).collect()
 }
 
-/// What a service does, in its order.
+/// The steps of a service in order.
 fn steps(file: &str) -> Vec<Step> {
     let written = fs::read_to_string(source(&format!("hack/ci/{file}"))).expect("read the file");
     let documents = Yaml::load_from_str(&written).unwrap_or_else(|error| panic!("{file}: {error}"));
@@ -96,7 +96,7 @@ fn steps(file: &str) -> Vec<Step> {
     }
 }
 
-/// A checkout with the script, as the page says, and the programs where PATH has them.
+/// A checkout with the script, as the page says, and with the programs in PATH.
 fn checkout(t: &Test) -> PathBuf {
     let dir = t.path("checkout");
     for made in [dir.clone(), dir.join("ci"), t.path("bin"), t.path("tmp")] {
@@ -120,7 +120,7 @@ fn log(t: &Test, name: &str) -> String {
     fs::read_to_string(t.path("checkout/logs").join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// What the script gets as NETWORK: where there is no other, which is said, the host's.
+/// What the script gets as NETWORK: the host's, with a message, if there is no other.
 fn network(t: &Test) -> &'static str {
     if has_network_program(t) { "pasta" } else { "host" }
 }
@@ -147,7 +147,7 @@ fn steps_of_each_service_run(t: &Test) {
                 continue;
             }
             count += 1;
-            // All three end a step at the first command that fails.
+            // All three services end a step at the first command that fails.
             let script = format!("set -eo pipefail\n{}", lines.join("\n"));
             let output = in_checkout(t, &["bash", "-c", &script]).env("NETWORK", network).output().ok();
             assert!(output.stdout.contains("user 0 in /src\n"), "{file}: {output}");

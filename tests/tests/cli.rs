@@ -95,14 +95,14 @@ fn a_restored_container_goes_on_where_it_was(test: &Test) {
     if !has_criu(test) {
         return;
     }
-    // One process that makes no others: CRIU does not get hold of what comes and goes faster than it looks.
+    // A single process that makes no others: CRIU cannot seize processes that come and go faster than it looks.
     let script =
         "mkfifo /tmp/p; exec 3<>/tmp/p; i=0; while :; do i=$((i+1)); echo $i >/tmp/n; read -t 1 _ <&3; done";
     let bundle = test.shell(script);
     bundle.write();
     let number =
         || fs::read_to_string(bundle.rootfs("tmp/n")).ok().and_then(|n| n.trim().parse::<u32>().ok());
-    // Files of the host, as which the output is collected, are not the container's to be saved.
+    // Files of the host, to which the output is collected, do not belong to the container and cannot be saved.
     let create = test.rootling(&["create", "-b"]).arg(bundle.dir()).arg(test.id("c"));
     let create = create.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     create.output().ok();

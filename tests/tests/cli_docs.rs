@@ -1,4 +1,4 @@
-//! The examples of docs/cli, run as they stand.
+//! The examples in docs/cli, run as they are written.
 
 use std::fs;
 use std::os::unix::fs::symlink;

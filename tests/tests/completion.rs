@@ -1,4 +1,4 @@
-//! The shells' completion of container ids: each shell itself executes its script.
+//! Completion of container ids in the shells: each shell itself executes its script.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use rootling_tests::{Cmd, Test, both, skip};
 
 both!(bash_completes_ids, zsh_completes_ids, fish_completes_ids);
 
-/// What a shell offers for the last of these words behind `rootling --root STATE`, sorted.
+/// What a shell offers for the last of these words after `rootling --root STATE`, sorted.
 type Offer = fn(&Test, &[&str]) -> Vec<String>;
 
 fn bash_completes_ids(t: &Test) {
@@ -79,8 +79,8 @@ fn bash(t: &Test, words: &[&str]) -> Vec<String> {
     sorted(&shell(t, &["bash", "-c"], script, words).output().ok().stdout)
 }
 
-/// In a terminal of its own: zsh completes nowhere else. What the functions of completion add is printed between two
-/// marks, in the place of what the terminal would show.
+/// In a terminal of its own, since zsh completes only there. What the completion functions add is printed between
+/// two marks, in place of what the terminal would show.
 fn zsh(t: &Test, words: &[&str]) -> Vec<String> {
     let inner = r#"PROMPT= RPROMPT=
         autoload -Uz compinit && compinit -u -D && source ./completion
@@ -113,7 +113,7 @@ fn fish(t: &Test, words: &[&str]) -> Vec<String> {
     let line = format!("rootling --root {} {}", t.state_root().display(), words.join(" "));
     let script = format!("source completion; complete -C '{line}'");
     let output = shell(t, &["fish", "--no-config", "-c"], &script, &[]).output().ok();
-    // A description is behind a tab.
+    // A description follows a tab.
     let words = output.stdout.lines().map(|line| line.split('\t').next().unwrap_or_default());
     sorted(&words.collect::<Vec<_>>().join("\n"))
 }

@@ -1,4 +1,4 @@
-//! Several rootlings at once.
+//! Several rootling processes at the same time.
 
 use rootling_tests::{Running, Test, both};
 
@@ -28,7 +28,7 @@ fn of_two_creates_of_one_id_exactly_one_wins(t: &Test) {
 fn list_and_state_work_while_containers_come_and_go(t: &Test) {
     let bundle = t.bundle(&["true"]);
     bundle.write();
-    // Makes the state directory: that a named one is not there is an error of list, as with runc.
+    // This makes the state directory: for list it is an error if a named one does not exist, as with runc.
     t.run(&bundle).ok();
     for round in 0..ROUNDS {
         let runs: Vec<_> = (0..4)

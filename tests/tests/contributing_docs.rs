@@ -1,11 +1,12 @@
-//! CONTRIBUTING.md, docs/embedding.md and the source: the files, tests and the example that they name are there.
+//! Compares CONTRIBUTING.md and docs/embedding.md with the source: the files, tests and the example that they name
+//! exist.
 
 use std::fs;
 use std::path::Path;
 
 use rootling_tests::source;
 
-/// The words in backticks that satisfy `wanted`.
+/// The words in backticks for which `wanted` is true.
 fn quoted(text: &str, wanted: impl Fn(&str) -> bool) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).filter(|word| wanted(word)).collect()
 }
@@ -14,7 +15,7 @@ fn recipes() -> String {
     fs::read_to_string(source("CONTRIBUTING.md")).expect("CONTRIBUTING.md")
 }
 
-/// Whether a Rust file below `dir` has this text.
+/// Whether a Rust file below `dir` contains this text.
 fn is_in_source(dir: &Path, text: &str) -> bool {
     fs::read_dir(dir).expect("a folder of sources").any(|entry| {
         let path = entry.expect("an entry").path();

@@ -1,4 +1,4 @@
-//! `linux.devices` and what is in `/dev` without it, looked at from inside and from outside.
+//! `linux.devices` and the default contents of `/dev`, checked from inside and from outside.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
@@ -23,7 +23,7 @@ root!(
 );
 user!(device_of_the_host_is_bound, device_that_the_host_cannot_give_is_an_error);
 
-/// Name, numbers in hexadecimal: config-linux.md, "Default Devices".
+/// The name, and the numbers in hexadecimal: config-linux.md, "Default Devices".
 const DEFAULTS: [(&str, &str); 6] = [
     ("null", "1:3"),
     ("zero", "1:5"),
@@ -66,7 +66,7 @@ fn console_is_the_terminal(t: &Test) {
     let shown = terminal.read_until("/dev/pts/0");
     assert!(shown.contains("on the console") && shown.contains("character special file 5"), "{shown}");
     running.output().ok();
-    // Nothing was made of it on the host.
+    // Nothing was made on the host.
     assert!(!bundle.rootfs("dev/console").exists());
 }
 
@@ -85,7 +85,7 @@ fn default_device_of_the_list_has_its_own_mode_or_is_the_hosts(t: &Test) {
     let mut bundle = t.shell("stat -c '%a %t:%T' /dev/null; echo x >/dev/null");
     let device = json!({"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o622});
     bundle.set("/linux/devices", json!([device]));
-    // The host's own belongs to nobody that the user could speak for.
+    // The host's own device belongs to somebody whom the user cannot act for.
     let mode = if t.account().uid == 0 { "622" } else { "666" };
     assert_eq!(t.run(bundle.write()).ok().stdout, format!("{mode} 1:3\n"));
     let host = fs::metadata("/dev/null").expect("stat of the host's");
@@ -121,7 +121,7 @@ fn devices_have_their_type_numbers_mode_and_owner(t: &Test) {
 /dev/deep/er/char character special file 666 0:0 1:3
 /outside-dev character special file 600 0:0 1:3
 ";
-    // The second time, what is in the image is there already.
+    // The second time, what is in the image exists already.
     for _ in 0..2 {
         assert_eq!(shown(t, &mut bundle, &paths).stdout, expected);
     }
@@ -129,13 +129,13 @@ fn devices_have_their_type_numbers_mode_and_owner(t: &Test) {
     assert!(device.file_type().is_char_device());
 }
 
-/// mknod(2) is not for them, but for root of the host, which has made them.
+/// They cannot call mknod(2), but root of the host can, and has made the devices.
 fn devices_of_a_user_namespace_have_their_mode_and_owner(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.mapped().set(
         "/linux/devices",
         json!([
-            // Of no path of the host's.
+            // At no path of the host.
             {"path": "/dev/foo", "type": "c", "major": 10, "minor": 229, "fileMode": 0o640, "uid": 5, "gid": 7},
             {"path": "/dev/tty0", "type": "c", "major": 4, "minor": 0, "fileMode": 0o666},
             {"path": "/dev/deep/er/block", "type": "b", "major": 7, "minor": 300, "gid": 6},
@@ -152,11 +152,11 @@ fn devices_of_a_user_namespace_have_their_mode_and_owner(t: &Test) {
         || fs::metadata("/dev/null").map(|facts| (facts.mode(), facts.uid())).expect("stat of the host's");
     let before = host();
     assert_eq!(shown(t, &mut bundle, &paths).stdout, expected);
-    // It can be opened, as a device: of a mount with nodev it could not.
+    // It can be opened as a device, which would be impossible on a mount with nodev.
     bundle.set("/linux/devices", json!([{"path": "/dev/nil", "type": "c", "major": 1, "minor": 3}]));
     bundle.set("/process/args", json!(["sh", "-c", "echo x >/dev/nil && stat -c %s /dev/nil"]));
     assert_eq!(t.run(bundle.write()).ok().stdout, "0\n");
-    // A user namespace that is joined has maps too.
+    // A joined user namespace has maps as well.
     t.create(&bundle, "holder").ok();
     let pid = t.state("holder")["pid"].clone();
     let mut joining = t.bundle(&["true"]);
@@ -168,13 +168,13 @@ fn devices_of_a_user_namespace_have_their_mode_and_owner(t: &Test) {
     let joined = shown(t, &mut joining, &["/dev/foo"]).stdout;
     assert_eq!(joined, "/dev/foo character special file 640 5:7 1:3\n");
     t.rootling(&["delete", "--force", &t.id("holder")]).output().ok();
-    // An owner that is not mapped cannot be given.
+    // An owner that is not mapped cannot be set.
     bundle.set("/linux/devices/0/uid", 1_000_000.into());
     t.run(bundle.write()).fails_with(&["linux.devices", "/dev/nil", "uid", "1000000 is not mapped"]);
     assert_eq!(host(), before);
 }
 
-/// One that is no default device and that everybody may open: path and numbers.
+/// A device that is not a default device and that everybody may open: its path and numbers.
 fn open_device() -> Option<(&'static str, u64, u64)> {
     ["/dev/fuse", "/dev/net/tun", "/dev/kmsg", "/dev/autofs"].into_iter().find_map(|path| {
         let facts = fs::metadata(path).ok()?;
@@ -195,7 +195,7 @@ fn device_of_the_host_is_bound(t: &Test) {
     assert!(output.stdout.ends_with(&format!(" 65534:65534 {major:x}:{minor:x}\n")), "{output}");
     let mounts = t.mounts_of(&mut bundle);
     assert_eq!(mounts.at(path).kind, mounts.at("/dev/null").kind, "both are of the host's /dev");
-    // Another number than the host's cannot be had.
+    // A number that differs from the host's is not possible.
     bundle.set("/linux/devices/0/minor", (minor + 1).into());
     t.run(bundle.write()).fails_with(&["linux.devices[0]", path, &format!("{major}:{minor}"), "correct"]);
 }
@@ -256,7 +256,7 @@ fn wrong_device_is_one_line_that_names_it(t: &Test) {
     ] {
         let mut bundle = bundle.clone();
         bundle.set("/linux/devices", json!([device]));
-        // For an ordinary user it is first of all none of the host's.
+        // For an ordinary user the error is in the first place that it is not a device of the host.
         let parts = if t.account().uid == 0 { parts.as_slice() } else { &["linux.devices[0]"] };
         t.run(bundle.write()).fails_with(parts);
     }

@@ -1,4 +1,4 @@
-//! The commands of README.md, CONTRIBUTING.md and docs/*.md, typed as they stand there. Those of docs/cli are in
+//! The commands in README.md, CONTRIBUTING.md and docs/*.md, typed as they are written. Those in docs/cli are in
 //! `cli_docs.rs`.
 
 use std::ffi::OsStr;
@@ -14,20 +14,20 @@ use serde_json::json;
 both!(commands_end_and_print_as_the_pages_say);
 root!(host_is_prepared_as_the_page_says);
 
-/// Why a command is in [`NOT_RUN`].
+/// The reason why a command is in [`NOT_RUN`].
 #[derive(Clone, Copy)]
 enum Why {
-    /// It compiles the program or the tests: these tests are part of it, or take what it has built.
+    /// It compiles the program or the tests, of which these tests are a part or which they need to be built.
     Builds,
     /// It installs packages or files on the machine, or changes its kernel.
     ChangesTheMachine,
-    /// It takes an engine: `make test-engines` runs the same words in the virtual machine.
+    /// It needs an engine: `make test-engines` runs the same words in the virtual machine.
     TakesAnEngine,
-    /// It takes an image of a registry: `image_registry.rs` has one of its own.
+    /// It needs an image from a registry: `image_registry.rs` has a registry of its own.
     TakesARegistry,
     /// It is a file of `hack/ci`: `ci_docs.rs` runs it.
     IsOfCi,
-    /// It starts the virtual machine, or works in one: `make test-vm` does that with the same scripts.
+    /// It starts the virtual machine or works in one: `make test-vm` does that with the same scripts.
     TakesTheVirtualMachine,
 }
 
@@ -44,7 +44,7 @@ const NOT_RUN: [(&str, &str, Why); 31] = [
     ("CONTRIBUTING.md", "make test", Why::Builds),
     ("CONTRIBUTING.md", "make lint", Why::Builds),
     ("docs/ci.md", "#!/bin/sh\n# Runs a command of a CI job ", Why::IsOfCi),
-    // The tests of `embedding.rs` have the example that was built with them.
+    // The tests in `embedding.rs` use the example that was built together with them.
     ("docs/embedding.md", "cargo run ", Why::Builds),
     ("docs/engines.md", "sudo ctr run ", Why::TakesAnEngine),
     ("docs/engines.md", "rootlesskit ", Why::TakesAnEngine),
@@ -67,7 +67,7 @@ const NOT_RUN: [(&str, &str, Why); 31] = [
     ("docs/testing.md", "hack/vm/", Why::TakesTheVirtualMachine),
 ];
 
-/// The pages, as their paths in the project.
+/// The pages, as paths in the project.
 fn pages() -> Vec<String> {
     let docs = fs::read_dir(source("docs")).expect("docs").map(|entry| entry.expect("a page").file_name());
     let mut names: Vec<String> = docs
@@ -84,17 +84,17 @@ fn is_not_run(page: &str, example: &Example) -> bool {
     NOT_RUN.iter().any(|(of, beginning, _)| page == *of && example.command.starts_with(beginning))
 }
 
-/// In a checkout, where these commands are at home.
+/// Whether the block belongs in a checkout, which has these commands.
 fn is_of_a_checkout(block: &Block) -> bool {
     block.examples.iter().any(|example| example.command.starts_with("make "))
 }
 
-/// Whether the page tells several users apart, root among them: then the host is a part of the example.
+/// Whether the page distinguishes several users, root among them: then the host is a part of the example.
 fn is_about_a_host(block: &Block) -> bool {
     block.examples.iter().any(|example| !matches!(example.prompt.as_str(), "$" | ""))
 }
 
-/// Whether the caller of the page has subordinate ids.
+/// Whether the caller on the page has subordinate ids.
 fn shows_ranges(block: &Block) -> bool {
     block.examples.iter().any(|example| example.expected.contains("1:100000:65536"))
 }
@@ -132,7 +132,7 @@ fn each_command_that_is_not_run_is_there_with_its_reason() {
 fn commands_end_and_print_as_the_pages_say(t: &Test) {
     let mut count = 0;
     for page in pages() {
-        // What an ordinary user sees there, root does not.
+        // What an ordinary user sees there differs from what root sees.
         if page == "docs/rootless.md" && t.who() == Who::Root {
             continue;
         }
@@ -148,8 +148,8 @@ fn commands_end_and_print_as_the_pages_say(t: &Test) {
     assert!(count >= 8, "only {count} commands were found");
 }
 
-/// Types a block where its page says: in the checkout, else in a directory where nothing is but, for the pages in
-/// docs, a root file system, and the bundle `hello`, which was written for root.
+/// Types a block where its page says: in the checkout, or else in an empty directory, which for the pages in docs
+/// contains a root file system and the bundle `hello`, which was written for root.
 fn run(t: &Test, page: &str, block: &Block) {
     let dir = t.path(&block.place.replace(['/', ':'], "-"));
     fs::create_dir(&dir).expect("make a directory");
@@ -172,12 +172,12 @@ fn run(t: &Test, page: &str, block: &Block) {
         }
     }
     if !was_there {
-        // Of the page that tells how to make one.
+        // The page shows how to make one.
         let _ = fs::remove_dir(&runtime_dir);
     }
 }
 
-/// Types a block into a checkout that is built, and newer than its sources: its own may be neither.
+/// Types a block in a checkout that is built and newer than its sources, which the test's own may not be.
 fn in_the_checkout<'a>(t: &Test, block: &'a Block) -> Vec<Ran<'a>> {
     let target = t.path("target");
     fs::create_dir_all(&target).expect("make a directory");
@@ -189,11 +189,11 @@ fn in_the_checkout<'a>(t: &Test, block: &'a Block) -> Vec<Ran<'a>> {
     }
     let home = t.path("home");
     let of_the_user = [("HOME", home.as_os_str()), ("CARGO_TARGET_DIR", target.as_os_str())];
-    // What AppArmor knows of this machine is not the test's to change, as root's `make install` does.
+    // Unlike root's `make install`, the test must not change the AppArmor configuration of this machine.
     block.run(t, &source(""), &[&of_the_user[..], &[("APPARMOR", OsStr::new("no"))]].concat())
 }
 
-/// With the ids of the pages, which are those of a first user with the first range, for those of the account.
+/// Replaces the account's ids with those on the pages, which belong to a first user with the first range.
 fn as_of_alice(t: &Test, printed: &str) -> String {
     let Some(Ids::Ranges { uid, gid, count }) = t.account().ranges() else { return printed.to_owned() };
     let mut text = printed.to_owned();
@@ -203,8 +203,8 @@ fn as_of_alice(t: &Test, printed: &str) -> String {
     text
 }
 
-/// What an example of a host takes, for `alice`: the page is about one that lacks newuidmap and ranges. The mounts are
-/// of a namespace of their own, so that nothing of it is seen outside.
+/// What an example about a host needs for `alice`: the page is about a host that lacks newuidmap and ranges. The
+/// mounts are in a separate mount namespace, so that nothing of it is visible outside.
 const HOST_OF_ALICE: &str = r#"
 set -e
 mkdir etc over state
@@ -257,7 +257,7 @@ fn host_is_prepared_as_the_page_says(t: &Test) {
         "alice$" => format!("as_alice '{}'", example.command),
         other => panic!("who is {other:?}? {}", example.command),
     };
-    // A binary that every user can reach.
+    // A binary that every user can access.
     let script = session.script(&t.writable_binary(), &dir.join("state"), &typed);
     let output = host("host", &script);
     let kernel = uname().expect("uname").release().to_string_lossy().into_owned();

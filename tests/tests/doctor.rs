@@ -1,4 +1,4 @@
-//! `doctor`: what it finds, what it says to do, how it ends.
+//! `doctor`: what it finds, what it recommends, and its exit code.
 
 use std::path::Path;
 
@@ -57,7 +57,7 @@ fn missing_helper_and_ranges_are_warnings_with_their_fix(t: &Test) {
     let usermod = format!("as root: usermod --add-subuids 100000-165535 {}", t.account().name);
     assert_eq!(fix(&report, "/etc/subuid"), usermod);
     assert_eq!(check(&report, "newgidmap")["status"], "ok");
-    // The caller's own id is enough for it.
+    // The caller's own id is sufficient for it.
     assert_eq!(check(&report, "trial container")["status"], "ok");
 }
 
@@ -85,7 +85,8 @@ fn what_forbids_containers_ends_with_1(t: &Test) {
 }
 
 fn failed_trial_says_why(t: &Test) {
-    // Root of a user namespace may set the limit of its own, without CAP_SYS_ADMIN it needs another one.
+    // Root of a user namespace may set the limit of its own namespace; without CAP_SYS_ADMIN it needs another
+    // namespace.
     let script =
         "echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --bounding-set -sys_admin -- \"$@\"";
     let output = doctor(t).under(&["unshare", "-Ur", "sh", "-c", script, "sh"]).output().code(1);

@@ -1,4 +1,4 @@
-//! `events`: figures in runc's shape, and word of the kernel running out of memory.
+//! `events`: figures in runc's format, and reports of the OOM killer.
 
 use rootling_tests::cgroups::Way;
 use rootling_tests::{Test, both, eventually};
@@ -34,7 +34,7 @@ fn figures_are_those_of_the_files(t: &Test) {
         assert_eq!(data["memory"]["usage"]["limit"], 64 << 20, "{way:?}");
         let usage: u64 =
             cgroup.read("memory", "memory.usage_in_bytes", "memory.current").parse().expect("a number");
-        // Nothing runs, so nothing has changed since, but for what the kernel gives back by itself.
+        // Nothing is running, so nothing has changed since, except for what the kernel reclaims by itself.
         let shown = data["memory"]["usage"]["usage"].as_u64().expect("a number");
         assert!(shown.abs_diff(usage) <= 1 << 20, "{way:?}: {shown} {usage}");
         let raw = data["memory"]["raw"].as_object().expect("memory.stat");
@@ -68,7 +68,7 @@ fn oom_is_reported(t: &Test) {
         if !way.has(t, "memory") {
             continue;
         }
-        // The shell stays; the hog is its child.
+        // The shell stays; the process that uses the memory is its child.
         let mut bundle =
             t.shell("read go </go/fifo; dd if=/dev/zero of=/dev/null bs=200M count=1; sleep 1000");
         bundle.set("/linux/resources/memory", json!({"limit": 16 << 20, "swap": 16 << 20}));
@@ -129,7 +129,7 @@ fn without_a_cgroup_figures_are_marked_as_sums(t: &Test) {
         .map(|e| &e["op"])
         .collect();
     assert_eq!(ops, ["Read", "Write"], "{output}");
-    // Whoever watches is told once.
+    // A watcher is notified once.
     let running = t.rootling(&["events", "--interval", "20ms", &t.id("c")]).spawn();
     eventually("several reports", || running.so_far().0.lines().count() >= 3);
     t.delete_force("c").ok();

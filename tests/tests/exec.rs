@@ -1,4 +1,4 @@
-//! `exec`: what a further process of a container is, and what its flags do.
+//! `exec`: the properties of a further process in a container, and the effect of its flags.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -41,7 +41,7 @@ both!(
 user!(groups_without_a_map_are_left_out_with_a_warning);
 root!(user_and_groups_are_the_flags, cgroup_is_the_containers, null_stays_the_hosts,);
 
-/// A container that sleeps, changed by `change` before.
+/// A container that sleeps, with the changes made by `change`.
 fn sleeping(t: &Test, change: impl FnOnce(&mut Bundle)) -> Bundle {
     let mut bundle = t.bundle(&["sleep", "1000"]);
     change(&mut bundle);
@@ -55,7 +55,7 @@ fn end(t: &Test) {
 
 const NONE: [&str; 0] = [];
 
-/// What a script prints in the container.
+/// The output of a script in the container.
 fn prints(t: &Test, flags: &[&str], script: &str) -> String {
     t.exec(flags, "c", &["sh", "-c", script]).output().ok().stdout
 }
@@ -71,7 +71,7 @@ fn program_runs_in_all_namespaces_of_the_container(t: &Test) {
         assert_eq!(pair[0], pair[1]);
     }
     assert_eq!(lines[16..], ["/", "box"]);
-    // A child of nobody's in there, in a session of its own.
+    // It has no parent inside, and is in a session of its own.
     assert_eq!(prints(t, &[], "set -- $(cat /proc/$$/stat); [ $1 = $6 ] && echo $4 leads"), "0 leads\n");
     end(t);
 }
@@ -103,13 +103,13 @@ fn standard_streams_are_the_callers(t: &Test) {
     end(t);
 }
 
-/// Opens descriptors 5 and 6 in the caller of rootling, without close-on-exec.
+/// Opens descriptors 5 and 6 in rootling's caller, without close-on-exec.
 const LEAKY_CALLER: [&str; 3] = ["sh", "-c", r#"exec 5</etc/passwd 6</; exec "$0" "$@""#];
 
 fn no_descriptor_of_the_host_reaches_the_program(t: &Test) {
     sleeping(t, |_| ());
     let output = t.exec(&NONE, "c", &["ls", "/proc/self/fd"]).under(&LEAKY_CALLER).output().ok();
-    // 3 is the listed directory itself.
+    // 3 is the descriptor of the listed directory itself.
     assert_eq!(output.stdout, "0\n1\n2\n3\n");
     // CVE-2024-21626.
     for descriptor in 3..12 {
@@ -125,7 +125,7 @@ fn everything_after_the_id_is_the_command(t: &Test) {
     sleeping(t, |_| ());
     let output =
         t.exec(&["-e", "A=1"], "c", &["echo", "-e", "--env", "-d", "--root", "/", "--", "x"]).output();
-    // busybox takes its own -e.
+    // busybox interprets -e itself.
     assert_eq!(output.ok().stdout, "--env -d --root / -- x\n");
     assert_eq!(t.exec(&NONE, "c", &["--", "echo", "--"]).output().ok().stdout, "--\n");
     end(t);
@@ -165,7 +165,7 @@ fn working_directory_is_the_containers_or_the_flags(t: &Test) {
     end(t);
 }
 
-/// The five sets in the order of the kernel: inheritable, permitted, effective, bounding, ambient.
+/// The five sets in the kernel's order: inheritable, permitted, effective, bounding, ambient.
 fn capability_sets(t: &Test, flags: &[&str]) -> Vec<u64> {
     let output = prints(t, flags, "exec grep Cap /proc/self/status");
     let hexadecimal = |line: &str| {
@@ -175,7 +175,7 @@ fn capability_sets(t: &Test, flags: &[&str]) -> Vec<u64> {
     output.lines().map(hexadecimal).collect()
 }
 
-/// Numbers of capabilities(7).
+/// Numbers in capabilities(7).
 const KILL: u64 = 1 << 5;
 const BIND: u64 = 1 << 10;
 const CHOWN: u64 = 1;
@@ -194,7 +194,7 @@ fn capabilities_are_the_containers_and_those_of_the_flag(t: &Test) {
     assert!(unknown.stderr.contains("CAP_NONE"), "{unknown}");
     end(t);
 
-    // Ambient only where the container has inheritable ones at all, as in runc.
+    // Ambient only if the container has any inheritable capabilities, as in runc.
     let chown = json!(["CAP_CHOWN"]);
     sleeping(t, |bundle| {
         let sets = json!({"bounding": chown, "permitted": [], "effective": [], "inheritable": chown});
@@ -217,7 +217,7 @@ fn no_new_privileges_is_the_containers_or_the_flags(t: &Test) {
     }
 }
 
-/// Lets nobody make directories.
+/// A profile that forbids making directories.
 fn no_mkdir() -> Value {
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",
@@ -279,7 +279,7 @@ fn preserved_descriptors_reach_the_program(t: &Test) {
 
 fn pid_file_names_the_program(t: &Test) {
     sleeping(t, |_| ());
-    // A relative path starts where the caller is.
+    // A relative path is relative to the caller's directory.
     t.exec(&["-d", "--pid-file", "pid"], "c", &["sleep", "1000"]).output().ok();
     let pid = fs::read_to_string(t.path("pid")).expect("the pid file");
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).expect("the program's name");
@@ -295,7 +295,7 @@ fn pid_file_that_cannot_be_written_leaves_nothing(t: &Test) {
     end(t);
 }
 
-/// How many processes the container has, but for the one that counts.
+/// The number of processes in the container, not including the one that counts.
 fn processes(t: &Test) -> usize {
     let listed = prints(t, &[], "exec ls -d /proc/[0-9]*");
     listed.lines().count() - 1
@@ -348,7 +348,7 @@ fn container_without_a_process_record_is_refused(t: &Test) {
     end(t);
 }
 
-/// Without its filter a program would have less to keep it in than the container's own.
+/// Without its filter a program would be confined less than the container's own.
 fn container_whose_filter_cannot_be_read_is_refused(t: &Test) {
     for damage in ["gone", "a directory", "empty"] {
         let bundle = sleeping(t, |bundle| {
@@ -381,7 +381,7 @@ fn bad_requests_are_one_line(t: &Test) {
     end(t);
 }
 
-/// Starts an exec that has joined the container and waits for its pidfd socket: the pid, by the container.
+/// Starts an exec that has joined the container and waits for its pidfd socket; returns the pid in the container.
 fn held(t: &Test) -> (Socket, Vec<std::os::unix::net::UnixStream>, rootling_tests::Running) {
     let socket = Socket::listen(t, "held.sock");
     let full = socket.fill();
@@ -397,17 +397,17 @@ fn let_go(socket: &Socket, exec: rootling_tests::Running) {
     assert_eq!(exec.output().ok().stdout, "ran\n");
 }
 
-/// CVE-2016-9962: descriptors, memory and program of one that has joined are out of reach.
+/// CVE-2016-9962: the descriptors, the memory and the program of a process that has joined are inaccessible.
 fn container_cannot_look_into_a_process_that_joins(t: &Test) {
     sleeping(t, |bundle| {
         let all = json!(["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_KILL"]);
         if t.who() == rootling_tests::Who::User {
-            // All that a container of an ordinary user can have.
+            // Everything that a container of an ordinary user can have.
             bundle.set("/process/capabilities", json!({"bounding": all, "permitted": all, "effective": all}));
         }
     });
     let (socket, _full, exec) = held(t);
-    // By one process: the runtime does not wait for its socket for ever.
+    // In a single process, since the runtime does not wait for its socket forever.
     let script = r#"for p in /proc/[0-9]*; do
         case $(cat $p/comm) in sh|sleep|cat) continue;; esac
         echo joins
@@ -442,7 +442,7 @@ fn container_of_the_hosts_namespaces_works(t: &Test) {
     end(t);
 }
 
-/// Links of the image resolve inside of it.
+/// Links in the image are resolved inside it.
 fn image_cannot_lead_the_program_out(t: &Test) {
     let bundle = sleeping(t, |_| ());
     symlink("/etc", bundle.rootfs("link")).expect("make the link");
@@ -456,7 +456,7 @@ fn created_container_can_be_looked_at_and_keeps_nothing_of_the_host_open(t: &Tes
     create.under(&LEAKY_CALLER).output().ok();
     assert_eq!(prints(t, &[], "hostname"), "box\n");
     assert_eq!(t.status("c"), "created");
-    // The socket on which it waits for its start, and nothing else.
+    // Only the socket on which it waits for its start.
     let seen = prints(t, &[], "cd /proc/1/fd; for f in *; do echo $f $(readlink $f); done");
     let others: Vec<&str> = seen.lines().filter(|line| !["0 ", "1 ", "2 "].contains(&&line[..2])).collect();
     assert!(others.len() == 1 && others[0].contains(" socket:"), "{seen}");
@@ -479,7 +479,7 @@ fn user_and_groups_are_the_flags(t: &Test) {
     assert_eq!(prints(t, &["-u", "33"], "id -u; id -g; id -G; echo $HOME"), "33\n0\n0 7\n/srv\n");
     let flags = ["--user", "1000:100", "-g", "5", "--additional-gids", "6"];
     assert_eq!(prints(t, &flags, "id -u; id -g; id -G; echo $HOME"), "1000\n100\n100 5 6 7\n/\n");
-    // Its own standard streams can be opened again.
+    // Its own standard streams can be reopened.
     assert_eq!(prints(t, &["-u", "33"], "echo again >/dev/stdout"), "again\n");
     end(t);
 }

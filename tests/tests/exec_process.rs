@@ -1,4 +1,4 @@
-//! `exec --process FILE`: a process object that says all about the process.
+//! `exec --process FILE`: a process object that describes the whole process.
 
 use std::fs;
 
@@ -23,7 +23,7 @@ fn sleeping(t: &Test) {
     t.run_detached(bundle.write(), "c").ok();
 }
 
-/// A process object of this script, with the marker that the harness looks for.
+/// A process object for this script, with the marker that the harness looks for.
 fn shell(t: &Test, script: &str) -> Value {
     let env = ["PATH=/bin:/usr/bin".to_owned(), format!("ROOTLING_TEST={}", t.marker())];
     json!({"args": ["sh", "-c", script], "cwd": "/", "env": env})

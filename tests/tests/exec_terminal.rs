@@ -1,4 +1,4 @@
-//! Terminals of `exec`, and a session as a person has one.
+//! Terminals of `exec`, and a session as a person uses it.
 
 use std::fs::{self, File};
 use std::io::{IsTerminal, Write};
@@ -39,7 +39,7 @@ fn program_has_a_terminal_of_its_own(t: &Test) {
     let seen = terminal.read_until("ready");
     let lines: Vec<&str> = seen.lines().collect();
     assert!(lines[0].starts_with("/dev/pts/"), "{seen}");
-    // All names of it agree, and it belongs to its user.
+    // All its names agree, and it belongs to its user.
     assert_eq!(lines[1..6], [lines[0], lines[0], lines[0], "0", "31 77"], "{seen}");
     assert!(terminal.is_raw());
     terminal.resize(40, 100);
@@ -153,7 +153,7 @@ fn without_any_terminal_it_says_what_to_do(t: &Test) {
     end(t);
 }
 
-/// A shell with jobs, a second one beside it, and one that is left alone.
+/// A shell with jobs, a second shell next to it, and one that is left alone.
 fn session_of_a_person(t: &Test) {
     let mut bundle = t.bundle(&["sh"]);
     bundle.set("/process/terminal", true.into()).set("/process/env/-", "PS1=first> ".into());
@@ -169,7 +169,7 @@ fn session_of_a_person(t: &Test) {
     type_first("stty size\r");
     first.read_until("50 120");
 
-    // Control-C ends what runs in front and not the shell, and not the runtime.
+    // Control-C ends what runs in the foreground, but neither the shell nor the runtime.
     type_first("sleep 1000; echo st''ill here\r");
     eventually("it sleeps", || t.exec(&[""; 0], "c", &["pidof", "sleep"]).output().exit() == 0);
     type_first("\x03");
@@ -177,7 +177,7 @@ fn session_of_a_person(t: &Test) {
     type_first("echo al''ive\r");
     first.read_until("alive");
 
-    // Control-Z stops it, and the shell goes on.
+    // Control-Z stops it, and the shell continues.
     type_first("sleep 1000\r");
     eventually("it sleeps", || t.exec(&[""; 0], "c", &["pidof", "sleep"]).output().exit() == 0);
     type_first("\x1a");

@@ -1,8 +1,9 @@
-//! What the caller, the state directory or the host has run out of: each command does what it was asked for, or says in
-//! one line what is missing. A container that was there lives on with its record, and of one that could not be made
-//! nothing is left.
+//! The caller, the state directory or the host has run out of something. Each command does what it was asked for,
+//! or says in one line what is missing. An existing container lives on with its record, and nothing is left of one
+//! that could not be made.
 //!
-//! Signals, umasks, the working directory, a small stack and twenty descriptors are enough for all commands: callers.rs.
+//! Signals, umasks, the working directory, a small stack and twenty descriptors are sufficient for all commands:
+//! see callers.rs.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -34,14 +35,14 @@ user!(no_more_processes, no_more_user_namespaces);
 
 const COMMANDS: [&str; 6] = ["create", "run", "exec", "state", "list", "delete -f"];
 
-/// A container that runs, and what is needed to make another one.
+/// A running container, and what is needed to make another one.
 struct Stage<'a> {
     t: &'a Test,
     stays: Bundle,
     ends: Bundle,
 }
 
-/// What has become of a command.
+/// The result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Worked,
@@ -51,7 +52,7 @@ enum Verdict {
 impl<'a> Stage<'a> {
     fn new(t: &'a Test) -> Self {
         let mut stays = t.bundle(&["sleep", "1000000"]);
-        // A limit above the caller's only root may set.
+        // Only root may set a limit above the caller's.
         stays.remove("/process/rlimits");
         let ends = stays.sibling(t, &["sh", "-c", "exit 7"]);
         stays.write();
@@ -61,7 +62,7 @@ impl<'a> Stage<'a> {
         stage
     }
 
-    /// Has the container there and running.
+    /// Makes sure that the container exists and is running.
     fn refill(&self) {
         if !self.t.state_root().join(self.t.id("c")).exists() {
             self.t.run_detached(&self.stays, "c").ok();
@@ -80,7 +81,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Runs a command in the circumstances of `run`, and asserts that it has worked or failed as it should.
+    /// Runs a command in the circumstances of `how`, and asserts that it has worked or failed as it should.
     fn turn(&self, command: &str, how: &How<'_>) -> Verdict {
         let _shown = Shown(format!("{command}, {}", how.name));
         let output = (how.run)(self.command(command));
@@ -121,7 +122,8 @@ impl<'a> Stage<'a> {
         self.refill();
     }
 
-    /// What was there is there. What was to be made is not, or `delete -f` knows of it: no program without a record.
+    /// Asserts that what existed exists. What was to be made does not, or `delete -f` knows of it: there is no
+    /// program without a record.
     fn assert_failed(&self, command: &str) {
         let (t, new) = (self.t, self.t.id("new"));
         assert_eq!(t.status("c"), "running", "after a {command} that has failed");
@@ -131,12 +133,12 @@ impl<'a> Stage<'a> {
         eventually("no process of it is left", || left(t, &new).is_empty());
     }
 
-    /// Runs each of the commands, and says which have worked.
+    /// Runs each of the commands, and returns which have worked.
     fn all(&self, how: &How<'_>) -> Vec<(&'static str, Verdict)> {
         COMMANDS.iter().map(|&command| (command, self.turn(command, how))).collect()
     }
 
-    /// As [`Stage::all`], and all have worked.
+    /// Like [`Stage::all`], asserting that all have worked.
     fn all_work(&self, how: &How<'_>) {
         for (command, verdict) in self.all(how) {
             assert_eq!(verdict, Verdict::Worked, "{command}, {}", how.name);
@@ -148,21 +150,21 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Processes and cgroups of a container.
+/// The processes and cgroups of a container.
 fn left(t: &Test, id: &str) -> Vec<String> {
     leaks::find(t.marker(), &[]).into_iter().filter(|what| what.contains(id)).collect()
 }
 
-/// Circumstances of a command.
+/// The circumstances of a command.
 struct How<'a> {
     name: String,
     run: Box<dyn Fn(Cmd) -> Output + 'a>,
-    /// One of these is in the error.
+    /// The error contains one of these.
     says: &'a [&'a str],
     /// Whether its standard output and standard error can be read.
     stdout: bool,
     stderr: bool,
-    /// Signals that may end it where even its start needs more than there is: no message is possible then.
+    /// Signals that may end it if even its start needs more than is available: no message is possible then.
     ends_by: &'a [i32],
 }
 
@@ -171,7 +173,7 @@ impl<'a> How<'a> {
         Self { name: name.into(), run: Box::new(run), says, stdout: true, stderr: true, ends_by: &[] }
     }
 
-    /// A line of shell script before the command.
+    /// Circumstances that a line of shell script makes before the command.
     fn shell(line: &str, says: &'a [&'a str]) -> Self {
         let script = format!("{line}; exec \"$@\"");
         Self::new(line, says, move |command| command.under(&["sh", "-c", &script, "sh"]).output())
@@ -192,7 +194,7 @@ impl<'a> How<'a> {
 
 fn few_descriptors(t: &Test) {
     let stage = Stage::new(t);
-    // From 24 they all work; from there some numbers stand for the others but in `make stress`.
+    // From 24 on all of them work; from there only some numbers are tried, except in `make stress`.
     for limit in (4..=40).filter(|limit| *limit <= 24 || limit % 8 == 0 || attempts(1) > 1) {
         let how = How::shell(&format!("ulimit -n {limit}"), &["EMFILE", "Too many open files"]);
         let verdicts = stage.all(&how);
@@ -218,14 +220,14 @@ fn no_more_processes(t: &Test) {
     stage.end();
 }
 
-/// From what the kernel cannot even map the program with to what is enough, in KiB.
+/// From a size with which the kernel cannot even map the program to one that is sufficient, in KiB.
 fn little_address_space(t: &Test) {
     let stage = Stage::new(t);
     let program = fs::metadata(t.binary()).expect("the program").len() / 1024;
     for more in [0, 500, 1000, 2000, 4000] {
         let line = format!("ulimit -v {}", program + more);
         let mut how = How::shell(&line, &["ENOMEM", "memory allocation of", "out of memory"]);
-        // execve(2) of what cannot be mapped; an allocation in the start of the standard library.
+        // execve(2) of what cannot be mapped; an allocation during the start of the standard library.
         how.ends_by = &[libc::SIGSEGV, libc::SIGKILL, libc::SIGABRT];
         stage.all(&how);
     }
@@ -234,7 +236,7 @@ fn little_address_space(t: &Test) {
     stage.end();
 }
 
-/// RLIMIT_FSIZE, in bytes. It does not apply to sockets, so that the message can be read.
+/// RLIMIT_FSIZE, in bytes. It does not apply to sockets, so the message can be read.
 fn small_files(t: &Test) {
     let stage = Stage::new(t);
     for limit in [0, 100, 1000, 4000] {
@@ -249,7 +251,8 @@ fn small_files(t: &Test) {
     stage.end();
 }
 
-/// Runs a command whose standard output and standard error are sockets. What it leaves running may keep them.
+/// Runs a command whose standard output and standard error are sockets. Processes that it leaves running may keep
+/// them.
 fn over_sockets(command: Cmd) -> Output {
     let pair = || UnixStream::pair().expect("make a pair of sockets");
     let (stdout, stderr) = (pair(), pair());
@@ -258,7 +261,7 @@ fn over_sockets(command: Cmd) -> Output {
     let text = |mut socket: UnixStream| {
         socket.set_nonblocking(true).expect("read only what is there");
         let mut bytes = Vec::new();
-        // It ends with the last writer, or where nothing more is there.
+        // It ends with the last writer, or when nothing more arrives.
         let _ = socket.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     };
@@ -278,7 +281,7 @@ fn closed_streams(t: &Test) {
     let stage = Stage::new(t);
     stage.all_work(&How::shell("exec 0<&-", &[]));
     stage.all_work(&How { stderr: false, ..How::shell("exec 2>&-", &[]) });
-    // Whoever closes it wants to see nothing.
+    // A caller that closes it does not want to see anything.
     stage.all_work(&How { stdout: false, ..How::shell("exec 1>&-", &[]) });
     stage.end();
 }
@@ -293,7 +296,7 @@ fn output_that_takes_nothing(t: &Test) {
     stage.end();
 }
 
-/// A machine, or a container around it, without a /proc, or with something else there.
+/// A machine, or an outer container, without a /proc, or with something else there.
 fn no_proc(t: &Test) {
     if Variation::of(t).is_none() {
         return;
@@ -317,7 +320,7 @@ fn read_only_tmp(t: &Test) {
     let stage = Stage::new(t);
     let own = t.path("").display().to_string();
     let how = How::new("/tmp is read-only", &[], |command| {
-        // But for what the test itself has there.
+        // Except for what the test itself has there.
         let host = Variation::of(t).expect("as before").line("mount --bind /tmp /tmp");
         let host = host.line(&format!("mount --bind {own} {own}")).line("mount -o remount,bind,ro /tmp");
         host.run(command).output()
@@ -326,11 +329,11 @@ fn read_only_tmp(t: &Test) {
     stage.end();
 }
 
-/// A file system of its own for the state, as long as the value lives, which can be filled.
+/// A separate file system for the state, which can be filled; it exists until this is dropped.
 struct StateMount(PathBuf);
 
 impl StateMount {
-    /// None, with the reason said, where it cannot be mounted.
+    /// `None`, with the reason printed, if it cannot be mounted.
     fn of(t: &Test, options: &str) -> Option<Self> {
         Variation::of(t)?;
         let dir = t.state_root();
@@ -342,7 +345,7 @@ impl StateMount {
         Some(Self(dir))
     }
 
-    /// Fills it but for so many pages.
+    /// Fills it except for this many pages.
     fn fill_pages(&self, but: u64) {
         let mut file = File::create(self.0.join("fill")).expect("make a file");
         let pages = (0..1000).take_while(|_| file.write_all(&[0; 4096]).is_ok()).count();
@@ -351,7 +354,7 @@ impl StateMount {
         file.set_len(length.saturating_sub(but * 4096)).expect("free some pages");
     }
 
-    /// Fills it but for so many files.
+    /// Fills it except for this many files.
     fn fill_inodes(&self, but: u64) {
         let dir = self.0.join("fill");
         fs::create_dir(&dir).expect("make a directory");
@@ -376,7 +379,7 @@ impl Drop for StateMount {
     }
 }
 
-/// What needs no room works whatever is left; the others do where there is enough.
+/// What needs no space works whatever is left; other commands work if there is enough.
 fn full_state(t: &Test, options: &str, fill: fn(&StateMount, u64)) {
     let Some(mount) = StateMount::of(t, options) else { return };
     let stage = Stage::new(t);
@@ -391,7 +394,7 @@ fn full_state(t: &Test, options: &str, fill: fn(&StateMount, u64)) {
             let works = verdict == Verdict::Worked;
             match free {
                 0 if ["create", "run"].contains(&command) => assert!(!works, "{command}, {}", how.name),
-                // Some of what they make may fit.
+                // A part of what they make may fit.
                 1..=7 if ["create", "run"].contains(&command) => {}
                 _ => assert!(works, "{command}, {}", how.name),
             }
@@ -408,7 +411,7 @@ fn state_directory_without_inodes(t: &Test) {
     full_state(t, "nr_inodes=64", StateMount::fill_inodes);
 }
 
-/// The limit is one of a user namespace: one that is made for it has its own.
+/// The limit belongs to a user namespace: one that is made for this test has its own.
 fn no_more_user_namespaces(t: &Test) {
     let stage = Stage::new(t);
     let script = "echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --ambient-caps -all --inh-caps -all \"$@\"";

@@ -1,4 +1,4 @@
-//! A sample of what `make fault` tries: system calls of the runtime and of its helpers that fail.
+//! A sample of what `make fault` tries: failing system calls of the runtime and of its helpers.
 
 use std::process::{Command, Stdio};
 
@@ -6,7 +6,8 @@ use rootling_tests::{Test, Who, both, fault, skip};
 
 both!(command_whose_call_fails_ends_and_leaves_nothing);
 
-/// How many of some ten thousand cases of an account are tried, the same ones each time: a minute or two of one processor.
+/// How many of some ten thousand cases of an account are tried, the same ones each time: a minute or two on one
+/// processor.
 const SAMPLE: usize = 900;
 
 fn command_whose_call_fails_ends_and_leaves_nothing(t: &Test) {

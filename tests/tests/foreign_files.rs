@@ -1,4 +1,5 @@
-//! Root file systems that were unpacked by somebody else: their files belong to ids that the container does not have.
+//! Root file systems that were unpacked by somebody else: their files belong to ids that the container does not
+//! have.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -17,10 +18,10 @@ user!(
     ids_of_the_callers_own_range_are_to_be_mapped,
 );
 
-/// In nobody's range.
+/// An id in nobody's range.
 const ANOTHER: u32 = 2_000_000_000;
 
-/// Whether the tests can give files away.
+/// Whether the tests can give files to another user.
 fn can_give_away() -> bool {
     if !geteuid().is_root() {
         skip("only root can give files to another user");
@@ -33,7 +34,7 @@ fn give(path: &Path, id: u32, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("chmod");
 }
 
-/// What makes the files of the bundle the caller's.
+/// The command that makes the caller own the files of the bundle.
 fn remedy(t: &Test, bundle: &Bundle) -> String {
     format!("chown -R {}:{} {:?}", t.account().uid, t.account().gid, bundle.rootfs(""))
         .replace("rootfs/\"", "rootfs\"")
@@ -52,7 +53,7 @@ fn root_of_another_is_said_before_the_start(t: &Test) {
     for part in ["root.path: ", &owner, "nobody", &remedy(t, &bundle)] {
         assert!(output.stderr.contains(part), "no {part:?}: {output}");
     }
-    // Who only reads it misses nothing.
+    // A container that only reads it lacks nothing.
     bundle.set("/root/readonly", true.into());
     assert_eq!(t.run(bundle.write()).ok().stderr, "");
 }
@@ -77,7 +78,7 @@ fn closed_directory_of_another_on_the_way_to_the_program_is_named(t: &Test) {
         "that the container does not have",
         &remedy(t, &bundle),
     ]);
-    // By a link of the image.
+    // Through a link in the image.
     let mut bundle = t.bundle(&["sh"]);
     fs::rename(bundle.rootfs("bin"), bundle.rootfs("usr/real")).expect("move a directory");
     bundle.link("bin", "/usr/real");

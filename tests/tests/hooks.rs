@@ -1,4 +1,4 @@
-//! Hooks: all six at their moments, with the state on their standard input.
+//! Hooks: all six run at their moments, with the state on their standard input.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ both!(
 const KINDS: [&str; 6] =
     ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
-/// A hook that runs `script` in a shell, the container's for startContainer.
+/// Adds a hook that runs `script` in a shell, which is the container's for startContainer.
 fn add_hook(bundle: &mut Bundle, kind: &str, script: &str) {
     let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"]});
     if bundle.config.pointer(&format!("/hooks/{kind}")).is_none() {
@@ -29,7 +29,7 @@ fn add_hook(bundle: &mut Bundle, kind: &str, script: &str) {
     bundle.set(&format!("/hooks/{kind}/-"), hook);
 }
 
-/// The same file for hooks outside (first) and in the container (second).
+/// The path of the same file for hooks outside (first) and inside the container (second).
 fn shared_file(bundle: &Bundle, name: &str) -> (String, String) {
     let inside = format!("/tmp/{name}");
     (bundle.rootfs(&inside).to_string_lossy().into_owned(), inside)
@@ -68,7 +68,7 @@ fn hooks_run_in_order_at_their_moments(t: &Test) {
     let of = |names: &[&str]| {
         at_start().into_iter().filter(|line| names.contains(&line.as_str())).collect::<Vec<_>>()
     };
-    // The program and the poststart hooks run side by side, both after the startContainer hooks.
+    // The program and the poststart hooks run concurrently, both after the startContainer hooks.
     assert_eq!(
         of(&["startContainer1", "startContainer2", "program"]),
         ["startContainer1", "startContainer2", "program"]
@@ -103,7 +103,7 @@ fn hooks_get_the_state(t: &Test) {
         assert_eq!(state["status"], status, "{kind}");
         match kind {
             "poststop" => assert!(state["pid"].is_null() || state["pid"] == 0, "{state}"),
-            // Its own view: the program is process 1 there.
+            // As seen from inside: the program is process 1 there.
             "createContainer" | "startContainer" => assert!(state["pid"].is_i64(), "{kind}: {state}"),
             _ => assert_eq!(state["pid"], pid, "{kind}"),
         }
@@ -121,7 +121,7 @@ fn hook_gets_its_arguments_and_environment(t: &Test) {
     let text = fs::read_to_string(file).expect("the hook's file");
     let mut lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.remove(0), "zero one");
-    // The shell sets PWD and its kin for its children.
+    // The shell sets PWD and similar variables for its children.
     lines.retain(|line| !["PWD=", "OLDPWD=", "SHLVL=", "_="].iter().any(|name| line.starts_with(name)));
     lines.sort_unstable();
     assert_eq!(lines, ["A=1", "PATH=/bin:/usr/bin"]);

@@ -1,4 +1,4 @@
-//! Id-mapped mounts: owners as the container sees them and as the file system keeps them.
+//! Id-mapped mounts: owners as the container sees them and as the file system stores them.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -23,7 +23,7 @@ fn map(inside: u32, outside: u32, size: u32) -> Value {
     json!([{"containerID": inside, "hostID": outside, "size": size}])
 }
 
-/// Binds `source` on `destination` with this map for users and groups, or that of the container.
+/// Bind-mounts `source` on `destination` with this map for users and groups, or with that of the container.
 fn bind(bundle: &mut Bundle, destination: &str, source: &str, options: &[&str], own: Option<Value>) {
     let mut mount = json!({"destination": destination, "source": source, "options": options});
     if let Some(own) = own {
@@ -33,7 +33,7 @@ fn bind(bundle: &mut Bundle, destination: &str, source: &str, options: &[&str], 
     bundle.set("/mounts/-", mount);
 }
 
-/// A directory of the host with a file that belongs to `id`.
+/// A directory on the host with a file that belongs to `id`.
 fn directory(t: &Test, id: u32) -> String {
     let dir = t.path("mapped");
     fs::create_dir(&dir).expect("make a directory");
@@ -54,9 +54,9 @@ fn own_map_is_for_what_is_read_and_written(t: &Test) {
     assert_eq!((new.uid(), new.gid()), (1000, 1000));
 }
 
-/// With ids 100000 and up outside.
+/// Gives the container a user namespace with the ids from 100000 up outside.
 fn in_user_namespace(bundle: &mut Bundle) {
-    // Root of it may make nothing in the image.
+    // Its root may not make anything in the image.
     for name in ["bound", "plain"] {
         fs::create_dir_all(bundle.rootfs(name)).expect("make a directory");
     }
@@ -76,7 +76,7 @@ fn containers_map_is_used_without_an_own(t: &Test) {
         in_user_namespace(&mut bundle);
         bind(&mut bundle, "/bound", &source, &["rbind", option], None);
         bind(&mut bundle, "/plain", &source, &["bind"], None);
-        // An id of the host that is not mapped is nobody's.
+        // An id of the host that is not mapped appears as nobody.
         assert_eq!(t.run(bundle.write()).ok().stdout, "5:5\n65534:65534\n", "{option}");
         let new = fs::metadata(t.path("mapped/new")).expect("the file made");
         assert_eq!((new.uid(), new.gid()), (7, 8), "{option}");
@@ -99,7 +99,7 @@ fn ids_outside_of_the_map_are_nobodys(t: &Test) {
     assert_eq!(output.text(), "65534:65534", "{output}");
 }
 
-/// The id of the host that is `inside` in the container; `None` where only one id is mapped.
+/// The id on the host that is `inside` in the container; `None` if only one id is mapped.
 fn outside(t: &Test, inside: u32) -> Option<u32> {
     match (t.who(), t.account().ranges()) {
         (Who::Root, _) => Some(inside),
@@ -111,7 +111,7 @@ fn outside(t: &Test, inside: u32) -> Option<u32> {
     }
 }
 
-/// A bundle with two file systems of its own, one below the other, and the path of the first.
+/// A bundle with two separate file systems, one below the other, and the path of the first.
 fn with_tree(t: &Test, script: &str) -> Option<(Bundle, String)> {
     let mut bundle = t.shell(script);
     if !bundle.many_ids() {
@@ -122,7 +122,7 @@ fn with_tree(t: &Test, script: &str) -> Option<(Bundle, String)> {
     Some((bundle, source))
 }
 
-/// Made in the container's user namespace, it may be mapped there as well.
+/// Since it is made in the container's user namespace, it may be id-mapped there as well.
 fn file_system_of_the_container_is_mapped(t: &Test) {
     let Some((mut bundle, source)) = with_tree(t, "stat -c '%u:%g' /tree /bound") else { return };
     // As the kernel numbers them where the file system was made.

@@ -1,4 +1,4 @@
-//! `rootling image` on layouts and archives of images: which image of one is meant, what is in it, and damage.
+//! `rootling image` on layouts and archives of images: which image is meant, what is in it, and damage.
 
 use std::fs;
 use std::path::PathBuf;
@@ -74,7 +74,7 @@ fn archives_of_docker_and_of_layouts(t: &Test) {
         .file(&format!("{name}.json"), &config)
         .file("manifest.json", &manifest.to_string())
         .finish();
-    // As old ones have them: directories called after digests.
+    // As in old archives: directories named after digests.
     fs::write(t.path("docker.tar"), &saved).expect("write");
     t.command("sh").args(&["-c", "gzip <docker.tar >docker.tar.gz; gzip <oci.tar >oci.tar.gz"]).output().ok();
     for image in [
@@ -150,7 +150,7 @@ fn damage_is_one_line_and_leaves_nothing(t: &Test) {
         t.unpack(&dir, &[]).fails_with(&[words]);
         fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("write");
     }
-    // A configuration for other layers than those of the manifest.
+    // A configuration for layers other than those in the manifest.
     let dir = make();
     let name = "application/vnd.oci.image.config.v1+json";
     let image = json!({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [digest(b"other")]}});

@@ -1,4 +1,4 @@
-//! Images of other programs, and what another program makes of them: umoci, which unpacks the same layouts.
+//! Images made by other programs, and what another program makes of them: umoci, which unpacks the same layouts.
 
 use std::fs;
 use std::path::Path;
@@ -31,8 +31,8 @@ fn done(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Every file below: path, kind, mode, owner, number of links, size, time, where it leads, extended attributes. What concerns
-/// the root itself is left out: umoci gives it the time of the unpacking.
+/// Every file below: path, kind, mode, owner, number of links, size, time, link target, extended attributes. The
+/// root itself is left out, since umoci gives it the time of the unpacking.
 fn tree(root: &Path) -> Vec<String> {
     let script = r#"cd "$0" && find . -mindepth 1 \( -type d -printf '%P d %m %U:%G %T@\n' -o -printf '%P %y %m %U:%G %n %s %T@ %l\n' \) &&
         getfattr -Rhd -m - -e hex . 2>/dev/null | grep -v '^$' | awk '/^# file: / { file = $0; next } { print file, $0 }'"#;
@@ -43,7 +43,8 @@ fn tree(root: &Path) -> Vec<String> {
     lines
 }
 
-/// An image with all that an image may have, but for devices, which are left out here and become empty files there.
+/// An image with everything that an image may have, except for devices, which are left out here and become empty
+/// files with umoci.
 fn layers() -> Vec<Vec<u8>> {
     let mut capability = vec![1, 0, 0, 2, 0, 4, 0, 0];
     capability.extend([0; 12]);
@@ -96,7 +97,7 @@ fn same_as_umoci(t: &Test, layout: &Path, image: &str) {
     t.image(&["unpack", "--force", image]).arg(t.path("bundle")).args(ids).output().ok();
     umoci(t, layout, "theirs");
     let (ours, theirs) = (tree(&t.path("bundle/rootfs")), tree(&t.path("theirs/rootfs")));
-    // For an ordinary user umoci leaves file capabilities out, and forgets modes that it had to widen.
+    // For an ordinary user umoci leaves out file capabilities, and forgets modes that it had to widen.
     let skipped = |line: &&String| t.who() == Who::User && line.contains("security.capability");
     let ours: Vec<&String> = ours.iter().filter(|line| !skipped(line)).collect();
     let theirs: Vec<&String> = theirs.iter().filter(|line| !skipped(line)).collect();
@@ -120,8 +121,8 @@ fn tree_is_that_of_umoci(t: &Test) {
     same_as_umoci(t, &dir, &format!("oci:{}", dir.display()));
 }
 
-/// Has buildah make an image in `$0/layout`, with the storage in `$0/root`, and then runs the script. As root, who has the
-/// host's storage for it in a directory of the test. None where it cannot be made, which is said.
+/// Makes buildah build an image in `$0/layout`, with its storage in `$0/root`, and then runs the script. This is
+/// done as root, with storage in a directory of the test. `None`, with a message, if it cannot be built.
 fn made_by_buildah(t: &Test, script: &str) -> Option<std::path::PathBuf> {
     let dir = t.path("made");
     fs::create_dir(&dir).expect("a directory");
@@ -153,7 +154,7 @@ fn made_by_buildah(t: &Test, script: &str) -> Option<std::path::PathBuf> {
     Some(dir)
 }
 
-/// Each image, which is that in the layout of this directory, becomes the same tree and configuration.
+/// Each image in the layout in this directory results in the same tree and configuration.
 fn each_is_that_of_umoci(t: &Test, dir: &Path, images: &[String]) {
     for image in images {
         same_as_umoci(t, &dir.join("layout"), image);
@@ -212,7 +213,7 @@ fn images_of_podman_save_are_the_same_in_each_format(t: &Test) {
     each_is_that_of_umoci(t, &dir, &images);
 }
 
-/// A whole distribution, with its ids: apt and dpkg change owners, and give up their rights for others.
+/// A whole distribution with its ids: apt and dpkg change owners, and drop their privileges for others.
 fn package_is_installed_by_apt_in_a_container_of_debian(t: &Test) {
     let Some(archive) = std::env::var_os("ROOTLING_TEST_DEBIAN") else {
         return skip("ROOTLING_TEST_DEBIAN names no root file system of Debian, such as mmdebstrap makes");

@@ -27,7 +27,7 @@ fn small(t: &Test, content: &str) -> PathBuf {
     layout(t, "source", &[Tar::new().file("file", content).finish()], &json!({"Cmd": ["x"]}))
 }
 
-/// An image with a layer that gzip cannot make smaller.
+/// An image with a layer that gzip cannot compress.
 fn large(t: &Test) -> PathBuf {
     let data = Random::of(7).bytes(3_000_000);
     layout(
@@ -51,7 +51,7 @@ fn image_is_pulled_into_a_layout_and_unpacked(t: &Test) {
     assert!(pulled.stderr.contains("pulled layer 1/1"), "{pulled}");
     t.image(&["unpack", "oci:layout:v1", "bundle"]).output().ok();
     assert_eq!(unpacked(t), "content");
-    // The same again, by its digest, and without a layout.
+    // The same again by its digest, and without a layout.
     let digest = pulled.stdout.split(' ').next().expect("a digest");
     let by_digest = format!("{}/team/app@{digest}", registry.host());
     let pulled = t.image(&["pull", "--json", &by_digest, "layout"]).output().ok();
@@ -84,7 +84,7 @@ fn own_authority_and_login_are_asked_for(t: &Test) {
     pull().env("REGISTRY_AUTH_FILE", t.path("auth.json")).output().fails_with(&["Not authorized"]);
     auth(USER.0, USER.1);
     pull().env("REGISTRY_AUTH_FILE", t.path("auth.json")).output().ok();
-    // Where podman and Docker look for authorities.
+    // Where podman and Docker look for certificates of authorities.
     let home = t.path("home");
     let dir = home.join(".config/containers/certs.d").join(registry.host());
     fs::create_dir_all(&dir).expect("a directory");
@@ -135,7 +135,7 @@ fn credentials_come_from_files_and_helpers(t: &Test) {
 fn broken_transfers_go_on_where_they_were(t: &Test) {
     let Some(registry) = plain(t) else { return };
     registry.push(&large(t), "app:v1");
-    // 24 MB of which 7 come through at a time.
+    // 24 MB, of which 7 are passed on at a time.
     let way = Narrow::before(&registry, 7 << 20);
     t.image(&["pull", &format!("{}/app:v1", way.host()), "layout"])
         .limit(std::time::Duration::from_mins(2))
@@ -152,7 +152,7 @@ fn killed_server_is_gone_on_with_when_it_is_back(t: &Test) {
     let reference = format!("{}/app:v1", registry.host());
     let narrow = Narrow::before(&registry, 5 << 20);
     let through = format!("{}/app:v1", narrow.host());
-    // Killed for good half way: the pull ends, and says so.
+    // Killed for good half way: the pull ends and reports that.
     let pull = t.image(&["pull", &through, "layout"]).limit(std::time::Duration::from_mins(2)).spawn();
     let part = || {
         let entries = fs::read_dir(t.path("layout/blobs/sha256")).into_iter().flatten().flatten();
@@ -213,7 +213,7 @@ fn wrong_content_is_refused(t: &Test) {
             "wrong content is kept"
         );
     }
-    // A manifest that is asked for by its digest.
+    // A manifest that is requested by its digest.
     let wrong = format!("{}/app@sha256:{}", registry.host(), "0".repeat(64));
     t.image(&["pull", &wrong, "layout"]).output().fails_with(&["manifest"]);
 }

@@ -1,4 +1,4 @@
-//! `rootling image unpack`: the bundle is the image's, whoever makes it.
+//! `rootling image unpack`: the bundle has the contents of the image, whoever makes it.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -46,7 +46,7 @@ fn rootfs(t: &Test, path: &str) -> PathBuf {
     t.path("bundle/rootfs").join(path)
 }
 
-/// A layer with the host's busybox, for images that run.
+/// A layer with the host's busybox, for images that are run.
 fn busybox() -> Vec<u8> {
     let program = fs::read("/bin/busybox").or_else(|_| fs::read("/usr/bin/busybox")).expect("busybox");
     let tar = Tar::new().dir("bin/").entry(&Entry {
@@ -198,7 +198,7 @@ fn layers_hide_and_replace_what_is_below(t: &Test) {
     let second = Tar::new()
         .file("d/.wh.hidden", "")
         .file("d/.wh.missing", "")
-        // Before and after the whiteout: what the layer itself has stays.
+        // Before and after the whiteout: what the layer itself contains is kept.
         .file("opaque/new", "2")
         .file("opaque/.wh..wh..opq", "")
         .file("opaque/sub/new", "2")
@@ -228,7 +228,7 @@ fn layers_hide_and_replace_what_is_below(t: &Test) {
         found,
         ["d/kept 1", "file 2", "link/below 2", "opaque/new 2", "opaque/sub/new 2", "tree a file now"]
     );
-    // An archive that is no layer has no whiteouts.
+    // An archive that is not a layer has no whiteouts.
     let archive = t.path("root.tar");
     fs::write(&archive, Tar::new().file(".wh.file", "").finish()).expect("write");
     t.image(&["unpack", "--force"]).arg(&archive).arg(t.path("bundle")).output().ok();
@@ -357,7 +357,7 @@ fn bundle_that_is_there_is_replaced_by_force_only(t: &Test) {
     t.image(&["unpack", "busybox:", "--force"]).arg(t.path("bundle")).output().ok();
     assert!(rootfs(t, "bin/sh").exists() && !rootfs(t, "one").exists());
     assert_eq!(unfinished(t), [""; 0]);
-    // What is no bundle is not replaced at all, and an empty directory always.
+    // What is not a bundle is never replaced, and an empty directory always is.
     t.command("mkdir").args(&["precious", "empty"]).output().ok();
     t.command("touch").arg("precious/file").output().ok();
     t.image(&["unpack", "busybox:", "precious", "--force"])
@@ -408,12 +408,12 @@ fn runtime_without_the_program_for_images_says_so(t: &Test) {
     let alone = t.writable_binary();
     let output = t.command(&alone).args(&["image", "list", "x"]).env("PATH", "/nonexistent").output();
     output.fails_with(&["rootling: image: there is no rootling-image", "make install"]);
-    // As git finds its commands: by PATH where it is not beside.
+    // As git finds its commands: in PATH if it is not next to the program.
     let path = format!("{}:/usr/bin:/bin", t.binary().parent().expect("a directory").display());
     t.command(&alone).args(&["image", "--help"]).env("PATH", path).output().ok();
 }
 
-/// An image whose files belong to others, as those of a distribution.
+/// An image whose files belong to others, as in a distribution.
 fn owned() -> Vec<u8> {
     let owned = |name, ids| Entry { name, ids, ..Entry::default() };
     Tar::new()
@@ -451,7 +451,7 @@ fn owners_are_the_images_with_ranges_of_ids(t: &Test) {
         run(t, &t.path("bundle")),
         "/root 0:0\n/www 33:34\n/link 33:33\n/dir 100:101\n/dir/file 100:101\n"
     );
-    // Another image in its place, and the old one goes with all its owners.
+    // Another image replaces it, and the old one is removed with all its owners.
     t.unpack(&dir, &["--force"]).ok();
     assert_eq!(unfinished(t), [""; 0]);
     t.command("unshare")
@@ -506,7 +506,7 @@ fn closed_directories_are_filled_and_removed(t: &Test) {
 }
 
 fn file_capabilities_count_in_the_container(t: &Test) {
-    // cap_net_bind_service+ep, of version 2.
+    // cap_net_bind_service+ep, version 2.
     let mut value = vec![1, 0, 0, 2, 0, 4, 0, 0];
     value.extend([0; 12]);
     let layer = Tar::new().pax(&[("SCHILY.xattr.security.capability", &value)]).file("file", "x").finish();

@@ -1,4 +1,4 @@
-//! `make install` and its opposite, by the script that both call, and the files as what they are for.
+//! `make install` and `make uninstall`, through the script that both call, and the use of the installed files.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,7 +20,7 @@ fn script(t: &Test, action: &str, prefix: &str) -> Cmd {
     t.command(source("hack/install.sh")).arg(action).env("BINARY", t.binary()).env("PREFIX", prefix)
 }
 
-/// Installed below the test's directory, or nothing where the test has the sources of the scripts only.
+/// Installs below the test's directory; `None` if the test has only the sources of the scripts.
 fn staged(t: &Test) -> Option<PathBuf> {
     if !source("README.md").is_file() {
         skip("there are no sources to install from");
@@ -31,7 +31,7 @@ fn staged(t: &Test) -> Option<PathBuf> {
     Some(stage)
 }
 
-/// All files below, with their paths from there.
+/// All files below, with their relative paths.
 fn files(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut left = vec![dir.to_owned()];
@@ -80,7 +80,7 @@ fn every_file_is_there_and_uninstall_leaves_none(t: &Test) {
     }
     let version = t.command(stage.join("usr/bin/rootling")).arg("--version").output().ok();
     assert!(version.stdout.starts_with("rootling version "), "{version}");
-    // What others have put beside ours stays.
+    // What others have put next to ours is kept.
     let other = "usr/share/man/man8/rootlingx.8";
     t.command("touch").arg(stage.join(other)).output().ok();
     script(t, "uninstall", "/usr").env("DESTDIR", &stage).output().ok();
@@ -96,7 +96,7 @@ fn ordinary_user_installs_below_the_home(t: &Test) {
     let output = script(t, "install", prefix).output().ok();
     assert_eq!(output.text(), "", "{output}");
     let installed = Path::new(prefix);
-    // The machine's AppArmor is not the user's to configure.
+    // The user cannot configure the machine's AppArmor.
     assert!(
         files(installed).iter().all(|file| file.starts_with("bin/rootling") || file.starts_with("share/"))
     );
@@ -124,7 +124,7 @@ fn default_seccomp_profile_holds_in_a_container(t: &Test) {
     let text = t.rootling(&["profile", "seccomp"]).output().ok().stdout;
     fs::write(&file, &text).expect("write the profile");
     let mut bundle = t.shell("grep Seccomp: /proc/self/status; unshare -U true 2>/dev/null || echo refused");
-    // A bundle's `linux.seccomp` from the file, as `rootling spec` takes it.
+    // The `linux.seccomp` of a bundle from the file, as `rootling spec` accepts it.
     let option = format!("seccomp={}", file.display());
     let spec = t.rootling(&["spec", "-o", "-", "--security-opt", &option, "--", "true"]).output().ok().json();
     let plain = t.rootling(&["spec", "-o", "-", "--security-opt", "seccomp=default", "--", "true"]);

@@ -1,8 +1,8 @@
-//! A command gets SIGKILL, SIGTERM or SIGINT at any moment: the container is there or it is not, all other commands
-//! work, and `delete -f` leaves nothing. For the processes that commands have beside them see kills_of_helpers.rs.
+//! A command gets SIGKILL, SIGTERM or SIGINT at any moment: the container exists or it does not, all other commands
+//! work, and `delete -f` leaves nothing. For processes that run beside a command see kills_of_helpers.rs.
 //!
-//! The moments are random and spread over the time that the command takes here undisturbed. The seed is shown with a
-//! failure; `ROOTLING_SEED` repeats its choices, as far as the machine does.
+//! The moments are random and spread over the time that the command takes here undisturbed. The seed is shown with
+//! a failure; `ROOTLING_SEED` repeats its choices as far as the machine permits.
 
 use std::collections::HashMap;
 use std::fs;
@@ -24,7 +24,7 @@ both!(
 
 const SIGNALS: [Signal; 3] = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT];
 
-/// What there is when a command begins.
+/// What exists when a command begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
     Nothing,
@@ -33,23 +33,24 @@ enum Before {
     Paused,
 }
 
-/// What a command is for.
+/// The purpose of a command.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     /// Makes a container that stays.
     Make,
-    /// Makes one that is gone when the command ends.
+    /// Makes a container that is gone when the command ends.
     RunToTheEnd,
-    /// Has the container as it was, or its program executed.
+    /// Leaves the container as it was, or with its program executed.
     Use,
-    /// Ends its program.
+    /// Ends the container's program.
     End,
-    /// Removes it.
+    /// Removes the container.
     Remove,
 }
 
 struct Subject {
-    /// Words of the command: ID, BUNDLE, SHORT (a bundle whose program ends soon) and PID_FILE stand for those.
+    /// The words of the command, in which ID, BUNDLE, SHORT (a bundle whose program ends soon) and PID_FILE are
+    /// replaced.
     words: &'static str,
     before: Before,
     purpose: Purpose,
@@ -81,7 +82,7 @@ const SUBJECTS: [Subject; 17] = [
 
 const CHECKPOINT: Subject = subject("checkpoint --image-path IMAGES ID", Before::Running, Purpose::Remove);
 
-/// Two bundles and one container, over and over.
+/// Two bundles and one container, used over and over.
 struct Stage<'a> {
     t: &'a Test,
     bundle: Bundle,
@@ -120,7 +121,7 @@ impl<'a> Stage<'a> {
             self.command("start ID").output().ok();
         }
         if before == Before::Paused {
-            // An ordinary user may have no cgroup: then there is nothing to resume either.
+            // An ordinary user may have no cgroup, and then there is nothing to resume either.
             self.command("pause ID").output();
         }
     }
@@ -129,8 +130,8 @@ impl<'a> Stage<'a> {
         self.command("exec ID true").output()
     }
 
-    /// What `state` says, and `list` as well: the container's status, or that there is none. `half`: whether it may
-    /// be half made, or half removed, which both have to say.
+    /// The container's status as `state` reports it, and `list` as well; `None` if there is no container. `half`
+    /// says whether it may be half made or half removed, which both must report.
     fn status(&self, half: bool) -> Option<String> {
         let state = self.command("state ID").output();
         let list = self.command("list -q").output().ok();
@@ -176,13 +177,13 @@ impl<'a> Stage<'a> {
         match subject.purpose {
             Purpose::Make if signal == Signal::SIGKILL => self.judge_killed_maker(output),
             Purpose::Make if done => self.judge_used(),
-            // A launch that was interrupted undoes what it has made.
+            // An interrupted launch undoes what it has made.
             Purpose::Make => self.assert_nothing(),
             Purpose::RunToTheEnd if signal == Signal::SIGKILL => {
                 self.status(true);
                 self.assert_whole_pid_file();
             }
-            // Its pid file stays, as with runc.
+            // Its pid file is kept, as with runc.
             Purpose::RunToTheEnd => {
                 assert_eq!(self.status(false), None);
                 leaks::assert_none(self.t);
@@ -193,7 +194,7 @@ impl<'a> Stage<'a> {
                 if done {
                     eventually("it is stopped", || self.status(false).as_deref() == Some("stopped"));
                 } else if status == "running" {
-                    // The signal may have been sent, and its end be a moment away.
+                    // The signal may have been sent, and its end may be a moment away.
                     let exec = self.exec_works();
                     assert!(exec.exit() == 0 || self.status(false).as_deref() == Some("stopped"), "{exec}");
                 }
@@ -207,7 +208,8 @@ impl<'a> Stage<'a> {
 
     /// `create` or `run -d` was killed. What it has started ends with it, or is complete.
     fn judge_killed_maker(&self, output: &Output) {
-        // Its lock is held until the last process that has it has let go, which a busy machine may let wait.
+        // Its lock is held until the last process that has it has released it, which may take time on a busy
+        // machine.
         eventually("it is not being created any more", || {
             !self.command("state ID").output().stdout.contains("\"status\": \"creating\"")
         });
@@ -217,7 +219,7 @@ impl<'a> Stage<'a> {
             return self.judge_used();
         }
         if matches!(status.as_deref(), Some("created" | "running")) {
-            // Its first process may be about to end: a moment later it is known which it is.
+            // Its first process may be about to end: a moment later it is known whether it is.
             if status.as_deref() == Some("created") {
                 self.command("start ID").output();
             }
@@ -230,12 +232,12 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The container is there and works, whatever has ended the command.
+    /// The container exists and works, whatever has ended the command.
     fn judge_used(&self) {
         match self.status(false).expect("the container is there").as_str() {
             "paused" => drop(self.command("resume ID").output().ok()),
             "created" => {
-                // One that has its start, and not yet removed its socket, shows as created for a moment.
+                // A container that was started but has not removed its socket yet shows as created for a moment.
                 let start = self.command("start ID").output();
                 if start.exit() != 0 {
                     start.fails_with(&["already running"]);
@@ -254,7 +256,7 @@ impl<'a> Stage<'a> {
         assert!(!self.pid_file.exists(), "the pid file is left");
     }
 
-    /// Nobody is there who could have removed it; half of it is never to be read.
+    /// The process that could have removed it is gone; it must never be readable half-written.
     fn assert_whole_pid_file(&self) {
         if let Ok(text) = fs::read_to_string(&self.pid_file) {
             assert!(text.parse::<i32>().is_ok_and(|pid| pid > 1), "pid file: {text:?}");
@@ -273,7 +275,7 @@ fn command_is_killed_at_any_moment(t: &Test) {
         let subject = &subjects[attempt % subjects.len()];
         let signal = SIGNALS[attempt / subjects.len() % SIGNALS.len()];
         let length = lengths[subject.words];
-        // A little beyond its end, too.
+        // Including a little beyond its end.
         let moment = length.mul_f64(1.2 * random.fraction());
         let words = subject.words;
         let _shown = Shown(format!(
@@ -290,7 +292,7 @@ fn command_is_killed_at_any_moment(t: &Test) {
     }
 }
 
-/// The signal comes in the very call that makes the state directory.
+/// The signal arrives during the very call that makes the state directory.
 fn signal_after_the_state_directory_was_made_leaves_nothing(t: &Test) {
     if !can_trace(t) {
         return;
@@ -313,7 +315,8 @@ fn signal_after_the_state_directory_was_made_leaves_nothing(t: &Test) {
     }
 }
 
-/// The container's child waits for a hook and reads no message: it ends with the runtime all the same, and the hook with it.
+/// The container's child waits for a hook and reads no messages: it ends with the runtime nevertheless, and so does
+/// the hook.
 fn runtime_that_is_killed_while_a_hook_runs_takes_both_with_it(t: &Test) {
     let runs = t.open_directory("open").join("runs");
     let script = format!("echo >{}; exec sleep 1000000", runs.display());
@@ -321,7 +324,7 @@ fn runtime_that_is_killed_while_a_hook_runs_takes_both_with_it(t: &Test) {
     bundle.set("/hooks/createContainer", json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]));
     for mapped in [false, true] {
         if mapped {
-            // The kernel forgets who is to hear of it when the ids change.
+            // The kernel clears the parent-death signal when the ids change.
             bundle.mapped();
         }
         let running = t.rootling(&["create", "-b"]).arg(bundle.write().dir()).arg(t.id("c")).spawn();

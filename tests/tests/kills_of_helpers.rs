@@ -1,6 +1,7 @@
-//! A process that a command has beside it gets SIGKILL, SIGTERM or SIGINT at any moment: newuidmap, a hook, what runs
-//! the hook, what joins the container for exec, the child before it executes the program. The command ends and says why,
-//! what it has made is gone without a `delete`, and the container of an exec works on.
+//! A process that runs beside a command gets SIGKILL, SIGTERM or SIGINT at any moment: newuidmap, a hook, the
+//! process that runs the hook, the one that joins the container for exec, or the child before it executes the
+//! program. The command ends and says why, what it has made is gone without a `delete`, and the container of an
+//! exec continues to work.
 //!
 //! The moments are random, as in kills.rs.
 
@@ -19,7 +20,7 @@ both!(helper_is_killed_at_any_moment);
 
 const SIGNALS: [Signal; 3] = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT];
 
-/// Who gets the signal.
+/// The process that gets the signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Victim {
     /// newuidmap or newgidmap.
@@ -28,17 +29,17 @@ enum Victim {
     Hook,
     /// A hook that the container's first process runs.
     HookInside,
-    /// What runs that one.
+    /// The process that runs that hook.
     HookRunner,
     /// The container's first process, before or after it executes the program.
     First,
-    /// What joins a container.
+    /// The process that joins a container.
     Joiner,
-    /// What it makes, which executes the program.
+    /// The process that the joiner makes, which executes the program.
     Joined,
 }
 
-/// A command and which of its helpers is to be killed.
+/// A command, and which of its helpers is to be killed.
 struct Case {
     victim: Victim,
     command: &'static str,
@@ -63,14 +64,14 @@ struct Process {
 }
 
 impl Process {
-    /// Of a child that `parent` has now; none if it has no such child any more.
+    /// A child that `parent` has now; `None` if it no longer has that child.
     fn of_child(parent: i32, pid: i32) -> Option<Self> {
         let pidfd = sys::system_call(libc::SYS_pidfd_open, [i64::from(pid), 0, 0, 0, 0, 0]).ok()?;
         let process = Self { pidfd };
         children(parent).contains(&pid).then_some(process)
     }
 
-    /// False if it has ended.
+    /// Returns false if it has ended.
     fn signal(&self, signal: Option<Signal>) -> bool {
         let number = signal.map_or(0, |signal| signal as i64);
         sys::system_call(libc::SYS_pidfd_send_signal, [self.pidfd, number, 0, 0, 0, 0]).is_ok()
@@ -92,7 +93,7 @@ fn name(pid: i32) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
 }
 
-/// The victim among the processes of a command, if it is there this moment.
+/// The victim among the processes of a command, if it exists at this moment.
 fn find(victim: Victim, command: i32) -> Option<Process> {
     let first = children(command);
     let hook_of = |parent: i32| children(parent).into_iter().find(|&pid| name(pid) == "sleep");
@@ -107,12 +108,12 @@ fn find(victim: Victim, command: i32) -> Option<Process> {
             first.iter().find_map(|&runner| Process::of_child(command, hook_of(runner).map(|_| runner)?))
         }
         Victim::First | Victim::Joiner => Process::of_child(command, *first.first()?),
-        // The one that joins has come first.
+        // The process that joins has come first.
         Victim::Joined => Process::of_child(command, *first.get(1)?),
     }
 }
 
-/// Waits for it until the command has ended.
+/// Waits for the victim until the command has ended.
 fn wait_for(victim: Victim, running: &mut Running) -> Option<Process> {
     let start = Instant::now();
     while matches!(running.child.try_wait(), Ok(None)) {
@@ -160,7 +161,7 @@ impl<'a> Stage<'a> {
         Self { t, plain, mapped: mapped.flatten(), hook, inside, pid_file: t.path("pid") }
     }
 
-    /// The command of a case; none where its helper is none here.
+    /// The command of a case; `None` if it has no such helper here.
     fn command(&self, case: &Case) -> Option<Cmd> {
         let t = self.t;
         if case.command == "exec" {
@@ -176,7 +177,7 @@ impl<'a> Stage<'a> {
         Some(launch.arg("-b").arg(bundle.dir()).arg(t.id("c")))
     }
 
-    /// How long the victim is there undisturbed, and the command is not over. It may be there for less than a
+    /// How long the victim exists, undisturbed, while the command is running. It may exist for less than a
     /// millisecond, so it is looked for more than once.
     fn length(&self, case: &Case) -> Option<Duration> {
         let mut length = None;
@@ -203,14 +204,14 @@ impl<'a> Stage<'a> {
         match output.exit() {
             0 if case.command == "create" => {
                 assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", ""), "{output}");
-                // Its first process may have been killed when all was done.
+                // Its first process may have been killed when everything was done.
                 let status = t.status("c");
                 assert!(["created", "stopped"].contains(&status.as_str()), "{status} after {output}");
                 t.delete_force("c").ok();
                 let _ = fs::remove_file(&self.pid_file);
             }
             0 => assert_eq!((output.text(), output.stderr.as_str()), ("works", ""), "{output}"),
-            // The program was executed, and killed.
+            // The program was executed and then killed.
             code if killed(code) && case.command != "create" => assert_eq!(output.stderr, "", "{output}"),
             _ => output.fails_with(&[]),
         }

@@ -1,5 +1,5 @@
-//! Much of everything: what is long is read in time, refused where the kernel takes none of it, and never repeated whole
-//! in a message.
+//! Large amounts of everything: long input is read in time, refused if the kernel does not accept it, and never
+//! repeated in full in a message.
 
 use rootling_tests::{Test, both};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ both!(
     long_argument_is_cut_in_the_message,
 );
 
-/// Each name twice, of which the last value counts.
+/// Each name occurs twice, and the last value counts.
 fn environment_of_a_hundred_thousand_entries_reaches_the_program(t: &Test) {
     let mut bundle = t.bundle(&["/bin/env"]);
     let entry = |value: &'static str| move |n: usize| format!("A{n}={value}");
@@ -35,7 +35,7 @@ fn more_seccomp_rules_than_the_kernel_takes_are_an_error(t: &Test) {
     t.run(bundle.write()).fails_with(&words);
 }
 
-/// More than this of a message nobody reads, in bytes.
+/// Nobody reads more than this of a message, in bytes.
 const MOST: usize = 4200;
 
 fn long_value_is_cut_in_the_message(t: &Test) {
@@ -64,7 +64,7 @@ fn long_value_is_cut_in_the_message(t: &Test) {
         let mut bundle = t.bundle(&["true"]);
         bundle.set(pointer, value);
         let output = t.run(bundle.write());
-        // Some are no mistake everywhere.
+        // Some are not a mistake everywhere.
         if output.exit() == 0 {
             assert_eq!(output.stderr.lines().filter(|line| line.len() > MOST).count(), 0, "{pointer}");
             continue;
@@ -105,7 +105,7 @@ fn long_argument_is_cut_in_the_message(t: &Test) {
             )
             .output();
         let name: Vec<&str> = args.iter().map(|arg| &arg[..arg.len().min(20)]).collect();
-        // What is only left out is a warning.
+        // What is merely left out results in a warning.
         assert!(output.exit() != 0 || name.contains(&"--cap"), "{name:?}");
         assert!(output.stderr.len() < MOST, "{name:?}: {} bytes", output.stderr.len());
     }

@@ -82,14 +82,14 @@ fn state_has_the_fields_of_runc(t: &Test) {
     assert_eq!(state["annotations"], json!({"org.example.key": "value"}));
     assert!(state["ociVersion"].as_str().is_some_and(|version| version.starts_with("1.")), "{state}");
     assert!(state["created"].as_str().is_some_and(is_utc_time), "{state}");
-    // An empty string, as runc has it.
+    // An empty string, as with runc.
     assert_eq!(state["owner"], "");
     let pid = state["pid"].as_i64().expect("pid is a number");
     assert!(fs::exists(format!("/proc/{pid}")).expect("look for the process"));
     t.delete_force("c").ok();
 }
 
-/// RFC 3339 in UTC, as in 2026-01-02T03:04:05.123456789Z.
+/// Whether the text is RFC 3339 in UTC, as in 2026-01-02T03:04:05.123456789Z.
 fn is_utc_time(text: &str) -> bool {
     text.len() >= 20 && text.ends_with('Z') && text.as_bytes()[10] == b'T' && text.starts_with("20")
 }
@@ -153,7 +153,7 @@ fn list_of_more_containers_than_descriptors_is_complete(t: &Test) {
 }
 
 fn list_of_nothing_is_empty(t: &Test) {
-    // A directory that somebody names and that is not there is a mistake, as with runc.
+    // Naming a directory that does not exist is a mistake, as with runc.
     t.rootling(&["list", "-q"]).output().fails_with(&["state directory", "ENOENT"]);
     fs::create_dir(t.state_root()).expect("make the state directory");
     assert_eq!(t.rootling(&["list", "-q"]).output().ok().stdout, "");
@@ -257,7 +257,7 @@ fn log_file_gets_the_error_as_json(t: &Test) {
     let log = t.path("log");
     let id = t.id("never");
     let unknown = ["create", "--no-such-option", &id];
-    // Also what is wrong with the line itself: an engine reads nothing else.
+    // This includes errors in the command line itself: an engine reads nothing else.
     for (args, words) in [
         (&["state", &id][..], &*id),
         (&unknown, "unknown option"),
@@ -288,7 +288,8 @@ fn spec_can_be_run(t: &Test) {
     t.rootling(&["spec", "-b"]).arg(bundle.dir()).output().fails_with(&["config.json"]);
 }
 
-/// sd_listen_fds(3): what is for another process, such as a caller who has passed its environment on, is not open in there.
+/// sd_listen_fds(3): sockets for another process, such as a caller that has passed on its environment, are not open
+/// inside.
 fn sockets_of_systemd_reach_the_program_of_the_process_that_they_are_for(t: &Test) {
     let script = "echo \"$LISTEN_FDS $LISTEN_PID\"; [ ! -e /proc/self/fd/3 ] || cat <&3";
     let bundle = t.shell(script);

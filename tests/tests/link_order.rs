@@ -8,15 +8,15 @@ use std::process::{Command, Output};
 use rootling_tests::{skip, source};
 use tempfile::TempDir;
 
-/// The functions of the object, as rustc mangles the names of `test::a` to `test::j`.
+/// The functions in the object, as rustc mangles the names `test::a` to `test::j`.
 const FUNCTIONS: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
 
 fn mangled(hash: &str, function: &str) -> String {
     format!("_RNvCs{hash}_4test1{function}")
 }
 
-/// A directory with the linker, an object as of the release program, and a list of these functions. The list has no
-/// hashes of crates; the object has.
+/// A directory with the linker, an object like that of the release program, and a list of these functions. The list
+/// has no crate hashes, but the object has.
 fn linker_with(listed: &[&str]) -> TempDir {
     let dir = tempfile::tempdir().expect("make a directory");
     for file in ["cc.sh", "symbols.sed"] {
@@ -36,7 +36,7 @@ fn linker_with(listed: &[&str]) -> TempDir {
     dir
 }
 
-/// The directory that has lld under the name `ld`, as rustc tells cc.
+/// The directory that has lld under the name `ld`, as rustc passes it to cc.
 fn lld() -> Option<PathBuf> {
     let output = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
     let libraries = Path::new(String::from_utf8_lossy(&output.stdout).trim()).join("lib/rustlib");
@@ -51,7 +51,7 @@ fn link(dir: &TempDir, arguments: &[String]) -> Output {
     linker.output().expect("start the linker")
 }
 
-/// The one line of a linker that fails.
+/// The single line that a failing linker prints.
 fn failure(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "it succeeds: {stderr}");
@@ -92,7 +92,7 @@ fn functions_are_linked_in_the_order_of_the_list() {
     let Some(lld) = lld() else {
         return skip("rustc has no lld here");
     };
-    // One name of ten may be missing.
+    // One of ten names may be missing.
     let listed = ["j", "c", "i", "a", "h", "b", "g", "d", "f", "x"];
     let dir = linker_with(&listed);
     let output = link(&dir, &[format!("-B{}", lld.display()), "-fuse-ld=lld".to_owned()]);

@@ -31,11 +31,11 @@ user!(
     bind_without_the_locked_mounts_below_says_to_use_rbind,
 );
 
-/// All that a mount can be told to refuse.
+/// All restrictions that a mount can have.
 const STRICT: [&str; 7] = ["ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "nosymfollow"];
 
-/// A bundle with two file systems, one below the other, that have `options` and are there to be bound.
-/// They are made in the container's own mount namespace, so that nothing about them is locked.
+/// A bundle with two file systems, one below the other, that have `options` and can be bind-mounted. They are made
+/// in the container's own mount namespace, so that none of their flags is locked.
 fn with_tree(t: &Test, options: &[&str]) -> (Bundle, String) {
     let mut bundle = t.bundle(&["true"]);
     bundle.mount("/tree", "tmpfs", "tmpfs", &[]);
@@ -47,7 +47,7 @@ fn with_tree(t: &Test, options: &[&str]) -> (Bundle, String) {
     (bundle, source)
 }
 
-/// Binds the tree once for each case and gives its mounts: case N is on `/caseN`.
+/// Bind-mounts the tree once for each case and returns its mounts: case N is on `/caseN`.
 fn bind_cases(t: &Test, source_options: &[&str], bind: &str, cases: &[(&str, &str)]) -> Mounts {
     let (mut bundle, source) = with_tree(t, source_options);
     for (number, (options, _)) in cases.iter().enumerate() {
@@ -69,7 +69,7 @@ fn bind_without_flags_keeps_those_of_its_source(t: &Test) {
     assert!(mounts.find("/bind/sub").is_none() && mounts.find("/typed/sub").is_none(), "{mounts:?}");
 }
 
-/// What each option makes of `rw,relatime`.
+/// The result of each option for a mount with `rw,relatime`.
 const SET: [(&str, &str); 11] = [
     ("ro", "ro,relatime"),
     ("nosuid", "rw,nosuid,relatime"),
@@ -144,7 +144,7 @@ fn later_option_wins(t: &Test) {
         ("strictatime,noatime", "rw,noatime"),
         ("rro,rrw", "rw,relatime"),
         ("rnosuid,rsuid", "rw,relatime"),
-        // As in runc, the recursive ones come after the others.
+        // As in runc, the recursive ones are applied after the others.
         ("rrw,ro", "rw,relatime"),
         ("rro,rw", "ro,relatime"),
     ];
@@ -230,7 +230,7 @@ fn option_of_the_file_system_reaches_it(t: &Test) {
     }
 }
 
-/// mount(2) takes them in one string, and so do those who write config.json for it.
+/// mount(2) takes them in one string, and some authors of a config.json write them like that.
 fn options_may_be_joined_by_commas(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.mount("/one", "tmpfs", "tmpfs", &["size=64k,nr_inodes=7,", "nosuid,mode=1750"]);
@@ -244,7 +244,8 @@ fn options_may_be_joined_by_commas(t: &Test) {
     assert!(mounts.at("/bound").options.contains("ro"), "{mounts:?}");
 }
 
-/// What is changed for an ordinary user is found in them as well: a group that is not mapped, and flags of binds.
+/// What must be changed for an ordinary user is found in them as well: a group that is not mapped, and flags of
+/// bind mounts.
 fn joined_options_are_adapted_as_separate_ones_are(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.ids(Ids::Single(t.account().uid, t.account().gid));
@@ -299,7 +300,7 @@ fn propagation_is_what_the_last_option_of_its_kind_says(t: &Test) {
     }
 }
 
-/// A slave that is made shared afterwards is both.
+/// A slave that is then made shared is both.
 fn several_propagations_are_applied_in_order(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     for (point, options) in [
@@ -352,8 +353,8 @@ fn remount_changes_the_flags_of_what_is_mounted(t: &Test) {
     assert!(mounts.at("/t").data.contains("size=64k"), "{mounts:?}");
 }
 
-/// Mounts a file system on the directory $0 in a user and mount namespace of its own, and runs rootling there: for
-/// the container's user namespace, which is another, its flags are locked (mount_namespaces(7)).
+/// Mounts a file system on the directory $0 in a separate user and mount namespace, and runs rootling there: in the
+/// container's user namespace, which is another one, its flags are locked (mount_namespaces(7)).
 const LOCKING_HOST: &str = r#"mount -t tmpfs -o ro,nosuid,nodev,noexec,noatime tmpfs "$0" && exec "$@""#;
 
 fn under_locking_host(t: &Test, bundle: &Bundle, flags: &[&str]) -> Output {
@@ -362,7 +363,7 @@ fn under_locking_host(t: &Test, bundle: &Bundle, flags: &[&str]) -> Output {
     run.under(&["unshare", "-Urm", "sh", "-c", LOCKING_HOST, &dir]).output()
 }
 
-/// A bundle for the namespaces of [`under_locking_host`] that binds its file system with `options`.
+/// A bundle for the namespaces of [`under_locking_host`] that bind-mounts its file system with `options`.
 fn binding_locked(t: &Test, options: &[&str]) -> Bundle {
     let dir = t.path("locked");
     std::fs::create_dir(&dir).expect("make the directory to mount on");
@@ -392,8 +393,8 @@ fn bind_without_the_locked_mounts_below_says_to_use_rbind(t: &Test) {
     t.run(bundle.write()).fails_with(&["/d", "rbind"]);
 }
 
-/// As in runc: with an option that sets or clears something, the flags are those that are asked for and no
-/// others, but that the access time setting stays until another is asked for.
+/// As in runc: with an option that sets or clears something, the flags are exactly those that are asked for, except
+/// that the access time setting is kept until another one is asked for.
 fn attribute_of_a_bind_is_cleared(t: &Test) {
     let cases = [
         ("rw", "rw,noatime,nodiratime"),

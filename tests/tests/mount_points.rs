@@ -1,4 +1,4 @@
-//! What rootling makes in an image and of its own has the same mode for every caller, whatever the umask.
+//! What rootling makes in an image and for itself has the same mode for every caller, whatever the umask.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -15,12 +15,12 @@ both!(
 
 const UMASKS: [&str; 5] = ["0", "022", "077", "0700", "0777"];
 
-/// The command, of a caller with this umask.
+/// The command for a caller with this umask.
 fn with_umask(command: Cmd, umask: &str) -> Cmd {
     command.under(&["sh", "-c", &format!(r#"umask {umask}; exec "$0" "$@""#)])
 }
 
-/// The permissions of `path`, which is no link, and its owner.
+/// The permissions and the owner of `path`, which is not a link.
 fn mode_and_owner(path: &Path) -> (u32, u32) {
     let metadata = path.symlink_metadata().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     (metadata.mode() & 0o7777, metadata.uid())
@@ -52,7 +52,7 @@ fn mount_points_have_one_mode_whatever_the_umask(t: &Test) {
     }
 }
 
-/// What lies below the image's own /dev is made in the image.
+/// What is below the image's own /dev is made in the image.
 fn mount_points_in_the_dev_of_an_image_have_one_mode_whatever_the_umask(t: &Test) {
     for umask in UMASKS {
         let mut bundle = t.bundle(&["true"]);
@@ -65,7 +65,7 @@ fn mount_points_in_the_dev_of_an_image_have_one_mode_whatever_the_umask(t: &Test
         }
         let entries = fs::read_dir(bundle.rootfs("dev")).expect("list the image's /dev");
         for path in entries.map(|entry| entry.expect("entry of the image's /dev").path()) {
-            // What an ordinary user's devices are bound on; root's are made.
+            // The files on which an ordinary user's devices are bind-mounted; root's devices are made.
             if path.symlink_metadata().expect("stat").is_file() {
                 let (found, _) = mode_and_owner(&path);
                 assert_eq!(found, 0o644, "{} with umask {umask}: {found:o}", path.display());
@@ -99,7 +99,7 @@ fn mount_points_that_are_there_keep_their_mode(t: &Test) {
     }
 }
 
-/// The owner can always look into it, and nobody else can write there.
+/// The owner can always look into it, and nobody else can write to it.
 fn state_has_one_mode_and_goes_whatever_the_umask(t: &Test) {
     let private = if t.account().uid == 0 { [0o700, 0o711] } else { [0o700, 0o700] };
     for umask in UMASKS {

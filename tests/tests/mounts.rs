@@ -1,4 +1,4 @@
-//! `mounts`: file systems, sources and destinations, looked at from inside and from outside.
+//! `mounts`: file systems, sources and destinations, checked from inside and from outside.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -48,7 +48,7 @@ fn at(t: &Test, name: &str) -> String {
     t.path(name).to_string_lossy().into_owned()
 }
 
-/// A file of the host with `text`, to be bound.
+/// A file on the host with the contents `text`, to be bind-mounted.
 fn file(t: &Test, name: &str, text: &str) -> String {
     fs::write(t.path(name), text).expect("write a file");
     at(t, name)
@@ -88,7 +88,7 @@ fn last_of_several_tmpfs_on_dev_is_the_one_that_is_filled(t: &Test) {
     bundle.mount("/dev", "tmpfs", "tmpfs", &["size=128k", "mode=755"]);
     bundle.mount("/dev", "tmpfs", "tmpfs", &["size=256k", "mode=755", "nosuid"]);
     assert_eq!(t.run(bundle.write()).ok().stdout, "256\n3\n1:3\n/proc/self/fd\n");
-    // A hook before libcontainer works has it filled in another way.
+    // With a hook that runs before libcontainer does its work, it is filled in another way.
     bundle.set("/hooks/createContainer", json!([{"path": "/bin/true"}]));
     assert_eq!(t.run(bundle.write()).ok().stdout, "256\n3\n1:3\n/proc/self/fd\n");
 }
@@ -152,7 +152,7 @@ fn proc_and_sysfs_are_of_the_containers_namespaces(t: &Test) {
     assert_eq!(t.run(bundle.write()).ok().stdout, "/proc/1\nlo\n1\n");
 }
 
-/// Two directories for an overlay, in the root file system. The options of the overlay.
+/// Makes two directories for an overlay in the root file system; returns the options of the overlay.
 fn overlay(bundle: &Bundle, lower: &[&str]) -> Vec<String> {
     for (name, text) in [("low1", "1"), ("low2", "2"), ("upper", "u"), ("work", "")] {
         let dir = bundle.rootfs(name);
@@ -176,7 +176,7 @@ fn mount_merged(bundle: &mut Bundle, options: &[String]) {
     bundle.set("/mounts/-", mount);
 }
 
-/// Whether this kernel has overlay, and says otherwise.
+/// Whether this kernel has overlay; prints a message if not.
 fn has_overlay() -> bool {
     let there =
         fs::read_to_string("/proc/filesystems").expect("list of file systems").contains("\toverlay\n");
@@ -205,7 +205,7 @@ fn overlay_merges_its_directories(t: &Test) {
     assert!(bundle.rootfs("low2/2").exists());
 }
 
-/// fsconfig(2) takes 255 bytes a value; mount(2) a page.
+/// fsconfig(2) accepts 255 bytes for a value, and mount(2) a page.
 fn overlay_takes_options_of_any_length(t: &Test) {
     if !has_overlay() {
         return;
@@ -312,7 +312,7 @@ fn destination_may_be_relative_with_a_warning(t: &Test) {
 
 fn mounts_are_made_in_their_order(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
-    // A source inside the root file system is seen as the mounts before it have left it.
+    // A source inside the root file system is seen as the earlier mounts have left it.
     let inside = bundle.rootfs("first/made").to_string_lossy().into_owned();
     bundle.mount("/first", "tmpfs", "tmpfs", &[]).mount("/first/made", "tmpfs", "on-first", &[]);
     bundle.mount("/second", "bind", &inside, &["bind"]);
@@ -336,7 +336,7 @@ fn mounts_are_made_in_their_order(t: &Test) {
     assert!(place("/first") < place("/first/made") && place("/first/made") < place("/second"));
 }
 
-/// Since Linux 6.8 mountinfo has mounts in the order in which they were made, and not in that of their places.
+/// Since Linux 6.8, mountinfo lists mounts in the order in which they were made, and not in that of their places.
 fn every_mount_is_listed_after_what_it_lies_on(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     let host = file(t, "host", "of the host\n");
@@ -350,7 +350,8 @@ fn every_mount_is_listed_after_what_it_lies_on(t: &Test) {
     assert_ne!(mounts.at("/twice").source, "below");
 }
 
-/// More than get a descriptor each while libcontainer works, some on others, some in what others brought.
+/// More than can have a descriptor each while libcontainer does its work, some on top of others, some inside what
+/// others have brought.
 fn hundreds_of_binds_are_made_in_their_order(t: &Test) {
     let tree = t.path("tree");
     for number in 0..300 {
@@ -493,7 +494,7 @@ fn unknown_file_system_is_an_error(t: &Test) {
     t.run(bundle.write()).fails_with(&["/t", "no-such-fs", "ENODEV", "/proc/filesystems"]);
 }
 
-/// Neither a mount nor a state; the directories that were made in the root file system stay.
+/// Neither a mount nor state is left; the directories that were made in the root file system stay.
 fn nothing_of_a_failed_mount_is_left(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.mount("/t", "tmpfs", "tmpfs", &[]).mount("/bound", "bind", "/no/such", &["bind"]);

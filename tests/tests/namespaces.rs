@@ -1,4 +1,4 @@
-//! `linux.namespaces` and what depends on them, looked at from inside and from outside.
+//! `linux.namespaces` and what depends on it, checked from inside and from outside.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -28,7 +28,7 @@ user!(
     sources_are_the_callers_also_in_a_user_namespace_that_is_joined,
 );
 
-/// Type in the specification and name in /proc/PID/ns.
+/// The type in the specification, and the name in /proc/PID/ns.
 const KINDS: [(&str, &str); 7] = [
     ("pid", "pid"),
     ("network", "net"),
@@ -47,7 +47,7 @@ fn lines(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// With a new namespace of each kind but `without`; a user namespace only where the bundle has one.
+/// With a new namespace of each kind except for `without`; a user namespace only if the bundle has one.
 fn namespaces(bundle: &mut Bundle, without: Option<&str>) {
     let kinds = KINDS.iter().filter(|(kind, _)| Some(*kind) != without);
     let mut all: Vec<_> = kinds.map(|(kind, _)| json!({"type": kind})).collect();
@@ -65,7 +65,7 @@ fn each_namespace_is_new_or_the_callers(t: &Test) {
     let new = lines(&t.run(bundle.write()).ok().stdout);
     for (number, (kind, _)) in KINDS.iter().enumerate() {
         assert_ne!(new[number], caller[number], "{kind}");
-        // The host's own mounts are no place for a test's.
+        // A test must not mount anything among the host's own mounts.
         if *kind == "mount" {
             continue;
         }
@@ -87,7 +87,7 @@ fn path(t: &Test, file: &str) -> String {
     format!("/proc/{}/ns/{file}", t.state("first")["pid"])
 }
 
-/// Lets the bundle join the user namespace of the first container, if that has one.
+/// Makes the bundle join the user namespace of the first container, if that has one.
 fn join_user(t: &Test, bundle: &mut Bundle, first: &Bundle) {
     if first.config.pointer("/linux/uidMappings").is_some() {
         bundle.without_namespace("user").remove("/linux/uidMappings").remove("/linux/gidMappings");
@@ -95,7 +95,7 @@ fn join_user(t: &Test, bundle: &mut Bundle, first: &Bundle) {
     }
 }
 
-/// All but the mount namespace of a container, in which nothing of the host is to be found any more.
+/// All except for the mount namespace of a container, in which nothing of the host can be found any more.
 fn joinable() -> impl Iterator<Item = (usize, (&'static str, &'static str))> {
     KINDS.into_iter().enumerate().filter(|(_, (kind, _))| *kind != "mount")
 }
@@ -114,7 +114,7 @@ fn joins_each(t: &Test, mut of_first: Bundle) {
             assert_eq!(seen[other] == theirs[other], other == number, "{name} of who joins {kind}");
         }
     }
-    // All of them at once.
+    // All of them at the same time.
     let mut second = of_first.sibling(t, &SHOW);
     second.set("/linux/namespaces", json!([{"type": "mount"}]));
     join_user(t, &mut second, &of_first);
@@ -132,7 +132,7 @@ fn each_namespace_is_joined_by_path(t: &Test) {
     joins_each(t, t.bundle(&["true"]));
 }
 
-/// The root file system is looked for in it.
+/// The root file system is looked up in it.
 fn mount_namespace_is_joined_by_path(t: &Test) {
     let mut bundle = t.shell("readlink /proc/self/ns/mnt; cat /seen");
     let flags = if t.who() == Who::Root { "-m" } else { "-Urm" };
@@ -166,7 +166,8 @@ fn containers_user_namespace_is_joined_by_root(t: &Test) {
     joins_each(t, bundle);
 }
 
-/// What only the caller may pass is opened as the caller, whoever is root in the namespace: podman's pods with `--userns auto`.
+/// What only the caller may search is opened as the caller, whoever is root in the namespace: podman's pods with
+/// `--userns auto`.
 fn sources_are_the_callers_also_in_a_user_namespace_that_is_joined(t: &Test) {
     let mut of_first = t.bundle(&["true"]);
     let Some(Ids::Ranges { uid, gid, count }) = t.account().ranges() else {
@@ -182,7 +183,7 @@ fn sources_are_the_callers_also_in_a_user_namespace_that_is_joined(t: &Test) {
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).expect("chmod");
     let mut second = of_first.sibling(t, &["true"]);
     join_user(t, &mut second, &of_first);
-    // Whose root may not write to the image.
+    // Its root may not write to the image.
     fs::write(of_first.rootfs("etc/bound"), "").expect("make a file");
     fs::create_dir(of_first.rootfs("dir")).expect("make a directory");
     of_first.own_all();
@@ -221,7 +222,7 @@ fn wrong_path_is_an_error_that_names_it(t: &Test) {
     }
 }
 
-/// An ordinary user's own queues need an ipc namespace of its own, which a warning would say.
+/// Message queues of an ordinary user need a separate ipc namespace, which would result in a warning.
 fn without_mqueue(bundle: &mut Bundle) {
     let mounts = bundle.config["mounts"].as_array_mut().expect("mounts");
     mounts.retain(|mount| mount["type"] != "mqueue");
@@ -251,7 +252,7 @@ fn time_namespace_has_both_offsets(t: &Test) {
     assert_eq!(words[..6], ["monotonic", "7", "999999999", "boottime", "100000000", "0"]);
     let uptime: f64 = words[6].parse().expect("an uptime");
     assert!(uptime > 100_000_000.0, "{output}");
-    // Without offsets it is a time namespace all the same.
+    // Without offsets it is a time namespace nevertheless.
     bundle.remove("/linux/timeOffsets");
     let output = t.run(bundle.write()).ok();
     assert_eq!(
@@ -264,7 +265,7 @@ fn wrong_offset_is_an_error(t: &Test) {
     for (with, offsets, part) in [
         (true, json!({"realtime": {"secs": 1}}), "realtime"),
         (true, json!({"boottime": {"secs": 1, "nanosecs": 1_000_000_000}}), "boottime"),
-        // The clock would stand before its beginning.
+        // The clock would be before its beginning.
         (true, json!({"monotonic": {"secs": -1_000_000_000}}), "monotonic"),
         (false, json!({"boottime": {"secs": 1}}), "time namespace isn't enabled"),
     ] {
@@ -311,7 +312,7 @@ fn names_are_the_containers(t: &Test) {
         bundle.set("/hostname", hostname.into()).set("/domainname", domainname.into());
         assert_eq!(t.run(bundle.write()).ok().stdout, format!("{hostname}\n{domainname}\n"));
     }
-    // Without names those of the caller are copied.
+    // Without configured names those of the caller are copied.
     bundle.remove("/hostname").remove("/domainname");
     assert_eq!(t.run(bundle.write()).ok().stdout, host.concat());
     assert_eq!(names.map(|name| fs::read_to_string(name).expect("a name of the host")), host);
@@ -379,7 +380,7 @@ fn sysctls_of_the_host_are_refused(t: &Test) {
     t.run(bundle.write()).fails_with(&words);
 }
 
-/// Runs it in a network namespace of its own with a device that has an address.
+/// Runs the command in a separate network namespace with a device that has an address.
 fn beside_a_device(t: &Test, command: Cmd) -> Cmd {
     let script = "ip link add moved0 type veth peer name stays0 && ip addr add 192.0.2.1/24 dev moved0 && \
                   ip link set moved0 up && \"$@\" && ip -o link";
@@ -404,7 +405,7 @@ fn network_device_is_moved_with_its_address(t: &Test) {
         // IFF_UP
         let flags = u32::from_str_radix(lines[1].trim_start_matches("0x"), 16).expect("flags");
         assert_eq!(flags & 1, 1, "{output}");
-        // It is gone from here; with its namespace it ends, and some time later its peer.
+        // It is gone from here; it ends with its namespace, and its peer some time later.
         assert!(!lines[2..].iter().any(|line| line.contains(": moved0")), "{output}");
     }
     bundle.set("/linux/netDevices", json!({"nosuch0": {}}));

@@ -1,4 +1,4 @@
-//! rootling inside of namespaces and containers.
+//! rootling inside namespaces and containers.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -33,7 +33,7 @@ fn unshared(command: Cmd, flags: &str, script: &str) -> Cmd {
     command.under(&line)
 }
 
-/// Prints how /proc and /sys came about; no user namespace is configured.
+/// Prints how /proc and /sys were made; no user namespace is configured.
 fn looker(t: &Test) -> Bundle {
     let mut bundle = t.shell("grep -cE ' /proc/(acpi|bus) ' /proc/self/mountinfo; id -u");
     bundle.ids(Ids::None).remove("/linux/maskedPaths");
@@ -58,7 +58,7 @@ fn strict_refuses_a_covered_proc(t: &Test) {
 
 fn uncovered_namespaces_get_their_own_proc_and_sys(t: &Test) {
     let output = unshared(t.run_command(&looker(t)), "-Urm", "true").output();
-    // grep ends with 1 without a match, and the script goes on.
+    // grep exits with 1 without a match, and the script continues.
     assert_eq!(output.ok().stdout, "0\n0\n");
 }
 
@@ -66,11 +66,11 @@ fn own_network_of_a_namespace_has_a_sysfs(t: &Test) {
     let mut bundle = t.shell("grep ' /sys ' /proc/self/mountinfo; ls /sys/class/net");
     bundle.ids(Ids::None).without_namespace("network").write();
     let owned = unshared(t.run_command(&bundle), "-Urmn", "true").output().ok();
-    // A sysfs of its own shows the one device of the outer network namespace.
+    // A separate sysfs shows the one device of the outer network namespace.
     assert!(owned.stdout.contains(" - sysfs sysfs ") && owned.stdout.ends_with("\nlo\n"), "{owned}");
 }
 
-/// podman gives its runtime a user namespace whose root it is, and maybe no home.
+/// podman gives its runtime a user namespace in which the runtime is root, and possibly no home directory.
 fn root_of_a_user_namespace_keeps_compiled_profiles(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     let rules = json!([{"names": ["swapon"], "action": "SCMP_ACT_ERRNO"}]);
@@ -78,7 +78,7 @@ fn root_of_a_user_namespace_keeps_compiled_profiles(t: &Test) {
     bundle.ids(Ids::None).write();
     let (home, run) = (t.path("home"), t.path("run"));
     let run_with = |name: &str, dir: &std::path::Path| {
-        // Without a manager of cgroups that is reached through the runtime directory.
+        // Without a cgroup manager that is reached through the runtime directory.
         let command = t.rootling_without_flags(&["run", "-b"]).arg(bundle.dir()).arg(t.id("c"));
         let command = command.without_env("HOME").without_env("XDG_CACHE_HOME");
         let made = format!("mkdir -p {}", dir.display());
@@ -91,7 +91,7 @@ fn root_of_a_user_namespace_keeps_compiled_profiles(t: &Test) {
     }
 }
 
-/// It needs no copy in memory, although its owner looks as if he were an id of the namespace.
+/// It needs no copy in memory, although its owner looks like an id of the namespace.
 fn program_of_the_outer_root_is_executed_as_it_is(t: &Test) {
     let mut bundle = t.shell("sleep 1000");
     bundle.ids(Ids::None).write();
@@ -114,7 +114,7 @@ fn program_of_the_outer_root_is_executed_as_it_is(t: &Test) {
 
 const ALL: &str = "-Urm --map-auto";
 
-/// 65534 is what an owner without an id looks like, and may be an id all the same.
+/// 65534 is what an owner without an id looks like, but it may also be an id.
 fn program_of_nobody_of_the_namespace_is_copied(t: &Test) {
     let mut bundle = t.shell("sleep 1000");
     bundle
@@ -158,7 +158,7 @@ fn id_that_the_outer_map_lacks_is_named(t: &Test) {
     output.fails_with(&["uid_map", "EPERM", "has no id 1: map ids of /proc/self/uid_map"]);
 }
 
-/// A bundle, and in its root file system, at /inner, another one and rootling at /rootling.
+/// A bundle that has another bundle in its root file system at /inner, and rootling at /rootling.
 fn outer(t: &Test, inner: &Bundle, script: &str) -> Bundle {
     let mut outer = t.shell(script);
     let capabilities = json!([
@@ -185,7 +185,7 @@ fn outer(t: &Test, inner: &Bundle, script: &str) -> Bundle {
     outer
 }
 
-/// Runs `inner` in a container with the capabilities and masks that podman and Docker give.
+/// Runs `inner` in a container with the capabilities and masks that podman and Docker use.
 fn run_inside(t: &Test, inner: &Bundle, change: impl FnOnce(&mut Bundle)) -> Output {
     let mut outer = outer(t, inner, "/rootling --root /tmp/state run -b /inner $ID");
     change(&mut outer);
@@ -248,7 +248,7 @@ fn lifecycle_works_in_our_own_container(t: &Test) {
     assert_eq!(fs::read_to_string(inner.rootfs("made")).expect("what it made"), "ran\n");
 }
 
-/// As docs/ci.md says of podman's default.
+/// As docs/ci.md says about podman's default.
 fn script_of_ci_runs_in_our_own_container(t: &Test) {
     let inner = t.bundle(&["true"]);
     let script = "cd /work && export NETWORK=host && sh /container.sh busybox: sh -c 'id -u; pwd; echo made >made; exit 7'

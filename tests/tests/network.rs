@@ -1,5 +1,5 @@
-//! `spec --network pasta`: a network of the container's own, by pasta or slirp4netns, in a world of network namespaces with
-//! a server, a name server and nothing else.
+//! `spec --network pasta`: a separate network for the container, with pasta or slirp4netns, in a world of network
+//! namespaces with a server and a name server and nothing else.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,8 +15,9 @@ both!(
     other_runtimes_call_the_hook,
 );
 
-/// A network without a way out, in which 203.0.113.7 answers: `sh -c WORLD sh DIRECTORY PROBE ROOTLING STATE BUNDLE ID SCRIPT
-/// PROGRAM [FLAG...]`. In the bundle PROGRAM is the shell's, with these flags of `spec`.
+/// A network without a way out, in which 203.0.113.7 answers: `sh -c WORLD sh DIRECTORY PROBE ROOTLING STATE BUNDLE
+/// ID SCRIPT PROGRAM [FLAG...]`. PROGRAM is run by the shell in the bundle, which is made with these flags of
+/// `spec`.
 const WORLD: &str = r#"
     dir=$1 probe=$2 rootling=$3 state=$4 bundle=$5 id=$6 script=$7 program=$8; shift 8
     rootling() { "$rootling" --root "$state" "$@"; }
@@ -36,7 +37,7 @@ const WORLD: &str = r#"
     eval "$script"
 "#;
 
-/// Runs a script in the world, with a bundle for a program.
+/// Runs a script in this network, with a bundle for a program.
 fn in_world(t: &Test, script: &str, program: &str, flags: &[&str]) -> Output {
     static WORLDS: AtomicU32 = AtomicU32::new(0);
     let world = WORLDS.fetch_add(1, Ordering::Relaxed);
@@ -52,7 +53,7 @@ fn in_world(t: &Test, script: &str, program: &str, flags: &[&str]) -> Output {
     command.args(rootless.as_slice()).args(flags).output()
 }
 
-/// Whether pasta is there, and not so old that slirp4netns takes its place.
+/// Whether pasta is installed and not so old that slirp4netns is used instead.
 fn has_pasta(t: &Test) -> bool {
     t.command("sh").args(&["-c", "pasta --help | grep -q -e --map-host-loopback"]).output().exit() == 0
 }
@@ -76,7 +77,7 @@ fn container_reaches_servers_and_serves_published_ports(t: &Test) {
         return;
     }
     let ports = ["--network", "pasta", "-p", "8080:7000", "-p", "198.51.100.1:8081:7000/udp", "-p"];
-    // busybox' ping takes a raw socket.
+    // busybox' ping needs a raw socket.
     let flags = [&ports[..], &["127.0.0.1:8082-8083:7000-7001", "--cap-add", "NET_RAW"]].concat();
     let output = in_world(t, HOST_SIDE, CLIENT_AND_SERVER, &flags);
     let outside = "over tcp\nover udp\nover tcp\n";
@@ -94,8 +95,8 @@ fn container_reaches_servers_and_serves_published_ports(t: &Test) {
     }
 }
 
-/// In each round something else is killed: nothing of the network is left when the container is deleted, and the container can
-/// be run again with the same port.
+/// In each round something else is killed: nothing of the network is left when the container is deleted, and the
+/// container can be run again with the same port.
 const KILLS: &str = r#"
     # By the namespace, and by a port that is of this test alone. The brackets keep grep from finding itself.
     parts() {
@@ -134,7 +135,8 @@ fn network_ends_with_the_container_whatever_ends_it(t: &Test) {
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("program\nsupervisor\nnetwork\n", ""));
 }
 
-/// The gateways behind which pasta and slirp4netns can show the host's own addresses, in the order of their names.
+/// The gateways through which pasta and slirp4netns can show the host's own addresses, ordered by the programs'
+/// names.
 fn loopback_of_the_host_is_closed(t: &Test) {
     if !has_network_program(t) {
         return;

@@ -1,4 +1,4 @@
-//! What is said of a program that is there and that the kernel does not execute: by `run`, `exec` and `start` alike.
+//! What is reported about an existing program that the kernel does not execute, by `run`, `exec` and `start` alike.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -27,7 +27,7 @@ fn put(bundle: &Bundle, name: &str, content: &[u8], mode: u32) {
     bundle.own_all();
 }
 
-/// The head of a program for 64 bits, little-endian, of this type of machine.
+/// The header of a 64-bit little-endian program for this machine type.
 fn elf(machine: u16) -> Vec<u8> {
     let mut head = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0];
     head.extend(machine.to_le_bytes());
@@ -35,7 +35,7 @@ fn elf(machine: u16) -> Vec<u8> {
     head
 }
 
-/// That `run` of it fails with these words and this exit code.
+/// Asserts that `run` of it fails with these words and this exit code.
 fn fails(t: &Test, bundle: &Bundle, code: i32, words: &[&str]) {
     let output = t.run(bundle).code(code);
     let words: Vec<_> = ["rootling: run", "process.args"].iter().chain(words).copied().collect();

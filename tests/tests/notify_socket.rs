@@ -1,8 +1,8 @@
 //! `NOTIFY_SOCKET`: a service manager waits until the program of a container says that it is ready (sd_notify(3)).
 //!
-//! As in runc, the container has a socket of the runtime's at its own place, never the manager's; what the runtime
-//! passes on is the readiness and the process to watch. In the foreground that is the runtime, otherwise the
-//! container's first process, and then the command lasts until the program is ready. Unlike runc's, no wait
+//! As in runc, the container has a socket of the runtime at its own path, never the manager's. What the runtime
+//! passes on is the readiness and the process to watch. In the foreground that process is the runtime, otherwise
+//! the container's first process, and then the command lasts until the program is ready. Unlike in runc, no wait
 //! outlasts the program.
 
 use std::fs;
@@ -34,8 +34,8 @@ both!(
     program_that_says_more_than_anybody_can_read_is_ended_all_the_same,
 );
 
-/// A service manager: the lines that come to its socket. All are taken at once, so that a descriptor that comes
-/// along with a barrier is closed, which is how a manager says that it has seen everything before it.
+/// A service manager: the lines that arrive on its socket. All are received at once, so that a descriptor that
+/// comes with a barrier is closed, which is how a manager says that it has seen everything before it.
 struct Manager {
     address: String,
     lines: Receiver<String>,
@@ -49,7 +49,7 @@ impl Manager {
         Self::take(&path.to_string_lossy(), socket)
     }
 
-    /// The name has no file; an `@` stands for the null byte in front of it.
+    /// The name has no file; an `@` stands for the leading null byte.
     fn listen_abstract(t: &Test) -> Self {
         let address = SocketAddr::from_abstract_name(t.id("manager")).expect("a name");
         let socket = UnixDatagram::bind_addr(&address).expect("make the manager's socket");
@@ -59,12 +59,12 @@ impl Manager {
     fn take(address: &str, socket: UnixDatagram) -> Self {
         let (send, lines) = mpsc::channel();
         socket.set_read_timeout(Some(LIMIT)).expect("bound the wait");
-        // Ends with the test's process at the latest, as nothing is sent any more.
+        // Ends with the test's process at the latest, since nothing is sent any more.
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length) = socket.recv(&mut buffer) {
                 let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-                // As systemd does.
+                // As in systemd.
                 let lines = text.split(['\n', '\r']).filter(|line| !line.is_empty());
                 for line in lines.filter(|line| *line != "BARRIER=1") {
                     if send.send(line.to_owned()).is_err() {
@@ -80,7 +80,7 @@ impl Manager {
         self.lines.recv_timeout(LIMIT).expect("a line for the manager")
     }
 
-    /// Asserts what one whole notification is, for the process that is to be watched.
+    /// Asserts that one whole notification arrives, for the process that is to be watched.
     fn hears_that_it_is_ready(&self, pid: &str) {
         let lines = [self.next(), self.next()];
         assert_eq!(lines, ["READY=1".to_owned(), format!("MAINPID={pid}")]);
@@ -92,7 +92,7 @@ impl Manager {
     }
 }
 
-/// A bundle that runs `script`, which has the probe.
+/// A bundle that runs `script`, and contains the probe.
 fn bundle(t: &Test, script: &str) -> Bundle {
     let bundle = t.shell(script);
     t.with_probe(&bundle);
@@ -100,7 +100,7 @@ fn bundle(t: &Test, script: &str) -> Bundle {
     bundle
 }
 
-/// Sends `$1` to the socket once the file is there, then stays.
+/// Sends `$1` to the socket once the file exists, and then stays.
 const READY_WHEN_TOLD: &str =
     "until [ -e /tmp/told ]; do sleep 0.02; done; probe notify READY=1; exec sleep 1000000";
 
@@ -108,13 +108,13 @@ fn tell(bundle: &Bundle) {
     fs::write(bundle.rootfs("tmp/told"), "").expect("tell the program");
 }
 
-/// Asserts that a command goes on while the container runs and its program is not ready, and then ends.
+/// Asserts that a command continues while the container is running and its program is not ready, and then ends.
 fn lasts_until_told(t: &Test, manager: &Manager, bundle: &Bundle, mut command: Running) {
     eventually("the container runs", || {
         let state = t.rootling(&["state", &t.id("c")]).output();
         state.exit() == 0 && state.json()["status"] == "running"
     });
-    // Long enough for one that does not wait to end.
+    // Long enough for a command that does not wait to end.
     thread::sleep(Duration::from_millis(300));
     let ended = command.child.try_wait().expect("wait for the command");
     assert!(ended.is_none(), "it ended before the program was ready: {:?}", command.so_far());
@@ -131,7 +131,7 @@ fn socket_of_the_container_is_at_its_own_place(t: &Test) {
     let manager = Manager::listen(t);
     let mut bundle =
         bundle(t, "echo $NOTIFY_SOCKET; test -S $NOTIFY_SOCKET; echo $?; cat /proc/self/mountinfo");
-    // Whatever the configuration says, the program shall find the one that is there.
+    // Whatever the configuration says, the program is to find the existing socket.
     bundle.set("/process/env/-", "NOTIFY_SOCKET=/of/the/configuration".into()).write();
     let output = t.run_command(&bundle).env("NOTIFY_SOCKET", &manager.address).output().ok();
     let (socket, rest) = output.stdout.split_once('\n').expect("lines");
@@ -200,7 +200,7 @@ fn detached_run_ends_with_a_program_that_is_never_ready(t: &Test) {
     t.delete_force("c").ok();
 }
 
-/// A container that is created with a manager, and the command that starts it with the same.
+/// Creates a container with a manager; returns the command that starts it with the same one.
 fn created(t: &Test, manager: &Manager, bundle: &Bundle) -> rootling_tests::Cmd {
     let create = t.rootling(&["create", "-b"]).arg(bundle.dir()).arg(t.id("c"));
     create.env("NOTIFY_SOCKET", &manager.address).output().ok();
@@ -224,7 +224,7 @@ fn start_ends_with_a_program_that_is_never_ready(t: &Test) {
     t.delete_force("c").ok();
 }
 
-/// It is the caller of start who waits, if anybody does.
+/// If anybody waits, it is the caller of start.
 fn start_without_a_manager_does_not_wait(t: &Test) {
     let manager = Manager::listen(t);
     let bundle = bundle(t, "echo $NOTIFY_SOCKET; exec sleep 1000000");
@@ -235,7 +235,7 @@ fn start_without_a_manager_does_not_wait(t: &Test) {
     manager.hears_no_more();
 }
 
-/// A manager takes orders from its services: which process to kill, which descriptors to keep.
+/// A manager takes orders from its services: which process to kill, and which descriptors to keep.
 fn readiness_is_all_that_a_program_can_have_passed_on(t: &Test) {
     let manager = Manager::listen(t);
     let mut bundle = t.bundle(&[]);
@@ -259,8 +259,8 @@ fn readiness_is_all_that_a_program_can_have_passed_on(t: &Test) {
     t.delete_force("c").ok();
 }
 
-/// A process in a created container may have the capability to make the directory writable, and exchanges the socket for a
-/// link as soon as it is there. Whatever `start` does with a mode is held up for so long.
+/// A process in a created container may have the capability to make the directory writable, and exchanges the
+/// socket for a link as soon as it exists. Any call with a mode that `start` makes is delayed for that long.
 fn socket_that_is_exchanged_has_no_file_of_the_host_changed(t: &Test) {
     if !can_trace(t) {
         return;
@@ -292,7 +292,7 @@ fn socket_that_is_exchanged_has_no_file_of_the_host_changed(t: &Test) {
     t.delete_force("c").ok();
 }
 
-/// Each process writes as fast as it can; signals reach the program, and its end is seen.
+/// Each process writes as fast as it can; signals reach the program, and its end is noticed.
 fn program_that_says_more_than_anybody_can_read_is_ended_all_the_same(t: &Test) {
     let manager = Manager::listen(t);
     let mut bundle = t.bundle(&["probe", "flood"]);

@@ -1,13 +1,13 @@
-//! A seccomp filter around rootling, as outer containers have one: what it refuses is done in another way, or is one clear
-//! error that names the call. Old profiles know no new calls, and old kernels do not have them.
+//! A seccomp filter around rootling, as outer containers have: what it refuses is done in another way, or results
+//! in one clear error that names the call. Old profiles do not know new calls, and old kernels do not have them.
 
 use nix::errno::Errno;
 use rootling_tests::{Test, both};
 
 both!(refused_call_is_done_without_or_named, processes_are_signalled_without_pidfds);
 
-/// What a launch calls that is newer than Linux 3.17, or that a profile has reason to refuse, and the errors after which
-/// containers start all the same.
+/// Calls of a launch that are newer than Linux 3.17, or that a profile has reason to refuse, with the errors after
+/// which containers start nevertheless.
 const CALLS: &[(&str, &[Errno])] = &[
     ("clone3", &[]),
     ("close_range", &[]),
@@ -45,7 +45,7 @@ fn refused_call_is_done_without_or_named(t: &Test) {
     let calls = CALLS.iter().flat_map(|(call, without)| BOTH.iter().map(move |errno| (call, without, errno)));
     for (number, (call, without, errno)) in calls.enumerate() {
         let deny = [probe.display().to_string(), "deny".into(), (*errno as i32).to_string(), (*call).into()];
-        // Without the name of the call, which the error has to have by itself.
+        // Without the name of the call, which the error must contain by itself.
         let id = t.id(&number.to_string());
         let output = t.rootling(&["run", "-b"]).arg(bundle.dir()).arg(id).under(&deny).output();
         let (started, lines) = (output.stdout == "started\n", output.stderr.lines().count());
@@ -73,6 +73,6 @@ fn processes_are_signalled_without_pidfds(t: &Test) {
 
 /// Whether an error says which call was refused, or that a filter may be the cause.
 fn names(text: &str, call: &str) -> bool {
-    // signalfd4 is called what the manual page calls it.
+    // signalfd4 has the name that the manual page uses.
     text.contains(call.trim_end_matches('4')) || text.contains("seccomp filter of the outer container")
 }

@@ -78,8 +78,8 @@ fn without_a_cgroup_nothing_can_be_paused(t: &Test) {
     t.delete_force("c").ok();
 }
 
-/// A container in the container, as it were: SIGKILL alone would not end what the freezer of version 1 holds, and then the
-/// first process of the pid namespace would wait for it forever.
+/// Similar to a container in the container: SIGKILL alone would not end what the version 1 freezer holds, and then
+/// the first process of the pid namespace would wait for it forever.
 fn what_something_inside_has_frozen_ends_with_the_container(t: &Test) {
     let id = t.id("c");
     for way_to_end in

@@ -34,7 +34,7 @@ user!(
 );
 root!(limit_above_the_callers_is_raised);
 
-/// A bundle whose process is 5:7 with the groups 9 and 11.
+/// A bundle whose process has the ids 5:7 and the groups 9 and 11.
 fn as_other(t: &Test, script: &str) -> Option<Bundle> {
     let mut bundle = t.shell(script);
     bundle.many_ids().then(|| {
@@ -49,7 +49,7 @@ fn user_umask_and_groups_are_the_configured_ones(t: &Test) {
     bundle.set("/process/user/umask", 0o037.into());
     let output = t.run(bundle.write()).ok();
     assert_eq!(output.stdout, "5\n7\n7 9 11\n0037\n5 7 640\nGroups:\t9 11 \n");
-    // From outside the file belongs to the id that 5 is mapped to.
+    // From outside, the file belongs to the id to which 5 is mapped.
     let owner = fs::metadata(bundle.rootfs("tmp/file")).expect("the file that the container made").uid();
     assert_eq!(owner == 5, t.who() == Who::Root, "{owner}");
 }
@@ -60,7 +60,7 @@ fn umask_is_022_where_none_is_given(t: &Test) {
     assert_eq!(run.output().ok().stdout, "0022\nUmask:\t0022\n");
 }
 
-/// The sets as the program's status shows them.
+/// The sets as they are in the program's status.
 fn sets(output: &str) -> Vec<(String, u64)> {
     let lines = output.lines().filter_map(|line| line.strip_prefix("Cap")?.split_once(":\t"));
     lines.map(|(name, set)| (name.to_owned(), u64::from_str_radix(set, 16).expect("a set"))).collect()
@@ -105,7 +105,7 @@ fn unknown_capability_is_a_warning(t: &Test) {
     assert!(output.stderr.contains("CAP_FROM_THE_FUTURE"), "{output}");
 }
 
-/// Name in the specification, the begin of its line in proc_pid_limits(5), soft and hard.
+/// The name in the specification, the beginning of its line in proc_pid_limits(5), the soft and the hard limit.
 const LIMITS: [(&str, &str, u64, u64); 16] = [
     ("RLIMIT_CPU", "Max cpu time", 1000, 2000),
     ("RLIMIT_FSIZE", "Max file size", 1 << 20, 2 << 20),
@@ -145,7 +145,7 @@ fn limits_are_set_for_any_user(t: &Test) {
     }
 }
 
-/// Runs the bundle where at most 64 files may be open.
+/// Runs the bundle with a limit of 64 open files.
 const FEW_FILES: [&str; 4] = ["prlimit", "--nofile=64:64", "--", "env"];
 
 fn limit_above_the_callers_is_an_error(t: &Test) {
@@ -163,7 +163,7 @@ fn limit_above_the_callers_is_raised(t: &Test) {
     let mut bundle = t.shell("ulimit -Sn; ulimit -Hn");
     for mapped in [false, true] {
         if mapped {
-            // The root of the container's user namespace may not; the runtime has to.
+            // Root of the container's user namespace may not do it, so the runtime has to.
             bundle.mapped();
         }
         let output = t.run_command(bundle.write()).under(&FEW_FILES).output().ok();
@@ -181,7 +181,7 @@ fn oom_score_is_set(t: &Test) {
     }
 }
 
-/// Engines set one for every container.
+/// Engines set a score for every container.
 fn oom_score_that_takes_a_right_is_the_callers(t: &Test) {
     let own = fs::read_to_string("/proc/self/oom_score_adj").expect("our score");
     let mut bundle = t.bundle(&["cat", "/proc/self/oom_score_adj"]);
@@ -200,7 +200,7 @@ fn oom_score_stays_the_callers_where_none_is_given(t: &Test) {
     assert_eq!(run.output().ok().stdout, "678\n");
 }
 
-/// Makes the probe set-user-id to the container's root; busybox gives the privilege up again.
+/// Makes the probe set-user-id to the container's root; busybox drops the privilege again.
 fn set_user_id(t: &Test, bundle: &Bundle) {
     t.with_probe(bundle);
     fs::set_permissions(bundle.rootfs("bin/probe"), fs::Permissions::from_mode(0o4755)).expect("chmod");
@@ -266,7 +266,7 @@ fn missing_working_directory_is_made_for_any_user(t: &Test) {
     }
 }
 
-/// Closed to root of a user namespace, or to the user: one of the two that is let in is enough.
+/// It is inaccessible to root of a user namespace, or to the user: it is enough if one of the two may enter.
 fn working_directory_may_be_the_users_alone(t: &Test) {
     let Some(mut bundle) = as_other(t, "pwd") else { return };
     for owner in ["0:0", "5:7"] {
@@ -291,7 +291,7 @@ fn session_keyring_is_new_unless_told_otherwise(t: &Test) {
     let bundle = t.bundle(&["probe", "keyring"]);
     t.with_probe(&bundle);
     bundle.write();
-    // Type, uid, gid, permissions, name. The possessor has all of them, and the owner may find it.
+    // Type, uid, gid, permissions, name. The possessor has all permissions, and the owner may find it.
     let own = t.run(&bundle).ok();
     let fields: Vec<_> = own.text().split(';').collect();
     let name = format!("_ses.{}", t.id("c"));
@@ -300,7 +300,7 @@ fn session_keyring_is_new_unless_told_otherwise(t: &Test) {
     assert!(!kept.text().contains(&name), "{kept}");
 }
 
-/// Its serial number (`KEYCTL_GET_KEYRING_ID` in keyctl(2)) from within, for any user.
+/// Its serial number (`KEYCTL_GET_KEYRING_ID` in keyctl(2)) from inside, for any user.
 fn session_keyring_is_that_of_exec_as_well(t: &Test) {
     let Some(mut bundle) = as_other(t, "") else { return };
     t.with_probe(&bundle);
@@ -321,7 +321,7 @@ fn session_keyring_is_that_of_exec_as_well(t: &Test) {
     running.child.wait().expect("the end of run");
 }
 
-/// As by Go's reader, which some who write a config.json lean on.
+/// As by Go's parser, on which some authors of a config.json rely.
 fn names_in_another_case_are_read(t: &Test) {
     let mut bundle = t.shell("echo $A; umask");
     bundle.set("/process/Env", json!(["A=of another case", "PATH=/bin"])).remove("/process/env");
@@ -329,7 +329,7 @@ fn names_in_another_case_are_read(t: &Test) {
     assert_eq!(t.run(bundle.write()).ok().stdout, "of another case\n0027\n");
 }
 
-/// Half a surrogate pair is no character: the replacement character takes its place, as with Go's reader.
+/// Half a surrogate pair is not a character: it is replaced by the replacement character, as by Go's parser.
 fn half_of_a_surrogate_pair_is_read(t: &Test) {
     let mut bundle = t.shell("echo $A");
     bundle.set("/process/env", json!(["A=before HALF after", "PATH=/bin"])).write();
@@ -356,7 +356,7 @@ fn labels_without_their_module_are_an_error(t: &Test) {
             output.stderr.to_lowercase().contains(words) && output.stderr.contains("remove it"),
             "{output}"
         );
-        // None is no label.
+        // An empty label means none.
         bundle.set(&format!("/process/{field}"), "".into());
         t.run(bundle.write()).ok();
     }

@@ -1,4 +1,4 @@
-//! `ps`, and `kill --all` of the same processes: with a cgroup and without.
+//! `ps`, and `kill --all` for the same processes, with and without a cgroup.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ fn all_processes_and_no_others_are_listed(t: &Test) {
     t.create(bundle.write(), "c").ok();
     t.start("c").ok();
     let init = t.state("c")["pid"].as_u64().expect("a pid");
-    // The shell and its three children, or two where it has become the last.
+    // The shell and its three children, or two if it has become the last one.
     eventually("all have started", || pids(t).len() >= 3);
     let found = pids(t);
     assert!(found.contains(&init), "{found:?}");
@@ -65,7 +65,7 @@ fn stopped_container_has_none(t: &Test) {
     t.rootling(&["ps", &t.id("c")]).output().fails_with(&["does not exist"]);
 }
 
-/// The first process notes the signal; the others do not handle it and end.
+/// The first process records the signal; the others do not handle it and end.
 const TRAPS: &str = "trap 'echo got it; exit 7' USR1; sleep 1000 & sleep 1000 & while :; do wait; done";
 
 fn kill_all_reaches_every_process(t: &Test) {
@@ -76,7 +76,7 @@ fn kill_all_reaches_every_process_in_the_hosts_pid_namespace(t: &Test) {
     kill_all(t, &with_the_hosts_processes(t, t.shell(TRAPS)));
 }
 
-/// Without a pid namespace of its own.
+/// Without a separate pid namespace.
 fn with_the_hosts_processes(t: &Test, mut bundle: Bundle) -> Bundle {
     bundle.without_namespace("pid");
     if t.who() == Who::User {
@@ -98,7 +98,7 @@ fn processes_of_pid_namespaces_below_are_the_containers(t: &Test) {
     let mut bundle = t.shell("unshare -p -f sh -c 'sleep 1000 & wait' & while :; do wait; done");
     bundle.capabilities(&["CAP_SYS_ADMIN"]);
     start_without_a_cgroup(t, &bundle);
-    // The shell, unshare, the shell below and its child.
+    // The shell, unshare, the shell below it and the child of that.
     eventually("all have started", || pids(t).len() == 4);
     t.delete_force("c").ok();
 }
@@ -107,7 +107,7 @@ fn what_joined_is_found_in_the_hosts_pid_namespace(t: &Test) {
     let bundle = with_the_hosts_processes(t, t.bundle(&["sleep", "1000"]));
     start_without_a_cgroup(t, &bundle);
     eventually("it has started", || pids(t).len() == 1);
-    // The parent of the second has ended, so that it is nobody's child in the container.
+    // The parent of the second one has ended, so it is nobody's child in the container.
     t.exec(&["--detach"], "c", &["sleep", "1000"]).output().ok();
     t.exec(&[""; 0], "c", &["sh", "-c", "sleep 1000 >/dev/null 2>&1 &"]).output().ok();
     eventually("all are found", || pids(t).len() == 3);
@@ -125,7 +125,7 @@ fn kill_all(t: &Test, bundle: &Bundle) {
     t.create(bundle.write(), "c").ok();
     t.start("c").ok();
     eventually("all have started", || pids(t).len() == 3);
-    // The trap may not be set yet when the children are there: it is, since it comes before them.
+    // The children come after the trap, so it is set when they exist.
     let all = pids(t);
     t.rootling(&["kill", "--all", &t.id("c"), "USR1"]).output().ok();
     let gone = |pid: &u64| {
@@ -134,7 +134,7 @@ fn kill_all(t: &Test, bundle: &Bundle) {
     };
     eventually("every process has ended", || all.iter().all(gone));
     eventually("it has stopped", || t.status("c") == "stopped");
-    // Nobody left to get it is no failure for all, and one for the first.
+    // That nobody is left to get it is no failure for all processes, but one for the first process.
     t.rootling(&["kill", "-a", &t.id("c"), "0"]).output().ok();
     t.rootling(&["kill", &t.id("c"), "0"]).output().fails_with(&["container not running"]);
     t.delete_force("c").ok();

@@ -1,7 +1,7 @@
-//! 64 callers at once run random commands on a few containers. Each command does its work, or says in one line which
-//! other command was faster; nothing hangs, no two programs have the same container, and nothing is left.
+//! 64 simultaneous callers run random commands on a few containers. Each command does its work, or says in one line
+//! which other command was faster; nothing hangs, no two programs have the same container, and nothing is left.
 //!
-//! The seed is shown with a failure; `ROOTLING_SEED` repeats its choices, as far as the machine does.
+//! The seed is shown with a failure; `ROOTLING_SEED` repeats its choices as far as the machine permits.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,10 +20,10 @@ both!(
 
 const CALLERS: usize = 64;
 const CONTAINERS: usize = 6;
-/// More than a machine needs that emulates its processor.
+/// More than a machine with an emulated processor needs.
 const LIMIT: Duration = Duration::from_mins(40);
 
-/// What a caller does. What makes something comes as often as what others need it for.
+/// What a caller does. Commands that make something are as frequent as those that need it.
 const COMMANDS: [&str; 18] = [
     "create",
     "create",
@@ -46,23 +46,23 @@ const COMMANDS: [&str; 18] = [
 ];
 const LIST: &str = "list";
 
-/// What a command may say when another one was faster, and which. All else is a failure of the test; above all, no
-/// container is called damaged because it is just being made or removed.
+/// What a command may report if another one was faster, and which. Everything else is a failure of the test; above
+/// all, no container may be called damaged because it is just being made or removed.
 const ALLOWED: &[(&str, &str)] = &[
     // Somebody has removed it, or nobody has made it.
     ("", "does not exist in \""),
-    // Somebody makes or removes it this moment.
+    // Somebody is just making or removing it.
     ("", "is being created or removed by another command"),
     // Somebody else has made it.
     ("create", "already exists: choose another id"),
     ("run", "already exists: choose another id"),
-    // `delete -f` has found what looked as if its maker was killed.
+    // `delete -f` has found what looked as if its creator had been killed.
     ("create", "was removed by another command while it was created"),
     ("run", "was removed by another command while it was created"),
-    // `kill` reaches one that is being made as well.
+    // `kill` also reaches a container that is being made.
     ("create", "the container's first process was killed by SIGKILL"),
     ("run", "the container's first process was killed by SIGKILL"),
-    // Its state is another than the command is for.
+    // The command does not apply to its state.
     ("start", "cannot start a container that has stopped"),
     ("start", "cannot start a container that is paused"),
     ("start", "cannot start an already running container"),
@@ -77,24 +77,24 @@ const ALLOWED: &[(&str, &str)] = &[
     ("delete", "that is not stopped: creating"),
     ("delete", "that is not stopped: paused"),
     ("delete", "that is not stopped: running"),
-    // Its first process has ended in between.
+    // Its first process has ended meanwhile.
     ("exec", "the container's first process has ended, or the kernel is out of memory"),
-    // It was let go, and has not executed its program yet.
+    // It was released, but has not executed its program yet.
     ("exec", "lets only root look at it: start it first"),
-    // Its first process was killed, and with it what joined it.
+    // Its first process was killed, and with it the process that joined it.
     ("exec", "was killed by SIGKILL"),
     // `resume` has come in between.
     ("pause", "unexpected state THAWED"),
-    // Its cgroup is gone, with the container.
+    // Its cgroup is gone, together with the container.
     ("pause", "the cgroup has been removed"),
     ("resume", "the cgroup has been removed"),
     ("update", "the cgroup has been removed"),
-    // An ordinary user's has none.
+    // An ordinary user's container has no cgroup.
     ("pause", "freeze needs a cgroup and this container runs without one"),
     ("update", "which this container has no cgroup for"),
 ];
 
-/// A name that callers fight for.
+/// A name for which callers compete.
 struct Target {
     id: String,
     bundle: Bundle,
@@ -105,12 +105,12 @@ struct Target {
 struct Arena<'a> {
     t: &'a Test,
     targets: Vec<Target>,
-    /// How many containers were made, and how many are to be.
+    /// How many containers have been made; below, how many are to be made.
     made: AtomicUsize,
     wanted: usize,
     begun: Instant,
     finished: AtomicUsize,
-    /// Per kind of command and what it has said: how often, and once in full.
+    /// For each kind of command and its output: how often it occurred, with one full example.
     wrong: Mutex<BTreeMap<String, usize>>,
     done: Mutex<BTreeMap<&'static str, usize>>,
 }
@@ -119,7 +119,7 @@ impl<'a> Arena<'a> {
     fn new(t: &'a Test) -> Self {
         let first = t.bundle(&["true"]);
         t.with_probe(&first);
-        // To list what is not there is an error of its own.
+        // Listing a directory that does not exist is an error of its own.
         t.command("mkdir").arg(t.state_root()).output().ok();
         let targets = (0..CONTAINERS).map(|number| Target::new(t, &first, number)).collect();
         Self {
@@ -167,7 +167,7 @@ impl<'a> Arena<'a> {
         Ok(())
     }
 
-    /// A container that was made is there, unless somebody has removed it meanwhile.
+    /// A container that was made exists, unless somebody has removed it meanwhile.
     fn make(&self, target: &Target, command: &str) -> Result<Output, String> {
         let deletes = target.deletes_begun.load(Ordering::SeqCst);
         let quiet = target.deletes_now.load(Ordering::SeqCst) == 0;
@@ -228,7 +228,7 @@ impl Target {
     }
 }
 
-/// Counts a caller that has ended, however it did.
+/// Counts a caller that has ended for any reason.
 struct Finished<'a>(&'a AtomicUsize);
 
 impl Drop for Finished<'_> {
@@ -261,7 +261,7 @@ fn random_commands_of_64_callers(t: &Test) {
             let arena = &arena;
             threads.spawn(move || arena.caller(random));
         }
-        // A start waits as long as somebody has paused its container, and in the end nobody else resumes it.
+        // A start waits for as long as its container is paused, and in the end nobody else resumes it.
         while arena.finished.load(Ordering::SeqCst) < CALLERS {
             sleep(Duration::from_millis(200));
             if !arena.goes_on() {
@@ -284,7 +284,7 @@ fn random_commands_of_64_callers(t: &Test) {
     }
 }
 
-/// The launch is held up before the container has its root: exec would run a program of wherever it is then.
+/// The launch is delayed before the container has its root: exec would run a program of wherever it is then.
 fn container_that_run_makes_is_not_taken_for_running(t: &Test) {
     if !can_trace(t) {
         return;
@@ -301,14 +301,14 @@ fn container_that_run_makes_is_not_taken_for_running(t: &Test) {
     exec.fails_with(&["still being created"]);
 }
 
-/// Between making its directory and opening it a create loses it: the one that it finds by that name is another
-/// container's, whose record it would write over and whose processes would be nobody's.
+/// A create loses its directory between making and opening it: the one that it finds by that name belongs to
+/// another container, whose record it would overwrite and whose processes would become nobody's.
 fn create_does_not_take_the_directory_of_the_next_one(t: &Test) {
     if !can_trace(t) {
         return;
     }
     let bundle = t.bundle(&["sleep", "1000000"]);
-    // The store is there, so that this is the first directory that a create makes.
+    // The store exists, so this is the first directory that a create makes.
     t.create(bundle.sibling(t, &["true"]).write(), "other").ok();
     let inject = "inject=mkdirat:delay_exit=1500000:when=1";
     let strace = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=mkdirat", "-e", inject];

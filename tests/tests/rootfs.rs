@@ -81,8 +81,8 @@ fn masks_are_empty_and_closed(t: &Test) {
     assert_eq!(fs::read(bundle.rootfs("file")).expect("the file from outside"), b"secret");
 }
 
-/// Covering the link would leave what it leads to (CVE-2025-31133).
-/// As runc and crun: a link is followed inside the root, and one that leads nowhere is passed over.
+/// Covering the link itself would leave its target accessible (CVE-2025-31133). As in runc and crun, a link is
+/// followed inside the root, and a dangling one is ignored.
 fn mask_of_a_link_covers_what_it_leads_to(t: &Test) {
     let links = "for link in /link /up /dirs /nowhere; do readlink $link; done";
     let mut bundle = t.shell(&format!("cat /etc/secret; ls /dir; {links}"));
@@ -120,7 +120,7 @@ fn read_only_path_keeps_its_flags_and_what_is_mounted_below(t: &Test) {
     assert!(mounts.at("/proc/sys").options.contains("ro") && mounts.at("/proc").options.contains("rw"));
 }
 
-/// Covering it would cover what nobody sees.
+/// Covering it would hide nothing that anybody sees.
 fn read_only_path_that_is_the_root_makes_it_read_only(t: &Test) {
     for path in ["/", "//", "/.", "/etc/..", "/way", "/way/etc/.."] {
         let mut bundle = t.shell("touch /new 2>&1");
@@ -173,7 +173,7 @@ fn propagation_of_the_root_is_the_word(t: &Test) {
             let mounts = mounts(t, &mut bundle, flags);
             let tags = |point: &str| {
                 let tags = mounts.at(point).tags.iter().filter_map(|tag| tag.split(':').next());
-                // A slave has a master where the host's mounts are shared.
+                // A slave has a master if the host's mounts are shared.
                 let slave = word.is_some_and(|word| word.ends_with("slave"));
                 tags.filter(|tag| !slave || *tag != "master").map(str::to_owned).collect::<Vec<_>>()
             };
@@ -186,7 +186,7 @@ fn propagation_of_the_root_is_the_word(t: &Test) {
     }
 }
 
-/// Without a word all is private, and the words without an `r` are about the root alone.
+/// Without a value everything is private, and the values without an `r` apply only to the root.
 fn propagation_on_a_shared_host_is_the_words_and_no_other(t: &Test) {
     for (word, option, root, bound, other) in [
         (None, "", "", "", ""),
@@ -239,13 +239,13 @@ fn paths_need_a_mount_namespace(t: &Test) {
     t.run(bundle.write()).fails_with(&["linux.maskedPaths", "without a private MNT namespace"]);
 }
 
-/// Nobody has asked for the paths that containers usually have masked, and without a mount namespace the host would have them
-/// masked, too.
+/// Nobody has asked for the paths that containers usually have masked, and without a mount namespace the host would
+/// have them masked as well.
 fn config_without_linux_has_no_masked_paths(t: &Test) {
     let mut bundle = t.bundle(&["ls", "/sys/firmware"]);
     bundle.set("/mounts", json!([])).remove("/linux").remove("/hostname");
     fs::create_dir_all(bundle.rootfs("sys/firmware/vendor")).expect("make a directory");
-    // What is mounted without a mount namespace stays, so that this has one of its own.
+    // What is mounted without a mount namespace stays, so this uses a separate one.
     let output = t.run_command(bundle.write()).under(&["unshare", "-m"]).output().ok();
     assert_eq!(output.stdout, "vendor\n");
 }
@@ -260,10 +260,10 @@ fn root_has_to_be_a_directory(t: &Test) {
     t.run(bundle.write()).fails_with(&["root must be specified"]);
 }
 
-/// A host whose mounts are shared, of the test's own: `$0` is a mount point there.
+/// A host of the test's own with shared mounts, in which `$0` is a mount point.
 fn on_a_shared_host(t: &Test, bundle: &Bundle, script: &str) -> rootling_tests::Output {
     let place = t.path("place").to_string_lossy().into_owned();
-    // Shared anew: mounts that stayed peers of this machine's own would reach it.
+    // Made shared anew: mounts that remained peers of this machine's own would propagate to it.
     let script = format!("mount --make-rshared / && mkdir -p $0 && mount -t tmpfs tmpfs $0 && {script}");
     let under = ["unshare", "-m", "sh", "-c", script.as_str(), place.as_str()];
     t.run_command(bundle).under(&under).output()
@@ -281,7 +281,7 @@ fn mounts_of_the_host_reach_a_slave_and_no_private(t: &Test) {
     }
 }
 
-/// libcontainer unmounts /proc and /sys where it does not pivot.
+/// libcontainer unmounts /proc and /sys if it does not pivot.
 fn mounts_of_a_shared_host_stay(t: &Test) {
     for word in ["shared", "slave", "private"] {
         for way in WAYS {
@@ -302,7 +302,7 @@ fn mounts_of_a_shared_bind_reach_the_host(t: &Test) {
         for set in ["bounding", "permitted", "effective"] {
             bundle.set(&format!("/process/capabilities/{set}/-"), "CAP_SYS_ADMIN".into());
         }
-        // Anything less cuts the way out at the root.
+        // Any other value cuts off propagation at the root.
         bundle.set("/linux/rootfsPropagation", "shared".into());
         bundle.mount("/bound", "", &t.path("place").to_string_lossy(), &["rbind", option]);
         let output = on_a_shared_host(t, bundle.write(), "mkdir $0/sub && \"$@\" && ls $0/sub").ok();
@@ -310,7 +310,7 @@ fn mounts_of_a_shared_bind_reach_the_host(t: &Test) {
     }
 }
 
-/// `rootling spec` sets what has to be set for it.
+/// `rootling spec` sets what is needed for it.
 fn mounts_of_a_shared_volume_reach_the_host(t: &Test) {
     let (bundle, binary) = (t.bundle(&["true"]), t.binary().display().to_string());
     let place = t.path("place").display().to_string();

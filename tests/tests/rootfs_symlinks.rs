@@ -1,4 +1,5 @@
-//! A rootfs whose directories are symbolic links: an error or a container, never a change outside.
+//! A root file system whose directories are symbolic links: the result is an error or a container, never a change
+//! outside.
 
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
@@ -19,7 +20,7 @@ both!(
 
 const DIRECTORIES: [&str; 4] = ["dev", "proc", "sys", "etc"];
 
-/// A tree of the account beside the bundle, with the names that a runtime would touch.
+/// A directory tree of the account next to the bundle, with the names that a runtime would touch.
 fn canary(t: &Test) -> PathBuf {
     let canary = t.path("canary");
     for name in ["pts", "shm", "mqueue", "fs/cgroup", "sys/kernel", "self"] {
@@ -34,14 +35,14 @@ fn canary(t: &Test) -> PathBuf {
     canary
 }
 
-/// Puts a link to `target` in the place of a directory of the rootfs.
+/// Replaces a directory of the root file system with a link to `target`.
 fn replace(bundle: &Bundle, directory: &str, target: &str) {
     let path = bundle.rootfs(directory);
     fs::remove_dir_all(&path).expect("remove the directory");
     symlink(target, &path).expect("make the link");
 }
 
-/// Runs the bundle; what lies outside must be as before, and a failure be one line.
+/// Runs the bundle; what is outside must not change, and a failure must be one line.
 fn nothing_outside_changes(t: &Test, bundle: &Bundle, canary: &Path) {
     let before = snapshot::take(canary);
     let output = t.run(bundle.write());
@@ -97,7 +98,7 @@ fn mount_below_a_link_changes_nothing_outside(t: &Test) {
         for (destination, kind) in mounts {
             bundle.set("/mounts/-", json!({"destination": destination, "type": kind, "source": kind}));
         }
-        // A bind of a file makes the file that it is mounted on.
+        // A bind mount of a file makes the file that it is mounted on.
         let bind = json!({"destination": "/link/file", "source": "/etc/passwd", "options": ["bind"]});
         bundle.set("/mounts/-", bind);
         nothing_outside_changes(t, &bundle, &canary);

@@ -1,4 +1,4 @@
-//! The ids that a container gets, by what the host gives to its caller.
+//! The ids that a container gets, depending on what the host grants its caller.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,14 +20,14 @@ user!(
 );
 root!(root_maps_the_ranges_of_a_named_owner, default_owner_is_dockremap_or_the_error_says_how_to_make_it);
 
-/// Prints its maps; no maps are configured.
+/// A bundle that prints its maps; no maps are configured.
 fn maps_printer(t: &Test) -> Bundle {
     let mut bundle = t.shell("cat /proc/self/uid_map /proc/self/gid_map");
     bundle.ids(Ids::None).write();
     bundle
 }
 
-/// The numbers of what [`maps_printer`] prints.
+/// The numbers in the output of [`maps_printer`].
 fn numbers(output: &Output) -> Vec<u32> {
     output.stdout.split_whitespace().map(|word| word.parse().expect("a number")).collect()
 }
@@ -36,7 +36,7 @@ fn only_the_caller(t: &Test) -> Vec<u32> {
     vec![0, t.account().uid, 1, 0, t.account().gid, 1]
 }
 
-/// newuidmap or newgidmap, where the harness would find it.
+/// The path of newuidmap or newgidmap, where the harness would find it.
 fn helper(name: &str) -> PathBuf {
     let dirs = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
     let found = dirs.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.is_file());
@@ -55,7 +55,7 @@ fn ranges_are_packed_behind_the_caller(t: &Test) {
     let (name, uid, gid) = (t.account().name.as_str(), t.account().uid, t.account().gid);
     for ranges in [
         vec![(700_000, 1000)],
-        // Three, not in order, one of them by number.
+        // Three ranges, unordered, one of them by number.
         vec![(900_000, 3000), (700_000, 1000), (800_000, 2000)],
     ] {
         let Some(host) = Variation::of(t) else { return };
@@ -82,7 +82,7 @@ fn range_with_the_callers_own_id_is_an_error(t: &Test) {
     output.fails_with(&["/etc/subuid", &own, "a range without it", "rootling doctor"]);
 }
 
-/// The container runs with the caller's id alone, and the warning has each of `words`.
+/// The container runs with only the caller's id, and the warning contains each of `words`.
 fn runs_alone(t: &Test, host: Variation<'_>, words: &[&str]) {
     let lines = format!("{}:700000:65536\n", t.account().name);
     let output = host.sub_ids(&lines).run(t.run_command(&maps_printer(t))).output().ok();
@@ -132,7 +132,7 @@ fn other_users_need_ranges(t: &Test) {
 fn used_up_user_namespaces_are_named(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.ids(Ids::Single(0, 0)).write();
-    // Root of a user namespace may set the limit of its own.
+    // Root of a user namespace may set the limit of its own namespace.
     let script = "echo 0 > /proc/sys/user/max_user_namespaces; exec \"$@\"";
     let output = t.run_command(&bundle).under(&["unshare", "-Ur", "sh", "-c", script, "sh"]).output();
     output.fails_with(&["user.max_user_namespaces is 0", "sysctl -w", "rootling doctor"]);
@@ -142,12 +142,12 @@ fn no_adapt_leaves_the_spec_alone(t: &Test) {
     let mut bundle = maps_printer(t);
     let run =
         |bundle: &Bundle| t.rootling(&["run", "--no-adapt", "-b"]).arg(bundle.dir()).arg(t.id("c")).output();
-    // Without a user namespace an ordinary user may do nothing of it.
+    // Without a user namespace an ordinary user may not do any of it.
     run(&bundle).fails_with(&["EPERM", "user namespace"]);
-    // What is complete runs.
+    // A complete configuration runs.
     bundle.ids(Ids::Single(t.account().uid, t.account().gid)).write();
     assert_eq!(numbers(&run(&bundle).ok()), only_the_caller(t));
-    // --userns-remap is about the adaptation.
+    // --userns-remap concerns the adaptation.
     let both = ["run", "--no-adapt", "--userns-remap", "1000", "c"];
     t.rootling(&both).output().fails_with(&["--no-adapt", "--userns-remap"]);
 }
@@ -163,7 +163,7 @@ fn root_maps_the_ranges_of_a_named_owner(t: &Test) {
             .output()
     };
     assert_eq!(numbers(&run("daemon").ok()), [0, 700_000, 10, 0, 710_000, 10]);
-    // The ranges are the user's; the group only has to exist.
+    // The ranges belong to the user; the group only has to exist.
     assert_eq!(numbers(&run("daemon:adm").ok()), [0, 700_000, 10, 0, 710_000, 10]);
     assert_eq!(numbers(&run("77:adm").ok()), [0, 800_000, 20, 0, 730_000, 20]);
     run("daemon:no-such-group").fails_with(&["no group \"no-such-group\" in /etc/group"]);
@@ -213,7 +213,7 @@ fn debug_says_what_fails_with_a_single_id(t: &Test) {
     };
     let mut bundle = t.shell("touch /tmp/file; chown 1 /tmp/file 2>&1; cat /proc/self/setgroups");
     let output = run(bundle.write());
-    // What it says is so.
+    // What it reports is true.
     assert!(output.stdout.contains("Invalid argument") && output.stdout.ends_with("deny\n"), "{output}");
     let lines: Vec<_> = output.stderr.lines().filter(|line| line.contains("only one id is mapped")).collect();
     assert_eq!(lines.len(), 1, "{output}");

@@ -16,7 +16,7 @@ user!(
     ping_groups_are_narrowed_to_those_that_are_mapped,
 );
 
-/// Mount points and options of lines of mountinfo; proc_pid_mountinfo(5).
+/// The mount points and options in lines of mountinfo; proc_pid_mountinfo(5).
 fn mounts(mountinfo: &str) -> Vec<(PathBuf, Vec<String>)> {
     mountinfo
         .lines()
@@ -60,7 +60,7 @@ fn proc_of_shared_process_ids_is_the_hosts(t: &Test) {
     bundle.set("/process/env/-", format!("TESTS={}", std::process::id()).into());
     let output = t.run_command(bundle.write()).output();
     let own = fs::read_to_string("/proc/self/comm").expect("our name");
-    // grep ends with 1, since there is no mount for the read-only path.
+    // grep exits with 1, since there is no mount for the read-only path.
     assert_eq!((output.stdout.as_str(), output.exit()), (format!("{own}0\n").as_str(), 1), "{output}");
 }
 
@@ -123,7 +123,7 @@ fn ids_in_options_stay_where_they_are_mapped(t: &Test) {
     let tmpfs = |at: &str, ids: [&str; 2]| json!({"destination": at, "type": "tmpfs", "source": "tmpfs", "options": ids});
     bundle.set("/mounts/-", tmpfs("/mnt", ["uid=0", "gid=0"]));
     bundle.set("/mounts/-", tmpfs("/opt", ["uid=7", "gid=70000"]));
-    // What every engine writes, and what is not mapped here.
+    // What every engine writes, although it is not mapped here.
     bundle.set("/mounts/2/options/-", "gid=5".into());
     let output = t.run(bundle.write()).ok();
     assert!(output.stdout.starts_with("0:0\n0:0\n"), "{output}");

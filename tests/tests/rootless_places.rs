@@ -1,4 +1,4 @@
-//! Directories that are closed, read-only or not named; and the OOM score.
+//! Directories that are inaccessible, read-only or not named; and the OOM score.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ user!(
     oom_score_is_raised_to_the_callers,
 );
 
-/// A bundle in a directory of mode 0700, as a home directory has it.
+/// A bundle in a directory of mode 0700, like a home directory.
 fn in_private_home(t: &Test, args: &[&str]) -> Bundle {
     let bundle = t.bundle(args);
     fs::set_permissions(bundle.dir(), Permissions::from_mode(0o700)).expect("chmod of the bundle");
@@ -56,7 +56,7 @@ fn state_finds_a_place_without_xdg_runtime_dir(t: &Test) {
     let bundle = t.bundle(&["echo", "ran"]);
     let command = run_at_default_place(t, bundle.write()).without_env("XDG_RUNTIME_DIR");
     assert_eq!(command.output().ok().stdout, "ran\n");
-    // Neither is there /run/user/UID.
+    // /run/user/UID does not exist either.
     let run = format!("/run/user/{}", t.account().uid);
     if !Path::new(&run).is_dir() {
         return;
@@ -87,9 +87,9 @@ fn container_runs_without_home(t: &Test) {
 
 fn read_only_root_directory_serves(t: &Test) {
     let mut bundle = t.shell("touch /x 2>/dev/null || echo refused; touch /dev/shm/x && echo written");
-    // By the spec, from a directory that nobody may write.
+    // By the spec, from a directory to which nobody may write.
     bundle.set("/root/readonly", true.into()).write();
-    // bundle.sh does not make the places that are mounted on.
+    // bundle.sh does not make the directories that are mounted on.
     for place in ["proc", "dev", "sys"] {
         fs::create_dir_all(bundle.rootfs(place)).expect("make a place to mount on");
     }

@@ -118,7 +118,7 @@ fn passes_100_megabytes(t: &Test, script: &str, source: fn(&mut std::process::Ch
     running.output().ok();
 }
 
-/// Numbers without a pattern, the same from the same seed (xorshift64).
+/// Numbers without a pattern, which are the same for the same seed (xorshift64).
 struct Noise(u64);
 
 impl Noise {

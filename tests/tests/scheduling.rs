@@ -1,4 +1,4 @@
-//! `process.scheduler`, `process.ioPriority`, CPU affinity, `linux.personality` and `linux.memoryPolicy`: as the
+//! `process.scheduler`, `process.ioPriority`, CPU affinity, `linux.personality` and `linux.memoryPolicy`, as the
 //! kernel shows them to the program.
 
 use std::fs;
@@ -18,11 +18,11 @@ both!(
 root!(realtime_and_deadline_policies_are_for_root, realtime_io_is_for_root);
 user!(what_only_root_may_is_an_error);
 
-/// Policy, nice value and real-time priority: fields 41, 19 and 40 of proc_pid_stat(5).
+/// The policy, the nice value and the real-time priority: fields 41, 19 and 40 of proc_pid_stat(5).
 fn scheduling(t: &Test, bundle: &mut Bundle) -> [i64; 3] {
     bundle.set("/process/args", json!(["cat", "/proc/self/stat"]));
     let output = t.run(bundle.write()).ok();
-    // After the name, which is the second and in parentheses.
+    // After the name, which is the second field and in parentheses.
     let (_, rest) = output.stdout.rsplit_once(')').expect("a name");
     let fields: Vec<_> = rest.split_whitespace().collect();
     [41, 19, 40].map(|number| fields[number - 3].parse().expect("a number"))
@@ -44,7 +44,7 @@ fn policy_and_nice_value_are_the_configured_ones(t: &Test) {
         (json!({"policy": "SCHED_OTHER"}), [0, 0, 0]),
     ];
     check(t, &cases);
-    // Its children are ordinary again: SCHED_RESET_ON_FORK is 0x40000000 in what sched_getscheduler(2) gives.
+    // Its children are ordinary again: sched_getscheduler(2) returns SCHED_RESET_ON_FORK as 0x40000000.
     let mut bundle = t.bundle(&["probe", "call", &format!("{},0", libc::SYS_sched_getscheduler)]);
     t.with_probe(&bundle);
     let flags = json!({"policy": "SCHED_BATCH", "flags": ["SCHED_FLAG_RESET_ON_FORK"]});
@@ -103,7 +103,7 @@ fn realtime_io_is_for_root(t: &Test) {
 
 const SHOW_AFFINITY: [&str; 3] = ["grep", "Cpus_allowed_list", "/proc/self/status"];
 
-/// As in runc: whoever started the container may be bound to a CPU, the container is not.
+/// As in runc: the process that started the container may be bound to a CPU, but the container is not.
 fn affinity_is_not_the_callers(t: &Test) {
     let bundle = t.bundle(&SHOW_AFFINITY);
     let all = t.run(bundle.write()).ok().stdout;
@@ -141,7 +141,7 @@ fn memory_is_of_the_configured_nodes(t: &Test) {
     if !fs::exists("/proc/self/numa_maps").unwrap_or(false) {
         return skip("this kernel knows no NUMA nodes");
     }
-    // Field 2 of numa(7): the policy of the program's own memory.
+    // Field 2 in numa(7): the policy of the program's own memory.
     let mut bundle = t.shell("grep -m1 heap /proc/self/numa_maps | cut -d' ' -f2");
     for (policy, shown) in [
         (json!({"mode": "MPOL_BIND", "nodes": "0"}), "bind:0"),

@@ -1,4 +1,4 @@
-//! `linux.seccomp`: what a filtered call gets, and the flags, the agent and the cache of a profile.
+//! `linux.seccomp`: the result of a filtered call, and the flags, the agent and the cache of a profile.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -31,7 +31,7 @@ both!(
     writers_of_one_entry_do_not_disturb_each_other,
 );
 
-/// A profile that lets everything through but `names`.
+/// A profile that allows everything except for `names`.
 fn filter(bundle: &mut Bundle, names: &[&str], action: &str, errno: Option<u32>) {
     let mut rule = json!({"names": names, "action": action});
     if let Some(errno) = errno {
@@ -42,7 +42,7 @@ fn filter(bundle: &mut Bundle, names: &[&str], action: &str, errno: Option<u32>)
 
 const MKDIR: [&str; 2] = ["mkdir", "mkdirat"];
 
-/// ENOSPC, which no directory of the tests would get for another reason.
+/// ENOSPC, which no directory of the tests would return for another reason.
 const NO_SPACE: u32 = 28;
 
 /// The results of `calls` in a container of this bundle, whose program is the probe.
@@ -69,7 +69,7 @@ fn killed_call_ends_the_program(t: &Test) {
     let mut bundle = t.shell("ulimit -c 0; mkdir /tmp/new; echo \"ended $?\"; test ! -e /tmp/new");
     for action in ["SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL", "SCMP_ACT_TRAP"] {
         filter(&mut bundle, &MKDIR, action, None);
-        // A shell's 128 and SIGSYS.
+        // 128 plus SIGSYS, as in a shell.
         assert_eq!(t.run(bundle.write()).ok().stdout, "ended 159\n", "{action}");
     }
 }
@@ -87,7 +87,7 @@ fn unknown_names_are_skipped(t: &Test) {
     assert!(output.stderr.contains("No space left on device"), "{output}");
 }
 
-/// personality(2) with each operator on its argument, which is a number of no consequence for the program.
+/// personality(2) with each operator on its argument, a number that does not matter to the program.
 fn arguments_decide(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     t.with_probe(&bundle);
@@ -100,7 +100,7 @@ fn arguments_decide(t: &Test) {
         ("SCMP_CMP_LE", 0, [true, true, false]),
         ("SCMP_CMP_GE", 0, [false, true, true]),
         ("SCMP_CMP_GT", 0, [false, false, true]),
-        // The mask, then what has to be left under it.
+        // The mask, followed by the value that the masked argument must have.
         ("SCMP_CMP_MASKED_EQ", 1, [true, false, true]),
     ] {
         filter(&mut bundle, &["personality"], "SCMP_ACT_ERRNO", Some(NO_SPACE));
@@ -146,7 +146,7 @@ fn filter_holds_with_and_without_no_new_privileges(t: &Test) {
     }
 }
 
-/// SCMP_ACT_KILL_THREAD leaves the other threads of a process: no one of a launch stays for that.
+/// SCMP_ACT_KILL_THREAD spares the other threads of a process, but none of a launch may stay because of that.
 fn filter_that_ends_a_thread_of_the_launch_ends_the_launch(t: &Test) {
     let agent = Socket::listen(t, "agent");
     for (call, with_agent) in [("capset", false), ("capset", true), ("nanosleep", true), ("execve", true)] {
@@ -161,7 +161,7 @@ fn filter_that_ends_a_thread_of_the_launch_ends_the_launch(t: &Test) {
         let run = t.run(&bundle);
         assert_ne!(run.exit(), 0, "{call}: {run}");
         let created = t.create(&bundle, "c");
-        // Where it has got as far as its wait, the end comes afterwards.
+        // If it has got as far as its wait, it ends afterwards.
         assert_eq!(created.exit() == 0, call != "capset", "{call}: {created}");
         if created.exit() == 0 {
             t.rootling(&["start", &t.id("c")]).output().ok();
@@ -171,7 +171,7 @@ fn filter_that_ends_a_thread_of_the_launch_ends_the_launch(t: &Test) {
     }
 }
 
-/// What comes after the filter is as little as possible; before it the runtime may do what the program may not.
+/// As little as possible comes after the filter; before it the runtime may do what the program may not.
 fn filter_may_refuse_what_the_runtime_uses(t: &Test) {
     let mut bundle = t.shell("echo works");
     let names = [
@@ -205,7 +205,7 @@ fn filter_may_refuse_what_the_runtime_uses(t: &Test) {
 }
 
 fn flags_reach_the_kernel(t: &Test) {
-    // SECCOMP_FILTER_FLAG_* of linux/seccomp.h. Without the field it is as runc has it.
+    // SECCOMP_FILTER_FLAG_* in linux/seccomp.h. Without the field the flags are as in runc.
     let mut bundle = t.bundle(&["grep", "-c", "Seccomp:.2", "/proc/self/status"]);
     filter(&mut bundle, &MKDIR, "SCMP_ACT_ERRNO", None);
     for (flags, number) in [
@@ -213,7 +213,7 @@ fn flags_reach_the_kernel(t: &Test) {
         (Some(json!([])), 0),
         (Some(json!(["SECCOMP_FILTER_FLAG_LOG"])), 2),
         (Some(json!(["SECCOMP_FILTER_FLAG_SPEC_ALLOW"])), 4),
-        // There is one thread.
+        // There is only one thread.
         (Some(json!(["SECCOMP_FILTER_FLAG_TSYNC"])), 0),
         (
             Some(json!([
@@ -243,7 +243,7 @@ fn empty_profile_is_none(t: &Test) {
     }
 }
 
-/// For these two rules libseccomp 2.5.4 runs for ever, with runc as well.
+/// libseccomp 2.5.4 never terminates for these two rules, with runc as well.
 fn profile_that_libseccomp_does_not_come_to_an_end_with_is_an_error(t: &Test) {
     let condition = |index: u32, op: &str, value: u64| json!({"index": index, "op": op, "value": value});
     let rule = |args: [Value; 2]| json!({"names": ["write"], "action": "SCMP_ACT_ERRNO", "args": args});
@@ -254,7 +254,7 @@ fn profile_that_libseccomp_does_not_come_to_an_end_with_is_an_error(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}));
     let output = t.run(bundle.write());
-    // A later release may be done with them.
+    // A later release may finish them.
     if output.exit() != 0 {
         output.fails_with(&[
             "linux.seccomp: libseccomp has not compiled the profile within 20 s",
@@ -302,7 +302,7 @@ fn wrong_profile_is_one_line_that_names_the_field(t: &Test) {
             ["linux.seccomp.syscalls[0].args", "arguments 0 to 5"],
         ),
         (rule("action", json!("SCMP_ACT_NOTIFY")), ["linux.seccomp.listenerPath", "set it"]),
-        // What shows when it is compiled.
+        // Errors that are detected only when the profile is compiled.
         (with("syscalls", Value::Array(many)), ["linux.seccomp", "takes at most 4096"]),
     ] {
         let mut bundle = t.bundle(&["true"]);
@@ -311,7 +311,7 @@ fn wrong_profile_is_one_line_that_names_the_field(t: &Test) {
     }
 }
 
-/// A bundle whose sethostname(2) and mkdir(2) are for the agent to decide.
+/// A bundle whose sethostname(2) and mkdir(2) are decided by the agent.
 fn notifying(t: &Test, bundle: &mut Bundle, socket: &str) -> PathBuf {
     filter(bundle, &MKDIR, "SCMP_ACT_NOTIFY", None);
     let path = t.path(socket);
@@ -404,7 +404,7 @@ fn agent_answers_for_a_program_that_joins(t: &Test) {
     t.delete_force("c").ok();
 }
 
-/// Runs the bundle with a cache of the test's own; the mkdir in it is refused with `text`.
+/// Runs the bundle with a cache of the test's own; mkdir in it is refused with `text`.
 fn refused(t: &Test, bundle: &Bundle, text: &str) {
     let output = cached(t, bundle, "c").code(1);
     assert!(output.stderr.contains(text), "{output}");
@@ -425,7 +425,7 @@ fn with_cache(t: &Test) -> Bundle {
     bundle
 }
 
-/// What is in the directory of the cache.
+/// The entries in the directory of the cache.
 fn entries(t: &Test) -> Vec<PathBuf> {
     let dir = fs::read_dir(t.path("cache/rootling/seccomp")).expect("the cache");
     dir.map(|entry| entry.expect("entry of the cache").path()).collect()
@@ -467,11 +467,11 @@ fn cache_is_not_believed_where_others_may_write(t: &Test) {
     let foreign = fs::read(foreign).expect("read the other entry");
     fs::write(&entry, &foreign).expect("replace the entry");
     refused(t, &bundle, "No space left");
-    // Even what is right is written anew where others may have written it.
+    // Even a correct entry is rewritten if others may have written to it.
     fs::set_permissions(&entry, fs::Permissions::from_mode(0o666)).expect("chmod of the entry");
     refused(t, &bundle, "No space left");
     assert_eq!(fs::metadata(&entry).expect("stat of the entry").mode() & 0o077, 0);
-    // A directory of theirs is not used at all.
+    // A directory to which others may write is not used at all.
     let dir = entry.parent().expect("a directory");
     fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).expect("chmod of the directory");
     fs::remove_file(&entry).expect("remove the entry");

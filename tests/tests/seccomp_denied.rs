@@ -1,9 +1,9 @@
-//! A profile that denies any one system call, which the program does not need, does not stop a start.
+//! A profile that denies any one system call which the program does not need does not prevent a start.
 //!
-//! What a runtime calls after it has loaded the filter it calls under the filter, and a profile is written for a
-//! program, not for a runtime. Something always remains: execve(2), and without no_new_privs what gives up the
-//! capabilities that loading needs. How little is possible the peers show, in the same run; what stops a start
-//! with ours has to stop one with crun or with runc.
+//! What a runtime calls after loading the filter is subject to the filter, and a profile is written for a program,
+//! not for a runtime. Something is always left: execve(2), and without no_new_privs what drops the capabilities
+//! that loading requires. The peers show in the same run how little is possible: what prevents a start with ours
+//! must also prevent one with crun or with runc.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -31,7 +31,7 @@ user!(
     exec_with_new_privileges_needs_no_more_than_a_peer,
 );
 
-/// No program of a container needs one of them to print a word, and no runtime needs one after the filter.
+/// No program needs any of these to print a word, and no runtime needs any after the filter.
 const NEVER_NEEDED: [&str; 39] = [
     "accept4",
     "access",
@@ -74,8 +74,8 @@ const NEVER_NEEDED: [&str; 39] = [
     "waitid",
 ];
 
-/// With no_new_privs the filter comes after all else: nothing is given up, looked at or awaited under it. Without,
-/// it has to come while there is CAP_SYS_ADMIN, and runc needs each of these afterwards.
+/// With no_new_privs the filter comes after everything else: nothing is dropped, checked or waited for under it.
+/// Without, it must be loaded while there is CAP_SYS_ADMIN, and runc needs each of these afterwards.
 const NEEDED_WITH_NEW_PRIVILEGES_AT_MOST: [&str; 11] = [
     "capget",
     "capset",
@@ -90,7 +90,7 @@ const NEEDED_WITH_NEW_PRIVILEGES_AT_MOST: [&str; 11] = [
     "setuid",
 ];
 
-/// How a program comes to run.
+/// How a program is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Run,
@@ -108,13 +108,13 @@ impl Way {
         }
     }
 
-    /// What the container's own program is; `exec` needs one that stays.
+    /// The container's own program; `exec` needs one that stays.
     fn program(self) -> [&'static str; 2] {
         if self == Self::Exec { ["sleep", "1000000"] } else { ["echo", "works"] }
     }
 }
 
-/// A profile that denies `name` and nothing else.
+/// A profile that denies only `name`.
 fn without(name: &str) -> Value {
     json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": [name], "action": "SCMP_ACT_ERRNO"}]})
 }
@@ -131,7 +131,7 @@ fn no_single_denied_call_stops_exec(t: &Test) {
     for_each_needless(t, Way::Exec);
 }
 
-/// Starts with each of the named calls denied; all that fail are told, with how they ended.
+/// Starts with each of the named calls denied; reports all that fail, and how they ended.
 fn for_each_needless(t: &Test, way: Way) {
     let mut bundle = t.bundle(&way.program());
     let mut stopped = String::new();
@@ -148,7 +148,7 @@ fn for_each_needless(t: &Test, way: Way) {
     assert!(stopped.is_empty(), "stopped by a denied\n{stopped}");
 }
 
-/// Starts the bundle, or says how it ended; nothing is left of it.
+/// Starts the bundle; the error says how it ended. Nothing of it is left.
 fn start(t: &Test, way: Way, bundle: &rootling_tests::Bundle) -> Result<(), Output> {
     let works = |output: Output| if output.text() == "works" { Ok(()) } else { Err(output) };
     let succeeds = |output: Output| if output.exit() == 0 { Ok(output) } else { Err(output) };
@@ -220,7 +220,7 @@ fn needs_no_more_than_a_peer(t: &Test, way: Way, no_new_privileges: bool) {
     assert!(more.is_empty(), "stop ours and no peer: {more:?}");
 }
 
-/// The system calls of this architecture, as libseccomp knows them by number.
+/// The system calls of this architecture that libseccomp knows by number.
 fn names_of_all_calls() -> Vec<String> {
     let names: Vec<_> =
         (0..1000).filter_map(|number| ScmpSyscall::from_raw_syscall(number).get_name().ok()).collect();
@@ -228,10 +228,10 @@ fn names_of_all_calls() -> Vec<String> {
     names
 }
 
-/// The bundle whose profile denies nothing that there is.
+/// The bundle whose profile denies nothing that exists.
 const NONE: &str = "no_such_call";
 
-/// A directory of bundles, one for each denied call and by its name, that share one rootfs.
+/// A directory of bundles, one for each denied call and named after it, that share one root file system.
 struct Bundles {
     dir: PathBuf,
     way: Way,
@@ -257,7 +257,7 @@ impl Bundles {
 /// Starts a bundle for each name and prints the names with which the program did not print its word.
 ///
 /// The streams of `create` are the program's: the substitution ends when both have ended. The kernel frees the keys
-/// of so many keyrings later than they are made anew, and a user has a quota.
+/// of that many keyrings more slowly than new ones are made, and a user has a quota.
 const SWEEP: &str = r#"
 way=$1 bundles=$2 prefix=$3 names=$4
 shift 4
@@ -282,7 +282,7 @@ done
 exit 0
 "#;
 
-/// A runtime and the words that its commands start with.
+/// A runtime, and the words with which its commands begin.
 struct Runtime {
     name: &'static str,
     words: Vec<String>,
@@ -319,9 +319,9 @@ impl Runtime {
         self.sweep(t, bundles, NONE).is_empty()
     }
 
-    /// The names whose denial stops a start.
+    /// The names whose denial prevents a start.
     fn stopped(&self, t: &Test, bundles: &Bundles, names: &[String]) -> BTreeSet<String> {
-        // Small enough that none reaches the limit of a command.
+        // Small enough that none reaches the time limit of a command.
         let chunks: Vec<String> = names.chunks(24).map(|names| names.join(" ")).collect();
         let at_a_time = thread::available_parallelism().map_or(1, usize::from);
         let mut stopped = BTreeSet::new();
@@ -349,7 +349,7 @@ impl Runtime {
     }
 }
 
-/// crun runs only where cgroup v2 alone is mounted; root can show that to a command on any host.
+/// crun runs only where only cgroup v2 is mounted; root can provide that for a command on any host.
 fn on_v2(t: &Test, command: Cmd) -> Cmd {
     if cgroups::is_unified() || !nix::unistd::geteuid().is_root() {
         return command;
@@ -357,7 +357,7 @@ fn on_v2(t: &Test, command: Cmd) -> Cmd {
     Variation::of(t).expect("root started the tests").cgroup_v2().run(command)
 }
 
-/// What the default lists of 2018 leave to privileged containers, or have not taken up yet.
+/// What the default lists of 2018 leave to privileged containers, or did not contain yet.
 const NOT_ALLOWED_IN_2018: &str = "
     acct add_key adjtimex afs_syscall bpf chroot clock_adjtime clock_settime clone create_module delete_module
     fanotify_init finit_module get_kernel_syms get_mempolicy getpmsg init_module io_uring_setup ioperm iopl kcmp
@@ -376,7 +376,7 @@ fn allow_list_of_2018() -> Value {
     for later in ["clone3", "close_range", "faccessat2", "openat2", "pidfd_open", "rseq"] {
         assert!(!names.iter().any(|name| name == later), "{later} is newer than the list");
     }
-    // clone without a flag that makes a namespace, and the persona of Linux.
+    // clone without any flag that makes a namespace, and the Linux persona.
     let no_namespace = json!([{"index": 0, "value": 0x7e02_0000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]);
     let linux = json!([{"index": 0, "value": 0, "op": "SCMP_CMP_EQ"}]);
     json!({
@@ -389,7 +389,7 @@ fn allow_list_of_2018() -> Value {
     })
 }
 
-/// Such profiles are in use, and the runtimes of their time had none of the calls that came later.
+/// Such profiles are in use, and the runtimes of their time made none of the calls that came later.
 fn allow_list_of_2018_lets_containers_start(t: &Test) {
     for way in [Way::Run, Way::Create, Way::Exec] {
         let mut bundle = t.bundle(&way.program());

@@ -1,4 +1,4 @@
-//! What a container gets to see of the host, and who may read the state.
+//! What a container can see of the host, and who may read the state.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -22,13 +22,13 @@ both!(
 
 root!(device_that_is_a_stream_keeps_its_owner, hidden_proc_of_the_host_is_an_error_without_a_pivot);
 
-/// Opens descriptors 5 and 6 in the caller of rootling, without close-on-exec.
+/// Opens descriptors 5 and 6 in rootling's caller, without close-on-exec.
 const LEAKY_CALLER: [&str; 3] = ["sh", "-c", r#"exec 5</etc/passwd 6</; exec "$0" "$@""#];
 
 fn no_descriptor_of_the_host_reaches_the_container(t: &Test) {
     let bundle = t.bundle(&["ls", "/proc/self/fd"]);
     let output = t.run_command(bundle.write()).under(&LEAKY_CALLER).output().ok();
-    // 3 is the listed directory itself.
+    // 3 is the descriptor of the listed directory itself.
     assert_eq!(output.stdout, "0\n1\n2\n3\n");
 }
 
@@ -93,7 +93,7 @@ fn no_new_privileges_is_as_configured(t: &Test) {
     }
 }
 
-/// The five sets in the order of the kernel: inheritable, permitted, effective, bounding, ambient.
+/// The five sets in the kernel's order: inheritable, permitted, effective, bounding, ambient.
 fn capability_sets(output: &str) -> Vec<u64> {
     let hexadecimal = |line: &str| {
         let (_, value) = line.split_once('\t').expect("a name and a value");
@@ -108,8 +108,8 @@ fn capabilities_are_the_configured_ones(t: &Test) {
     let sets =
         json!({"bounding": bind, "permitted": bind, "effective": kill, "inheritable": bind, "ambient": kill});
     bundle.set("/process/capabilities", sets);
-    // Numbers of capabilities(7): CAP_KILL is 5, CAP_NET_BIND_SERVICE 10. With uid 0 an execve
-    // makes all that is permitted effective.
+    // Numbers in capabilities(7): CAP_KILL is 5, CAP_NET_BIND_SERVICE is 10. With uid 0, execve makes everything
+    // that is permitted effective.
     let (kill, bind) = (1 << 5, 1 << 5 | 1 << 10);
     assert_eq!(capability_sets(&t.run(bundle.write()).ok().stdout), [bind, bind, bind, bind, kill]);
 }
@@ -139,8 +139,7 @@ fn read_only_paths_refuse_writes(t: &Test) {
     assert_eq!(output.stderr.matches("Read-only file system").count(), 2, "{output}");
 }
 
-/// Root's standard input is the host's null device as often as not: an id of the container must not
-/// become its owner.
+/// Root's standard input is often the host's null device: an id of the container must not become its owner.
 fn device_that_is_a_stream_keeps_its_owner(t: &Test) {
     let device = t.path("null");
     t.command("mknod").args(&["-m", "0666"]).arg(&device).args(&["c", "1", "3"]).output().ok();
@@ -162,15 +161,15 @@ fn device_that_is_a_stream_keeps_its_owner(t: &Test) {
             let case = format!("mapped: {mapped}, as uid {uid}");
             bundle.set("/process/user", json!({"uid": uid, "gid": uid}));
             keeps_its_owner(t.run_command(bundle.write()), &case);
-            // What joins has the caller's own, and no other in its place.
+            // A process that joins has the caller's own stream, with nothing in its place.
             keeps_its_owner(t.exec(&["-u", &uid.to_string()], "d", &["true"]), &format!("{case}, exec"));
         }
         t.delete_force("d").ok();
     }
 }
 
-/// A proc that nothing covers, anywhere in the mount namespace, would let a user namespace inside mount
-/// another one, without the masks.
+/// A procfs that nothing covers, anywhere in the mount namespace, would let a user namespace inside mount another
+/// one without the masks.
 fn no_proc_without_masks_is_left_by_no_pivot(t: &Test) {
     let mut bundle = t.bundle(&["unshare", "-mrpf", "mount", "-t", "proc", "none", "/proc"]);
     for set in ["bounding", "permitted", "effective"] {
@@ -183,7 +182,8 @@ fn no_proc_without_masks_is_left_by_no_pivot(t: &Test) {
     }
 }
 
-/// One that a mount above hides cannot be covered, and would still let a user namespace inside mount another.
+/// A procfs that is hidden by a mount above it cannot be covered, and would still let a user namespace inside mount
+/// another one.
 fn hidden_proc_of_the_host_is_an_error_without_a_pivot(t: &Test) {
     let bundle = t.bundle(&["true"]);
     let place = t.path("place").to_string_lossy().into_owned();
@@ -199,7 +199,7 @@ fn hidden_proc_of_the_host_is_an_error_without_a_pivot(t: &Test) {
     bundle.write();
     on_host("mount --bind $0 $0", &["--no-pivot"]).fails_with(&["--no-pivot", "hidden", "/place/p"]);
     on_host("mount --bind $0 $0", &[]).ok();
-    // In sight, or below another one in the same place, it is covered.
+    // If it is visible, or below another one at the same place, it is covered.
     on_host("true", &["--no-pivot"]).ok();
     on_host("mount -t proc proc $0/p", &["--no-pivot"]).ok();
 }

@@ -1,4 +1,4 @@
-//! docs/security.md and the tests: what it promises names a test, and the test is there.
+//! Compares docs/security.md with the tests: what it promises names a test, and the test exists.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ fn functions(dir: &Path, found: &mut BTreeMap<String, String>) {
     }
 }
 
-/// All sources, by path.
+/// The contents of all sources, by path.
 struct Sources(BTreeMap<String, String>);
 
 impl Sources {
@@ -31,7 +31,7 @@ impl Sources {
         Self(found)
     }
 
-    /// Whether a test of this name is in a file of this name, or in any.
+    /// Whether a test with this name is in the file with this name, or in any file.
     fn have(&self, name: &str, file: Option<&str>) -> bool {
         let function = format!("fn {name}(");
         self.0.iter().any(|(path, text)| {
@@ -44,7 +44,7 @@ impl Sources {
     }
 }
 
-/// What a piece of the text refers to: tests with their files, unit tests, whole files.
+/// What a piece of the text refers to: tests with their files, unit tests, and whole files.
 #[derive(Debug, Default)]
 struct References {
     tests: Vec<(String, String)>,
@@ -77,7 +77,7 @@ impl References {
             }
             (before_that, before) = (before, word);
         }
-        // No file was named for those.
+        // No file was named for these.
         found.tests.extend(waiting.into_iter().map(|name| (name, String::new())));
         found
     }

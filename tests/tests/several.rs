@@ -1,4 +1,4 @@
-//! Commands for several containers at once, and a container without a name.
+//! Commands for several containers at a time, and a container without a name.
 
 use rootling_tests::{Test, both, eventually};
 
@@ -35,7 +35,7 @@ fn several_containers_are_started_killed_and_deleted(t: &Test) {
 fn a_failure_does_not_keep_the_others_from_it(t: &Test) {
     let ids = made(t, &["a", "b"]);
     for command in [&["start"][..], &["kill", "--all"], &["delete", "--force"]] {
-        // `delete --force` of what is not there is none.
+        // `delete --force` of a missing container is no error.
         let wrong = if command[0] == "delete" { "../x".to_owned() } else { t.id("missing") };
         let output = t.rootling(command).args(&[&ids[0], &wrong, &ids[1]]).output().code(1);
         assert_eq!(output.stderr.lines().count(), 1, "{output}");
@@ -58,7 +58,7 @@ fn last_word_of_kill_is_a_signal_or_a_container(t: &Test) {
         eventually("it ends", || t.status(name) == "stopped");
     }
     t.rootling(&["delete"]).args(&ids).output().ok();
-    // Two words, of which neither is a signal.
+    // Two words, neither of which is a signal.
     let ids = made(t, &["a", "b"]);
     t.rootling(&["kill"]).args(&ids).output().ok();
     t.rootling(&["delete", "--force"]).args(&ids).output().ok();

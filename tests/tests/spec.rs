@@ -1,4 +1,4 @@
-//! Fields of config.json, looked at from inside the container.
+//! Fields of config.json, checked from inside the container.
 
 use std::fs;
 
@@ -93,14 +93,14 @@ fn descriptors_that_are_not_open_cannot_be_preserved(t: &Test) {
     output.fails_with(&["--preserve-fds 7", "descriptor 9 is not open"]);
 }
 
-/// Engines name the highest of theirs, and what lies between may not be open.
+/// Engines name the highest of theirs, and those in between may not be open.
 fn descriptors_between_preserved_ones_stay_closed(t: &Test) {
     let bundle = t.shell("cat <&5; cat <&9; ls /proc/self/fd");
     let path = t.path("file");
     fs::write(&path, "text\n").expect("write the file");
     let caller = ["sh", "-c", r#"exec 5<"$0" 9<"$0"; exec "$@""#, path.to_str().expect("a path in UTF-8")];
     let run = t.run_command(bundle.write()).args(&["--preserve-fds", "7"]);
-    // The last is of the directory that is listed.
+    // The last one is that of the listed directory.
     assert_eq!(run.under(&caller).output().ok().stdout, "text\ntext\n0\n1\n2\n3\n5\n9\n");
     let mut bundle = bundle.sibling(t, &["sleep", "1000"]);
     t.run_command(bundle.set("/process/terminal", false.into()).write()).args(&["--detach"]).output().ok();

@@ -1,5 +1,5 @@
-//! Specs that `rootling spec` writes from flags: each runs unchanged, as the caller, under rootling and
-//! under runc and crun where they are installed, and is looked at from inside.
+//! Specs that `rootling spec` writes from flags: each runs unchanged, as the caller, with rootling and with runc
+//! and crun if they are installed, and is checked from inside.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,17 +29,17 @@ user!(
 );
 root!(limits_are_those_of_the_cgroup, root_can_map_the_ids_of_a_user);
 
-/// Flags, a script for the container's shell, and what it prints.
+/// The flags, a script for the container's shell, and what it prints.
 type Case<'a> = (&'a [&'a str], &'a str, String);
 
-/// A runtime to run the spec with; the arguments before its command.
+/// A runtime that runs the spec, with the arguments before its command.
 struct Runtime {
     program: PathBuf,
     args: Vec<String>,
     name: &'static str,
 }
 
-/// rootling, and of the others those that can run here what they themselves write.
+/// rootling, and those of the others that can run here what they write themselves.
 fn runtimes(t: &Test) -> Vec<Runtime> {
     let root = t.state_root().to_string_lossy().into_owned();
     let ours = Runtime { program: t.binary().into(), args: vec!["--root".into(), root], name: "rootling" };
@@ -81,15 +81,15 @@ fn can_run_its_own(t: &Test, peer: &Runtime) -> Result<(), String> {
 fn run(t: &Test, runtime: &Runtime, bundle: &Bundle, name: &str) -> Output {
     let id = t.id(&format!("{name}-{}", runtime.name));
     let command = t.command(&runtime.program).args(&runtime.args).args(&["run", "-b"]);
-    // Not /dev/null: crun makes the container's root the owner of its standard streams, so that of root
-    // with a user namespace the host's device would belong to a subordinate id.
+    // Not /dev/null: crun makes the container's root the owner of its standard streams, so for root with a user
+    // namespace the host's device would belong to a subordinate id.
     command.arg(bundle.dir()).arg(id).input(b"").output()
 }
 
 /// `rootling spec FLAGS -- ARGS` in the bundle.
 fn spec(t: &Test, bundle: &Bundle, flags: &[&str], args: &[&str]) -> Output {
     fs::remove_file(bundle.dir().join("config.json")).ok();
-    // Who makes cgroups is up to `flags`.
+    // Who makes cgroups is determined by `flags`.
     t.rootling_without_flags(&["spec"]).args(flags).arg("--").args(args).dir(bundle.dir()).output()
 }
 
@@ -99,7 +99,7 @@ fn check(t: &Test, cases: &[Case<'_>]) {
     let runtimes = runtimes(t);
     for (flags, script, expected) in cases {
         let written = spec(t, &bundle, flags, &["sh", "-c", script]).ok();
-        // What programs cannot do in the host's network is said once, where there is something.
+        // What programs cannot do in the host's network is reported once, if there is anything.
         let is_of_network = |line: &&str| line.starts_with("rootling: warning: --network host: ");
         let (network, others): (Vec<_>, Vec<_>) = written.stderr.lines().partition(is_of_network);
         assert!(others.is_empty(), "{flags:?}: {written}");
@@ -139,7 +139,7 @@ fn the_process_is_as_the_flags_say(t: &Test) {
             case(&["--readonly"], "touch /new 2>/dev/null || echo closed", "closed\n"),
             case(&["--user", "root"], "id -u; id -g", "0\n0\n"),
             case(&["--annotation", "a=b"], "true", ""),
-            // Values that say "as it is".
+            // Values that mean "no change".
             case(&["--memory-swappiness", "-1"], "true", ""),
         ],
     );
@@ -151,7 +151,7 @@ fn capabilities_are_those_that_were_asked_for(t: &Test) {
     let last: u32 = fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap().trim().parse().unwrap();
     let own = fs::read_to_string("/proc/self/status").unwrap();
     let own = own.lines().find_map(|line| line.strip_prefix("CapBnd:\t")).unwrap();
-    // In a user namespace there are all, whatever the caller has.
+    // In a user namespace there are all of them, whatever the caller has.
     let all = match t.who() {
         Who::User => (1_u64 << (last + 1)) - 1,
         Who::Root => u64::from_str_radix(own, 16).unwrap(),
@@ -190,12 +190,12 @@ fn security_options_reach_the_process(t: &Test) {
                 "1 0 ",
             ),
             case(&["--security-opt", &file], "mkdir /new 2>&1 | grep -o 'No space left'", "No space left\n"),
-            // The default profile with a capability that it depends on, and without.
+            // The default profile with and without a capability on which it depends.
             case(&["--cap-add", "SYS_ADMIN"], "mount -t tmpfs x /tmp && echo done", "done\n"),
             case(
                 &["--security-opt", "apparmor=unconfined", "--security-opt", "label=disable"],
                 "mount -t tmpfs x /tmp 2>&1 | grep -o 'Operation not permitted\\|permission denied'",
-                // busybox takes EPERM for its own lack of rights.
+                // busybox takes EPERM for its own lack of privileges.
                 "permission denied\n",
             ),
         ],
@@ -313,7 +313,7 @@ fn devices_are_there(t: &Test) {
     assert!(text.contains(node), "{text}");
 }
 
-/// The device rules of the container's cgroup, which version 2 does not show.
+/// The device rules of the container's cgroup, which are not visible with version 2.
 fn rules_without_nodes(t: &Test) {
     let bundle = t.bundle(&["true"]);
     let show = "cat /sys/fs/cgroup/devices/devices.list";
@@ -411,7 +411,7 @@ fn namespaces_that_another_container_shares_are_the_hosts(t: &Test) {
         spec(t, &bundle, &[flag, &mode], &["sh", "-c", &script]).ok();
         assert_eq!(t.run(&bundle).ok().stdout, format!("{}\n{user}", own(kind)), "{flag}");
     }
-    // With the host's namespaces any user namespace goes.
+    // With the host's namespaces any user namespace is possible.
     let script = [
         "sh",
         "-c",
@@ -508,7 +508,8 @@ fn the_plain_spec_is_runcs(t: &Test) {
         value
     };
     let (ours, mut theirs) = (written(t.binary()), written(runc));
-    // Of an older runc: the version, an ambient set that it dropped later, a path that came later.
+    // Differences of an older runc: the version, an ambient set that it dropped later, and a path that was added
+    // later.
     theirs["ociVersion"] = ours["ociVersion"].clone();
     let sets = theirs["process"]["capabilities"].as_object_mut().unwrap();
     sets.remove("ambient");
@@ -538,7 +539,7 @@ fn ids_are_mapped_as_asked(t: &Test) {
             case(&["--userns", "auto"], one, &all),
             case(&["--userns", &name], one, &all),
             case(&["--userns", &pair], one, &all),
-            // Another user than root needs more than one id.
+            // A user other than root needs more than one id.
             case(&["--user", "5:7"], "id -u; id -g", "5\n7\n"),
             case(&["--user", "nobody:root"], "id -u; id -g", "65534\n0\n"),
             case(
@@ -618,7 +619,7 @@ fn root_can_map_the_ids_of_a_user(t: &Test) {
     assert!(written.stderr.contains("--userns \"root\": root cannot be mapped to itself"), "{written}");
     assert_eq!(t.run(&bundle).ok().stdout, format!("{}\n", own("user")));
     spec(t, &bundle, &["--privileged-in-userns"], &["true"]).fails_with(&["add --userns"]);
-    // Their file systems cannot be mounted with another user namespace than the owner.
+    // Their file systems cannot be mounted in a user namespace other than the owner.
     let first = t.shell("sleep 1000");
     t.create(first.write(), "first").ok();
     let mode = format!("container:{}", t.id("first"));

@@ -19,14 +19,14 @@ both!(
     half_made_container_is_removed,
 );
 
-/// The names of what a running container has in its state directory.
+/// The files that a running container has in its state directory.
 const FILES: [&str; 3] = ["state.json", "recovery", "process.json"];
 
 fn state_file(t: &Test, name: &str) -> std::path::PathBuf {
     t.state_root().join(t.id("c")).join(name)
 }
 
-/// Starts the container; the pid of its program.
+/// Starts the container; returns the pid of its program.
 fn start(t: &Test, bundle: &Bundle) -> Pid {
     t.run_detached(bundle, "c").ok();
     Pid::from_raw(t.state("c")["pid"].as_i64().expect("a pid") as i32)
@@ -40,10 +40,10 @@ fn replace(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).expect("write the file");
 }
 
-/// What is done to a file, with its name.
+/// A change to a file, with its name.
 type Damage = (String, Box<dyn Fn(&Path)>);
 
-/// Everything that is done to a file of `bytes`.
+/// All changes that are made to a file with these contents.
 fn damages(bytes: &[u8]) -> Vec<Damage> {
     let mut all: Vec<Damage> = vec![
         ("empty".into(), Box::new(|path| replace(path, b""))),
@@ -70,7 +70,7 @@ fn damages(bytes: &[u8]) -> Vec<Damage> {
         let cut = bytes[..bytes.len() * part / 4].to_vec();
         all.push((format!("cut after {part} quarters"), Box::new(move |path| replace(path, &cut))));
     }
-    // A digit that has become another is JSON still; so is a letter of a path.
+    // With a different digit it is still JSON, and so it is with a different letter in a path.
     let places: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at].is_ascii_alphanumeric()).collect();
     for place in places.iter().step_by((places.len() / repeats(12)).max(1)) {
         let mut changed = bytes.to_vec();
@@ -121,7 +121,7 @@ fn record_that_names_another_process_is_damaged(t: &Test) {
         t.delete_force("c").ok();
         assert!(!lives(pid), "{pointer}");
     }
-    // Without one in the record, the other file tells.
+    // If the record has none, the other file decides.
     let pid = start(t, &bundle);
     change(t, &|record| drop(record.as_object_mut().expect("an object").remove("init")));
     assert_eq!(t.state("c")["pid"], pid.as_raw());
@@ -163,7 +163,7 @@ fn container_whose_processes_cannot_be_found_is_not_forgotten(t: &Test) {
     leaks::remove_cgroups(t.marker());
 }
 
-/// Whatever a delete that is killed has removed by then, the next one ends what it has begun.
+/// Whatever a killed delete has already removed, the next one completes its work.
 fn delete_that_is_killed_leaves_what_the_next_one_removes(t: &Test) {
     let bundle = t.bundle(&["sleep", "1000000"]);
     bundle.write();
@@ -174,7 +174,7 @@ fn delete_that_is_killed_leaves_what_the_next_one_removes(t: &Test) {
         .collect();
     t.delete_force("c").ok();
     assert!(FILES.iter().all(|name| all.iter().any(|found| found == name)), "{all:?}");
-    // The record goes last.
+    // The record is removed last.
     let others: Vec<&String> = all.iter().filter(|name| *name != "state.json").collect();
     for count in 1..=others.len() {
         let pid = start(t, &bundle);

@@ -1,4 +1,5 @@
-//! A read that fails is no answer: what cannot be told of a container leaves it as it is, with an error that says so.
+//! A failed read is not an answer: if something about a container cannot be determined, it is left as it is, with
+//! an error that says so.
 
 use rootling_tests::{Output, Test, Variation, both, can_trace, eventually};
 
@@ -10,10 +11,11 @@ both!(
     create_whose_directory_is_removed_meanwhile_is_an_error,
 );
 
-/// What would change or misjudge the container.
+/// Commands that would change or misjudge the container.
 const COMMANDS: [&[&str]; 5] = [&["delete"], &["delete", "--force"], &["state"], &["pause"], &["start"]];
 
-/// Asserts that each command ends with an error that `said` knows, and that the container runs on after all of them.
+/// Asserts that each command ends with an error that `said` accepts, and that the container is running after all of
+/// them.
 fn leave_it(t: &Test, run: &dyn Fn(&[&str]) -> Output, said: &dyn Fn(&Output) -> bool) {
     let bundle = t.bundle(&["sleep", "1000000"]);
     t.run_detached(bundle.write(), "c").ok();
@@ -69,7 +71,7 @@ fn process_is_not_taken_for_dead_with_few_descriptors(t: &Test) {
         let delete = t.rootling(&["delete", "--force", &t.id("c")]).under(&["sh", "-c", &script, "sh"]);
         let output = delete.output();
         let gone = !t.state_root().join(t.id("c")).exists();
-        // Either it is gone, with its program, or it is there and runs.
+        // Either it is gone together with its program, or it exists and is running.
         assert_eq!(gone, output.exit() == 0, "{limit} descriptors: {output}");
         if !gone {
             assert!(output.stderr.contains("EMFILE"), "{limit} descriptors: {output}");
@@ -79,8 +81,9 @@ fn process_is_not_taken_for_dead_with_few_descriptors(t: &Test) {
     }
 }
 
-/// A delete is held up at a call when it has opened the container; meanwhile another removes the container, and one with
-/// the same name is started. That one is not the first delete's to remove, nor are its cgroup and its processes.
+/// A delete is delayed at a call after it has opened the container; meanwhile another one removes the container,
+/// and a new one with the same name is started. The first delete must not remove that one, nor its cgroup and its
+/// processes.
 fn delete_that_is_late_leaves_a_new_container_alone(t: &Test) {
     if !can_trace(t) {
         return;
@@ -109,7 +112,7 @@ fn delete_that_is_late_leaves_a_new_container_alone(t: &Test) {
         let late = late.output();
         assert_eq!(second.exit(), 0, "{call} {time}: {second}");
         assert_eq!(late.exit(), 0, "{call} {time}: {late}");
-        // Where the name was not free, the late one was faster after all.
+        // If the name was not free, the late one was faster after all.
         if new.exit() == 0 && t.rootling(&["list", "-q"]).output().ok().stdout.contains(&t.id("c")) {
             assert_eq!(t.status("c"), "running", "{call} {time}: {late}");
             assert_ne!(t.state("c")["pid"], pid, "{call} {time}");
@@ -121,7 +124,8 @@ fn delete_that_is_late_leaves_a_new_container_alone(t: &Test) {
     }
 }
 
-/// A create is held up when it has made the state directory and not yet locked it: to a delete it is half made.
+/// A create is delayed after it has made the state directory and before it has locked it: to a delete it looks half
+/// made.
 fn create_whose_directory_is_removed_meanwhile_is_an_error(t: &Test) {
     if !can_trace(t) {
         return;

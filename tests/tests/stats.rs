@@ -52,7 +52,7 @@ fn figures_are_right(t: &Test) {
         assert_eq!(usage["id"], json!(t.id("c")));
         assert_eq!((&usage["memoryLimit"], &usage["pidsLimit"]), (&json!(64 << 20), &json!(77)), "{way:?}");
         assert_eq!(usage["pids"].to_string(), cgroup.read("pids", "pids.current", "pids.current"), "{way:?}");
-        // A fifth of one processor is all that it may have.
+        // It may have at most a fifth of one processor.
         let percent = usage["cpuPercent"].as_f64().expect("a number");
         assert!(percent > 0.0 && percent <= 22.0, "{way:?}: {usage}");
         t.delete_force("c").ok();
@@ -108,7 +108,7 @@ fn sum(pids: &[u64], file: &str, line: &str) -> u64 {
 
 fn without_a_cgroup_figures_are_sums_over_the_processes(t: &Test) {
     if !nix::unistd::geteuid().is_root() && t.account().ranges().is_some() {
-        // The test itself reads what its caller's subordinate ids have.
+        // The test itself reads files that belong to its caller's subordinate ids.
         return skip("only root reads the files of all the container's processes");
     }
     let dir = t.path("volume");
@@ -124,7 +124,7 @@ fn without_a_cgroup_figures_are_sums_over_the_processes(t: &Test) {
     assert_eq!((&found["memoryLimit"], &found["pidsLimit"]), (&Value::Null, &Value::Null), "{found}");
     let near = |key: &str, wanted: u64| {
         let shown = found[key].as_u64().unwrap_or_else(|| panic!("{key}: {found}"));
-        // All sleep; but what other processes share with them, busybox, changes with those.
+        // All of them sleep; but what other processes share with them, busybox, changes along with those.
         assert!(shown > 0 && shown.abs_diff(wanted) <= wanted / 2, "{key}: {shown}, not {wanted}");
     };
     near("residentBytes", sum(&pids, "smaps_rollup", "Rss:") * 1024);
@@ -139,7 +139,7 @@ fn without_a_cgroup_figures_are_sums_over_the_processes(t: &Test) {
 
 fn without_a_cgroup_work_is_seen(t: &Test) {
     start_without_a_cgroup(t, &t.shell("while :; do :; done"));
-    // However long the machine takes to let it run.
+    // However long it takes the machine to run it.
     eventually("it works", || usage(t)["cpuPercent"].as_f64().is_some_and(|percent| percent > 0.0));
     t.delete_force("c").ok();
 }
@@ -154,7 +154,7 @@ fn processes_that_come_and_go_while_they_are_read_are_no_error(t: &Test) {
     t.delete_force("c").ok();
 }
 
-/// The kernel shows the memory of a program that nobody may read to nobody but root.
+/// The kernel shows the memory of a program that nobody may read only to root.
 fn what_the_caller_may_not_read_is_a_dash(t: &Test) {
     if !nix::unistd::geteuid().is_root() {
         return skip("only root can make a program that the user may execute and not read");

@@ -1,7 +1,7 @@
-//! Many containers: one after the other, and 64 at a time; and many programs at a time in one. Every exit
-//! code is right, nothing hangs.
+//! Many containers, one after the other and 64 at a time, and many programs at a time in one container. Every exit
+//! code is correct, and nothing hangs.
 //!
-//! `ROOTLING_STRESS=CONSECUTIVE:PARALLEL` sets how many; `make stress` runs 3000:2000.
+//! `ROOTLING_STRESS=CONSECUTIVE:PARALLEL` sets the numbers; `make stress` runs 3000:2000.
 
 use rootling_tests::{Bundle, Running, Test, both};
 
@@ -13,7 +13,7 @@ both!(
 
 const AT_A_TIME: usize = 64;
 
-/// How many consecutive and how many parallel runs are asked for.
+/// How many consecutive and parallel runs are requested.
 fn counts() -> (usize, usize) {
     let asked = std::env::var("ROOTLING_STRESS").unwrap_or_else(|_| "200:128".to_owned());
     let (consecutive, parallel) = asked.split_once(':').expect("ROOTLING_STRESS is CONSECUTIVE:PARALLEL");
@@ -53,7 +53,7 @@ fn runs_64_at_a_time_with_their_own_exit_codes(t: &Test) {
     }
 }
 
-/// As many rounds as make `make stress` do 50.
+/// The number of rounds is 50 in `make stress`.
 fn execs_200_at_a_time_with_their_own_exit_codes(t: &Test) {
     let bundle = t.bundle(&["sleep", "1000000"]);
     t.run_detached(bundle.write(), "c").ok();

@@ -1,4 +1,4 @@
-//! Terminals: in the foreground, and handed over through a console socket.
+//! Terminals: in the foreground, and passed through a console socket.
 
 use std::io::{IsTerminal, Write};
 
@@ -39,13 +39,14 @@ fn foreground_terminal_is_raw_while_the_container_runs(t: &Test) {
 
 fn keys_reach_the_program(t: &Test) {
     let terminal = Terminal::open(24, 80);
-    // The loop looks for the signal again and again: one that comes just before `read` blocks would wait for it.
+    // The loop checks for the signal again and again: one that arrives just before `read` blocks would have to wait
+    // for it.
     let script = "trap 'echo interrupted; got=1' INT; echo ready; until test \"$got\"; do sleep 0.05; done; \
                   read line; echo \"got $line\"";
     let bundle = with_terminal(t, script);
     let running = terminal.attach(t.run_command(&bundle)).spawn();
     terminal.read_until("ready");
-    // The container's own line discipline makes the signal, not the caller's.
+    // The container's own line discipline generates the signal, not the caller's.
     terminal.master().write_all(b"\x03").expect("press control-C");
     terminal.read_until("interrupted");
     terminal.master().write_all(b"hello\r").expect("type");

@@ -1,4 +1,4 @@
-//! `update`: limits change while the container runs.
+//! `update`: changes limits while the container is running.
 
 use rootling_tests::cgroups::{Cgroup, Way, disk_of, is_unified};
 use rootling_tests::{Test, both, user};
@@ -58,7 +58,7 @@ fn each_limit_changes_in_the_files(t: &Test) {
         assert_eq!(cgroup.read("cpu", "cpu.shares", "cpu.weight"), weight, "{way:?}");
         update(t, &["--pids-limit", "-1", "--memory", "-1"]);
         assert_eq!(cgroup.read("pids", "pids.max", "pids.max"), "max", "{way:?}");
-        // As with runc, 0 is a limit, and the least is 1.
+        // As with runc, 0 is a limit, and the smallest one is 1.
         update(t, &["--pids-limit", "0"]);
         assert_eq!(cgroup.read("pids", "pids.max", "pids.max"), "1", "{way:?}");
         assert_ne!(memory(&cgroup), "52428800", "{way:?}");
@@ -96,7 +96,7 @@ fn change_is_seen_inside_and_holds_at_once(t: &Test) {
         }
         let files = "cd /sys/fs/cgroup; cat memory.max memory.swap.max pids.max cpuset.cpus cpu.max";
         assert_eq!(inside(files).ok().text(), "33554432\n16777216\n3\n1\n30000 50000", "{way:?}");
-        // Where the program that runs may go, and how many more there may be.
+        // The CPUs on which the running program may run, and how many more processes there may be.
         let pid = t.state("c")["pid"].to_string();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status of the program");
         assert!(status.contains("Cpus_allowed_list:\t1\n"), "{way:?}: {status}");
@@ -136,7 +136,7 @@ fn option_that_makes_no_sense_is_refused_with_its_range(t: &Test) {
         assert_eq!(memory(&cgroup), "67108864", "{way:?}");
         let clamped = t.rootling(&["update", "--cpu-share", "1", &t.id("c")]).output().ok();
         assert!(clamped.stderr.contains("1 is outside 2 to 262144; 2 is used"), "{way:?}: {clamped}");
-        // Who names no least is warned.
+        // Without a given minimum there is a warning.
         let small = t.rootling(&["update", "--memory", "5m", &t.id("c")]).output().ok();
         assert!(
             small.stderr.contains("5242880 bytes may kill the container's processes; --memory-min"),
@@ -174,7 +174,7 @@ fn refused_value_changes_nothing(t: &Test) {
         let refused = t.rootling(&["update", &t.id("c"), "--pids-limit", "9", "--cpu-idle", "7"]).output();
         refused.fails_with(&["cpu-idle: 7 is out of range; use 0 or 1"]);
         assert_eq!(cgroup.read("pids", "pids.max", "pids.max"), "20", "{way:?}");
-        // What only the kernel can tell, after others have been written: a burst is within the quota.
+        // What only the kernel can detect, after others have been written: a burst is limited by the quota.
         let args = ["--pids-limit", "9", "--memory", "48M", "--cpu-burst", "99999999"];
         t.rootling(&["update", &t.id("c")]).args(&args).output().fails_with(&["burst"]);
         assert_eq!(cgroup.read("pids", "pids.max", "pids.max"), "20", "{way:?}");
@@ -253,7 +253,7 @@ fn without_a_cgroup_there_is_nothing_to_limit(t: &Test) {
     if Cgroup::of(&t.state("c")["pid"].to_string()).dir("pids") == Cgroup::of("self").dir("pids") {
         t.rootling(&["update", &t.id("c"), "--pids-limit", "5"]).output().fails_with(&["pids", "no cgroup"]);
         t.rootling(&["update", &t.id("c"), "--cpu-idle", "1"]).output().fails_with(&["cpu", "no cgroup"]);
-        // That is so already.
+        // These are already in force.
         update(t, &["--pids-limit", "-1", "--cpu-idle", "0", "--cpu-burst", "0"]);
     } else {
         rootling_tests::skip("the user's container has a cgroup of its own here");

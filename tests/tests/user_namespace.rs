@@ -1,4 +1,4 @@
-//! User namespaces: one id, subordinate ranges, nested, as root.
+//! User namespaces: a single id, subordinate ranges, nested, and as root.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -61,7 +61,7 @@ fn process_may_be_another_id_of_the_ranges(t: &Test) {
     let output = t.run(bundle.write()).ok();
     assert_eq!(output.stdout, "5\n7\n7 9\n");
     let made = fs::metadata(bundle.rootfs("tmp/made")).expect("the file that the container made");
-    // Id 1 of the container is the first of the range.
+    // Id 1 of the container is the first one of the range.
     assert_eq!((made.uid(), made.gid()), (uid + 4, gid + 6));
 }
 
@@ -76,7 +76,7 @@ fn container_runs_inside_a_user_namespace(t: &Test) {
     let mut run = |ids| t.run_command(bundle.ids(ids).write()).under(&["unshare", "-Ur"]).output().ok();
     let nested = run(Ids::Single(0, 0));
     assert_eq!(nested.stdout.split_whitespace().collect::<Vec<_>>(), ["0", "0", "0", "1"]);
-    // Without a namespace of its own in the configuration, it may use the one that it is in.
+    // Without a separate namespace in the configuration, it may use the one that it is in.
     assert!(run(Ids::None).stdout.starts_with("0\n"));
 }
 
@@ -102,7 +102,7 @@ fn ranges_without_a_newuidmap_that_may_map_them_say_so(t: &Test) {
     let Some(ids) = ranges(t) else { return };
     let mut bundle = t.bundle(&["true"]);
     bundle.ids(ids);
-    // With no_new_privs its set-user-id bit is without effect.
+    // With no_new_privs its set-user-id bit has no effect.
     let output = t.run_command(bundle.write()).under(&["setpriv", "--no-new-privs"]).output();
     output.fails_with(&["newuidmap"]);
 }
@@ -122,7 +122,7 @@ fn unmapped_process_user_is_refused(t: &Test) {
     let mut bundle = t.bundle(&["true"]);
     bundle.set("/process/user/uid", 1234.into());
     t.run(bundle.write()).fails_with(&["linux.uidMappings: no mapping for uid 1234"]);
-    // What exec asks for shows where it becomes that user.
+    // The error for what exec asks for occurs where it becomes that user.
     let sleeping = t.bundle(&["sleep", "1000000"]);
     t.run_detached(sleeping.write(), "c").ok();
     for (user, error) in
@@ -151,7 +151,7 @@ fn root_maps_any_range(t: &Test) {
 }
 
 fn root_maps_every_id(t: &Test) {
-    // Looks like the map of the host's own namespace, but no device can be made under it.
+    // The map looks like that of the host's own namespace, but no device can be made in it.
     let mut bundle = t.shell("cat /proc/self/uid_map; stat -c %t:%T /dev/null");
     let map = json!([{"containerID": 0, "hostID": 0, "size": u32::MAX}]);
     bundle.set("/linux/namespaces/-", json!({"type": "user"}));
@@ -160,7 +160,8 @@ fn root_maps_every_id(t: &Test) {
     assert_eq!(output.stdout.split_whitespace().collect::<Vec<_>>(), ["0", "0", "4294967295", "1:3"]);
 }
 
-/// An image that logs to /dev/stdout opens it again, which takes the right to the pipe and not only the descriptor.
+/// An image that logs to /dev/stdout opens it again, which requires permission for the pipe and not only the
+/// descriptor.
 fn pipes_belong_to_the_user_of_the_container(t: &Test) {
     let script = "echo out >/dev/stdout; echo err >/dev/stderr; cat /dev/stdin";
     let pipes = ["sh", "-c", "echo in | \"$@\" 2>&1 | cat", "sh"];
@@ -183,7 +184,7 @@ fn pipes_belong_to_the_user_of_the_container(t: &Test) {
     t.delete_force("c").ok();
 }
 
-/// The container may write to what it was given, and no more.
+/// The container may write to what it was given, and to nothing else.
 fn file_of_the_host_keeps_its_owner(t: &Test) {
     let path = t.path("log");
     let log = fs::File::create(&path).expect("a file");

@@ -1,8 +1,8 @@
 //! Every wait of the runtime ends: whatever fails, whoever is killed, the command does not hang.
 //!
-//! A failure is injected by strace(1): the N-th time that a process makes a system call, the call fails without
-//! having been made, or the process is killed. A command that hangs reaches the limit of the harness, which shows
-//! the injection. `ROOTLING_REPEATS` says how many times as many.
+//! strace(1) injects a failure: the N-th time that a process makes a system call, the call fails without being
+//! made, or the process is killed. A command that hangs reaches the time limit of the harness, which shows the
+//! injection. `ROOTLING_REPEATS` multiplies the number of attempts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -37,7 +37,7 @@ both!(
 
 root!(paused_container_is_not_started_on_v2);
 
-/// The commands that launch.
+/// The commands that launch something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Launch {
     Run,
@@ -50,12 +50,12 @@ struct Subject<'a> {
     t: &'a Test,
     launch: Launch,
     bundle: Bundle,
-    /// Of its filter, if it has one. It takes the listeners of all attempts, and answers none.
+    /// The agent of its filter, if it has one. It accepts the listeners of all attempts, and answers none.
     _agent: Option<Socket>,
 }
 
 impl<'a> Subject<'a> {
-    /// None, with the reason said, where strace cannot be used.
+    /// `None`, with the reason printed, if strace cannot be used.
     fn new(t: &'a Test, launch: Launch) -> Option<Self> {
         Self::made(t, launch, None)
     }
@@ -84,7 +84,7 @@ impl<'a> Subject<'a> {
         Some(Self { t, launch, bundle, _agent: agent })
     }
 
-    /// The name of the container, another for each attempt unless it is for exec.
+    /// The name of the container, which differs for each attempt unless it is for exec.
     fn name(&self, attempt: usize) -> String {
         if self.launch == Launch::Exec { "c".to_owned() } else { format!("c{attempt}") }
     }
@@ -98,13 +98,13 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// The command under strace, which is no parent of it: its end is the end of the command alone.
+    /// The command under strace, which is not its parent: the end of the command is its own.
     fn traced(&self, attempt: usize, options: &[&str]) -> Cmd {
         let strace = [&["strace", "-D", "-qq"][..], options].concat();
         self.command(attempt).under(&strace)
     }
 
-    /// Removes what an attempt has left, and asserts that a success was one.
+    /// Removes what an attempt has left, and asserts that a reported success was one.
     fn judge(&self, attempt: usize, output: &Output) {
         if output.exit() == 0 && self.launch != Launch::Create {
             assert_eq!(output.text(), "works", "a success without the program: {output}");
@@ -138,7 +138,7 @@ impl<'a> Subject<'a> {
         leaks::remove_cgroups(t.marker());
     }
 
-    /// The system calls of the command, each with the most that one process makes of it.
+    /// The system calls of the command, each with the largest number that a single process makes of it.
     fn calls(&self, options: &[&str]) -> BTreeMap<String, usize> {
         let trace = self.t.path("trace");
         let output = self.traced(0, &[&["-o", &trace.to_string_lossy()], options].concat()).output();
@@ -148,7 +148,7 @@ impl<'a> Subject<'a> {
         let text = fs::read_to_string(&trace).expect("the trace");
         let mut of_processes: HashMap<(&str, &str), usize> = HashMap::new();
         for line in text.lines() {
-            // With -f, a process id precedes each line.
+            // With -f, a pid precedes each line.
             let call = line.trim_start_matches(|letter: char| letter.is_ascii_digit());
             let process = &line[..line.len() - call.len()];
             if let Some((name, _)) = call.trim_start().split_once('(')
@@ -162,23 +162,23 @@ impl<'a> Subject<'a> {
             let most: &mut usize = calls.entry(name.to_owned()).or_default();
             *most = count.max(*most);
         }
-        // They do not return when they succeed.
+        // They do not return if they succeed.
         calls.retain(|name, _| !["execve", "execveat", "exit", "exit_group"].contains(&name.as_str()));
         assert!(calls.len() > 10, "{calls:?} in {text}");
         calls
     }
 }
 
-/// How much of something that is done `usual` times.
+/// How often to do something that is usually done `usual` times.
 fn times(usual: usize) -> usize {
     repeats(usual)
 }
 
-/// Whose calls fail.
+/// The processes whose calls fail.
 const RUNTIME: [&str; 0] = [];
 const EVERYBODY: [&str; 1] = ["-f"];
 
-/// Injects each of `faults` into the first calls of each name, and has each end judged.
+/// Injects each of `faults` into the first calls of each name, and judges each result.
 fn inject(
     subject: Subject,
     whose: &[&str],
@@ -191,7 +191,7 @@ fn inject(
     let mut attempt = 1;
     for (name, most) in calls.iter().filter(|(name, _)| only(name)) {
         for time in 1..=depth(name).min(*most) {
-            // close(2) releases the descriptor even when it fails, which strace cannot imitate.
+            // close(2) releases the descriptor even if it fails, which strace cannot imitate.
             for fault in faults.iter().filter(|fault| name != "close" || !fault.starts_with("error")) {
                 let (trace, inject) = (format!("trace={name}"), format!("inject={name}:{fault}:when={time}"));
                 let options = [whose, &["-o", "/dev/null", "-e", &trace, "-e", &inject]].concat();
@@ -205,7 +205,7 @@ fn inject(
     subject.end(attempt);
 }
 
-/// What may wait, and so may be interrupted by a signal that has a handler.
+/// Calls that may wait, and so may be interrupted by a signal that has a handler.
 const MAY_WAIT: [&str; 14] = [
     "accept4",
     "epoll_pwait",
@@ -223,7 +223,7 @@ const MAY_WAIT: [&str; 14] = [
     "write",
 ];
 
-/// EINTR is no answer: the call is made once more.
+/// EINTR is not an answer: the call is made again.
 fn goes_on_after_an_interrupted_call(t: &Test, launch: Launch) {
     if let Some(subject) = Subject::new(t, launch) {
         let may_wait = |name: &str| MAY_WAIT.contains(&name);
@@ -244,7 +244,7 @@ fn exec_goes_on_after_an_interrupted_call(t: &Test) {
     goes_on_after_an_interrupted_call(t, Launch::Exec);
 }
 
-/// The runtime alone fails, and has to end what it has started.
+/// Only the runtime fails, and has to end what it has started.
 fn ends_whatever_call_of_the_runtime_fails(t: &Test, launch: Launch) {
     if let Some(subject) = Subject::new(t, launch) {
         // What the processes say to each other comes after much else that is read and written.
@@ -265,7 +265,7 @@ fn exec_ends_whatever_call_of_the_runtime_fails(t: &Test) {
     ends_whatever_call_of_the_runtime_fails(t, Launch::Exec);
 }
 
-/// Any of the processes fails or is killed, and the others have to see it.
+/// Any of the processes fails or is killed, and the others must notice that.
 fn ends_whatever_call_of_any_process_fails(t: &Test, launch: Launch) {
     if let Some(subject) = Subject::new(t, launch) {
         inject(subject, &EVERYBODY, &["error=EPERM", "signal=KILL"], &|_| times(2), &|_| true, &|_| {});
@@ -284,8 +284,8 @@ fn exec_ends_whatever_call_of_any_process_fails(t: &Test) {
     ends_whatever_call_of_any_process_fails(t, Launch::Exec);
 }
 
-/// Each process of a launch is killed right after it, or another, was made: the delay of clone(2) holds whoever
-/// has made it, so that the next step is not taken before.
+/// Each process of a launch is killed right after it, or another one, was made: delaying clone(2) holds up the
+/// process that has made it, so that the next step is not taken before.
 fn ends_when_any_of_its_processes_is_killed(subject: Option<Subject<'_>>) {
     const SLOW_CLONE: [&str; 7] = [
         "-f",
@@ -306,7 +306,7 @@ fn ends_when_any_of_its_processes_is_killed(subject: Option<Subject<'_>>) {
         attempt += 1;
         killed
     };
-    // The first is there in each launch, but a machine that is busy may be late to look.
+    // The first one exists in each launch, but a busy machine may look too late.
     let killed = (0..10).any(|_| try_to_kill(1, 0));
     assert!(killed, "no command has ever had a child");
     for made in 1..=3 {
@@ -319,8 +319,8 @@ fn ends_when_any_of_its_processes_is_killed(subject: Option<Subject<'_>>) {
     subject.end(attempt);
 }
 
-/// Waits until a command has made so many processes, and kills one of them, in the order of their making. False if
-/// there never were so many.
+/// Waits until a command has made this many processes, and kills one of them, in the order in which they were made.
+/// Returns false if there never were that many.
 fn kill_descendant(command: &Running, made: usize, victim: usize) -> bool {
     let mut seen = Vec::new();
     eventually("it has made processes, or ended", || {
@@ -339,8 +339,8 @@ fn kill_descendant(command: &Running, made: usize, victim: usize) -> bool {
     there.is_some_and(|&pid| kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok())
 }
 
-/// The children of the first thread of a process, without a tracer. strace starts its own as the child of a child, so
-/// that one is gone soon: what has no name any more does not count.
+/// The children of the first thread of a process, without a tracer. strace starts its own as the child of a child,
+/// so that one is gone soon: a process that no longer has a name does not count.
 fn children(pid: i32) -> Vec<i32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let counts =
@@ -378,8 +378,8 @@ fn exec_ends_when_any_of_its_processes_is_killed_with_an_agent(t: &Test) {
     ends_when_any_of_its_processes_is_killed(Subject::with_agent(t, Launch::Exec));
 }
 
-/// createContainer hooks are run by the container's first process. Its own pid namespace protects that from them; without
-/// one they can kill it, and the launch with it.
+/// createContainer hooks are run by the container's first process. Its own pid namespace protects that from them;
+/// without one they can kill it, and the launch with it.
 fn hook_that_kills_what_runs_it_fails_run_and_create(t: &Test) {
     let hook = |script: &str| json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]);
     let mut bundle = t.shell("echo program >/tmp/ran");
@@ -391,7 +391,7 @@ fn hook_that_kills_what_runs_it_fails_run_and_create(t: &Test) {
     for script in ["kill -9 $PPID", "kill -9 $PPID; exec sleep 1000000"] {
         bundle.set("/hooks/createContainer", hook(script)).write();
         for output in [t.run(&bundle), t.create(&bundle, "c")] {
-            // There may be a warning before it, of a container that nothing holds together.
+            // A warning about a container that nothing holds together may come first.
             let output = output.code(1);
             let last = output.stderr.lines().last().unwrap_or_default();
             assert!(
@@ -404,7 +404,7 @@ fn hook_that_kills_what_runs_it_fails_run_and_create(t: &Test) {
     }
 }
 
-/// What is frozen cannot answer: start would wait for ever.
+/// What is frozen cannot answer: start would wait forever.
 fn paused_container_is_not_started(t: &Test) {
     for way in Way::all(t) {
         not_started_while_paused(t, &|args| way.rootling(t, args));

@@ -1,4 +1,4 @@
-//! What docs/architecture.md draws.
+//! Parses the drawings in docs/architecture.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,10 +8,10 @@ use rootling_tests::source;
 /// Pairs of crates: the first depends on the second.
 pub(crate) type Arrows = BTreeSet<(String, String)>;
 
-/// The floors of each crate from the top, each with its modules.
+/// The layers of each crate from the top, each with its modules.
 pub(crate) type Floors = BTreeMap<String, Vec<BTreeSet<String>>>;
 
-/// The text of the block below `heading` that begins with this fence.
+/// The contents of the block below `heading` that begins with this fence.
 fn block(text: &str, heading: &str, fence: &str) -> String {
     let below = text.split(&format!("\n## {heading}\n")).nth(1);
     let below = below.and_then(|section| section.split("\n## ").next());
@@ -24,12 +24,12 @@ fn text() -> String {
     fs::read_to_string(source("docs/architecture.md")).expect("docs/architecture.md")
 }
 
-/// The arrows of the graph of crates.
+/// The arrows in the graph of crates.
 pub(crate) fn of_crates() -> Arrows {
     arrows(&block(&text(), "Layers", "```mermaid"))
 }
 
-/// `a --> b & c`, as Mermaid has it.
+/// Parses `a --> b & c` in Mermaid's syntax.
 fn arrows(mermaid: &str) -> Arrows {
     let mut arrows = Arrows::new();
     for line in mermaid.lines() {
@@ -41,12 +41,12 @@ fn arrows(mermaid: &str) -> Arrows {
     arrows
 }
 
-/// The floors of modules.
+/// The layers of modules.
 pub(crate) fn of_modules() -> Floors {
     floors(&block(&text(), "Modules", "```text"))
 }
 
-/// A line without indentation names a crate; an indented one is a floor.
+/// Parses layers: a line without indentation names a crate, and an indented one is a layer.
 fn floors(drawn: &str) -> Floors {
     let mut floors = Floors::new();
     let mut current = String::new();
@@ -61,7 +61,7 @@ fn floors(drawn: &str) -> Floors {
     floors
 }
 
-/// The floors as they are drawn, for a message.
+/// The layers in the form in which they are drawn, for a message.
 pub(crate) fn show(floors: &[BTreeSet<String>]) -> String {
     let line = |floor: &BTreeSet<String>| {
         let names: Vec<&str> = floor.iter().map(String::as_str).collect();

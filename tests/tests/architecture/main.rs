@@ -1,4 +1,4 @@
-//! docs/architecture.md and the source: crates and modules use only what it draws below them.
+//! Compares docs/architecture.md with the source: crates and modules use only what the page draws below them.
 
 mod drawing;
 mod modules;
@@ -12,12 +12,12 @@ use modules::{Modules, Name};
 use rootling_tests::source;
 use serde_json::Value;
 
-/// A crate of the workspace, by its name without `rootling-`.
+/// A crate of the workspace, named without `rootling-`.
 struct Crate {
     name: String,
-    /// The crates of the workspace that its program or library depends on.
+    /// The crates of the workspace on which its program or library depends.
     uses: BTreeSet<String>,
-    /// The file of its library, or of its program.
+    /// The root file of its library or program.
     root: Option<PathBuf>,
 }
 
@@ -46,7 +46,7 @@ fn of_package(package: &Value) -> Crate {
     Crate { name: short(&text(&package["name"])), uses, root }
 }
 
-/// All that are drawn: the tests have no part of the program.
+/// All crates that are drawn: the tests are not part of the program.
 fn drawn_crates() -> impl Iterator<Item = Crate> {
     workspace().into_iter().filter(|one| one.name != "tests")
 }
@@ -99,7 +99,7 @@ fn no_modules_form_a_circle() {
     assert!(circles.is_empty(), "modules that use each other in a circle:\n{}", circles.join("\n"));
 }
 
-/// What differs between the floors of a crate and its source, one line each, and the floors as they could be.
+/// The differences between the layers of a crate and its source, one per line, and possible layers.
 fn faults_of(name: &str, modules: &Modules, floors: &[BTreeSet<String>]) -> String {
     let floor = |module: &String| floors.iter().position(|floor| floor.contains(module));
     let mut faults = Vec::new();

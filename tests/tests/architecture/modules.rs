@@ -1,7 +1,7 @@
-//! The modules of a crate, and which of them names what of which other.
+//! The modules of a crate, and which of them names items of which other one.
 //!
-//! A name is followed to the module that defines it, through whatever re-exports it, so that a `pub use` hides no
-//! arrow. What is compiled for tests only is left out.
+//! A name is traced to the module that defines it, through all re-exports, so that a `pub use` hides no arrow. Code
+//! that is compiled only for tests is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,22 +11,22 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, Meta, UseTree};
 
-/// A module's names from the crate's root; the root itself has none.
+/// The name of a module, starting from the crate's root, whose own name is empty.
 pub(crate) type Name = Vec<String>;
 
-/// One module as its file has it.
+/// A module as it is in its file.
 #[derive(Debug, Default)]
 struct Module {
-    /// What it defines, but for modules.
+    /// The items that it defines, except for modules.
     items: BTreeSet<String>,
-    /// What its `use` declarations bring in, by the name that it has here.
+    /// What its `use` declarations import, by the local name.
     imports: BTreeMap<String, Name>,
     globs: Vec<Name>,
-    /// All paths that it names, those of `use` declarations too.
+    /// All paths that it names, including those in `use` declarations.
     paths: BTreeSet<Name>,
 }
 
-/// Arrows between siblings, each with the arrows between modules that it stands for.
+/// Arrows between sibling modules, each with the arrows between modules that it stands for.
 #[derive(Debug, Default)]
 pub(crate) struct Graph(pub(crate) BTreeMap<(String, String), Vec<(Name, Name)>>);
 
@@ -35,7 +35,7 @@ impl Graph {
         self.0.entry(ends).or_default().push(arrow);
     }
 
-    /// What can be reached from `start` by one arrow or more.
+    /// What can be reached from `start` by one or more arrows.
     fn reached(&self, start: &str) -> BTreeSet<&str> {
         let mut reached = BTreeSet::new();
         let mut left = vec![start];
@@ -49,14 +49,14 @@ impl Graph {
         reached
     }
 
-    /// The arrows that are part of a circle, as `a::b -> c::d`.
+    /// The arrows that are part of a cycle, as `a::b -> c::d`.
     pub(crate) fn circles(&self) -> Vec<String> {
         let in_circle = |(from, to): &(String, String)| self.reached(to).contains(from.as_str());
         let arrows = self.0.iter().filter(|(ends, _)| in_circle(ends)).flat_map(|(_, arrows)| arrows);
         arrows.map(|(from, to)| format!("{} -> {}", from.join("::"), to.join("::"))).collect()
     }
 
-    /// The names in floors from the top, each as low as what it stands on allows; `None` where there is a circle.
+    /// The names in layers from the top, each as low as what it depends on permits; `None` if there is a cycle.
     pub(crate) fn floors(&self, names: BTreeSet<String>) -> Option<Vec<BTreeSet<String>>> {
         let mut left = names;
         let mut floors = Vec::new();
@@ -80,7 +80,7 @@ impl Graph {
 pub(crate) struct Modules(BTreeMap<Name, Module>);
 
 impl Modules {
-    /// Reads the file of a crate's root and of every module that it declares.
+    /// Reads the root file of a crate and the file of every module that it declares.
     pub(crate) fn read(root: &Path) -> Self {
         let mut modules = Self::default();
         let parsed = parse(root);
@@ -89,7 +89,7 @@ impl Modules {
         modules
     }
 
-    /// From source text, one for each module: for the tests of this.
+    /// Makes modules from source text, one for each module, for testing this code.
     pub(crate) fn of(texts: &[(&str, &str)]) -> Self {
         let mut modules = Self::default();
         for (name, text) in texts {
@@ -129,7 +129,7 @@ impl Modules {
         self.0.keys().filter(|name| name.len() == 1).map(|name| name[0].clone()).collect()
     }
 
-    /// The pairs of modules of which the first names something that the second defines.
+    /// Pairs of modules of which the first names something that the second defines.
     pub(crate) fn arrows(&self) -> BTreeSet<(Name, Name)> {
         let mut arrows = BTreeSet::new();
         for (from, module) in &self.0 {
@@ -141,8 +141,8 @@ impl Modules {
         arrows
     }
 
-    /// The arrows between the children of one module, whatever is below them, with those that they stand for.
-    /// A module and its own children are one thing: what they name of each other is left out.
+    /// The arrows between the children of each module, including everything below them, with the arrows that they
+    /// stand for. A module and its own children count as one: what they name of each other is left out.
     pub(crate) fn among_children(&self) -> BTreeMap<Name, Graph> {
         let mut graphs: BTreeMap<Name, Graph> = BTreeMap::new();
         for (from, to) in self.arrows() {
@@ -155,9 +155,9 @@ impl Modules {
         graphs
     }
 
-    /// The module that defines what `path` is in the module `from`; `None` for what is of another crate.
+    /// The module that defines what `path` means in the module `from`; `None` if it belongs to another crate.
     fn owner(&self, from: &Name, path: &[String], depth: usize) -> Option<Name> {
-        // Two modules that import all of each other.
+        // Two modules that import everything from each other.
         if depth > 20 {
             return None;
         }
@@ -183,7 +183,7 @@ impl Modules {
         self.below(at, rest, named, depth)
     }
 
-    /// Goes on from a module; `ours` tells that the path is one of this crate's in any case.
+    /// Continues from a module; `ours` means that the path certainly belongs to this crate.
     fn below(&self, at: Name, rest: &[String], ours: bool, depth: usize) -> Option<Name> {
         let Some(part) = rest.first() else { return ours.then_some(at) };
         let child = [at.as_slice(), std::slice::from_ref(part)].concat();
@@ -252,7 +252,7 @@ impl Visit<'_> for Module {
     }
 
     fn visit_visibility(&mut self, _: &syn::Visibility) {
-        // `pub(super)` uses nothing.
+        // `pub(super)` does not use anything.
     }
 
     fn visit_macro(&mut self, call: &syn::Macro) {
@@ -262,7 +262,7 @@ impl Visit<'_> for Module {
 }
 
 impl Module {
-    /// The paths among a macro's arguments, which are no syntax yet.
+    /// The paths in a macro's arguments, which have not been parsed yet.
     fn paths_in(&mut self, tokens: TokenStream) {
         let mut path = Name::new();
         let mut colons = 0;
@@ -306,7 +306,8 @@ fn file_of(dir: &Path, module: &str) -> PathBuf {
     if flat.exists() { flat } else { dir.join(module).join("mod.rs") }
 }
 
-/// Whether what has these attributes is in no program: `#[cfg(test)]`, alone or among conditions that all have to hold.
+/// Whether an item with these attributes is compiled only for tests: `#[cfg(test)]`, alone or among conditions that
+/// must all be true.
 fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).any(|attribute| {
         let Meta::List(list) = &attribute.meta else { return false };
@@ -332,7 +333,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// The name that an item gives to something.
+/// The name that an item defines.
 fn defined(item: &Item) -> Option<String> {
     let ident = match item {
         Item::Const(item) => &item.ident,
