@@ -4,7 +4,7 @@
 //! One type, [`Cgroup`], covers four back ends, one of which is chosen in [`Cgroup::prepare`]:
 //!
 //! * **none**: there is no writable cgroup and nothing was asked for. This is the common case for an ordinary
-//! user, so it costs one system call on cgroup v1 hosts and a handful on v2.
+//!   user, so it costs one system call on cgroup v1 hosts and a handful on v2.
 //! * **v2**: the unified hierarchy, written by path below the caller's delegated subtree.
 //! * **v1**: one directory for each controller, with the v2 tree of a hybrid host besides.
 //! * **systemd**: a transient scope, made over D-Bus and only if that driver was asked for.

@@ -1,4 +1,4 @@
-//! Paths of cgroups: normalizes `linux.cgroupsPath` and finds the caller's own cgroup.
+//! Paths of cgroups: normalises `linux.cgroupsPath` and finds the caller's own cgroup.
 
 use std::fs::File;
 use std::io;

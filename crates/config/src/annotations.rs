@@ -2,7 +2,7 @@
 //!
 //! Annotations are often copied from an image, by engines and by every conversion of an image into a bundle
 //! (image-spec, conversion.md "Annotation Fields"). So those that change what the container gets are not accepted in
-//! a `config.json` that was converted, which is recognized by the annotations that a conversion has to write.
+//! a `config.json` that was converted, which is recognised by the annotations that a conversion has to write.
 
 use std::collections::HashMap;
 

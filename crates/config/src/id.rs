@@ -9,7 +9,7 @@ use std::path::Path;
 /// The longest id accepted, in bytes: an id is the name of a directory (`NAME_MAX`, limits.h).
 pub const MAX_LEN: usize = 255;
 
-/// How much of a bad id an error repeats: enough to recognize it, too little to flood a log.
+/// How much of a bad id an error repeats: enough to recognise it, too little to flood a log.
 const SHOWN: usize = 40;
 
 /// A container id that is safe as one component of a path.

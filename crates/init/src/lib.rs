@@ -1,6 +1,6 @@
 //! The child's side of a launch and of `exec`: from the clone to execve(2).
 //!
-//! The code is organized as rooms, one folder or file each, which are passed through in this order:
+//! The code is organised as rooms, one folder or file each, which are passed through in this order:
 //!
 //! | room | folder | what is in reach |
 //! |---|---|---|

@@ -40,7 +40,7 @@ pub(crate) fn run(mut ready: Ready<'_>, channel: Channel) {
     tell(&channel, error);
 }
 
-/// Whoever started the container reports the failure; if nobody does anymore, engines look at the container's standard
+/// Whoever started the container reports the failure; if nobody does any more, engines look at the container's standard
 /// error next.
 fn tell(starter: &Channel, error: Error) {
     let line = format!("{error}\n");

@@ -321,7 +321,7 @@ impl Relay {
 enum Passed {
     Some,
     Nothing,
-    /// Nobody has the other end open anymore (`EIO`).
+    /// Nobody has the other end open any more (`EIO`).
     End,
 }
 

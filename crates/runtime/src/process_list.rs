@@ -12,7 +12,7 @@ use crate::process::{ProcessRef, stat};
 /// The namespaces that `exec` joins, as `/proc/PID/ns` calls them.
 const JOINED: [&str; 7] = ["user", "mnt", "ipc", "uts", "net", "cgroup", "time"];
 
-/// How processes that do not descend from the first one are recognized as the container's.
+/// How processes that do not descend from the first one are recognised as the container's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Own {
     /// By its pid namespace, which contains all of them.
@@ -20,7 +20,7 @@ pub(crate) enum Own {
     /// By its mount namespace, which is its own: a process that joins the container joins this and all other
     /// namespaces.
     Mounts,
-    /// They are not recognized.
+    /// They are not recognised.
     Nothing,
 }
 

@@ -264,7 +264,7 @@ impl Slot {
             .context(|| format!("bind({:?})", self.path.join(START)))
     }
 
-    /// Connects to that socket; `None` if nobody waits anymore.
+    /// Connects to that socket; `None` if nobody waits any more.
     pub(crate) fn connect_for_start(&self) -> Result<Option<OwnedFd>> {
         match sys::socket::connect_to(&self.short_path(START)) {
             Ok(socket) => Ok(Some(socket)),

@@ -129,7 +129,7 @@ fn memory(dir: &Path) -> io::Result<Memory> {
     })
 }
 
-/// The sets of files that a scheduler may provide, best first; each is recognized by its first file.
+/// The sets of files that a scheduler may provide, best first; each is recognised by its first file.
 const SETS: [&[&str]; 5] = [
     &[
         "bfq.sectors",

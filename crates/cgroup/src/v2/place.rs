@@ -82,7 +82,7 @@ fn candidates(root: &Path, request: &Request) -> Result<Vec<Candidate>, CgroupEr
         return Ok(vec![Candidate { dir: below(root, &path), unit: inner_root(root) }]);
     }
     let own = Own::read().map_err(|source| CgroupError::Read { path: "/proc/self/cgroup".into(), source })?;
-    // Outside the caller's cgroup namespace the path starts with "/..": normalize it like any other.
+    // Outside the caller's cgroup namespace the path starts with "/..": normalise it like any other.
     let own = clean(&own.unified().unwrap_or(Path::new("/")).to_string_lossy());
     let in_own = |unit| Candidate { dir: below(root, &own).join(&path), unit };
     if request.rootless && is_unit(&own) {

@@ -126,7 +126,7 @@ fn new(destination: PathBuf, typ: &str, source: PathBuf, options: Vec<String>) -
     mount
 }
 
-/// Normalizes an absolute path: without `.`, `..` and redundant slashes, below the root.
+/// Normalises an absolute path: without `.`, `..` and redundant slashes, below the root.
 fn destination(flag: &'static str, text: &str, path: &str) -> Result<PathBuf, GenerateError> {
     let clean: PathBuf = Path::new(path).components().collect();
     let climbs = clean.components().any(|part| part == Component::ParentDir);

@@ -109,7 +109,7 @@ impl Swappiness {
     }
 }
 
-/// The warning for limits of kernel memory, which no supported kernel has anymore.
+/// The warning for limits of kernel memory, which no supported kernel has any more.
 pub fn kernel_memory_ignored(resources: &LinuxResources) -> Option<String> {
     let memory = resources.memory().as_ref()?;
     #[allow(deprecated)] // The warning is about just that.

@@ -154,7 +154,7 @@ fn refused_variable(cause: &str) -> Option<(String, Errno)> {
 
 fn not_opened(path: &str, errno: Errno) -> Error {
     if errno == Errno::ENOENT {
-        // In runc's words, by which engines recognize this error.
+        // In runc's words, by which engines recognise this error.
         return Error::system(format!("linux.sysctl: open {path}: no such file or directory"))
             .with_errno(Some(errno))
             .remedy("the kernel has no such variable in the container's namespaces: correct or remove it");
@@ -164,7 +164,7 @@ fn not_opened(path: &str, errno: Errno) -> Error {
     )
 }
 
-/// Recognizes a reason by its beginning, where libcontainer's transparent types hide the number from [`errno_of`].
+/// Recognises a reason by its beginning, where libcontainer's transparent types hide the number from [`errno_of`].
 fn refusal(cause: &str) -> Option<Errno> {
     [Errno::EACCES, Errno::EPERM, Errno::ENOSYS]
         .into_iter()

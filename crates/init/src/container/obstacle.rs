@@ -20,7 +20,7 @@ use nix::sys::uio::pread;
 use nix::unistd::{AccessFlags, faccessat};
 use rootling_sys as sys;
 
-/// More than the kernel reads of a file to recognize its type: program headers and the path of the loader follow soon
+/// More than the kernel reads of a file to recognise its type: program headers and the path of the loader follow soon
 /// after.
 const HEAD: usize = 4096;
 
@@ -164,7 +164,7 @@ fn loader(file: BorrowedFd<'_>, head: &[u8], header: &FileHeader<AnyEndian>) -> 
     CStr::from_bytes_until_nul(&path[..read]).ok().map(CStr::to_owned)
 }
 
-/// Names the C library that a loader belongs to, for those who do not recognize it.
+/// Names the C library that a loader belongs to, for those who do not recognise it.
 fn library(loader: &CStr) -> &'static str {
     let name = Path::new(OsStr::from_bytes(loader.to_bytes())).file_name().map_or(&b""[..], OsStr::as_bytes);
     if name.starts_with(b"ld-musl-") {

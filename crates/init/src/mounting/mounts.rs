@@ -232,7 +232,7 @@ fn tmpfs(plan: &MountPlan, mode: Option<String>, label: Option<&str>, covered: &
 /// are in place: before, the whole tree is copied for hooks, and the copy would lack unbindable mounts.
 pub(crate) fn set_propagation(root: &Image, mounts: &[MountPlan]) -> Result<()> {
     for (index, plan) in mounts.iter().enumerate().filter(|(_, m)| !is_set_apart(m)) {
-        // A mount that a later mount covers cannot be seen anymore.
+        // A mount that a later mount covers cannot be seen any more.
         let covered = |later: &MountPlan| plan.destination.starts_with(&later.destination);
         if mounts[index + 1..].iter().any(covered) {
             continue;

@@ -47,7 +47,7 @@ impl Made {
         Ok(())
     }
 
-    /// Marks the container as complete: nothing is undone anymore.
+    /// Marks the container as complete: nothing is undone any more.
     pub(crate) fn keep(mut self) -> Result<(Slot, Record)> {
         let slot = self.slot.try_clone()?;
         self.slot.unlock();

@@ -199,7 +199,7 @@ impl Reactor {
     pub(crate) fn early_end(&self) -> Error {
         let who = self.who;
         if sys::poll::wait_readable(self.process.pidfd.as_fd(), LAST_BREATH) != Ok(true) {
-            // It has closed its channel, or we have lost it: it cannot be used anymore.
+            // It has closed its channel, or we have lost it: it cannot be used any more.
             let _ = sys::process::pidfd_send_signal(self.process.pidfd.as_fd(), Signal::SIGKILL as i32);
             return Error::system(format!("{who} has lost the runtime"));
         }

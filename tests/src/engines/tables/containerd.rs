@@ -95,7 +95,7 @@ pub(crate) const LIFECYCLE: &[Step] = &[
     check("task rm -f", "status=0", "$CTR task rm -f web; $CTR container rm web"),
 ];
 
-/// The words by which the shim recognizes that a process has ended; the runtime itself is called.
+/// The words by which the shim recognises that a process has ended; the runtime itself is called.
 #[rustfmt::skip]
 const CALLS: &[Step] = &[
     check("state of what has ended", r#""status": ?"stopped""#, "call state web"),

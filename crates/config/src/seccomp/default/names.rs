@@ -102,7 +102,7 @@ pub(super) const FAMILIES: [u64; 4] = [1, 2, 10, 16];
 pub(super) const PACKET: u64 = 17;
 
 /// Execution domains for personality(2): Linux, the 32-bit one, both with the version numbers of Linux 2.6, and the
-/// query of the current one. Those that turn off address space randomization are left out.
+/// query of the current one. Those that turn off address space randomisation are left out.
 pub(super) const PERSONALITIES: [u64; 5] = [0x0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
 /// Flags of clone(2) that make namespaces: mount, cgroup, uts, ipc, user, pid, network.
