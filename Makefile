@@ -3,12 +3,16 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-doors test-vm test-engines stress fault bench order fuzz lint install uninstall deb dist clean
+.PHONY: help deps build demo test test-doors test-vm test-matrix test-engines stress fault bench order fuzz lint install uninstall deb rpm dist release clean
 
 PREFIX ?= /usr/local
 # The default directory of rustup, for shells that were opened before it was installed.
 export PATH := $(PATH):$(HOME)/.cargo/bin
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+# ARCH=arm64 is what to build for, by Debian's name, where it is not this machine's architecture: hack/cross.sh.
+FOREIGN := $(filter-out $(if $(ARCH),$(shell dpkg --print-architecture)),$(ARCH))
+TARGET := $(or $(CARGO_TARGET_DIR),target)$(FOREIGN:%=/%)
+VM := $(if $(FOREIGN),ROOTLING_VM_ARCH=$(FOREIGN) ROOTLING_BIN='$(TARGET)/rootling')
+CROSS := $(if $(FOREIGN),cross="$$(hack/cross.sh $(FOREIGN))"; eval "$$cross";)
 
 # The directory of libseccomp.a; if pkg-config does not know it, the guess in .cargo/config.toml is used.
 LIBSECCOMP := export LIBSECCOMP_LIB_PATH="$$(pkg-config --variable=libdir libseccomp 2>/dev/null)"; \
@@ -18,12 +22,11 @@ help: ## Show this help
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 deps: ## Install what is missing of the packages to build and test with
-	@hack/deps.sh
+	@ARCH='$(FOREIGN)' hack/deps.sh
 
-build: deps ## Build the release binaries, target/rootling and target/rootling-image
-	@$(LIBSECCOMP) hack/build.sh
-	@install -m 0755 "$$(hack/binary.sh)" $(TARGET)/rootling
-	@install -m 0755 "$$(hack/binary.sh)-image" $(TARGET)/rootling-image
+build: deps ## Build the release binaries, target/rootling and target/rootling-image (with ARCH=arm64: target/arm64/...)
+	@$(LIBSECCOMP) $(CROSS) hack/build.sh; binary="$$(hack/binary.sh)"; \
+		install -m 0755 "$$binary" $(TARGET)/rootling; install -m 0755 "$$binary-image" $(TARGET)/rootling-image
 
 demo: build ## Run containers as an ordinary user, and show what happens
 	@hack/demo.sh
@@ -36,11 +39,15 @@ test-doors: deps ## Run launches with a debug build, which looks at each door be
 	@$(LIBSECCOMP) ROOTLING_BIN="$$(hack/binary.sh debug)" hack/test.sh run lifecycle exec hooks mounts namespaces seccomp \
 		terminal devices idmap_mounts
 
-test-vm: build ## Run real containers in a virtual machine with cgroup v2 and systemd
-	@$(LIBSECCOMP) cargo vm tests
+test-vm: build ## Run real containers in a virtual machine with cgroup v2 and systemd (ARCH=arm64: of that architecture)
+	@$(LIBSECCOMP) $(VM) cargo vm tests
+
+test-matrix: build ## Run real containers in a virtual machine of each architecture and kernel (MACHINES: which)
+	@$(MAKE) --no-print-directory build ARCH=$(if $(filter arm64,$(shell dpkg --print-architecture)),amd64,arm64)
+	@$(LIBSECCOMP) cargo vm matrix $(MACHINES)
 
 test-engines: build ## Run podman, buildah, Docker and containerd with rootling in a virtual machine
-	@$(LIBSECCOMP) cargo vm engines
+	@$(LIBSECCOMP) $(VM) cargo vm engines
 
 stress: build ## Run 3000 containers one by one, 2000 at 64 a time, 10000 execs at 200 a time, 1000 starts under each race, 1000 signals at random moments, 3000 containers that 64 callers fight for, and faults ten times as often
 	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 ROOTLING_ATTEMPTS=1000 ROOTLING_REPEATS=10 \
@@ -76,10 +83,16 @@ $(TARGET)/rootling: $(shell find cmd crates .cargo Cargo.toml Cargo.lock hack/bu
 	@$(MAKE) --no-print-directory build
 
 deb: $(TARGET)/rootling ## Make a Debian package, target/rootling_VERSION_ARCH.deb
-	@BINARY=$< hack/deb.sh
+	@$(CROSS) BINARY=$< hack/deb.sh
+
+rpm: $(TARGET)/rootling ## Make an RPM package, target/rootling-VERSION-RELEASE.ARCH.rpm
+	@$(CROSS) BINARY=$< hack/rpm.sh
 
 dist: deps ## Make a reproducible static tarball with its checksum, in target/dist
-	@$(LIBSECCOMP) hack/dist.sh
+	@$(LIBSECCOMP) $(CROSS) hack/dist.sh
+
+release: deps ## Make and verify all that a release has, in target/release-VERSION: docs/releasing.md
+	@$(LIBSECCOMP) hack/release.sh
 
 clean: ## Remove what was built
 	cargo clean

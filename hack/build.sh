@@ -9,6 +9,6 @@ cd "$(dirname "$0")/.."
 linker=()
 # On other platforms rustc does not link with lld. The path is relative, since rustc is started here, and it becomes
 # part of the names of the program's files, which must be the same wherever it is built.
-[[ $(rustc -vV | sed -n 's/^host: //p') != x86_64-unknown-linux-gnu ]] || linker=(-- -C linker=hack/cc.sh)
+[[ ${CARGO_BUILD_TARGET:-$(rustc -vV | sed -n 's/^host: //p')} != x86_64-unknown-linux-gnu ]] || linker=(-- -C linker=hack/cc.sh)
 cargo rustc --release --locked -p rootling --bin rootling "$@" "${linker[@]}"
 cargo build --release --locked "$@" -p rootling-image-command

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what building and testing need. Quick and silent if everything is installed already.
+# Installs what building and testing need, for the architecture ARCH if that is set (see cross.sh). Quick and silent if
+# everything is installed already.
 set -euo pipefail
 
 # The first release whose `build.target` understands "host-tuple" (.cargo/config.toml).
@@ -32,6 +33,21 @@ need attr has getfattr
 need libcap2-bin has getcap
 need shellcheck has shellcheck
 need slirp4netns has slirp4netns
+if [[ -n ${ARCH:-} ]]; then
+    case $ARCH in
+    arm64) gnu=aarch64-linux-gnu compiler=gcc-aarch64-linux-gnu emulator=qemu-aarch64 ;;
+    amd64) gnu=x86_64-linux-gnu compiler=gcc-x86-64-linux-gnu emulator=qemu-x86_64 ;;
+    *)
+        echo "deps: ARCH=$ARCH: is none of amd64, arm64" >&2
+        exit 1
+        ;;
+    esac
+    has_libc() { [[ -e /usr/$gnu/lib/libc.a ]]; }
+    has_emulator() { has "$emulator-static" || has "$emulator"; }
+    need "$compiler" has "$gnu-gcc"
+    need "libc6-dev-$ARCH-cross" has_libc
+    need qemu-user-static has_emulator
+fi
 
 if ((${#missing[@]})); then
     install="apt-get install -y --no-install-recommends ${missing[*]}"

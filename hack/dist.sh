@@ -20,7 +20,8 @@ done
 hack/build.sh --config "target.'cfg(all())'.rustflags = [$remap]"
 binary=$(hack/binary.sh)
 
-name=rootling-$("$binary" --version | sed -n '1s/.* //p')-$(rustc -vV | sed -n 's/^host: \([^-]*\).*/\1/p')
+triple=${CARGO_BUILD_TARGET:-$(rustc -vV | sed -n 's/^host: //p')}
+name=rootling-$(${ROOTLING_RUNNER:-} "$binary" --version | sed -n '1s/.* //p')-${triple%%-*}
 rm -rf "$dist"
 mkdir -p "$dist"
 # The AppArmor profile contains the path of the program: whoever unpacks this makes it with `rootling profile`.

@@ -2,6 +2,7 @@
 # Installs the programs with all that belongs to them, or removes that: install.sh install|uninstall
 #   BINARY    the runtime to install, and to ask for its pages and profiles (target/rootling); the program for
 #             images lies beside it, called the same with -image
+#   ROOTLING_RUNNER  what runs the programs, where they are for another architecture
 #   PREFIX    what the files are below (/usr/local)
 #   DESTDIR   put before everything, for a package
 #   APPARMOR  whether the AppArmor profile is installed: yes, no, or auto. It belongs to the machine, so that
@@ -16,6 +17,8 @@ trap 'rm -rf "$work"' EXIT
 action=${1:-}
 binary=${BINARY:-target/rootling}
 image=$binary-image
+runner=()
+[[ -z ${ROOTLING_RUNNER:-} ]] || runner=("$ROOTLING_RUNNER")
 prefix=${PREFIX:-/usr/local} destdir=${DESTDIR:-}
 [[ $prefix == /* ]] || fail "PREFIX=$prefix is not an absolute path: give the whole path"
 [[ -z $destdir || $destdir == /* ]] || destdir=$PWD/$destdir
@@ -33,7 +36,7 @@ wants_profile() {
     esac
 }
 # Whether the existing profile is the one for this PREFIX; another one, from a package, is kept.
-is_ours() { grep -qsF "$("$1" profile apparmor --program "$program" | grep '^profile')" "$profile"; }
+is_ours() { grep -qsF "$("${runner[@]}" "$1" profile apparmor --program "$program" | grep '^profile')" "$profile"; }
 
 # Tells the kernel, but only on this machine and with AppArmor enabled.
 load() { # load OPTION: of apparmor_parser(8)
@@ -45,7 +48,7 @@ put() { install -D -m "$1" "$2" "$3"; } # put MODE SOURCE DESTINATION
 out() { # out DESTINATION PROGRAM ARGUMENT...: what a program prints
     local to=$1
     shift
-    "$@" >"$work/out"
+    "${runner[@]}" "$@" >"$work/out"
     put 0644 "$work/out" "$to"
 }
 
@@ -56,8 +59,8 @@ install_all() {
     done
     put 0755 "$binary" "$destdir$program"
     put 0755 "$image" "$destdir$program-image"
-    "$binary" man --dir "$work/pages"
-    "$image" man --dir "$work/pages"
+    "${runner[@]}" "$binary" man --dir "$work/pages"
+    "${runner[@]}" "$image" man --dir "$work/pages"
     for file in "$work/pages"/*; do put 0644 "$file" "$share/man/man8/${file##*/}"; done
     for file in "$binary" "$image"; do
         local name=rootling${file#"$binary"}

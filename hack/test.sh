@@ -15,12 +15,10 @@ export ROOTLING_TEST_SKIPS
 . hack/with-user.sh
 on_exit rm -f "$ROOTLING_TEST_SKIPS"
 
+# Of the workspace in each case: with one package alone, cargo would choose other features, and build all of it again.
 select=(--workspace)
-if (($#)); then
-    select=(-p rootling-tests)
-    for file in "$@"; do select+=(--test "$file"); done
-fi
-last=(-p rootling-tests --test zz_nothing_left)
+for file in "$@"; do select+=(--test "$file"); done
+last=(--workspace --test zz_nothing_left)
 
 status=0
 first_failure() { # first_failure COMMAND...: run it, keep the exit code of the first that failed
@@ -30,7 +28,7 @@ if cargo nextest --version >/dev/null 2>&1; then
     nextest=(cargo nextest run --config-file hack/nextest.toml --no-fail-fast --locked)
     first_failure "${nextest[@]}" "${select[@]}" -E 'not binary(zz_nothing_left)'
     printf '\nIs anything left of all that?\n'
-    first_failure "${nextest[@]}" "${last[@]}"
+    first_failure "${nextest[@]}" --profile last "${last[@]}"
 else
     # In the order of names, packages and files: zz_nothing_left is the last.
     first_failure cargo test --locked --no-fail-fast "${select[@]}"

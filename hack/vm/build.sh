@@ -6,14 +6,16 @@
 # shellcheck source=hack/vm/qemu.sh
 . "$vm_scripts/qemu.sh"
 
-suite=trixie
+suite=$vm_suite
 disk_size=16G
 
 [[ ! -e $vm_image/complete ]] || exit 0
 ((EUID == 0)) || vm_fail "no image in $vm_image yet; run: sudo ROOTLING_VM_DIR=$(printf %q "$vm_dir") $vm_scripts/build.sh"
 command -v apt-get >/dev/null || vm_fail 'the image is built with mmdebstrap and apt-get, which this machine has not'
 
-packages=(mmdebstrap debian-archive-keyring qemu-system-x86 openssh-client zstd e2fsprogs jq)
+packages=(mmdebstrap debian-archive-keyring "$vm_qemu_package" openssh-client zstd e2fsprogs jq)
+# The programs of its packages are run while it is built.
+[[ $vm_arch == "$vm_native" ]] || packages+=(qemu-user-static arch-test)
 missing=()
 for package in "${packages[@]}"; do dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package"); done
 if ((${#missing[@]})); then
@@ -22,6 +24,18 @@ if ((${#missing[@]})); then
     apt-get -qq update
     apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
 fi
+
+# Has the kernel run the programs of another architecture by QEMU: systemd-binfmt.service does it, where there is a systemd.
+vm_register() {
+    local name misc=/proc/sys/fs/binfmt_misc
+    case $vm_arch in
+    arm64) name=qemu-aarch64 ;;
+    amd64) name=qemu-x86_64 ;;
+    esac
+    [[ -e $misc/register ]] || mount -t binfmt_misc binfmt_misc "$misc"
+    [[ -e $misc/$name ]] || cat "/usr/lib/binfmt.d/$name.conf" >"$misc/register"
+}
+[[ $vm_arch == "$vm_native" ]] || vm_register
 
 mkdir -p "$vm_dir"
 exec 9>"$vm_dir/build.lock"
@@ -33,7 +47,7 @@ mirror_of() { vm_mirrors | awk -v name="$1" '$1 ~ name && /debian/ { print $2; e
 mirror=$(mirror_of '^[a-z]+$') security=$(mirror_of '-security$')
 : "${mirror:=http://deb.debian.org/debian}" "${security:=http://deb.debian.org/debian-security}"
 
-echo "vm: building the image (Debian $suite) in $vm_image"
+echo "vm: building the image (Debian $suite, $vm_arch, kernel of $vm_kernel) in $vm_image"
 start=$SECONDS
 work=$vm_image.new
 rm -rf "$work"
@@ -45,6 +59,19 @@ deb $mirror $suite main
 deb $mirror $suite-updates main
 deb $security $suite-security main
 S
+# The kernel of another release, and of that no more than the kernel needs.
+kernel=linux-image-$vm_arch
+if [[ $vm_kernel != "$suite" ]]; then
+    kernel+=/$vm_kernel
+    echo "deb $mirror $vm_kernel main" >>"$work/sources.list"
+    # Some releases get newer kernels from there alone.
+    [[ $vm_kernel != @(bullseye|bookworm) ]] || echo "deb $security $vm_kernel-security main" >>"$work/sources.list"
+fi
+printf 'Package: *\nPin: release n=%s\nPin-Priority: 100\n' "$vm_kernel" >"$work/preferences"
+[[ $vm_kernel != "$suite" ]] || : >"$work/preferences"
+
+# Its packages, as mmdebstrap takes them.
+vm_packages() { sed "s/#.*//; s|KERNEL|$kernel|" "$vm_scripts/packages" | xargs | tr ' ' ','; }
 
 # The initial RAM disk has to find the disk, and no more.
 # shellcheck disable=SC2016 # $1 is the root directory, for mmdebstrap's shell to fill in
@@ -53,8 +80,8 @@ initramfs='mkdir -p "$1/etc/initramfs-tools/conf.d"
     printf "virtio_pci\nvirtio_blk\next4\n" >"$1/etc/initramfs-tools/modules"'
 # shellcheck disable=SC2016
 customize=$(printf '%q "$1" %q' "$vm_scripts/customize.sh" "$work/key.pub")
-if ! timeout --foreground -k 60 40m mmdebstrap --mode=root --variant=minbase --include="$(sed 's/#.*//' "$vm_scripts/packages" | xargs | tr ' ' ',')" \
-    --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' \
+if ! timeout --foreground -k 60 40m mmdebstrap --mode=root --architectures="$vm_arch" --variant=minbase --include="$(vm_packages)" \
+    --aptopt="Dir::Etc::Preferences \"$work/preferences\"" --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --essential-hook="$initramfs" \
     --customize-hook="$customize" \
@@ -80,6 +107,6 @@ chown -R "${SUDO_UID:-0}:${SUDO_GID:-0}" "$work"
 ((${SUDO_UID:-0} == 0)) || chown "$SUDO_UID:$SUDO_GID" "$vm_dir"
 touch "$work/complete"
 # Images that no script makes any more.
-rm -rf "$vm_dir"/image-????????????
+rm -rf "$vm_dir"/image-???????????? "$vm_dir/image-$vm_arch-$vm_kernel-"????????????
 mv "$work" "$vm_image"
 echo "vm: image built in $((SECONDS - start)) s, $(du -h "$vm_image/disk" | cut -f 1)"

@@ -62,6 +62,15 @@ printf 'overlay\nfuse\ntun\n' | put /etc/modules-load.d/vm.conf
 # Enough for many engines, and the log for everybody.
 printf 'fs.inotify.max_user_instances=1024\nkernel.dmesg_restrict=0\n' | put /etc/sysctl.d/vm.conf
 
+# On a busy machine all of it takes many times as long: nothing is given up or ended for that.
+for manager in system user; do
+    printf '[Manager]\nDefaultTimeoutStartSec=15min\nDefaultTimeoutStopSec=5min\nDefaultDeviceTimeoutSec=15min\n' |
+        put "/etc/systemd/$manager.conf.d/vm.conf"
+done
+for unit in systemd-journald systemd-logind systemd-networkd systemd-udevd systemd-machined; do
+    printf '[Service]\nWatchdogSec=0\nTimeoutStartSec=15min\n' | put "/etc/systemd/system/$unit.service.d/vm.conf"
+done
+
 chroot "$root" systemctl --quiet enable systemd-networkd.service ssh.service
 # Engines are started by the tests that need them.
 chroot "$root" systemctl --quiet disable docker.service docker.socket containerd.service podman.service \

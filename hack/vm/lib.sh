@@ -3,19 +3,31 @@
 #   ROOTLING_VM_DIR     images and running machines; $XDG_CACHE_HOME/rootling-vm when unset
 #   ROOTLING_VM_NAME    the name of the machine, if several run side by side ("default")
 #   ROOTLING_VM_ACCEL   kvm or tcg; determined if unset
+#   ROOTLING_VM_ARCH    amd64 or arm64; the architecture of this machine if unset
+#   ROOTLING_VM_KERNEL  the release of Debian whose kernel is used; the release of all other packages if unset
 
 set -euo pipefail
 vm_scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 vm_dir=${ROOTLING_VM_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/rootling-vm}
+vm_fail() { echo "vm: $*" >&2; exit 1; }
+case $(uname -m) in
+aarch64) vm_native=arm64 ;;
+*) vm_native=amd64 ;;
+esac
+vm_arch=${ROOTLING_VM_ARCH:-$vm_native}
+[[ $vm_arch == @(amd64|arm64) ]] || vm_fail "ROOTLING_VM_ARCH is $vm_arch, neither amd64 nor arm64"
+
+# shellcheck disable=SC2034 # for the scripts that source this
+vm_suite=trixie
+vm_kernel=${ROOTLING_VM_KERNEL:-$vm_suite}
+[[ $vm_kernel =~ ^[a-z]+(-backports)?$ ]] || vm_fail "ROOTLING_VM_KERNEL is $vm_kernel, which is no release of Debian, such as bookworm or sid"
 
 # An image is named after what it is made from: a changed script makes another one.
 vm_key=$(cd "$vm_scripts" && cat build.sh customize.sh packages | sha256sum | cut -c 1-12)
 # shellcheck disable=SC2034 # for the scripts that source this
-vm_image=$vm_dir/image-$vm_key
+vm_image=$vm_dir/image-$vm_arch-$vm_kernel-$vm_key
 # One machine: its process, its monitor, its console, and the connections to it.
 vm_run=$vm_dir/run/${ROOTLING_VM_NAME:-default}
-
-vm_fail() { echo "vm: $*" >&2; exit 1; }
 
 # vm_mirrors: the package sources of this machine, one "CODENAME URI" per line.
 # shellcheck disable=SC2016 # for apt-get to fill in

@@ -9,6 +9,7 @@
 . "$vm_scripts/qemu.sh"
 
 memory=4096 processors=2
+# Without any progress, in seconds.
 boot_limit=300 resume_limit=60
 
 [[ -e $vm_image/complete ]] || vm_fail "no image; build it with $vm_scripts/build.sh"
@@ -21,9 +22,7 @@ kvm) cpu=(-accel kvm -cpu host) ;;
 tcg)
     threads=multi
     vm_new_enough "$(vm_qemu_version "${vm_qemu[@]}")" || threads=single
-    # The fewer instruction set extensions there are, the less must be emulated: containers start in two thirds of the
-    # time that they take with `max`.
-    cpu=(-accel "tcg,thread=$threads,tb-size=512" -cpu Nehalem)
+    cpu=(-accel "tcg,thread=$threads,tb-size=512" -cpu "$vm_cpu")
     ;;
 *) vm_fail "ROOTLING_VM_ACCEL is $vm_accel, not kvm or tcg" ;;
 esac
@@ -40,9 +39,9 @@ launch() {
     # The only network is ssh from this machine, on a free port. QEMU runs in a session of its own and under timeout: it
     # outlives this script, but only for a limited time.
     TMPDIR=$vm_run setsid timeout -k 10 "${ROOTLING_VM_LIFETIME:-3h}" "${vm_qemu[@]}" \
-        -name rootling-vm -nodefaults -no-user-config -machine pc -no-reboot -display none \
+        -name rootling-vm -nodefaults -no-user-config "${vm_machine[@]}" -no-reboot -display none \
         "${cpu[@]}" -smp "$processors" -m "$memory" -kernel "$vm_image/kernel" -initrd "$vm_image/initrd" \
-        -append 'root=/dev/vda rootfstype=ext4 rw console=ttyS0 loglevel=4 net.ifnames=0 mitigations=off panic=1' \
+        -append "root=/dev/vda rootfstype=ext4 rw console=$vm_console loglevel=4 net.ifnames=0 mitigations=off panic=1" \
         -drive "file=$disk,if=virtio,format=raw,cache=unsafe,snapshot=$snapshot" \
         -netdev user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:22 -device virtio-net-pci,netdev=net,romfile= \
         -object rng-random,id=rng,filename=/dev/urandom -device virtio-rng-pci,rng=rng \
@@ -57,17 +56,42 @@ launch() {
 # Whether there is anything to wait for: a guest whose processor has failed hangs forever.
 runs() { vm_running && [[ $(vm_qmp query-status | jq -r .status) != @(internal-error|guest-panicked|io-error) ]]; }
 
-# ready SECONDS: waits until root can log in, the boot is complete, and the user manager is running.
-ready() {
-    local end=$((SECONDS + $1))
-    until timeout 15 ssh-keyscan -p "$(<"$vm_run/port")" -T 2 127.0.0.1 2>/dev/null | grep -q . &&
-        timeout 60 "$vm_scripts/run.sh" root true 2>/dev/null; do
-        ((SECONDS < end)) && runs || return 1
+# What grows while a machine boots, however slowly: its console, and the operations of its disk.
+progress() {
+    stat -c %s "$vm_run/console"
+    vm_qmp query-blockstats | jq '[.[].stats | .rd_operations + .wr_operations] | add'
+}
+
+# patiently SECONDS COMMAND...: gives up when the machine has made no progress for so long, or after an hour. A machine that
+# others keep busy takes many times as long as an idle one.
+patiently() {
+    local limit=$1 last='' now end=0 last_end=$((SECONDS + 3600)) pid
+    shift
+    "$@" &
+    pid=$!
+    while kill -0 "$pid" 2>/dev/null; do
+        now=$(progress)
+        [[ $now == "$last" ]] || { last=$now end=$((SECONDS + limit)); }
+        if ((SECONDS >= end || SECONDS >= last_end)) || ! runs; then
+            kill "$pid" 2>/dev/null || true
+            break
+        fi
         sleep 0.2
     done
+    wait "$pid"
+}
+
+answers() {
+    until timeout 15 ssh-keyscan -p "$(<"$vm_run/port")" -T 2 127.0.0.1 2>/dev/null | grep -q . &&
+        timeout 60 "$vm_scripts/run.sh" root true 2>/dev/null; do sleep 0.2; done
+}
+
+# ready SECONDS: waits until root can log in, the boot is over and the user's manager is there; patiently.
+ready() {
+    patiently "$1" answers || return
     # shellcheck disable=SC2016 # for the shell in the VM
-    timeout "$1" "$vm_scripts/run.sh" root 'systemctl is-system-running --wait >/run/boot-state
-        until [ -S /run/user/1000/bus ]; do sleep 0.1; done'
+    patiently "$1" "$vm_scripts/run.sh" root 'systemctl is-system-running --wait >/run/boot-state
+        until [ -S /run/user/1000/bus ]; do sleep 0.1; done' || return
     # The clock of a resumed machine shows when it was saved.
     "$vm_scripts/run.sh" root "date -s @$EPOCHREALTIME" >/dev/null
 }
@@ -123,5 +147,5 @@ if launch "$vm_image/disk" on && ready "$boot_limit"; then
 else
     tail -n 20 "$vm_run/console" "$vm_run/qemu.log" >&2 || true
     "$vm_scripts/stop.sh" >/dev/null
-    vm_fail "does not boot within $boot_limit s, see above"
+    vm_fail "does not boot, and has made no progress for $boot_limit s, see above"
 fi

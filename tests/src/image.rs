@@ -182,7 +182,8 @@ pub fn blob(layout: &Path, kind: &str, bytes: &[u8]) -> Value {
     json!({"mediaType": kind, "digest": digest, "size": bytes.len()})
 }
 
-fn architecture() -> &'static str {
+/// The architecture of this machine, by the name that Go and Debian have for it.
+pub fn architecture() -> &'static str {
     if std::env::consts::ARCH == "aarch64" { "arm64" } else { "amd64" }
 }
 

@@ -5,9 +5,11 @@
 mod engines;
 mod integration;
 mod machine;
+mod matrix;
 mod programs;
 mod suite;
 
 pub use engines::{Engines, run_engines};
 pub use integration::run_tests;
+pub use matrix::run_matrix;
 pub use suite::Suite;

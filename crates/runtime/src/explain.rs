@@ -3,6 +3,7 @@
 use nix::errno::Errno;
 use rootling_init::error::Operation;
 use rootling_rootless::host::{Host, Restriction};
+use rootling_sys as sys;
 
 use crate::error::{Error, ErrorKind};
 
@@ -28,6 +29,19 @@ pub fn explain(error: Error, host: &Host) -> Error {
         }
         _ => error,
     }
+}
+
+/// Refuses a kernel on which no container could start.
+///
+/// # Errors
+/// [`ErrorKind::System`] where the kernel is older than 5.12 by its own account, and has no mount_setattr(2).
+pub fn check_kernel(host: &Host) -> Result<(), Error> {
+    // A program that reports another release (setarch(8)) is asked for the call itself.
+    if host.kernel_at_least(5, 12) || sys::mount::has_set_attr() {
+        return Ok(());
+    }
+    Err(Error::system(format!("this kernel is {}", host.kernel_release()))
+        .remedy("rootling needs Linux 5.12 or newer: boot a newer kernel; see `rootling doctor`"))
 }
 
 const TOO_OLD: &str = "rootling needs Linux 5.12 or newer, and a seccomp profile that allows clone3";
@@ -96,6 +110,13 @@ fn outer_rules(found: &[Restriction], errno: Errno) -> Option<String> {
 mod tests {
     use super::*;
     use rootling_rootless::host::Fixture;
+
+    #[test]
+    fn an_old_release_counts_where_the_call_is_missing_too() {
+        let old = Host::on(Fixture::ordinary(1000).kernel("5.10.0-9-amd64"));
+        assert_eq!(check_kernel(&old).is_ok(), sys::mount::has_set_attr());
+        assert!(check_kernel(&Host::on(Fixture::ordinary(1000).kernel("5.12.0"))).is_ok());
+    }
 
     #[test]
     fn every_rule_that_refuses_so_is_named() {

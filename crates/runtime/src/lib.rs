@@ -88,7 +88,7 @@ pub use caller::Caller;
 pub use criu::{CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions};
 pub use error::{Error, ErrorKind, Result, one_line};
 pub use exec::{ExecOptions, Execution, exec};
-pub use explain::explain;
+pub use explain::{check_kernel, explain};
 pub use helper::{HelperEnd, HelperIds, HelperProcess};
 pub use lifecycle::{
     Event, Rules, RunOptions, Sample, adapt, checkpoint, create, delete, events, kill, load_bundle,

@@ -86,6 +86,15 @@ pub fn set_attr(fd: BorrowedFd<'_>, recursive: bool, attr: &MountAttr) -> Result
     super::check(ret).map(drop)
 }
 
+/// Whether the kernel has mount_setattr(2), which is new in Linux 5.12, or whoever confines the caller says that it has not.
+pub fn has_set_attr() -> bool {
+    // SAFETY: the path is a constant C string, and nothing is read of attributes whose size is 0, which is an error.
+    let ret = unsafe {
+        libc::syscall(libc::SYS_mount_setattr, -1, c"".as_ptr(), 0, std::ptr::null::<MountAttr>(), 0_usize)
+    };
+    super::check(ret).err() != Some(Errno::ENOSYS)
+}
+
 /// Attaches a detached mount at an open file or directory.
 pub fn attach(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> Result<(), Errno> {
     // linux/mount.h: MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH

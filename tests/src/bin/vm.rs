@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use rootling_tests::bounded;
-use rootling_tests::vm::{Engines, Suite, run_engines, run_tests};
+use rootling_tests::vm::{Engines, Suite, run_engines, run_matrix, run_tests};
 
 /// Runs tests in a virtual machine with cgroup v2 and systemd.
 #[derive(Parser)]
@@ -21,6 +21,11 @@ enum Command {
     Tests {
         /// The runs, all where none is named: user-systemd, user-delegated, root, root-systemd.
         runs: Vec<String>,
+    },
+    /// Runs the integration tests in a machine of each architecture and kernel.
+    Matrix {
+        /// The machines, such as amd64-bookworm; all where none is named.
+        machines: Vec<String>,
     },
     /// Runs the scenarios of container engines.
     Engines {
@@ -61,6 +66,7 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<bool, String> {
     match command {
         Command::Tests { runs } => run_tests(&runs),
+        Command::Matrix { machines } => run_matrix(&machines),
         Command::Engines { runs, compare } => run_engines(&Engines { runs, compare }),
         Command::Suite(arguments) => {
             if arguments.leaf {

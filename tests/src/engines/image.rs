@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::Session;
+use crate::image::architecture;
 
 /// For a step: makes the image if it does not exist yet.
 pub(super) fn make_once(session: &mut Session) -> Result<(), String> {
@@ -60,7 +61,7 @@ fn image_layout(layer: &Path, layout: &Path) -> Result<(), String> {
     let bytes = fs::read(layer).map_err(in_words)?;
     let layer = blob(&blobs, "layer.v1.tar", &bytes)?;
     let config = json!({
-        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "architecture": architecture(),
         "os": "linux",
         "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
         "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"]},

@@ -66,6 +66,9 @@ const NOWHERE: &str =
     "seccomp_denied waits faults attack_races attack_mount_races attack_device_races security_docs
     contributing_docs docs_commands state_faults kills_of_helpers races exhaustion link_order attack_images";
 
+/// Names the directory for the results of one machine of many.
+pub(super) const RESULTS: &str = "ROOTLING_VM_RESULTS";
+
 /// Runs the integration tests in the machine, in the named runs or in all. Returns whether everything was well.
 pub fn run_tests(names: &[String]) -> Result<bool, String> {
     let runs = selected(names)?;
@@ -74,7 +77,10 @@ pub fn run_tests(names: &[String]) -> Result<bool, String> {
     let machine = Machine::new(None)?;
     println!("vm: building the test programs");
     stage(&machine, &rootling)?;
-    let results = results("vm")?;
+    let results = match env::var_os(RESULTS) {
+        Some(dir) => PathBuf::from(dir),
+        None => results("vm")?,
+    };
     let start = Instant::now();
     machine.start()?;
     let end = start + Duration::from_mins(minutes);
@@ -184,6 +190,15 @@ fn all_files() -> Result<String, String> {
         .collect();
     names.sort_unstable();
     Ok(names.join(" "))
+}
+
+/// What came of each run that there was: its name, and how many tests passed, failed and were skipped.
+pub(super) fn outcome(results: &Path) -> Vec<(&'static str, [usize; 3])> {
+    let of_run = |run: &Run| {
+        let summary = results.join(run.name).join("summary");
+        summary.exists().then(|| (run.name, counts(&summary)))
+    };
+    RUNS.iter().filter_map(of_run).collect()
 }
 
 /// The totals of the runs: passed, failed, skipped.

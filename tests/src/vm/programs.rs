@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::machine::expect_success;
-use crate::{bounded, source};
+use crate::{bounded, image, source};
 
 /// The program under test: `ROOTLING_BIN`, or what `make build` has built.
 pub(super) fn rootling() -> Result<PathBuf, String> {
@@ -57,12 +57,24 @@ pub(super) fn program(name: &str) -> Result<PathBuf, String> {
 }
 
 fn cargo(command: &[&str]) -> Result<BTreeMap<String, PathBuf>, String> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = match architecture() {
+        None => Command::new("cargo"),
+        Some(architecture) => {
+            let mut cross = Command::new(source("hack/cross.sh"));
+            cross.args([&*architecture, "cargo"]);
+            cross
+        }
+    };
     cargo.args(command).args(["--locked", "--package", "rootling-tests", "--message-format", "json"]);
     Ok(printed(&mut cargo, Duration::from_hours(1))?.lines().filter_map(executable).collect())
 }
 
-/// The program in a message of cargo: an integration test, or another program.
+/// That of the machine, by Debian's name, where it is not the architecture of the host.
+fn architecture() -> Option<String> {
+    env::var("ROOTLING_VM_ARCH").ok().filter(|wanted| !wanted.is_empty() && wanted != image::architecture())
+}
+
+/// The program that a message of cargo is about: an integration test, or no test at all.
 fn executable(message: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(message).ok()?;
     let path = PathBuf::from(message["executable"].as_str()?);
@@ -76,9 +88,13 @@ fn executable(message: &str) -> Option<(String, PathBuf)> {
 
 /// Copies a program without its debugging information, which is nine tenths of it.
 pub(super) fn strip(program: &Path, to: &Path) -> Result<(), String> {
-    let status = Command::new("strip").args(["--strip-debug", "-o"]).arg(to).arg(program).status();
-    let status = status.map_err(|error| format!("start strip: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("strip of {}: {status}", program.display())) }
+    let strip = match architecture().as_deref() {
+        Some("arm64") => "aarch64-linux-gnu-strip",
+        _ => "strip",
+    };
+    let status = Command::new(strip).args(["--strip-debug", "-o"]).arg(to).arg(program).status();
+    let status = status.map_err(|error| format!("start {strip}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{strip} of {}: {status}", program.display())) }
 }
 
 /// Copies the runtime, and the program for images next to it.

@@ -17,7 +17,24 @@ use crate::roots::Context;
 pub(crate) fn execute(cli: &Cli) -> Result<ExitCode> {
     let host = Host::probe();
     let context = Context { global: &cli.global, host: &host };
-    perform(&cli.command, context).map_err(|error| runtime::explain(error, &host))
+    let checked = if needs_kernel(&cli.command) { runtime::check_kernel(&host) } else { Ok(()) };
+    checked.and_then(|()| perform(&cli.command, context)).map_err(|error| runtime::explain(error, &host))
+}
+
+/// Whether the command is about containers, and not about documents, this program or this host.
+fn needs_kernel(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Spec(_)
+            | Command::Adapt(_)
+            | Command::Doctor(_)
+            | Command::Features(_)
+            | Command::Image(_)
+            | Command::Help(_)
+            | Command::Man(_)
+            | Command::Completion(_)
+            | Command::Profile(_)
+    )
 }
 
 fn perform(command: &Command, context: Context<'_>) -> Result<ExitCode> {

@@ -2,35 +2,16 @@
 
 use std::path::PathBuf;
 
-use nix::sys::resource::{Resource, getrlimit};
 use oci_spec::runtime::PosixRlimitType;
 use rootling_config::CgroupManager;
 use rootling_config::generate::Facts;
+use rootling_config::process::rlimit;
+use rootling_sys as sys;
 
 use super::{CgroupMode, Host};
 
 /// CAP_SYS_RESOURCE (linux/capability.h), which permits raising hard limits.
 const SYS_RESOURCE: u8 = 24;
-
-/// Limits whose soft value may be raised up to the hard one, and no further.
-const LIMITS: [(PosixRlimitType, Resource); 16] = [
-    (PosixRlimitType::RlimitCpu, Resource::RLIMIT_CPU),
-    (PosixRlimitType::RlimitFsize, Resource::RLIMIT_FSIZE),
-    (PosixRlimitType::RlimitData, Resource::RLIMIT_DATA),
-    (PosixRlimitType::RlimitStack, Resource::RLIMIT_STACK),
-    (PosixRlimitType::RlimitCore, Resource::RLIMIT_CORE),
-    (PosixRlimitType::RlimitRss, Resource::RLIMIT_RSS),
-    (PosixRlimitType::RlimitNproc, Resource::RLIMIT_NPROC),
-    (PosixRlimitType::RlimitNofile, Resource::RLIMIT_NOFILE),
-    (PosixRlimitType::RlimitMemlock, Resource::RLIMIT_MEMLOCK),
-    (PosixRlimitType::RlimitAs, Resource::RLIMIT_AS),
-    (PosixRlimitType::RlimitLocks, Resource::RLIMIT_LOCKS),
-    (PosixRlimitType::RlimitSigpending, Resource::RLIMIT_SIGPENDING),
-    (PosixRlimitType::RlimitMsgqueue, Resource::RLIMIT_MSGQUEUE),
-    (PosixRlimitType::RlimitNice, Resource::RLIMIT_NICE),
-    (PosixRlimitType::RlimitRtprio, Resource::RLIMIT_RTPRIO),
-    (PosixRlimitType::RlimitRttime, Resource::RLIMIT_RTTIME),
-];
 
 impl Host {
     /// The facts for [`rootling_config::generate`], for a caller in the directory `cwd` who asked for this cgroup
@@ -69,5 +50,7 @@ impl Host {
 }
 
 fn hard_limits() -> Vec<(PosixRlimitType, u64)> {
-    LIMITS.iter().filter_map(|(typ, number)| Some((*typ, getrlimit(*number).ok()?.1))).collect()
+    // 0 is the caller.
+    let hard = |typ| Some((typ, sys::process::rlimit(0, rlimit::number(typ)).ok()?.1));
+    rlimit::ALL.into_iter().filter_map(hard).collect()
 }
