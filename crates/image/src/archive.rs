@@ -93,14 +93,15 @@ impl Archive {
         let mut reader = tar::Reader::seeking(walked);
         let (mut files, mut links) = (HashMap::new(), HashMap::new());
         while let Some(entry) = reader.next()? {
-            let name = entry.name.strip_prefix(b"./").unwrap_or(&entry.name).to_vec();
+            let plain = |path: &[u8]| path.strip_prefix(b"./").unwrap_or(path).to_vec();
+            let name = plain(&entry.name);
             match entry.kind {
                 tar::Kind::File if entry.sparse.is_none() => {
                     let _ = files.insert(name, (reader.position()?, entry.size));
                 }
                 tar::Kind::SymbolicLink | tar::Kind::HardLink => {
                     let target = if entry.kind == tar::Kind::HardLink {
-                        entry.target.clone()
+                        plain(&entry.target)
                     } else {
                         joined(&name, &entry.target)
                     };
@@ -213,6 +214,27 @@ mod tests {
             (vec![], Kind::Other),
         ] {
             assert_eq!(kind(archive(&names).path()).expect("a kind"), wanted, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_hard_link_leads_to_the_same_name_with_and_without_a_dot() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let mut builder = ::tar::Builder::new(file.reopen().expect("a file"));
+        let mut header = ::tar::Header::new_ustar();
+        header.set_size(1);
+        builder.append_data(&mut header, "./a/layer.tar", &b"a"[..]).expect("append");
+        for (name, target) in [("./b/layer.tar", "./a/layer.tar"), ("c/layer.tar", "a/layer.tar")] {
+            let mut header = ::tar::Header::new_ustar();
+            header.set_entry_type(::tar::EntryType::Link);
+            header.set_size(0);
+            builder.append_link(&mut header, name, target).expect("append");
+        }
+        builder.finish().expect("an archive");
+        let scratch = tempfile::tempdir().expect("a directory");
+        let archive = Archive::open(file.path(), scratch.path(), &Limits::default()).expect("an archive");
+        for name in ["a/layer.tar", "b/layer.tar", "c/layer.tar"] {
+            assert_eq!(archive.read(name, 10).expect("content"), b"a", "{name}");
         }
     }
 

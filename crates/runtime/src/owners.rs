@@ -245,8 +245,12 @@ impl Owners {
             }
             if let Ok(target) = readlinkat(Some(fd.as_raw_fd()), name.as_os_str()) {
                 links += 1;
-                way.pop();
-                if Path::new(&target).is_absolute() {
+                let is_absolute = Path::new(&target).is_absolute();
+                // The same directory comes again, unless the way goes on at the root.
+                if !is_absolute || at.len() == 1 {
+                    way.pop();
+                }
+                if is_absolute {
                     at.truncate(1);
                 }
                 let through: Vec<_> = names(Path::new(&target)).collect();
@@ -314,6 +318,22 @@ mod tests {
         ] {
             assert_eq!(owners().refuses(found, access), refused, "{found}, {access:o}");
         }
+    }
+
+    #[test]
+    fn each_directory_on_a_way_is_looked_at_once_also_before_an_absolute_link() {
+        let root = tempfile::tempdir().unwrap();
+        let rootfs = root.path().join("rootfs");
+        std::fs::create_dir_all(rootfs.join("links")).unwrap();
+        std::fs::create_dir_all(rootfs.join("target/of")).unwrap();
+        std::os::unix::fs::symlink("/target", rootfs.join("links/absolute")).unwrap();
+        std::os::unix::fs::symlink("links", rootfs.join("relative")).unwrap();
+        let owners = Owners { rootfs: rootfs.clone(), maps: owners().maps };
+        let mut way = Vec::new();
+        owners.inside(Path::new("/relative/absolute/of"), &mut way);
+        let found: Vec<_> =
+            way.iter().map(|step| step.path.strip_prefix(&rootfs).unwrap().to_owned()).collect();
+        assert_eq!(found, ["", "links", "", "target", "target/of"].map(PathBuf::from));
     }
 
     #[test]

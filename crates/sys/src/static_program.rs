@@ -39,7 +39,12 @@ unsafe extern "C" fn getpwuid_r(
 
 // SAFETY: with the name and the arguments of getgrouplist(3), of which none is looked at.
 #[unsafe(no_mangle)]
-extern "C" fn getgrouplist(_user: *const c_char, _group: gid_t, _groups: *mut gid_t, _count: *mut c_int) -> c_int {
+extern "C" fn getgrouplist(
+    _user: *const c_char,
+    _group: gid_t,
+    _groups: *mut gid_t,
+    _count: *mut c_int,
+) -> c_int {
     refuse()
 }
 

@@ -14,8 +14,8 @@ pub const ROOT_IS_NOT_MAPPED: &str =
     "root cannot be mapped to itself, so that it stands for no user namespace: name another user to have one";
 
 /// An owner in the form `UID`, `UID:GID`, `USER`, `USER:GROUP`, `default` or `root`, whose ranges in /etc/subuid
-/// and /etc/subgid are to be used. As in the Docker daemon, the ranges are the user's in both files, and the group
-/// only has to exist.
+/// and /etc/subgid are to be used. As in the Docker daemon, the ranges are the user's in both files. A group
+/// that is named only has to exist; numbers need no entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapOwner {
     user: String,

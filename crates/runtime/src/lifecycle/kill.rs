@@ -21,7 +21,8 @@ use crate::store::Store;
 pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<()> {
     let slot = store.open(id)?;
     let record = slot.read()?;
-    // Everything except a signal to the first process uses the path of the cgroup.
+    // Everything except a signal to the first process uses the path of the cgroup. If another command is making or
+    // removing the container, no other container can have that cgroup.
     let _held = slot.hold_if_free()?;
     let stopped = slot.status(&record)? == Status::Stopped;
     let everyone = all || (signal == Signal::SIGKILL as i32 && !record.own_pid_namespace);
@@ -29,8 +30,6 @@ pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<(
         if stopped && !all && record.cgroup.is_empty() {
             return Err(not_running(id, signal));
         }
-        // If another command is making or removing the container, no other container can have its cgroup.
-        let _held = slot.hold_if_free()?;
         // A first process that has moved itself to another cgroup is not among the members of the container's.
         let outside = record.init.filter(|init| !stopped && !record.cgroup.pids().contains(&init.pid));
         record.cgroup.kill_all(signal).map_err(of_cgroup)?;
