@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn each_directory_on_a_way_is_looked_at_once_also_before_an_absolute_link() {
+    fn each_directory_on_a_way_is_looked_at_before_an_absolute_link_too() {
         let root = tempfile::tempdir().unwrap();
         let rootfs = root.path().join("rootfs");
         std::fs::create_dir_all(rootfs.join("links")).unwrap();
