@@ -50,9 +50,14 @@ mirror=$(mirror_of '^[a-z]+$') security=$(mirror_of '-security$')
 echo "vm: building the image (Debian $suite, $vm_arch, kernel of $vm_kernel) in $vm_image"
 start=$SECONDS
 work=$vm_image.new
-rm -rf "$work"
+# mmdebstrap leaves proc and others mounted there when it is killed. Nothing of this machine may be removed by that.
+clean() {
+    awk -v dir="$work/" 'index($2, dir) == 1 { print $2 }' /proc/self/mounts | sort -r | xargs -r -n 1 umount || true
+    rm -rf --one-file-system "$work"
+}
+clean
 mkdir -p "$work"
-trap 'rm -rf "$work"' EXIT
+trap clean EXIT
 ssh-keygen -q -t ed25519 -N '' -C rootling-vm -f "$work/key"
 cat >"$work/sources.list" <<S
 deb $mirror $suite main
@@ -80,7 +85,9 @@ initramfs='mkdir -p "$1/etc/initramfs-tools/conf.d"
     printf "virtio_pci\nvirtio_blk\next4\n" >"$1/etc/initramfs-tools/modules"'
 # shellcheck disable=SC2016
 customize=$(printf '%q "$1" %q' "$vm_scripts/customize.sh" "$work/key.pub")
-if ! timeout --foreground -k 60 40m mmdebstrap --mode=root --architectures="$vm_arch" --variant=minbase --include="$(vm_packages)" \
+# systemd's database of hardware takes minutes by emulation, and there is no hardware.
+export SYSTEMD_HWDB_UPDATE_BYPASS=1
+if ! timeout --foreground -k 60 55m mmdebstrap --mode=root --architectures="$vm_arch" --variant=minbase --include="$(vm_packages)" \
     --aptopt="Dir::Etc::Preferences \"$work/preferences\"" --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --essential-hook="$initramfs" \
@@ -93,7 +100,7 @@ cp "$work"/root/boot/vmlinuz-* "$work/kernel"
 cp "$work"/root/boot/initrd.img-* "$work/initrd"
 chroot "$work/root" dpkg-query -W >"$work/versions"
 mke2fs -q -t ext4 -L root -E lazy_itable_init=1 -d "$work/root" "$work/disk" "$disk_size" >>"$work/log" 2>&1
-rm -rf "$work/root"
+rm -rf --one-file-system "$work/root"
 
 vm_find_qemu
 if ! vm_new_enough "$(vm_qemu_version "${vm_qemu[@]}")" && ! vm_kvm_boots "$work/kernel"; then

@@ -25,7 +25,11 @@ fn nothing_of_the_name_service_is_linked(t: &Test) {
         let bytes = fs::read(&program).expect("read the program");
         let found = warned_of(&bytes);
         let others: Vec<_> = found.iter().filter(|name| !IN_EACH.contains(&name.as_str())).collect();
-        assert!(others.is_empty(), "{} has {others:?}: see crates/sys/src/static_program.rs", program.display());
+        assert!(
+            others.is_empty(),
+            "{} has {others:?}: see crates/sys/src/static_program.rs",
+            program.display()
+        );
         // Other linkers keep no such sections, but then there are symbols, unless it is stripped as well.
         if found.is_empty() {
             let symbols = t.command("nm").arg(&program).output();

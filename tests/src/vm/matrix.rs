@@ -95,7 +95,7 @@ impl Place {
     }
 
     fn rows(&self, results: &Path) -> Vec<String> {
-        let row = |(run, [passed, failed, skipped])| {
+        let row = |(run, [passed, failed, skipped]): (&str, [usize; 3])| {
             format!("| {} | {} | {run} | {passed} | {failed} | {skipped} |", self.architecture, self.kernel)
         };
         outcome(results).into_iter().map(row).collect()
