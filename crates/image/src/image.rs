@@ -93,6 +93,11 @@ impl Image {
         (layer.diff_id.short().to_owned(), layer.size)
     }
 
+    /// Which of the layers one is, for messages.
+    pub(crate) fn place(&self, index: usize) -> String {
+        format!("layer {} of {}", index + 1, self.layers.len())
+    }
+
     /// A layer, to be decompressed.
     pub(crate) fn layer(&self, index: usize) -> Result<Source> {
         let layer = &self.layers[index];
@@ -101,8 +106,7 @@ impl Image {
             (Place::File(name), Files::Docker(archive)) => Box::new(archive.file(name)?.0),
             _ => return Err(Error::system("a layer is not where its image is")),
         };
-        let name = format!("layer {} of {}", index + 1, self.layers.len());
-        Ok(Source { name, blob, diff_id: Some(layer.diff_id.clone()) })
+        Ok(Source { name: self.place(index), blob, diff_id: Some(layer.diff_id.clone()) })
     }
 }
 

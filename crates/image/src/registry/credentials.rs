@@ -49,11 +49,8 @@ pub(crate) fn find(registry: &str, repository: &str) -> Result<RegistryAuth> {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
             other => other.said(|| format!("credentials {path:?}"))?,
         };
-        let file: File = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::invalid(format!("credentials {path:?} cannot be read: {error}")))?;
-        if let Some(found) =
-            of_file(&file, registry, repository).map_err(|e| e.wrap(format!("credentials {path:?}")))?
-        {
+        let found = parse(&bytes).and_then(|file| of_file(&file, registry, repository, &ask));
+        if let Some(found) = found.map_err(|error| error.wrap(format!("credentials {path:?}")))? {
             return Ok(found);
         }
     }
@@ -78,7 +75,24 @@ fn files() -> Vec<PathBuf> {
     all.into_iter().flatten().collect()
 }
 
-fn of_file(file: &File, registry: &str, repository: &str) -> Result<Option<RegistryAuth>> {
+/// The credentials of a file, if no program has to be asked for them.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn without_helpers(
+    bytes: &[u8],
+    registry: &str,
+    repository: &str,
+) -> Result<Option<RegistryAuth>> {
+    of_file(&parse(bytes)?, registry, repository, &|helper, _| program_of(helper).map(|_| None))
+}
+
+fn parse(bytes: &[u8]) -> Result<File> {
+    serde_json::from_slice(bytes).map_err(|error| Error::invalid(format!("cannot be read: {error}")))
+}
+
+/// What asks a credential helper about a server.
+type Ask = dyn Fn(&str, &str) -> Result<Option<RegistryAuth>>;
+
+fn of_file(file: &File, registry: &str, repository: &str, ask: &Ask) -> Result<Option<RegistryAuth>> {
     // The longest that fits: podman keeps credentials for a part of a registry as well.
     let names = names(registry, repository);
     for name in &names {
@@ -139,14 +153,19 @@ fn identity_token(name: &str) -> Error {
     ))
 }
 
-/// Asks `docker-credential-HELPER get`.
-fn ask(helper: &str, server: &str) -> Result<Option<RegistryAuth>> {
+/// The program of a helper, which is looked for in `$PATH`.
+fn program_of(helper: &str) -> Result<String> {
     if helper.is_empty() || helper.contains('/') {
         return Err(Error::invalid(format!(
             "the name of a credential helper, {helper:?}, is not the name of a program"
         )));
     }
-    let program = format!("docker-credential-{helper}");
+    Ok(format!("docker-credential-{helper}"))
+}
+
+/// Asks `docker-credential-HELPER get`.
+fn ask(helper: &str, server: &str) -> Result<Option<RegistryAuth>> {
+    let program = program_of(helper)?;
     let mut command = Command::new(&program);
     command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = command
@@ -185,8 +204,8 @@ mod tests {
     use super::*;
 
     fn user(text: &str, registry: &str, repository: &str) -> Option<String> {
-        let file: File = serde_json::from_str(text).expect("a file");
-        match of_file(&file, registry, repository).expect("credentials") {
+        let file = parse(text.as_bytes()).expect("a file");
+        match of_file(&file, registry, repository, &ask).expect("credentials") {
             Some(RegistryAuth::Basic(user, _)) => Some(user),
             _ => None,
         }
@@ -221,8 +240,8 @@ mod tests {
             r#"{"auths":{"h":{"identitytoken":"x"}}}"#,
             r#"{"credHelpers":{"h":"../x"}}"#,
         ] {
-            let file: File = serde_json::from_str(text).expect("a file");
-            assert!(of_file(&file, "h", "a").is_err(), "{text}");
+            let file = parse(text.as_bytes()).expect("a file");
+            assert!(of_file(&file, "h", "a", &ask).is_err(), "{text}");
         }
     }
 
