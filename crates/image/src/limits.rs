@@ -9,7 +9,7 @@ use crate::error::{Error, to_io};
 pub struct Limits {
     /// Entries of all layers together.
     pub entries: u64,
-    /// Bytes of all layers together, unpacked.
+    /// Bytes of all layers together, unpacked, and what their sparse files take of the disk.
     pub size: u64,
     /// How many times as large as it was compressed a layer may become, once it is larger than 256 MiB.
     pub ratio: u64,
@@ -28,7 +28,12 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Used {
     entries: u64,
+    /// What the parts of sparse files take of the disk.
+    sparse: u64,
 }
+
+/// What a part of a sparse file takes of the disk at least, in bytes.
+const BLOCK: u64 = 4096;
 
 impl Limits {
     /// Counts one more entry.
@@ -43,13 +48,28 @@ impl Limits {
         Ok(())
     }
 
+    /// Counts the parts of a sparse file, offset and length, as the blocks that they take: one for each byte, if these lie far
+    /// from each other.
+    pub(crate) fn parts(&self, used: &mut Used, map: &[(u64, u64)]) -> Result<(), Error> {
+        for (offset, length) in map.iter().filter(|(_, length)| *length > 0) {
+            let last = offset.saturating_add(length - 1);
+            let blocks = last / BLOCK - offset / BLOCK + 1;
+            used.sparse = used.sparse.saturating_add(blocks.saturating_mul(BLOCK));
+        }
+        if used.sparse > self.size { Err(self.too_large()) } else { Ok(()) }
+    }
+
+    fn too_large(&self) -> Error {
+        Error::invalid(format!(
+            "the image has more than {} unpacked; if that is right, allow more with --max-size",
+            size(self.size)
+        ))
+    }
+
     /// Checks the bytes that have come of all layers, and of one, of which so many were compressed.
     pub(crate) fn bytes(&self, all: u64, layer: u64, compressed: u64) -> Result<(), Error> {
         if all > self.size {
-            return Err(Error::invalid(format!(
-                "the image has more than {} unpacked; if that is right, allow more with --max-size",
-                size(self.size)
-            )));
+            return Err(self.too_large());
         }
         if layer > FREE && layer / compressed.max(1) >= self.ratio {
             return Err(Error::invalid(format!(

@@ -158,6 +158,7 @@ impl Tree {
     }
 
     fn file(&mut self, reader: &mut Reader<impl Read>, entry: &Entry, name: &[u8]) -> Result<bool> {
+        self.limits.parts(&mut self.used, entry.sparse.as_deref().unwrap_or_default())?;
         // O_EXCL: whatever is there, a FIFO or a link, is never opened.
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
@@ -252,4 +253,38 @@ fn hide_below(dir: BorrowedFd<'_>, path: &[&[u8]], layer: &Layer) -> Result<()> 
         hide(dir, name.as_bytes(), &[path, &[name.as_bytes()]].concat(), layer)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of so many parts of one byte each, every one in a block of its own.
+    fn sparse(parts: usize) -> Vec<u8> {
+        let map: Vec<String> = (0..parts).map(|part| format!("{},1", part * 4096)).collect();
+        let (map, size) = (map.join(","), (parts * 4096).to_string());
+        let mut builder = tar::Builder::new(Vec::new());
+        let records = [("GNU.sparse.map", map.as_bytes()), ("GNU.sparse.size", size.as_bytes())];
+        builder.append_pax_extensions(records).expect("append");
+        let mut header = tar::Header::new_gnu();
+        header.set_size(parts as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, "sparse", &vec![b'x'; parts][..]).expect("append");
+        builder.into_inner().expect("an archive")
+    }
+
+    #[test]
+    fn parts_of_sparse_files_count_as_the_blocks_that_they_take() {
+        let apply = |parts: usize| {
+            let dir = tempfile::tempdir().expect("a directory");
+            let root = std::fs::File::open(dir.path()).expect("open");
+            let mut tree =
+                Tree::new(root.into(), Limits { size: 1 << 20, ..Limits::default() }).expect("a tree");
+            let archive = sparse(parts);
+            tree.apply(&mut Reader::new(&archive[..]), &mut Layer::new(true, true))
+        };
+        apply(200).expect("less than a megabyte");
+        let error = apply(300).expect_err("more than a megabyte").to_string();
+        assert!(error.contains("more than 1.0 MiB") && error.contains("--max-size"), "{error}");
+    }
 }
