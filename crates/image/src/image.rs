@@ -82,9 +82,9 @@ impl Image {
         self.layers.len()
     }
 
-    /// Bytes of all layers, compressed.
+    /// Bytes of all layers, compressed, as their descriptors have them: together they may be more than a number can be.
     pub(crate) fn size(&self) -> u64 {
-        self.layers.iter().map(|layer| layer.size).sum()
+        self.layers.iter().fold(0, |all, layer| all.saturating_add(layer.size))
     }
 
     /// What a layer is called, and its size, for people.
@@ -226,5 +226,17 @@ mod tests {
                 .contains("no image of that name")
         );
         assert!(choose_saved(vec![saved(&[])], None).is_ok());
+    }
+
+    #[test]
+    fn sizes_that_no_image_has_are_shown_as_the_largest() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let layer = || Layer { place: Place::File("x".into()), size: u64::MAX, diff_id: Digest::of(b"x") };
+        let image = Image {
+            config: ImageConfiguration::default(),
+            layers: vec![layer(), layer()],
+            files: Files::Layout(Blobs::directory(dir.path()).expect("a layout")),
+        };
+        assert_eq!(image.size(), u64::MAX);
     }
 }
