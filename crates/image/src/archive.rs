@@ -15,6 +15,9 @@ use crate::tar;
 /// More entries than this has no archive of an image, which has some for each layer.
 const MOST_ENTRIES: usize = 100_000;
 
+/// Nor a name that is longer, in bytes: that of a blob has a digest in it. Names are kept as long as the archive is open.
+const LONGEST_NAME: usize = 512;
+
 /// What an archive has inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -93,6 +96,9 @@ impl Archive {
         let mut reader = tar::Reader::seeking(walked);
         let (mut files, mut links) = (HashMap::new(), HashMap::new());
         while let Some(entry) = reader.next()? {
+            if entry.name.len().max(entry.target.len()) > LONGEST_NAME {
+                continue;
+            }
             let name = entry.name.strip_prefix(b"./").unwrap_or(&entry.name).to_vec();
             match entry.kind {
                 tar::Kind::File if entry.sparse.is_none() => {
@@ -214,6 +220,21 @@ mod tests {
         ] {
             assert_eq!(kind(archive(&names).path()).expect("a kind"), wanted, "{names:?}");
         }
+    }
+
+    #[test]
+    fn names_that_no_image_has_are_not_kept() {
+        let file = archive(&["a"]);
+        let mut builder = ::tar::Builder::new(file.reopen().expect("a file"));
+        let (long, mut header) = ("n".repeat(5000), ::tar::Header::new_gnu());
+        header.set_size(0);
+        builder.append_data(&mut header.clone(), &long, &[][..]).expect("append");
+        header.set_entry_type(::tar::EntryType::Symlink);
+        builder.append_link(&mut header, "link", &long).expect("append");
+        builder.finish().expect("an archive");
+        let scratch = tempfile::tempdir().expect("a directory");
+        let archive = Archive::open(file.path(), scratch.path(), &Limits::default()).expect("an archive");
+        assert!(archive.files.is_empty() && archive.links.is_empty(), "{archive:?}");
     }
 
     #[test]
