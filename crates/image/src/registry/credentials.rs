@@ -1,6 +1,6 @@
 //! Who the user is for a registry: what `podman login` and `docker login` have kept, containers-auth.json(5).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::env;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -23,8 +23,8 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct File {
-    auths: HashMap<String, Kept>,
-    cred_helpers: HashMap<String, String>,
+    auths: BTreeMap<String, Kept>,
+    cred_helpers: BTreeMap<String, String>,
     creds_store: Option<String>,
 }
 
@@ -86,7 +86,15 @@ pub(crate) fn without_helpers(
 }
 
 fn parse(bytes: &[u8]) -> Result<File> {
-    serde_json::from_slice(bytes).map_err(|error| Error::invalid(format!("cannot be read: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        // Its text would have the value in it, which may be a password, and errors are logged.
+        Error::invalid(if error.is_data() {
+            format!("cannot be read: something is of another type than in containers-auth.json(5) at line {line} column {column}")
+        } else {
+            format!("cannot be read: {error}")
+        })
+    })
 }
 
 /// What asks a credential helper about a server.
@@ -99,8 +107,9 @@ fn of_file(file: &File, registry: &str, repository: &str, ask: &Ask) -> Result<O
         if let Some(helper) = file.cred_helpers.get(name) {
             return ask(helper, name);
         }
-        let kept = file.auths.iter().find(|(key, _)| normal(key) == normal(name)).map(|(_, kept)| kept);
-        let Some(kept) = kept else { continue };
+        // Several names may mean the same: the one that is written as it is asked for counts, and otherwise the first.
+        let similar = || file.auths.iter().find(|(key, _)| normal(key) == normal(name)).map(|(_, kept)| kept);
+        let Some(kept) = file.auths.get(name).or_else(similar) else { continue };
         if kept.identitytoken.as_ref().is_some_and(|token| !token.is_empty()) {
             return Err(identity_token(name));
         }
@@ -242,6 +251,38 @@ mod tests {
         ] {
             let file = parse(text.as_bytes()).expect("a file");
             assert!(of_file(&file, "h", "a", &ask).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_as_it_is_counts_before_others_that_mean_the_same() {
+        let auth = |user: &str| BASE64_STANDARD.encode(format!("{user}:secret"));
+        let kept = |user: &str| serde_json::json!({"auth": auth(user)});
+        let names = |own: bool| {
+            let mut auths =
+                serde_json::json!({"http://h": kept("b"), "https://h": kept("c"), "h/v1/": kept("a")});
+            if own {
+                auths["h"] = kept("own");
+            }
+            serde_json::json!({"auths": auths}).to_string()
+        };
+        // Each time in another order, if it were that of a hash.
+        for _ in 0..50 {
+            assert_eq!(user(&names(true), "h", "x").as_deref(), Some("own"));
+            assert_eq!(user(&names(false), "h", "x").as_deref(), Some("a"));
+        }
+    }
+
+    #[test]
+    fn no_error_shows_what_the_file_holds() {
+        let secret = BASE64_STANDARD.encode("user:correct horse");
+        for text in [
+            format!(r#"{{"auths":{{"h":"{secret}"}}}}"#),
+            format!(r#"{{"auths":"{secret}"}}"#),
+            format!(r#"{{"auths":{{"h":{{"auth":"{secret}"}}}},"credHelpers":["{secret}"]}}"#),
+        ] {
+            let error = parse(text.as_bytes()).expect_err(&text).to_string();
+            assert!(!error.contains(&secret) && error.contains("line 1 column"), "{error}");
         }
     }
 
