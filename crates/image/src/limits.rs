@@ -7,9 +7,9 @@ use crate::error::{Error, to_io};
 /// Bounds for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Entries of all layers together.
+    /// Entries of all layers together, and the directories that are made for them without being entries.
     pub entries: u64,
-    /// Bytes of all layers together, unpacked, and what their sparse files take of the disk.
+    /// Bytes of all layers together, unpacked, and what their sparse files and attributes take of the disk.
     pub size: u64,
     /// How many times as large as it was compressed a layer may become, once it is larger than 256 MiB.
     pub ratio: u64,
@@ -28,8 +28,8 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Used {
     entries: u64,
-    /// What the parts of sparse files take of the disk.
-    sparse: u64,
+    /// Bytes of the disk that are not among those of the archives: what sparse files and attributes take.
+    beside: u64,
 }
 
 /// What a part of a sparse file takes of the disk at least, in bytes.
@@ -38,7 +38,12 @@ const BLOCK: u64 = 4096;
 impl Limits {
     /// Counts one more entry.
     pub(crate) fn entry(&self, used: &mut Used) -> Result<(), Error> {
-        used.entries += 1;
+        self.more(used, 1)
+    }
+
+    /// Counts what was made for an entry, or the entry itself.
+    pub(crate) fn more(&self, used: &mut Used, count: u64) -> Result<(), Error> {
+        used.entries += count;
         if used.entries > self.entries {
             return Err(Error::invalid(format!(
                 "the image has more than {} entries; if that is right, allow more with --max-entries",
@@ -51,12 +56,22 @@ impl Limits {
     /// Counts the parts of a sparse file, offset and length, as the blocks that they take: one for each byte, if these lie far
     /// from each other.
     pub(crate) fn parts(&self, used: &mut Used, map: &[(u64, u64)]) -> Result<(), Error> {
-        for (offset, length) in map.iter().filter(|(_, length)| *length > 0) {
+        let bytes = |(offset, length): &(u64, u64)| {
             let last = offset.saturating_add(length - 1);
-            let blocks = last / BLOCK - offset / BLOCK + 1;
-            used.sparse = used.sparse.saturating_add(blocks.saturating_mul(BLOCK));
-        }
-        if used.sparse > self.size { Err(self.too_large()) } else { Ok(()) }
+            (last / BLOCK - offset / BLOCK + 1).saturating_mul(BLOCK)
+        };
+        let parts = map.iter().filter(|(_, length)| *length > 0);
+        self.beside(used, parts.map(bytes).fold(0, u64::saturating_add))
+    }
+
+    /// Counts the extended attributes of an entry, which a global header gives to each.
+    pub(crate) fn attributes(&self, used: &mut Used, all: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Error> {
+        self.beside(used, all.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum())
+    }
+
+    fn beside(&self, used: &mut Used, bytes: u64) -> Result<(), Error> {
+        used.beside = used.beside.saturating_add(bytes);
+        if used.beside > self.size { Err(self.too_large()) } else { Ok(()) }
     }
 
     fn too_large(&self) -> Error {

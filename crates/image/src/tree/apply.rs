@@ -87,7 +87,9 @@ impl Tree {
             *count += 1;
             return Ok(());
         }
+        self.limits.attributes(&mut self.used, &entry.xattrs)?;
         self.way.go(parents, true)?;
+        self.limits.more(&mut self.used, self.way.made())?;
         layer.make(&path);
         let had = match entry.kind {
             Kind::File => self.file(reader, entry, name)?,
@@ -271,6 +273,58 @@ mod tests {
         header.set_mode(0o644);
         builder.append_data(&mut header, "sparse", &vec![b'x'; parts][..]).expect("append");
         builder.into_inner().expect("an archive")
+    }
+
+    #[test]
+    fn directories_that_only_a_name_asks_for_count_as_entries() {
+        let apply = |names: &[&str]| {
+            let dir = tempfile::tempdir().expect("a directory");
+            let root = std::fs::File::open(dir.path()).expect("open");
+            let mut tree =
+                Tree::new(root.into(), Limits { entries: 10, ..Limits::default() }).expect("a tree");
+            let mut builder = tar::Builder::new(Vec::new());
+            for name in names {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(0);
+                header.set_mode(0o644);
+                builder.append_data(&mut header, name, &[][..]).expect("append");
+            }
+            let archive = builder.into_inner().expect("an archive");
+            tree.apply(&mut Reader::new(&archive[..]), &mut Layer::new(true, true))
+        };
+        apply(&["a/b/c/d/file", "a/b/c/d/other", "a/b/c/e/third"]).expect("five directories, three files");
+        let error =
+            apply(&["1/a/b/c/file", "2/a/b/c/file", "3/a/b/c/file"]).expect_err("too many").to_string();
+        assert!(error.contains("more than 10 entries"), "{error}");
+    }
+
+    #[test]
+    fn attributes_of_a_global_header_count_for_each_entry() {
+        let value = vec![b'x'; 400 << 10];
+        let rest = [&b" SCHILY.xattr.user.a="[..], &value, b"\n"].concat();
+        let record = [(rest.len() + 6).to_string().as_bytes(), &rest].concat();
+        let apply = |entries: usize| {
+            let dir = tempfile::tempdir().expect("a directory");
+            let root = std::fs::File::open(dir.path()).expect("open");
+            let mut tree =
+                Tree::new(root.into(), Limits { size: 1 << 20, ..Limits::default() }).expect("a tree");
+            let mut builder = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o644);
+            header.set_entry_type(tar::EntryType::XGlobalHeader);
+            header.set_size(record.len() as u64);
+            builder.append_data(&mut header, "x", &record[..]).expect("append");
+            header.set_entry_type(tar::EntryType::Regular);
+            header.set_size(0);
+            for number in 0..entries {
+                builder.append_data(&mut header, number.to_string(), &[][..]).expect("append");
+            }
+            let archive = builder.into_inner().expect("an archive");
+            tree.apply(&mut Reader::new(&archive[..]), &mut Layer::new(true, true))
+        };
+        apply(2).expect("less than a megabyte");
+        let error = apply(3).expect_err("more than a megabyte").to_string();
+        assert!(error.contains("--max-size"), "{error}");
     }
 
     #[test]

@@ -106,11 +106,13 @@ pub(crate) fn enter(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
 pub(crate) struct Way {
     root: Dir,
     below: Vec<(Vec<u8>, Dir)>,
+    /// Directories that were made and have not been counted.
+    made: u64,
 }
 
 impl Way {
     pub(crate) fn new(root: OwnedFd) -> Result<Self> {
-        Ok(Self { root: Dir::new(root)?, below: Vec::new() })
+        Ok(Self { root: Dir::new(root)?, below: Vec::new(), made: 0 })
     }
 
     /// The directory that the way ends at.
@@ -138,7 +140,9 @@ impl Way {
                 Err(Errno::ENOENT) if make => {
                     mkdirat(Some(end.as_raw_fd()), os(name), Mode::from_bits_truncate(0o755))
                         .said(|| format!("mkdir {}", shown(name)))?;
-                    enter(end, name)
+                    let fd = enter(end, name);
+                    self.made += 1;
+                    fd
                 }
                 other => other,
             };
@@ -149,6 +153,11 @@ impl Way {
             }
         }
         Ok(true)
+    }
+
+    /// How many directories were made since this was asked last: one name may ask for hundreds.
+    pub(crate) fn made(&mut self) -> u64 {
+        std::mem::take(&mut self.made)
     }
 
     /// Opens the directory with these names beside the way, which stays.
