@@ -155,9 +155,7 @@ fn joined(link: &[u8], target: &[u8]) -> Vec<u8> {
 
 /// The decompressed archive, as a file without a name.
 fn whole(file: &File, scratch: &Path, limits: &Limits) -> io::Result<File> {
-    let path = scratch.join("archive");
-    let mut to = File::options().read(true).write(true).create_new(true).open(&path)?;
-    std::fs::remove_file(&path)?;
+    let mut to = without_name(scratch)?;
     let compressed = file.metadata()?.len();
     let mut from = decompressed(file)?;
     let mut buffer = vec![0; 256 << 10];
@@ -171,6 +169,21 @@ fn whole(file: &File, scratch: &Path, limits: &Limits) -> io::Result<File> {
         limits.bytes(size, size, compressed).map_err(to_io)?;
         io::Write::write_all(&mut to, &buffer[..length])?;
     }
+}
+
+/// A new file in a directory that others may write to as well, such as /tmp: any name may be taken.
+fn without_name(directory: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let process = std::process::id();
+    for number in 0..10_000 {
+        let path = directory.join(format!(".rootling-archive-{process}-{number}"));
+        match File::options().read(true).write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(file) => return std::fs::remove_file(&path).map(|()| file),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "no name is free for a temporary file"))
 }
 
 /// A part of a file, read without moving its offset.
@@ -235,6 +248,20 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a directory");
         let archive = Archive::open(file.path(), scratch.path(), &Limits::default()).expect("an archive");
         assert!(archive.files.is_empty() && archive.links.is_empty(), "{archive:?}");
+    }
+
+    #[test]
+    fn a_compressed_archive_is_opened_whatever_lies_in_the_scratch_directory() {
+        let scratch = tempfile::tempdir().expect("a directory");
+        let plain = std::fs::read(archive(&["a"]).path()).expect("an archive");
+        let path = scratch.path().join("archive");
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        io::Write::write_all(&mut encoder, &plain).expect("compress");
+        std::fs::write(&path, encoder.finish().expect("compress")).expect("write");
+        let archive = Archive::open(&path, scratch.path(), &Limits::default()).expect("an archive");
+        assert_eq!(archive.read("a", 100).expect("content"), b"a");
+        let left = rootling_sys::directory::entries(scratch.path()).expect("a list");
+        assert_eq!(left.len(), 1, "the file has no name");
     }
 
     #[test]
