@@ -2,17 +2,19 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`targets`] | the parsers: each target passes an input to the functions to which the program passes it |
-//! | [`corpus`] | the stored inputs in `corpus`, with a folder for each target |
-//! | [`mutate`] | how an input is changed into another: JSON by its structure, text by its lines and words |
-//! | [`check`] | what must be true of every answer |
-//! | [`chunk`] | some thousand inputs from one seed, which can be repeated by themselves |
+//! | [`targets`] | what reads: each target takes an input to the functions that the program takes it to |
+//! | `archive` | the archive that a document describes, for the targets that read some |
+//! | [`corpus`] | the inputs that are kept in `corpus`, a folder for each target |
+//! | [`mutate`] | how an input becomes another one: JSON by its structure, text by its lines and words |
+//! | [`check`] | what must hold of every answer |
+//! | [`chunk`] | some thousand inputs from one seed, which can be repeated alone |
 //! | [`campaign`] | all chunks on all processors, and the table at the end |
 //!
 //! Coverage is not measured, since that requires a sanitizer of a nightly compiler, or a C++ compiler for
 //! libFuzzer. Instead, an input is kept for further mutation if its answer differs from all earlier ones in more
 //! than figures and quoted values. The program has many precise errors, so that they show how far an input got.
 
+mod archive;
 pub mod campaign;
 pub mod check;
 pub mod chunk;

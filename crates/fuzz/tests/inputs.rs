@@ -63,5 +63,8 @@ targets! {
     cgroup_files: "cgroup-files",
     own_cgroup: "own-cgroup",
     gvariant: "gvariant",
+    layers: "layers",
+    image_documents: "image-documents",
+    credentials: "credentials",
     words: "words",
 }

@@ -15,7 +15,10 @@ use crate::tar;
 /// No archive of an image has more entries than this, since it has only a few for each layer.
 const MOST_ENTRIES: usize = 100_000;
 
-/// What an archive contains.
+/// Nor a name that is longer, in bytes: that of a blob has a digest in it. Names are kept as long as the archive is open.
+const LONGEST_NAME: usize = 512;
+
+/// What an archive has inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// An OCI layout.
@@ -93,8 +96,10 @@ impl Archive {
         let mut reader = tar::Reader::seeking(walked);
         let (mut files, mut links) = (HashMap::new(), HashMap::new());
         while let Some(entry) = reader.next()? {
-            let plain = |path: &[u8]| path.strip_prefix(b"./").unwrap_or(path).to_vec();
-            let name = plain(&entry.name);
+            if entry.name.len().max(entry.target.len()) > LONGEST_NAME {
+                continue;
+            }
+            let name = entry.name.strip_prefix(b"./").unwrap_or(&entry.name).to_vec();
             match entry.kind {
                 tar::Kind::File if entry.sparse.is_none() => {
                     let _ = files.insert(name, (reader.position()?, entry.size));
@@ -150,9 +155,7 @@ fn joined(link: &[u8], target: &[u8]) -> Vec<u8> {
 
 /// Decompresses the archive into an unnamed file.
 fn whole(file: &File, scratch: &Path, limits: &Limits) -> io::Result<File> {
-    let path = scratch.join("archive");
-    let mut to = File::options().read(true).write(true).create_new(true).open(&path)?;
-    std::fs::remove_file(&path)?;
+    let mut to = without_name(scratch)?;
     let compressed = file.metadata()?.len();
     let mut from = decompressed(file)?;
     let mut buffer = vec![0; 256 << 10];
@@ -168,7 +171,22 @@ fn whole(file: &File, scratch: &Path, limits: &Limits) -> io::Result<File> {
     }
 }
 
-/// A part of a file, which is read without moving the file's offset.
+/// A new file in a directory that others may write to as well, such as /tmp: any name may be taken.
+fn without_name(directory: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let process = std::process::id();
+    for number in 0..10_000 {
+        let path = directory.join(format!(".rootling-archive-{process}-{number}"));
+        match File::options().read(true).write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(file) => return std::fs::remove_file(&path).map(|()| file),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "no name is free for a temporary file"))
+}
+
+/// A part of a file, read without moving its offset.
 #[derive(Debug)]
 pub(crate) struct Part {
     file: Arc<File>,
@@ -218,24 +236,32 @@ mod tests {
     }
 
     #[test]
-    fn a_hard_link_leads_to_the_same_name_with_and_without_a_dot() {
-        let file = tempfile::NamedTempFile::new().expect("a file");
+    fn names_that_no_image_has_are_not_kept() {
+        let file = archive(&["a"]);
         let mut builder = ::tar::Builder::new(file.reopen().expect("a file"));
-        let mut header = ::tar::Header::new_ustar();
-        header.set_size(1);
-        builder.append_data(&mut header, "./a/layer.tar", &b"a"[..]).expect("append");
-        for (name, target) in [("./b/layer.tar", "./a/layer.tar"), ("c/layer.tar", "a/layer.tar")] {
-            let mut header = ::tar::Header::new_ustar();
-            header.set_entry_type(::tar::EntryType::Link);
-            header.set_size(0);
-            builder.append_link(&mut header, name, target).expect("append");
-        }
+        let (long, mut header) = ("n".repeat(5000), ::tar::Header::new_gnu());
+        header.set_size(0);
+        builder.append_data(&mut header.clone(), &long, &[][..]).expect("append");
+        header.set_entry_type(::tar::EntryType::Symlink);
+        builder.append_link(&mut header, "link", &long).expect("append");
         builder.finish().expect("an archive");
         let scratch = tempfile::tempdir().expect("a directory");
         let archive = Archive::open(file.path(), scratch.path(), &Limits::default()).expect("an archive");
-        for name in ["a/layer.tar", "b/layer.tar", "c/layer.tar"] {
-            assert_eq!(archive.read(name, 10).expect("content"), b"a", "{name}");
-        }
+        assert!(archive.files.is_empty() && archive.links.is_empty(), "{archive:?}");
+    }
+
+    #[test]
+    fn a_compressed_archive_is_opened_whatever_lies_in_the_scratch_directory() {
+        let scratch = tempfile::tempdir().expect("a directory");
+        let plain = std::fs::read(archive(&["a"]).path()).expect("an archive");
+        let path = scratch.path().join("archive");
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        io::Write::write_all(&mut encoder, &plain).expect("compress");
+        std::fs::write(&path, encoder.finish().expect("compress")).expect("write");
+        let archive = Archive::open(&path, scratch.path(), &Limits::default()).expect("an archive");
+        assert_eq!(archive.read("a", 100).expect("content"), b"a");
+        let left = rootling_sys::directory::entries(scratch.path()).expect("a list");
+        assert_eq!(left.len(), 1, "the file has no name");
     }
 
     #[test]

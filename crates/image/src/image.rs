@@ -83,9 +83,9 @@ impl Image {
         self.layers.len()
     }
 
-    /// The size of all layers together, compressed, in bytes.
+    /// Bytes of all layers, compressed, as their descriptors have them: together they may be more than a number can be.
     pub(crate) fn size(&self) -> u64 {
-        self.layers.iter().map(|layer| layer.size).sum()
+        self.layers.iter().fold(0, |all, layer| all.saturating_add(layer.size))
     }
 
     /// The name of a layer for display, and its size.
@@ -94,7 +94,12 @@ impl Image {
         (layer.diff_id.short().to_owned(), layer.size)
     }
 
-    /// Opens a layer, which still has to be decompressed.
+    /// Which of the layers one is, for messages.
+    pub(crate) fn place(&self, index: usize) -> String {
+        format!("layer {} of {}", index + 1, self.layers.len())
+    }
+
+    /// A layer, to be decompressed.
     pub(crate) fn layer(&self, index: usize) -> Result<Source> {
         let layer = &self.layers[index];
         let blob: Box<dyn Read + Send> = match (&layer.place, &self.files) {
@@ -102,8 +107,7 @@ impl Image {
             (Place::File(name), Files::Docker(archive)) => Box::new(archive.file(name)?.0),
             _ => return Err(Error::system("a layer is not where its image is")),
         };
-        let name = format!("layer {} of {}", index + 1, self.layers.len());
-        Ok(Source { name, blob, diff_id: Some(layer.diff_id.clone()) })
+        Ok(Source { name: self.place(index), blob, diff_id: Some(layer.diff_id.clone()) })
     }
 }
 
@@ -223,5 +227,17 @@ mod tests {
                 .contains("no image of that name")
         );
         assert!(choose_saved(vec![saved(&[])], None).is_ok());
+    }
+
+    #[test]
+    fn sizes_that_no_image_has_are_shown_as_the_largest() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let layer = || Layer { place: Place::File("x".into()), size: u64::MAX, diff_id: Digest::of(b"x") };
+        let image = Image {
+            config: ImageConfiguration::default(),
+            layers: vec![layer(), layer()],
+            files: Files::Layout(Blobs::directory(dir.path()).expect("a layout")),
+        };
+        assert_eq!(image.size(), u64::MAX);
     }
 }

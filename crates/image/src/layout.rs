@@ -8,7 +8,7 @@ use std::path::Path;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 use serde::Serialize;
 
-use crate::blobs::{Blobs, parse};
+use crate::blobs::{Blobs, digest_of, parse};
 use crate::digest::Digest;
 use crate::error::{Error, Result, Said};
 use crate::index::{REF_NAME, index, is_index, names};
@@ -35,53 +35,68 @@ pub struct Listed {
 pub fn list(dir: &Path) -> Result<Vec<Listed>> {
     let blobs = Blobs::directory(dir)?;
     let one = |descriptor: &Descriptor| {
-        let mut reached = BTreeMap::new();
-        let mut platforms = BTreeSet::new();
-        reach(&blobs, descriptor, 0, &mut reached, &mut platforms)?;
+        let mut reached = Reached::default();
+        reached.add(&blobs, descriptor, 0)?;
         Ok(Listed {
             names: names(descriptor).map(str::to_owned).collect(),
             digest: descriptor.digest().to_string(),
-            platforms: platforms.into_iter().collect(),
-            size: reached.values().sum(),
+            platforms: reached.platforms.into_iter().collect(),
+            // Descriptors may say what they like.
+            size: reached.sizes.values().fold(0, |all, size| all.saturating_add(*size)),
         })
     };
     index(&blobs)?.manifests().iter().map(one).collect()
 }
 
-/// Collects the blobs that a descriptor leads to, with their sizes. Images in an index that are missing, as after
-/// pulling a single platform, lead nowhere.
-fn reach(
-    blobs: &Blobs,
-    descriptor: &Descriptor,
-    depth: usize,
-    reached: &mut BTreeMap<Digest, u64>,
-    platforms: &mut BTreeSet<String>,
-) -> Result<()> {
-    let digest = crate::blobs::digest_of(descriptor)?;
-    if depth > 8 || blobs.file(&format!("blobs/{}", digest.path())).is_err() {
-        return Ok(());
+/// What descriptors lead to.
+#[derive(Default)]
+struct Reached {
+    /// The blobs, with their sizes.
+    sizes: BTreeMap<Digest, u64>,
+    platforms: BTreeSet<String>,
+    /// The manifests and indexes that have been read, with how deep they were: one that many indexes list many times would
+    /// be read for each of the ways to it.
+    read: BTreeMap<Known, usize>,
+}
+
+/// What of a descriptor is checked when it is read: digest, size, and whether it is an index.
+type Known = (Digest, u64, bool);
+
+impl Reached {
+    /// Notes what a descriptor leads to. Images of an index that are not there, as after a pull of one platform, lead nowhere.
+    fn add(&mut self, blobs: &Blobs, descriptor: &Descriptor, depth: usize) -> Result<()> {
+        let digest = digest_of(descriptor)?;
+        let known = (digest.clone(), descriptor.size(), is_index(descriptor));
+        let before = self.read.get(&known);
+        let is_there = || blobs.file(&format!("blobs/{}", digest.path())).is_ok();
+        if depth > 8 || before.is_none() && !is_there() {
+            return Ok(());
+        }
+        if let Some(platform) = descriptor.platform().as_ref().filter(|_| !is_index(descriptor)) {
+            self.platforms.insert(shown(platform));
+        }
+        // From less deep, more of what is below it may be reached.
+        if before.is_some_and(|before| *before <= depth) {
+            return Ok(());
+        }
+        self.read.insert(known, depth);
+        self.sizes.insert(digest, descriptor.size());
+        let bytes = blobs.document(descriptor)?;
+        if is_index(descriptor) {
+            let index: ImageIndex = parse(&bytes, "an index of the layout")?;
+            return index.manifests().iter().try_for_each(|below| self.add(blobs, below, depth + 1));
+        }
+        let manifest: ImageManifest = parse(&bytes, "a manifest of the layout")?;
+        for blob in manifest.layers().iter().chain([manifest.config()]) {
+            self.sizes.insert(digest_of(blob)?, blob.size());
+        }
+        if descriptor.platform().is_none() {
+            let config: Option<ImageConfiguration> =
+                blobs.document(manifest.config()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            self.platforms.extend(config.map(|config| format!("{}/{}", config.os(), config.architecture())));
+        }
+        Ok(())
     }
-    reached.insert(digest, descriptor.size());
-    let bytes = blobs.document(descriptor)?;
-    if is_index(descriptor) {
-        let index: ImageIndex = parse(&bytes, "an index of the layout")?;
-        return index
-            .manifests()
-            .iter()
-            .try_for_each(|below| reach(blobs, below, depth + 1, reached, platforms));
-    }
-    let manifest: ImageManifest = parse(&bytes, "a manifest of the layout")?;
-    for blob in manifest.layers().iter().chain([manifest.config()]) {
-        reached.insert(crate::blobs::digest_of(blob)?, blob.size());
-    }
-    if let Some(platform) = descriptor.platform() {
-        platforms.insert(shown(platform));
-    } else {
-        let config: Option<ImageConfiguration> =
-            blobs.document(manifest.config()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        platforms.extend(config.map(|config| format!("{}/{}", config.os(), config.architecture())));
-    }
-    Ok(())
 }
 
 /// What `gc` has removed.
@@ -100,9 +115,9 @@ pub struct Collected {
 pub fn collect(dir: &Path) -> Result<Collected> {
     let _lock = lock(dir)?;
     let blobs = Blobs::directory(dir)?;
-    let mut reached = BTreeMap::new();
+    let mut reached = Reached::default();
     for descriptor in index(&blobs)?.manifests() {
-        reach(&blobs, descriptor, 0, &mut reached, &mut BTreeSet::new())?;
+        reached.add(&blobs, descriptor, 0)?;
     }
     let mut collected = Collected::default();
     for algorithm in ["sha256", "sha512"] {
@@ -111,7 +126,7 @@ pub fn collect(dir: &Path) -> Result<Collected> {
         for entry in entries.iter().filter(|entry| !entry.is_directory) {
             let needed =
                 entry.name.to_str().and_then(|name| format!("{algorithm}:{name}").parse::<Digest>().ok());
-            if needed.is_some_and(|digest| reached.contains_key(&digest)) {
+            if needed.is_some_and(|digest| reached.sizes.contains_key(&digest)) {
                 continue;
             }
             let path = below.join(&entry.name);
@@ -176,4 +191,75 @@ fn replace(path: &Path, content: &[u8]) -> Result<()> {
         fs::rename(&part, path)
     };
     write().said(|| format!("{path:?}")).inspect_err(|_| drop(fs::remove_file(&part)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// Writes a blob; its descriptor.
+    fn blob(dir: &Path, kind: &str, content: &Value) -> Value {
+        let bytes = content.to_string().into_bytes();
+        let digest = Digest::of(&bytes);
+        fs::write(dir.join("blobs").join(digest.path()), &bytes).expect("a blob");
+        let media_type = format!("application/vnd.oci.image.{kind}.v1+json");
+        json!({"mediaType": media_type, "digest": digest.to_string(), "size": bytes.len()})
+    }
+
+    /// A layout of one image, with the descriptor of its manifest.
+    fn layout(layers: &Value) -> (tempfile::TempDir, Value) {
+        let dir = tempfile::tempdir().expect("a directory");
+        ensure(dir.path()).expect("a layout");
+        let config =
+            json!({"os": "linux", "architecture": "arm64", "rootfs": {"type": "layers", "diff_ids": []}});
+        let config = blob(dir.path(), "config", &config);
+        let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers});
+        let manifest = blob(dir.path(), "manifest", &manifest);
+        (dir, manifest)
+    }
+
+    fn listed(dir: &Path, descriptor: &Value) -> Listed {
+        let index = json!({"schemaVersion": 2, "manifests": [descriptor]});
+        fs::write(dir.join("index.json"), index.to_string()).expect("an index");
+        list(dir).expect("a list").remove(0)
+    }
+
+    #[test]
+    fn what_indexes_list_many_times_is_read_once() {
+        let (dir, manifest) = layout(&json!([]));
+        let mut of_platform = manifest.clone();
+        of_platform["platform"] = json!({"os": "linux", "architecture": "amd64"});
+        let mut below = json!([manifest, of_platform]);
+        // One below the other: each of them once more would be read as often as all above it together.
+        for _ in 0..8 {
+            let index = blob(dir.path(), "index", &json!({"schemaVersion": 2, "manifests": below}));
+            below = Value::Array(vec![index; 100]);
+        }
+        let found = listed(dir.path(), &below[0]);
+        assert_eq!(found.platforms, ["linux/amd64", "linux/arm64"]);
+        collect(dir.path()).expect("nothing is removed");
+        assert_eq!(listed(dir.path(), &below[0]).size, found.size);
+    }
+
+    #[test]
+    fn damage_is_an_error_also_of_what_was_read_before() {
+        let (dir, manifest) = layout(&json!([]));
+        for (name, wrong) in
+            [("size", json!(7)), ("mediaType", json!("application/vnd.oci.image.index.v1+json"))]
+        {
+            let mut other = manifest.clone();
+            other[name] = wrong;
+            let index = json!({"schemaVersion": 2, "manifests": [manifest, other]});
+            fs::write(dir.path().join("index.json"), index.to_string()).expect("an index");
+            assert!(list(dir.path()).is_err() && collect(dir.path()).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_no_image_has_are_shown_as_the_largest() {
+        let layer = |digit: &str| json!({"mediaType": "x", "digest": format!("sha256:{}", digit.repeat(64)), "size": u64::MAX});
+        let (dir, manifest) = layout(&json!([layer("1"), layer("2")]));
+        assert_eq!(listed(dir.path(), &manifest).size, u64::MAX);
+    }
 }

@@ -14,6 +14,8 @@ mod busybox;
 mod convert;
 mod digest;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod image;
 mod index;
 mod inspect;

@@ -7,9 +7,9 @@ use crate::error::{Error, to_io};
 /// Limits for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The number of entries in all layers together.
+    /// Entries of all layers together, and the directories that are made for them without being entries.
     pub entries: u64,
-    /// The size of all layers together when unpacked, in bytes.
+    /// Bytes of all layers together, unpacked, and what their sparse files and attributes take of the disk.
     pub size: u64,
     /// The largest ratio of a layer's unpacked to its compressed size, which applies once it is larger than 256
     /// MiB.
@@ -29,12 +29,22 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Used {
     entries: u64,
+    /// Bytes of the disk that are not among those of the archives: what sparse files and attributes take.
+    beside: u64,
 }
+
+/// What a part of a sparse file takes of the disk at least, in bytes.
+const BLOCK: u64 = 4096;
 
 impl Limits {
     /// Counts another entry.
     pub(crate) fn entry(&self, used: &mut Used) -> Result<(), Error> {
-        used.entries += 1;
+        self.more(used, 1)
+    }
+
+    /// Counts what was made for an entry, or the entry itself.
+    pub(crate) fn more(&self, used: &mut Used, count: u64) -> Result<(), Error> {
+        used.entries += count;
         if used.entries > self.entries {
             return Err(Error::invalid(format!(
                 "the image has more than {} entries; if that is right, allow more with --max-entries",
@@ -44,13 +54,38 @@ impl Limits {
         Ok(())
     }
 
-    /// Checks the number of bytes from all layers, and from one layer with this many compressed bytes.
+    /// Counts the parts of a sparse file, offset and length, as the blocks that they take: one for each byte, if these lie far
+    /// from each other.
+    pub(crate) fn parts(&self, used: &mut Used, map: &[(u64, u64)]) -> Result<(), Error> {
+        let bytes = |(offset, length): &(u64, u64)| {
+            let last = offset.saturating_add(length - 1);
+            (last / BLOCK - offset / BLOCK + 1).saturating_mul(BLOCK)
+        };
+        let parts = map.iter().filter(|(_, length)| *length > 0);
+        self.beside(used, parts.map(bytes).fold(0, u64::saturating_add))
+    }
+
+    /// Counts the extended attributes of an entry, which a global header gives to each.
+    pub(crate) fn attributes(&self, used: &mut Used, all: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Error> {
+        self.beside(used, all.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum())
+    }
+
+    fn beside(&self, used: &mut Used, bytes: u64) -> Result<(), Error> {
+        used.beside = used.beside.saturating_add(bytes);
+        if used.beside > self.size { Err(self.too_large()) } else { Ok(()) }
+    }
+
+    fn too_large(&self) -> Error {
+        Error::invalid(format!(
+            "the image has more than {} unpacked; if that is right, allow more with --max-size",
+            size(self.size)
+        ))
+    }
+
+    /// Checks the bytes that have come of all layers, and of one, of which so many were compressed.
     pub(crate) fn bytes(&self, all: u64, layer: u64, compressed: u64) -> Result<(), Error> {
         if all > self.size {
-            return Err(Error::invalid(format!(
-                "the image has more than {} unpacked; if that is right, allow more with --max-size",
-                size(self.size)
-            )));
+            return Err(self.too_large());
         }
         if layer > FREE && layer / compressed.max(1) >= self.ratio {
             return Err(Error::invalid(format!(

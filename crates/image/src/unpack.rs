@@ -78,18 +78,28 @@ pub fn unpack(work: &Work) -> Result<Done> {
     Ok(Done { config, passwd, group, notes, layers })
 }
 
-/// Raises the limit of descriptors, since each directory on the way to a file is open.
-fn raise_descriptors() {
+/// Each directory on the way to a file is open.
+pub(crate) fn raise_descriptors() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     // With a lower limit, a deep path results in an error that says so.
     let _ = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
 }
 
-fn tree(work: &Work) -> Result<Tree> {
+/// The root file system in the making, in an empty directory.
+pub(crate) fn tree(root: &Path, limits: Limits) -> Result<Tree> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
-    let open = File::options().read(true).custom_flags(flags.bits()).open(&work.root);
-    Tree::new(open.said(|| format!("{:?}", work.root))?.into(), work.limits)
+    let open = File::options().read(true).custom_flags(flags.bits()).open(root);
+    Tree::new(open.said(|| format!("{root:?}"))?.into(), limits)
+}
+
+/// Applies one archive and reads it to its end, so that all of it has been checked.
+pub(crate) fn apply(tree: &mut Tree, stream: Stream, mut layer: Layer, name: &str) -> Result<()> {
+    let mut reader = Reader::new(stream);
+    let applied = tree.apply(&mut reader, &mut layer);
+    // What the stream itself has found is called so already.
+    applied.map_err(|error| if error.to_string().starts_with(name) { error } else { error.wrap(name) })?;
+    reader.into_source().finish()
 }
 
 /// Makes a root file system from a single archive.
@@ -107,11 +117,8 @@ fn archive(work: &Work, path: &Path) -> Result<Notes> {
     let progress = Progress::start(work.show, "unpacking", size);
     let source = stream::Source { name: name.clone(), blob, diff_id: None };
     let stream = Stream::start(source, Bounds::new(work.limits), Some(Arc::clone(&progress)))?;
-    let mut tree = tree(work)?;
-    let mut reader = Reader::new(stream);
-    let applied = tree.apply(&mut reader, &mut Layer::new(true, false));
-    applied.map_err(|error| if error.to_string().starts_with(&name) { error } else { error.wrap(name) })?;
-    reader.into_source().finish()?;
+    let mut tree = tree(&work.root, work.limits)?;
+    apply(&mut tree, stream, Layer::new(true, false), &name)?;
     progress.end();
     tree.finish()
 }
@@ -123,7 +130,8 @@ fn image(work: &Work, source: &Source) -> Result<(Option<ImageConfiguration>, No
     Ok((Some(image.config), notes, layers))
 }
 
-fn open(work: &Work, source: &Source) -> Result<Image> {
+/// The image of a layout or an archive.
+pub(crate) fn open(work: &Work, source: &Source) -> Result<Image> {
     match source {
         Source::Layout(path, reference) => {
             Image::of_layout(Blobs::directory(path)?, reference.as_deref(), &work.platform)
@@ -141,7 +149,7 @@ fn open(work: &Work, source: &Source) -> Result<Image> {
 
 /// Applies one layer after the other, while the next one is already being read and decompressed.
 fn layers(work: &Work, image: &Image) -> Result<Notes> {
-    let mut tree = tree(work)?;
+    let mut tree = tree(&work.root, work.limits)?;
     let progress = Progress::start(work.show, "unpacking", image.size());
     let bounds = Bounds::new(work.limits);
     let start = |index: usize| -> Result<Option<Stream>> {
@@ -156,17 +164,7 @@ fn layers(work: &Work, image: &Image) -> Result<Notes> {
         let (name, size) = image.name(index);
         progress.begin(index + 1, image.layers());
         next = start(index + 1)?;
-        let mut reader = Reader::new(stream);
-        let applied = tree.apply(&mut reader, &mut Layer::new(index == 0, true));
-        applied.map_err(|error| {
-            let text = error.to_string();
-            if text.starts_with("layer ") {
-                error
-            } else {
-                error.wrap(format!("layer {} of {}", index + 1, image.layers()))
-            }
-        })?;
-        reader.into_source().finish()?;
+        apply(&mut tree, stream, Layer::new(index == 0, true), &image.place(index))?;
         index += 1;
         progress.done("unpacked", index, image.layers(), &name, size);
     }

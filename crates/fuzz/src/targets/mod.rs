@@ -3,9 +3,14 @@
 mod annotations;
 mod cgroups;
 mod config;
+mod credentials;
+mod documents;
 mod gvariant;
 mod host;
 mod ids;
+mod image;
+mod layers;
+mod listing;
 mod mounts;
 mod process;
 mod resources;

@@ -1,6 +1,6 @@
 //! Credentials for a registry, as `podman login` and `docker login` have stored them; containers-auth.json(5).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::env;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -23,8 +23,8 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct File {
-    auths: HashMap<String, Kept>,
-    cred_helpers: HashMap<String, String>,
+    auths: BTreeMap<String, Kept>,
+    cred_helpers: BTreeMap<String, String>,
     creds_store: Option<String>,
 }
 
@@ -49,11 +49,8 @@ pub(crate) fn find(registry: &str, repository: &str) -> Result<RegistryAuth> {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
             other => other.said(|| format!("credentials {path:?}"))?,
         };
-        let file: File = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::invalid(format!("credentials {path:?} cannot be read: {error}")))?;
-        if let Some(found) =
-            of_file(&file, registry, repository).map_err(|e| e.wrap(format!("credentials {path:?}")))?
-        {
+        let found = parse(&bytes).and_then(|file| of_file(&file, registry, repository, &ask));
+        if let Some(found) = found.map_err(|error| error.wrap(format!("credentials {path:?}")))? {
             return Ok(found);
         }
     }
@@ -78,15 +75,41 @@ fn files() -> Vec<PathBuf> {
     all.into_iter().flatten().collect()
 }
 
-fn of_file(file: &File, registry: &str, repository: &str) -> Result<Option<RegistryAuth>> {
-    // The longest match: podman can store credentials for a part of a registry.
+/// The credentials of a file, if no program has to be asked for them.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn without_helpers(
+    bytes: &[u8],
+    registry: &str,
+    repository: &str,
+) -> Result<Option<RegistryAuth>> {
+    of_file(&parse(bytes)?, registry, repository, &|helper, _| program_of(helper).map(|_| None))
+}
+
+fn parse(bytes: &[u8]) -> Result<File> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        // Its text would have the value in it, which may be a password, and errors are logged.
+        Error::invalid(if error.is_data() {
+            format!("cannot be read: something is of another type than in containers-auth.json(5) at line {line} column {column}")
+        } else {
+            format!("cannot be read: {error}")
+        })
+    })
+}
+
+/// What asks a credential helper about a server.
+type Ask = dyn Fn(&str, &str) -> Result<Option<RegistryAuth>>;
+
+fn of_file(file: &File, registry: &str, repository: &str, ask: &Ask) -> Result<Option<RegistryAuth>> {
+    // The longest that fits: podman keeps credentials for a part of a registry as well.
     let names = names(registry, repository);
     for name in &names {
         if let Some(helper) = file.cred_helpers.get(name) {
             return ask(helper, name);
         }
-        let kept = file.auths.iter().find(|(key, _)| normal(key) == normal(name)).map(|(_, kept)| kept);
-        let Some(kept) = kept else { continue };
+        // Several names may mean the same: the one that is written as it is asked for counts, and otherwise the first.
+        let similar = || file.auths.iter().find(|(key, _)| normal(key) == normal(name)).map(|(_, kept)| kept);
+        let Some(kept) = file.auths.get(name).or_else(similar) else { continue };
         if kept.identitytoken.as_ref().is_some_and(|token| !token.is_empty()) {
             return Err(identity_token(name));
         }
@@ -139,14 +162,19 @@ fn identity_token(name: &str) -> Error {
     ))
 }
 
-/// Runs `docker-credential-HELPER get`.
-fn ask(helper: &str, server: &str) -> Result<Option<RegistryAuth>> {
+/// The program of a helper, which is looked for in `$PATH`.
+fn program_of(helper: &str) -> Result<String> {
     if helper.is_empty() || helper.contains('/') {
         return Err(Error::invalid(format!(
             "the name of a credential helper, {helper:?}, is not the name of a program"
         )));
     }
-    let program = format!("docker-credential-{helper}");
+    Ok(format!("docker-credential-{helper}"))
+}
+
+/// Asks `docker-credential-HELPER get`.
+fn ask(helper: &str, server: &str) -> Result<Option<RegistryAuth>> {
+    let program = program_of(helper)?;
     let mut command = Command::new(&program);
     command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = command
@@ -185,8 +213,8 @@ mod tests {
     use super::*;
 
     fn user(text: &str, registry: &str, repository: &str) -> Option<String> {
-        let file: File = serde_json::from_str(text).expect("a file");
-        match of_file(&file, registry, repository).expect("credentials") {
+        let file = parse(text.as_bytes()).expect("a file");
+        match of_file(&file, registry, repository, &ask).expect("credentials") {
             Some(RegistryAuth::Basic(user, _)) => Some(user),
             _ => None,
         }
@@ -221,8 +249,40 @@ mod tests {
             r#"{"auths":{"h":{"identitytoken":"x"}}}"#,
             r#"{"credHelpers":{"h":"../x"}}"#,
         ] {
-            let file: File = serde_json::from_str(text).expect("a file");
-            assert!(of_file(&file, "h", "a").is_err(), "{text}");
+            let file = parse(text.as_bytes()).expect("a file");
+            assert!(of_file(&file, "h", "a", &ask).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_as_it_is_counts_before_others_that_mean_the_same() {
+        let auth = |user: &str| BASE64_STANDARD.encode(format!("{user}:secret"));
+        let kept = |user: &str| serde_json::json!({"auth": auth(user)});
+        let names = |own: bool| {
+            let mut auths =
+                serde_json::json!({"http://h": kept("b"), "https://h": kept("c"), "h/v1/": kept("a")});
+            if own {
+                auths["h"] = kept("own");
+            }
+            serde_json::json!({"auths": auths}).to_string()
+        };
+        // Each time in another order, if it were that of a hash.
+        for _ in 0..50 {
+            assert_eq!(user(&names(true), "h", "x").as_deref(), Some("own"));
+            assert_eq!(user(&names(false), "h", "x").as_deref(), Some("a"));
+        }
+    }
+
+    #[test]
+    fn no_error_shows_what_the_file_holds() {
+        let secret = BASE64_STANDARD.encode("user:correct horse");
+        for text in [
+            format!(r#"{{"auths":{{"h":"{secret}"}}}}"#),
+            format!(r#"{{"auths":"{secret}"}}"#),
+            format!(r#"{{"auths":{{"h":{{"auth":"{secret}"}}}},"credHelpers":["{secret}"]}}"#),
+        ] {
+            let error = parse(text.as_bytes()).expect_err(&text).to_string();
+            assert!(!error.contains(&secret) && error.contains("line 1 column"), "{error}");
         }
     }
 

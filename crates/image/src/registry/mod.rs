@@ -6,4 +6,6 @@ mod pull;
 mod transfer;
 
 pub use access::Access;
+#[cfg(feature = "fuzzing")]
+pub(crate) use credentials::without_helpers;
 pub use pull::{PullOptions, Pulled, pull};

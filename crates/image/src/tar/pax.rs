@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Time;
 use crate::error::{Error, Result, shown};
+use crate::limits::size;
+
+/// A name or an extended header is not longer than this; in bytes. Linux has paths of 4096, and attributes of 64 KiB.
+pub(super) const MOST_EXTENSION: u64 = 1 << 20;
 
 /// The records of extended headers, for one entry or for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,6 +16,8 @@ pub(crate) struct Records {
     pub(crate) values: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The repeated `GNU.sparse.offset` and `GNU.sparse.numbytes`, alternating.
     pub(crate) sparse: Vec<u64>,
+    /// How many bytes all of these are: of one header after the other, each within its bounds, they could become any number.
+    kept: u64,
 }
 
 impl Records {
@@ -35,14 +41,37 @@ impl Records {
             })?;
             let (key, value) = (&record[..equals], &record[equals + 1..]);
             match key {
-                b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => self.sparse.push(number(key, value)?),
-                // An empty value cancels that of a global header.
-                _ if value.is_empty() => drop(self.values.remove(key)),
-                _ => drop(self.values.insert(key.to_vec(), value.to_vec())),
+                b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
+                    self.sparse.push(number(key, value)?);
+                    self.kept += size_of::<u64>() as u64;
+                }
+                _ => self.keep(key, value),
             }
             rest = after;
         }
-        Ok(())
+        self.check()
+    }
+
+    /// The last value of a keyword counts; an empty one takes back what a global header has said.
+    fn keep(&mut self, key: &[u8], value: &[u8]) {
+        let length = |value: &[u8]| (key.len() + value.len()) as u64;
+        if let Some(old) = self.values.remove(key) {
+            self.kept -= length(&old);
+        }
+        if !value.is_empty() {
+            self.kept += length(value);
+            self.values.insert(key.to_vec(), value.to_vec());
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.kept <= MOST_EXTENSION {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "an entry has more than {} of extended headers, one after the other: the archive is damaged",
+            size(MOST_EXTENSION)
+        )))
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {

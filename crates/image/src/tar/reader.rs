@@ -2,17 +2,17 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::rc::Rc;
 
 use tar::Header;
 
-use super::pax::Records;
+use super::pax::{MOST_EXTENSION, Records};
 use super::{Entry, Kind, Time, sparse};
 use crate::error::{Error, Result, Said, of_io, shown};
 use crate::limits::read_bounded;
 
-/// The size limit of a name or an extended header, in bytes. Linux has paths of up to 4096 bytes and attributes of
-/// up to 64 KiB.
-const MOST_EXTENSION: u64 = 1 << 20;
+/// No file is longer: off_t, in which the kernel counts, has a sign.
+const MOST_SIZE: u64 = i64::MAX as u64;
 
 const BLOCK: u64 = 512;
 
@@ -24,8 +24,8 @@ pub(crate) struct Reader<R> {
     /// Data of the entry that has not been read yet, and the padding of its last block.
     left: u64,
     padding: u64,
-    /// The records of global extended headers.
-    global: Records,
+    /// Of global extended headers. Shared, since each entry has all of them.
+    global: Rc<Records>,
 }
 
 /// What headers have said about the next entry.
@@ -39,7 +39,7 @@ struct Ahead {
 impl<R: Read> Reader<R> {
     pub(crate) fn new(source: R) -> Self {
         let pass = |source: &mut R, length| io::copy(&mut source.take(length), &mut io::sink());
-        Self { source, pass, left: 0, padding: 0, global: Records::default() }
+        Self { source, pass, left: 0, padding: 0, global: Rc::default() }
     }
 
     /// The source, positioned after the archive.
@@ -57,15 +57,15 @@ impl<R: Read> Reader<R> {
             let size = number(&header, SIZE, header.entry_size())?;
             let kind = header.entry_type().as_byte();
             if matches!(kind, b'L' | b'K' | b'x' | b'g') {
-                self.set_data(size);
+                self.set_data(size)?;
                 let data = read_bounded(&mut *self, MOST_EXTENSION, "a name or an extended header")
                     .map_err(of_io)?;
                 let name = || data.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
                 match kind {
                     b'L' => ahead.name = Some(name()),
                     b'K' => ahead.target = Some(name()),
-                    b'g' => self.global.read(&data)?,
-                    _ => ahead.records.get_or_insert_with(|| self.global.clone()).read(&data)?,
+                    b'g' => Rc::make_mut(&mut self.global).read(&data)?,
+                    _ => ahead.records.get_or_insert_with(|| Records::clone(&self.global)).read(&data)?,
                 }
                 continue;
             }
@@ -74,7 +74,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn entry(&mut self, header: &Header, kind: u8, size: u64, ahead: Ahead) -> Result<Entry> {
-        let records = ahead.records.unwrap_or_else(|| self.global.clone());
+        let records = ahead.records.map_or_else(|| Rc::clone(&self.global), Rc::new);
         let size = records.number("size")?.unwrap_or(size);
         let name = records.get("GNU.sparse.name").or_else(|| records.get("path")).map(<[u8]>::to_vec);
         let name = name.or(ahead.name).unwrap_or_else(|| header.path_bytes().into_owned());
@@ -110,7 +110,7 @@ impl<R: Read> Reader<R> {
         };
         // For an entry without data the size means something else, if anything.
         let has_data = matches!(entry.kind, Kind::File | Kind::Other(_));
-        self.set_data(if has_data { size } else { 0 });
+        self.set_data(if has_data { size } else { 0 })?;
         self.find_sparse(header, kind, &records, &mut entry)?;
         Ok(entry)
     }
@@ -141,9 +141,15 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    fn set_data(&mut self, size: u64) {
+    fn set_data(&mut self, size: u64) -> Result<()> {
+        if size > MOST_SIZE {
+            return Err(Error::invalid(format!(
+                "an entry has {size} bytes, which is more than a file can have: the archive is damaged"
+            )));
+        }
         self.left = size;
         self.padding = size.next_multiple_of(BLOCK) - size;
+        Ok(())
     }
 
     /// The next header; `None` at the end, which is marked by two empty blocks or just by the end of the file.
@@ -190,7 +196,7 @@ impl Reader<File> {
             let length = length.min(end.saturating_sub(at));
             file.seek(SeekFrom::Start(at + length)).map(|_| length)
         };
-        Self { source, pass, left: 0, padding: 0, global: Records::default() }
+        Self { source, pass, left: 0, padding: 0, global: Rc::default() }
     }
 
     /// The offset in the file at which the data of the current entry begins.
@@ -323,5 +329,42 @@ mod tests {
             assert!(found.expect_err("an error").to_string().contains(words), "{words}");
         }
         assert!(Reader::new(&[][..]).next().expect("an empty one").is_none());
+    }
+
+    #[test]
+    fn a_size_that_no_file_can_have_is_refused() {
+        for size in [u64::MAX, u64::MAX - 511, 1 << 63] {
+            for kind in [EntryType::Regular, EntryType::XHeader, EntryType::new(b'V')] {
+                let mut header = header(kind, size);
+                header.set_cksum();
+                let error = Reader::new(&header.as_bytes()[..]).next().expect_err("too large").to_string();
+                assert!(error.contains("more than a file can have"), "{error}");
+            }
+            let mut builder = Builder::new(Vec::new());
+            let text = size.to_string();
+            builder.append_pax_extensions([("size", text.as_bytes())]).expect("append");
+            builder.append_data(&mut header(EntryType::Regular, 0), "a", &[][..]).expect("append");
+            let archive = builder.into_inner().expect("an archive");
+            let error = Reader::new(&archive[..]).next().expect_err("too large").to_string();
+            assert!(error.contains("more than a file can have"), "{error}");
+        }
+    }
+
+    #[test]
+    fn extended_headers_are_bounded_together() {
+        let value = vec![b'x'; 600 << 10];
+        for kind in [EntryType::XGlobalHeader, EntryType::XHeader] {
+            let mut builder = Builder::new(Vec::new());
+            for key in ["a", "b"] {
+                let rest = [format!(" {key}=").as_bytes(), &value, b"\n"].concat();
+                let record = [(rest.len() + 6).to_string().as_bytes(), &rest].concat();
+                let mut header = header(kind, record.len() as u64);
+                builder.append_data(&mut header, "x", &record[..]).expect("append");
+            }
+            builder.append_data(&mut header(EntryType::Regular, 0), "file", &[][..]).expect("append");
+            let archive = builder.into_inner().expect("an archive");
+            let error = Reader::new(&archive[..]).next().expect_err("too much").to_string();
+            assert!(error.contains("more than 1.0 MiB of extended headers"), "{error}");
+        }
     }
 }

@@ -87,7 +87,9 @@ impl Tree {
             *count += 1;
             return Ok(());
         }
+        self.limits.attributes(&mut self.used, &entry.xattrs)?;
         self.way.go(parents, true)?;
+        self.limits.more(&mut self.used, self.way.made())?;
         layer.make(&path);
         let had = match entry.kind {
             Kind::File => self.file(reader, entry, name)?,
@@ -158,7 +160,8 @@ impl Tree {
     }
 
     fn file(&mut self, reader: &mut Reader<impl Read>, entry: &Entry, name: &[u8]) -> Result<bool> {
-        // With O_EXCL nothing existing is ever opened, such as a FIFO or a link.
+        self.limits.parts(&mut self.used, entry.sparse.as_deref().unwrap_or_default())?;
+        // O_EXCL: whatever is there, a FIFO or a link, is never opened.
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
         let mut open = |dir| openat(Some(dir), os(name), flags, mode).map(sys::fds::adopt);
@@ -252,4 +255,90 @@ fn hide_below(dir: BorrowedFd<'_>, path: &[&[u8]], layer: &Layer) -> Result<()> 
         hide(dir, name.as_bytes(), &[path, &[name.as_bytes()]].concat(), layer)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of so many parts of one byte each, every one in a block of its own.
+    fn sparse(parts: usize) -> Vec<u8> {
+        let map: Vec<String> = (0..parts).map(|part| format!("{},1", part * 4096)).collect();
+        let (map, size) = (map.join(","), (parts * 4096).to_string());
+        let mut builder = tar::Builder::new(Vec::new());
+        let records = [("GNU.sparse.map", map.as_bytes()), ("GNU.sparse.size", size.as_bytes())];
+        builder.append_pax_extensions(records).expect("append");
+        let mut header = tar::Header::new_gnu();
+        header.set_size(parts as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, "sparse", &vec![b'x'; parts][..]).expect("append");
+        builder.into_inner().expect("an archive")
+    }
+
+    #[test]
+    fn directories_that_only_a_name_asks_for_count_as_entries() {
+        let apply = |names: &[&str]| {
+            let dir = tempfile::tempdir().expect("a directory");
+            let root = std::fs::File::open(dir.path()).expect("open");
+            let mut tree =
+                Tree::new(root.into(), Limits { entries: 10, ..Limits::default() }).expect("a tree");
+            let mut builder = tar::Builder::new(Vec::new());
+            for name in names {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(0);
+                header.set_mode(0o644);
+                builder.append_data(&mut header, name, &[][..]).expect("append");
+            }
+            let archive = builder.into_inner().expect("an archive");
+            tree.apply(&mut Reader::new(&archive[..]), &mut Layer::new(true, true))
+        };
+        apply(&["a/b/c/d/file", "a/b/c/d/other", "a/b/c/e/third"]).expect("five directories, three files");
+        let error =
+            apply(&["1/a/b/c/file", "2/a/b/c/file", "3/a/b/c/file"]).expect_err("too many").to_string();
+        assert!(error.contains("more than 10 entries"), "{error}");
+    }
+
+    #[test]
+    fn attributes_of_a_global_header_count_for_each_entry() {
+        let value = vec![b'x'; 400 << 10];
+        let rest = [&b" SCHILY.xattr.user.a="[..], &value, b"\n"].concat();
+        let record = [(rest.len() + 6).to_string().as_bytes(), &rest].concat();
+        let apply = |entries: usize| {
+            let dir = tempfile::tempdir().expect("a directory");
+            let root = std::fs::File::open(dir.path()).expect("open");
+            let mut tree =
+                Tree::new(root.into(), Limits { size: 1 << 20, ..Limits::default() }).expect("a tree");
+            let mut builder = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o644);
+            header.set_entry_type(tar::EntryType::XGlobalHeader);
+            header.set_size(record.len() as u64);
+            builder.append_data(&mut header, "x", &record[..]).expect("append");
+            header.set_entry_type(tar::EntryType::Regular);
+            header.set_size(0);
+            for number in 0..entries {
+                builder.append_data(&mut header, number.to_string(), &[][..]).expect("append");
+            }
+            let archive = builder.into_inner().expect("an archive");
+            tree.apply(&mut Reader::new(&archive[..]), &mut Layer::new(true, true))
+        };
+        apply(2).expect("less than a megabyte");
+        let error = apply(3).expect_err("more than a megabyte").to_string();
+        assert!(error.contains("--max-size"), "{error}");
+    }
+
+    #[test]
+    fn parts_of_sparse_files_count_as_the_blocks_that_they_take() {
+        let apply = |parts: usize| {
+            let dir = tempfile::tempdir().expect("a directory");
+            let root = std::fs::File::open(dir.path()).expect("open");
+            let mut tree =
+                Tree::new(root.into(), Limits { size: 1 << 20, ..Limits::default() }).expect("a tree");
+            let archive = sparse(parts);
+            tree.apply(&mut Reader::new(&archive[..]), &mut Layer::new(true, true))
+        };
+        apply(200).expect("less than a megabyte");
+        let error = apply(300).expect_err("more than a megabyte").to_string();
+        assert!(error.contains("more than 1.0 MiB") && error.contains("--max-size"), "{error}");
+    }
 }

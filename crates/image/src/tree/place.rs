@@ -106,11 +106,13 @@ pub(crate) fn enter(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
 pub(crate) struct Way {
     root: Dir,
     below: Vec<(Vec<u8>, Dir)>,
+    /// Directories that were made and have not been counted.
+    made: u64,
 }
 
 impl Way {
     pub(crate) fn new(root: OwnedFd) -> Result<Self> {
-        Ok(Self { root: Dir::new(root)?, below: Vec::new() })
+        Ok(Self { root: Dir::new(root)?, below: Vec::new(), made: 0 })
     }
 
     /// The directory at which the way ends.
@@ -138,7 +140,9 @@ impl Way {
                 Err(Errno::ENOENT) if make => {
                     mkdirat(Some(end.as_raw_fd()), os(name), Mode::from_bits_truncate(0o755))
                         .said(|| format!("mkdir {}", shown(name)))?;
-                    enter(end, name)
+                    let fd = enter(end, name);
+                    self.made += 1;
+                    fd
                 }
                 other => other,
             };
@@ -151,7 +155,12 @@ impl Way {
         Ok(true)
     }
 
-    /// Opens the directory with these names without changing the way.
+    /// How many directories were made since this was asked last: one name may ask for hundreds.
+    pub(crate) fn made(&mut self) -> u64 {
+        std::mem::take(&mut self.made)
+    }
+
+    /// Opens the directory with these names beside the way, which stays.
     pub(crate) fn open(&self, names: &[&[u8]]) -> Result<Option<OwnedFd>> {
         let common = self.below.iter().zip(names).take_while(|((known, _), name)| known == *name).count();
         let start = if common == 0 { self.root.as_fd() } else { self.below[common - 1].1.as_fd() };

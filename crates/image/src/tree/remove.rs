@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use rootling_sys as sys;
 use rootling_sys::directory::entries_of;
@@ -23,6 +23,11 @@ pub(crate) fn remove_at(at: BorrowedFd<'_>, name: &[u8]) -> Result<()> {
         Err(errno) => return Err(errno).said(|| format!("unlink {}", shown(name))),
     }
     let dir = enter(at, name).said(|| format!("open {}", shown(name)))?;
+    let closed = |mode| mode & Mode::S_IRWXU.bits() != Mode::S_IRWXU.bits();
+    if fstat(dir.as_raw_fd()).is_ok_and(|found| closed(found.st_mode)) {
+        // Its owner may change nothing in it otherwise, unless it is root. Where this fails, what comes next says so.
+        let _ = sys::path::change_mode(dir.as_fd(), 0o700);
+    }
     for entry in names(dir.as_fd())? {
         remove_at(dir.as_fd(), entry.as_bytes())?;
     }
@@ -73,9 +78,15 @@ mod tests {
             (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
         std::fs::write(outside.path().join("stays"), "").expect("a file");
         let tree = dir.path().join("tree");
-        std::fs::create_dir_all(tree.join("deep/closed")).expect("directories");
+        for name in ["closed", "kept"] {
+            std::fs::create_dir_all(tree.join("deep").join(name)).expect("directories");
+        }
         symlink(outside.path(), tree.join("deep/link")).expect("a link");
-        std::fs::set_permissions(tree.join("deep/closed"), PermissionsExt::from_mode(0o000)).expect("chmod");
+        std::fs::write(tree.join("deep/kept/file"), "").expect("a file");
+        for (name, mode) in [("closed", 0o000), ("kept", 0o555), ("", 0o444)] {
+            let path = tree.join("deep").join(name);
+            std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("chmod");
+        }
         remove(&tree).expect("remove");
         assert!(!tree.exists() && outside.path().join("stays").exists());
         remove(&tree).expect("nothing to remove");
