@@ -17,7 +17,7 @@ step 'source rules'
 hack/check-source.sh
 step 'shellcheck'
 if command -v shellcheck >/dev/null; then
-    shellcheck -x hack/*.sh hack/ci/*.sh hack/vm/*.sh hack/deb/p* .ci/run
+    shellcheck -x hack/*.sh hack/packages/PKGBUILD hack/ci/*.sh hack/vm/*.sh hack/deb/p* .ci/run
 else
     echo 'skipped: shellcheck is not installed'
 fi

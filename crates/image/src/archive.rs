@@ -99,7 +99,8 @@ impl Archive {
             if entry.name.len().max(entry.target.len()) > LONGEST_NAME {
                 continue;
             }
-            let name = entry.name.strip_prefix(b"./").unwrap_or(&entry.name).to_vec();
+            let plain = |path: &[u8]| path.strip_prefix(b"./").unwrap_or(path).to_vec();
+            let name = plain(&entry.name);
             match entry.kind {
                 tar::Kind::File if entry.sparse.is_none() => {
                     let _ = files.insert(name, (reader.position()?, entry.size));
