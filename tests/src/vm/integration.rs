@@ -64,7 +64,7 @@ const RUNS: &[Run] = &[
 /// and races, which need two real processors), and what concerns the source or its tools.
 const NOWHERE: &str =
     "seccomp_denied waits faults attack_races attack_mount_races attack_device_races security_docs
-    contributing_docs docs_commands state_faults kills_of_helpers races exhaustion link_order attack_images";
+    contributing_docs docs_commands state_faults kills_of_helpers races exhaustion link_order attack_images packages";
 
 /// Names the directory for the results of one machine of many.
 pub(super) const RESULTS: &str = "ROOTLING_VM_RESULTS";
