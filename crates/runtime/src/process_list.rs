@@ -100,7 +100,7 @@ mod tests {
     fn descendants_are_found_and_others_are_not() {
         let mut shell = Command::new("/bin/sh")
             // A name that is not UTF-8, which any process may give itself.
-            .args(["-c", "printf '\\377\\376' >/proc/$$/comm; sleep 30 & read x; kill %1"])
+            .args(["-c", "printf '\\377\\376' >/proc/$$/comm; sleep 30 & read x; kill $!; wait"])
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
