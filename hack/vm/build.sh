@@ -33,8 +33,14 @@ vm_register() {
     amd64) name=qemu-x86_64 ;;
     esac
     [[ -e $misc/register ]] || mount -t binfmt_misc binfmt_misc "$misc"
-    [[ -e $misc/$name ]] || cat "/usr/lib/binfmt.d/$name.conf" >"$misc/register"
+    if [[ ! -e $misc/$name ]]; then
+        cat "/usr/lib/binfmt.d/$name.conf" >"$misc/register"
+        registered=$misc/$name
+    fi
 }
+# Other programs of this machine see the same list: it is left as it was.
+registered=''
+trap '[[ -z $registered ]] || echo -1 >"$registered"' EXIT
 [[ $vm_arch == "$vm_native" ]] || vm_register
 
 mkdir -p "$vm_dir"
@@ -57,7 +63,7 @@ clean() {
 }
 clean
 mkdir -p "$work"
-trap clean EXIT
+trap 'clean; [[ -z $registered ]] || echo -1 >"$registered"' EXIT
 ssh-keygen -q -t ed25519 -N '' -C rootling-vm -f "$work/key"
 cat >"$work/sources.list" <<S
 deb $mirror $suite main
