@@ -404,7 +404,7 @@ impl Tracer<'_> {
     /// Releases a process; returns whether it still existed.
     fn let_go(&mut self, pid: Pid) -> bool {
         let _ = ptrace::interrupt(pid);
-        let signal = match self.wait(pid, any()) {
+        let signal = match self.wait_among_others(pid) {
             Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(_) => {
                 self.gone(pid, 0);
                 return false;
@@ -414,5 +414,20 @@ impl Tracer<'_> {
         };
         let _ = ptrace::detach(pid, signal);
         true
+    }
+
+    /// Waits for this process, and meanwhile for all others: the first process of a pid namespace ends only after the
+    /// threads and processes in it have been waited for, which is up to whoever traces them.
+    fn wait_among_others(&mut self, pid: Pid) -> nix::Result<WaitStatus> {
+        loop {
+            let status = self.wait(Pid::from_raw(-1), any())?;
+            if status.pid() == Some(pid) {
+                return Ok(status);
+            }
+            self.step(status);
+            if !self.tracees.contains_key(&pid) {
+                return Err(Errno::ECHILD);
+            }
+        }
     }
 }
