@@ -36,11 +36,13 @@ done
 
 step 'bill of materials'
 cyclonedx=$(hack/cargo-tool.sh cargo-cyclonedx)
+# In the clone, since a file is written beside the manifest of each crate of the workspace.
 for package in rootling rootling-image; do
-    "$cyclonedx" cyclonedx --manifest-path "cmd/$package/Cargo.toml" --format json --target all --override-filename "$package.cdx"
-    mv "cmd/$package/$package.cdx.json" "$out/$package-$version.cdx.json"
+    manifest=$clone/rootling/cmd/$package
+    "$cyclonedx" cyclonedx --manifest-path "$manifest/Cargo.toml" --format json --target x86_64-unknown-linux-gnu \
+        --override-filename "$package.cdx"
+    mv "$manifest/$package.cdx.json" "$out/$package-$version.cdx.json"
 done
-git clean -qfd -- cmd crates tests
 
 step "packages"
 ROOTLING_TEST_PACKAGES=$out cargo test --quiet --locked -p rootling-tests --test packages

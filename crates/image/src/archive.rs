@@ -156,7 +156,7 @@ fn joined(link: &[u8], target: &[u8]) -> Vec<u8> {
 
 /// Decompresses the archive into an unnamed file.
 fn whole(file: &File, scratch: &Path, limits: &Limits) -> io::Result<File> {
-    let mut to = without_name(scratch)?;
+    let mut to = tempfile::tempfile_in(scratch)?;
     let compressed = file.metadata()?.len();
     let mut from = decompressed(file)?;
     let mut buffer = vec![0; 256 << 10];
@@ -170,21 +170,6 @@ fn whole(file: &File, scratch: &Path, limits: &Limits) -> io::Result<File> {
         limits.bytes(size, size, compressed).map_err(to_io)?;
         io::Write::write_all(&mut to, &buffer[..length])?;
     }
-}
-
-/// A new file in a directory that others may write to as well, such as /tmp: any name may be taken.
-fn without_name(directory: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let process = std::process::id();
-    for number in 0..10_000 {
-        let path = directory.join(format!(".rootling-archive-{process}-{number}"));
-        match File::options().read(true).write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(file) => return std::fs::remove_file(&path).map(|()| file),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::new(io::ErrorKind::AlreadyExists, "no name is free for a temporary file"))
 }
 
 /// A part of a file, read without moving its offset.
@@ -263,6 +248,29 @@ mod tests {
         assert_eq!(archive.read("a", 100).expect("content"), b"a");
         let left = rootling_sys::directory::entries(scratch.path()).expect("a list");
         assert_eq!(left.len(), 1, "the file has no name");
+    }
+
+    #[test]
+    fn a_hard_link_leads_to_the_same_name_with_and_without_a_dot() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let mut builder = ::tar::Builder::new(file.reopen().expect("a file"));
+        let mut header = ::tar::Header::new_ustar();
+        header.set_size(1);
+        builder.append_data(&mut header, "a/layer.tar", &b"a"[..]).expect("append");
+        // The crate leaves out the dot of a name, but not of what a link leads to.
+        for (name, target) in [("b/layer.tar", "./a/layer.tar"), ("c/layer.tar", "a/layer.tar")] {
+            let mut header = ::tar::Header::new_ustar();
+            header.set_entry_type(::tar::EntryType::Link);
+            header.set_size(0);
+            header.set_link_name_literal(target).expect("a link");
+            builder.append_data(&mut header, name, &[][..]).expect("append");
+        }
+        builder.finish().expect("an archive");
+        let scratch = tempfile::tempdir().expect("a directory");
+        let archive = Archive::open(file.path(), scratch.path(), &Limits::default()).expect("an archive");
+        for name in ["a/layer.tar", "b/layer.tar", "c/layer.tar"] {
+            assert_eq!(archive.read(name, 10).expect("content"), b"a", "{name}");
+        }
     }
 
     #[test]
