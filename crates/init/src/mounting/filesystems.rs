@@ -20,6 +20,10 @@ use crate::error::{Context, Result};
 /// File systems whose files have SELinux labels of their own, or none.
 const UNLABELLED: [&str; 4] = ["proc", "sysfs", "cgroup2", "mqueue"];
 
+fn has_label(kind: &str) -> bool {
+    !UNLABELLED.contains(&kind)
+}
+
 /// The longest value that fsconfig(2) accepts, in bytes; the directories of an overlay may need more, which mount(2)
 /// accepts.
 const LONGEST: usize = 255;
@@ -35,9 +39,28 @@ pub(crate) fn new(
         return Ok(None);
     }
     let attr = own_attr(&plan.options).set;
-    let tree = create(plan, kind, source, None, attr, label).map_err(|e| hints::filesystem(e, kind))?;
-    finish(plan, &tree)?;
-    Ok(Some(tree))
+    match create(plan, kind, source, None, attr, label) {
+        Ok(tree) => {
+            finish(plan, &tree)?;
+            Ok(Some(tree))
+        }
+        Err(refused) if is_for_its_comma(&refused) => Ok(None),
+        Err(refused) => Err(hints::filesystem(refused, kind)),
+    }
+}
+
+/// Whether this may be the kernel's own parser for file systems that have none for fsconfig(2), such as overlay before Linux
+/// 6.5: that parser puts the options together for the file system as mount(2) does, and accepts no comma in one.
+fn is_for_its_comma(refused: &Refused) -> bool {
+    refused.errno == Errno::EINVAL && refused.option.as_ref().is_some_and(|option| option.contains(','))
+}
+
+/// The options as the data of mount(2).
+pub(crate) fn data_of_mount2(plan: &MountPlan, kind: &str, label: Option<&str>) -> Option<String> {
+    // Levels contain commas; in quotes, they are part of the label.
+    let context = label.filter(|_| has_label(kind)).map(|label| format!("context=\"{label}\""));
+    let data: Vec<String> = plan.options.data.iter().cloned().chain(context).collect();
+    (!data.is_empty()).then(|| data.join(","))
 }
 
 /// Makes a tmpfs; `mode` is an option that is added to those of the mount.
@@ -75,7 +98,7 @@ fn create(
         [(MS_SYNCHRONOUS, "sync"), (MS_DIRSYNC, "dirsync"), (MS_LAZYTIME, "lazytime"), (MS_MANDLOCK, "mand")];
     let set = plan.options.set;
     let named = NAMED.iter().filter(|(flag, _)| set & flag != 0).map(|(_, name)| (*name).to_owned());
-    let label = label.filter(|_| !UNLABELLED.contains(&kind)).map(|l| format!("context={l}"));
+    let label = label.filter(|_| has_label(kind)).map(|label| format!("context={label}"));
     let data: Vec<String> = plan.options.data.iter().cloned().chain(mode).chain(named).chain(label).collect();
     new_filesystem(kind, source, &data, attr)
 }
