@@ -130,7 +130,9 @@ impl<'c> Host<'c> {
         // Sources that were opened as the caller and not used belong to the host.
         drop(sources);
         let root = PrivateRoot::make(blueprint)?;
-        let content = content.into_iter().map(|mount| root.finish(mount)).collect::<Result<Vec<_>>>()?;
+        let label = blueprint.mount_label.as_deref();
+        let content: Result<Vec<_>> = content.into_iter().map(|mount| root.finish(mount, label)).collect();
+        let content = content?;
         let place = root.enter(blueprint)?;
         let building = Building {
             blueprint,

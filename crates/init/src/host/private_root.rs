@@ -27,6 +27,7 @@ use rootling_sys::mount::{
 use super::unmasked_proc;
 use crate::blueprint::{Blueprint, MountKind, MountPlan};
 use crate::error::{Context, Error, Result};
+use crate::mounting::filesystems::label_option;
 use crate::mounting::hints;
 use crate::mounting::prepared::Prepared;
 use crate::roots::{Place, change_root, swap_roots};
@@ -123,14 +124,14 @@ impl PrivateRoot {
 
     /// Makes what only mount(2) can make, while the host is still visible, since the directories of an overlay are the
     /// host's. The result is as detached as the others.
-    pub(super) fn finish(&self, prepared: Prepared) -> Result<Prepared> {
+    pub(super) fn finish(&self, prepared: Prepared, label: Option<&str>) -> Result<Prepared> {
         match prepared {
-            Prepared::ByMount2(plan) => self.by_mount2(&plan).map(Prepared::Tree),
+            Prepared::ByMount2(plan) => self.by_mount2(&plan, label).map(Prepared::Tree),
             other => Ok(other),
         }
     }
 
-    fn by_mount2(&self, plan: &MountPlan) -> Result<OwnedFd> {
+    fn by_mount2(&self, plan: &MountPlan, label: Option<&str>) -> Result<OwnedFd> {
         let MountKind::New { kind, source } = &plan.kind else {
             return Err(Error::system("not a new file system"));
         };
@@ -144,7 +145,8 @@ impl PrivateRoot {
         // Through the working directory, since the private root has no path in the host's view.
         fchdir(self.tmpfs.as_raw_fd()).context(what)?;
         let flags = MsFlags::from_bits_retain(plan.options.set);
-        let data = plan.options.data_string();
+        let data: Vec<String> = plan.options.data_string().into_iter().chain(label_option(kind, label)).collect();
+        let data = (!data.is_empty()).then(|| data.join(","));
         mount(Some(source.as_str()), WORKBENCH, Some(kind.as_str()), flags, data.as_deref())
             .map_err(|errno| hints::filesystem(errno.into(), kind).wrap(what()))?;
         let tree =
