@@ -53,7 +53,7 @@ mirror_of() { vm_mirrors | awk -v name="$1" '$1 ~ name && /debian/ { print $2; e
 mirror=$(mirror_of '^[a-z]+$') security=$(mirror_of '-security$')
 : "${mirror:=http://deb.debian.org/debian}" "${security:=http://deb.debian.org/debian-security}"
 
-echo "vm: building the image (Debian $suite, $vm_arch, kernel of $vm_kernel) in $vm_image"
+echo "vm: building the image (Debian $suite, $vm_arch, kernel of $vm_kernel${vm_variant:+, ${vm_variant#-}}) in $vm_image"
 start=$SECONDS
 work=$vm_image.new
 # mmdebstrap leaves proc and others mounted there when it is killed. Nothing of this machine may be removed by that.
@@ -81,8 +81,15 @@ fi
 printf 'Package: *\nPin: release n=%s\nPin-Priority: 100\n' "$vm_kernel" >"$work/preferences"
 [[ $vm_kernel != "$suite" ]] || : >"$work/preferences"
 
+lists=("$vm_scripts/packages")
+hooks=()
+if [[ -n $vm_variant ]]; then
+    lists+=("$vm_scripts/packages$vm_variant")
+    # shellcheck disable=SC2016 # $1 is the root directory, for mmdebstrap's shell to fill in
+    hooks+=("--essential-hook=$(printf '%q essential "$1"' "$vm_scripts/${vm_variant#-}.sh")")
+fi
 # Its packages, as mmdebstrap takes them.
-vm_packages() { sed "s/#.*//; s|KERNEL|$kernel|" "$vm_scripts/packages" | xargs | tr ' ' ','; }
+vm_packages() { sed "s/#.*//; s|KERNEL|$kernel|" "${lists[@]}" | xargs | tr ' ' ','; }
 
 # The initial RAM disk has to find the disk, and no more.
 # shellcheck disable=SC2016 # $1 is the root directory, for mmdebstrap's shell to fill in
@@ -97,7 +104,7 @@ if ! timeout --foreground -k 60 55m mmdebstrap --mode=root --architectures="$vm_
     --aptopt="Dir::Etc::Preferences \"$work/preferences\"" --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --essential-hook="$initramfs" \
-    --customize-hook="$customize" \
+    --customize-hook="$customize" "${hooks[@]}" \
     "$suite" "$work/root" "$work/sources.list" >"$work/log" 2>&1; then
     tail -n 30 "$work/log" >&2
     vm_fail 'mmdebstrap failed, see above'
@@ -105,6 +112,8 @@ fi
 cp "$work"/root/boot/vmlinuz-* "$work/kernel"
 cp "$work"/root/boot/initrd.img-* "$work/initrd"
 chroot "$work/root" dpkg-query -W >"$work/versions"
+# The very last, so that no file is made after it. mke2fs keeps the attributes.
+[[ -z $vm_variant ]] || "$vm_scripts/${vm_variant#-}.sh" label "$work/root" >>"$work/log" 2>&1
 mke2fs -q -t ext4 -L root -E lazy_itable_init=1 -d "$work/root" "$work/disk" "$disk_size" >>"$work/log" 2>&1
 rm -rf --one-file-system "$work/root"
 
@@ -120,6 +129,6 @@ chown -R "${SUDO_UID:-0}:${SUDO_GID:-0}" "$work"
 ((${SUDO_UID:-0} == 0)) || chown "$SUDO_UID:$SUDO_GID" "$vm_dir"
 touch "$work/complete"
 # Images that no script makes any more.
-rm -rf "$vm_dir"/image-???????????? "$vm_dir/image-$vm_arch-$vm_kernel-"????????????
+rm -rf "$vm_dir"/image-???????????? "$vm_kind-"????????????
 mv "$work" "$vm_image"
 echo "vm: image built in $((SECONDS - start)) s, $(du -h "$vm_image/disk" | cut -f 1)"

@@ -5,6 +5,8 @@
 #   ROOTLING_VM_ACCEL   kvm or tcg, determined if unset; container: without a machine of its own, see container.sh
 #   ROOTLING_VM_ARCH    amd64 or arm64; the architecture of this machine if unset
 #   ROOTLING_VM_KERNEL  the release of Debian whose kernel is used; the release of all other packages if unset
+#   ROOTLING_VM_LSM     the security module: apparmor, selinux (whose policy permits everything) or selinux-enforcing;
+#                       apparmor if unset
 
 set -euo pipefail
 vm_scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -22,10 +24,19 @@ vm_suite=trixie
 vm_kernel=${ROOTLING_VM_KERNEL:-$vm_suite}
 [[ $vm_kernel =~ ^[a-z]+(-backports)?$ ]] || vm_fail "ROOTLING_VM_KERNEL is $vm_kernel, which is no release of Debian, such as bookworm or sid"
 
+vm_lsm=${ROOTLING_VM_LSM:-apparmor}
+# Whether the policy of SELinux is enforced is decided at each start, by the same image.
+case $vm_lsm in
+apparmor) vm_sources=(build.sh customize.sh packages) vm_variant='' ;;
+selinux | selinux-enforcing) vm_sources=(build.sh customize.sh packages selinux.sh packages-selinux) vm_variant=-selinux ;;
+*) vm_fail "ROOTLING_VM_LSM is $vm_lsm, none of apparmor, selinux and selinux-enforcing" ;;
+esac
+
 # An image is named after what it is made from: a changed script makes another one.
-vm_key=$(cd "$vm_scripts" && cat build.sh customize.sh packages | sha256sum | cut -c 1-12)
+vm_key=$(cd "$vm_scripts" && cat "${vm_sources[@]}" | sha256sum | cut -c 1-12)
+vm_kind=$vm_dir/image-$vm_arch-$vm_kernel$vm_variant
 # shellcheck disable=SC2034 # for the scripts that source this
-vm_image=$vm_dir/image-$vm_arch-$vm_kernel-$vm_key
+vm_image=$vm_kind-$vm_key
 # One machine: its process, its monitor, its console, and the connections to it.
 vm_run=$vm_dir/run/${ROOTLING_VM_NAME:-default}
 

@@ -11,6 +11,9 @@
 . "$vm_scripts/container.sh"
 
 memory=4096 processors=2
+# Of the modules of which there can be only one, the kernel starts the named one. The policy is loaded by systemd.
+lsm=''
+[[ -z $vm_variant ]] || lsm=' security=selinux selinux=1 enforcing=0'
 # Without any progress, in seconds.
 boot_limit=300 resume_limit=60
 
@@ -44,7 +47,7 @@ launch() {
     TMPDIR=$vm_run setsid timeout -k 10 "${ROOTLING_VM_LIFETIME:-3h}" "${vm_qemu[@]}" \
         -name rootling-vm -nodefaults -no-user-config "${vm_machine[@]}" -no-reboot -display none \
         "${cpu[@]}" -smp "$processors" -m "$memory" -kernel "$vm_image/kernel" -initrd "$vm_image/initrd" \
-        -append "root=/dev/vda rootfstype=ext4 rw console=$vm_console loglevel=4 net.ifnames=0 mitigations=off panic=1" \
+        -append "root=/dev/vda rootfstype=ext4 rw console=$vm_console loglevel=4 net.ifnames=0 mitigations=off panic=1$lsm" \
         -drive "file=$disk,if=virtio,format=raw,cache=unsafe,snapshot=$snapshot" \
         -netdev user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:22 -device virtio-net-pci,netdev=net,romfile= \
         -object rng-random,id=rng,filename=/dev/urandom -device virtio-rng-pci,rng=rng \
@@ -130,7 +133,11 @@ boot_and_save() {
     launch "$saved.new/disk" off && ready "$boot_limit" && save && mv "$saved.new" "$saved"
 }
 
-launched() { echo "vm: $1 in $((SECONDS - start)) s ($vm_accel), process $(<"$vm_run/pid")"; }
+launched() {
+    # After the boot, of which a policy may deny a part.
+    [[ $vm_lsm != selinux-enforcing ]] || "$vm_scripts/run.sh" root 'setenforce 1'
+    echo "vm: $1 in $((SECONDS - start)) s ($vm_accel), process $(<"$vm_run/pid")"
+}
 
 start=$SECONDS
 if [[ $vm_accel == container ]]; then

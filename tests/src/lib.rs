@@ -28,6 +28,7 @@ mod outside;
 pub mod race;
 mod random;
 pub mod registry;
+pub mod selinux;
 pub mod servers;
 mod skip;
 pub mod snapshot;

@@ -93,13 +93,35 @@ pub fn system_call(number: i64, arguments: [i64; 6]) -> Result<i64> {
 
 /// Describes the session keyring: type, uid, gid, permissions and name (`KEYCTL_DESCRIBE` in `keyctl(2)`).
 pub fn session_keyring() -> Result<String> {
+    ask_session_keyring(libc::KEYCTL_DESCRIBE)
+}
+
+/// The label that a security module has given to the session keyring (`KEYCTL_GET_SECURITY` in `keyctl(2)`).
+pub fn session_keyring_label() -> Result<String> {
+    ask_session_keyring(libc::KEYCTL_GET_SECURITY)
+}
+
+/// Both operations fill a buffer with text, and return how much there is.
+fn ask_session_keyring(operation: u32) -> Result<String> {
     let mut text = [0_u8; 4096];
-    let (operation, keyring) = (libc::KEYCTL_DESCRIBE, libc::KEY_SPEC_SESSION_KEYRING);
+    let keyring = libc::KEY_SPEC_SESSION_KEYRING;
     // SAFETY: the kernel writes at most as many bytes as the buffer has.
     let length =
         unsafe { libc::syscall(libc::SYS_keyctl, operation, keyring, text.as_mut_ptr(), text.len()) };
     let length = usize::try_from(length).map_err(|_| Error::last_os_error())?;
     Ok(String::from_utf8_lossy(&text[..length.min(text.len())]).trim_end_matches('\0').to_owned())
+}
+
+/// The SELinux label of a file (`getxattr(2)`).
+pub fn selinux_label(file: &str) -> Result<String> {
+    let mut text = [0_u8; 4096];
+    let path = std::ffi::CString::new(file)?;
+    let name = c"security.selinux";
+    // SAFETY: both strings outlive the call, and the kernel writes at most as many bytes as the buffer has.
+    let length =
+        unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), text.as_mut_ptr().cast(), text.len()) };
+    let length = usize::try_from(length).map_err(|_| Error::last_os_error())?;
+    Ok(String::from_utf8_lossy(&text[..length]).trim_end_matches('\0').to_owned())
 }
 
 /// Waits for a call that a seccomp filter leaves to this listener (`SECCOMP_IOCTL_NOTIF_RECV` in

@@ -34,7 +34,9 @@ fn nothing_of_the_name_service_is_linked(t: &Test) {
         if found.is_empty() {
             let symbols = t.command("sh").args(&["-c", "nm \"$0\""]).arg(&program).output();
             if symbols.exit() != 0 || symbols.stdout.is_empty() {
-                skip("nm finds no symbols in the program, or is not installed, and there are no sections that lld keeps");
+                skip(
+                    "nm finds no symbols in the program, or is not installed, and there are no sections that lld keeps",
+                );
                 continue;
             }
             assert!(!symbols.stdout.contains(NAME_SERVICE), "{} has {NAME_SERVICE}", program.display());

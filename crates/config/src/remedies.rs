@@ -29,6 +29,10 @@ pub const OPEN_TUN: &str = "every user has to be able to open it, as root: chmod
 pub const LOW_PORTS: &str = "ports below net.ipv4.ip_unprivileged_port_start are root's: publish a higher one, or, as root: \
      sysctl -w net.ipv4.ip_unprivileged_port_start=0";
 
+/// The remedy for an SELinux label that the kernel does not accept; selinux(8).
+pub const UNKNOWN_CONTEXT: &str = "the policy of SELinux on this host has no such context: correct the label, or load the policy module that \
+     has its type";
+
 impl Family {
     /// How to install newuidmap and newgidmap.
     pub fn install_id_helpers(self) -> String {

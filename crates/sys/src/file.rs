@@ -74,6 +74,14 @@ pub fn set_attribute(path: &CStr, name: &CStr, value: &[u8]) -> Result<(), Errno
     Errno::result(ret).map(drop)
 }
 
+/// Sets an extended attribute of an open file; fsetxattr(2).
+pub fn set_attribute_of(file: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<(), Errno> {
+    let fd = file.as_raw_fd();
+    // SAFETY: the descriptor is open while borrowed, the name is a C string, and the value is as long as is said.
+    let ret = unsafe { libc::fsetxattr(fd, name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    Errno::result(ret).map(drop)
+}
+
 /// The names of the extended attributes of a file, without following a link; llistxattr(2).
 pub fn attributes(path: &CStr) -> Result<Vec<CString>, Errno> {
     // The maximum length of such a list: XATTR_LIST_MAX, linux/limits.h.

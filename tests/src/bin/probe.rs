@@ -1,7 +1,8 @@
 //! Does what busybox cannot: makes bare system calls, for tests that look from inside a container.
 //!
 //! `probe call NUMBER[,ARGUMENT...]...` makes each call and prints a line with its result; `probe keyring` prints the
-//! description of the session keyring (`KEYCTL_DESCRIBE` in keyctl(2)); `probe make FILE` makes an empty file;
+//! description of the session keyring (`KEYCTL_DESCRIBE` in keyctl(2)), and `probe keyring-label` its security label;
+//! `probe labels FILE...` prints the SELinux label of each file; `probe make FILE` makes an empty file;
 //! `probe hunt MARK LOG PROGRAM VICTIM...` is the hostile process of [`rootling_tests::hunt`].
 //! `probe read FILE...` prints the contents of each file; `probe push TEXT` tries to make the terminals within its
 //! reach take TEXT for typed input.
@@ -41,6 +42,12 @@ fn main() -> ExitCode {
             Ok(description) => println!("{description}"),
             Err(error) => println!("{error}"),
         },
+        ("keyring-label", []) => println!("{}", sys::session_keyring_label().unwrap_or_else(|e| name_of(&e))),
+        ("labels", files) => {
+            for file in files {
+                println!("{}", sys::selinux_label(file).unwrap_or_else(|error| name_of(&error)));
+            }
+        }
         ("make", [file]) => drop(File::create(file).expect("make the file")),
         ("hunt", [mark, log, program, victims @ ..]) => {
             hunt::hunt(mark.as_ref(), log.as_ref(), program, victims)

@@ -15,6 +15,8 @@ struct Place {
     architecture: &'static str,
     /// The release of Debian that its kernel is from.
     kernel: &'static str,
+    /// The security module, as `ROOTLING_VM_LSM` names it; empty for the usual one.
+    module: &'static str,
     /// All runs where none is named.
     runs: &'static [&'static str],
     /// The patterns of the test files; those of each run where there are none.
@@ -26,16 +28,36 @@ const PLACES: &[Place] = &[
     Place {
         architecture: "amd64",
         kernel: "bullseye",
+        module: "",
         runs: &["user-delegated", "root"],
         files: "old_kernel",
     },
-    Place { architecture: "amd64", kernel: "bookworm", runs: &[], files: "" },
-    Place { architecture: "amd64", kernel: "trixie", runs: &[], files: "" },
-    Place { architecture: "amd64", kernel: "sid", runs: &[], files: "" },
-    Place { architecture: "arm64", kernel: "trixie", runs: &[], files: "" },
+    Place { architecture: "amd64", kernel: "bookworm", module: "", runs: &[], files: "" },
+    Place { architecture: "amd64", kernel: "trixie", module: "", runs: &[], files: "" },
+    Place { architecture: "amd64", kernel: "sid", module: "", runs: &[], files: "" },
+    Place {
+        architecture: "amd64",
+        kernel: "trixie",
+        module: "selinux",
+        runs: &["user-delegated", "root"],
+        files: LABELLED,
+    },
+    Place {
+        architecture: "amd64",
+        kernel: "trixie",
+        module: "selinux-enforcing",
+        runs: &["user-delegated", "root"],
+        files: LABELLED,
+    },
+    Place { architecture: "arm64", kernel: "trixie", module: "", runs: &[], files: "" },
 ];
 
-/// Runs the tests in all machines, or in those whose `ARCHITECTURE-KERNEL` is named, and prints the table. Whether all was well.
+/// The test files for which it matters that files and programs have labels.
+const LABELLED: &str =
+    "selinux attack_proc cgroup exec exec_process hooks lifecycle mounts process run terminal";
+
+/// Runs the tests in all machines, or in those whose `ARCHITECTURE-KERNEL` or
+/// `ARCHITECTURE-KERNEL-MODULE` is named, and prints the table. Whether all was well.
 pub fn run_matrix(names: &[String]) -> Result<bool, String> {
     let chosen = chosen(names)?;
     let all = results("vm-matrix")?;
@@ -67,7 +89,15 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Place>, String> {
 
 impl Place {
     fn name(&self) -> String {
-        format!("{}-{}", self.architecture, self.kernel)
+        format!("{}-{}", self.architecture, self.kernel_and_module())
+    }
+
+    fn kernel_and_module(&self) -> String {
+        if self.module.is_empty() {
+            self.kernel.to_owned()
+        } else {
+            format!("{}-{}", self.kernel, self.module)
+        }
     }
 
     /// In a process of its own, as the machine is chosen by the environment.
@@ -78,6 +108,11 @@ impl Place {
         tests.arg("tests").args(self.runs).stdin(Stdio::null());
         tests.env("ROOTLING_VM_ARCH", self.architecture).env("ROOTLING_VM_KERNEL", self.kernel);
         tests.env(RESULTS, results).env("ROOTLING_BIN", self.rootling());
+        if self.module.is_empty() {
+            tests.env_remove("ROOTLING_VM_LSM");
+        } else {
+            tests.env("ROOTLING_VM_LSM", self.module);
+        }
         if !self.files.is_empty() {
             tests.env("ROOTLING_VM_TESTS", self.files);
         }
@@ -96,7 +131,8 @@ impl Place {
 
     fn rows(&self, results: &Path) -> Vec<String> {
         let row = |(run, [passed, failed, skipped]): (&str, [usize; 3])| {
-            format!("| {} | {} | {run} | {passed} | {failed} | {skipped} |", self.architecture, self.kernel)
+            let kernel = self.kernel_and_module();
+            format!("| {} | {kernel} | {run} | {passed} | {failed} | {skipped} |", self.architecture)
         };
         outcome(results).into_iter().map(row).collect()
     }

@@ -163,7 +163,7 @@ fn seal(blueprint: &Blueprint, root: &Image) -> Result<()> {
     }
     // After the root: if a path is a mount of its own, the root must not undo its read-only flag.
     paths::make_readonly(root, &blueprint.readonly_paths)?;
-    paths::mask(root, &blueprint.masked_paths)?;
+    paths::mask(root, &blueprint.masked_paths, blueprint.mount_label.as_deref())?;
     match blueprint.root_propagation {
         Some(wanted) => paths::set_root_propagation(root, wanted),
         None => Ok(()),

@@ -78,8 +78,8 @@ pub(super) fn make_readonly(root: &Image, paths: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Covers files with /dev/null, and directories with an empty, read-only tmpfs.
-pub(super) fn mask(root: &Image, paths: &[String]) -> Result<()> {
+/// Covers files with /dev/null, and directories with an empty, read-only tmpfs that has the label.
+pub(super) fn mask(root: &Image, paths: &[String], label: Option<&str>) -> Result<()> {
     if paths.is_empty() {
         return Ok(());
     }
@@ -96,7 +96,7 @@ pub(super) fn mask(root: &Image, paths: &[String]) -> Result<()> {
         let what = || format!("linux.maskedPaths: cover {path:?}");
         let copy = if is_dir {
             let Some(first) = &empty else {
-                let new = new_empty().context(what)?;
+                let new = new_empty(label).map_err(|e| e.wrap(what()))?;
                 attach(new.as_fd(), target.as_fd()).context(what)?;
                 empty = Some(new);
                 continue;

@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use rootling_config::remedies::GROUP_RANGES;
+use rootling_config::remedies::{GROUP_RANGES, UNKNOWN_CONTEXT};
 use rootling_sys as sys;
 
 use crate::attributes::Attributes;
@@ -135,9 +135,14 @@ fn capabilities(bits: u64) -> CapsHashSet {
     caps::all().into_iter().filter(|c| bits & c.bitmask() != 0).collect()
 }
 
-/// Joins a session keyring that belongs to the container and that its processes may search; keyrings(7).
-pub(crate) fn join_keyring(name: &CStr) -> Result<()> {
+/// Joins a session keyring that belongs to the container and that its processes may search; keyrings(7). With the label
+/// of the runtime, SELinux would keep the program out of it.
+pub(crate) fn join_keyring(name: &CStr, label: Option<&str>) -> Result<()> {
     let what = || format!("session keyring {name:?}");
+    if let Some(label) = label {
+        // It applies to each key that this thread makes, until it executes the program.
+        write_selinux_label("thread-self/attr/keycreate", label)?;
+    }
     let serial = match join_or_wait(name) {
         // The kernel has no keyrings, or an outer container's seccomp profile forbids them: there is nothing to keep
         // apart then.
@@ -172,8 +177,15 @@ const PROC_ROOT_INO: u64 = 1;
 
 /// Sets the SELinux label of the program, where SELinux is enabled.
 pub(crate) fn set_selinux_label(label: &str) -> Result<()> {
-    write_label(&["thread-self/attr/exec"], label)
-        .map_err(|e| e.wrap(format!("process.selinuxLabel: {label:?}")))
+    write_selinux_label("thread-self/attr/exec", label)
+}
+
+fn write_selinux_label(file: &str, label: &str) -> Result<()> {
+    write_label(&[file], label).map_err(|e| {
+        let unknown = e.is(Errno::EINVAL);
+        let e = e.wrap(format!("process.selinuxLabel: {label:?}"));
+        if unknown { e.remedy(UNKNOWN_CONTEXT) } else { e }
+    })
 }
 
 /// Sets the AppArmor profile of a program that joins; libcontainer sets that of the first process. Since Linux 5.8 the

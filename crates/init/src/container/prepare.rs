@@ -136,7 +136,7 @@ fn become_user(attributes: &Attributes, channel: &Channel, waits: bool) -> Resul
 fn set_attributes(process: &Attributes) -> Result<()> {
     process.scheduling.set()?;
     if let Some(name) = &process.keyring {
-        identity::join_keyring(name)?;
+        identity::join_keyring(name, process.selinux_label.as_deref())?;
     }
     if let Some(persona) = process.personality {
         sys::process::set_personality(persona).context(|| "linux.personality: personality")?;

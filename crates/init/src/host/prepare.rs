@@ -51,7 +51,7 @@ fn prepare_one(
         MountKind::CgroupV1 => {
             let hierarchies = sources.hierarchies;
             // Before the hierarchies: mountinfo lists mounts in the order in which they were made.
-            let tmpfs = filesystems::for_hierarchies()?;
+            let tmpfs = filesystems::for_hierarchies(blueprint.mount_label.as_deref())?;
             let trees = hierarchies.directories.iter().map(|(name, source)| {
                 let hierarchy = hierarchy(plan, name, source);
                 let tree = open_source(&hierarchy).map_err(|e| e.wrap(name))?;

@@ -42,7 +42,7 @@ pub(super) fn cover(private_root: u64) -> Result<()> {
         // If the root is shared, what is mounted on a copy of it is mounted on the root as well.
         let private = MountAttr { propagation: MS_PRIVATE, ..MountAttr::default() };
         set_attr(target.as_fd(), false, &private).context(what)?;
-        let empty = new_empty().context(what)?;
+        let empty = new_empty(None).map_err(|e| e.wrap(what()))?;
         attach(empty.as_fd(), target.as_fd()).context(what)?;
     }
     Ok(())

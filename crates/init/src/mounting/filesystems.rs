@@ -4,21 +4,25 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::stat::fstat;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, fstat};
+use rootling_sys as sys;
 use rootling_sys::mount::{
-    MS_DIRSYNC, MS_LAZYTIME, MS_MANDLOCK, MS_SYNCHRONOUS, Refused, attr, new_filesystem, open_in_root,
-    set_attr,
+    MS_DIRSYNC, MS_LAZYTIME, MS_MANDLOCK, MS_SYNCHRONOUS, MountAttr, Refused, attr, new_filesystem,
+    open_in_root, set_attr,
 };
 use rootling_sys::path::relative;
 
 use super::flags::{own_attr, recursive_attr};
 use super::hints;
 use crate::blueprint::{MountKind, MountPlan};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 
-/// File systems whose files have SELinux labels of their own, or none.
-const UNLABELLED: [&str; 4] = ["proc", "sysfs", "cgroup2", "mqueue"];
+/// File systems whose files have SELinux labels of their own, or none, as in runc. Message queues get theirs when they are
+/// mounted.
+const UNLABELLED: [&str; 4] = ["proc", "sysfs", "cgroup2", MESSAGE_QUEUES];
+
+const MESSAGE_QUEUES: &str = "mqueue";
 
 fn has_label(kind: &str) -> bool {
     !UNLABELLED.contains(&kind)
@@ -39,14 +43,21 @@ pub(crate) fn new(
         return Ok(None);
     }
     let attr = own_attr(&plan.options).set;
-    match create(plan, kind, source, None, attr, label) {
-        Ok(tree) => {
-            finish(plan, &tree)?;
-            Ok(Some(tree))
-        }
-        Err(refused) if is_for_its_comma(&refused) => Ok(None),
-        Err(refused) => Err(hints::filesystem(refused, kind)),
+    let label_of_root = label.filter(|_| kind == MESSAGE_QUEUES);
+    // A read-only mount would refuse it.
+    let late = if label_of_root.is_some() { attr & attr::RDONLY } else { 0 };
+    let tree = match create(plan, kind, source, None, attr & !late, label) {
+        Ok(tree) => tree,
+        Err(refused) if is_for_its_comma(&refused) => return Ok(None),
+        Err(refused) => return Err(explained(refused, kind, label)),
+    };
+    if let Some(label) = label_of_root {
+        set_label(&tree, label)?;
+        let attr = MountAttr { set: late, ..MountAttr::default() };
+        set_attr(tree.as_fd(), false, &attr).map_err(|e| hints::attributes(e, attr))?;
     }
+    finish(plan, &tree)?;
+    Ok(Some(tree))
 }
 
 /// Whether this may be the kernel's own parser for file systems that have none for fsconfig(2), such as overlay before Linux
@@ -63,6 +74,14 @@ pub(crate) fn data_of_mount2(plan: &MountPlan, kind: &str, label: Option<&str>) 
     (!data.is_empty()).then(|| data.join(","))
 }
 
+/// Gives the root of a file system a label. What is made in it gets that of its maker, by the policy.
+fn set_label(tree: &OwnedFd, label: &str) -> Result<()> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = openat(Some(tree.as_raw_fd()), ".", flags, Mode::empty()).map(sys::fds::adopt);
+    root.and_then(|root| sys::file::set_attribute_of(root.as_fd(), c"security.selinux", label.as_bytes()))
+        .map_err(|errno| hints::mount_label(errno.into(), errno, label))
+}
+
 /// Makes a tmpfs; `mode` is an option that is added to those of the mount.
 pub(crate) fn tmpfs(
     plan: &MountPlan,
@@ -74,7 +93,7 @@ pub(crate) fn tmpfs(
         MountKind::New { source, .. } => source,
         _ => "tmpfs",
     };
-    create(plan, "tmpfs", source, mode, attr, label).map_err(|e| hints::filesystem(e, "tmpfs"))
+    create(plan, "tmpfs", source, mode, attr, label).map_err(|refused| explained(refused, "tmpfs", label))
 }
 
 /// Sets the attributes that apply to the whole tree.
@@ -98,9 +117,24 @@ fn create(
         [(MS_SYNCHRONOUS, "sync"), (MS_DIRSYNC, "dirsync"), (MS_LAZYTIME, "lazytime"), (MS_MANDLOCK, "mand")];
     let set = plan.options.set;
     let named = NAMED.iter().filter(|(flag, _)| set & flag != 0).map(|(_, name)| (*name).to_owned());
-    let label = label.filter(|_| has_label(kind)).map(|label| format!("context={label}"));
+    let label = label.filter(|_| has_label(kind)).map(context);
     let data: Vec<String> = plan.options.data.iter().cloned().chain(mode).chain(named).chain(label).collect();
     new_filesystem(kind, source, &data, attr)
+}
+
+fn context(label: &str) -> String {
+    format!("context={label}")
+}
+
+/// The error for a file system that was refused, which may be because of its label.
+fn explained(refused: Refused, kind: &str, label: Option<&str>) -> Error {
+    match label {
+        Some(label) if refused.option.as_ref() == Some(&context(label)) => {
+            let errno = refused.errno;
+            hints::mount_label(refused.into(), errno, label)
+        }
+        _ => hints::filesystem(refused, kind),
+    }
 }
 
 /// A tmpfs without a mode option gets the mode of the directory that it covers, as in runc.
@@ -118,14 +152,19 @@ pub(crate) fn inherited_mode(root: &OwnedFd, plan: &MountPlan) -> Result<Option<
 }
 
 /// The tmpfs in which the hierarchies of cgroup v1 are mounted.
-pub(crate) fn for_hierarchies() -> Result<OwnedFd> {
+pub(crate) fn for_hierarchies(label: Option<&str>) -> Result<OwnedFd> {
     let flags = attr::NOSUID | attr::NODEV | attr::NOEXEC;
-    new_filesystem("tmpfs", "tmpfs", &["mode=755".to_owned()], flags).context(|| "tmpfs")
+    own_tmpfs(&["mode=755"], flags, label).map_err(|e| e.wrap("tmpfs"))
 }
 
 /// Makes an empty, read-only, detached file system.
-pub(crate) fn new_empty() -> Result<OwnedFd, Errno> {
-    let options = ["nr_blocks=1", "nr_inodes=1"].map(str::to_owned);
+pub(crate) fn new_empty(label: Option<&str>) -> Result<OwnedFd> {
     let flags = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
-    Ok(new_filesystem("tmpfs", "tmpfs", &options, flags)?)
+    own_tmpfs(&["nr_blocks=1", "nr_inodes=1"], flags, label)
+}
+
+/// A tmpfs that is none of the container's mounts.
+fn own_tmpfs(options: &[&str], attr: u64, label: Option<&str>) -> Result<OwnedFd> {
+    let data: Vec<String> = options.iter().map(ToString::to_string).chain(label.map(context)).collect();
+    new_filesystem("tmpfs", "tmpfs", &data, attr).map_err(|refused| explained(refused, "tmpfs", label))
 }

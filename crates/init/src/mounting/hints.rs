@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, fstat};
+use rootling_config::remedies::UNKNOWN_CONTEXT;
 use rootling_sys::file::kind;
 use rootling_sys::mount::{MountAttr, Refused};
 
@@ -85,6 +86,12 @@ pub(crate) fn filesystem(refused: Refused, kind: &str) -> Error {
         (Errno::EINVAL, _) => error.remedy("the file system refused one of the options"),
         _ => error,
     }
+}
+
+/// The error for a label that a file system does not get.
+pub(crate) fn mount_label(error: Error, errno: Errno, label: &str) -> Error {
+    let error = error.wrap(format!("linux.mountLabel: {label:?}"));
+    if errno == Errno::EINVAL { error.remedy(UNKNOWN_CONTEXT) } else { error }
 }
 
 /// The error for something in the image that cannot be opened.
