@@ -63,8 +63,8 @@ pub fn events(
             if !report_stats(&record, report)? {
                 return Ok(());
             }
-            continue;
         }
+        // Also if the figures took longer than the interval: only here, the end of the container is noticed.
         let left = next.saturating_duration_since(Instant::now());
         let left = if first.is_some() { left } else { left.min(LOOK) };
         if wait(watch.as_ref(), first.as_ref(), left)? {
