@@ -125,7 +125,11 @@ fn affinity_of_the_configuration_is_for_exec(t: &Test) {
 fn personality_has_its_domain_and_flags(t: &Test) {
     let mut bundle = t.shell("cat /proc/self/personality; uname -m");
     let machine = std::env::consts::ARCH;
-    let narrow = if machine == "x86_64" { "i686" } else { machine };
+    let narrow = match machine {
+        "x86_64" => "i686",
+        "aarch64" => "armv8l",
+        other => other,
+    };
     for (personality, number, shown) in [
         (json!({"domain": "LINUX"}), "00000000", machine),
         (json!({"domain": "LINUX32"}), "00000008", narrow),
