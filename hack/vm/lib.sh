@@ -2,7 +2,7 @@
 # To be sourced by the scripts in hack/vm. Defines paths, and how to communicate with a running VM.
 #   ROOTLING_VM_DIR     images and running machines; $XDG_CACHE_HOME/rootling-vm when unset
 #   ROOTLING_VM_NAME    the name of the machine, if several run side by side ("default")
-#   ROOTLING_VM_ACCEL   kvm or tcg; determined if unset
+#   ROOTLING_VM_ACCEL   kvm or tcg, determined if unset; container: without a machine of its own, see container.sh
 #   ROOTLING_VM_ARCH    amd64 or arm64; the architecture of this machine if unset
 #   ROOTLING_VM_KERNEL  the release of Debian whose kernel is used; the release of all other packages if unset
 #   ROOTLING_VM_LSM     the security module: apparmor, selinux (whose policy permits everything) or selinux-enforcing;
@@ -74,9 +74,11 @@ vm_qmp() {
 # vm_ssh USER COMMAND...: as with ssh, COMMAND is a line for the user's shell. The connection stays open for the next
 # command, since a new one costs seconds without KVM.
 vm_ssh() {
-    local user=$1
+    local user=$1 way=(-p "$(cat "$vm_run/port" 2>/dev/null)")
     shift
-    ssh -F none -i "$vm_run/key" -p "$(<"$vm_run/port")" -o BatchMode=yes -o ConnectTimeout=10 \
+    # shellcheck source=hack/vm/container.sh
+    [[ ! -e $vm_run/container.log ]] || way=(-o "ProxyCommand=bash -c '. $vm_scripts/lib.sh; . $vm_scripts/container.sh; vm_rootling exec vm nc 127.0.0.1 22'")
+    ssh -F none -i "$vm_run/key" "${way[@]}" -o BatchMode=yes -o ConnectTimeout=10 \
         -o ServerAliveInterval=30 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
         -o ControlMaster=auto -o ControlPath="$vm_run/ssh-%r" -o ControlPersist=600 "$user@127.0.0.1" "$@"
 }

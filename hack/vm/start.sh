@@ -7,6 +7,8 @@
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=hack/vm/qemu.sh
 . "$vm_scripts/qemu.sh"
+# shellcheck source=hack/vm/container.sh
+. "$vm_scripts/container.sh"
 
 memory=4096 processors=2
 # Of the modules of which there can be only one, the kernel starts the named one. The policy is loaded by systemd.
@@ -27,7 +29,8 @@ tcg)
     vm_new_enough "$(vm_qemu_version "${vm_qemu[@]}")" || threads=single
     cpu=(-accel "tcg,thread=$threads,tb-size=512" -cpu "$vm_cpu")
     ;;
-*) vm_fail "ROOTLING_VM_ACCEL is $vm_accel, not kvm or tcg" ;;
+container) ;;
+*) vm_fail "ROOTLING_VM_ACCEL is $vm_accel, not kvm, tcg or container" ;;
 esac
 
 # launch DISK SNAPSHOT [OPTION...]: starts QEMU in the background. SNAPSHOT is on or off.
@@ -85,7 +88,7 @@ patiently() {
 }
 
 answers() {
-    until timeout 15 ssh-keyscan -p "$(<"$vm_run/port")" -T 2 127.0.0.1 2>/dev/null | grep -q . &&
+    until { [[ $vm_accel == container ]] || timeout 15 ssh-keyscan -p "$(<"$vm_run/port")" -T 2 127.0.0.1 2>/dev/null | grep -q .; } &&
         timeout 60 "$vm_scripts/run.sh" root true 2>/dev/null; do sleep 0.2; done
 }
 
@@ -97,6 +100,13 @@ ready() {
         until [ -S /run/user/1000/bus ]; do sleep 0.1; done' || return
     # The clock of a resumed machine shows when it was saved.
     "$vm_scripts/run.sh" root "date -s @$EPOCHREALTIME" >/dev/null
+}
+
+# There is neither a console nor a disk by which one could see that it makes progress.
+ready_in_container() {
+    # shellcheck disable=SC2016 # for the shell in the machine
+    vm_rootling exec vm timeout "$boot_limit" sh -c 'systemctl is-system-running --wait >/run/boot-state
+        until [ -S /run/user/1000/bus ]; do sleep 0.1; done' && answers
 }
 
 # Saves the running machine and stops it.
@@ -130,6 +140,16 @@ launched() {
 }
 
 start=$SECONDS
+if [[ $vm_accel == container ]]; then
+    vm_start_container
+    if ! ready_in_container; then
+        cat "$vm_run/container.log" >&2
+        "$vm_scripts/stop.sh" >/dev/null
+        vm_fail "the system container has not booted in $boot_limit s"
+    fi
+    launched booted
+    exit 0
+fi
 if [[ ${1:-} != --boot ]]; then
     # One process saves it, and others wait for that.
     exec 7>"$vm_image/lock"

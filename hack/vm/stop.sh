@@ -3,6 +3,8 @@
 # of it: its console and its log.
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=hack/vm/container.sh
+. "$vm_scripts/container.sh"
 
 vm_hang_up
 if vm_running; then
@@ -15,5 +17,6 @@ if vm_running; then
     ! vm_running || kill -KILL "$pid"
     echo "vm: process $pid ended"
 fi
+vm_remove_cgroup
 [[ ${1:-} != --forget ]] || rm -rf "$vm_run"
-rm -f "$vm_run"/{pid,port,monitor.in,monitor.out}
+rm -f "$vm_run"/{disk,booted,pid,port,monitor.in,monitor.out}

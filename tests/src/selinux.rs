@@ -22,13 +22,11 @@ pub struct Selinux {
 impl Selinux {
     /// `None`, with the reason printed, if SELinux is not enabled.
     pub fn here() -> Option<Self> {
-        match fs::read_to_string("/sys/fs/selinux/enforce") {
-            Ok(text) => Some(Self { enforcing: text.trim() == "1" }),
-            Err(_) => {
-                skip("SELinux is not enabled here");
-                None
-            }
-        }
+        let Ok(text) = fs::read_to_string("/sys/fs/selinux/enforce") else {
+            skip("SELinux is not enabled here");
+            return None;
+        };
+        Some(Self { enforcing: text.trim() == "1" })
     }
 
     /// The same, if the policy is enforced.

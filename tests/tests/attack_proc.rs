@@ -186,9 +186,15 @@ fn labels_of_programs(
 
 fn program_that_joins_a_false_proc_is_confined_by_apparmor(t: &Test) {
     let Some(profile) = Profile::load(t) else { return };
-    labels_of_programs(t, &COVERS, &["--apparmor", &profile.name], "process.apparmorProfile", |label, how| {
-        assert_eq!(label, format!("{} (enforce)", profile.name), "{how}");
-    });
+    labels_of_programs(
+        t,
+        &COVERS,
+        &["--apparmor", &profile.name],
+        "process.apparmorProfile",
+        |label, how| {
+            assert_eq!(label, format!("{} (enforce)", profile.name), "{how}");
+        },
+    );
 }
 
 fn program_that_joins_a_false_proc_is_confined_by_selinux(t: &Test) {

@@ -217,11 +217,12 @@ fn overlay_takes_options_of_any_length(t: &Test) {
     let deep = format!("{long}/{long}");
     let options = overlay(&bundle, &[&deep, "low1"]);
     assert!(options[0].len() > 400);
-    let options: Vec<_> = options.into_iter().chain(["ro".to_owned(), "userxattr".to_owned()]).collect();
+    let options: Vec<_> =
+        options.into_iter().chain(["ro", "rnoexec", "userxattr"].map(str::to_owned)).collect();
     mount_merged(&mut bundle, &options);
     let output = t.run(bundle.write()).ok();
     assert!(output.stdout.starts_with("1\nfile\nu\n"), "{output}");
-    assert!(output.stdout.contains(" ro,relatime "), "{output}");
+    assert!(output.stdout.contains(" ro,noexec,relatime "), "{output}");
 }
 
 /// As one string for mount(2), with a directory that has a comma in its name.

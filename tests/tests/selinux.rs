@@ -260,7 +260,11 @@ fn masked_directories_get_the_mount_label(t: &Test) {
     bundle.set("/linux/mountLabel", FILES.into()).set("/linux/maskedPaths", json!(["/first", "/second"]));
     let output = t.run(bundle.write()).ok();
     let empty = |dir: &str| format!("{dir}:\n.\n..\n");
-    assert_eq!(output.stdout, format!("{}\n{}{FILES}\n{FILES}\n", empty("/first"), empty("/second")), "{output}");
+    assert_eq!(
+        output.stdout,
+        format!("{}\n{}{FILES}\n{FILES}\n", empty("/first"), empty("/second")),
+        "{output}"
+    );
 }
 
 /// They are longer than the newer system calls accept, and mount(2) takes the label in quotes.
@@ -276,7 +280,12 @@ fn overlay_with_long_options_gets_the_mount_label(t: &Test) {
     }
     label(t, &t.path(&"l".repeat(150)), FILES);
     let [lower, upper, work] = dirs.map(|dir| dir.display().to_string());
-    let options = [format!("lowerdir={lower}"), format!("upperdir={upper}"), format!("workdir={work}"), "userxattr".into()];
+    let options = [
+        format!("lowerdir={lower}"),
+        format!("upperdir={upper}"),
+        format!("workdir={work}"),
+        "userxattr".into(),
+    ];
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     bundle.set("/linux/mountLabel", FILES.into()).mount("/mnt", "overlay", "overlay", &options);
     let mounts = t.mounts_of(&mut bundle);
@@ -374,9 +383,11 @@ fn podmans_volume_gets_the_label_of_its_container(t: &Test) {
         let read = |name: &str| fs::read_to_string(volume.join(name)).expect("what the program wrote");
         assert_eq!(read("read"), "text\n", "{option}: {output}");
         let label = read("label");
-        let level = shown(&label).strip_prefix("system_u:system_r:container_t:").expect("a container's label");
+        let level =
+            shown(&label).strip_prefix("system_u:system_r:container_t:").expect("a container's label");
         assert!(level.starts_with("s0:c"), "{level}");
-        let file = rootling_tests::sys::selinux_label(&volume.join("file").to_string_lossy()).expect("its label");
+        let file =
+            rootling_tests::sys::selinux_label(&volume.join("file").to_string_lossy()).expect("its label");
         match option {
             ":z" => assert_eq!(file, "system_u:object_r:container_file_t:s0"),
             ":Z" => assert_eq!(file, format!("system_u:object_r:container_file_t:{level}")),

@@ -353,11 +353,6 @@ impl MountOptions {
         self.clear &= !flag;
     }
 
-    /// The data string for mount(2), or `None` when there is none.
-    pub fn data_string(&self) -> Option<String> {
-        (!self.data.is_empty()).then(|| self.data.join(","))
-    }
-
     /// The value of the last `key=value` among the data, such as `mode` or `gid`.
     pub fn data_value(&self, key: &str) -> Option<&str> {
         self.data.iter().rev().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))

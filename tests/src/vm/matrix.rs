@@ -53,7 +53,8 @@ const PLACES: &[Place] = &[
 ];
 
 /// The test files for which it matters that files and programs have labels.
-const LABELLED: &str = "selinux attack_proc cgroup exec exec_process hooks lifecycle mounts process run terminal";
+const LABELLED: &str =
+    "selinux attack_proc cgroup exec exec_process hooks lifecycle mounts process run terminal";
 
 /// Runs the tests in all machines, or in those whose `ARCHITECTURE-KERNEL` or
 /// `ARCHITECTURE-KERNEL-MODULE` is named, and prints the table. Whether all was well.

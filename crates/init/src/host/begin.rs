@@ -131,8 +131,8 @@ impl<'c> Host<'c> {
         drop(sources);
         let root = PrivateRoot::make(blueprint)?;
         let label = blueprint.mount_label.as_deref();
-        let content: Result<Vec<_>> = content.into_iter().map(|mount| root.finish(mount, label)).collect();
-        let content = content?;
+        let content =
+            content.into_iter().map(|mount| root.finish(mount, label)).collect::<Result<Vec<_>>>()?;
         let place = root.enter(blueprint)?;
         let building = Building {
             blueprint,

@@ -27,9 +27,8 @@ use rootling_sys::mount::{
 use super::unmasked_proc;
 use crate::blueprint::{Blueprint, MountKind, MountPlan};
 use crate::error::{Context, Error, Result};
-use crate::mounting::filesystems::label_option;
-use crate::mounting::hints;
 use crate::mounting::prepared::Prepared;
+use crate::mounting::{filesystems, hints};
 use crate::roots::{Place, change_root, swap_roots};
 
 /// The directory in which mounts are made that only mount(2) can make.
@@ -138,21 +137,21 @@ impl PrivateRoot {
         let what = || plan.describe();
         if self.chrooted {
             return Err(Error::invalid(
-                "options of more than 255 bytes cannot be looked up in the caller's chroot: shorten them, or leave it",
+                "options of more than 255 bytes, or with a comma, cannot be looked up in the caller's chroot: shorten them, or leave it",
             )
             .wrap(what()));
         }
         // Through the working directory, since the private root has no path in the host's view.
         fchdir(self.tmpfs.as_raw_fd()).context(what)?;
         let flags = MsFlags::from_bits_retain(plan.options.set);
-        let data: Vec<String> = plan.options.data_string().into_iter().chain(label_option(kind, label)).collect();
-        let data = (!data.is_empty()).then(|| data.join(","));
+        let data = filesystems::data_of_mount2(plan, kind, label);
         mount(Some(source.as_str()), WORKBENCH, Some(kind.as_str()), flags, data.as_deref())
             .map_err(|errno| hints::filesystem(errno.into(), kind).wrap(what()))?;
         let tree =
             self.directory(WORKBENCH).and_then(|made| clone_tree(made.as_fd(), false)).context(what)?;
         umount2(WORKBENCH, MntFlags::MNT_DETACH).context(what)?;
         nix::unistd::chdir("/").context(what)?;
+        filesystems::finish(plan, &tree).map_err(|error| error.wrap(what()))?;
         Ok(tree)
     }
 
