@@ -1,7 +1,7 @@
 //! AppArmor profiles that are loaded into the kernel.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::unistd::geteuid;
@@ -79,6 +79,38 @@ impl Profile {
             .expect("a profile to parse");
         assert!(parser.wait().expect("the end of apparmor_parser").success(), "{flag} {}", self.text);
     }
+}
+
+/// A copy of the program under test in a directory of root, as if it were installed there. It is removed when this is
+/// dropped.
+#[derive(Debug)]
+pub struct Installed {
+    dir: PathBuf,
+    /// The path of the program.
+    pub program: PathBuf,
+}
+
+impl Installed {
+    /// Only for those who could load a profile.
+    pub fn copy(t: &Test) -> Self {
+        let dir = t.path("installed");
+        let installed = Self { program: dir.join("rootling"), dir };
+        let (binary, program) = (t.binary().display().to_string(), installed.program.display().to_string());
+        run_as_root(&["install", "-D", "-m", "0755", "-o", "root", &binary, &program]);
+        installed
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        run_as_root(&["rm", "-r", &self.dir.display().to_string()]);
+    }
+}
+
+fn run_as_root(command: &[&str]) {
+    let words: Vec<&str> = as_root().into_iter().chain(command.iter().copied()).collect();
+    let status = Command::new(words[0]).args(&words[1..]).status().expect("start a command of root");
+    assert!(status.success(), "{words:?}: {status}");
 }
 
 /// Whether a profile can be loaded; prints why not.

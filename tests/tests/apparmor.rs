@@ -1,9 +1,9 @@
 //! `process.apparmorProfile` and `exec --apparmor`, with a profile that is loaded into the kernel; and profiles of the host,
 //! of which one forbids user namespaces, and rootling's own allows them.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use rootling_tests::apparmor::Profile;
+use rootling_tests::apparmor::{Installed, Profile};
 use rootling_tests::{Bundle, Cmd, Test, both, user};
 
 both!(
@@ -51,23 +51,28 @@ fn program_that_joins_is_confined(t: &Test) {
     t.delete_force("c").ok();
 }
 
-/// Somebody whose shell has a profile that forbids user namespaces, and whose rootling is a copy, to which no profile of
-/// another test or of the machine applies.
+/// Somebody whose shell has a profile that forbids user namespaces, and whose rootling is installed at a path of its own, to
+/// which no profile of another test or of the machine applies.
 struct Confined<'t> {
     test: &'t Test,
     shell: Profile,
-    program: PathBuf,
+    installed: Installed,
 }
 
 impl<'t> Confined<'t> {
     fn of(test: &'t Test) -> Option<Self> {
         let shell = Profile::without_user_namespaces(test)?;
-        Some(Self { test, shell, program: test.writable_binary() })
+        Some(Self { test, shell, installed: Installed::copy(test) })
     }
 
     /// `rootling ARGS...` in that shell.
     fn rootling(&self, args: &[&str]) -> Cmd {
-        let command = self.test.command(&self.program).arg("--root").arg(self.test.state_root());
+        self.program(&self.installed.program, args)
+    }
+
+    /// The same with another copy.
+    fn program(&self, program: &Path, args: &[&str]) -> Cmd {
+        let command = self.test.command(program).arg("--root").arg(self.test.state_root());
         let command = command.args(&self.test.flags()).args(args);
         let shell = ["--", "sh", "-c", r#"exec "$0" "$@""#];
         let under: Vec<&str> = ["aa-exec", "--profile", &self.shell.name].into_iter().chain(shell).collect();
@@ -90,7 +95,8 @@ fn in_user_namespace(t: &Test) -> Bundle {
 }
 
 /// What to do about it on a host.
-const REMEDY: &str = "profile apparmor > /etc/apparmor.d/rootling && apparmor_parser -r /etc/apparmor.d/rootling";
+const REMEDY: &str =
+    "profile apparmor > /etc/apparmor.d/rootling && apparmor_parser -r /etc/apparmor.d/rootling";
 
 fn denied_user_namespace_is_an_error_with_its_remedy(t: &Test) {
     let Some(caller) = Confined::of(t) else { return };
@@ -100,13 +106,16 @@ fn denied_user_namespace_is_an_error_with_its_remedy(t: &Test) {
         let output = caller.rootling(&[command, "-b", &dir, &t.id("c")]).output();
         output.fails_with(&["clone3", "EACCES", &caller.shell.name, REMEDY, "rootling doctor"]);
     }
+    // One that belongs to its user is executed again from a copy without a path, which the profile may refuse before.
+    let output = caller.program(&t.writable_binary(), &["run", "-b", &dir, &t.id("c")]).output();
+    output.fails_with(&["EACCES", &caller.shell.name, REMEDY]);
     // Outside of that shell it works.
     t.run(&bundle).ok();
 }
 
 fn rootlings_own_profile_allows_user_namespaces(t: &Test) {
     let Some(caller) = Confined::of(t) else { return };
-    let own = Profile::of_rootling(t, &caller.program);
+    let own = Profile::of_rootling(t, &caller.installed.program);
     let mut bundle = in_user_namespace(t);
     let dir = bundle.write().dir().display().to_string();
     let output = caller.rootling(&["run", "-b", &dir, &t.id("c")]).output().ok();
@@ -127,7 +136,7 @@ fn doctor_finds_the_profile_that_denies_user_namespaces(t: &Test) {
     let (trial, everything) = caller.trial();
     assert!(trial.contains("failed"), "{everything}");
     assert!(everything.contains(&caller.shell.name) && everything.contains(REMEDY), "{everything}");
-    let _own = Profile::of_rootling(t, &caller.program);
+    let _own = Profile::of_rootling(t, &caller.installed.program);
     let (trial, everything) = caller.trial();
     assert!(trial.contains(" ok ") && !everything.contains(&caller.shell.name), "{everything}");
 }

@@ -199,7 +199,10 @@ mod tests {
         ] {
             let text = said(operation, errno, &user);
             assert!(text.contains("kernel.apparmor_restrict_unprivileged_userns is 1"), "{text}");
-            assert!(text.contains("profile apparmor > /etc/apparmor.d/rootling && apparmor_parser -r"), "{text}");
+            assert!(
+                text.contains("profile apparmor > /etc/apparmor.d/rootling && apparmor_parser -r"),
+                "{text}"
+            );
         }
         assert!(!said(Operation::Launch, Errno::ENOENT, &user).contains("apparmor"));
         // Root needs no user namespace.

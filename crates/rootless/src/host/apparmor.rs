@@ -35,7 +35,8 @@ pub(crate) fn install_profile() -> String {
 /// The path of this program, if it is rootling. One that is linked with its crates has no such command, and one that runs from
 /// a copy in memory or from a view of its directory has a name that leads nowhere, or to something else.
 fn own_path() -> Option<PathBuf> {
-    let path = std::env::current_exe().ok().filter(|path| path.file_name() == Some(OsStr::new("rootling")))?;
+    let path =
+        std::env::current_exe().ok().filter(|path| path.file_name() == Some(OsStr::new("rootling")))?;
     let identity = |path: &Path| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
     let own = identity(Path::new("/proc/self/exe"))?;
     (identity(&path) == Some(own)).then_some(path)
