@@ -32,7 +32,7 @@ enum Why {
 }
 
 /// The commands that no test can type, by page and beginning. All others are run.
-const NOT_RUN: [(&str, &str, Why); 32] = [
+const NOT_RUN: [(&str, &str, Why); 34] = [
     ("README.md", "make deb", Why::Builds),
     ("README.md", "sudo apt install ./target/", Why::ChangesTheMachine),
     ("README.md", "make dist", Why::Builds),
@@ -65,6 +65,8 @@ const NOT_RUN: [(&str, &str, Why); 32] = [
     ("docs/testing.md", "SNAPSHOTS=overwrite cargo test ", Why::Builds),
     ("docs/testing.md", "make stress", Why::Builds),
     ("docs/testing.md", "cargo engines ", Why::TakesAnEngine),
+    ("docs/testing.md", "cargo vm matrix ", Why::TakesTheVirtualMachine),
+    ("docs/testing.md", "ROOTLING_VM_LSM=", Why::TakesTheVirtualMachine),
     ("docs/testing.md", "hack/vm/", Why::TakesTheVirtualMachine),
 ];
 

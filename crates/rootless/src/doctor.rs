@@ -121,5 +121,5 @@ pub fn examine(host: &Host) -> Vec<Check> {
 
 /// Possible reasons for a failed trial for which [`examine`] finds no other reason.
 pub fn suspects(host: &Host) -> Vec<Check> {
-    kernel::outer_container(host)
+    kernel::confinement(host)
 }

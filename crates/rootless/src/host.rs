@@ -28,6 +28,7 @@ use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 use rootling_config::idmap::{IdKind, to_host};
 
 pub use accounts::Account;
+pub(crate) use apparmor::install_profile;
 pub use apparmor::{APPARMOR_FILE, apparmor_profile};
 pub use cgroup::{CgroupMode, Delegation};
 pub use fixture::Fixture;

@@ -22,7 +22,7 @@ pub fn explain(error: Error, host: &Host) -> Error {
         (Some(Operation::NewUserNamespace), Some(errno)) => new_user_namespace(error, errno, host),
         (Some(Operation::NewNamespaces), Some(errno)) => new_namespaces(error, errno, host),
         (Some(Operation::Launch), Some(errno)) if error.kind() == ErrorKind::System => {
-            match outer_rules(&host.user_namespace_restrictions(), errno) {
+            match launch_rules(host, errno) {
                 Some(rules) => error.remedy(format!("perhaps because {rules}; see `rootling doctor`")),
                 None => error,
             }
@@ -91,6 +91,15 @@ fn new_user_namespace(error: Error, errno: Errno, host: &Host) -> Error {
         }
     });
     error.remedy(format!("{advice}; see `rootling doctor`"))
+}
+
+/// How rules may be involved after the namespaces were made. Newer releases of Ubuntu let everybody make a user namespace,
+/// but without a profile no capability counts in it.
+fn launch_rules(host: &Host, errno: Errno) -> Option<String> {
+    let found = host.user_namespace_restrictions();
+    let powerless = host.is_ordinary_user() && matches!(errno, Errno::EACCES | Errno::EPERM);
+    let sysctl = found.iter().find(|found| powerless && **found == Restriction::AppArmorSysctl);
+    sysctl.map(Restriction::advice).or_else(|| outer_rules(&found, errno))
 }
 
 /// How the restrictions of an outer container may be involved: which of those in force can refuse, with this error, a
@@ -168,6 +177,37 @@ mod tests {
             );
         }
         assert!(!said(Operation::Launch).contains("RLIMIT_NPROC"));
+    }
+
+    #[test]
+    fn namespace_without_capabilities_is_explained_by_ubuntus_setting() {
+        let restricted = |machine: Fixture| {
+            Host::on(
+                machine
+                    .file("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n")
+                    .file("/proc/self/attr/current", "unconfined\n"),
+            )
+        };
+        let said = |operation, errno, host: &Host| {
+            explain(Error::from(errno).wrap("setgroups([])").during(operation), host).to_string()
+        };
+        let user = restricted(Fixture::ordinary(1000));
+        for (operation, errno) in [
+            (Operation::NewUserNamespace, Errno::EACCES),
+            (Operation::Launch, Errno::EPERM),
+            (Operation::Launch, Errno::EACCES),
+        ] {
+            let text = said(operation, errno, &user);
+            assert!(text.contains("kernel.apparmor_restrict_unprivileged_userns is 1"), "{text}");
+            assert!(
+                text.contains("profile apparmor > /etc/apparmor.d/rootling && apparmor_parser -r"),
+                "{text}"
+            );
+        }
+        assert!(!said(Operation::Launch, Errno::ENOENT, &user).contains("apparmor"));
+        // Root needs no user namespace.
+        let root = restricted(Fixture::ordinary(0));
+        assert!(!said(Operation::Launch, Errno::EPERM, &root).contains("apparmor"));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use oci_spec::runtime::LinuxIdMapping;
 
 use crate::caller::Caller;
 use crate::error::{Context, Error, Result};
+use rootling_init::error::Operation;
 use rootling_sys as sys;
 use rootling_sys::fds::adopt;
 use rootling_sys::mount::{attr, new_filesystem, openat2};
@@ -84,8 +85,11 @@ fn execute_sealed(file: &File) -> Result<()> {
             CString::new(name.into_vec()).ok()
         })
         .collect();
-    Err(sys::exec::Program::new(CString::default(), args, env).execute_file(again.as_fd()))
+    let refused = sys::exec::Program::new(CString::default(), args, env).execute_file(again.as_fd());
+    // A profile that confines the caller may refuse a file without a path.
+    Err(refused)
         .context(|| "execute the runtime sealed")
+        .map_err(|error: Error| error.during(Operation::Launch))
 }
 
 /// Whether this is already the copy or the view. A program on a read-only overlay of the host is neither, but just as

@@ -44,7 +44,7 @@ const RUNS: &[Run] = &[
             attack_annotations attack_descriptors kills process stress") },
     // In a scope with a delegated cgroup.
     Run { name: "user-delegated", user: User::Ordinary,
-        before: &["systemd-run", "--user", "--scope", "--quiet", "-p", "Delegate=yes"],
+        before: &["env", "ROOTLING_TEST_SUDO=1", "systemd-run", "--user", "--scope", "--quiet", "-p", "Delegate=yes"],
         options: &["--without", "::root", "--leaf"],
         files: Files::All },
     // With cgroups by path.

@@ -3,7 +3,7 @@
 use rootling_config::remedies::UNCOVERED_PROC;
 
 use super::{Check, Distribution};
-use crate::host::{APPARMOR_FILE, Host, Restriction};
+use crate::host::{Host, Restriction, install_profile};
 
 pub(super) fn version(host: &Host) -> Check {
     let check = Check::ok(
@@ -47,15 +47,7 @@ fn fix(restriction: &Restriction, distribution: &Distribution) -> String {
     match restriction {
         Restriction::CloneDenied => distribution.family.sysctl("kernel.unprivileged_userns_clone", "1"),
         Restriction::NoneAllowed => distribution.family.sysctl("user.max_user_namespaces", "28633"),
-        Restriction::AppArmorSysctl => {
-            // `make install` and the package install this file for their own path only; for a program elsewhere it
-            // must be made.
-            let program = std::env::current_exe().unwrap_or_else(|_| "rootling".into());
-            format!(
-                "as root: {} profile apparmor > {APPARMOR_FILE} && apparmor_parser -r {APPARMOR_FILE}",
-                program.display()
-            )
-        }
+        Restriction::AppArmorSysctl => install_profile(),
         other => other.advice(),
     }
 }
@@ -75,15 +67,16 @@ pub(super) fn covered(host: &Host) -> Option<Check> {
     })
 }
 
-pub(super) fn outer_container(host: &Host) -> Vec<Check> {
+/// What confines the caller, and may forbid what the trial needs.
+pub(super) fn confinement(host: &Host) -> Vec<Check> {
     let restrictions = host.user_namespace_restrictions().into_iter().filter(|found| !found.is_certain());
     restrictions
         .map(|restriction| {
             Check::ok(
-                "outer container",
+                "confinement",
                 describe(&restriction),
                 "nothing that forbids mounts or namespaces",
-                "a container cannot do what the outer container forbids; a likely reason for the failed trial",
+                "a container can do no more than its caller may; a likely reason for the failed trial",
             )
             .warning(restriction.advice())
         })

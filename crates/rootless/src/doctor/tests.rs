@@ -296,7 +296,7 @@ fn root_needs_no_ids_and_root_of_a_namespace_has_its_own() {
 }
 
 #[test]
-fn an_outer_container_is_suspected_only_after_a_failed_trial() {
+fn confinement_is_suspected_only_after_a_failed_trial() {
     let machine = || {
         healthy()
             .file("/proc/self/status", "Seccomp:\t2\n")
@@ -306,5 +306,7 @@ fn an_outer_container_is_suspected_only_after_a_failed_trial() {
     let found = suspects(&Host::on(machine()));
     let fixes: Vec<_> = found.iter().filter_map(|check| check.fix.as_deref()).collect();
     assert!(fixes[0].contains("apparmor=unconfined") && fixes[1].contains("seccomp=unconfined"), "{fixes:?}");
+    // On a host without any container around it.
+    assert!(fixes[0].contains("profile apparmor > /etc/apparmor.d/rootling"), "{fixes:?}");
     assert_eq!(suspects(&Host::on(healthy())), []);
 }

@@ -1,6 +1,9 @@
 //! The AppArmor profile that lets a single program make user namespaces; apparmor.d(5).
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// Its path, in the directory that AppArmor loads at boot.
 pub const APPARMOR_FILE: &str = "/etc/apparmor.d/rootling";
@@ -19,6 +22,24 @@ pub fn apparmor_profile(program: &str) -> String {
          }}\n",
         quoted(program)
     )
+}
+
+/// The commands that give rootling its profile. `make install` and the package install the file for their own path only; for
+/// a program elsewhere it must be made.
+pub(crate) fn install_profile() -> String {
+    let own = own_path();
+    let program = own.as_deref().map_or("rootling".into(), Path::to_string_lossy);
+    format!("as root: {program} profile apparmor > {APPARMOR_FILE} && apparmor_parser -r {APPARMOR_FILE}")
+}
+
+/// The path of this program, if it is rootling. One that is linked with its crates has no such command, and one that runs from
+/// a copy in memory or from a view of its directory has a name that leads nowhere, or to something else.
+fn own_path() -> Option<PathBuf> {
+    let path =
+        std::env::current_exe().ok().filter(|path| path.file_name() == Some(OsStr::new("rootling")))?;
+    let identity = |path: &Path| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    let own = identity(Path::new("/proc/self/exe"))?;
+    (identity(&path) == Some(own)).then_some(path)
 }
 
 /// The path as a literal: quoted if it has unusual characters, with AppArmor's pattern characters escaped.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Host;
+use super::{Host, install_profile};
 
 /// Something that keeps an ordinary user from making user namespaces, or from using them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub enum Restriction {
     /// `kernel.apparmor_restrict_unprivileged_userns` is 1 and no profile covers the caller: Ubuntu 23.10 and
     /// newer. The namespace can still be made, but without capabilities in it.
     AppArmorSysctl,
-    /// The caller is confined by this AppArmor profile, as in an outer container. The profiles of Docker and podman
-    /// forbid mounts.
+    /// The caller is confined by this AppArmor profile. In an outer container, the profiles of Docker and podman forbid
+    /// mounts; on a host, from Linux 6.7 on, a profile forbids user namespaces unless it has `userns`.
     AppArmorProfile(String),
     /// A seccomp filter is in force, as in an outer container: `Seccomp` in proc_pid_status(5). Docker's filter
     /// forbids new namespaces and mounts.
@@ -41,15 +41,15 @@ impl Restriction {
             Self::NoneAllowed => {
                 "user.max_user_namespaces is 0: as root run `sysctl -w user.max_user_namespaces=28633`".into()
             }
-            Self::AppArmorSysctl => {
-                "AppArmor restricts user namespaces (kernel.apparmor_restrict_unprivileged_userns is 1): as root \
-                 install a profile with \"userns,\" for rootling, or run `sysctl -w \
-                 kernel.apparmor_restrict_unprivileged_userns=0`"
-                    .into()
-            }
+            Self::AppArmorSysctl => format!(
+                "AppArmor restricts user namespaces (kernel.apparmor_restrict_unprivileged_userns is 1), and rootling has no \
+                 profile that allows them: {}",
+                install_profile()
+            ),
             Self::AppArmorProfile(profile) => format!(
-                "the AppArmor profile \"{profile}\" of the outer container is in force: start that container with \
-                 --security-opt apparmor=unconfined"
+                "the AppArmor profile \"{profile}\" is in force: if it is that of an outer container, start that container \
+                 with --security-opt apparmor=unconfined; on a host, give rootling a profile of its own, {}",
+                install_profile()
             ),
             Self::SeccompFilter => "a seccomp filter of the outer container is in force: start that container with \
                                     --security-opt seccomp=unconfined, or with a profile that allows clone3, unshare, \
