@@ -37,7 +37,8 @@ vm_start_container() {
     echo $! >"$vm_run/pid"
     for _ in {1..600}; do
         [[ ! -e $vm_run/booted ]] || return 0
-        vm_running || break
+        # Not vm_running: the process may not yet be what it is about to execute.
+        kill -0 "$(<"$vm_run/pid")" 2>/dev/null || break
         sleep 0.1
     done
     cat "$vm_run/container.log" >&2
