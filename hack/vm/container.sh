@@ -42,6 +42,7 @@ vm_start_container() {
         sleep 0.1
     done
     cat "$vm_run/container.log" >&2
+    "$vm_scripts/stop.sh" >/dev/null
     vm_fail 'the system container does not start, see above'
 }
 
@@ -73,7 +74,7 @@ vm_write_bundle() {
 
 vm_boot_container() {
     vm_only_cgroup2
-    # Its processes are not in a cgroup of this machine that limits them.
+    # Of its own, so that stop.sh finds what is to be removed.
     mkdir "/sys/fs/cgroup/$(vm_cgroup "$vm_run")"
     mount -o loop,noatime "$vm_run/disk" "$vm_run/root"
     vm_write_bundle

@@ -77,7 +77,7 @@ vm_ssh() {
     local user=$1 way=(-p "$(cat "$vm_run/port" 2>/dev/null)")
     shift
     # shellcheck source=hack/vm/container.sh
-    [[ ! -e $vm_run/container.log ]] || way=(-o "ProxyCommand=bash -c '. $vm_scripts/lib.sh; . $vm_scripts/container.sh; vm_rootling exec vm nc 127.0.0.1 22'")
+    [[ ! -e $vm_run/container.log ]] || way=(-o "ProxyCommand=bash -c '. $(printf %q "$vm_scripts")/lib.sh; . $(printf %q "$vm_scripts")/container.sh; vm_rootling exec vm nc 127.0.0.1 22'")
     ssh -F none -i "$vm_run/key" "${way[@]}" -o BatchMode=yes -o ConnectTimeout=10 \
         -o ServerAliveInterval=30 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
         -o ControlMaster=auto -o ControlPath="$vm_run/ssh-%r" -o ControlPersist=600 "$user@127.0.0.1" "$@"

@@ -88,7 +88,7 @@ patiently() {
 }
 
 answers() {
-    until { [[ $vm_accel == container ]] || timeout 15 ssh-keyscan -p "$(<"$vm_run/port")" -T 2 127.0.0.1 2>/dev/null | grep -q .; } &&
+    until timeout 15 ssh-keyscan -p "$(<"$vm_run/port")" -T 2 127.0.0.1 2>/dev/null | grep -q . &&
         timeout 60 "$vm_scripts/run.sh" root true 2>/dev/null; do sleep 0.2; done
 }
 
@@ -106,7 +106,12 @@ ready() {
 ready_in_container() {
     # shellcheck disable=SC2016 # for the shell in the machine
     vm_rootling exec vm timeout "$boot_limit" sh -c 'systemctl is-system-running --wait >/run/boot-state
-        until [ -S /run/user/1000/bus ]; do sleep 0.1; done' && answers
+        until [ -S /run/user/1000/bus ]; do sleep 0.1; done' || return
+    for _ in {1..20}; do
+        ! timeout 15 "$vm_scripts/run.sh" root true 2>/dev/null || return 0
+        sleep 0.2
+    done
+    return 1
 }
 
 # Saves the running machine and stops it.

@@ -305,6 +305,12 @@ fn mount_label_that_the_policy_does_not_know_is_an_error(t: &Test) {
     bundle.set("/mounts", json!([{"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue"}]));
     bundle.remove("/process/selinuxLabel").remove("/linux/maskedPaths").remove("/linux/readonlyPaths");
     t.run(bundle.write()).fails_with(&wanted);
+    // With categories: the comma is not what the kernel refuses.
+    let levels = format!("{UNKNOWN}:c1,c2");
+    bundle.set("/linux/mountLabel", levels.as_str().into());
+    bundle.set("/mounts", json!([{"destination": "/mnt", "type": "devpts", "source": "devpts"}]));
+    t.run(bundle.write()).fails_with(&["linux.mountLabel", &levels, "EINVAL", "policy", "correct the label"]);
+    bundle.set("/linux/mountLabel", UNKNOWN.into());
     bundle.set("/mounts", json!([])).set("/linux/maskedPaths", json!(["/etc"]));
     t.run(bundle.write()).fails_with(&wanted);
 }

@@ -42,10 +42,7 @@ fn prepare_one(
         MountKind::New { kind, .. } if kind == "tmpfs" => Ok(Prepared::Tmpfs),
         MountKind::New { kind, source } => {
             let label = blueprint.mount_label.as_deref();
-            Ok(match filesystems::new(plan, kind, source, label)? {
-                Some(tree) => Prepared::Tree(tree),
-                None => Prepared::ByMount2(plan.clone()),
-            })
+            filesystems::new(plan, kind, source, label)
         }
         MountKind::Remount => Ok(Prepared::Remount),
         MountKind::CgroupV1 => {

@@ -21,14 +21,15 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::fchdir;
 use rootling_sys as sys;
 use rootling_sys::mount::{
-    MS_PRIVATE, MS_SHARED, MountAttr, attach, attr, clone_tree, clone_tree_at, new_filesystem, set_attr,
+    MS_PRIVATE, MS_SHARED, MountAttr, Refused, attach, attr, clone_tree, clone_tree_at, new_filesystem,
+    set_attr,
 };
 
 use super::unmasked_proc;
 use crate::blueprint::{Blueprint, MountKind, MountPlan};
 use crate::error::{Context, Error, Result};
+use crate::mounting::filesystems;
 use crate::mounting::prepared::Prepared;
-use crate::mounting::{filesystems, hints};
 use crate::roots::{Place, change_root, swap_roots};
 
 /// The directory in which mounts are made that only mount(2) can make.
@@ -125,12 +126,12 @@ impl PrivateRoot {
     /// host's. The result is as detached as the others.
     pub(super) fn finish(&self, prepared: Prepared, label: Option<&str>) -> Result<Prepared> {
         match prepared {
-            Prepared::ByMount2(plan) => self.by_mount2(&plan, label).map(Prepared::Tree),
+            Prepared::ByMount2(plan, refused) => self.by_mount2(&plan, refused, label).map(Prepared::Tree),
             other => Ok(other),
         }
     }
 
-    fn by_mount2(&self, plan: &MountPlan, label: Option<&str>) -> Result<OwnedFd> {
+    fn by_mount2(&self, plan: &MountPlan, refused: Option<Refused>, label: Option<&str>) -> Result<OwnedFd> {
         let MountKind::New { kind, source } = &plan.kind else {
             return Err(Error::system("not a new file system"));
         };
@@ -145,8 +146,13 @@ impl PrivateRoot {
         fchdir(self.tmpfs.as_raw_fd()).context(what)?;
         let flags = MsFlags::from_bits_retain(plan.options.set);
         let data = filesystems::data_of_mount2(plan, kind, label);
-        mount(Some(source.as_str()), WORKBENCH, Some(kind.as_str()), flags, data.as_deref())
-            .map_err(|errno| hints::filesystem(errno.into(), kind).wrap(what()))?;
+        mount(Some(source.as_str()), WORKBENCH, Some(kind.as_str()), flags, data.as_deref()).map_err(
+            |errno| {
+                // Unlike mount(2), fsconfig(2) tells which option it was.
+                let refused = refused.filter(|before| before.errno == errno).unwrap_or(errno.into());
+                filesystems::explained(refused, kind, label).wrap(what())
+            },
+        )?;
         let tree =
             self.directory(WORKBENCH).and_then(|made| clone_tree(made.as_fd(), false)).context(what)?;
         umount2(WORKBENCH, MntFlags::MNT_DETACH).context(what)?;

@@ -15,6 +15,7 @@ use rootling_sys::path::relative;
 
 use super::flags::{own_attr, recursive_attr};
 use super::hints;
+use super::prepared::Prepared;
 use crate::blueprint::{MountKind, MountPlan};
 use crate::error::{Context, Error, Result};
 
@@ -32,15 +33,10 @@ fn has_label(kind: &str) -> bool {
 /// accepts.
 const LONGEST: usize = 255;
 
-/// Makes a file system with the attributes of the mount; `None` if only mount(2) accepts its options.
-pub(crate) fn new(
-    plan: &MountPlan,
-    kind: &str,
-    source: &str,
-    label: Option<&str>,
-) -> Result<Option<OwnedFd>> {
+/// Makes a file system with the attributes of the mount, unless only mount(2) accepts its options.
+pub(crate) fn new(plan: &MountPlan, kind: &str, source: &str, label: Option<&str>) -> Result<Prepared> {
     if source.len() > LONGEST || plan.options.data.iter().any(|o| o.len() > LONGEST) {
-        return Ok(None);
+        return Ok(Prepared::ByMount2(plan.clone(), None));
     }
     let attr = own_attr(&plan.options).set;
     let label_of_root = label.filter(|_| kind == MESSAGE_QUEUES);
@@ -48,7 +44,9 @@ pub(crate) fn new(
     let late = if label_of_root.is_some() { attr & attr::RDONLY } else { 0 };
     let tree = match create(plan, kind, source, None, attr & !late, label) {
         Ok(tree) => tree,
-        Err(refused) if is_for_its_comma(&refused) => return Ok(None),
+        Err(refused) if is_for_its_comma(&refused) => {
+            return Ok(Prepared::ByMount2(plan.clone(), Some(refused)));
+        }
         Err(refused) => return Err(explained(refused, kind, label)),
     };
     if let Some(label) = label_of_root {
@@ -57,7 +55,7 @@ pub(crate) fn new(
         set_attr(tree.as_fd(), false, &attr).map_err(|e| hints::attributes(e, attr))?;
     }
     finish(plan, &tree)?;
-    Ok(Some(tree))
+    Ok(Prepared::Tree(tree))
 }
 
 /// Whether this may be the kernel's own parser for file systems that have none for fsconfig(2), such as overlay before Linux
@@ -127,7 +125,7 @@ fn context(label: &str) -> String {
 }
 
 /// The error for a file system that was refused, which may be because of its label.
-fn explained(refused: Refused, kind: &str, label: Option<&str>) -> Error {
+pub(crate) fn explained(refused: Refused, kind: &str, label: Option<&str>) -> Error {
     match label {
         Some(label) if refused.option.as_ref() == Some(&context(label)) => {
             let errno = refused.errno;

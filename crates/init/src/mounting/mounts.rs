@@ -61,7 +61,7 @@ fn attach_prepared(
             let attr = own_attr(&plan.options);
             return set_attr(target.as_fd(), false, &attr).map_err(|e| hints::attributes(e, attr));
         }
-        Prepared::ByMount2(_) => return Err(Error::system("was not made in the host's view")),
+        Prepared::ByMount2(..) => return Err(Error::system("was not made in the host's view")),
     };
     set_apart(plan, &tree)?;
     attach_tree(root, plan, &tree)?;

@@ -8,7 +8,7 @@ use nix::sys::stat::{SFlag, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use rootling_config::mounts::{Bind, MountOptions};
 use rootling_sys as sys;
-use rootling_sys::mount::{attr, set_attr};
+use rootling_sys::mount::{Refused, attr, set_attr};
 
 use super::flags::recursive_attr;
 use super::{bind_flags, hints};
@@ -31,8 +31,8 @@ pub(crate) enum Prepared {
     InImage(PathBuf, Option<MapBy>),
     /// New flags for an existing mount.
     Remount,
-    /// A mount that must be made with mount(2) while the host is visible.
-    ByMount2(MountPlan),
+    /// A mount that must be made with mount(2) while the host is visible, and what fsconfig(2) said, if it was tried.
+    ByMount2(MountPlan, Option<Refused>),
 }
 
 /// Who maps the ids of a mount.
