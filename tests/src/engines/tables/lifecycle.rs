@@ -62,7 +62,7 @@ pub(crate) const EXECS: &[Step] = &[
     check("-u -w -e", "^1000 /tmp two$",
         r#"$ENGINE exec -u user -w /tmp -e V=two web sh -c "echo \$(id -u) \$PWD \$V""#),
     check("-it", "terminal$",
-        r#"script -qec "$ENGINE exec -it web sh -c \"test -t 0 && echo terminal\"" /dev/null"#),
+        r#"script -qec "$ENGINE exec -it web sh -c \"test -t 0 && echo terminal && sleep 1\"" /dev/null"#),
     check("-i", "^piped$", "echo piped | $ENGINE exec -i web cat"),
     check("-d", "status=0", "$ENGINE exec -d web touch /tmp/detached"),
     soon("-d: it was done", "status=0", "$ENGINE exec web test -e /tmp/detached"),

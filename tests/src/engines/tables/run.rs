@@ -3,6 +3,9 @@
 //! - `ENGINE`: podman or docker
 //! - `RM`: the command that removes a running container
 //! - `SHARED`: the namespaces that the engine's host shares with the machine
+//!
+//! A program with a terminal lives on for a second after its output. podman loses the output of one that ends at once now
+//! and then, while conmon has it in its log: in 3 of 250 runs with rootling and in 1 of 73 with crun, under emulation.
 
 use crate::engines::scenario::{Facts, Step, also, as_root, as_user, check, soon};
 use Step::{All, File, Quietly, When};
@@ -14,7 +17,7 @@ pub(crate) const RUN: &[Step] = &[
     also("stderr", "^err$"),
     All(MANY_OPTIONS),
     check("-it", "status=0",
-        r#"script -qec "$ENGINE run --rm -it box sh -c \"test -t 1 && echo terminal\"" /dev/null"#),
+        r#"script -qec "$ENGINE run --rm -it box sh -c \"test -t 1 && echo terminal && sleep 1\"" /dev/null"#),
     also("terminal", "terminal$"),
     check("-i", "^piped$", "echo piped | $ENGINE run --rm -i box cat"),
     check("program missing", "status=127", "$ENGINE run --rm box /no/such"),
