@@ -31,9 +31,16 @@ pub(crate) enum Kind {
 
 /// Determines the kind of an archive from its first names, reading on while they could be those of an image. docker
 /// 25 and newer write both kinds in one archive; the OCI layout, which has the digests, is preferred then.
+///
+/// # Errors
+/// The archive cannot be read, or does not show its kind within the usual limits.
 pub(crate) fn kind(path: &Path) -> io::Result<Kind> {
     let file = open(path)?;
-    let mut reader = tar::Reader::new(decompressed(&file)?);
+    let mut reader = tar::Reader::new(Bounded::new(&file, Limits::default(), |_| {
+        Error::invalid(
+            "is larger than images usually are, and what was read does not show its kind: name it as oci-archive:, docker-archive: or rootfs:",
+        )
+    })?);
     let mut seen_manifest = false;
     loop {
         let Some(entry) = reader.next().map_err(to_io)? else {
@@ -157,18 +164,33 @@ fn joined(link: &[u8], target: &[u8]) -> Vec<u8> {
 /// Decompresses the archive into an unnamed file.
 fn whole(file: &File, scratch: &Path, limits: &Limits) -> io::Result<File> {
     let mut to = tempfile::tempfile_in(scratch)?;
-    let compressed = file.metadata()?.len();
-    let mut from = decompressed(file)?;
-    let mut buffer = vec![0; 256 << 10];
-    let mut size = 0;
-    loop {
-        let length = from.read(&mut buffer)?;
-        if length == 0 {
-            return Ok(to);
-        }
-        size += length as u64;
-        limits.bytes(size, size, compressed).map_err(to_io)?;
-        io::Write::write_all(&mut to, &buffer[..length])?;
+    io::copy(&mut Bounded::new(file, *limits, |exceeded| exceeded)?, &mut to)?;
+    Ok(to)
+}
+
+/// An archive that is decompressed while it is read, up to a limit.
+struct Bounded<R, E> {
+    from: R,
+    limits: Limits,
+    /// The number of bytes before and after decompression.
+    compressed: u64,
+    size: u64,
+    /// Makes the error from that of the limit.
+    exceeded: E,
+}
+
+impl<'a, E: Fn(Error) -> Error> Bounded<Box<dyn Read + 'a>, E> {
+    fn new(file: &'a File, limits: Limits, exceeded: E) -> io::Result<Self> {
+        Ok(Self { from: Box::new(decompressed(file)?), limits, compressed: file.metadata()?.len(), size: 0, exceeded })
+    }
+}
+
+impl<R: Read, E: Fn(Error) -> Error> Read for Bounded<R, E> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.from.read(buffer)?;
+        self.size += length as u64;
+        self.limits.bytes(self.size, self.size, self.compressed).map_err(|error| to_io((self.exceeded)(error)))?;
+        Ok(length)
     }
 }
 
@@ -219,6 +241,21 @@ mod tests {
         ] {
             assert_eq!(kind(archive(&names).path()).expect("a kind"), wanted, "{names:?}");
         }
+    }
+
+    #[test]
+    fn an_archive_that_grows_without_showing_its_kind_is_not_read_on() {
+        let path = tempfile::NamedTempFile::new().expect("a file");
+        let mut header = ::tar::Header::new_ustar();
+        header.set_size(1 << 40);
+        header.set_path(format!("blobs/sha256/{}", "0".repeat(64))).expect("a name");
+        header.set_cksum();
+        let mut encoder = zstd::Encoder::new(path.reopen().expect("a file"), 1).expect("an encoder");
+        io::Write::write_all(&mut encoder, header.as_bytes()).expect("write");
+        io::copy(&mut io::repeat(0).take(crate::limits::FREE * 2), &mut encoder).expect("write");
+        encoder.finish().expect("write");
+        let error = kind(path.path()).expect_err("too large").to_string();
+        assert!(error.contains("name it as oci-archive:"), "{error}");
     }
 
     #[test]
