@@ -44,14 +44,18 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Copies a program into directories below `work`, under its own name.
+    /// Copies a program into directories below `work`, under its own name, if that has not been done yet. If root
+    /// does it, the copies are root's, as those of an installed program: one that belongs to the caller is copied
+    /// into memory by each start (docs/security.md), which is not what is to be compared.
     pub(crate) fn copied(program: &Path, work: &Path) -> Self {
         let name = program.file_name().expect("the name of a program");
         let copies = Layout::ALL.map(|layout| {
             let directory = work.join("programs").join(layout.name());
             fs::create_dir_all(&directory).expect("make a directory for programs");
             let copy = directory.join(name);
-            lay(program, &copy, layout);
+            if !copy.exists() {
+                lay(program, &copy, layout);
+            }
             copy
         });
         Self { copies, layout: Cell::new(Layout::Copied) }

@@ -70,6 +70,7 @@ fn outside() -> ExitCode {
     let mut binds = single.sibling(&test, &["true"]);
     binds.bind_files(&test, works::BINDS).write();
 
+    lay_programs(&test);
     let words = to_be_inside(&test);
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).current_dir(test.path(""));
@@ -103,6 +104,15 @@ fn outside() -> ExitCode {
     rootling_tests::leaks::remove_cgroups(test.marker());
     keep_chart(&test.path(works::CHART));
     if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Copies the programs that are compared while this still is root, if it is.
+fn lay_programs(test: &Test) {
+    let names = runtimes::PEERS.iter().map(|(name, _)| *name).chain(tools::NAMES);
+    let installed = names.filter_map(runtimes::in_path);
+    for program in std::iter::once(test.binary().to_owned()).chain(installed) {
+        layouts::Program::copied(&program, &test.path(""));
+    }
 }
 
 /// The command that executes this program as the ordinary user.

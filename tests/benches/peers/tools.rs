@@ -2,7 +2,7 @@
 //! filter, nsenter, and unshare, which only makes the namespaces and is the least that a container can cost.
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::IntoRawFd;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -13,8 +13,12 @@ use crate::layouts::{Layout, Program};
 use crate::profile;
 use crate::runtimes::{ended, in_path};
 
-/// The number of the descriptor for a filter.
-const FILTER: i32 = 9;
+/// The number of the descriptor for a filter, higher than those that the benchmark opens: what is opened with this
+/// number would not be inherited.
+const FILTER: i32 = 100;
+
+/// The names of the programs in PATH.
+pub(crate) const NAMES: [&str; 3] = ["bwrap", "nsenter", "unshare"];
 
 /// A program with a fixed command line.
 pub(crate) struct Tool {
@@ -69,7 +73,8 @@ impl Tool {
     pub(crate) fn with_filter<T>(&self, act: impl FnOnce() -> T) -> T {
         let Some(path) = &self.filter else { return act() };
         let file = File::open(path).expect("open the filter");
-        nix::unistd::dup2(file.into_raw_fd(), FILTER).map(drop).expect("dup2 of the filter");
+        nix::unistd::dup2(file.as_raw_fd(), FILTER).map(drop).expect("dup2 of the filter");
+        drop(file);
         let result = act();
         nix::unistd::close(FILTER).expect("close the filter");
         result
