@@ -50,7 +50,7 @@ test-engines: build ## Run podman, buildah, Docker and containerd with rootling 
 	@$(LIBSECCOMP) $(VM) cargo vm engines
 
 stress: build ## Run 3000 containers one by one, 2000 at 64 a time, 10000 execs at 200 a time, 1000 starts under each race, 1000 signals at random moments, 3000 containers that 64 callers fight for, and faults ten times as often
-	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 ROOTLING_ATTEMPTS=1000 ROOTLING_REPEATS=10 \
+	@$(LIBSECCOMP) ROOTLING_STRESS=3000:2000 ROOTLING_ATTEMPTS=500 ROOTLING_REPEATS=10 \
 		hack/test.sh stress attack_races attack_mount_races attack_device_races attack_devices attack_exec attack_namespaces attack_proc waits \
 		kills kills_of_helpers races exhaustion
 

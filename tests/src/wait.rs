@@ -29,7 +29,7 @@ pub(crate) fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool)
 }
 
 /// How often a race is tried: `count` times, or `ROOTLING_ATTEMPTS` times if that is more; `make stress` sets it to
-/// 1000.
+/// 500, which is 1000 for the two accounts.
 pub fn attempts(count: usize) -> usize {
     number("ROOTLING_ATTEMPTS").map_or(count, |least| count.max(least))
 }
