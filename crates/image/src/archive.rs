@@ -181,7 +181,13 @@ struct Bounded<R, E> {
 
 impl<'a, E: Fn(Error) -> Error> Bounded<Box<dyn Read + 'a>, E> {
     fn new(file: &'a File, limits: Limits, exceeded: E) -> io::Result<Self> {
-        Ok(Self { from: Box::new(decompressed(file)?), limits, compressed: file.metadata()?.len(), size: 0, exceeded })
+        Ok(Self {
+            from: Box::new(decompressed(file)?),
+            limits,
+            compressed: file.metadata()?.len(),
+            size: 0,
+            exceeded,
+        })
     }
 }
 
@@ -189,7 +195,9 @@ impl<R: Read, E: Fn(Error) -> Error> Read for Bounded<R, E> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.from.read(buffer)?;
         self.size += length as u64;
-        self.limits.bytes(self.size, self.size, self.compressed).map_err(|error| to_io((self.exceeded)(error)))?;
+        self.limits
+            .bytes(self.size, self.size, self.compressed)
+            .map_err(|error| to_io((self.exceeded)(error)))?;
         Ok(length)
     }
 }

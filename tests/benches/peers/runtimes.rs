@@ -39,7 +39,8 @@ pub(crate) struct Runtime {
 }
 
 /// The names in PATH, with the flags that an ordinary user without a cgroup needs.
-pub(crate) const PEERS: [(&str, &[&str]); 3] = [("crun", &["--cgroup-manager=disabled"]), ("runc", &[]), ("youki", &[])];
+pub(crate) const PEERS: [(&str, &[&str]); 3] =
+    [("crun", &["--cgroup-manager=disabled"]), ("runc", &[]), ("youki", &[])];
 
 /// Our runtime, and the peers that are installed and can run the bundle here.
 pub(crate) fn find(binary: &Path, place: &Place) -> (Runtime, Vec<Runtime>) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::engines::quoted;
 use super::machine::{Machine, PLACE, expect_success, results, stream};
 use super::programs;
-use crate::engines::{User, number};
+use crate::engines::{Pattern, User, number};
 use crate::{bounded, source};
 
 /// A caller, and how its cgroups are made.
@@ -36,7 +36,7 @@ enum Files {
 /// matters who makes the cgroups; those that try all ways to a cgroup by themselves are in one run of each user,
 /// and those about command lines and files are not in root's.
 #[rustfmt::skip]
-const RUNS: &[Run] = &[
+static RUNS: [Run; 4] = [
     // In a login session.
     Run { name: "user-systemd", user: User::Ordinary,
         before: &["env", "ROOTLING_TEST_FLAGS=--systemd-cgroup"], options: &["--without", "::root"],
@@ -53,7 +53,7 @@ const RUNS: &[Run] = &[
         files: Files::Some("cgroup concurrency exec lifecycle ps run
             apparmor attack_checkpoint attack_cgroups attack_devices attack_proc attack_state attack_users cgroup_* cli devices
             events exec_* hooks idmap_mounts kills mount* namespaces pause process rootfs* scheduling seccomp security stats
-            terminal update user_namespace") },
+            system_container terminal update user_namespace") },
     Run { name: "root-systemd", user: User::Root,
         before: &["env", "ROOTLING_TEST_FLAGS=--systemd-cgroup"], options: &["--without", "::user"],
         files: Files::Some("cgroup concurrency exec lifecycle ps run attack_annotations") },
@@ -65,6 +65,17 @@ const RUNS: &[Run] = &[
 const NOWHERE: &str =
     "seccomp_denied waits faults attack_races attack_mount_races attack_device_races security_docs
     contributing_docs docs_commands state_faults kills_of_helpers races exhaustion link_order attack_images packages";
+
+/// With the quick way, these are left to the virtual machine: they need controllers, which cgroup v2 has none of where
+/// version 1 has them all, or its kernel, security modules and privileges. The others run in a system container.
+const MACHINE: &str =
+    "apparmor attack_annotations attack_cgroups cgroup* doctor events old_kernel run selinux stats update";
+
+/// If it is set, root is the caller and no files are named, the quick way is taken for all that it can show.
+pub(super) const QUICK: &str = "ROOTLING_VM_QUICK";
+
+/// Below the results, those of the system container.
+const QUICKLY: &str = "quick";
 
 /// Names the directory for the results of one machine of many.
 pub(super) const RESULTS: &str = "ROOTLING_VM_RESULTS";
@@ -82,13 +93,20 @@ pub fn run_tests(names: &[String]) -> Result<bool, String> {
         None => results("vm")?,
     };
     let start = Instant::now();
-    machine.start()?;
     let end = start + Duration::from_mins(minutes);
-    let mut well = true;
-    for run in runs {
-        println!("\n== in the VM: {}", run.name);
-        well &= run.carry_out(&machine, &results.join(run.name), end)?;
+    let (mut well, mut part) = (true, Part::Whole);
+    if env::var_os(QUICK).is_some() && named_files().is_none() && nix::unistd::geteuid().is_root() {
+        let quick = machine.quick();
+        match quick.start() {
+            Ok(()) => {
+                well &= carry_out(&runs, Part::Quick, &quick, &results.join(QUICKLY), end)?;
+                part = Part::Rest;
+            }
+            Err(why) => println!("vm: no system container here, so all is run in the virtual machine: {why}"),
+        }
     }
+    machine.start()?;
+    well &= carry_out(&runs, part, &machine, &results, end)?;
     println!("\nTime in the VM: {} s. Logs: {}", start.elapsed().as_secs(), results.display());
     let [passed, failed, skipped] = total(&results);
     // Printed again at the end, since the earlier output may be far above.
@@ -96,6 +114,34 @@ pub fn run_tests(names: &[String]) -> Result<bool, String> {
         println!("failed: {program}");
     }
     println!("{passed} passed, {failed} failed, {skipped} skipped");
+    Ok(well)
+}
+
+/// Which files of the runs a machine gets.
+#[derive(Clone, Copy)]
+enum Part {
+    Whole,
+    /// All but [`MACHINE`].
+    Quick,
+    /// Only [`MACHINE`].
+    Rest,
+}
+
+/// Carries the runs out. Returns whether everything was well.
+fn carry_out(
+    runs: &[&Run],
+    part: Part,
+    machine: &Machine,
+    results: &Path,
+    end: Instant,
+) -> Result<bool, String> {
+    fs::create_dir_all(results).map_err(|error| format!("make {}: {error}", results.display()))?;
+    let place = if matches!(part, Part::Quick) { "system container" } else { "VM" };
+    let mut well = true;
+    for run in runs {
+        println!("\n== in the {place}: {}", run.name);
+        well &= run.carry_out(machine, part, &results.join(run.name), end)?;
+    }
     Ok(well)
 }
 
@@ -129,10 +175,10 @@ fn stage(machine: &Machine, rootling: &Path) -> Result<(), String> {
 
 impl Run {
     /// Runs its tests, and copies their logs. Returns whether everything was well.
-    fn carry_out(&self, machine: &Machine, results: &Path, end: Instant) -> Result<bool, String> {
+    fn carry_out(&self, machine: &Machine, part: Part, results: &Path, end: Instant) -> Result<bool, String> {
         let left = end.saturating_duration_since(Instant::now());
         let there = format!("/tmp/results-{}", self.name);
-        let command = machine.command(self.user.login(), &self.words(left, &there)?);
+        let command = machine.command(self.user.login(), &self.words(left, &there, part)?);
         let log = results.with_extension("log");
         // As much time as the suite has, and some to report what it did not get to.
         let status = stream(command, left + Duration::from_mins(1), &log, |line| println!("{line}"))?;
@@ -157,11 +203,10 @@ impl Run {
     }
 
     /// The command to run in the machine.
-    fn words(&self, left: Duration, results: &str) -> Result<Vec<String>, String> {
-        let files = env::var("ROOTLING_VM_TESTS").ok().filter(|files| !files.trim().is_empty());
-        let files = match files {
+    fn words(&self, left: Duration, results: &str, part: Part) -> Result<Vec<String>, String> {
+        let files = match named_files() {
             Some(files) => files,
-            None => self.files()?,
+            None => self.files(part)?,
         };
         let mut words: Vec<String> = self.before.iter().map(ToString::to_string).collect();
         words.extend([format!("{PLACE}/vm"), "suite".to_owned(), "--only".to_owned(), quoted(&files)]);
@@ -171,25 +216,41 @@ impl Run {
         Ok(words)
     }
 
-    /// The patterns for its test files.
-    fn files(&self) -> Result<String, String> {
-        let Files::Some(patterns) = self.files else { return all_files() };
-        Ok(patterns.split_whitespace().collect::<Vec<_>>().join(" "))
+    /// The names of its test files.
+    fn files(&self, part: Part) -> Result<String, String> {
+        let among = |patterns: &str, name: &str| {
+            patterns.split_whitespace().any(|pattern| Pattern::from(pattern).matches(name))
+        };
+        let mut names = all_files()?;
+        names.retain(|name| match self.files {
+            Files::All => !among(NOWHERE, name),
+            Files::Some(patterns) => among(patterns, name),
+        });
+        names.retain(|name| match part {
+            Part::Whole => true,
+            Part::Quick => !among(MACHINE, name),
+            Part::Rest => among(MACHINE, name),
+        });
+        Ok(names.join(" "))
     }
 }
 
-/// The names of all test files, except for those that are in no run.
-fn all_files() -> Result<String, String> {
+/// The patterns of test files that the caller has named.
+fn named_files() -> Option<String> {
+    env::var("ROOTLING_VM_TESTS").ok().filter(|files| !files.trim().is_empty())
+}
+
+/// The names of all test files.
+fn all_files() -> Result<Vec<String>, String> {
     let dir = source("tests/tests");
     let entries = fs::read_dir(&dir).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
     let entries = entries.map_err(|error| format!("read {}: {error}", dir.display()))?;
     let mut names: Vec<String> = entries
         .iter()
         .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".rs").map(ToOwned::to_owned))
-        .filter(|name| !NOWHERE.split_whitespace().any(|other| other == name))
         .collect();
     names.sort_unstable();
-    Ok(names.join(" "))
+    Ok(names)
 }
 
 /// What came of each run that there was: its name, and how many tests passed, failed and were skipped.
@@ -203,18 +264,28 @@ pub(super) fn outcome(results: &Path) -> Vec<(&'static str, [usize; 3])> {
 
 /// The totals of the runs: passed, failed, skipped.
 fn total(results: &Path) -> [usize; 3] {
-    let runs = RUNS.iter().map(|run| counts(&results.join(run.name).join("summary")));
-    runs.fold([0; 3], |sum, counts| [0, 1, 2].map(|i| sum[i] + counts[i]))
+    let all = summaries(results).into_iter().map(|(_, summary)| counts(&summary));
+    all.fold([0; 3], |sum, counts| [0, 1, 2].map(|i| sum[i] + counts[i]))
+}
+
+/// The summary of each run, in both places, with the run's name.
+fn summaries(results: &Path) -> Vec<(&'static str, PathBuf)> {
+    let places = [results.join(QUICKLY), results.to_owned()];
+    let of_place =
+        |place: &PathBuf| RUNS.each_ref().map(|run| (run.name, place.join(run.name).join("summary")));
+    places.iter().flat_map(of_place).collect()
 }
 
 /// The test programs with a failure, each preceded by its run.
 fn failed_programs(results: &Path) -> Vec<String> {
-    let of_run = |run: &Run| {
-        let summary = fs::read_to_string(results.join(run.name).join("summary")).unwrap_or_default();
+    let of_run = |(run, summary): (&str, PathBuf)| {
+        let summary = fs::read_to_string(summary).unwrap_or_default();
         let failed = summary.lines().filter(|line| counts_of(line)[1] > 0);
-        failed.map(|line| format!("{} {}", run.name, line.split('\t').next().unwrap_or_default())).collect()
+        failed
+            .map(|line| format!("{run} {}", line.split('\t').next().unwrap_or_default()))
+            .collect::<Vec<_>>()
     };
-    RUNS.iter().flat_map(|run| -> Vec<String> { of_run(run) }).collect()
+    summaries(results).into_iter().flat_map(of_run).collect()
 }
 
 /// The totals of a summary, whose lines are program, passed, failed and skipped.
@@ -234,28 +305,26 @@ mod tests {
 
     #[test]
     fn each_file_of_a_run_and_each_that_is_in_none_is_there() {
-        let dir = source("tests/tests");
-        let there: Vec<String> = fs::read_dir(dir)
-            .expect("the tests")
-            .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".rs")?.to_owned()))
-            .collect();
+        let there = all_files().expect("the tests");
         let of_runs = RUNS.iter().filter_map(|run| match run.files {
             Files::Some(patterns) => Some(patterns),
             Files::All => None,
         });
-        for pattern in of_runs.chain([NOWHERE]).flat_map(str::split_whitespace) {
-            let pattern_of = crate::engines::Pattern::from(pattern);
-            assert!(there.iter().any(|name| pattern_of.matches(name)), "no test file is called {pattern}");
+        for pattern in of_runs.chain([NOWHERE, MACHINE]).flat_map(str::split_whitespace) {
+            assert!(
+                there.iter().any(|name| Pattern::from(pattern).matches(name)),
+                "no test file is called {pattern}"
+            );
         }
     }
 
     #[test]
     fn a_run_is_a_command_of_its_user() {
         let run = RUNS.iter().find(|run| run.name == "user-systemd").expect("a run");
-        let words = run.words(Duration::from_mins(5), "/tmp/r").expect("a command").join(" ");
+        let words = run.words(Duration::from_mins(5), "/tmp/r", Part::Whole).expect("a command").join(" ");
         assert!(
             words.starts_with(
-                "env ROOTLING_TEST_FLAGS=--systemd-cgroup /opt/rootling/vm suite --only 'cgroup "
+                "env ROOTLING_TEST_FLAGS=--systemd-cgroup /opt/rootling/vm suite --only 'attack_annotations "
             ),
             "{words}"
         );
@@ -264,11 +333,27 @@ mod tests {
     }
 
     #[test]
+    fn two_machines_together_run_each_file_once() {
+        for run in &RUNS {
+            let files = |part| {
+                let files = run.files(part).expect("the files");
+                files.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>()
+            };
+            let mut both = [files(Part::Quick), files(Part::Rest)].concat();
+            both.sort_unstable();
+            assert_eq!(both, files(Part::Whole), "{}", run.name);
+            assert!(!files(Part::Quick).is_empty() && !files(Part::Rest).is_empty(), "{}", run.name);
+        }
+    }
+
+    #[test]
     fn summaries_are_summed() {
         let dir = tempfile::tempdir().expect("a directory");
         fs::create_dir(dir.path().join("root")).expect("make a directory");
         fs::write(dir.path().join("root/summary"), "a\t3\t0\t1\nb\t2\t1\t0\n").expect("write");
-        assert_eq!(total(dir.path()), [5, 1, 1]);
+        fs::create_dir_all(dir.path().join("quick/user-systemd")).expect("make a directory");
+        fs::write(dir.path().join("quick/user-systemd/summary"), "c\t2\t0\t3\n").expect("write");
+        assert_eq!(total(dir.path()), [7, 1, 4]);
         assert_eq!(failed_programs(dir.path()), ["root b"]);
     }
 }

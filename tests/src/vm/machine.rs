@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, PipeReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -23,8 +24,10 @@ const HOUR: Duration = Duration::from_hours(1);
 pub(super) struct Machine {
     name: String,
     lifetime: Option<String>,
+    /// Whether it is a system container, whatever the environment says.
+    quick: bool,
     /// The files to be put into the machine.
-    stage: TempDir,
+    stage: Arc<TempDir>,
 }
 
 impl Machine {
@@ -32,9 +35,20 @@ impl Machine {
     pub(super) fn new(minutes: Option<u64>) -> Result<Self, String> {
         let stage = tempfile::tempdir().map_err(|error| format!("make a directory: {error}"))?;
         let name = env::var("ROOTLING_VM_NAME").unwrap_or_else(|_| format!("test-{}", std::process::id()));
-        let machine = Self { name, lifetime: minutes.map(|minutes| format!("{minutes}m")), stage };
+        let machine = Self {
+            name,
+            lifetime: minutes.map(|minutes| format!("{minutes}m")),
+            quick: false,
+            stage: Arc::new(stage),
+        };
         expect_success("hack/vm/build.sh", bounded::run(&mut machine.script("build.sh"), HOUR)?)?;
         Ok(machine)
+    }
+
+    /// Another machine with the same files: the same disk, booted as a system container.
+    pub(super) fn quick(&self) -> Self {
+        let (name, lifetime) = (format!("{}-quick", self.name), self.lifetime.clone());
+        Self { name, lifetime, quick: true, stage: Arc::clone(&self.stage) }
     }
 
     /// The path at which a file is collected for the machine, below [`PLACE`].
@@ -73,6 +87,9 @@ impl Machine {
     fn script(&self, name: &str) -> Command {
         let mut command = Command::new(source("hack/vm").join(name));
         command.env("ROOTLING_VM_NAME", &self.name).stdin(Stdio::null());
+        if self.quick {
+            command.env("ROOTLING_VM_ACCEL", "container");
+        }
         if let Some(lifetime) = &self.lifetime {
             command.env("ROOTLING_VM_LIFETIME", lifetime);
         }

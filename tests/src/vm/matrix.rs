@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::integration::{RESULTS, outcome};
+use super::integration::{QUICK, RESULTS, outcome};
 use super::machine::results;
 use crate::{bounded, source};
 
@@ -108,6 +108,8 @@ impl Place {
         tests.arg("tests").args(self.runs).stdin(Stdio::null());
         tests.env("ROOTLING_VM_ARCH", self.architecture).env("ROOTLING_VM_KERNEL", self.kernel);
         tests.env(RESULTS, results).env("ROOTLING_BIN", self.rootling());
+        // A system container has this machine's kernel.
+        tests.env_remove(QUICK);
         if self.module.is_empty() {
             tests.env_remove("ROOTLING_VM_LSM");
         } else {
