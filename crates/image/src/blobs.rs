@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
 use oci_spec::image::Descriptor;
 use rootling_sys::file::OPEN_FLAGS;
@@ -56,6 +57,21 @@ impl Blobs {
             return Err(Error::invalid(format!("{name:?} of the layout is not a regular file")));
         }
         Ok((Box::new(file), found.len()))
+    }
+
+    /// Whether the blob is there, whatever it is and whether or not it can be read.
+    pub(crate) fn exists(&self, digest: &Digest) -> Result<bool> {
+        let name = format!("blobs/{}", digest.path());
+        let directory = match self {
+            Self::Archive(archive) => return Ok(archive.file(&name).is_ok()),
+            Self::Directory(directory) => directory,
+        };
+        let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+        match openat2(directory.as_fd(), Path::new(&name), OFlag::O_PATH | OFlag::O_NOFOLLOW, resolve) {
+            Ok(_) => Ok(true),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(errno) => Err(errno).said(|| format!("{name:?} of the layout")),
+        }
     }
 
     /// Opens a blob. Reading it fails at its end unless its contents match the descriptor.

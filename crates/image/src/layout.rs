@@ -68,8 +68,7 @@ impl Reached {
         let digest = digest_of(descriptor)?;
         let known = (digest.clone(), descriptor.size(), is_index(descriptor));
         let before = self.read.get(&known);
-        let is_there = || blobs.file(&format!("blobs/{}", digest.path())).is_ok();
-        if depth > 8 || before.is_none() && !is_there() {
+        if depth > 8 || before.is_none() && !blobs.exists(&digest)? {
             return Ok(());
         }
         if let Some(platform) = descriptor.platform().as_ref().filter(|_| !is_index(descriptor)) {
@@ -108,25 +107,36 @@ pub struct Collected {
     pub bytes: u64,
 }
 
-/// Removes the blobs that no image in the layout needs, and what is left of interrupted transfers.
+/// Removes the blobs that no image in the layout needs, and what is left of interrupted transfers. Files of other names
+/// stay.
 ///
 /// # Errors
-/// The layout is damaged; nothing is removed then.
+/// The layout is damaged, or its directories are links; nothing is removed then.
 pub fn collect(dir: &Path) -> Result<Collected> {
     let _lock = lock(dir)?;
+    has_no_links(dir)?;
     let blobs = Blobs::directory(dir)?;
     let mut reached = Reached::default();
     for descriptor in index(&blobs)?.manifests() {
+        let digest = digest_of(descriptor)?;
+        if !blobs.exists(&digest)? {
+            return Err(Error::invalid(format!(
+                "{dir:?}: the image {digest} of the index is not there, so what it needs cannot be told: pull it again, or remove it from index.json"
+            )));
+        }
         reached.add(&blobs, descriptor, 0)?;
     }
     let mut collected = Collected::default();
-    for algorithm in ["sha256", "sha512"] {
+    for algorithm in ALGORITHMS {
         let below = dir.join("blobs").join(algorithm);
         let Ok(entries) = rootling_sys::directory::entries(&below) else { continue };
         for entry in entries.iter().filter(|entry| !entry.is_directory) {
-            let needed =
-                entry.name.to_str().and_then(|name| format!("{algorithm}:{name}").parse::<Digest>().ok());
-            if needed.is_some_and(|digest| reached.sizes.contains_key(&digest)) {
+            let Some(name) = entry.name.to_str() else { continue };
+            let whole = name.strip_suffix(".part");
+            let Ok(digest) = format!("{algorithm}:{}", whole.unwrap_or(name)).parse::<Digest>() else {
+                continue;
+            };
+            if whole.is_none() && reached.sizes.contains_key(&digest) {
                 continue;
             }
             let path = below.join(&entry.name);
@@ -139,8 +149,26 @@ pub fn collect(dir: &Path) -> Result<Collected> {
     Ok(collected)
 }
 
+/// The directories with blobs.
+const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
+
+/// Checks that the directories with blobs are the layout's own: what is written or removed in one that is a link would be
+/// elsewhere.
+fn has_no_links(dir: &Path) -> Result<()> {
+    let blobs = dir.join("blobs");
+    for path in std::iter::once(blobs.clone()).chain(ALGORITHMS.map(|algorithm| blobs.join(algorithm))) {
+        if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_dir()) {
+            return Err(Error::invalid(format!(
+                "{path:?} is not a directory of the layout itself: replace it by one with the same files"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Makes a directory a layout if it is not one yet. Existing contents are kept.
 pub(crate) fn ensure(dir: &Path) -> Result<()> {
+    has_no_links(dir)?;
     fs::create_dir_all(dir.join("blobs/sha256")).said(|| format!("{dir:?}"))?;
     for (name, text) in [
         ("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#),
@@ -223,6 +251,63 @@ mod tests {
         let index = json!({"schemaVersion": 2, "manifests": [descriptor]});
         fs::write(dir.join("index.json"), index.to_string()).expect("an index");
         list(dir).expect("a list").remove(0)
+    }
+
+    #[test]
+    fn a_layout_whose_blobs_are_elsewhere_is_not_changed() {
+        let (dir, image) = layout(&json!([]));
+        fs::write(
+            dir.path().join("index.json"),
+            json!({"schemaVersion": 2, "manifests": [image]}).to_string(),
+        )
+        .expect("an index");
+        let (elsewhere, blobs) = (tempfile::tempdir().expect("a directory"), dir.path().join("blobs"));
+        fs::rename(&blobs, elsewhere.path().join("blobs")).expect("move the blobs");
+        fs::write(elsewhere.path().join("blobs/sha256/precious"), "").expect("a file");
+        std::os::unix::fs::symlink(elsewhere.path().join("blobs"), &blobs).expect("a link");
+        let refused = collect(dir.path()).expect_err("a link").to_string();
+        assert!(refused.contains("is not a directory of the layout itself"), "{refused}");
+        let refused = ensure(dir.path()).expect_err("a link").to_string();
+        assert!(refused.contains("is not a directory of the layout itself"), "{refused}");
+        assert!(elsewhere.path().join("blobs/sha256/precious").exists());
+    }
+
+    #[test]
+    fn only_blobs_and_parts_of_them_are_removed() {
+        let (dir, image) = layout(&json!([]));
+        fs::write(
+            dir.path().join("index.json"),
+            json!({"schemaVersion": 2, "manifests": [image]}).to_string(),
+        )
+        .expect("an index");
+        let below = dir.path().join("blobs/sha256");
+        let (unneeded, part) = (below.join("0".repeat(64)), below.join(format!("{}.part", "0".repeat(64))));
+        for path in [&unneeded, &part, &below.join("README")] {
+            fs::write(path, "x").expect("a file");
+        }
+        assert_eq!(collect(dir.path()).expect("a result").blobs, 2);
+        assert!(below.join("README").exists() && !unneeded.exists() && !part.exists());
+    }
+
+    #[test]
+    fn what_an_image_needs_is_kept_if_its_manifest_cannot_be_read() {
+        let (dir, image) = layout(&json!([]));
+        fs::write(
+            dir.path().join("index.json"),
+            json!({"schemaVersion": 2, "manifests": [image]}).to_string(),
+        )
+        .expect("an index");
+        let digest = image["digest"].as_str().expect("a digest").replace(':', "/");
+        let manifest = dir.path().join("blobs").join(digest);
+        let count = || fs::read_dir(dir.path().join("blobs/sha256")).expect("the blobs").count();
+        fs::rename(&manifest, dir.path().join("elsewhere")).expect("move the manifest");
+        let before = count();
+        collect(dir.path()).expect_err("a manifest that is missing");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &manifest).expect("a link");
+        collect(dir.path()).expect_err("a manifest that is a link");
+        fs::remove_file(&manifest).and_then(|()| fs::create_dir(&manifest)).expect("a directory");
+        collect(dir.path()).expect_err("a manifest that is a directory");
+        assert_eq!(count(), before + 1);
     }
 
     #[test]

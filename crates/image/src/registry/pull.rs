@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Access;
 use super::credentials;
-use super::transfer::{Wanted, retried};
+use super::transfer::{Wanted, no_link, retried};
 use crate::blobs::{MOST_DOCUMENT, digest_of, parse};
 use crate::digest::{Digest, check};
 use crate::error::{Error, Result, Said};
@@ -206,6 +206,7 @@ impl Pull<'_> {
     fn write(&self, bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
         let path = self.dir.join("blobs").join(digest_of(descriptor)?.path());
         let part = path.with_extension("part");
+        no_link(&part)?;
         std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &path)).said(|| format!("{path:?}"))
     }
 }

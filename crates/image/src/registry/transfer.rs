@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,7 +170,7 @@ enum Failure {
 
 /// Whether the blob is there and correct; a damaged one is downloaded again.
 fn is_there(path: &Path, digest: &Digest, size: u64) -> Result<bool> {
-    match fs::metadata(path) {
+    match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() && found.len() == size => {
             let mut file = File::open(path).said(|| format!("{path:?}"))?;
             let (mut hasher, mut buffer) = (Hasher::like(digest), vec![0; 256 << 10]);
@@ -185,13 +186,23 @@ fn is_there(path: &Path, digest: &Digest, size: u64) -> Result<bool> {
     }
 }
 
+/// Removes what lies in the place of a file that is to be written and would lead elsewhere.
+pub(crate) fn no_link(path: &Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        fs::remove_file(path).said(|| format!("{path:?}"))?;
+    }
+    Ok(())
+}
+
 impl Part {
     fn open(path: &Path, digest: &Digest, size: u64) -> Result<Self> {
+        no_link(path)?;
         let mut file = File::options()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
             .open(path)
             .said(|| format!("{path:?}"))?;
         let mut part = Self {
