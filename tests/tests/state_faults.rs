@@ -7,6 +7,7 @@ both!(
     process_that_cannot_be_read_is_not_taken_for_dead,
     process_is_not_taken_for_dead_without_a_proc,
     process_is_not_taken_for_dead_with_few_descriptors,
+    process_is_not_taken_for_dead_in_another_pid_namespace,
     delete_that_is_late_leaves_a_new_container_alone,
     create_whose_directory_is_removed_meanwhile_is_an_error,
 );
@@ -48,6 +49,13 @@ fn process_that_cannot_be_read_is_not_taken_for_dead(t: &Test) {
         };
         leave_it(t, &run, &said);
     }
+}
+
+fn process_is_not_taken_for_dead_in_another_pid_namespace(t: &Test) {
+    let outside = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc"];
+    let run = |args: &[&str]| t.rootling(args).under(&outside).output();
+    let said = |output: &Output| output.stderr.contains("is one of another pid namespace, pid:[");
+    leave_it(t, &run, &said);
 }
 
 fn process_is_not_taken_for_dead_without_a_proc(t: &Test) {

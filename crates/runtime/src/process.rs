@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -17,21 +18,30 @@ pub struct ProcessRef {
     pub pid: i32,
     /// Start time in clock ticks since boot: field 22 of `/proc/PID/stat`, proc(5).
     pub start_time: u64,
+    /// The inode number of the pid namespace in which the pid counts, if it was recorded; namespaces(7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<u64>,
 }
 
 impl ProcessRef {
     /// Identifies a process that is known to exist, such as a child that has not been waited for.
     pub fn of(pid: i32) -> Result<Self> {
         let stat = stat(pid).context(|| format!("/proc/{pid}/stat"))?;
-        Ok(Self { pid, start_time: stat.start_time })
+        Ok(Self { pid, start_time: stat.start_time, namespace: None })
+    }
+
+    /// The same for a record that a runtime in another pid namespace may read.
+    pub(crate) fn to_be_recorded(pid: i32) -> Result<Self> {
+        Ok(Self { namespace: own_namespace(), ..Self::of(pid)? })
     }
 
     /// Whether this very process is still running; a zombie is not.
     ///
     /// # Errors
     /// It cannot be determined. A process counts as dead only if the kernel says so: there is no process with this pid,
-    /// or it started at another time.
+    /// or it started at another time, in the pid namespace of which the pid is.
     pub fn is_alive(self) -> Result<bool> {
+        self.check_namespace()?;
         if !exists(self.pid)? {
             return Ok(false);
         }
@@ -45,8 +55,21 @@ impl ProcessRef {
         }
     }
 
+    /// Checks that its pid counts here. In another pid namespace there is no such process, whether or not it runs.
+    fn check_namespace(self) -> Result<()> {
+        match (self.namespace, own_namespace()) {
+            (Some(recorded), Some(own)) if recorded != own => Err(Error::new(
+                ErrorKind::WrongState,
+                format!("process {} is one of another pid namespace, pid:[{recorded}]", self.pid),
+            )
+            .remedy("whether it runs cannot be told here, so that nothing was changed; repeat the command there, or if that namespace is gone, remove the container's directory below --root")),
+            _ => Ok(()),
+        }
+    }
+
     /// Opens a pidfd of this very process; `None` if it has ended.
     pub fn open(self) -> Result<Option<OwnedFd>> {
+        self.check_namespace()?;
         match sys::process::pidfd_open(self.pid) {
             // Checking after opening rules out that the pid was reused in between.
             Ok(fd) => Ok(self.is_alive()?.then_some(fd)),
@@ -57,6 +80,7 @@ impl ProcessRef {
 
     /// Opens a pidfd of this very process, which may have ended but not been reaped; `None` if it was reaped.
     pub(crate) fn open_dead_or_alive(self) -> Result<Option<OwnedFd>> {
+        self.check_namespace()?;
         match sys::process::pidfd_open(self.pid) {
             Ok(fd) => {
                 Ok((stat(self.pid).ok().map(|stat| stat.start_time) == Some(self.start_time)).then_some(fd))
@@ -83,6 +107,11 @@ impl ProcessRef {
             Some(pidfd) => sys::poll::wait_readable(pidfd.as_fd(), limit).context(|| "poll"),
         }
     }
+}
+
+/// The inode number of the caller's pid namespace; `None` without a /proc.
+fn own_namespace() -> Option<u64> {
+    fs::metadata("/proc/self/ns/pid").ok().map(|found| found.ino())
 }
 
 /// Whether a process with this pid exists; kill(2).

@@ -126,7 +126,7 @@ fn begin(
     }
     // This happens while the child works. Until the child is let go, it ends with the runtime, so that a runtime that
     // is killed leaves nothing but the cgroup behind.
-    begun.made.record.init = Some(ProcessRef::of(pid)?);
+    begun.made.record.init = Some(ProcessRef::to_be_recorded(pid)?);
     begun.made.slot.write(&begun.made.record)?;
     begun.made.slot.write_process(&begun.plan.stored, begun.plan.blueprint.process.seccomp.as_ref())?;
     begun.made.slot.prepare_recovery(&begun.made.record)?;

@@ -262,7 +262,7 @@ impl Restoring<'_> {
             }
             "post-restore" => {
                 let pid = notice.pid;
-                self.made.record.init = Some(ProcessRef::of(pid)?);
+                self.made.record.init = Some(ProcessRef::to_be_recorded(pid)?);
                 let pidfd = sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?;
                 self.made
                     .set_process(pid, sys::fds::duplicate(pidfd.as_fd()).context(|| "dup of the pidfd")?);
