@@ -45,9 +45,13 @@ enum Place {
 impl Image {
     /// The image in a layout that `reference` names.
     pub(crate) fn of_layout(blobs: Blobs, reference: Option<&str>, platform: &Platform) -> Result<Self> {
-        let (_, manifest) = manifest(&blobs, reference, platform)?;
+        let (descriptor, manifest) = manifest(&blobs, reference, platform)?;
         let bytes = blobs.document(manifest.config())?;
         let config = configuration(&bytes)?;
+        // What an index says of it has been compared.
+        if descriptor.platform().is_none() {
+            platform.check(&config)?;
+        }
         let diff_ids = diff_ids(&config, manifest.layers().len())?;
         let layers = manifest.layers().iter().zip(diff_ids).map(|(descriptor, diff_id)| {
             check_layer(descriptor)?;
@@ -58,7 +62,7 @@ impl Image {
     }
 
     /// The image in an archive of `docker save`.
-    pub(crate) fn of_docker(archive: Archive, reference: Option<&str>) -> Result<Self> {
+    pub(crate) fn of_docker(archive: Archive, reference: Option<&str>, platform: &Platform) -> Result<Self> {
         let images: Vec<Saved> =
             parse(&archive.read("manifest.json", MOST_DOCUMENT)?, "manifest.json of the archive")?;
         let saved = choose_saved(images, reference)?;
@@ -69,6 +73,7 @@ impl Image {
             check(&wanted, &Digest::of(&bytes))?;
         }
         let config = configuration(&bytes)?;
+        platform.check(&config)?;
         let diff_ids = diff_ids(&config, saved.layers.len())?;
         let layers = saved.layers.into_iter().zip(diff_ids).map(|(name, diff_id)| {
             let (_, size) = archive.file(&name)?;

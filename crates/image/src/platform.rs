@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use oci_spec::image::{Descriptor, ImageIndex};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex};
 
+use crate::blobs::parse;
 use crate::error::{Error, Result};
 
 /// An operating system, a processor architecture, and optionally its variant.
@@ -12,6 +13,8 @@ pub struct Platform {
     os: String,
     architecture: String,
     variant: Option<String>,
+    /// Whether the caller has named it, so that an image for another one is an error.
+    named: bool,
 }
 
 impl Platform {
@@ -24,7 +27,28 @@ impl Platform {
             "powerpc64" => ("ppc64le", None),
             other => (other, None),
         };
-        Self { os: "linux".into(), architecture: architecture.into(), variant: variant.map(Into::into) }
+        let variant = variant.map(Into::into);
+        Self { os: "linux".into(), architecture: architecture.into(), variant, named: false }
+    }
+
+    /// Checks an image that no index has offered: only its configuration says for which platform it is.
+    pub(crate) fn check(&self, config: &ImageConfiguration) -> Result<()> {
+        let other_variant =
+            matches!((&self.variant, config.variant()), (Some(wanted), Some(found)) if wanted != found);
+        let (os, architecture) = (config.os().to_string(), config.architecture().to_string());
+        if !self.named || os == self.os && architecture == self.architecture && !other_variant {
+            return Ok(());
+        }
+        let variant = config.variant().as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
+        Err(Error::invalid(format!(
+            "the image is one for {os}/{architecture}{variant}, not for {self}, and there is no other under this name"
+        )))
+    }
+
+    /// The same for a configuration as a document, which is not looked at if no platform was named: it may be that of
+    /// something else than an image.
+    pub(crate) fn check_document(&self, config: &[u8]) -> Result<()> {
+        if self.named { self.check(&parse(config, "the configuration of the image")?) } else { Ok(()) }
     }
 
     /// How well a platform fits, with lower being better; `None` if it does not fit.
@@ -86,13 +110,31 @@ impl FromStr for Platform {
                 "{text:?} is not of the form OS/ARCHITECTURE[/VARIANT], such as linux/arm64"
             )));
         }
-        Ok(Self { os: os.into(), architecture: architecture.into(), variant: variant.map(Into::into) })
+        let variant = variant.map(Into::into);
+        Ok(Self { os: os.into(), architecture: architecture.into(), variant, named: true })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_for_another_platform_than_the_named_one_is_an_error() {
+        let config = serde_json::json!({"os": "linux", "architecture": "arm64", "variant": "v8",
+            "rootfs": {"type": "layers", "diff_ids": []}});
+        let config: ImageConfiguration = serde_json::from_value(config).expect("a configuration");
+        let check = |text: &str| text.parse::<Platform>().expect("a platform").check(&config);
+        check("linux/arm64").expect("the same");
+        check("linux/arm64/v8").expect("the same");
+        for other in ["linux/amd64", "linux/arm64/v9", "windows/arm64"] {
+            let error = check(other).expect_err(other).to_string();
+            assert!(error.contains(&format!("is one for linux/arm64/v8, not for {other}")), "{error}");
+        }
+        Platform { architecture: "other".to_owned(), ..Platform::own() }
+            .check(&config)
+            .expect("none was named");
+    }
 
     fn index(platforms: &[&str]) -> ImageIndex {
         let digest = format!("sha256:{}", "0".repeat(64));

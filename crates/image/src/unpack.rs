@@ -141,7 +141,8 @@ pub(crate) fn open(work: &Work, source: &Source) -> Result<Image> {
             Image::of_layout(Blobs::Archive(archive), reference.as_deref(), &work.platform)
         }
         Source::DockerArchive(path, reference) => {
-            Image::of_docker(Archive::open(path, &work.scratch, &work.limits)?, reference.as_deref())
+            let archive = Archive::open(path, &work.scratch, &work.limits)?;
+            Image::of_docker(archive, reference.as_deref(), &work.platform)
         }
         other => Err(crate::error::Error::system(format!("{other} is not an image with layers"))),
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::access::Access;
 use super::credentials;
 use super::transfer::{Wanted, no_link, retried};
-use crate::blobs::{MOST_DOCUMENT, digest_of, parse};
+use crate::blobs::{Blobs, MOST_DOCUMENT, digest_of, parse};
 use crate::digest::{Digest, check};
 use crate::error::{Error, Result, Said};
 use crate::layout;
@@ -125,6 +125,11 @@ impl Pull<'_> {
         }
         let size = blobs.iter().map(|blob| blob.size()).sum();
         self.blobs(&blobs, size).await?;
+        // What an index says of it has been compared.
+        if descriptor.platform().is_none() {
+            let config = Blobs::directory(self.dir)?.document(manifest.config())?;
+            self.options.platform.check_document(&config)?;
+        }
         self.write(&bytes, &descriptor)?;
         let name = self.name();
         layout::name(self.dir, descriptor.clone(), &name)?;
