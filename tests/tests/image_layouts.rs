@@ -113,11 +113,16 @@ fn list_inspect_and_gc_know_a_layout(t: &Test) {
     );
     assert!(t.image(&["inspect", &image]).output().ok().stdout.contains("[\"run me\"]"));
     fs::write(dir.join("blobs/sha256").join("0".repeat(64)), "x").expect("write");
-    fs::write(dir.join("blobs/sha256/abc.part"), "yz").expect("write");
+    fs::write(dir.join("blobs/sha256").join("1".repeat(64) + ".part"), "yz").expect("write");
+    fs::write(dir.join("blobs/sha256/README"), "a file of the user").expect("write");
     give(t, &dir);
     let removed = t.image(&["gc", "--json"]).arg(&dir).output().ok().json();
     assert_eq!(removed, json!({"blobs": 2, "bytes": 3}));
+    assert!(dir.join("blobs/sha256/README").exists());
     t.unpack(&dir, &[]).ok();
+    let other = t.image(&["unpack", "--platform", "linux/other", &image]).arg(t.path("other")).output();
+    other.fails_with(&["the image is one for", "not for linux/other"]);
+    assert!(!t.path("other").exists());
     t.image(&["gc", "nowhere"]).output().fails_with(&["nowhere"]);
 }
 

@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex};
 
-use crate::blobs::parse;
 use crate::error::{Error, Result};
 
 /// An operating system, a processor architecture, and optionally its variant.
@@ -45,10 +44,9 @@ impl Platform {
         )))
     }
 
-    /// The same for a configuration as a document, which is not looked at if no platform was named: it may be that of
-    /// something else than an image.
-    pub(crate) fn check_document(&self, config: &[u8]) -> Result<()> {
-        if self.named { self.check(&parse(config, "the configuration of the image")?) } else { Ok(()) }
+    /// Whether the caller has named it.
+    pub(crate) fn is_named(&self) -> bool {
+        self.named
     }
 
     /// How well a platform fits, with lower being better; `None` if it does not fit.

@@ -125,10 +125,10 @@ impl Pull<'_> {
         }
         let size = blobs.iter().map(|blob| blob.size()).sum();
         self.blobs(&blobs, size).await?;
-        // What an index says of it has been compared.
-        if descriptor.platform().is_none() {
+        // What an index says of it has been compared. What is no image has another configuration, and no platform.
+        if self.options.platform.is_named() && descriptor.platform().is_none() {
             let config = Blobs::directory(self.dir)?.document(manifest.config())?;
-            self.options.platform.check_document(&config)?;
+            self.options.platform.check(&parse(&config, "the configuration of the image")?)?;
         }
         self.write(&bytes, &descriptor)?;
         let name = self.name();
