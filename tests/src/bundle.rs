@@ -135,6 +135,24 @@ impl Bundle {
         self
     }
 
+    /// Gives the program the capabilities that podman and Docker give, and some more.
+    pub fn engine_capabilities(&mut self, more: &[&str]) -> &mut Self {
+        const OF_ENGINES: [&str; 11] = [
+            "CAP_CHOWN",
+            "CAP_DAC_OVERRIDE",
+            "CAP_FOWNER",
+            "CAP_FSETID",
+            "CAP_KILL",
+            "CAP_NET_BIND_SERVICE",
+            "CAP_SETFCAP",
+            "CAP_SETGID",
+            "CAP_SETPCAP",
+            "CAP_SETUID",
+            "CAP_SYS_CHROOT",
+        ];
+        self.capabilities(&[&OF_ENGINES, more].concat())
+    }
+
     /// Gives the program exactly these capabilities, and lets it use them.
     pub fn capabilities(&mut self, names: &[&str]) -> &mut Self {
         let sets = json!({"bounding": names, "effective": names, "permitted": names});

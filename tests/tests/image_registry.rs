@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rootling_tests::image::{Entry, Tar, layout};
+use rootling_tests::image::{Entry, Tar, architecture, layout};
 use rootling_tests::registry::{Doors, Narrow, Registry, USER};
 use rootling_tests::{Random, Test, eventually, user};
 use serde_json::json;
@@ -59,7 +59,13 @@ fn image_is_pulled_into_a_layout_and_unpacked(t: &Test) {
     t.image(&["unpack", "--force", &format!("docker://{reference}"), "bundle"]).output().ok();
     assert_eq!(unpacked(t), "content");
     assert_eq!(fs::read_dir(t.path("bundle")).expect("list").count(), 2, "the layout stays in the bundle");
-    t.image(&["pull", "--platform", "linux/s390x", &reference, "layout"]).output().ok();
+    // An image that is alone under its name is not taken for another platform.
+    let own = format!("linux/{}", architecture());
+    t.image(&["pull", "--platform", &own, &reference, "layout"]).output().ok();
+    t.image(&["pull", "--platform", "linux/s390x", &reference, "other"])
+        .output()
+        .fails_with(&[&format!("the image is one for {own}, not for linux/s390x")]);
+    assert_eq!(t.image(&["list", "--json", "other"]).output().ok().json(), json!([]));
 }
 
 fn own_authority_and_login_are_asked_for(t: &Test) {

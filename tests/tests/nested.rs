@@ -161,22 +161,7 @@ fn id_that_the_outer_map_lacks_is_named(t: &Test) {
 /// A bundle that has another bundle in its root file system at /inner, and rootling at /rootling.
 fn outer(t: &Test, inner: &Bundle, script: &str) -> Bundle {
     let mut outer = t.shell(script);
-    let capabilities = json!([
-        "CAP_CHOWN",
-        "CAP_DAC_OVERRIDE",
-        "CAP_FOWNER",
-        "CAP_FSETID",
-        "CAP_KILL",
-        "CAP_NET_BIND_SERVICE",
-        "CAP_SETFCAP",
-        "CAP_SETGID",
-        "CAP_SETPCAP",
-        "CAP_SETUID",
-        "CAP_SYS_CHROOT"
-    ]);
-    for set in ["bounding", "effective", "permitted"] {
-        outer.set(&format!("/process/capabilities/{set}"), capabilities.clone());
-    }
+    outer.engine_capabilities(&[]);
     outer.ids(Ids::None).set("/process/env/-", format!("ID={}", t.id("inner")).into());
     for (at, source) in [("/rootling", t.binary()), ("/inner", inner.dir())] {
         let mount = json!({"destination": at, "type": "bind", "source": source, "options": ["rbind"]});

@@ -17,23 +17,6 @@ const TARGET: &str = "[Unit]\nRequires=basic.target box.service\nAfter=basic.tar
 const SERVICE: &str =
     "[Service]\nType=exec\nExecStart=/usr/bin/sleep infinity\nPrivateTmp=yes\nTasksMax=20\n";
 
-/// What an engine gives a container, and what systemd needs for namespaces of services.
-const CAPABILITIES: [&str; 13] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_CHROOT",
-    "CAP_MKNOD",
-];
-
 /// The host's /usr with a configuration that has nothing but a service.
 fn system(t: &Test) -> Bundle {
     let mut bundle = t.bundle(&[SYSTEMD, "--unit=box.target"]);
@@ -47,7 +30,8 @@ fn system(t: &Test) -> Bundle {
     fs::write(units.join("box.service"), SERVICE).expect("write a unit");
     fs::write(bundle.rootfs("etc/machine-id"), "").expect("write an empty file");
     bundle.own_all();
-    bundle.capabilities(&CAPABILITIES);
+    // For the namespaces of services.
+    bundle.engine_capabilities(&["CAP_SYS_ADMIN"]);
     bundle.set("/process/env/-", "container=oci".into());
     bundle.set("/process/noNewPrivileges", false.into()).set("/root/readonly", false.into());
     bundle.without_mount("/sys/fs/cgroup").without_namespace("cgroup");

@@ -169,35 +169,29 @@ fn whole(file: &File, scratch: &Path, limits: &Limits) -> io::Result<File> {
 }
 
 /// An archive that is decompressed while it is read, up to a limit.
-struct Bounded<R, E> {
-    from: R,
+struct Bounded<'a> {
+    from: Box<dyn Read + 'a>,
     limits: Limits,
     /// The number of bytes before and after decompression.
     compressed: u64,
     size: u64,
     /// Makes the error from that of the limit.
-    exceeded: E,
+    exceeded: fn(Error) -> Error,
 }
 
-impl<'a, E: Fn(Error) -> Error> Bounded<Box<dyn Read + 'a>, E> {
-    fn new(file: &'a File, limits: Limits, exceeded: E) -> io::Result<Self> {
-        Ok(Self {
-            from: Box::new(decompressed(file)?),
-            limits,
-            compressed: file.metadata()?.len(),
-            size: 0,
-            exceeded,
-        })
+impl<'a> Bounded<'a> {
+    fn new(file: &'a File, limits: Limits, exceeded: fn(Error) -> Error) -> io::Result<Self> {
+        let compressed = file.metadata()?.len();
+        Ok(Self { from: decompressed(file)?, limits, compressed, size: 0, exceeded })
     }
 }
 
-impl<R: Read, E: Fn(Error) -> Error> Read for Bounded<R, E> {
+impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.from.read(buffer)?;
         self.size += length as u64;
-        self.limits
-            .bytes(self.size, self.size, self.compressed)
-            .map_err(|error| to_io((self.exceeded)(error)))?;
+        let within = self.limits.bytes(self.size, self.size, self.compressed);
+        within.map_err(|error| to_io((self.exceeded)(error)))?;
         Ok(length)
     }
 }

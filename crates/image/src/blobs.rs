@@ -21,6 +21,11 @@ use crate::limits::read_bounded;
 /// The size limit in bytes of an index, a manifest or a configuration; registries allow 4 MiB.
 pub(crate) const MOST_DOCUMENT: u64 = 4 << 20;
 
+/// Nothing leads out of a layout.
+const INSIDE: ResolveFlag = ResolveFlag::RESOLVE_BENEATH
+    .union(ResolveFlag::RESOLVE_NO_SYMLINKS)
+    .union(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+
 /// The files of a layout.
 pub(crate) enum Blobs {
     /// A directory, opened with O_PATH.
@@ -46,10 +51,7 @@ impl Blobs {
             }
             Self::Directory(directory) => directory,
         };
-        let resolve = ResolveFlag::RESOLVE_BENEATH
-            | ResolveFlag::RESOLVE_NO_SYMLINKS
-            | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-        let fd = openat2(directory.as_fd(), Path::new(name), OPEN_FLAGS, resolve)
+        let fd = openat2(directory.as_fd(), Path::new(name), OPEN_FLAGS, INSIDE)
             .said(|| format!("{name:?} of the layout"))?;
         let file = File::from(fd);
         let found = file.metadata().said(|| name.to_owned())?;
@@ -66,8 +68,8 @@ impl Blobs {
             Self::Archive(archive) => return Ok(archive.file(&name).is_ok()),
             Self::Directory(directory) => directory,
         };
-        let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-        match openat2(directory.as_fd(), Path::new(&name), OFlag::O_PATH | OFlag::O_NOFOLLOW, resolve) {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+        match openat2(directory.as_fd(), Path::new(&name), flags, INSIDE) {
             Ok(_) => Ok(true),
             Err(Errno::ENOENT) => Ok(false),
             Err(errno) => Err(errno).said(|| format!("{name:?} of the layout")),

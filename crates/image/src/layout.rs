@@ -253,14 +253,17 @@ mod tests {
         list(dir).expect("a list").remove(0)
     }
 
+    /// A layout whose index has an image; also returns that.
+    fn indexed() -> (tempfile::TempDir, Value) {
+        let (dir, image) = layout(&json!([]));
+        let index = json!({"schemaVersion": 2, "manifests": [image]}).to_string();
+        fs::write(dir.path().join("index.json"), index).expect("an index");
+        (dir, image)
+    }
+
     #[test]
     fn a_layout_whose_blobs_are_elsewhere_is_not_changed() {
-        let (dir, image) = layout(&json!([]));
-        fs::write(
-            dir.path().join("index.json"),
-            json!({"schemaVersion": 2, "manifests": [image]}).to_string(),
-        )
-        .expect("an index");
+        let (dir, _) = indexed();
         let (elsewhere, blobs) = (tempfile::tempdir().expect("a directory"), dir.path().join("blobs"));
         fs::rename(&blobs, elsewhere.path().join("blobs")).expect("move the blobs");
         fs::write(elsewhere.path().join("blobs/sha256/precious"), "").expect("a file");
@@ -274,12 +277,7 @@ mod tests {
 
     #[test]
     fn only_blobs_and_parts_of_them_are_removed() {
-        let (dir, image) = layout(&json!([]));
-        fs::write(
-            dir.path().join("index.json"),
-            json!({"schemaVersion": 2, "manifests": [image]}).to_string(),
-        )
-        .expect("an index");
+        let (dir, _) = indexed();
         let below = dir.path().join("blobs/sha256");
         let (unneeded, part) = (below.join("0".repeat(64)), below.join(format!("{}.part", "0".repeat(64))));
         for path in [&unneeded, &part, &below.join("README")] {
@@ -291,12 +289,7 @@ mod tests {
 
     #[test]
     fn what_an_image_needs_is_kept_if_its_manifest_cannot_be_read() {
-        let (dir, image) = layout(&json!([]));
-        fs::write(
-            dir.path().join("index.json"),
-            json!({"schemaVersion": 2, "manifests": [image]}).to_string(),
-        )
-        .expect("an index");
+        let (dir, image) = indexed();
         let digest = image["digest"].as_str().expect("a digest").replace(':', "/");
         let manifest = dir.path().join("blobs").join(digest);
         let count =

@@ -32,7 +32,7 @@ impl ProcessRef {
 
     /// The same for a record that a runtime in another pid namespace may read.
     pub(crate) fn to_be_recorded(pid: i32) -> Result<Self> {
-        Ok(Self { namespace: own_namespace(), ..Self::of(pid)? })
+        Ok(Self { namespace: Some(own_namespace()?), ..Self::of(pid)? })
     }
 
     /// Whether this very process is still running; a zombie is not.
@@ -41,51 +41,50 @@ impl ProcessRef {
     /// It cannot be determined. A process counts as dead only if the kernel says so: there is no process with this pid,
     /// or it started at another time, in the pid namespace of which the pid is.
     pub fn is_alive(self) -> Result<bool> {
-        self.check_namespace()?;
         if !exists(self.pid)? {
-            return Ok(false);
+            return self.is_gone().map(|()| false);
         }
         match stat(self.pid) {
-            Ok(stat) => Ok(stat.start_time == self.start_time && !stat.has_ended()),
-            // It has ended meanwhile.
-            Err(_) if !exists(self.pid)? => Ok(false),
+            Ok(stat) if stat.start_time == self.start_time => Ok(!stat.has_ended()),
+            // Another process, or it has ended meanwhile.
+            Ok(_) => self.is_gone().map(|()| false),
+            Err(_) if !exists(self.pid)? => self.is_gone().map(|()| false),
             Err(error) => Err(error).context(|| format!("/proc/{}/stat", self.pid)).map_err(|e| {
                 e.remedy("whether the container's process runs cannot be told, so that nothing was changed")
             }),
         }
     }
 
-    /// Checks that its pid counts here. In another pid namespace there is no such process, whether or not it runs.
-    fn check_namespace(self) -> Result<()> {
-        match (self.namespace, own_namespace()) {
-            (Some(recorded), Some(own)) if recorded != own => Err(Error::new(
-                ErrorKind::WrongState,
-                format!("process {} is one of another pid namespace, pid:[{recorded}]", self.pid),
-            )
-            .remedy("whether it runs cannot be told here, so that nothing was changed; repeat the command there, or if that namespace is gone, remove the container's directory below --root")),
-            _ => Ok(()),
+    /// Checks that a process that is not found has ended: in another pid namespace it is not found either, whether or not
+    /// it runs.
+    fn is_gone(self) -> Result<()> {
+        let Some(recorded) = self.namespace else { return Ok(()) };
+        if own_namespace()? == recorded {
+            return Ok(());
         }
+        let problem = format!("process {} is one of another pid namespace, pid:[{recorded}]", self.pid);
+        Err(Error::new(ErrorKind::WrongState, problem).remedy(
+            "whether it runs cannot be told here, so that nothing was changed; repeat the command there, or if that \
+             namespace is gone, remove the container's directory below --root",
+        ))
     }
 
     /// Opens a pidfd of this very process; `None` if it has ended.
     pub fn open(self) -> Result<Option<OwnedFd>> {
-        self.check_namespace()?;
         match sys::process::pidfd_open(self.pid) {
             // Checking after opening rules out that the pid was reused in between.
             Ok(fd) => Ok(self.is_alive()?.then_some(fd)),
-            Err(Errno::ESRCH | Errno::EINVAL) => Ok(None),
+            Err(Errno::ESRCH | Errno::EINVAL) => self.is_gone().map(|()| None),
             Err(errno) => Err(errno).context(|| format!("pidfd_open({})", self.pid)),
         }
     }
 
     /// Opens a pidfd of this very process, which may have ended but not been reaped; `None` if it was reaped.
     pub(crate) fn open_dead_or_alive(self) -> Result<Option<OwnedFd>> {
-        self.check_namespace()?;
         match sys::process::pidfd_open(self.pid) {
-            Ok(fd) => {
-                Ok((stat(self.pid).ok().map(|stat| stat.start_time) == Some(self.start_time)).then_some(fd))
-            }
-            Err(Errno::ESRCH | Errno::EINVAL) => Ok(None),
+            Ok(fd) if stat(self.pid).is_ok_and(|stat| stat.start_time == self.start_time) => Ok(Some(fd)),
+            Ok(_) => self.is_gone().map(|()| None),
+            Err(Errno::ESRCH | Errno::EINVAL) => self.is_gone().map(|()| None),
             Err(errno) => Err(errno).context(|| format!("pidfd_open({})", self.pid)),
         }
     }
@@ -109,9 +108,10 @@ impl ProcessRef {
     }
 }
 
-/// The inode number of the caller's pid namespace; `None` without a /proc.
-fn own_namespace() -> Option<u64> {
-    fs::metadata("/proc/self/ns/pid").ok().map(|found| found.ino())
+/// The inode number of the caller's pid namespace.
+fn own_namespace() -> Result<u64> {
+    const PATH: &str = "/proc/self/ns/pid";
+    fs::metadata(PATH).map(|found| found.ino()).context(|| PATH)
 }
 
 /// Whether a process with this pid exists; kill(2).

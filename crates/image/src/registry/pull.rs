@@ -124,12 +124,7 @@ impl Pull<'_> {
             }
         }
         let size = blobs.iter().map(|blob| blob.size()).sum();
-        self.blobs(&blobs, size).await?;
-        // What an index says of it has been compared. What is no image has another configuration, and no platform.
-        if self.options.platform.is_named() && descriptor.platform().is_none() {
-            let config = Blobs::directory(self.dir)?.document(manifest.config())?;
-            self.options.platform.check(&parse(&config, "the configuration of the image")?)?;
-        }
+        self.blobs(&blobs, size, descriptor.platform().is_none()).await?;
         self.write(&bytes, &descriptor)?;
         let name = self.name();
         layout::name(self.dir, descriptor.clone(), &name)?;
@@ -178,7 +173,9 @@ impl Pull<'_> {
         Ok((bytes.to_vec(), descriptor.build().map_err(|error| Error::system(error.to_string()))?))
     }
 
-    async fn blobs(&self, blobs: &[&Descriptor], size: u64) -> Result<()> {
+    /// Downloads the configuration and the layers. `alone` says that no index has named the image's platform: then it is
+    /// compared before the layers are waited for. What is no image has another configuration, and no platform.
+    async fn blobs(&self, blobs: &[&Descriptor], size: u64, alone: bool) -> Result<()> {
         let progress = Progress::start(self.options.show, "pulling", size);
         let of = blobs.len() - 1;
         let one = async |(number, blob): (usize, &&Descriptor)| {
@@ -195,6 +192,10 @@ impl Pull<'_> {
                 progress: &progress,
             };
             wanted.fetch(self.dir).await?;
+            if number == 0 && alone && self.options.platform.is_named() {
+                let config = Blobs::directory(self.dir)?.document(blob)?;
+                self.options.platform.check(&parse(&config, "the configuration of the image")?)?;
+            }
             if number > 0 {
                 progress.done("pulled", number, of, &name, blob.size());
             }

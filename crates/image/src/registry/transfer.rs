@@ -251,3 +251,20 @@ impl Part {
         fs::rename(&self.path, path).said(|| format!("{path:?}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_a_part_is_not_followed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (outside, path) = (dir.path().join("outside"), dir.path().join("blob.part"));
+        fs::write(&outside, "keep").expect("a file");
+        std::os::unix::fs::symlink(&outside, &path).expect("a link");
+        let mut part = Part::open(&path, &Digest::of(b"new"), 10).expect("a part");
+        part.add(b"new").expect("write");
+        assert_eq!(fs::read(&outside).expect("the file outside"), b"keep");
+        assert_eq!(fs::read(&path).expect("the part"), b"new");
+    }
+}
