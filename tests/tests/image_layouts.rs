@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rootling_tests::image::{Entry, Tar, blob, digest, give, gzip, layout, nothing_is_left};
+use rootling_tests::image::{Entry, Tar, architecture, blob, digest, give, gzip, layout, nothing_is_left};
 use rootling_tests::{Test, both};
 use serde_json::{Value, json};
 
 both!(
     image_is_chosen_by_name_digest_and_platform,
     archives_of_docker_and_of_layouts,
+    image_that_is_listed_twice_is_one,
+    archive_by_its_path_alone_is_what_its_files_say,
     list_inspect_and_gc_know_a_layout,
     damage_is_one_line_and_leaves_nothing,
 );
@@ -96,7 +98,52 @@ fn archives_of_docker_and_of_layouts(t: &Test) {
     t.image(&["unpack", "--force", "oci-archive:docker.tar"])
         .arg(t.path("bundle"))
         .output()
-        .fails_with(&["no file \"oci-layout\""]);
+        .fails_with(&["it has no file oci-layout"]);
+}
+
+fn image_that_is_listed_twice_is_one(t: &Test) {
+    let dir = layout(t, "layout", &[Tar::new().file("file", "content").finish()], &json!({}));
+    let index = fs::read(dir.join("index.json")).expect("the index");
+    let mut index: Value = serde_json::from_slice(&index).expect("JSON");
+    let image = index["manifests"][0].clone();
+    index["manifests"] = json!([image, image]);
+    fs::write(dir.join("index.json"), index.to_string()).expect("write");
+    let digest = image["digest"].as_str().expect("a digest");
+    for reference in ["", ":latest", &format!(":{digest}")] {
+        let image = format!("oci:{}{reference}", dir.display());
+        t.image(&["unpack", "--force", &image]).arg(t.path("bundle")).output().ok();
+        assert_eq!(fs::read_to_string(rootfs(t, "file")).expect("the file"), "content", "{reference}");
+    }
+}
+
+fn archive_by_its_path_alone_is_what_its_files_say(t: &Test) {
+    let layer = Tar::new().file("file", "content").finish();
+    let config = json!({"os": "linux", "architecture": architecture(), "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]}}).to_string();
+    let saved = |name: &str, layer: &[u8]| {
+        let manifest = json!([{"Config": "config.json", "Layers": [name]}]).to_string();
+        let first = name.split_once('/').map(|(dir, _)| format!("{dir}/"));
+        let tar = first.iter().fold(Tar::new(), |tar, dir| tar.dir(dir));
+        tar.entry(&Entry { name: name.as_bytes(), data: layer, ..Entry::default() })
+            .file("config.json", &config)
+            .file("manifest.json", &manifest)
+            .finish()
+    };
+    for (name, layer) in [("x/layer.tar", layer.clone()), ("a.gz", gzip(&layer))] {
+        fs::write(t.path("saved.tar"), saved(name, &layer)).expect("write");
+        t.image(&["unpack", "--force", "saved.tar"]).arg(t.path("bundle")).output().ok();
+        assert_eq!(fs::read_to_string(rootfs(t, "file")).expect(name), "content");
+    }
+    t.command("rm").args(&["-rf"]).arg(t.path("bundle")).output().ok();
+    fs::write(t.path("saved.tar.bz2"), "BZh91AY&SY").expect("write");
+    t.image(&["unpack", "docker-archive:saved.tar.bz2"])
+        .arg(t.path("bundle"))
+        .output()
+        .fails_with(&["\"saved.tar.bz2\": is compressed by bzip2"]);
+    let old = Tar::new().file(&format!("{}/layer.tar", "0".repeat(64)), "x").finish();
+    fs::write(t.path("old.tar"), old).expect("write");
+    let unpack = t.image(&["unpack", "old.tar"]).arg(t.path("bundle")).output();
+    unpack.fails_with(&["neither oci-layout nor manifest.json", "name it as rootfs:"]);
+    nothing_is_left(t);
 }
 
 fn list_inspect_and_gc_know_a_layout(t: &Test) {
@@ -124,6 +171,10 @@ fn list_inspect_and_gc_know_a_layout(t: &Test) {
     other.fails_with(&["the image is one for", "not for linux/other"]);
     assert!(!t.path("other").exists());
     t.image(&["gc", "nowhere"]).output().fails_with(&["nowhere"]);
+    fs::create_dir(t.path("empty")).expect("a directory");
+    for command in ["gc", "list"] {
+        t.image(&[command, "empty"]).output().fails_with(&["\"empty\"", "is not an image layout"]);
+    }
 }
 
 fn damage_is_one_line_and_leaves_nothing(t: &Test) {

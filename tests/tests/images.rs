@@ -25,6 +25,9 @@ both!(
     bundle_that_is_there_is_replaced_by_force_only,
     result_is_printed_as_json,
     interruption_leaves_nothing,
+    archive_without_anything_in_it_is_an_error,
+    longest_name_of_a_bundle,
+    nothing_is_left_without_descriptors_or_room,
     runtime_without_the_program_for_images_says_so,
 );
 user!(
@@ -343,6 +346,18 @@ fn compressions_are_known_by_their_beginning(t: &Test) {
         t.image(&["unpack", "--force", "compressed"]).arg(t.path("bundle")).output().ok();
         assert_eq!(fs::read_to_string(rootfs(t, "file")).expect(compress), "content");
     }
+    // zstd leaves out a frame that is to be skipped.
+    t.command("sh")
+        .args(&["-c", r"{ printf '\120\052\115\030\003\000\000\000abc'; zstd -q; } <root.tar >compressed"])
+        .output()
+        .ok();
+    t.image(&["unpack", "--force", "compressed"]).arg(t.path("bundle")).output().ok();
+    assert_eq!(fs::read_to_string(rootfs(t, "file")).expect("the file"), "content");
+    t.command("sh").args(&["-c", "gzip <root.tar | head -c 60 >compressed"]).output().ok();
+    t.image(&["unpack", "--force", "compressed"])
+        .arg(t.path("bundle"))
+        .output()
+        .fails_with(&["\"compressed\": ", "cut off or damaged; get it again"]);
     t.command("sh").args(&["-c", "bzip2 <root.tar >compressed || printf BZh9123 >compressed"]).output().ok();
     t.image(&["unpack", "--force", "compressed"])
         .arg(t.path("bundle"))
@@ -402,6 +417,50 @@ fn interruption_leaves_nothing(t: &Test) {
         nothing_is_left(t);
         drop(to);
     }
+}
+
+fn archive_without_anything_in_it_is_an_error(t: &Test) {
+    fs::write(t.path("nothing"), "").expect("write");
+    fs::write(t.path("no-entry"), Tar::new().finish()).expect("write");
+    for image in ["rootfs:nothing", "nothing", "rootfs:no-entry", "no-entry"] {
+        t.image(&["unpack", image]).arg(t.path("bundle")).output().fails_with(&["there is nothing in it"]);
+    }
+    let piped = t.image(&["unpack", "-"]).arg(t.path("bundle"));
+    piped
+        .stdin(fs::File::open("/dev/null").expect("open"))
+        .output()
+        .fails_with(&["standard input: there is nothing in it"]);
+    nothing_is_left(t);
+}
+
+fn longest_name_of_a_bundle(t: &Test) {
+    for name in ["n".repeat(255), "\u{e4}".repeat(127)] {
+        t.image(&["unpack", "busybox:", &name]).output().ok();
+        assert!(t.path(&name).join("config.json").exists());
+    }
+    assert_eq!(unfinished(t), [""; 0]);
+}
+
+fn nothing_is_left_without_descriptors_or_room(t: &Test) {
+    let dir = layout(t, "layout", &[Tar::new().file("file", &"x".repeat(10_000)).finish()], &json!({}));
+    let unpack = |limit: &str| {
+        let command = t.image(&["unpack", "--json", &format!("oci:{}", dir.display())]);
+        command.arg(t.path("bundle")).under(&["prlimit", limit, "--"]).output()
+    };
+    let mut failed = 0;
+    for count in 4..40 {
+        let output = unpack(&format!("--nofile={count}"));
+        if output.exit() == 0 {
+            t.command("rm").args(&["-rf"]).arg(t.path("bundle")).output().ok();
+            continue;
+        }
+        failed += 1;
+        assert_eq!(output.stderr.lines().count(), 1, "{count}: {output}");
+        nothing_is_left(t);
+    }
+    assert!((1..30).contains(&failed), "{failed} of 36 failed");
+    unpack("--fsize=4096").fails_with(&["EFBIG", "ulimit -f"]);
+    nothing_is_left(t);
 }
 
 fn runtime_without_the_program_for_images_says_so(t: &Test) {

@@ -80,7 +80,7 @@ pub(crate) struct Unpack {
     #[arg(long, value_name = "SIZE", default_value = "64g")]
     pub(crate) max_size: String,
     /// Refuse a layer that is larger than 256 MiB and more than this many times its compressed size
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_ratio: u64,
     #[command(flatten)]
     pub(crate) choice: Choice,

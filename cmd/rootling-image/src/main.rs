@@ -13,6 +13,7 @@ use rootling_image::{Error, ErrorKind};
 
 fn main() -> ExitCode {
     caller::make_ordinary();
+    rootling_sys::process::ignore_file_size_signal();
     let cli = match args::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(end) => return end.show(),

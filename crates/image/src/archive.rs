@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result, Said, of_io, to_io};
 use crate::limits::{Limits, read_bounded};
-use crate::stream::{decompressed, is_compressed};
+use crate::stream::{damaged, decompressed, is_compressed};
 use crate::tar;
 
 /// No archive of an image has more entries than this, since it has only a few for each layer.
@@ -41,27 +41,50 @@ pub(crate) fn kind(path: &Path) -> io::Result<Kind> {
             "is larger than images usually are, and what was read does not show its kind: name it as oci-archive:, docker-archive: or rootfs:",
         )
     })?);
-    let mut seen_manifest = false;
+    let (mut seen_manifest, mut seen_file) = (false, false);
     loop {
         let Some(entry) = reader.next().map_err(to_io)? else {
-            return Ok(if seen_manifest { Kind::Docker } else { Kind::Other });
+            return match (seen_manifest, seen_file) {
+                (true, _) => Ok(Kind::Docker),
+                (false, false) => Ok(Kind::Other),
+                (false, true) => Err(to_io(Error::invalid(
+                    "has the files of an image, but neither oci-layout nor manifest.json, so its layers have no order: save the image again with a newer program, or name it as rootfs: if it is a root file system",
+                ))),
+            };
         };
         let name = entry.name.strip_prefix(b"./").unwrap_or(&entry.name);
         match name {
             b"oci-layout" => return Ok(Kind::Oci),
             b"manifest.json" => seen_manifest = true,
-            b"" | b"index.json" | b"repositories" => {}
-            _ if is_of_an_image(name) => {}
+            // Both have directories, and only what is in them tells.
+            _ if entry.kind == tar::Kind::Directory && is_alone(name) => {}
+            _ if is_of_an_image(name) => seen_file = true,
             _ => return Ok(Kind::Other),
         }
     }
 }
 
+/// Whether this is the name of a directory that is in no other one.
+fn is_alone(name: &[u8]) -> bool {
+    !name.strip_suffix(b"/").unwrap_or(name).contains(&b'/')
+}
+
+/// Whether a file of this name may belong to an image: a blob, or what `docker save` writes, where programs call layers as
+/// they like.
 fn is_of_an_image(name: &[u8]) -> bool {
-    let first = name.split(|byte| *byte == b'/').next().unwrap_or_default();
+    let mut parts = name.splitn(2, |byte| *byte == b'/');
+    let (first, rest) = (parts.next().unwrap_or_default(), parts.next());
     let stem = first.split(|byte| *byte == b'.').next().unwrap_or_default();
     let stem = stem.strip_prefix(b"sha256:").unwrap_or(stem);
-    first == b"blobs" || stem.len() == 64 && stem.iter().all(u8::is_ascii_hexdigit)
+    let is_digest = stem.len() == 64 && stem.iter().all(u8::is_ascii_hexdigit);
+    let of_save = match rest {
+        None => {
+            let endings: [&[u8]; 5] = [b".tar", b".gz", b".tgz", b".zst", b".json"];
+            first == b"repositories" || endings.iter().any(|ending| first.ends_with(ending))
+        }
+        Some(rest) => matches!(rest, b"layer.tar" | b"json" | b"VERSION"),
+    };
+    first == b"blobs" || is_digest || of_save
 }
 
 /// Opens a regular file for reading, and nothing that could block the reader.
@@ -188,7 +211,7 @@ impl<'a> Bounded<'a> {
 
 impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.from.read(buffer)?;
+        let length = self.from.read(buffer).map_err(damaged)?;
         self.size += length as u64;
         let within = self.limits.bytes(self.size, self.size, self.compressed);
         within.map_err(|error| to_io((self.exceeded)(error)))?;
@@ -238,11 +261,17 @@ mod tests {
         for (names, wanted) in [
             (vec![blob.as_str(), "index.json", "manifest.json", "oci-layout"], Kind::Oci),
             (vec![&hex, "manifest.json", "repositories"], Kind::Docker),
+            (vec!["x/VERSION", "x/json", "x/layer.tar", "config.json", "manifest.json"], Kind::Docker),
+            (vec!["a.gz", "config", "manifest.json"], Kind::Other),
+            (vec!["a.gz", "manifest.json"], Kind::Docker),
             (vec!["bin/sh", "manifest.json"], Kind::Other),
             (vec![], Kind::Other),
         ] {
             assert_eq!(kind(archive(&names).path()).expect("a kind"), wanted, "{names:?}");
         }
+        let old = format!("{hex}/layer.tar");
+        let error = kind(archive(&[&old, "repositories"]).path()).expect_err("no manifest").to_string();
+        assert!(error.contains("neither oci-layout nor manifest.json"), "{error}");
     }
 
     #[test]

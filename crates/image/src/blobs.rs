@@ -63,13 +63,17 @@ impl Blobs {
 
     /// Whether the blob is there, whatever it is and whether or not it can be read.
     pub(crate) fn exists(&self, digest: &Digest) -> Result<bool> {
-        let name = format!("blobs/{}", digest.path());
+        self.has(&format!("blobs/{}", digest.path()))
+    }
+
+    /// Whether there is something of this name.
+    pub(crate) fn has(&self, name: &str) -> Result<bool> {
         let directory = match self {
-            Self::Archive(archive) => return Ok(archive.file(&name).is_ok()),
+            Self::Archive(archive) => return Ok(archive.file(name).is_ok()),
             Self::Directory(directory) => directory,
         };
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
-        match openat2(directory.as_fd(), Path::new(&name), flags, INSIDE) {
+        match openat2(directory.as_fd(), Path::new(name), flags, INSIDE) {
             Ok(_) => Ok(true),
             Err(Errno::ENOENT) => Ok(false),
             Err(errno) => Err(errno).said(|| format!("{name:?} of the layout")),

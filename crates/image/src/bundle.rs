@@ -1,6 +1,7 @@
 //! A bundle that exists either completely or not at all: it is made in a directory next to its final path, and
 //! renamed.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{IsTerminal, Read, Write};
 use std::os::fd::AsFd;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result, Said};
 use crate::tree::remove;
+use crate::unpack::raise_descriptors;
 
 /// A bundle that is being made. If it is not put in its place, it must be removed with [`clear`].
 pub struct Bundle {
@@ -37,19 +39,24 @@ impl Bundle {
     /// # Errors
     /// Something exists there already.
     pub fn begin(place: &Path, force: bool) -> Result<Self> {
+        check_descriptors()?;
         let place = std::path::absolute(place).said(|| format!("{place:?}"))?;
         let name =
             place.file_name().ok_or_else(|| Error::invalid(format!("bundle {place:?}: it has no name")))?;
         check_place(&place, force)?;
         let parent = place.parent().unwrap_or(Path::new("/"));
-        let prefix = format!(".{}{UNPACKING}", name.to_string_lossy());
+        let prefix = prefix(name);
         for number in 0..10_000 {
             let staging = parent.join(format!("{prefix}{}-{number}", std::process::id()));
             // Other users of the host must not run set-user-id programs of an image.
             match fs::DirBuilder::new().mode(0o700).create(&staging) {
                 Ok(()) => {
-                    let lock = File::open(&staging).said(|| format!("{staging:?}"))?;
-                    lock.try_lock().said(|| format!("flock({staging:?})"))?;
+                    let locked = File::open(&staging).and_then(|lock| {
+                        lock.try_lock()?;
+                        Ok(lock)
+                    });
+                    let locked = locked.inspect_err(|_| drop(fs::remove_dir(&staging)));
+                    let lock = locked.said(|| format!("{staging:?}"))?;
                     return Ok(Self { place, staging, _lock: lock, force });
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -67,8 +74,7 @@ impl Bundle {
     /// The directories that earlier processes have left because they were killed before they could clean up.
     pub fn stale(&self) -> Vec<PathBuf> {
         let parent = self.place.parent().unwrap_or(Path::new("/"));
-        let name = self.place.file_name().unwrap_or_default().to_string_lossy();
-        let prefix = format!(".{name}{UNPACKING}");
+        let prefix = prefix(self.place.file_name().unwrap_or_default());
         let entries = rootling_sys::directory::entries(parent).unwrap_or_default();
         let ours = |entry: &rootling_sys::directory::Entry| {
             entry.is_directory && entry.name.to_string_lossy().starts_with(&prefix)
@@ -114,6 +120,41 @@ impl Bundle {
         };
         Err(error).said(|| format!("rename to {:?}", self.place))
     }
+}
+
+/// Fails if few descriptors are left: with too few, what has been made could not be removed either.
+fn check_descriptors() -> Result<()> {
+    const NEEDED: usize = 16;
+    raise_descriptors();
+    let open: std::io::Result<Vec<File>> = (0..NEEDED).map(|_| File::open("/dev/null")).collect();
+    open.map(drop).map_err(|error| {
+        let error = Error::from(error).wrap("/dev/null");
+        if error.is(Errno::EMFILE) {
+            return error.remedy(format!(
+                "{NEEDED} more files have to be open at the same time: allow more with `ulimit -n`"
+            ));
+        }
+        error
+    })
+}
+
+/// The first part of the name of a directory in which a bundle is made. A long name is cut, since no name of a file may
+/// have more than 255 bytes.
+fn prefix(name: &OsStr) -> String {
+    const MOST: usize = 200;
+    let name = name.to_string_lossy();
+    let end =
+        name.char_indices().map(|(at, char)| at + char.len_utf8()).take_while(|end| *end <= MOST).last();
+    format!(".{}{UNPACKING}", &name[..end.unwrap_or(0)])
+}
+
+/// Removes a directory in which nothing has been made except these empty ones. This takes no descriptor and no process, of
+/// which there may be none: that may be why nothing has been made. Returns whether it is gone.
+pub fn remove_empty(path: &Path, below: &[&str]) -> bool {
+    for name in below {
+        let _ = fs::remove_dir(path.join(name));
+    }
+    fs::remove_dir(path).is_ok()
 }
 
 /// Removes a directory of a bundle, with the ids that own its files.
@@ -177,6 +218,8 @@ fn run<T: Serialize + DeserializeOwned>(
 ) -> Result<T> {
     let (mut report, to) = std::io::pipe().said(|| "pipe")?;
     let process = HelperProcess::start(host, ids, || {
+        // It begins with the default actions of all signals.
+        rootling_sys::process::ignore_file_size_signal();
         if !may_be_interrupted {
             // The signals of a terminal reach this process as well.
             let _ = Signals::block_for_good();

@@ -12,7 +12,7 @@ use crate::platform::Platform;
 /// The annotation that names an image in a layout.
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The corresponding annotation of containerd and `docker save`, which includes the name of the repository.
-const FULL_NAME: &str = "io.containerd.image.name";
+pub(crate) const FULL_NAME: &str = "io.containerd.image.name";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,6 +22,11 @@ struct Marker {
 
 /// Reads the index of a layout.
 pub(crate) fn index(blobs: &Blobs) -> Result<ImageIndex> {
+    if !blobs.has("oci-layout")? {
+        return Err(Error::invalid(
+            "is not an image layout, because it has no file oci-layout: name another, or make one with `rootling image pull`",
+        ));
+    }
     let marker: Marker = parse(&blobs.read("oci-layout")?, "oci-layout")?;
     if !marker.image_layout_version.starts_with("1.") {
         return Err(Error::invalid(format!(
@@ -35,7 +40,8 @@ pub(crate) fn index(blobs: &Blobs) -> Result<ImageIndex> {
 pub(crate) fn names(descriptor: &Descriptor) -> impl Iterator<Item = &str> {
     let annotations = descriptor.annotations().as_ref();
     let get = move |key| annotations.and_then(|all| all.get(key)).map(String::as_str);
-    get(REF_NAME).into_iter().chain(get(FULL_NAME))
+    let full = get(FULL_NAME).filter(|full| get(REF_NAME) != Some(full));
+    get(REF_NAME).into_iter().chain(full)
 }
 
 /// The image with this name or digest; without a `reference`, the only image.
@@ -59,6 +65,10 @@ pub(crate) fn choose(index: &ImageIndex, reference: Option<&str>, platform: &Pla
         ([], None) => Err(Error::invalid("the layout has no image")),
         ([], Some(wanted)) => {
             Err(Error::invalid(format!("the layout has no image {wanted:?}: name one of {all}")))
+        }
+        // Listed more than once.
+        ([first, others @ ..], _) if others.iter().all(|other| other.digest() == first.digest()) => {
+            Ok((*first).clone())
         }
         // The same name stands for several platforms.
         (several, _) if several.iter().all(|one| one.platform().is_some()) && same_name(several) => {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::blobs::{Blobs, digest_of, parse};
 use crate::digest::Digest;
 use crate::error::{Error, Result, Said};
-use crate::index::{REF_NAME, index, is_index, names};
+use crate::index::{FULL_NAME, REF_NAME, index, is_index, names};
 use crate::platform::shown;
 
 /// An image in a layout, for `list`.
@@ -166,8 +166,50 @@ fn has_no_links(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What a pull has made of a layout that was none before. It is removed again unless it is kept.
+pub(crate) struct Fresh<'a> {
+    dir: &'a Path,
+    made_directory: bool,
+    keep: bool,
+    _lock: File,
+}
+
+impl<'a> Fresh<'a> {
+    /// Makes a directory a layout if it is not one yet, and locks it.
+    pub(crate) fn ensure(dir: &'a Path) -> Result<Self> {
+        let was_there = ["oci-layout", "blobs"].iter().any(|name| dir.join(name).exists());
+        let made_directory = !dir.exists();
+        ensure(dir)?;
+        let lock = lock(dir)?;
+        // Another pull may have been quicker.
+        let is_empty =
+            rootling_sys::directory::entries(&dir.join("blobs/sha256")).is_ok_and(|all| all.is_empty());
+        Ok(Self { dir, made_directory, keep: was_there || !is_empty, _lock: lock })
+    }
+
+    /// Keeps it, since there is something in it that somebody needs.
+    pub(crate) fn keep(mut self) {
+        self.keep = true;
+    }
+}
+
+impl Drop for Fresh<'_> {
+    fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
+        let _ = fs::remove_dir_all(self.dir.join("blobs"));
+        for name in ["oci-layout", "index.json"] {
+            let _ = fs::remove_file(self.dir.join(name));
+        }
+        if self.made_directory {
+            let _ = fs::remove_dir(self.dir);
+        }
+    }
+}
+
 /// Makes a directory a layout if it is not one yet. Existing contents are kept.
-pub(crate) fn ensure(dir: &Path) -> Result<()> {
+fn ensure(dir: &Path) -> Result<()> {
     has_no_links(dir)?;
     fs::create_dir_all(dir.join("blobs/sha256")).said(|| format!("{dir:?}"))?;
     for (name, text) in [
@@ -186,7 +228,7 @@ pub(crate) fn ensure(dir: &Path) -> Result<()> {
 }
 
 /// Keeps other instances of this program from changing a layout meanwhile.
-pub(crate) fn lock(dir: &Path) -> Result<File> {
+fn lock(dir: &Path) -> Result<File> {
     let file = File::open(dir).said(|| format!("{dir:?}"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -197,17 +239,26 @@ pub(crate) fn lock(dir: &Path) -> Result<File> {
     }
 }
 
-/// Adds an image to the index under a name, replacing an image with that name.
-pub(crate) fn name(dir: &Path, mut descriptor: Descriptor, reference: &str) -> Result<()> {
+/// Adds an image to the index, replacing the former one of the same repository and tag. It is called by its tag, or, if
+/// another image has that name already, by its full name, so that nothing loses its name silently. Returns the name.
+pub(crate) fn name(dir: &Path, mut descriptor: Descriptor, tag: &str, full: &str) -> Result<String> {
     let blobs = Blobs::directory(dir)?;
     let mut index = index(&blobs)?;
     let mut manifests = index.manifests().clone();
-    manifests.retain(|known| names(known).next() != Some(reference));
-    descriptor.set_annotations(Some([(REF_NAME.to_owned(), reference.to_owned())].into()));
+    let is_same = |known: &Descriptor| {
+        names(known).any(|name| name == full)
+            || names(known).next() == Some(tag) && known.digest() == descriptor.digest()
+    };
+    manifests.retain(|known| !is_same(known));
+    let taken = manifests.iter().any(|known| names(known).any(|name| name == tag));
+    let name = if taken { full } else { tag };
+    let names = [(REF_NAME, name), (FULL_NAME, full)];
+    descriptor.set_annotations(Some(names.map(|(key, value)| (key.to_owned(), value.to_owned())).into()));
     manifests.push(descriptor);
     index.set_manifests(manifests);
     let text = serde_json::to_vec(&index).map_err(|error| Error::system(error.to_string()))?;
-    replace(&dir.join("index.json"), &text)
+    replace(&dir.join("index.json"), &text)?;
+    Ok(name.to_owned())
 }
 
 /// Replaces a file either completely or not at all.

@@ -30,7 +30,7 @@ mod tar;
 mod tree;
 mod unpack;
 
-pub use bundle::{Bundle, clear, supervise};
+pub use bundle::{Bundle, clear, remove_empty, supervise};
 pub use convert::{Defaults, annotations, defaults};
 pub use digest::Digest;
 pub use error::{Error, ErrorKind, Result};

@@ -33,6 +33,13 @@ pub(crate) struct Used {
     beside: u64,
 }
 
+impl Used {
+    /// Whether there was no entry.
+    pub(crate) fn is_nothing(self) -> bool {
+        self.entries == 0
+    }
+}
+
 /// What a part of a sparse file takes of the disk at least, in bytes.
 const BLOCK: u64 = 4096;
 

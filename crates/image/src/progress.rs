@@ -19,6 +19,15 @@ pub enum Show {
     Nothing,
 }
 
+impl Show {
+    /// Prints a line about what happens meanwhile.
+    pub(crate) fn note(self, text: &str) {
+        if self == Self::Auto {
+            eprintln!("rootling: {text}");
+        }
+    }
+}
+
 /// Counts bytes up to a total.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,

@@ -27,9 +27,15 @@ const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
 const BZIP2: &[u8] = b"BZh";
 
-/// Whether a stream that begins like this is compressed.
+/// Whether a stream that begins like this is compressed, also by what cannot be decompressed here.
 pub(crate) fn is_compressed(begin: &[u8]) -> bool {
-    [GZIP, ZSTD, XZ].iter().any(|magic| begin.starts_with(magic))
+    is_zstd(begin) || [GZIP, XZ, BZIP2].iter().any(|magic| begin.starts_with(magic))
+}
+
+/// Whether it begins with a frame of zstd, RFC 8878 section 3.1: one with data, or one to be skipped, which some
+/// programs put first.
+fn is_zstd(begin: &[u8]) -> bool {
+    begin.starts_with(ZSTD) || matches!(begin, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
 /// Decompresses a stream of any supported format.
@@ -39,7 +45,7 @@ pub(crate) fn decompressed<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Rea
     if begin.starts_with(GZIP) {
         return Ok(Box::new(flate2::bufread::MultiGzDecoder::new(source)));
     }
-    if begin.starts_with(ZSTD) {
+    if is_zstd(begin) {
         let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
         decoder.window_log_max(WINDOW_LOG)?;
         return Ok(Box::new(decoder));
@@ -154,7 +160,7 @@ fn decompress(
     loop {
         let mut chunk = used.try_recv().unwrap_or_default();
         chunk.resize(CHUNK, 0);
-        let length = fill(&mut inner, &mut chunk)?;
+        let length = fill(&mut inner, &mut chunk).map_err(damaged)?;
         if length == 0 {
             break;
         }
@@ -177,6 +183,16 @@ fn decompress(
     }
     let _ = to.send(Ok(Vec::new()));
     Ok(())
+}
+
+/// Says what can be done about an error of a decompressor; those of the system and of ours say it themselves.
+pub(crate) fn damaged(error: io::Error) -> io::Error {
+    if error.raw_os_error().is_some()
+        || error.get_ref().is_some_and(|inner| inner.downcast_ref::<Error>().is_some())
+    {
+        return error;
+    }
+    to_io(Error::invalid(format!("{error}: it is cut off or damaged; get it again")))
 }
 
 fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {

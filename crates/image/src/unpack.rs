@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::Archive;
 use crate::blobs::Blobs;
 use crate::busybox;
-use crate::error::{Result, Said};
+use crate::error::{Error, Result, Said};
 use crate::image::Image;
 use crate::limits::Limits;
 use crate::platform::Platform;
@@ -120,6 +120,12 @@ fn archive(work: &Work, path: &Path) -> Result<Notes> {
     let mut tree = tree(&work.root, work.limits)?;
     apply(&mut tree, stream, Layer::new(true, false), &name)?;
     progress.end();
+    // Such as what a program has written that failed.
+    if tree.is_empty() {
+        return Err(Error::invalid(format!(
+            "{name}: there is nothing in it, so there would be no root file system"
+        )));
+    }
     tree.finish()
 }
 
@@ -144,7 +150,7 @@ pub(crate) fn open(work: &Work, source: &Source) -> Result<Image> {
             let archive = Archive::open(path, &work.scratch, &work.limits)?;
             Image::of_docker(archive, reference.as_deref(), &work.platform)
         }
-        other => Err(crate::error::Error::system(format!("{other} is not an image with layers"))),
+        other => Err(Error::system(format!("{other} is not an image with layers"))),
     }
 }
 

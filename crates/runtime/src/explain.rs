@@ -27,6 +27,9 @@ pub fn explain(error: Error, host: &Host) -> Error {
                 None => error,
             }
         }
+        (_, Some(Errno::EFBIG)) => {
+            error.remedy("the caller limits how large a file may be: raise the limit with `ulimit -f`")
+        }
         _ => error,
     }
 }

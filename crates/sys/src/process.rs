@@ -127,6 +127,12 @@ pub fn default_sigchld() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
+/// Makes a write beyond RLIMIT_FSIZE fail with EFBIG instead of ending the process (setrlimit(2)).
+pub fn ignore_file_size_signal() {
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Makes a write to a pipe that nobody reads fail with EPIPE instead of ending the process; returns the former
 /// action for [`restore_broken_pipes`].
 pub fn ignore_broken_pipes() -> libc::sighandler_t {

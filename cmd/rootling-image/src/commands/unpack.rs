@@ -10,7 +10,7 @@ use rootling_config::generate::{Namespaces, UserNamespace, size};
 use rootling_config::idmap::mapping;
 use rootling_image::{
     Bundle, Error, HelperIds, Limits, PullOptions, Result, Signals, Source, Unpacked, Work, clear, remove,
-    supervise,
+    remove_empty, supervise,
 };
 use rootling_rootless::idmap::{self, Maps};
 use rootling_runtime::Host;
@@ -94,14 +94,20 @@ impl Job<'_> {
 
     /// Removes what is no longer needed, whatever ids own it.
     fn clear(&self, path: &Path) {
+        if remove_empty(path, &[SCRATCH]) {
+            return;
+        }
         let host = self.context.host;
-        let ids = match idmap::default_maps(host) {
-            Ok(wanted) if host.is_ordinary_user() => HelperIds::Mapped(wanted.maps),
-            _ => HelperIds::Caller,
+        let (ids, who) = match idmap::default_maps(host) {
+            Ok(wanted) if host.is_ordinary_user() => {
+                let who = if wanted.maps.uid.len() > 1 { "as root run" } else { "run" };
+                (HelperIds::Mapped(wanted.maps), who)
+            }
+            _ => (HelperIds::Caller, "run"),
         };
         if let Err(error) = clear(host, &ids, &self.signals, path) {
             log::warning(&format!(
-                "{path:?}, which is not needed any more, could not be removed: {error}; as root run `rm -rf {path:?}`"
+                "{path:?}, which is not needed any more, could not be removed: {error}; {who} `rm -rf {path:?}`"
             ));
         }
     }

@@ -45,7 +45,13 @@ fn try_freeze(dir: &Path) -> Result<(), CgroupError> {
         match state.trim() {
             "FROZEN" => return Ok(()),
             "FREEZING" => {}
-            other => return failed(format!("unexpected state {other}")),
+            "THAWED" => {
+                return failed(
+                    "something else has thawed it at the same time, such as resume or kill; try again"
+                        .to_owned(),
+                );
+            }
+            other => return failed(format!("it is in the state {other:?}, which is not known")),
         }
     }
     failed("stayed in state FREEZING; try again".to_owned())

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
-use oci_client::errors::OciDistributionError;
+use oci_client::errors::{OciDistributionError, OciError, OciErrorCode};
 use oci_client::{Client, Reference};
 use rootling_sys::file;
 
-use crate::error::{Error, Result, Said};
+use crate::error::{Error, Result, Said, shown};
 
 /// How long it may take to connect to a server, and how long the server may be silent.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -135,9 +135,13 @@ fn is_loopback(registry: &str) -> bool {
 pub(crate) fn said(error: &OciDistributionError) -> String {
     let mut text = match error {
         OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
-            format!(
-                "{error}: log in to the registry with `podman login` or `docker login`, or check the name of the image"
-            )
+            format!("{error}: {LOG_IN}")
+        }
+        OciDistributionError::RegistryError { envelope, .. } => return answered(&envelope.errors),
+        OciDistributionError::ServerError { code: 404, .. }
+        | OciDistributionError::ImageManifestNotFoundError(_) => return answered(&[]),
+        OciDistributionError::ServerError { code, url, message } => {
+            format!("{url}: status {code} of HTTP: {}", shown(message.trim().as_bytes()))
         }
         _ => error.to_string(),
     };
@@ -150,6 +154,39 @@ pub(crate) fn said(error: &OciDistributionError) -> String {
         source = inner.source();
     }
     text
+}
+
+const LOG_IN: &str =
+    "log in to the registry with `podman login` or `docker login`, or check the name of the image";
+
+/// What a registry has answered, by the codes of the distribution specification, "Error Codes".
+fn answered(errors: &[OciError]) -> String {
+    let Some(OciError { code, message, .. }) = errors.first() else {
+        return format!("the registry {}", meaning(&OciErrorCode::ManifestUnknown));
+    };
+    let name = serde_json::to_value(code).ok().and_then(|name| Some(shown(name.as_str()?.as_bytes())));
+    let answer = format!("{}: {}", name.unwrap_or_default().trim_matches('"'), shown(message.as_bytes()));
+    format!("the registry {} ({answer})", meaning(code))
+}
+
+fn meaning(code: &OciErrorCode) -> String {
+    match code {
+        OciErrorCode::ManifestUnknown | OciErrorCode::NotFound => {
+            "has no image of this name with this tag or digest: check both".into()
+        }
+        OciErrorCode::NameUnknown | OciErrorCode::NameInvalid => {
+            "has no repository of this name: check it".into()
+        }
+        OciErrorCode::BlobUnknown | OciErrorCode::ManifestBlobUnknown => {
+            "has lost a part of the image: push it again".into()
+        }
+        OciErrorCode::Unauthorized | OciErrorCode::Denied => format!("does not permit it: {LOG_IN}"),
+        OciErrorCode::Toomanyrequests => {
+            "has had too many requests from here: wait, or log in with `podman login` or `docker login`"
+                .into()
+        }
+        _ => "refuses".into(),
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +205,26 @@ mod tests {
             ("10.0.0.1:5000", false),
         ] {
             assert_eq!(is_loopback(registry), wanted, "{registry}");
+        }
+    }
+
+    #[test]
+    fn answers_are_told_with_what_can_be_done() {
+        for (code, words) in [
+            (
+                Some("MANIFEST_UNKNOWN"),
+                "no image of this name with this tag or digest: check both (MANIFEST_UNKNOWN: \"m\")",
+            ),
+            (None, "no image of this name"),
+            (Some("NAME_UNKNOWN"), "no repository of this name"),
+            (Some("DENIED"), "`podman login`"),
+            (Some("TOOMANYREQUESTS"), "wait, or log in"),
+            (Some("a\u{1b}b"), "refuses (a\\u{1b}b: \"m\")"),
+        ] {
+            let error = |code| serde_json::from_value(serde_json::json!({"code": code, "message": "m"}));
+            let errors: Vec<OciError> = code.map(|code| error(code).expect("an error")).into_iter().collect();
+            let text = answered(&errors);
+            assert!(text.contains(words), "{text}");
         }
     }
 

@@ -15,7 +15,7 @@ use super::credentials;
 use super::transfer::{Wanted, no_link, retried};
 use crate::blobs::{Blobs, MOST_DOCUMENT, digest_of, parse};
 use crate::digest::{Digest, check};
-use crate::error::{Error, Result, Said};
+use crate::error::{Error, ErrorKind, Result, Said};
 use crate::layout;
 use crate::platform::Platform;
 use crate::progress::{Progress, Show};
@@ -65,8 +65,6 @@ pub fn pull(options: &PullOptions, dir: &Path) -> Result<Pulled> {
     let reference = options.access.reference(&options.reference)?;
     let registry = reference.resolve_registry().to_owned();
     let auth = credentials::find(&registry, reference.repository())?;
-    layout::ensure(dir)?;
-    let _lock = layout::lock(dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().said(|| "network")?;
     let work = async {
         let client = connect(&options.access, &reference, &registry, &auth).await?;
@@ -109,6 +107,19 @@ struct Pull<'a> {
 
 impl Pull<'_> {
     async fn run(&self) -> Result<Pulled> {
+        let found = self.find().await?;
+        // Only now, so that nothing is left of what is not there.
+        let fresh = layout::Fresh::ensure(self.dir)?;
+        let pulled = self.get(&found.0, &found.1).await;
+        // What has come is gone on with by a second pull, but not if the image is not the right one.
+        if !matches!(&pulled, Err(error) if error.kind() == ErrorKind::Invalid) {
+            fresh.keep();
+        }
+        pulled
+    }
+
+    /// The manifest of the image for the platform.
+    async fn find(&self) -> Result<(Vec<u8>, Descriptor)> {
         let (mut bytes, mut descriptor) = self.manifest(&self.reference, None).await?;
         if crate::index::is_index(&descriptor) {
             let index: ImageIndex = parse(&bytes, "the index of the image")?;
@@ -116,7 +127,12 @@ impl Pull<'_> {
             let one = self.reference.clone_with_digest(chosen.digest().to_string());
             (bytes, descriptor) = self.manifest(&one, Some(&chosen)).await?;
         }
-        let manifest: ImageManifest = parse(&bytes, "the manifest of the image")?;
+        Ok((bytes, descriptor))
+    }
+
+    /// Downloads everything that a manifest lists, and gives the image its name.
+    async fn get(&self, bytes: &[u8], descriptor: &Descriptor) -> Result<Pulled> {
+        let manifest: ImageManifest = parse(bytes, "the manifest of the image")?;
         let mut blobs: Vec<&Descriptor> = Vec::new();
         for blob in [manifest.config()].into_iter().chain(manifest.layers()) {
             if !blobs.iter().any(|known| known.digest() == blob.digest()) {
@@ -125,23 +141,22 @@ impl Pull<'_> {
         }
         let size = blobs.iter().map(|blob| blob.size()).sum();
         self.blobs(&blobs, size, descriptor.platform().is_none()).await?;
-        self.write(&bytes, &descriptor)?;
-        let name = self.name();
-        layout::name(self.dir, descriptor.clone(), &name)?;
+        self.write(bytes, descriptor)?;
+        let name = layout::name(self.dir, descriptor.clone(), self.tag(), &self.reference.whole())?;
         Ok(Pulled { reference: self.reference.whole(), name, digest: descriptor.digest().to_string(), size })
     }
 
-    /// The name of the image in a layout: its tag or its digest.
-    fn name(&self) -> String {
-        let tag = self.reference.tag().or(self.reference.digest());
-        tag.unwrap_or("latest").to_owned()
+    /// The tag of the image or its digest.
+    fn tag(&self) -> &str {
+        self.reference.tag().or(self.reference.digest()).unwrap_or("latest")
     }
 
     async fn manifest(&self, image: &Reference, known: Option<&Descriptor>) -> Result<(Vec<u8>, Descriptor)> {
         let what = format!("manifest of {}", image.whole());
         // The answer is either complete or an error; the library verifies the digest that the server sends.
         let (bytes, _) =
-            retried(&what, || self.client.pull_manifest_raw(image, &self.auth, &ACCEPTED)).await?;
+            retried(self.options.show, &what, || self.client.pull_manifest_raw(image, &self.auth, &ACCEPTED))
+                .await?;
         if bytes.len() as u64 > MOST_DOCUMENT {
             return Err(Error::invalid(format!("{what}: it is larger than a manifest may be, 4 MiB")));
         }

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use oci_client::client::BlobResponse;
-use oci_client::errors::OciDistributionError;
+use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::{Client, Reference};
 
 use super::access::said;
 use crate::digest::{Digest, Hasher, check};
 use crate::error::{Error, Result, Said};
-use crate::progress::Progress;
+use crate::progress::{Progress, Show};
 
 /// How often an interrupted transfer is tried, and the initial wait before the next attempt.
 const ATTEMPTS: u32 = 6;
@@ -26,6 +26,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 pub(crate) fn is_worth_another(error: &OciDistributionError) -> bool {
     match error {
         OciDistributionError::ServerError { code, .. } => *code >= 500 || *code == 429,
+        OciDistributionError::RegistryError { envelope, .. } => {
+            envelope.errors.iter().any(|error| error.code == OciErrorCode::Toomanyrequests)
+        }
         OciDistributionError::IoError(_) => true,
         OciDistributionError::RequestError(error) => {
             // This includes what a server sends before it dies, but not an invalid certificate.
@@ -43,8 +46,17 @@ fn is_about_tls(error: &(dyn std::error::Error + 'static)) -> bool {
         .any(|error| error.is::<rustls::Error>() || error.to_string().contains("certificate"))
 }
 
-/// Tries a few times until it works.
-pub(crate) async fn retried<T, F>(what: &str, mut attempt: impl FnMut() -> F) -> Result<T>
+/// Whether no server listens there. One that is being started anew is waited for only if it was there before.
+fn is_refused(error: &OciDistributionError) -> bool {
+    let causes =
+        std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::ConnectionRefused)
+}
+
+/// Tries a few times until it works. Says so before it waits, if progress is shown.
+pub(crate) async fn retried<T, F>(show: Show, what: &str, mut attempt: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = std::result::Result<T, OciDistributionError>>,
 {
@@ -52,7 +64,8 @@ where
     for number in 1.. {
         match attempt().await {
             Ok(done) => return Ok(done),
-            Err(error) if number < ATTEMPTS && is_worth_another(&error) => {
+            Err(error) if number < ATTEMPTS && is_worth_another(&error) && !is_refused(&error) => {
+                show.note(&format!("{what}: {}; trying again", said(&error)));
                 tokio::time::sleep(wait).await;
                 wait *= 2;
             }
@@ -92,14 +105,26 @@ impl Wanted<'_> {
             return Ok(());
         }
         let mut part = Part::open(&path.with_extension("part"), &self.digest, self.size)?;
+        let resumed = part.length > 0;
         self.progress.add(part.length);
+        self.complete(&mut part).await?;
+        if resumed && !part.is_right(&self.digest) {
+            // What an earlier pull has left was not the beginning of it.
+            part.restart(&self.digest)?;
+            self.complete(&mut part).await?;
+        }
+        part.finish(&path, &self.digest)
+    }
+
+    /// Downloads what is missing of the blob.
+    async fn complete(&self, part: &mut Part) -> Result<()> {
         let what = format!("blob {}", self.digest);
         // The counter is reset whenever something has arrived: only a server that sends nothing is given up on.
         let mut failures = 0;
         let mut wait = FIRST_WAIT;
         while part.length < self.size || self.size == 0 && failures == 0 {
             let before = part.length;
-            match self.attempt(&mut part).await {
+            match self.attempt(part).await {
                 Ok(()) if part.length == self.size => break,
                 Err(Failure::Final(error)) => return Err(error.wrap(what)),
                 Err(Failure::Network(error)) if !is_worth_another(&error) => {
@@ -124,7 +149,7 @@ impl Wanted<'_> {
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(Duration::from_secs(8));
         }
-        part.finish(&path, &self.digest)
+        Ok(())
     }
 
     async fn attempt(&self, part: &mut Part) -> Result<(), Failure> {
@@ -241,6 +266,11 @@ impl Part {
 
     fn discard(&self) {
         let _ = fs::remove_file(&self.path);
+    }
+
+    /// Whether what has arrived is the blob.
+    fn is_right(&self, wanted: &Digest) -> bool {
+        self.hasher.clone().finish() == *wanted
     }
 
     fn finish(self, path: &Path, wanted: &Digest) -> Result<()> {

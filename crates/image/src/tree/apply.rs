@@ -60,6 +60,11 @@ impl Tree {
         Ok(())
     }
 
+    /// Whether no archive had an entry.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.used.is_nothing()
+    }
+
     /// Finishes, and returns what could not be kept.
     pub(crate) fn finish(self) -> Result<Notes> {
         self.way.leave()?;
