@@ -25,7 +25,8 @@ first_failure() { # first_failure COMMAND...: run it, keep the exit code of the 
     "$@" || { local code=$?; ((status)) || status=$code; }
 }
 if cargo nextest --version >/dev/null 2>&1; then
-    nextest=(cargo nextest run --config-file hack/nextest.toml --no-fail-fast --locked)
+    # Half of the time a test waits for something, so there are two for each processor.
+    nextest=(cargo nextest run --config-file hack/nextest.toml --no-fail-fast --locked --test-threads "$((2 * $(nproc)))")
     first_failure "${nextest[@]}" "${select[@]}" -E 'not binary(zz_nothing_left)'
     printf '\nIs anything left of all that?\n'
     first_failure "${nextest[@]}" --profile last "${last[@]}"

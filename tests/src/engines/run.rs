@@ -146,7 +146,7 @@ impl Run {
     pub fn scenarios(&self) -> Vec<(&'static str, Step)> {
         let root = self.user == User::Root;
         let host_network = root || !matches!(self.engine, Engine::Docker);
-        let facts = Facts { root, host_network, apparmor: true };
+        let facts = Facts { root, host_network, apparmor: true, controllers: true };
         let groups = self.groups(&[]).unwrap_or_default();
         let of = |group: &Group| {
             let name = group.name;

@@ -3,7 +3,11 @@
 use std::env;
 use std::time::{Duration, Instant};
 
+use super::Group;
 use crate::sys::matches_pattern;
+
+/// If it is not 0, only groups that need controllers for cgroups are run: the rest of what ran where there are none.
+pub(crate) const LIMITS: &str = "ROOTLING_ENGINES_LIMITS";
 
 /// A bash pattern, such as `exec*` or `@(nested|many)`.
 #[derive(Clone, Debug)]
@@ -27,6 +31,8 @@ impl From<&str> for Pattern {
 pub struct Selection {
     only: Option<Pattern>,
     but: Option<Pattern>,
+    /// Whether only groups that need controllers for cgroups are wanted.
+    limits: bool,
     /// The time limit for one command, in seconds.
     step: u64,
     /// When the time for all scenarios is up.
@@ -39,16 +45,19 @@ impl Selection {
         Ok(Self {
             only: pattern("ROOTLING_ENGINES_ONLY"),
             but: pattern("ROOTLING_ENGINES_BUT"),
+            limits: number(LIMITS, 0)? != 0,
             step: number("ROOTLING_ENGINES_STEP", 240)?,
             end: Instant::now() + Duration::from_secs(number("ROOTLING_ENGINES_TIME", 3600)?),
         })
     }
 
     /// Whether to run a group. The one that prepares all others is always run.
-    pub(super) fn takes(&self, group: &str) -> bool {
-        let only = self.only.as_ref().is_none_or(|pattern| pattern.matches(group));
-        let but = self.but.as_ref().is_some_and(|pattern| pattern.matches(group));
-        group == "image" || (only && !but)
+    pub(super) fn takes(&self, group: &Group) -> bool {
+        let only = self.only.as_ref().is_none_or(|pattern| pattern.matches(group.name));
+        let but = self.but.as_ref().is_some_and(|pattern| pattern.matches(group.name));
+        // What is left at the end is of interest after any of them.
+        let limits = !self.limits || group.has_limits() || group.name == "left";
+        group.name == "image" || (only && !but && limits)
     }
 
     /// The time for a command that takes `seconds`, or as long as any other; `None` if no time is left.
@@ -74,21 +83,21 @@ pub fn number(variable: &str, default: u64) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Step;
     use super::*;
 
     fn selection(only: Option<&str>, but: Option<&str>) -> Selection {
         let end = Instant::now() + Duration::from_mins(1);
-        Selection { only: only.map(Pattern::from), but: but.map(Pattern::from), step: 240, end }
+        let [only, but] = [only, but].map(|pattern| pattern.map(Pattern::from));
+        Selection { only, but, limits: false, step: 240, end }
     }
 
     #[test]
     fn patterns_are_those_of_bash() {
         let selected = |only, but| {
             let selection = selection(only, but);
-            ["image", "run", "execs", "many", "nested"]
-                .into_iter()
-                .filter(|group| selection.takes(group))
-                .collect()
+            let groups = ["image", "run", "execs", "many", "nested"].map(|name| Group { name, steps: &[] });
+            groups.iter().filter(|group| selection.takes(group)).map(|group| group.name).collect()
         };
         let all: Vec<&str> = selected(None, None);
         assert_eq!(all, ["image", "run", "execs", "many", "nested"]);
@@ -96,6 +105,17 @@ mod tests {
         assert_eq!(selected(None, Some("@(nested|many)")), ["image", "run", "execs"]);
         assert_eq!(selected(Some("[mr]*"), Some("run")), ["image", "many"]);
         assert_eq!(selected(Some("exec"), None), ["image"]);
+    }
+
+    #[test]
+    fn limits_alone_are_groups_with_steps_that_need_controllers() {
+        const LIMITED: Step = Step::Limits(&[Step::Quietly("true")]);
+        let selection = Selection { limits: true, ..selection(None, Some("many")) };
+        let takes = |name, steps| selection.takes(&Group { name, steps });
+        assert!(takes("lifecycle", &[Step::Quietly("true"), LIMITED]));
+        assert!(takes("nested", &[Step::All(&[Step::When(|_| true, &[LIMITED])])]));
+        assert!(takes("image", &[]) && takes("left", &[]));
+        assert!(!takes("run", &[Step::Quietly("true")]) && !takes("many", &[LIMITED]));
     }
 
     #[test]

@@ -14,7 +14,10 @@ use crate::wait::{LIMIT, holds_within};
 
 /// Facts about the caller and an engine on this machine.
 pub(super) fn facts() -> Facts {
-    Facts { root: geteuid().is_root(), host_network: true, apparmor: false }
+    // Where version 1 has the controllers, the file is not there.
+    let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
+        .map_or(true, |list| list.split_whitespace().any(|name| name == "memory"));
+    Facts { root: geteuid().is_root(), host_network: true, apparmor: false, controllers }
 }
 
 /// Makes the directories of a run, and sets the variables that all runs have: `DIR` for files and `RUN` for what

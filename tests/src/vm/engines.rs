@@ -7,11 +7,13 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::unistd::geteuid;
 use similar::{ChangeTag, TextDiff};
 
+use super::integration::{QUICK, QUICKLY};
 use super::machine::{Machine, PLACE, results, stream};
 use super::programs;
-use crate::engines::{RUNS, Run, User, number};
+use crate::engines::{LIMITS, RUNS, Run, User, number};
 
 /// The variables that are passed on to the runs.
 const SELECTION: [&str; 4] =
@@ -31,9 +33,18 @@ pub struct Engines {
     pub compare: bool,
 }
 
-/// Runs of the engines that share a machine and its time.
+/// Which scenarios a machine gets.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    Whole,
+    /// All that an ordinary user's engines do without controllers.
+    Quick,
+    /// All of root's, and the groups that need controllers.
+    Rest,
+}
+
+/// Runs of the engines that share their time.
 struct Plan {
-    machine: Machine,
     runs: Vec<&'static Run>,
     runtimes: Vec<&'static str>,
     end: Instant,
@@ -55,12 +66,27 @@ pub fn run_engines(options: &Engines) -> Result<bool, String> {
         programs::copy(&programs::package(&rootling)?, &machine.stage("rootling.deb")?)?;
     }
     let results = results("engines")?;
-    machine.start()?;
+    let quick_results = results.join(QUICKLY);
+    fs::create_dir(&quick_results).map_err(|error| format!("make {}: {error}", quick_results.display()))?;
     let start = Instant::now();
     let runtimes = if options.compare { vec![ROOTLING, CRUN] } else { vec![ROOTLING] };
     let end = start + Duration::from_mins(minutes);
-    let plan = Plan { machine, runs, runtimes, end, results, failed: Mutex::default() };
-    plan.carry_out()?;
+    let plan = Plan { runs, runtimes, end, results, failed: Mutex::default() };
+    let mut part = Part::Whole;
+    if env::var_os(QUICK).is_some() && options.runs.is_empty() && !options.compare && geteuid().is_root() {
+        let quick = machine.quick();
+        match quick.start() {
+            Ok(()) => {
+                println!("\n== in the system container");
+                plan.carry_out(&quick, Part::Quick)?;
+                part = Part::Rest;
+            }
+            Err(why) => println!("no system container here, so all is run in the virtual machine: {why}"),
+        }
+    }
+    machine.start()?;
+    println!("\n== in the VM");
+    plan.carry_out(&machine, part)?;
     if options.compare {
         plan.compare();
     }
@@ -82,20 +108,24 @@ fn selected(names: &[String]) -> Result<Vec<&'static Run>, String> {
 
 impl Plan {
     /// Runs of the same user are sequential, and those of the two users are concurrent.
-    fn carry_out(&self) -> Result<(), String> {
+    fn carry_out(&self, machine: &Machine, part: Part) -> Result<(), String> {
+        if part == Part::Quick {
+            // Root's engines always ask for limits, or for privileges that root has only on a machine of its own.
+            return self.lane(machine, User::Ordinary, part);
+        }
         thread::scope(|scope| {
-            let root = scope.spawn(|| self.lane(User::Root));
-            let ordinary = self.lane(User::Ordinary);
+            let root = scope.spawn(|| self.lane(machine, User::Root, Part::Whole));
+            let ordinary = self.lane(machine, User::Ordinary, part);
             root.join().map_err(|_| "the runs of root have panicked".to_owned())?.and(ordinary)
         })
     }
 
-    fn lane(&self, user: User) -> Result<(), String> {
+    fn lane(&self, machine: &Machine, user: User, part: Part) -> Result<(), String> {
         for runtime in &self.runtimes {
             for run in self.runs.iter().filter(|run| run.user == user) {
                 // A package has no other runtime.
                 if !run.is_of_the_package() || *runtime == ROOTLING {
-                    self.one(run, runtime)?;
+                    self.one(machine, run, runtime, part)?;
                 }
             }
         }
@@ -103,9 +133,9 @@ impl Plan {
     }
 
     /// Runs the scenarios of a run until they end or the time is up. Prints the progress and failures.
-    fn one(&self, run: &'static Run, runtime: &str) -> Result<(), String> {
+    fn one(&self, machine: &Machine, run: &'static Run, runtime: &str, part: Part) -> Result<(), String> {
         let left = self.end.saturating_duration_since(Instant::now());
-        let log = self.log(run.name, runtime);
+        let log = self.log(run.name, runtime, part);
         let well = if left.is_zero() {
             let line = format!("FAILED {}: no time is left to run it\n", run.name);
             print!("{}: {line}", run.name);
@@ -117,9 +147,12 @@ impl Plan {
             words.extend(
                 SELECTION.iter().filter_map(|name| Some(format!("{name}={}", quoted(&env::var(name).ok()?)))),
             );
+            if part == Part::Rest {
+                words.push(format!("{LIMITS}=1"));
+            }
             words.push(format!("ROOTLING_ENGINES_INNER={ROOTLING}"));
             words.extend([format!("{PLACE}/engines"), "run".into(), run.name.into(), subject.into()]);
-            let command = self.machine.command(run.user.login(), &words);
+            let command = machine.command(run.user.login(), &words);
             let name = run.name;
             let tell = move |line: &str| {
                 if !line.starts_with("ok ") {
@@ -134,14 +167,17 @@ impl Plan {
         Ok(())
     }
 
-    fn log(&self, run: &str, runtime: &str) -> PathBuf {
+    fn log(&self, run: &str, runtime: &str, part: Part) -> PathBuf {
         let name = Path::new(runtime).file_name().unwrap_or_default().display();
-        self.results.join(format!("{run}-{name}"))
+        let place = if part == Part::Quick { self.results.join(QUICKLY) } else { self.results.clone() };
+        place.join(format!("{run}-{name}"))
     }
 
-    /// The output of the scenarios of a run.
+    /// The output of the scenarios of a run, in both places if it was run in both.
     fn told(&self, run: &str, runtime: &str) -> String {
-        String::from_utf8_lossy(&fs::read(self.log(run, runtime)).unwrap_or_default()).into_owned()
+        let logs = [Part::Quick, Part::Whole].map(|part| self.log(run, runtime, part));
+        let texts = logs.map(|log| fs::read(log).unwrap_or_default());
+        String::from_utf8_lossy(&texts.concat()).into_owned()
     }
 
     fn compare(&self) {

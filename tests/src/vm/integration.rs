@@ -71,11 +71,11 @@ const NOWHERE: &str =
 const MACHINE: &str =
     "apparmor attack_annotations attack_cgroups cgroup* doctor events old_kernel run selinux stats update";
 
-/// If it is set, root is the caller and no files are named, the quick way is taken for all that it can show.
+/// If it is set, root is the caller and no files or runs are named, the quick way is taken for all that it can show.
 pub(super) const QUICK: &str = "ROOTLING_VM_QUICK";
 
 /// Below the results, those of the system container.
-const QUICKLY: &str = "quick";
+pub(super) const QUICKLY: &str = "quick";
 
 /// Names the directory for the results of one machine of many.
 pub(super) const RESULTS: &str = "ROOTLING_VM_RESULTS";

@@ -7,7 +7,7 @@
 //! - `HEALTH_INTERVAL`: how often the engine itself checks a container's health
 
 use crate::engines::scenario::{Step, also, check, soon};
-use Step::{All, Quietly};
+use Step::{All, Limits, Quietly};
 
 /// `state CONTAINER` prints the container's state, its exit code and its runtime.
 pub(crate) const STATE: &str = r#"state() { $ENGINE inspect --format "{{.State.Status}} {{.State.ExitCode}} {{$RUNTIME_FIELD}}" "$1"; }"#;
@@ -28,11 +28,13 @@ pub(crate) const LIFECYCLE: &[Step] = &[
     check("state", "^running 0 $NAME$", "state web"),
     soon("logs", "^started$", "$ENGINE logs web"),
     soon("top", "sleep 0.2|sh -c", "$ENGINE top web"),
-    check("stats", " / (67.11MB|64MiB)", "$ENGINE stats --no-stream web"),
-    check("update -m", "^33554432$", r#"$ENGINE update -m 32m --pids-limit 40 --cpus 0.7 web
-        $ENGINE exec web sh -c "cd /sys/fs/cgroup; cat memory.max pids.max cpu.max""#),
-    also("update --pids-limit", "^40$"),
-    also("update --cpus", "^70000 100000$"),
+    Limits(&[
+        check("stats", " / (67.11MB|64MiB)", "$ENGINE stats --no-stream web"),
+        check("update -m", "^33554432$", r#"$ENGINE update -m 32m --pids-limit 40 --cpus 0.7 web
+            $ENGINE exec web sh -c "cd /sys/fs/cgroup; cat memory.max pids.max cpu.max""#),
+        also("update --pids-limit", "^40$"),
+        also("update --cpus", "^70000 100000$"),
+    ]),
     check("cp to", "status=0", r#"$ENGINE cp "$DIR/ro/file" web:/tmp/copied"#),
     check("cp from", "^from-host$", r#"$ENGINE cp web:/tmp/copied "$DIR/back" && cat "$DIR/back""#),
     check("commit", "^from-host$",

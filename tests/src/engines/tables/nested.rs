@@ -7,7 +7,7 @@
 
 use crate::engines::scenario::{Facts, Step, also, as_root, as_user, check};
 use crate::engines::setup;
-use Step::{Prepare, When};
+use Step::{Limits, Prepare, When};
 
 /// `inside BUNDLE [OPTION...]` runs a container of rootling in a container of the engine with these options, and
 /// also prints the number of warnings; `sibling` is a process of the outer container.
@@ -29,8 +29,10 @@ pub(crate) const EVERYWHERE: &[Step] = &[
     also("nothing in the way: its own processes", "^0$"),
     check("--privileged", "^inner=0$", "inside inner --privileged"),
     also("--privileged: no warning", "^warnings=0$"),
-    check("limits with --privileged", "^inner=0$", "inside limited --privileged"),
-    also("limits with --privileged: set", "^67108864$"),
+    Limits(&[
+        check("limits with --privileged", "^inner=0$", "inside limited --privileged"),
+        also("limits with --privileged: set", "^67108864$"),
+    ]),
 ];
 
 #[rustfmt::skip]
@@ -59,7 +61,10 @@ pub(crate) const PODMAN: &[Step] = &[
     check("limits", r#"^rootling: run "c": .*memory.limit .*--security-opt unmask=/sys/fs/cgroup"#,
         "inside limited"),
     also("limits: one error", "^inner=1$"),
-    check("limits with writable cgroups", "^67108864$", "inside limited --security-opt unmask=/sys/fs/cgroup"),
+    Limits(&[
+        check("limits with writable cgroups", "^67108864$",
+            "inside limited --security-opt unmask=/sys/fs/cgroup"),
+    ]),
     check("life of a container", "^from-exec$",
         r#"$ENGINE run --rm --net none -v "$INNER:/rootling:ro" -v "$DIR/inner:/inner" \
         box sh -c "cd /tmp; mkdir b; sed \"s/exec true/exec sleep 100/\" /inner/config.json >b/config.json

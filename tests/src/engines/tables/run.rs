@@ -110,7 +110,10 @@ pub(crate) const NETWORKS: &[Step] = &[
 ];
 
 #[rustfmt::skip]
-pub(crate) const LIMITS: &[Step] = &[
+pub(crate) const LIMITS: &[Step] = &[Step::Limits(OF_CONTROLLERS)];
+
+#[rustfmt::skip]
+const OF_CONTROLLERS: &[Step] = &[
     check("all", "status=0",
         r#"$ENGINE run --rm --net none -m 64m --memory-swap 128m --memory-reservation 32m --cpus 0.5 \
         --cpuset-cpus 0 --pids-limit 50 --blkio-weight 200 box sh -c "cd /sys/fs/cgroup

@@ -26,8 +26,10 @@ pub(crate) const KUBE: &[Step] = &[
     soon("read-only", "/x: Read-only file system", "podman logs kube-c"),
     also("user", "^uid=1000"),
     also("volume", "^from-host$"),
-    soon("CPU", "^50000 100000$", "podman logs kube-c"),
-    also("memory", "^67108864$"),
+    Step::Limits(&[
+        soon("CPU", "^50000 100000$", "podman logs kube-c"),
+        also("memory", "^67108864$"),
+    ]),
     check("generate", "kind: Pod", "podman kube generate kube"),
     check("down", "status=0", r#"podman kube down "$DIR/kube.yaml""#),
 ];
