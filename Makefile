@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-doors test-vm test-matrix test-engines stress fault bench order fuzz lint install uninstall deb rpm dist release clean
+.PHONY: help deps build demo test test-programs test-doors test-vm test-matrix test-engines stress fault bench order fuzz lint install uninstall deb rpm dist release clean
 
 PREFIX ?= /usr/local
 # The default directory of rustup, for shells that were opened before it was installed.
@@ -33,6 +33,10 @@ demo: build ## Run containers as an ordinary user, and show what happens
 
 test: build ## Run the unit tests, and real containers as an ordinary user (and as root, if you are)
 	@$(LIBSECCOMP) hack/test.sh
+
+test-programs: deps ## Build the tests without running them
+	@$(LIBSECCOMP) if cargo nextest --version >/dev/null 2>&1; \
+		then cargo nextest run --workspace --no-run --locked; else cargo test --workspace --no-run --locked; fi
 
 test-doors: deps ## Run launches with a debug build, which looks at each door between two rooms what is open
 	@$(LIBSECCOMP) cargo build --locked -p rootling -p rootling-image-command

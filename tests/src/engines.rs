@@ -22,6 +22,6 @@ mod variables;
 
 pub use run::{RUNS, Run, User};
 pub use scenario::{Facts, Group, Step};
-pub(crate) use selection::LIMITS;
+pub(crate) use selection::REST;
 pub use selection::{Pattern, Selection, number};
 pub use session::Session;

@@ -15,6 +15,7 @@ use super::{Facts, Group, Selection, Session, Step, pairs, setup};
 pub(super) const GROUPS: &[Group] = &[
     group("image", docker::IMAGE),
     group("run", run::RUN),
+    group("privileges", run::PRIVILEGES),
     group("networks", run::NETWORKS),
     group("limits", run::LIMITS),
     group("lifecycle", lifecycle::LIFECYCLE),

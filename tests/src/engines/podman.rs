@@ -5,12 +5,13 @@ use std::path::Path;
 
 use super::scenario::group;
 use super::tables::{lifecycle, nested, podman, run, together};
-use super::{Group, Selection, Session, Step, pairs, setup};
+use super::{Facts, Group, Selection, Session, Step, pairs, setup};
 
 /// All groups. The first one prepares all others, and the last one checks what is left.
 pub(super) const GROUPS: &[Group] = &[
     group("image", podman::IMAGE),
     group("run", run::RUN),
+    group("privileges", run::PRIVILEGES),
     group("networks", run::NETWORKS),
     group("limits", run::LIMITS),
     group("lifecycle", lifecycle::LIFECYCLE),
@@ -36,6 +37,9 @@ tmp_dir = "$RUN/tmp"
 
 [engine.runtimes]
 $NAME = ["$RUNTIME"]
+
+[containers]
+$PIDS_LIMIT
 "#;
 
 const STORAGE_CONF: &str = r#"[storage]
@@ -51,7 +55,7 @@ pub(super) fn session(runtime: &Path, manager: &str, selection: Selection) -> Re
     let mut session = Session::new(setup::facts(), functions, selection, clean);
     setup::directories(&mut session, "podman", runtime)?;
     setup::runtimes(&mut session);
-    let root = session.facts.root;
+    let Facts { root, machine, .. } = session.facts;
     let variables = &mut session.variables;
     for (name, value) in [
         ("ENGINE", "podman"),
@@ -61,6 +65,8 @@ pub(super) fn session(runtime: &Path, manager: &str, selection: Selection) -> Re
         ("HEALTH_INTERVAL", "disable"),
         ("MISSING", "127"),
         ("MANAGER", manager),
+        // For root, podman has a limit that nobody has asked for.
+        ("PIDS_LIMIT", if machine { "" } else { "pids_limit = 0" }),
         ("SHARED", "net ipc uts pid"),
         ("UNMASK", "unmask=ALL"),
         ("OPEN", "--security-opt unmask=ALL --security-opt seccomp=unconfined"),

@@ -43,15 +43,15 @@ pub const RUNS: &[Run] = &[
         "first", "with_podman", "with_podman_of_root", "with_docker_of_a_user", "with_containerd_of_a_user", "with_docker",
         "with_containerd", "gone"] },
     Run { name: "podman", user: User::Ordinary, engine: Engine::Podman("systemd"), groups: &[
-        "run", "networks", "limits", "lifecycle", "execs", "own", "pods", "kube", "units", "build", "nested"] },
+        "run", "privileges", "networks", "limits", "lifecycle", "execs", "own", "pods", "kube", "units", "build", "nested"] },
     Run { name: "podman-cgroupfs", user: User::Ordinary, engine: Engine::Podman("cgroupfs"), groups: &[
-        "run", "networks", "limits", "lifecycle", "execs", "own", "pods", "kube", "units", "build"] },
+        "run", "privileges", "networks", "limits", "lifecycle", "execs", "own", "pods", "kube", "units", "build"] },
     Run { name: "podman-root", user: User::Root, engine: Engine::Podman("systemd"), groups: &[
-        "run", "networks", "limits", "lifecycle", "execs", "own", "build"] },
+        "run", "privileges", "networks", "limits", "lifecycle", "execs", "own", "build"] },
     Run { name: "docker", user: User::Root, engine: Engine::Docker, groups: &[
-        "run", "networks", "limits", "lifecycle", "execs", "build", "health", "restart", "many", "nested", "remap"] },
+        "run", "privileges", "networks", "limits", "lifecycle", "execs", "build", "health", "restart", "many", "nested", "remap"] },
     Run { name: "docker-rootless", user: User::Ordinary, engine: Engine::Docker, groups: &[
-        "run", "networks", "limits", "lifecycle", "execs", "build", "health", "restart", "many", "nested"] },
+        "run", "privileges", "networks", "limits", "lifecycle", "execs", "build", "health", "restart", "many", "nested"] },
     Run { name: "containerd", user: User::Root, engine: Engine::Containerd, groups: &[
         "run", "lifecycle", "restart", "many"] },
     Run { name: "containerd-rootless", user: User::Ordinary, engine: Engine::Containerd, groups: &[
@@ -74,6 +74,12 @@ impl Run {
         RUNS.iter()
             .find(is_meant)
             .ok_or_else(|| format!("no engine is called {engine:?}; there are podman and docker"))
+    }
+
+    /// Whether a system container shows all of it that needs no whole machine. containerd gives limits to each of root's
+    /// containers.
+    pub fn works_in_a_system_container(&self) -> bool {
+        self.user == User::Ordinary || matches!(self.engine, Engine::Podman(_) | Engine::Docker)
     }
 
     /// Whether it tests the package rather than a runtime.
@@ -146,7 +152,7 @@ impl Run {
     pub fn scenarios(&self) -> Vec<(&'static str, Step)> {
         let root = self.user == User::Root;
         let host_network = root || !matches!(self.engine, Engine::Docker);
-        let facts = Facts { root, host_network, apparmor: true, controllers: true };
+        let facts = Facts { root, host_network, apparmor: true, machine: true };
         let groups = self.groups(&[]).unwrap_or_default();
         let of = |group: &Group| {
             let name = group.name;

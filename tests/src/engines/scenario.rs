@@ -21,8 +21,9 @@ pub struct Facts {
     pub host_network: bool,
     /// Whether the engine confines containers with AppArmor.
     pub apparmor: bool,
-    /// Whether there are controllers for cgroups, so that limits can be set.
-    pub controllers: bool,
+    /// Whether this is a whole machine: with controllers for cgroups, so that limits can be set, and with all
+    /// capabilities for root. A system container may lack them.
+    pub machine: bool,
 }
 
 /// A line of a table.
@@ -73,8 +74,8 @@ pub enum Step {
     Prepare(fn(&mut Session) -> Result<(), String>),
     /// Steps that apply only to some runs.
     When(fn(Facts) -> bool, &'static [Step]),
-    /// Steps that need controllers for cgroups.
-    Limits(&'static [Step]),
+    /// Steps that need a whole machine.
+    Machine(&'static [Step]),
     /// Steps that several groups share.
     All(&'static [Step]),
 }
@@ -122,26 +123,27 @@ impl Step {
             .flat_map(|step| match step {
                 Self::Check { .. } | Self::Soon { .. } | Self::Also { .. } => vec![*step],
                 Self::When(holds, steps) if holds(facts) => Self::scenarios(steps, facts),
-                Self::Limits(steps) if facts.controllers => Self::scenarios(steps, facts),
+                Self::Machine(steps) if facts.machine => Self::scenarios(steps, facts),
                 Self::All(steps) => Self::scenarios(steps, facts),
                 _ => Vec::new(),
             })
             .collect()
     }
 
-    /// Whether some of these steps need controllers.
-    fn have_limits(steps: &[Self]) -> bool {
+    /// Whether some of these steps need a whole machine.
+    fn need_machine(steps: &[Self], facts: Facts) -> bool {
         steps.iter().any(|step| match step {
-            Self::Limits(_) => true,
-            Self::When(_, steps) | Self::All(steps) => Self::have_limits(steps),
+            Self::Machine(_) => true,
+            Self::When(holds, steps) => holds(facts) && Self::need_machine(steps, facts),
+            Self::All(steps) => Self::need_machine(steps, facts),
             _ => false,
         })
     }
 }
 
 impl Group {
-    /// Whether some of its scenarios need controllers for cgroups.
-    pub(super) fn has_limits(&self) -> bool {
-        Step::have_limits(self.steps)
+    /// Whether some of its scenarios need a whole machine.
+    pub(super) fn needs_machine(&self, facts: Facts) -> bool {
+        Step::need_machine(self.steps, facts)
     }
 }

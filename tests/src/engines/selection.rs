@@ -3,11 +3,11 @@
 use std::env;
 use std::time::{Duration, Instant};
 
-use super::Group;
+use super::{Facts, Group};
 use crate::sys::matches_pattern;
 
-/// If it is not 0, only groups that need controllers for cgroups are run: the rest of what ran where there are none.
-pub(crate) const LIMITS: &str = "ROOTLING_ENGINES_LIMITS";
+/// If it is not 0, only groups that need a whole machine are run: the rest of what ran in a system container.
+pub(crate) const REST: &str = "ROOTLING_ENGINES_REST";
 
 /// A bash pattern, such as `exec*` or `@(nested|many)`.
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ impl From<&str> for Pattern {
 pub struct Selection {
     only: Option<Pattern>,
     but: Option<Pattern>,
-    /// Whether only groups that need controllers for cgroups are wanted.
-    limits: bool,
+    /// Whether only groups that need a whole machine are wanted.
+    rest: bool,
     /// The time limit for one command, in seconds.
     step: u64,
     /// When the time for all scenarios is up.
@@ -45,19 +45,19 @@ impl Selection {
         Ok(Self {
             only: pattern("ROOTLING_ENGINES_ONLY"),
             but: pattern("ROOTLING_ENGINES_BUT"),
-            limits: number(LIMITS, 0)? != 0,
+            rest: number(REST, 0)? != 0,
             step: number("ROOTLING_ENGINES_STEP", 240)?,
             end: Instant::now() + Duration::from_secs(number("ROOTLING_ENGINES_TIME", 3600)?),
         })
     }
 
     /// Whether to run a group. The one that prepares all others is always run.
-    pub(super) fn takes(&self, group: &Group) -> bool {
+    pub(super) fn takes(&self, group: &Group, facts: Facts) -> bool {
         let only = self.only.as_ref().is_none_or(|pattern| pattern.matches(group.name));
         let but = self.but.as_ref().is_some_and(|pattern| pattern.matches(group.name));
         // What is left at the end is of interest after any of them.
-        let limits = !self.limits || group.has_limits() || group.name == "left";
-        group.name == "image" || (only && !but && limits)
+        let rest = !self.rest || group.needs_machine(facts) || group.name == "left";
+        group.name == "image" || (only && !but && rest)
     }
 
     /// The time for a command that takes `seconds`, or as long as any other; `None` if no time is left.
@@ -86,10 +86,12 @@ mod tests {
     use super::super::Step;
     use super::*;
 
+    const FACTS: Facts = Facts { root: true, host_network: true, apparmor: false, machine: true };
+
     fn selection(only: Option<&str>, but: Option<&str>) -> Selection {
         let end = Instant::now() + Duration::from_mins(1);
         let [only, but] = [only, but].map(|pattern| pattern.map(Pattern::from));
-        Selection { only, but, limits: false, step: 240, end }
+        Selection { only, but, rest: false, step: 240, end }
     }
 
     #[test]
@@ -97,7 +99,7 @@ mod tests {
         let selected = |only, but| {
             let selection = selection(only, but);
             let groups = ["image", "run", "execs", "many", "nested"].map(|name| Group { name, steps: &[] });
-            groups.iter().filter(|group| selection.takes(group)).map(|group| group.name).collect()
+            groups.iter().filter(|group| selection.takes(group, FACTS)).map(|group| group.name).collect()
         };
         let all: Vec<&str> = selected(None, None);
         assert_eq!(all, ["image", "run", "execs", "many", "nested"]);
@@ -108,12 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn limits_alone_are_groups_with_steps_that_need_controllers() {
-        const LIMITED: Step = Step::Limits(&[Step::Quietly("true")]);
-        let selection = Selection { limits: true, ..selection(None, Some("many")) };
-        let takes = |name, steps| selection.takes(&Group { name, steps });
+    fn rest_is_groups_with_steps_that_need_a_whole_machine() {
+        const LIMITED: Step = Step::Machine(&[Step::Quietly("true")]);
+        let selection = Selection { rest: true, ..selection(None, Some("many")) };
+        let takes = |name, steps| selection.takes(&Group { name, steps }, FACTS);
         assert!(takes("lifecycle", &[Step::Quietly("true"), LIMITED]));
-        assert!(takes("nested", &[Step::All(&[Step::When(|_| true, &[LIMITED])])]));
+        assert!(takes("nested", &[Step::All(&[Step::When(|facts| facts.root, &[LIMITED])])]));
+        assert!(!takes("of a user", &[Step::When(|facts| !facts.root, &[LIMITED])]));
         assert!(takes("image", &[]) && takes("left", &[]));
         assert!(!takes("run", &[Step::Quietly("true")]) && !takes("many", &[LIMITED]));
     }

@@ -69,7 +69,8 @@ impl Session {
 
     /// Runs the selected groups. Prints the progress after each of them.
     pub(super) fn run(&mut self, groups: &[Group]) -> Result<(), String> {
-        for group in groups.iter().filter(|group| self.selection.takes(group)).collect::<Vec<_>>() {
+        for group in groups.iter().filter(|group| self.selection.takes(group, self.facts)).collect::<Vec<_>>()
+        {
             let (before, start) = (self.counts, Instant::now());
             self.group = group.name;
             self.steps(group.steps)?;
@@ -115,9 +116,11 @@ impl Session {
             }
             Step::Prepare(prepare) => prepare(self)?,
             Step::When(holds, steps) if holds(self.facts) => self.steps(steps)?,
-            Step::Limits(steps) if self.facts.controllers => self.steps(steps)?,
+            Step::Machine(steps) if self.facts.machine => self.steps(steps)?,
             Step::When(..) => {}
-            Step::Limits(_) => println!("skipped {}: limits, without controllers for cgroups", self.group),
+            Step::Machine(_) => {
+                println!("skipped {}: what needs controllers for cgroups and all capabilities", self.group);
+            }
             Step::All(steps) => self.steps(steps)?,
         }
         Ok(())

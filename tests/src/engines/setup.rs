@@ -14,15 +14,28 @@ use crate::wait::{LIMIT, holds_within};
 
 /// Facts about the caller and an engine on this machine.
 pub(super) fn facts() -> Facts {
+    let root = geteuid().is_root();
+    let machine = has_controllers() && (!root || has_all_capabilities());
+    Facts { root, host_network: true, apparmor: false, machine }
+}
+
+fn has_controllers() -> bool {
     // Where version 1 has the controllers, the file is not there.
-    let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
-        .map_or(true, |list| list.split_whitespace().any(|name| name == "memory"));
-    Facts { root: geteuid().is_root(), host_network: true, apparmor: false, controllers }
+    fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
+        .map_or(true, |list| list.split_whitespace().any(|name| name == "memory"))
+}
+
+fn has_all_capabilities() -> bool {
+    let last = fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap_or_default();
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    let mask = bounding.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    last.trim().parse::<u32>().is_ok_and(|last| mask.is_some_and(|mask| mask.count_ones() == last + 1))
 }
 
 /// Makes the directories of a run, and sets the variables that all runs have: `DIR` for files and `RUN` for what
-/// must not survive a boot, `XDG_RUNTIME_DIR`, `RUNTIME` and its `NAME`, `CALLER` for the user id, and `MANY` for
-/// the number of containers that are to run at the same time.
+/// must not survive a boot, `XDG_RUNTIME_DIR`, `RUNTIME` and its `NAME`, `CALLER` for the user id, `PORT`, `MEMORY`, and
+/// `MANY` for the number of containers that are to run at the same time.
 pub(super) fn directories(session: &mut Session, engine: &str, runtime: &Path) -> Result<(), String> {
     let runtime = runtime.canonicalize().map_err(|error| format!("{}: {error}", runtime.display()))?;
     let uid = geteuid();
@@ -38,6 +51,11 @@ pub(super) fn directories(session: &mut Session, engine: &str, runtime: &Path) -
     variables.set("CALLER", uid.to_string());
     variables.set("NAME", runtime.file_name().unwrap_or_default().display().to_string());
     variables.set("RUNTIME", runtime.display().to_string());
+    // The two users' runs are at the same time.
+    variables.set("PORT", if uid.is_root() { "18080" } else { "18081" });
+    // For an ordinary user without controllers it is a warning.
+    let limited = session.facts.machine || !uid.is_root();
+    variables.set("MEMORY", if limited { "-m 64m" } else { "" });
     variables.set("MANY", number("ROOTLING_ENGINES_MANY", 50)?.to_string());
     let made = fs::DirBuilder::new().mode(0o700).create(&run);
     made.map_err(|error| format!("make {}: {error}", run.display()))

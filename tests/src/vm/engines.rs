@@ -13,7 +13,7 @@ use similar::{ChangeTag, TextDiff};
 use super::integration::{QUICK, QUICKLY};
 use super::machine::{Machine, PLACE, results, stream};
 use super::programs;
-use crate::engines::{LIMITS, RUNS, Run, User, number};
+use crate::engines::{REST, RUNS, Run, User, number};
 
 /// The variables that are passed on to the runs.
 const SELECTION: [&str; 4] =
@@ -37,9 +37,9 @@ pub struct Engines {
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
     Whole,
-    /// All that an ordinary user's engines do without controllers.
+    /// What needs no whole machine, of the runs that work in a system container.
     Quick,
-    /// All of root's, and the groups that need controllers.
+    /// All of the other runs, and the groups of these that need a whole machine.
     Rest,
 }
 
@@ -109,12 +109,8 @@ fn selected(names: &[String]) -> Result<Vec<&'static Run>, String> {
 impl Plan {
     /// Runs of the same user are sequential, and those of the two users are concurrent.
     fn carry_out(&self, machine: &Machine, part: Part) -> Result<(), String> {
-        if part == Part::Quick {
-            // Root's engines always ask for limits, or for privileges that root has only on a machine of its own.
-            return self.lane(machine, User::Ordinary, part);
-        }
         thread::scope(|scope| {
-            let root = scope.spawn(|| self.lane(machine, User::Root, Part::Whole));
+            let root = scope.spawn(|| self.lane(machine, User::Root, part));
             let ordinary = self.lane(machine, User::Ordinary, part);
             root.join().map_err(|_| "the runs of root have panicked".to_owned())?.and(ordinary)
         })
@@ -123,6 +119,12 @@ impl Plan {
     fn lane(&self, machine: &Machine, user: User, part: Part) -> Result<(), String> {
         for runtime in &self.runtimes {
             for run in self.runs.iter().filter(|run| run.user == user) {
+                let is_quick = run.works_in_a_system_container();
+                let part = match part {
+                    Part::Quick if !is_quick => continue,
+                    Part::Rest if !is_quick => Part::Whole,
+                    part => part,
+                };
                 // A package has no other runtime.
                 if !run.is_of_the_package() || *runtime == ROOTLING {
                     self.one(machine, run, runtime, part)?;
@@ -148,7 +150,7 @@ impl Plan {
                 SELECTION.iter().filter_map(|name| Some(format!("{name}={}", quoted(&env::var(name).ok()?)))),
             );
             if part == Part::Rest {
-                words.push(format!("{LIMITS}=1"));
+                words.push(format!("{REST}=1"));
             }
             words.push(format!("ROOTLING_ENGINES_INNER={ROOTLING}"));
             words.extend([format!("{PLACE}/engines"), "run".into(), run.name.into(), subject.into()]);

@@ -7,7 +7,7 @@
 
 use crate::engines::containerd::restart;
 use crate::engines::scenario::{Step, also, as_root, check, check_within, soon};
-use Step::{All, Limits, Prepare, Set, When};
+use Step::{All, Machine, Prepare, Set, When};
 
 /// `with CONTAINER` prints ctr's options for using the runtime, with a systemd cgroup named after user and
 /// container.
@@ -59,7 +59,7 @@ pub(crate) const LIFECYCLE: &[Step] = &[
     check("run -d", "status=0",
         r#"$CTR run -d --memory-limit 67108864 --cpus 0.5 --log-uri file://$DIR/web.log $(with web) box web sh -c '
         trap "echo got-usr1" USR1; trap "exit 3" TERM; echo started; while :; do sleep 0.2; done'"#),
-    Limits(&[
+    Machine(&[
         check("--memory-limit", "^67108864$",
             r#"cd "$(find /sys/fs/cgroup -name "ctr$UID-web.scope")" && cat memory.max cpu.max"#),
         also("--cpus", "^50000 100000$"),
@@ -79,7 +79,7 @@ pub(crate) const LIFECYCLE: &[Step] = &[
     check("metrics", "^memory.usage_in_bytes|^memory.usage|usage_limit.*67108864|memory.usage_limit",
         "$CTR task metrics web"),
     // ctr has no such command; this is what the shim calls for Kubernetes.
-    Limits(&[
+    Machine(&[
         check("update", "^33554432$", r#"echo "{\"memory\": {\"limit\": 33554432}, \"pids\": {\"limit\": 40}}" |
                 $IN "$RUNTIME" --root /run/containerd/runc/default --systemd-cgroup update --resources - web
             cd "$(find /sys/fs/cgroup -name "ctr$UID-web.scope")" && cat memory.max pids.max"#),

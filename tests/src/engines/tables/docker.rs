@@ -6,7 +6,7 @@
 use crate::engines::docker::{restart, restart_remapped};
 use crate::engines::scenario::{Step, also, as_root, check, check_within, soon};
 use crate::engines::tables::lifecycle::WEB;
-use Step::{All, File, Prepare, Set, When};
+use Step::{All, File, Machine, Prepare, Set, When};
 
 #[rustfmt::skip]
 pub(crate) const IMAGE: &[Step] = &[
@@ -57,9 +57,11 @@ pub(crate) const REMAP: &[Step] = &[
     check("map", "^ +0 +$FIRST +[0-9]+$", "docker run --rm --net none box cat /proc/self/uid_map"),
     check("--userns host", "^ +0 +0 +4294967295$",
         "docker run --rm --net none --userns host box cat /proc/self/uid_map"),
-    check("a user, a volume, limits", "^1000 from-host 67108864$",
-        r#"docker run --rm --net none -u 1000 -m 64m -v "$DIR/ro:/ro:ro" box sh -c "
-        echo \$(id -u) \$(cat /ro/file) \$(cat /sys/fs/cgroup/memory.max)""#),
+    Machine(&[
+        check("a user, a volume, limits", "^1000 from-host 67108864$",
+            r#"docker run --rm --net none -u 1000 -m 64m -v "$DIR/ro:/ro:ro" box sh -c "
+            echo \$(id -u) \$(cat /ro/file) \$(cat /sys/fs/cgroup/memory.max)""#),
+    ]),
     check("--device", "status=0", r#"docker run --rm --net none --device /dev/fuse box sh -c ": <>/dev/fuse""#),
     check("exec", "status=5",
         r#"docker run -d --name mapped box sleep 1000; docker exec mapped sh -c "exit 5""#),

@@ -7,7 +7,7 @@
 
 use crate::engines::scenario::{Facts, Step, also, as_root, as_user, check};
 use crate::engines::setup;
-use Step::{Limits, Prepare, When};
+use Step::{Machine, Prepare, When};
 
 /// `inside BUNDLE [OPTION...]` runs a container of rootling in a container of the engine with these options, and
 /// also prints the number of warnings; `sibling` is a process of the outer container.
@@ -29,7 +29,7 @@ pub(crate) const EVERYWHERE: &[Step] = &[
     also("nothing in the way: its own processes", "^0$"),
     check("--privileged", "^inner=0$", "inside inner --privileged"),
     also("--privileged: no warning", "^warnings=0$"),
-    Limits(&[
+    Machine(&[
         check("limits with --privileged", "^inner=0$", "inside limited --privileged"),
         also("limits with --privileged: set", "^67108864$"),
     ]),
@@ -61,7 +61,7 @@ pub(crate) const PODMAN: &[Step] = &[
     check("limits", r#"^rootling: run "c": .*memory.limit .*--security-opt unmask=/sys/fs/cgroup"#,
         "inside limited"),
     also("limits: one error", "^inner=1$"),
-    Limits(&[
+    Machine(&[
         check("limits with writable cgroups", "^67108864$",
             "inside limited --security-opt unmask=/sys/fs/cgroup"),
     ]),

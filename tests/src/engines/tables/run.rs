@@ -2,6 +2,7 @@
 //!
 //! - `ENGINE`: podman or docker
 //! - `RM`: the command that removes a running container
+//! - `PORT`: one that no other run publishes
 //! - `SHARED`: the namespaces that the engine's host shares with the machine
 //!
 //! A program with a terminal lives on for a second after its output. podman loses the output of one that ends at once now
@@ -23,15 +24,6 @@ pub(crate) const RUN: &[Step] = &[
     check("program missing", "status=127", "$ENGINE run --rm box /no/such"),
     also("program missing: message", "/no/such.*([Nn]o such file|not found)"),
     check("program not executable", "status=126", "$ENGINE run --rm box /etc/plain"),
-    // A value below one's own requires CAP_SYS_RESOURCE on the host.
-    When(as_root, &[
-        check("--oom-score-adj -500", "^-500$",
-            "$ENGINE run --rm --net none --oom-score-adj -500 box cat /proc/self/oom_score_adj"),
-    ]),
-    When(as_user, &[
-        check("--oom-score-adj -500", "^[0-9]+$",
-            "$ENGINE run --rm --net none --oom-score-adj -500 box cat /proc/self/oom_score_adj"),
-    ]),
     check("-v rw", "^from-container$",
         r#"$ENGINE run --rm --net none -v "$DIR/rw:/rw:rw" box sh -c "echo from-container >/rw/file" &&
         cat "$DIR/rw/file""#),
@@ -42,11 +34,34 @@ pub(crate) const RUN: &[Step] = &[
     File("$DIR/seccomp.json", include_str!("files/seccomp.json")),
     check("--security-opt seccomp=FILE", "sethostname: (Operation n|N)ot supported",
         r#"$ENGINE run --rm --cap-add sys_admin --security-opt seccomp="$DIR/seccomp.json" box hostname x"#),
-    check("--privileged", "^CapEff:.000001ffffffffff$",
-        "$ENGINE run --rm --privileged box grep CapEff /proc/self/status"),
     check("--device", "status=0",
         r#"$ENGINE run --rm --device /dev/fuse box sh -c "ls -l /dev/fuse; : <>/dev/fuse" "#),
     also("--device: its number", "^c.* 10, 229 .*/dev/fuse$"),
+];
+
+#[rustfmt::skip]
+pub(crate) const PRIVILEGES: &[Step] = &[
+    // A value below one's own requires CAP_SYS_RESOURCE on the host.
+    When(as_root, &[Step::Machine(&[
+        check("--oom-score-adj -500", "^-500$",
+            "$ENGINE run --rm --net none --oom-score-adj -500 box cat /proc/self/oom_score_adj"),
+        All(ALL_CAPABILITIES),
+    ])]),
+    When(as_user, &[
+        check("--oom-score-adj -500", "^[0-9]+$",
+            "$ENGINE run --rm --net none --oom-score-adj -500 box cat /proc/self/oom_score_adj"),
+        All(ALL_CAPABILITIES),
+    ]),
+];
+
+#[rustfmt::skip]
+const ALL_CAPABILITIES: &[Step] = &[
+    check("--privileged", "^CapEff:.000001ffffffffff$",
+        "$ENGINE run --rm --privileged box grep CapEff /proc/self/status"),
+    Quietly("$ENGINE run -d --name some --net none box sleep 1000"),
+    check("exec --privileged", "^CapEff:.000001ffffffffff$",
+        "$ENGINE exec --privileged some grep CapEff /proc/self/status"),
+    Quietly("$RM some"),
 ];
 
 #[rustfmt::skip]
@@ -103,14 +118,14 @@ pub(crate) const NETWORKS: &[Step] = &[
         r#"i=$($ENGINE run --rm --ipc host --net none box readlink /proc/self/ns/ipc)
         [[ $i == "$(readlink /proc/self/ns/ipc)" ]] && echo same"#),
     check("--net bridge -p", "status=0",
-        r#"$ENGINE run -d --name server --net bridge -p 127.0.0.1:18080:80 box sh -c "
+        r#"$ENGINE run -d --name server --net bridge -p 127.0.0.1:$PORT:80 box sh -c "
             echo hello >/tmp/index.html; exec httpd -f -h /tmp""#),
-    soon("--net bridge -p: it answers", "^hello$", "curl -s -m 10 http://127.0.0.1:18080/index.html"),
+    soon("--net bridge -p: it answers", "^hello$", "curl -s -m 10 http://127.0.0.1:$PORT/index.html"),
     check("--net bridge -p: rm", "status=0", "$RM server"),
 ];
 
 #[rustfmt::skip]
-pub(crate) const LIMITS: &[Step] = &[Step::Limits(OF_CONTROLLERS)];
+pub(crate) const LIMITS: &[Step] = &[Step::Machine(OF_CONTROLLERS)];
 
 #[rustfmt::skip]
 const OF_CONTROLLERS: &[Step] = &[

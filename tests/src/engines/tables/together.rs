@@ -1,7 +1,7 @@
 //! What podman and buildah have besides containers: pods, systemd units and images, and what is left at the end.
 
-use crate::engines::scenario::{Step, also, check, soon};
-use Step::{File, Quietly};
+use crate::engines::scenario::{Step, also, as_root, as_user, check, soon};
+use Step::{File, Quietly, When};
 
 #[rustfmt::skip]
 pub(crate) const PODS: &[Step] = &[
@@ -26,7 +26,7 @@ pub(crate) const KUBE: &[Step] = &[
     soon("read-only", "/x: Read-only file system", "podman logs kube-c"),
     also("user", "^uid=1000"),
     also("volume", "^from-host$"),
-    Step::Limits(&[
+    Step::Machine(&[
         soon("CPU", "^50000 100000$", "podman logs kube-c"),
         also("memory", "^67108864$"),
     ]),
@@ -46,8 +46,15 @@ pub(crate) const UNITS: &[Step] = &[
         podman create --name unit box sleep 1000 && podman generate systemd --new --name unit && podman rm unit"),
 ];
 
+/// For root, buildah raises limits of processes, which takes a capability.
 #[rustfmt::skip]
 pub(crate) const BUILD: &[Step] = &[
+    When(as_root, &[Step::Machine(IMAGES)]),
+    When(as_user, IMAGES),
+];
+
+#[rustfmt::skip]
+const IMAGES: &[Step] = &[
     File("$DIR/context/data", "data\n"),
     File("$DIR/context/Containerfile", include_str!("files/Containerfile")),
     check("podman build", "status=0", r#"podman build -q --network none -t built "$DIR/context""#),
