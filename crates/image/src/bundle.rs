@@ -126,9 +126,9 @@ impl Bundle {
 fn check_descriptors() -> Result<()> {
     const NEEDED: usize = 16;
     raise_descriptors();
-    let open: std::io::Result<Vec<File>> = (0..NEEDED).map(|_| File::open("/dev/null")).collect();
-    open.map(drop).map_err(|error| {
-        let error = Error::from(error).wrap("/dev/null");
+    let pipes: std::io::Result<Vec<_>> = (0..NEEDED / 2).map(|_| std::io::pipe()).collect();
+    pipes.map(drop).map_err(|error| {
+        let error = Error::from(error).wrap("pipe");
         if error.is(Errno::EMFILE) {
             return error.remedy(format!(
                 "{NEEDED} more files have to be open at the same time: allow more with `ulimit -n`"

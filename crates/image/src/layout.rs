@@ -177,7 +177,7 @@ pub(crate) struct Fresh<'a> {
 impl<'a> Fresh<'a> {
     /// Makes a directory a layout if it is not one yet, and locks it.
     pub(crate) fn ensure(dir: &'a Path) -> Result<Self> {
-        let was_there = ["oci-layout", "blobs"].iter().any(|name| dir.join(name).exists());
+        let was_there = ["oci-layout", "index.json", "blobs"].iter().any(|name| dir.join(name).exists());
         let made_directory = !dir.exists();
         ensure(dir)?;
         let lock = lock(dir)?;
@@ -324,6 +324,32 @@ mod tests {
         let refused = ensure(dir.path()).expect_err("a link").to_string();
         assert!(refused.contains("is not a directory of the layout itself"), "{refused}");
         assert!(elsewhere.path().join("blobs/sha256/precious").exists());
+    }
+
+    #[test]
+    fn only_what_a_pull_has_made_is_removed_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let names = |path: &Path| {
+            let entries = rootling_sys::directory::entries(path).expect("a list");
+            entries.into_iter().map(|entry| entry.name.into_string().expect("UTF-8")).collect::<Vec<_>>()
+        };
+        let new = dir.path().join("new");
+        drop(Fresh::ensure(&new).expect("a layout"));
+        assert!(!new.exists());
+        fs::create_dir(&new).and_then(|()| fs::write(new.join("precious"), "")).expect("a directory");
+        drop(Fresh::ensure(&new).expect("a layout"));
+        assert_eq!(names(&new), ["precious"]);
+        fs::write(new.join("index.json"), "").expect("a file");
+        drop(Fresh::ensure(&new).expect("a layout"));
+        assert!(names(&new).contains(&"index.json".to_owned()));
+        Fresh::ensure(&dir.path().join("kept")).expect("a layout").keep();
+        assert!(dir.path().join("kept/oci-layout").exists());
+        // While another pull works on it, neither removes what the other has made.
+        let other = dir.path().join("other");
+        let first = Fresh::ensure(&other).expect("a layout");
+        assert!(Fresh::ensure(&other).is_err());
+        assert!(other.join("index.json").exists());
+        first.keep();
     }
 
     #[test]
