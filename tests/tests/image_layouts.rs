@@ -12,6 +12,7 @@ both!(
     archives_of_docker_and_of_layouts,
     image_that_is_listed_twice_is_one,
     archive_by_its_path_alone_is_what_its_files_say,
+    what_an_index_says_does_not_reach_the_terminal,
     list_inspect_and_gc_know_a_layout,
     damage_is_one_line_and_leaves_nothing,
 );
@@ -143,7 +144,27 @@ fn archive_by_its_path_alone_is_what_its_files_say(t: &Test) {
     fs::write(t.path("old.tar"), old).expect("write");
     let unpack = t.image(&["unpack", "old.tar"]).arg(t.path("bundle")).output();
     unpack.fails_with(&["neither oci-layout nor manifest.json", "name it as rootfs:"]);
+    fs::write(t.path("saved.tar"), saved("bin/no ending", &layer)).expect("write");
+    t.image(&["unpack", "saved.tar"]).arg(t.path("bundle")).output().ok();
+    t.command("rm").args(&["-rf"]).arg(t.path("bundle")).output().ok();
+    let piped = t.image(&["unpack", "-"]).arg(t.path("bundle"));
+    piped
+        .stdin(fs::File::open(t.path("saved.tar")).expect("open"))
+        .output()
+        .fails_with(&["standard input: it is an archive of an image", "docker-archive:"]);
     nothing_is_left(t);
+}
+
+fn what_an_index_says_does_not_reach_the_terminal(t: &Test) {
+    let dir = layout(t, "layout", &[Tar::new().file("file", "").finish()], &json!({"User": "u\u{1b}[31m"}));
+    let index = fs::read(dir.join("index.json")).expect("the index");
+    let mut index: Value = serde_json::from_slice(&index).expect("JSON");
+    index["manifests"][0]["annotations"] = json!({"org.opencontainers.image.ref.name": "a\nb\u{1b}[31m"});
+    fs::write(dir.join("index.json"), index.to_string()).expect("write");
+    let listed = t.image(&["list"]).arg(&dir).output().ok().stdout;
+    assert!(listed.starts_with("a\\nb\\u{1b}[31m ") && listed.lines().count() == 1, "{listed}");
+    let inspected = t.image(&["inspect", &format!("oci:{}", dir.display())]).output().ok().stdout;
+    assert!(inspected.contains("u\\u{1b}[31m\n"), "{inspected}");
 }
 
 fn list_inspect_and_gc_know_a_layout(t: &Test) {

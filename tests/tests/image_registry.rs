@@ -89,7 +89,15 @@ fn images_with_the_same_tag_keep_their_names(t: &Test) {
         assert_eq!(pull("one")["name"], "v1");
     }
     t.image(&["gc", "layout"]).output().ok();
-    for (reference, content) in [("v1", "one"), (&name("one"), "one"), (&name("two"), "two")] {
+    // Also one with the same content, whose tag moves on.
+    registry.push(&small_in(t, "again", "one"), "again:v1");
+    assert_eq!(pull("again")["name"], name("again"));
+    registry.push(&small_in(t, "new", "new"), "again:v1");
+    assert_eq!(pull("again")["name"], name("again"));
+    t.image(&["gc", "layout"]).output().ok();
+    for (reference, content) in
+        [(&*name("again"), "new"), ("v1", "one"), (&name("one"), "one"), (&name("two"), "two")]
+    {
         t.image(&["unpack", "--force", &format!("oci:layout:{reference}"), "bundle"]).output().ok();
         assert_eq!(unpacked(t), content, "{reference}");
     }
@@ -271,6 +279,18 @@ fn wrong_content_is_refused(t: &Test) {
         assert!(!t.path("bundle").exists());
         assert!(!t.path("layout").exists(), "wrong content is kept");
     }
+    fs::remove_file(&data).expect("remove the blob");
+    t.image(&["pull", &reference, "layout"])
+        .output()
+        .fails_with(&["blob sha256:", "has lost a part of the image: push it again"]);
+    assert!(!t.path("layout").exists(), "nothing has come");
+    // What would fail after the transfer.
+    fs::create_dir(t.path("damaged")).expect("a directory");
+    fs::write(t.path("damaged/index.json"), "{").expect("write");
+    give(t, &t.path("damaged"));
+    t.image(&["pull", &reference, "damaged"])
+        .output()
+        .fails_with(&["index.json of the layout cannot be read", "or pull into another directory"]);
     // A manifest that is requested by its digest.
     let wrong = format!("{}/app@sha256:{}", registry.host(), "0".repeat(64));
     t.image(&["pull", &wrong, "layout"]).output().fails_with(&["manifest"]);

@@ -24,6 +24,7 @@ both!(
     compressions_are_known_by_their_beginning,
     bundle_that_is_there_is_replaced_by_force_only,
     result_is_printed_as_json,
+    name_that_is_not_utf8_is_printed_as_well_as_can_be,
     interruption_leaves_nothing,
     archive_without_anything_in_it_is_an_error,
     longest_name_of_a_bundle,
@@ -391,6 +392,13 @@ fn result_is_printed_as_json(t: &Test) {
     assert_eq!(value["bundle"], t.path("bundle").to_str().expect("UTF-8"));
     assert_eq!((value["layers"].as_u64(), value["notes"].clone()), (Some(1), json!([])));
     assert_eq!(printed.stderr, "");
+}
+
+fn name_that_is_not_utf8_is_printed_as_well_as_can_be(t: &Test) {
+    use std::os::unix::ffi::OsStrExt;
+    let printed =
+        t.image(&["unpack", "--json", "busybox:"]).arg(std::ffi::OsStr::from_bytes(b"b\xff")).output().ok();
+    assert!(printed.json()["bundle"].as_str().expect("text").ends_with("/b\u{fffd}"), "{printed}");
 }
 
 fn interruption_leaves_nothing(t: &Test) {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result, Said, of_io, to_io};
-use crate::limits::{Limits, read_bounded};
+use crate::limits::{Limits, MOST_DOCUMENT, read_bounded};
 use crate::stream::{damaged, decompressed, is_compressed};
 use crate::tar;
 
@@ -29,13 +29,19 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// Determines the kind of an archive from its first names, reading on while they could be those of an image. docker
-/// 25 and newer write both kinds in one archive; the OCI layout, which has the digests, is preferred then.
+/// Determines the kind of an archive: of a plain one from all its files, of a compressed one from its first names, reading on
+/// while they could be those of an image. docker 25 and newer write both kinds in one archive; the OCI layout, which has the
+/// digests, is preferred then.
 ///
 /// # Errors
 /// The archive cannot be read, or does not show its kind within the usual limits.
 pub(crate) fn kind(path: &Path) -> io::Result<Kind> {
     let file = open(path)?;
+    let mut begin = [0; 8];
+    let length = file.read_at(&mut begin, 0)?;
+    if !is_compressed(&begin[..length]) {
+        return kind_of_plain(file).map_err(to_io);
+    }
     let mut reader = tar::Reader::new(Bounded::new(&file, Limits::default(), |_| {
         Error::invalid(
             "is larger than images usually are, and what was read does not show its kind: name it as oci-archive:, docker-archive: or rootfs:",
@@ -47,9 +53,7 @@ pub(crate) fn kind(path: &Path) -> io::Result<Kind> {
             return match (seen_manifest, seen_file) {
                 (true, _) => Ok(Kind::Docker),
                 (false, false) => Ok(Kind::Other),
-                (false, true) => Err(to_io(Error::invalid(
-                    "has the files of an image, but neither oci-layout nor manifest.json, so its layers have no order: save the image again with a newer program, or name it as rootfs: if it is a root file system",
-                ))),
+                (false, true) => Err(to_io(without_order())),
             };
         };
         let name = entry.name.strip_prefix(b"./").unwrap_or(&entry.name);
@@ -62,6 +66,44 @@ pub(crate) fn kind(path: &Path) -> io::Result<Kind> {
             _ => return Ok(Kind::Other),
         }
     }
+}
+
+fn without_order() -> Error {
+    Error::invalid(
+        "has the files of an image, but neither oci-layout nor manifest.json, so its layers have no order: save the image again with a newer program, or name it as rootfs: if it is a root file system",
+    )
+}
+
+fn kind_of_plain(file: File) -> Result<Kind> {
+    let walked = file.try_clone().said(|| "dup")?;
+    let Some((files, links)) = walk(walked)? else { return Ok(Kind::Other) };
+    let archive = Archive { file: Arc::new(file), files, links };
+    if archive.files.contains_key(&b"oci-layout"[..]) {
+        return Ok(Kind::Oci);
+    }
+    if archive.files.contains_key(&b"manifest.json"[..]) {
+        let text = archive.read("manifest.json", MOST_DOCUMENT).unwrap_or_default();
+        let is_of_save = is_manifest(&text, |name| archive.file(name).is_ok());
+        return Ok(if is_of_save { Kind::Docker } else { Kind::Other });
+    }
+    let mut names = archive.files.keys().chain(archive.links.keys());
+    if !archive.files.is_empty() && names.all(|name| is_of_an_image(name)) {
+        return Err(without_order());
+    }
+    Ok(Kind::Other)
+}
+
+/// Whether this is what `docker save` writes into manifest.json, of files that there are.
+pub(crate) fn is_manifest(text: &[u8], is_there: impl Fn(&str) -> bool) -> bool {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Image {
+        config: String,
+        layers: Vec<String>,
+    }
+    let images: Vec<Image> = serde_json::from_slice(text).unwrap_or_default();
+    let files = |image: &Image| is_there(&image.config) && image.layers.iter().all(|name| is_there(name));
+    !images.is_empty() && images.iter().all(files)
 }
 
 /// Whether this is the name of a directory that is in no other one.
@@ -120,41 +162,16 @@ impl Archive {
         Self::index(copy, file).map_err(|error| error.wrap(format!("{path:?}")))
     }
 
-    fn index(mut walked: File, file: File) -> Result<Self> {
-        // It may have been written or read before.
-        walked.rewind().said(|| "lseek")?;
-        let mut reader = tar::Reader::seeking(walked);
-        let (mut files, mut links) = (HashMap::new(), HashMap::new());
-        while let Some(entry) = reader.next()? {
-            if entry.name.len().max(entry.target.len()) > LONGEST_NAME {
-                continue;
-            }
-            let plain = |path: &[u8]| path.strip_prefix(b"./").unwrap_or(path).to_vec();
-            let name = plain(&entry.name);
-            match entry.kind {
-                tar::Kind::File if entry.sparse.is_none() => {
-                    let _ = files.insert(name, (reader.position()?, entry.size));
-                }
-                tar::Kind::SymbolicLink | tar::Kind::HardLink => {
-                    let target = if entry.kind == tar::Kind::HardLink {
-                        plain(&entry.target)
-                    } else {
-                        joined(&name, &entry.target)
-                    };
-                    links.insert(name, target);
-                }
-                _ => {}
-            }
-            if files.len() + links.len() > MOST_ENTRIES {
-                return Err(Error::invalid("has more entries than an archive of images has"));
-            }
-        }
+    fn index(walked: File, file: File) -> Result<Self> {
+        let Some((files, links)) = walk(walked)? else {
+            return Err(Error::invalid("has more entries than an archive of images has"));
+        };
         Ok(Self { file: Arc::new(file), files, links })
     }
 
     /// Opens a file of the archive; also returns its length.
     pub(crate) fn file(&self, name: &str) -> Result<(Part, u64)> {
-        let wanted = name.as_bytes();
+        let wanted = name.strip_prefix("./").unwrap_or(name).as_bytes();
         let found = self.files.get(wanted).or_else(|| self.files.get(self.links.get(wanted)?));
         let (at, length) = *found.ok_or_else(|| {
             Error::invalid(format!(
@@ -168,6 +185,41 @@ impl Archive {
     pub(crate) fn read(&self, name: &str, most: u64) -> Result<Vec<u8>> {
         read_bounded(self.file(name)?.0, most, name).map_err(of_io)
     }
+}
+
+/// The offset and the length of each file, and the links; nothing if there are more than an image has.
+type Walked = Option<(HashMap<Vec<u8>, (u64, u64)>, HashMap<Vec<u8>, Vec<u8>>)>;
+
+fn walk(mut file: File) -> Result<Walked> {
+    // It may have been written or read before.
+    file.rewind().said(|| "lseek")?;
+    let mut reader = tar::Reader::seeking(file);
+    let (mut files, mut links) = (HashMap::new(), HashMap::new());
+    while let Some(entry) = reader.next()? {
+        if entry.name.len().max(entry.target.len()) > LONGEST_NAME {
+            continue;
+        }
+        let plain = |path: &[u8]| path.strip_prefix(b"./").unwrap_or(path).to_vec();
+        let name = plain(&entry.name);
+        match entry.kind {
+            tar::Kind::File if entry.sparse.is_none() => {
+                let _ = files.insert(name, (reader.position()?, entry.size));
+            }
+            tar::Kind::SymbolicLink | tar::Kind::HardLink => {
+                let target = if entry.kind == tar::Kind::HardLink {
+                    plain(&entry.target)
+                } else {
+                    joined(&name, &entry.target)
+                };
+                links.insert(name, target);
+            }
+            _ => {}
+        }
+        if files.len() + links.len() > MOST_ENTRIES {
+            return Ok(None);
+        }
+    }
+    Ok(Some((files, links)))
 }
 
 /// The target of a link, as a name in the archive.
@@ -244,11 +296,16 @@ mod tests {
     fn archive(names: &[&str]) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let mut builder = ::tar::Builder::new(file.reopen().expect("a file"));
+        let first = names.first().copied().unwrap_or_default();
+        let content = |name: &str| match name {
+            "manifest.json" => format!(r#"[{{"Config": "{first}", "Layers": ["./{first}"]}}]"#),
+            name => name.to_owned(),
+        };
         for name in names {
             let mut header = ::tar::Header::new_ustar();
-            header.set_size(name.len() as u64);
             header.set_mode(0o644);
-            builder.append_data(&mut header, name, name.as_bytes()).expect("append");
+            header.set_size(content(name).len() as u64);
+            builder.append_data(&mut header, name, content(name).as_bytes()).expect("append");
         }
         builder.finish().expect("an archive");
         file
@@ -262,9 +319,8 @@ mod tests {
             (vec![blob.as_str(), "index.json", "manifest.json", "oci-layout"], Kind::Oci),
             (vec![&hex, "manifest.json", "repositories"], Kind::Docker),
             (vec!["x/VERSION", "x/json", "x/layer.tar", "config.json", "manifest.json"], Kind::Docker),
-            (vec!["a.gz", "config", "manifest.json"], Kind::Other),
-            (vec!["a.gz", "manifest.json"], Kind::Docker),
-            (vec!["bin/sh", "manifest.json"], Kind::Other),
+            (vec!["layer 1", "config", "manifest.json"], Kind::Docker),
+            (vec!["bin/sh", "etc/manifest.json"], Kind::Other),
             (vec![], Kind::Other),
         ] {
             assert_eq!(kind(archive(&names).path()).expect("a kind"), wanted, "{names:?}");

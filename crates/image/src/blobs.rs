@@ -16,10 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::archive::Archive;
 use crate::digest::{Digest, Verified};
 use crate::error::{Error, Result, Said, of_io};
-use crate::limits::read_bounded;
-
-/// The size limit in bytes of an index, a manifest or a configuration; registries allow 4 MiB.
-pub(crate) const MOST_DOCUMENT: u64 = 4 << 20;
+use crate::limits::{MOST_DOCUMENT, read_bounded};
 
 /// Nothing leads out of a layout.
 const INSIDE: ResolveFlag = ResolveFlag::RESOLVE_BENEATH
@@ -39,7 +36,7 @@ impl Blobs {
     pub(crate) fn directory(path: &Path) -> Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
         let open = File::options().read(true).custom_flags(flags.bits()).open(path);
-        Ok(Self::Directory(open.said(|| format!("{path:?}"))?.into()))
+        Ok(Self::Directory(open?.into()))
     }
 
     /// Opens a file of the layout, and returns its length. Whatever is there, no link is followed and nothing

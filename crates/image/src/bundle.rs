@@ -18,8 +18,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result, Said};
+use crate::limits::raise_descriptors;
 use crate::tree::remove;
-use crate::unpack::raise_descriptors;
 
 /// A bundle that is being made. If it is not put in its place, it must be removed with [`clear`].
 pub struct Bundle {

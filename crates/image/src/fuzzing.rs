@@ -38,7 +38,7 @@ pub fn apply(root: &Path, archives: Vec<Vec<u8>>, has_whiteouts: bool, limits: L
 
 /// Lets the process have as many open files as `unpack` has: each directory on the way to a file takes one.
 pub fn raise_descriptors() {
-    unpack::raise_descriptors();
+    crate::limits::raise_descriptors();
 }
 
 /// An image as it is read, with its layers.

@@ -7,10 +7,11 @@ use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest}
 use serde::Deserialize;
 
 use crate::archive::Archive;
-use crate::blobs::{Blobs, MOST_DOCUMENT, digest_of, parse};
+use crate::blobs::{Blobs, digest_of, parse};
 use crate::digest::{Digest, check};
 use crate::error::{Error, Result};
 use crate::index::{choose, index, is_called, is_index};
+use crate::limits::MOST_DOCUMENT;
 use crate::platform::Platform;
 use crate::stream::Source;
 

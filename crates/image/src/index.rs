@@ -41,7 +41,8 @@ pub(crate) fn names(descriptor: &Descriptor) -> impl Iterator<Item = &str> {
     let annotations = descriptor.annotations().as_ref();
     let get = move |key| annotations.and_then(|all| all.get(key)).map(String::as_str);
     let full = get(FULL_NAME).filter(|full| get(REF_NAME) != Some(full));
-    get(REF_NAME).into_iter().chain(full)
+    // An empty one could not be asked for.
+    get(REF_NAME).into_iter().chain(full).filter(|name| !name.is_empty())
 }
 
 /// The image with this name or digest; without a `reference`, the only image.
@@ -76,10 +77,15 @@ pub(crate) fn choose(index: &ImageIndex, reference: Option<&str>, platform: &Pla
             of_name.set_manifests(several.iter().map(|one| (*one).clone()).collect());
             platform.choose(&of_name, "the layout").cloned()
         }
-        (several, _) => Err(Error::invalid(format!(
-            "the layout has {} images to choose from: name one of {all}",
-            several.len()
-        ))),
+        (several, reference) => {
+            let digests =
+                || several.iter().map(|one| one.digest().to_string()).collect::<Vec<_>>().join(", ");
+            let all = if reference.is_some() { digests() } else { all };
+            Err(Error::invalid(format!(
+                "the layout has {} images to choose from: name one of {all}",
+                several.len()
+            )))
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::Path;
 
+use nix::unistd::{AccessFlags, access};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 use serde::Serialize;
 
@@ -179,12 +180,41 @@ impl<'a> Fresh<'a> {
     pub(crate) fn ensure(dir: &'a Path) -> Result<Self> {
         let was_there = ["oci-layout", "index.json", "blobs"].iter().any(|name| dir.join(name).exists());
         let made_directory = !dir.exists();
-        ensure(dir)?;
-        let lock = lock(dir)?;
+        let lock = ensure(dir).and_then(|()| lock(dir)).inspect_err(|_| {
+            // Only what is empty, since another pull may be at work.
+            if !was_there && !dir.join("oci-layout").exists() {
+                let own = if made_directory {
+                    &[".", "blobs", "blobs/sha256"][..]
+                } else {
+                    &["blobs", "blobs/sha256"]
+                };
+                own.iter().rev().for_each(|name| drop(fs::remove_dir(dir.join(name))));
+            }
+        })?;
+        // What would fail after the transfer.
+        let damaged = |error: Error| {
+            error.remedy(format!("restore what is in {dir:?}, or pull into another directory"))
+        };
+        index(&Blobs::directory(dir)?).map_err(damaged)?;
+        for path in [dir, &dir.join("blobs/sha256")] {
+            access(path, AccessFlags::W_OK | AccessFlags::X_OK).said(|| format!("{path:?}"))?;
+        }
         // Another pull may have been quicker.
         let is_empty =
             rootling_sys::directory::entries(&dir.join("blobs/sha256")).is_ok_and(|all| all.is_empty());
         Ok(Self { dir, made_directory, keep: was_there || !is_empty, _lock: lock })
+    }
+
+    /// Whether something of the layers has arrived that a second pull would go on with.
+    pub(crate) fn has_layers(&self, config: &Digest) -> bool {
+        let (config, blobs) = (self.dir.join("blobs").join(config.path()), self.dir.join("blobs"));
+        let has_content = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.len() > 0);
+        ALGORITHMS.iter().any(|algorithm| {
+            let below = blobs.join(algorithm);
+            let entries = rootling_sys::directory::entries(&below).unwrap_or_default();
+            let paths = entries.iter().map(|entry| below.join(&entry.name));
+            paths.filter(|path| path.with_extension("") != config).any(|path| has_content(&path))
+        })
     }
 
     /// Keeps it, since there is something in it that somebody needs.
@@ -233,7 +263,7 @@ fn lock(dir: &Path) -> Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            Err(Error::invalid(format!("{dir:?}: another pull or gc works on this layout; wait for its end")))
+            Err(Error::invalid("another pull or gc works on this layout; wait for its end"))
         }
         Err(error) => Err(error).said(|| format!("flock({dir:?})")),
     }
@@ -245,9 +275,10 @@ pub(crate) fn name(dir: &Path, mut descriptor: Descriptor, tag: &str, full: &str
     let blobs = Blobs::directory(dir)?;
     let mut index = index(&blobs)?;
     let mut manifests = index.manifests().clone();
+    let of_no_repository = |known: &Descriptor| names(known).all(|name| name == tag);
     let is_same = |known: &Descriptor| {
         names(known).any(|name| name == full)
-            || names(known).next() == Some(tag) && known.digest() == descriptor.digest()
+            || of_no_repository(known) && known.digest() == descriptor.digest()
     };
     manifests.retain(|known| !is_same(known));
     let taken = manifests.iter().any(|known| names(known).any(|name| name == tag));
@@ -339,7 +370,7 @@ mod tests {
         fs::create_dir(&new).and_then(|()| fs::write(new.join("precious"), "")).expect("a directory");
         drop(Fresh::ensure(&new).expect("a layout"));
         assert_eq!(names(&new), ["precious"]);
-        fs::write(new.join("index.json"), "").expect("a file");
+        fs::write(new.join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).expect("a file");
         drop(Fresh::ensure(&new).expect("a layout"));
         assert!(names(&new).contains(&"index.json".to_owned()));
         Fresh::ensure(&dir.path().join("kept")).expect("a layout").keep();

@@ -4,6 +4,9 @@ use std::io::{self, Read};
 
 use crate::error::{Error, to_io};
 
+/// The size limit in bytes of an index, a manifest or a configuration; registries allow 4 MiB.
+pub(crate) const MOST_DOCUMENT: u64 = 4 << 20;
+
 /// Limits for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -102,6 +105,14 @@ impl Limits {
         }
         Ok(())
     }
+}
+
+/// Each directory on the way to a file is open.
+pub(crate) fn raise_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    // With a lower limit, a deep path results in an error that says so.
+    let _ = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
 }
 
 /// Formats a size for display.

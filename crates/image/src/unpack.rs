@@ -11,12 +11,12 @@ use oci_spec::image::ImageConfiguration;
 use rootling_config::generate::Accounts;
 use serde::{Deserialize, Serialize};
 
-use crate::archive::Archive;
+use crate::archive::{Archive, is_manifest};
 use crate::blobs::Blobs;
 use crate::busybox;
 use crate::error::{Error, Result, Said};
 use crate::image::Image;
-use crate::limits::Limits;
+use crate::limits::{Limits, MOST_DOCUMENT, raise_descriptors};
 use crate::platform::Platform;
 use crate::progress::{Progress, Show};
 use crate::source::Source;
@@ -78,14 +78,6 @@ pub fn unpack(work: &Work) -> Result<Done> {
     Ok(Done { config, passwd, group, notes, layers })
 }
 
-/// Each directory on the way to a file is open.
-pub(crate) fn raise_descriptors() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    // With a lower limit, a deep path results in an error that says so.
-    let _ = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
-}
-
 /// The root file system in the making, in an empty directory.
 pub(crate) fn tree(root: &Path, limits: Limits) -> Result<Tree> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
@@ -120,6 +112,11 @@ fn archive(work: &Work, path: &Path) -> Result<Notes> {
     let mut tree = tree(&work.root, work.limits)?;
     apply(&mut tree, stream, Layer::new(true, false), &name)?;
     progress.end();
+    if path == Path::new("-") && is_of_an_image(&work.root) {
+        return Err(Error::invalid(format!(
+            "{name}: it is an archive of an image: write it into a file, and name that as docker-archive: or oci-archive:"
+        )));
+    }
     // Such as what a program has written that failed.
     if tree.is_empty() {
         return Err(Error::invalid(format!(
@@ -127,6 +124,17 @@ fn archive(work: &Work, path: &Path) -> Result<Notes> {
         )));
     }
     tree.finish()
+}
+
+/// Whether what has been unpacked are the files of an image rather than those of a root file system.
+fn is_of_an_image(root: &Path) -> bool {
+    let has = |name: &str| fs::symlink_metadata(root.join(name)).is_ok_and(|found| found.is_file());
+    // A link is not followed out of it.
+    let read = |name: &str| {
+        has(name).then(|| rootling_sys::file::read(&root.join(name), MOST_DOCUMENT).ok()).flatten()
+    };
+    has("oci-layout") && has("index.json")
+        || read("manifest.json").is_some_and(|manifest| is_manifest(&manifest, |_| true))
 }
 
 fn image(work: &Work, source: &Source) -> Result<(Option<ImageConfiguration>, Notes, usize)> {

@@ -55,6 +55,13 @@ pub(super) fn inspect(args: &Inspect) -> Result<()> {
     if args.choice.json { json(&found) } else { print(&described(&found)) }
 }
 
+/// Text of an image as it is printed: nothing in it may begin a line or reach the terminal as a command.
+fn plain(text: &str) -> String {
+    let shown =
+        |char: char| if char.is_control() { char.escape_default().to_string() } else { char.to_string() };
+    text.chars().map(shown).collect()
+}
+
 /// A description for people: what runs, as which user, and what the image consists of.
 fn described(found: &Inspected) -> String {
     let config = &found.config;
@@ -77,7 +84,7 @@ fn described(found: &Inspected) -> String {
         ("labels", text(&program["Labels"])),
     ] {
         if !value.is_empty() {
-            let _ = writeln!(out, "{name:<12}{value}");
+            let _ = writeln!(out, "{name:<12}{}", plain(&value));
         }
     }
     for layer in found.manifest.layers() {
@@ -94,7 +101,8 @@ pub(super) fn list(args: &OfLayout) -> Result<()> {
     let mut out = String::new();
     for image in images {
         let name = if image.names.is_empty() { "-".to_owned() } else { image.names.join(",") };
-        let _ = writeln!(out, "{name} {} {} {}", image.digest, image.platforms.join(","), size(image.size));
+        let (name, platforms) = (plain(&name), plain(&image.platforms.join(",")));
+        let _ = writeln!(out, "{name} {} {platforms} {}", image.digest, size(image.size));
     }
     print(&out)
 }

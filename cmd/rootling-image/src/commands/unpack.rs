@@ -135,7 +135,7 @@ impl Job<'_> {
             return Ok(());
         }
         let report = json!({
-            "bundle": bundle.place(),
+            "bundle": bundle.place().to_string_lossy(),
             "rootfs": self.rootfs,
             "image": self.args.image,
             "layers": done.layers,

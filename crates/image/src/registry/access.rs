@@ -133,13 +133,22 @@ fn is_loopback(registry: &str) -> bool {
 
 /// An error of the library with all its causes.
 pub(crate) fn said(error: &OciDistributionError) -> String {
+    said_of(error, &OciErrorCode::ManifestUnknown)
+}
+
+/// The same for a blob, of which a registry that has it not says the same as of an image.
+pub(crate) fn said_of_blob(error: &OciDistributionError) -> String {
+    said_of(error, &OciErrorCode::BlobUnknown)
+}
+
+fn said_of(error: &OciDistributionError, missing: &OciErrorCode) -> String {
     let mut text = match error {
         OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
             format!("{error}: {LOG_IN}")
         }
-        OciDistributionError::RegistryError { envelope, .. } => return answered(&envelope.errors),
+        OciDistributionError::RegistryError { envelope, .. } => return answered(&envelope.errors, missing),
         OciDistributionError::ServerError { code: 404, .. }
-        | OciDistributionError::ImageManifestNotFoundError(_) => return answered(&[]),
+        | OciDistributionError::ImageManifestNotFoundError(_) => return answered(&[], missing),
         OciDistributionError::ServerError { code, url, message } => {
             format!("{url}: status {code} of HTTP: {}", shown(message.trim().as_bytes()))
         }
@@ -160,13 +169,15 @@ const LOG_IN: &str =
     "log in to the registry with `podman login` or `docker login`, or check the name of the image";
 
 /// What a registry has answered, by the codes of the distribution specification, "Error Codes".
-fn answered(errors: &[OciError]) -> String {
+fn answered(errors: &[OciError], missing: &OciErrorCode) -> String {
     let Some(OciError { code, message, .. }) = errors.first() else {
-        return format!("the registry {}", meaning(&OciErrorCode::ManifestUnknown));
+        return format!("the registry {}", meaning(missing));
     };
+    let is_missing = matches!(code, OciErrorCode::ManifestUnknown | OciErrorCode::NotFound);
+    let meant = if is_missing { missing } else { code };
     let name = serde_json::to_value(code).ok().and_then(|name| Some(shown(name.as_str()?.as_bytes())));
     let answer = format!("{}: {}", name.unwrap_or_default().trim_matches('"'), shown(message.as_bytes()));
-    format!("the registry {} ({answer})", meaning(code))
+    format!("the registry {} ({answer})", meaning(meant))
 }
 
 fn meaning(code: &OciErrorCode) -> String {
@@ -223,7 +234,7 @@ mod tests {
         ] {
             let error = |code| serde_json::from_value(serde_json::json!({"code": code, "message": "m"}));
             let errors: Vec<OciError> = code.map(|code| error(code).expect("an error")).into_iter().collect();
-            let text = answered(&errors);
+            let text = answered(&errors, &OciErrorCode::ManifestUnknown);
             assert!(text.contains(words), "{text}");
         }
     }

@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::access::Access;
 use super::credentials;
 use super::transfer::{Wanted, no_link, retried};
-use crate::blobs::{Blobs, MOST_DOCUMENT, digest_of, parse};
+use crate::blobs::{Blobs, digest_of, parse};
 use crate::digest::{Digest, check};
 use crate::error::{Error, ErrorKind, Result, Said};
 use crate::layout;
+use crate::limits::MOST_DOCUMENT;
 use crate::platform::Platform;
 use crate::progress::{Progress, Show};
 
@@ -107,12 +108,15 @@ struct Pull<'a> {
 
 impl Pull<'_> {
     async fn run(&self) -> Result<Pulled> {
-        let found = self.find().await?;
+        let (bytes, descriptor) = self.find().await?;
+        let manifest: ImageManifest = parse(&bytes, "the manifest of the image")?;
+        let config = digest_of(manifest.config())?;
         // Only now, so that nothing is left of what is not there.
         let fresh = layout::Fresh::ensure(self.dir)?;
-        let pulled = self.get(&found.0, &found.1).await;
+        let pulled = self.get(&manifest, &bytes, &descriptor).await;
         // What has come is gone on with by a second pull, but not if the image is not the right one.
-        if !matches!(&pulled, Err(error) if error.kind() == ErrorKind::Invalid) {
+        let is_wrong = matches!(&pulled, Err(error) if error.kind() == ErrorKind::Invalid);
+        if pulled.is_ok() || !is_wrong && fresh.has_layers(&config) {
             fresh.keep();
         }
         pulled
@@ -131,8 +135,7 @@ impl Pull<'_> {
     }
 
     /// Downloads everything that a manifest lists, and gives the image its name.
-    async fn get(&self, bytes: &[u8], descriptor: &Descriptor) -> Result<Pulled> {
-        let manifest: ImageManifest = parse(bytes, "the manifest of the image")?;
+    async fn get(&self, manifest: &ImageManifest, bytes: &[u8], descriptor: &Descriptor) -> Result<Pulled> {
         let mut blobs: Vec<&Descriptor> = Vec::new();
         for blob in [manifest.config()].into_iter().chain(manifest.layers()) {
             if !blobs.iter().any(|known| known.digest() == blob.digest()) {
@@ -216,7 +219,11 @@ impl Pull<'_> {
             }
             Ok::<(), Error>(())
         };
-        let mut all = futures_util::stream::iter(blobs.iter().enumerate().map(one)).buffered(AT_ONCE);
+        let mut all = blobs.iter().enumerate();
+        if alone && let Some(config) = all.next() {
+            one(config).await?;
+        }
+        let mut all = futures_util::stream::iter(all.map(one)).buffered(AT_ONCE);
         while let Some(done) = all.next().await {
             done?;
         }

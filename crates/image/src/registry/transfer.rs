@@ -13,7 +13,7 @@ use oci_client::client::BlobResponse;
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::{Client, Reference};
 
-use super::access::said;
+use super::access::{said, said_of_blob};
 use crate::digest::{Digest, Hasher, check};
 use crate::error::{Error, Result, Said};
 use crate::progress::{Progress, Show};
@@ -128,10 +128,10 @@ impl Wanted<'_> {
                 Ok(()) if part.length == self.size => break,
                 Err(Failure::Final(error)) => return Err(error.wrap(what)),
                 Err(Failure::Network(error)) if !is_worth_another(&error) => {
-                    return Err(Error::system(said(&error)).wrap(what));
+                    return Err(Error::system(said_of_blob(&error)).wrap(what));
                 }
                 Err(Failure::Network(error)) if failures + 1 >= ATTEMPTS => {
-                    return Err(Error::system(said(&error)).wrap(what).remedy(format!(
+                    return Err(Error::system(said_of_blob(&error)).wrap(what).remedy(format!(
                         "broken off {ATTEMPTS} times without more to come; a second pull goes on from here"
                     )));
                 }
