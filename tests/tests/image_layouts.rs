@@ -152,6 +152,14 @@ fn archive_by_its_path_alone_is_what_its_files_say(t: &Test) {
         .stdin(fs::File::open(t.path("saved.tar")).expect("open"))
         .output()
         .fails_with(&["standard input: it is an archive of an image", "docker-archive:"]);
+    // A compressed one is told by its first names.
+    fs::write(t.path("saved.tar.gz"), gzip(&fs::read(t.path("saved.tar")).expect("read"))).expect("write");
+    t.image(&["unpack", "saved.tar.gz"])
+        .arg(t.path("bundle"))
+        .output()
+        .fails_with(&["\"saved.tar.gz\": it is an archive of an image", "name it as docker-archive:"]);
+    t.image(&["unpack", "docker-archive:saved.tar.gz"]).arg(t.path("bundle")).output().ok();
+    t.command("rm").args(&["-rf"]).arg(t.path("bundle")).output().ok();
     nothing_is_left(t);
 }
 

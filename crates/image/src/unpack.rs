@@ -112,9 +112,11 @@ fn archive(work: &Work, path: &Path) -> Result<Notes> {
     let mut tree = tree(&work.root, work.limits)?;
     apply(&mut tree, stream, Layer::new(true, false), &name)?;
     progress.end();
-    if path == Path::new("-") && is_of_an_image(&work.root) {
+    // A pipe and a compressed archive are not looked through beforehand.
+    if is_of_an_image(&work.root) {
+        let file = if path == Path::new("-") { "write it into a file, and name that" } else { "name it" };
         return Err(Error::invalid(format!(
-            "{name}: it is an archive of an image: write it into a file, and name that as docker-archive: or oci-archive:"
+            "{name}: it is an archive of an image: {file} as docker-archive: or oci-archive:"
         )));
     }
     // Such as what a program has written that failed.

@@ -51,6 +51,16 @@ impl Selection {
         })
     }
 
+    /// Fails if what is selected would all be skipped here.
+    pub(super) fn check(&self, facts: Facts) -> Result<(), String> {
+        if self.rest && !facts.machine {
+            return Err(format!(
+                "{REST} is set, but this machine lacks controllers for cgroups, or root lacks capabilities: run it in a virtual machine"
+            ));
+        }
+        Ok(())
+    }
+
     /// Whether to run a group. The one that prepares all others is always run.
     pub(super) fn takes(&self, group: &Group, facts: Facts) -> bool {
         let only = self.only.as_ref().is_none_or(|pattern| pattern.matches(group.name));
@@ -118,6 +128,9 @@ mod tests {
         assert!(takes("nested", &[Step::All(&[Step::When(|facts| facts.root, &[LIMITED])])]));
         assert!(!takes("of a user", &[Step::When(|facts| !facts.root, &[LIMITED])]));
         assert!(takes("image", &[]) && takes("left", &[]));
+        assert!(
+            selection.check(FACTS).is_ok() && selection.check(Facts { machine: false, ..FACTS }).is_err()
+        );
         assert!(!takes("run", &[Step::Quietly("true")]) && !takes("many", &[LIMITED]));
     }
 

@@ -69,6 +69,7 @@ impl Session {
 
     /// Runs the selected groups. Prints the progress after each of them.
     pub(super) fn run(&mut self, groups: &[Group]) -> Result<(), String> {
+        self.selection.check(self.facts)?;
         for group in groups.iter().filter(|group| self.selection.takes(group, self.facts)).collect::<Vec<_>>()
         {
             let (before, start) = (self.counts, Instant::now());
