@@ -84,7 +84,7 @@ const ALLOWED: &[(&str, &str)] = &[
     // Its first process was killed, and with it the process that joined it.
     ("exec", "was killed by SIGKILL"),
     // `resume` has come in between.
-    ("pause", "unexpected state THAWED"),
+    ("pause", "something else has thawed it at the same time, such as resume or kill; try again"),
     // Its cgroup is gone, together with the container.
     ("pause", "the cgroup has been removed"),
     ("resume", "the cgroup has been removed"),
