@@ -16,8 +16,8 @@ use super::programs;
 use crate::engines::{REST, RUNS, Run, User, number};
 
 /// The variables that are passed on to the runs.
-const SELECTION: [&str; 4] =
-    ["ROOTLING_ENGINES_ONLY", "ROOTLING_ENGINES_BUT", "ROOTLING_ENGINES_MANY", "ROOTLING_ENGINES_STEP"];
+const SELECTION: [&str; 5] =
+    ["ROOTLING_ENGINES_ONLY", "ROOTLING_ENGINES_BUT", "ROOTLING_ENGINES_MANY", "ROOTLING_ENGINES_STEP", REST];
 
 /// The paths of the runtimes in the machine.
 const ROOTLING: &str = "/opt/rootling/bin/rootling";
