@@ -11,6 +11,8 @@ use std::process::ExitCode;
 use rootling_cli::{caller, log};
 use rootling_image::{Error, ErrorKind};
 
+rootling_sys::without_name_service!();
+
 fn main() -> ExitCode {
     caller::make_ordinary();
     rootling_sys::process::ignore_file_size_signal();

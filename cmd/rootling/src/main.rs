@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use rootling_cli::{caller, log, roots, terminal};
 
+rootling_sys::without_name_service!();
+
 /// The command line parser alone needs more than the smallest stack that a caller may allow.
 const STACK: usize = 8 << 20;
 

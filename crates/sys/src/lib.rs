@@ -20,8 +20,7 @@ pub mod scheduling;
 pub mod seccomp;
 pub mod signals;
 pub mod socket;
-#[cfg(feature = "static-program")]
-mod static_program;
+pub mod static_program;
 pub mod terminal;
 pub mod thread;
 

@@ -2,59 +2,78 @@
 //!
 //! In a static program, getaddrinfo(3), getpwuid_r(3), getgrouplist(3) and initgroups(3) load shared libraries at run time,
 //! namely those of nsswitch.conf(5): of another glibc than the one that is linked, and inside of a container from its image.
-//! Nothing here calls them, but libraries have functions that would. With the feature `static-program`, which the two
-//! commands set and a library that embeds this one does not, these functions take their place: they find nothing.
+//! Nothing here calls them, but libraries have functions that would. The two commands define these functions in their place,
+//! with [`without_name_service!`](crate::without_name_service), which find nothing; a library that embeds this one does not.
 
-use libc::{EAI_FAIL, ENOSYS, addrinfo, c_char, c_int, gid_t, passwd, size_t, uid_t};
+#[doc(hidden)]
+pub use libc::{addrinfo, c_char, c_int, gid_t, passwd, size_t, uid_t};
+use libc::{EAI_FAIL, ENOSYS};
 
-// SAFETY: with the name and the arguments of getaddrinfo(3), of which none is looked at. The result is undefined where the
-// answer is an error, as it always is.
-#[unsafe(no_mangle)]
-extern "C" fn getaddrinfo(
-    _node: *const c_char,
-    _service: *const c_char,
-    _hints: *const addrinfo,
-    _result: *mut *mut addrinfo,
-) -> c_int {
+/// Defines the functions of the name service in the crate of a program: its own object files are the only ones that are
+/// sure to be linked before libc, which stands between those of its dependencies where one of them names it.
+#[macro_export]
+macro_rules! without_name_service {
+    () => {
+        mod name_service {
+            use $crate::static_program::{addrinfo, c_char, c_int, gid_t, passwd, size_t, uid_t};
+
+            // SAFETY: with the name and the arguments of getaddrinfo(3), of which none is looked at. The result is undefined
+            // where the answer is an error, as it always is.
+            #[unsafe(no_mangle)]
+            extern "C" fn getaddrinfo(
+                _node: *const c_char,
+                _service: *const c_char,
+                _hints: *const addrinfo,
+                _result: *mut *mut addrinfo,
+            ) -> c_int {
+                $crate::static_program::no_address()
+            }
+
+            // SAFETY: with the name and the argument of freeaddrinfo(3). There is never a list to be freed.
+            #[unsafe(no_mangle)]
+            extern "C" fn freeaddrinfo(_list: *mut addrinfo) {}
+
+            // SAFETY: with the name and the arguments of getpwuid_r(3), whose caller gives a pointer for the result.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn getpwuid_r(
+                _uid: uid_t,
+                _entry: *mut passwd,
+                _buffer: *mut c_char,
+                _size: size_t,
+                result: *mut *mut passwd,
+            ) -> c_int {
+                // SAFETY: the caller's pointer, as the manual page has it. Null and no error are an id without an entry.
+                unsafe { result.write(std::ptr::null_mut()) };
+                0
+            }
+
+            // SAFETY: with the name and the arguments of getgrouplist(3), of which none is looked at.
+            #[unsafe(no_mangle)]
+            extern "C" fn getgrouplist(
+                _user: *const c_char,
+                _group: gid_t,
+                _groups: *mut gid_t,
+                _count: *mut c_int,
+            ) -> c_int {
+                $crate::static_program::refuse()
+            }
+
+            // SAFETY: with the name and the arguments of initgroups(3), of which none is looked at.
+            #[unsafe(no_mangle)]
+            extern "C" fn initgroups(_user: *const c_char, _group: gid_t) -> c_int {
+                $crate::static_program::refuse()
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+pub fn no_address() -> c_int {
     EAI_FAIL
 }
 
-// SAFETY: with the name and the argument of freeaddrinfo(3). There is never a list to be freed.
-#[unsafe(no_mangle)]
-extern "C" fn freeaddrinfo(_list: *mut addrinfo) {}
-
-// SAFETY: with the name and the arguments of getpwuid_r(3), whose caller gives a pointer for the result.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn getpwuid_r(
-    _uid: uid_t,
-    _entry: *mut passwd,
-    _buffer: *mut c_char,
-    _size: size_t,
-    result: *mut *mut passwd,
-) -> c_int {
-    // SAFETY: the caller's pointer, as the manual page has it. Null and no error are an id without an entry.
-    unsafe { result.write(std::ptr::null_mut()) };
-    0
-}
-
-// SAFETY: with the name and the arguments of getgrouplist(3), of which none is looked at.
-#[unsafe(no_mangle)]
-extern "C" fn getgrouplist(
-    _user: *const c_char,
-    _group: gid_t,
-    _groups: *mut gid_t,
-    _count: *mut c_int,
-) -> c_int {
-    refuse()
-}
-
-// SAFETY: with the name and the arguments of initgroups(3), of which none is looked at.
-#[unsafe(no_mangle)]
-extern "C" fn initgroups(_user: *const c_char, _group: gid_t) -> c_int {
-    refuse()
-}
-
-fn refuse() -> c_int {
+#[doc(hidden)]
+pub fn refuse() -> c_int {
     nix::errno::Errno::from_raw(ENOSYS).set();
     -1
 }
