@@ -41,7 +41,7 @@ test-programs: deps ## Build the tests without running them
 test-doors: deps ## Run launches with a debug build, which looks at each door between two rooms what is open
 	@$(LIBSECCOMP) cargo build --locked -p rootling -p rootling-image-command
 	@$(LIBSECCOMP) ROOTLING_BIN="$$(hack/binary.sh debug)" hack/test.sh run lifecycle exec hooks mounts namespaces seccomp \
-		terminal devices idmap_mounts
+		terminal devices idmap_mounts static_program
 
 test-vm: build ## Run real containers in a virtual machine with cgroup v2 and systemd (ARCH=arm64: of that architecture)
 	@$(LIBSECCOMP) $(VM) cargo vm tests

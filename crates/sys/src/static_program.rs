@@ -1,13 +1,13 @@
 //! The name service of glibc, without which a static program has to do.
 //!
-//! In a static program, getaddrinfo(3), getpwuid_r(3), getgrouplist(3) and initgroups(3) load shared libraries at run time,
+//! In a static program, getaddrinfo(3), getpwnam(3), getgrnam(3) and initgroups(3) load shared libraries at run time,
 //! namely those of nsswitch.conf(5): of another glibc than the one that is linked, and inside of a container from its image.
 //! Nothing here calls them, but libraries have functions that would. The two commands define these functions in their place,
 //! with [`without_name_service!`](crate::without_name_service), which find nothing; a library that embeds this one does not.
 
-#[doc(hidden)]
-pub use libc::{addrinfo, c_char, c_int, gid_t, passwd, size_t, uid_t};
 use libc::{EAI_FAIL, ENOSYS};
+#[doc(hidden)]
+pub use libc::{addrinfo, c_char, c_int, gid_t, group, passwd, size_t, uid_t};
 
 /// Defines the functions of the name service in the crate of a program: its own object files are the only ones that are
 /// sure to be linked before libc, which stands between those of its dependencies where one of them names it.
@@ -15,7 +15,7 @@ use libc::{EAI_FAIL, ENOSYS};
 macro_rules! without_name_service {
     () => {
         mod name_service {
-            use $crate::static_program::{addrinfo, c_char, c_int, gid_t, passwd, size_t, uid_t};
+            use $crate::static_program::{addrinfo, c_char, c_int, gid_t, group, passwd, size_t, uid_t};
 
             // SAFETY: with the name and the arguments of getaddrinfo(3), of which none is looked at. The result is undefined
             // where the answer is an error, as it always is.
@@ -33,18 +33,11 @@ macro_rules! without_name_service {
             #[unsafe(no_mangle)]
             extern "C" fn freeaddrinfo(_list: *mut addrinfo) {}
 
-            // SAFETY: with the name and the arguments of getpwuid_r(3), whose caller gives a pointer for the result.
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn getpwuid_r(
-                _uid: uid_t,
-                _entry: *mut passwd,
-                _buffer: *mut c_char,
-                _size: size_t,
-                result: *mut *mut passwd,
-            ) -> c_int {
-                // SAFETY: the caller's pointer, as the manual page has it. Null and no error are an id without an entry.
-                unsafe { result.write(std::ptr::null_mut()) };
-                0
+            $crate::static_program::no_entry! {
+                getpwuid_r(uid_t, passwd);
+                getpwnam_r(*const c_char, passwd);
+                getgrgid_r(gid_t, group);
+                getgrnam_r(*const c_char, group);
             }
 
             // SAFETY: with the name and the arguments of getgrouplist(3), of which none is looked at.
@@ -66,6 +59,29 @@ macro_rules! without_name_service {
         }
     };
 }
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __no_entry {
+    ($($function:ident($key:ty, $entry:ty);)*) => {$(
+        // SAFETY: with the name and the arguments of the function of getpwnam(3) or getgrnam(3), whose caller gives a
+        // pointer for the result.
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $function(
+            _key: $key,
+            _entry: *mut $entry,
+            _buffer: *mut c_char,
+            _size: size_t,
+            result: *mut *mut $entry,
+        ) -> c_int {
+            // SAFETY: the caller's pointer, as the manual page has it. Null and no error are a key without an entry.
+            unsafe { result.write(std::ptr::null_mut()) };
+            0
+        }
+    )*};
+}
+#[doc(hidden)]
+pub use __no_entry as no_entry;
 
 #[doc(hidden)]
 pub fn no_address() -> c_int {
