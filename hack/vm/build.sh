@@ -15,7 +15,11 @@ command -v apt-get >/dev/null || vm_fail 'the image is built with mmdebstrap and
 
 packages=(mmdebstrap debian-archive-keyring "$vm_qemu_package" openssh-client zstd e2fsprogs jq)
 # The programs of its packages are run while it is built.
-[[ $vm_arch == "$vm_native" ]] || packages+=(qemu-user-static arch-test)
+if [[ -n $vm_small ]]; then
+    packages+=(kmod cpio xz-utils)
+elif [[ $vm_arch != "$vm_native" ]]; then
+    packages+=(qemu-user-static arch-test)
+fi
 missing=()
 for package in "${packages[@]}"; do dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package"); done
 if ((${#missing[@]})); then
@@ -41,7 +45,7 @@ vm_register() {
 # Other programs of this machine see the same list: it is left as it was.
 registered=''
 trap '[[ -z $registered ]] || echo -1 >"$registered"' EXIT
-[[ $vm_arch == "$vm_native" ]] || vm_register
+[[ $vm_arch == "$vm_native" || -n $vm_small ]] || vm_register
 
 mkdir -p "$vm_dir"
 exec 9>"$vm_dir/build.lock"
@@ -53,7 +57,7 @@ mirror_of() { vm_mirrors | awk -v name="$1" '$1 ~ name && /debian/ { print $2; e
 mirror=$(mirror_of '^[a-z]+$') security=$(mirror_of '-security$')
 : "${mirror:=http://deb.debian.org/debian}" "${security:=http://deb.debian.org/debian-security}"
 
-echo "vm: building the image (Debian $suite, $vm_arch, kernel of $vm_kernel${vm_variant:+, ${vm_variant#-}}) in $vm_image"
+echo "vm: building the image (Debian $suite, $vm_arch, kernel of $vm_kernel${vm_variant:+, ${vm_variant#-}}${vm_small:+, small}) in $vm_image"
 start=$SECONDS
 work=$vm_image.new
 # mmdebstrap leaves proc and others mounted there when it is killed. Nothing of this machine may be removed by that.
@@ -81,37 +85,41 @@ fi
 printf 'Package: *\nPin: release n=%s\nPin-Priority: 100\n' "$vm_kernel" >"$work/preferences"
 [[ $vm_kernel != "$suite" ]] || : >"$work/preferences"
 
-lists=("$vm_scripts/packages")
-hooks=()
-if [[ -n $vm_variant ]]; then
-    lists+=("$vm_scripts/packages$vm_variant")
-    # shellcheck disable=SC2016 # $1 is the root directory, for mmdebstrap's shell to fill in
-    hooks+=("--essential-hook=$(printf '%q essential "$1"' "$vm_scripts/${vm_variant#-}.sh")")
-fi
 # Its packages, as mmdebstrap takes them.
-vm_packages() { sed "s/#.*//; s|KERNEL|$kernel|" "${lists[@]}" | xargs | tr ' ' ','; }
+vm_packages() { sed "s/#.*//; s|KERNEL|$kernel|" "${vm_lists[@]/#/$vm_scripts/}" | xargs | tr ' ' ','; }
 
-# The initial RAM disk has to find the disk, and no more.
+options=()
 # shellcheck disable=SC2016 # $1 is the root directory, for mmdebstrap's shell to fill in
-initramfs='mkdir -p "$1/etc/initramfs-tools/conf.d"
-    printf "MODULES=list\nCOMPRESS=zstd\nFSTYPE=ext4\nRESUME=none\n" >"$1/etc/initramfs-tools/conf.d/vm.conf"
-    printf "virtio_pci\nvirtio_blk\next4\n" >"$1/etc/initramfs-tools/modules"'
-# shellcheck disable=SC2016
-customize=$(printf '%q "$1" %q' "$vm_scripts/customize.sh" "$work/key.pub")
+if [[ -n $vm_small ]]; then
+    options+=(--variant=extract --include='?essential')
+else
+    # The initial RAM disk has to find the disk, and no more.
+    options+=(--variant=minbase --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d"
+        printf "MODULES=list\nCOMPRESS=zstd\nFSTYPE=ext4\nRESUME=none\n" >"$1/etc/initramfs-tools/conf.d/vm.conf"
+        printf "virtio_pci\nvirtio_blk\next4\n" >"$1/etc/initramfs-tools/modules"')
+fi
+if [[ -n $vm_variant ]]; then
+    # shellcheck disable=SC2016
+    options+=("--essential-hook=$(printf '%q essential "$1"' "$vm_scripts/${vm_variant#-}.sh")")
+fi
 # systemd's database of hardware takes minutes by emulation, and there is no hardware.
 export SYSTEMD_HWDB_UPDATE_BYPASS=1
-if ! timeout --foreground -k 60 55m mmdebstrap --mode=root --architectures="$vm_arch" --variant=minbase --include="$(vm_packages)" \
+if ! timeout --foreground -k 60 55m mmdebstrap --mode=root --architectures="$vm_arch" --include="$(vm_packages)" \
     --aptopt="Dir::Etc::Preferences \"$work/preferences\"" --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --essential-hook="$initramfs" \
-    --customize-hook="$customize" "${hooks[@]}" \
+    --dpkgopt='path-exclude=/usr/share/doc/*' "${options[@]}" \
     "$suite" "$work/root" "$work/sources.list" >"$work/log" 2>&1; then
     tail -n 30 "$work/log" >&2
     vm_fail 'mmdebstrap failed, see above'
 fi
-cp "$work"/root/boot/vmlinuz-* "$work/kernel"
-cp "$work"/root/boot/initrd.img-* "$work/initrd"
-chroot "$work/root" dpkg-query -W >"$work/versions"
+if [[ -n $vm_small ]]; then
+    "$vm_scripts/extract.sh" "$work/root" "$work/kernel" "$work/initrd"
+else
+    cp "$work"/root/boot/vmlinuz-* "$work/kernel"
+    cp "$work"/root/boot/initrd.img-* "$work/initrd"
+    chroot "$work/root" dpkg-query -W >"$work/versions"
+fi
+"$vm_scripts/customize.sh" "$work/root" "$work/key.pub"
 # The very last, so that no file is made after it. mke2fs keeps the attributes.
 [[ -z $vm_variant ]] || "$vm_scripts/${vm_variant#-}.sh" label "$work/root" >>"$work/log" 2>&1
 mke2fs -q -t ext4 -L root -E lazy_itable_init=1 -d "$work/root" "$work/disk" "$disk_size" >>"$work/log" 2>&1

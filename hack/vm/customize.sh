@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes a Debian root directory the test VM's: customize.sh DIR PUBLIC-KEY-FILE.
-# mmdebstrap calls it when the packages are in.
+# build.sh calls it when the packages are in. It runs no program of the directory, which may be for another processor.
 set -eu
 root=$1 key=$2
 put() { mkdir -p "$(dirname "$root$1")" && cat >"$root$1"; } # put FILE: from standard input
@@ -11,10 +11,12 @@ echo '/dev/vda / ext4 rw,noatime 0 0' | put /etc/fstab
 echo 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' | put /etc/environment
 : >"$root/etc/motd"
 # An identity, or every start would be a first boot.
-chroot "$root" systemd-machine-id-setup >/dev/null 2>&1
+tr -d - </proc/sys/kernel/random/uuid | put /etc/machine-id
 
 # The ordinary user: subordinate ids, a user manager without a login, all controllers delegated.
-chroot "$root" useradd --uid 1000 --user-group --create-home --shell /bin/bash rootling
+# Logins by key only, for root too. `*` is no password, and unlike `!` no lock.
+useradd --prefix "$root" --uid 1000 --user-group --create-home --shell /bin/bash --password '*' rootling
+sed -i 's/^root:[^:]*:/root:*:/' "$root/etc/shadow"
 echo 'rootling:100000:65536' | put /etc/subuid
 echo 'rootling:100000:65536' | put /etc/subgid
 : | put /var/lib/systemd/linger/rootling
@@ -25,14 +27,11 @@ F
 echo 'rootling ALL=(ALL) NOPASSWD:ALL' | put /etc/sudoers.d/rootling
 chmod 440 "$root/etc/sudoers.d/rootling"
 
-# Logins by key only, for root too. `*` is no password, and unlike `!` no lock.
-chroot "$root" usermod -p '*' root
-chroot "$root" usermod -p '*' rootling
 for home in /root /home/rootling; do
     put "$home/.ssh/authorized_keys" <"$key"
     chmod -R go= "$root$home/.ssh"
 done
-chroot "$root" chown -R rootling: /home/rootling/.ssh
+chown -R 1000:1000 "$root/home/rootling"
 put /etc/ssh/sshd_config.d/vm.conf <<'F'
 UseDNS no
 PasswordAuthentication no
@@ -71,10 +70,15 @@ for unit in systemd-journald systemd-logind systemd-networkd systemd-udevd syste
     printf '[Service]\nWatchdogSec=0\nTimeoutStartSec=15min\n' | put "/etc/systemd/system/$unit.service.d/vm.conf"
 done
 
-chroot "$root" systemctl --quiet enable systemd-networkd.service ssh.service
-# Engines are started by the tests that need them.
-chroot "$root" systemctl --quiet disable docker.service docker.socket containerd.service podman.service \
-    podman.socket podman-auto-update.timer podman-restart.service podman-clean-transient.service
+enable() { mkdir -p "$root/etc/systemd/system/$2.wants" && ln -sf "/usr/lib/systemd/system/$1" "$root/etc/systemd/system/$2.wants/$1"; }
+enable systemd-networkd.service multi-user.target
+enable systemd-networkd.socket sockets.target
+enable ssh.service multi-user.target
+# Engines, which not every image has, are started by the tests that need them.
+for unit in docker.service docker.socket containerd.service podman.service podman.socket podman-auto-update.timer \
+    podman-restart.service podman-clean-transient.service; do
+    [ ! -e "$root/usr/lib/systemd/system/$unit" ] || chroot "$root" systemctl --quiet disable "$unit"
+done
 # Costs time at boot, or wakes up in the middle of a test. AppArmor is on in the kernel all the same:
 # what is masked would load profiles of desktop programs.
 for unit in apparmor.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \

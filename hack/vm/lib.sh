@@ -7,6 +7,7 @@
 #   ROOTLING_VM_KERNEL  the release of Debian whose kernel is used; the release of all other packages if unset
 #   ROOTLING_VM_LSM     the security module: apparmor, selinux (whose policy permits everything) or selinux-enforcing;
 #                       apparmor if unset
+#   ROOTLING_VM_SMALL   1: without engines and most tools; its packages are only unpacked, which takes a minute for any architecture
 
 set -euo pipefail
 vm_scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -25,16 +26,22 @@ vm_kernel=${ROOTLING_VM_KERNEL:-$vm_suite}
 [[ $vm_kernel =~ ^[a-z]+(-backports)?$ ]] || vm_fail "ROOTLING_VM_KERNEL is $vm_kernel, which is no release of Debian, such as bookworm or sid"
 
 vm_lsm=${ROOTLING_VM_LSM:-apparmor}
+# The lists of packages.
+vm_lists=(packages) vm_small=''
+vm_sources=(build.sh customize.sh)
+[[ ${ROOTLING_VM_SMALL:-} != 1 ]] || vm_lists=(packages-small) vm_small=-small vm_sources+=(extract.sh)
 # Whether the policy of SELinux is enforced is decided at each start, by the same image.
 case $vm_lsm in
-apparmor) vm_sources=(build.sh customize.sh packages) vm_variant='' ;;
-selinux | selinux-enforcing) vm_sources=(build.sh customize.sh packages selinux.sh packages-selinux) vm_variant=-selinux ;;
+apparmor) vm_variant='' ;;
+selinux | selinux-enforcing) vm_lists+=(packages-selinux) vm_sources+=(selinux.sh) vm_variant=-selinux ;;
 *) vm_fail "ROOTLING_VM_LSM is $vm_lsm, none of apparmor, selinux and selinux-enforcing" ;;
 esac
+vm_sources+=("${vm_lists[@]}")
+[[ -z $vm_small || -z $vm_variant ]] || vm_fail "ROOTLING_VM_SMALL: there is no small machine with SELinux, whose files are labelled by its own programs"
 
 # An image is named after what it is made from: a changed script makes another one.
 vm_key=$(cd "$vm_scripts" && cat "${vm_sources[@]}" | sha256sum | cut -c 1-12)
-vm_kind=$vm_dir/image-$vm_arch-$vm_kernel$vm_variant
+vm_kind=$vm_dir/image-$vm_arch-$vm_kernel$vm_variant$vm_small
 # shellcheck disable=SC2034 # for the scripts that source this
 vm_image=$vm_kind-$vm_key
 # One machine: its process, its monitor, its console, and the connections to it.
