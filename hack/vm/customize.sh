@@ -70,10 +70,10 @@ for unit in systemd-journald systemd-logind systemd-networkd systemd-udevd syste
     printf '[Service]\nWatchdogSec=0\nTimeoutStartSec=15min\n' | put "/etc/systemd/system/$unit.service.d/vm.conf"
 done
 
-enable() { mkdir -p "$root/etc/systemd/system/$2.wants" && ln -sf "/usr/lib/systemd/system/$1" "$root/etc/systemd/system/$2.wants/$1"; }
-enable systemd-networkd.service multi-user.target
-enable systemd-networkd.socket sockets.target
-enable ssh.service multi-user.target
+wanted() { mkdir -p "$root/etc/systemd/system/$2.wants" && ln -sf "/usr/lib/systemd/system/$1" "$root/etc/systemd/system/$2.wants/$1"; }
+wanted systemd-networkd.service multi-user.target
+wanted systemd-networkd.socket sockets.target
+wanted ssh.service multi-user.target
 # Engines, which not every image has, are started by the tests that need them.
 for unit in docker.service docker.socket containerd.service podman.service podman.socket podman-auto-update.timer \
     podman-restart.service podman-clean-transient.service; do

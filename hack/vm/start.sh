@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts the test VM in the background and waits until it can be used. Changes of its disk are discarded when it ends,
 # so that every start has the same clean system. The first start boots and saves the booted machine; later ones resume
-# that within seconds. --boot boots in any case. The VM is ended by stop.sh, or by itself after ROOTLING_VM_LIFETIME
+# that within seconds. --boot, or ROOTLING_VM_BOOT=1, boots in any case. The VM is ended by stop.sh, or by itself after ROOTLING_VM_LIFETIME
 # (3h).
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -155,7 +155,7 @@ if [[ $vm_accel == container ]]; then
     launched booted
     exit 0
 fi
-if [[ ${1:-} != --boot ]]; then
+if [[ ${1:-} != --boot && ${ROOTLING_VM_BOOT:-} != 1 ]]; then
     # One process saves it, and others wait for that.
     exec 7>"$vm_image/lock"
     flock 7

@@ -67,6 +67,7 @@ const NOT_RUN: [(&str, &str, Why); 34] = [
     ("docs/testing.md", "cargo engines ", Why::TakesAnEngine),
     ("docs/testing.md", "cargo vm matrix ", Why::TakesTheVirtualMachine),
     ("docs/testing.md", "ROOTLING_VM_LSM=", Why::TakesTheVirtualMachine),
+    ("docs/testing.md", "ROOTLING_VM_ARCH=", Why::TakesTheVirtualMachine),
     ("docs/testing.md", "hack/vm/", Why::TakesTheVirtualMachine),
 ];
 

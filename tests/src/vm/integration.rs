@@ -160,7 +160,11 @@ fn selected(names: &[String]) -> Result<Vec<&'static Run>, String> {
 
 /// Collects what goes into the machine: the program, the test programs, and the files that they need.
 fn stage(machine: &Machine, rootling: &Path) -> Result<(), String> {
-    let built: BTreeMap<String, PathBuf> = programs::tests()?;
+    let named = match named_files() {
+        None => None,
+        Some(patterns) => Some(matching(&patterns)?),
+    };
+    let built: BTreeMap<String, PathBuf> = programs::tests(named.as_deref())?;
     for (name, program) in &built {
         programs::strip(program, &machine.stage(name)?)?;
     }
@@ -218,9 +222,6 @@ impl Run {
 
     /// The names of its test files.
     fn files(&self, part: Part) -> Result<String, String> {
-        let among = |patterns: &str, name: &str| {
-            patterns.split_whitespace().any(|pattern| Pattern::from(pattern).matches(name))
-        };
         let mut names = all_files()?;
         names.retain(|name| match self.files {
             Files::All => !among(NOWHERE, name),
@@ -238,6 +239,17 @@ impl Run {
 /// The patterns of test files that the caller has named.
 fn named_files() -> Option<String> {
     env::var("ROOTLING_VM_TESTS").ok().filter(|files| !files.trim().is_empty())
+}
+
+/// The names of the test files that match one of the patterns.
+fn matching(patterns: &str) -> Result<Vec<String>, String> {
+    let mut names = all_files()?;
+    names.retain(|name| among(patterns, name));
+    if names.is_empty() { Err(format!("no test file matches {patterns:?}")) } else { Ok(names) }
+}
+
+fn among(patterns: &str, name: &str) -> bool {
+    patterns.split_whitespace().any(|pattern| Pattern::from(pattern).matches(name))
 }
 
 /// The names of all test files.
@@ -311,10 +323,7 @@ mod tests {
             Files::All => None,
         });
         for pattern in of_runs.chain([NOWHERE, MACHINE]).flat_map(str::split_whitespace) {
-            assert!(
-                there.iter().any(|name| Pattern::from(pattern).matches(name)),
-                "no test file is called {pattern}"
-            );
+            assert!(there.iter().any(|name| among(pattern, name)), "no test file is called {pattern}");
         }
     }
 

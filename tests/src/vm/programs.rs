@@ -45,9 +45,15 @@ fn path_of(script: &mut Command, limit: Duration) -> Result<PathBuf, String> {
     printed(script, limit).map(|text| source(".").join(text.lines().next().unwrap_or_default()))
 }
 
-/// Builds the test programs, as `tests/NAME`, and the programs that they use; returns each with its path.
-pub(super) fn tests() -> Result<BTreeMap<String, PathBuf>, String> {
-    cargo(&["test", "--no-run", "--tests"])
+/// Builds the test programs of these files or of all, as `tests/NAME`, and the programs that they use; returns each with
+/// its path.
+pub(super) fn tests(files: Option<&[String]>) -> Result<BTreeMap<String, PathBuf>, String> {
+    let mut command = vec!["test", "--no-run"];
+    match files {
+        None => command.push("--tests"),
+        Some(files) => command.extend(files.iter().flat_map(|file| ["--test", file])),
+    }
+    cargo(&command)
 }
 
 /// Builds a program of the tests.
