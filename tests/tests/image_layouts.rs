@@ -181,6 +181,13 @@ fn list_inspect_and_gc_know_a_layout(t: &Test) {
     assert_eq!(listed[0]["names"], json!(["latest"]));
     assert!(listed[0]["digest"].as_str().expect("a digest").starts_with("sha256:"));
     assert!(t.image(&["list"]).arg(&dir).output().ok().stdout.starts_with("latest sha256:"));
+    let index = fs::read_to_string(dir.join("index.json")).expect("read the index");
+    let mut twice: serde_json::Value = serde_json::from_str(&index).expect("an index");
+    let manifests = twice["manifests"].as_array_mut().expect("manifests");
+    manifests.push(manifests[0].clone());
+    fs::write(dir.join("index.json"), twice.to_string()).expect("write the index");
+    assert_eq!(t.image(&["list", "--json"]).arg(&dir).output().ok().json(), listed);
+    fs::write(dir.join("index.json"), index).expect("write the index");
     let image = format!("oci:{}", dir.display());
     let inspected = t.image(&["inspect", "--json", &image]).output().ok().json();
     assert_eq!(

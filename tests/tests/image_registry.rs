@@ -56,6 +56,12 @@ fn image_is_pulled_into_a_layout_and_unpacked(t: &Test) {
     let pulled = t.image(&["pull", &reference, "layout"]).output().ok();
     assert!(pulled.stdout.starts_with("sha256:") && pulled.stdout.ends_with(" oci:layout:v1\n"), "{pulled}");
     assert!(pulled.stderr.contains("pulled layer 1/1"), "{pulled}");
+    let again = t.image(&["pull", &reference, "layout"]).output().ok();
+    assert!(again.stderr.contains("found layer 1/1"), "{again}");
+    // The parents that were made for a layout go with it.
+    let other = t.image(&["pull", "--platform", "linux/other", &reference, "new/parent/layout"]).output();
+    other.fails_with(&["not for linux/other"]);
+    assert!(!t.path("new").exists());
     t.image(&["unpack", "oci:layout:v1", "bundle"]).output().ok();
     assert_eq!(unpacked(t), "content");
     // The same again by its digest, and without a layout.

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result, Said};
-use crate::limits::raise_descriptors;
+use crate::limits::check_descriptors;
 use crate::tree::remove;
 
 /// A bundle that is being made. If it is not put in its place, it must be removed with [`clear`].
@@ -120,22 +120,6 @@ impl Bundle {
         };
         Err(error).said(|| format!("rename to {:?}", self.place))
     }
-}
-
-/// Fails if few descriptors are left: with too few, what has been made could not be removed either.
-fn check_descriptors() -> Result<()> {
-    const NEEDED: usize = 16;
-    raise_descriptors();
-    let pipes: std::io::Result<Vec<_>> = (0..NEEDED / 2).map(|_| std::io::pipe()).collect();
-    pipes.map(drop).map_err(|error| {
-        let error = Error::from(error).wrap("pipe");
-        if error.is(Errno::EMFILE) {
-            return error.remedy(format!(
-                "{NEEDED} more files have to be open at the same time: allow more with `ulimit -n`"
-            ));
-        }
-        error
-    })
 }
 
 /// The first part of the name of a directory in which a bundle is made. A long name is cut, since no name of a file may

@@ -46,7 +46,13 @@ pub fn list(dir: &Path) -> Result<Vec<Listed>> {
             size: reached.sizes.values().fold(0, |all, size| all.saturating_add(*size)),
         })
     };
-    index(&blobs)?.manifests().iter().map(one).collect()
+    // Some tools note the same image twice.
+    let mut seen = BTreeSet::new();
+    let is_new = |found: &Result<Listed>| match found {
+        Ok(found) => seen.insert((found.digest.clone(), found.names.clone())),
+        Err(_) => true,
+    };
+    index(&blobs)?.manifests().iter().map(one).filter(is_new).collect()
 }
 
 /// What descriptors lead to.
@@ -170,7 +176,8 @@ fn has_no_links(dir: &Path) -> Result<()> {
 /// What a pull has made of a layout that was none before. It is removed again unless it is kept.
 pub(crate) struct Fresh<'a> {
     dir: &'a Path,
-    made_directory: bool,
+    /// The directories that were made for it, the layout's own first.
+    made: Vec<&'a Path>,
     keep: bool,
     _lock: File,
 }
@@ -178,19 +185,16 @@ pub(crate) struct Fresh<'a> {
 impl<'a> Fresh<'a> {
     /// Makes a directory a layout if it is not one yet, and locks it.
     pub(crate) fn ensure(dir: &'a Path) -> Result<Self> {
-        let was_there = ["oci-layout", "index.json", "blobs"].iter().any(|name| dir.join(name).exists());
-        let made_directory = !dir.exists();
-        let lock = ensure(dir).and_then(|()| lock(dir)).inspect_err(|_| {
-            // Only what is empty, since another pull may be at work.
-            if !was_there && !dir.join("oci-layout").exists() {
-                let own = if made_directory {
-                    &[".", "blobs", "blobs/sha256"][..]
-                } else {
-                    &["blobs", "blobs/sha256"]
-                };
-                own.iter().rev().for_each(|name| drop(fs::remove_dir(dir.join(name))));
-            }
-        })?;
+        let is_missing = |at: &&Path| !at.as_os_str().is_empty() && !at.exists();
+        let made: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
+        let locked = fs::create_dir_all(dir).said(|| format!("{dir:?}")).and_then(|()| lock(dir));
+        let lock = locked.inspect_err(|_| remove_empty(&made))?;
+        // Under the lock, or it may be another pull's.
+        let was_there = ["oci-layout", "index.json", "blobs"]
+            .iter()
+            .any(|name| fs::symlink_metadata(dir.join(name)).is_ok());
+        let fresh = Self { dir, made, keep: was_there, _lock: lock };
+        ensure(dir)?;
         // What would fail after the transfer.
         let damaged = |error: Error| {
             error.remedy(format!("restore what is in {dir:?}, or pull into another directory"))
@@ -199,10 +203,7 @@ impl<'a> Fresh<'a> {
         for path in [dir, &dir.join("blobs/sha256")] {
             access(path, AccessFlags::W_OK | AccessFlags::X_OK).said(|| format!("{path:?}"))?;
         }
-        // Another pull may have been quicker.
-        let is_empty =
-            rootling_sys::directory::entries(&dir.join("blobs/sha256")).is_ok_and(|all| all.is_empty());
-        Ok(Self { dir, made_directory, keep: was_there || !is_empty, _lock: lock })
+        Ok(fresh)
     }
 
     /// Whether something of the layers has arrived that a second pull would go on with.
@@ -232,10 +233,13 @@ impl Drop for Fresh<'_> {
         for name in ["oci-layout", "index.json"] {
             let _ = fs::remove_file(self.dir.join(name));
         }
-        if self.made_directory {
-            let _ = fs::remove_dir(self.dir);
-        }
+        remove_empty(&self.made);
     }
+}
+
+/// Removes directories, up to the first in which something is.
+fn remove_empty(directories: &[&Path]) {
+    let _ = directories.iter().try_for_each(|dir| fs::remove_dir(dir));
 }
 
 /// Makes a directory a layout if it is not one yet. Existing contents are kept.

@@ -115,6 +115,22 @@ pub(crate) fn raise_descriptors() {
         .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
 }
 
+/// Fails if few descriptors are left: with too few, what has been made could not be removed either.
+pub(crate) fn check_descriptors() -> Result<(), Error> {
+    const NEEDED: usize = 16;
+    raise_descriptors();
+    let pipes: io::Result<Vec<_>> = (0..NEEDED / 2).map(|_| io::pipe()).collect();
+    pipes.map(drop).map_err(|error| {
+        let error = Error::from(error).wrap("pipe");
+        if error.is(nix::errno::Errno::EMFILE) {
+            return error.remedy(format!(
+                "{NEEDED} more files have to be open at the same time: allow more with `ulimit -n`"
+            ));
+        }
+        error
+    })
+}
+
 /// Formats a size for display.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];

@@ -17,7 +17,7 @@ use crate::blobs::{Blobs, digest_of, parse};
 use crate::digest::{Digest, check};
 use crate::error::{Error, ErrorKind, Result, Said};
 use crate::layout;
-use crate::limits::MOST_DOCUMENT;
+use crate::limits::{MOST_DOCUMENT, check_descriptors};
 use crate::platform::Platform;
 use crate::progress::{Progress, Show};
 
@@ -63,6 +63,7 @@ pub struct Pulled {
 /// # Errors
 /// The registry cannot be reached, refuses, or sends something other than it announces.
 pub fn pull(options: &PullOptions, dir: &Path) -> Result<Pulled> {
+    check_descriptors()?;
     let reference = options.access.reference(&options.reference)?;
     let registry = reference.resolve_registry().to_owned();
     let auth = credentials::find(&registry, reference.repository())?;
@@ -209,13 +210,13 @@ impl Pull<'_> {
                 size: blob.size(),
                 progress: &progress,
             };
-            wanted.fetch(self.dir).await?;
+            let verb = if wanted.fetch(self.dir).await? { "pulled" } else { "found" };
             if number == 0 && alone && self.options.platform.is_named() {
                 let config = Blobs::directory(self.dir)?.document(blob)?;
                 self.options.platform.check(&parse(&config, "the configuration of the image")?)?;
             }
             if number > 0 {
-                progress.done("pulled", number, of, &name, blob.size());
+                progress.done(verb, number, of, &name, blob.size());
             }
             Ok::<(), Error>(())
         };

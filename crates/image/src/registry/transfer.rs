@@ -96,13 +96,13 @@ struct Part {
 }
 
 impl Wanted<'_> {
-    /// Downloads the blob unless it is there already. What has arrived earlier is kept, and only the rest is
-    /// requested.
-    pub(crate) async fn fetch(&self, layout: &Path) -> Result<()> {
+    /// Downloads the blob unless it is there already, and returns whether it did. What has arrived earlier is kept, and
+    /// only the rest is requested.
+    pub(crate) async fn fetch(&self, layout: &Path) -> Result<bool> {
         let path = layout.join("blobs").join(self.digest.path());
         if is_there(&path, &self.digest, self.size)? {
             self.progress.add(self.size);
-            return Ok(());
+            return Ok(false);
         }
         let mut part = Part::open(&path.with_extension("part"), &self.digest, self.size)?;
         let resumed = part.length > 0;
@@ -113,7 +113,8 @@ impl Wanted<'_> {
             part.restart(&self.digest)?;
             self.complete(&mut part).await?;
         }
-        part.finish(&path, &self.digest)
+        part.finish(&path, &self.digest)?;
+        Ok(true)
     }
 
     /// Downloads what is missing of the blob.
