@@ -91,7 +91,7 @@ vm_packages() { sed "s/#.*//; s|KERNEL|$kernel|" "${vm_lists[@]/#/$vm_scripts/}"
 options=()
 # shellcheck disable=SC2016 # $1 is the root directory, for mmdebstrap's shell to fill in
 if [[ -n $vm_small ]]; then
-    options+=(--variant=extract --include='?essential')
+    options+=(--variant=extract --include="?narrow(?codename(^$suite\$), ?essential)")
 else
     # The initial RAM disk has to find the disk, and no more.
     options+=(--variant=minbase --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d"

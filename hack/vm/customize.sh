@@ -2,6 +2,7 @@
 # Makes a Debian root directory the test VM's: customize.sh DIR PUBLIC-KEY-FILE.
 # build.sh calls it when the packages are in. It runs no program of the directory, which may be for another processor.
 set -eu
+umask 022
 root=$1 key=$2
 put() { mkdir -p "$(dirname "$root$1")" && cat >"$root$1"; } # put FILE: from standard input
 
@@ -77,7 +78,7 @@ wanted ssh.service multi-user.target
 # Engines, which not every image has, are started by the tests that need them.
 for unit in docker.service docker.socket containerd.service podman.service podman.socket podman-auto-update.timer \
     podman-restart.service podman-clean-transient.service; do
-    [ ! -e "$root/usr/lib/systemd/system/$unit" ] || chroot "$root" systemctl --quiet disable "$unit"
+    find "$root/etc/systemd/system" "$root/etc/systemd/user" -type l -name "$unit" -delete
 done
 # Costs time at boot, or wakes up in the middle of a test. AppArmor is on in the kernel all the same:
 # what is masked would load profiles of desktop programs.

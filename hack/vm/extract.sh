@@ -1,8 +1,9 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Makes a directory into which Debian packages were only unpacked a system that boots: extract.sh DIR KERNEL INITRD.
 # It does what the packages' own scripts would, without running any program of the directory: by emulation they take
-# most of an hour's quarter. The kernel is copied to KERNEL, and INITRD made for it.
-set -eu
+# more than ten minutes. The kernel is copied to KERNEL, and INITRD made for it.
+set -euo pipefail
+umask 022
 root=$1 kernel=$2 initrd=$3
 put() { mkdir -p "$(dirname "$root$1")" && cat >"$root$1"; } # put FILE: from standard input
 
@@ -28,7 +29,7 @@ ssh-keygen -A -f "$root" >/dev/null
 # Alternatives, which have no link.
 ln -sf mawk "$root/usr/bin/awk"
 ln -sf nc.openbsd "$root/usr/bin/nc"
-# Databases of hardware and of messages, made anew at a first boot.
+# Databases of hardware and of messages, which are made anew where /etc has no .updated.
 for unit in systemd-hwdb-update.service systemd-journal-catalog-update.service ldconfig.service; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
@@ -41,10 +42,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/bin" "$work/dev" "$work/modules" "$work/root" "$work/sys"
 cp "$root/usr/bin/busybox" "$work/bin/busybox"
-# What is built into the kernel has no file.
+# Not as this machine's configuration would have it. What is built into the kernel has no file.
 for module in virtio_pci virtio_blk ext4; do
-    modprobe -d "$root" -S "$version" --show-depends "$module"
-done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$work/order"
+    modprobe -C /dev/null -d "$root" -S "$version" --show-depends "$module"
+done >"$work/order"
+if grep -Ev '^(insmod|builtin) ' "$work/order"; then
+    echo "extract.sh: modprobe has said something else, see above" >&2
+    exit 1
+fi
 number=100
 while read -r path; do
     name=$work/modules/$number-$(basename "$path")
@@ -54,13 +59,18 @@ while read -r path; do
     *.zst) zstd -dcq "$path" >"${name%.zst}" ;;
     *) cp "$path" "$name" ;;
     esac
-done <"$work/order"
+done < <(sed -n 's/^insmod //p' "$work/order" | sed 's/ $//' | awk '!seen[$0]++')
 rm "$work/order"
 cat >"$work/init" <<'F'
 #!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 for module in /modules/*; do /bin/busybox insmod "$module"; done
-until /bin/busybox mount -t ext4 -o rw,noatime /dev/vda /root; do /bin/busybox sleep 0.1; done
+for try in $(/bin/busybox seq 600); do
+    ! /bin/busybox mount -t ext4 -o rw,noatime /dev/vda /root 2>/dev/null || break
+    # The first process ends, and the kernel with it.
+    [ "$try" != 600 ] || exit 1
+    /bin/busybox sleep 0.1
+done
 /bin/busybox umount /dev
 exec /bin/busybox switch_root /root /sbin/init
 F

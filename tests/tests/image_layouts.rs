@@ -182,7 +182,7 @@ fn list_inspect_and_gc_know_a_layout(t: &Test) {
     assert!(listed[0]["digest"].as_str().expect("a digest").starts_with("sha256:"));
     assert!(t.image(&["list"]).arg(&dir).output().ok().stdout.starts_with("latest sha256:"));
     let index = fs::read_to_string(dir.join("index.json")).expect("read the index");
-    let mut twice: serde_json::Value = serde_json::from_str(&index).expect("an index");
+    let mut twice: Value = serde_json::from_str(&index).expect("an index");
     let manifests = twice["manifests"].as_array_mut().expect("manifests");
     manifests.push(manifests[0].clone());
     fs::write(dir.join("index.json"), twice.to_string()).expect("write the index");

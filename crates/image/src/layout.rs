@@ -1,9 +1,10 @@
 //! OCI image layouts, image-spec image-layout.md: their contents, and what is no longer needed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, TryLockError};
-use std::io::Write;
-use std::path::Path;
+use std::fs::{self, File, Metadata, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
@@ -177,7 +178,7 @@ fn has_no_links(dir: &Path) -> Result<()> {
 pub(crate) struct Fresh<'a> {
     dir: &'a Path,
     /// The directories that were made for it, the layout's own first.
-    made: Vec<&'a Path>,
+    made: Vec<PathBuf>,
     keep: bool,
     _lock: File,
 }
@@ -185,14 +186,10 @@ pub(crate) struct Fresh<'a> {
 impl<'a> Fresh<'a> {
     /// Makes a directory a layout if it is not one yet, and locks it.
     pub(crate) fn ensure(dir: &'a Path) -> Result<Self> {
-        let is_missing = |at: &&Path| !at.as_os_str().is_empty() && !at.exists();
-        let made: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
-        let locked = fs::create_dir_all(dir).said(|| format!("{dir:?}")).and_then(|()| lock(dir));
-        let lock = locked.inspect_err(|_| remove_empty(&made))?;
-        // Under the lock, or it may be another pull's.
-        let was_there = ["oci-layout", "index.json", "blobs"]
-            .iter()
-            .any(|name| fs::symlink_metadata(dir.join(name)).is_ok());
+        let (made, lock) = Self::make(dir)?;
+        // Under the lock, or it may be another pull's. What cannot be told counts as there.
+        let is_there = |name: &&str| !matches!(fs::symlink_metadata(dir.join(name)), Err(error) if error.kind() == ErrorKind::NotFound);
+        let was_there = ["oci-layout", "index.json", "blobs"].iter().any(is_there);
         let fresh = Self { dir, made, keep: was_there, _lock: lock };
         ensure(dir)?;
         // What would fail after the transfer.
@@ -204,6 +201,32 @@ impl<'a> Fresh<'a> {
             access(path, AccessFlags::W_OK | AccessFlags::X_OK).said(|| format!("{path:?}"))?;
         }
         Ok(fresh)
+    }
+
+    /// Makes the directory and those above it, as far as they are missing, and locks it. Returns what was made, too.
+    fn make(dir: &Path) -> Result<(Vec<PathBuf>, File)> {
+        let mut made = Vec::new();
+        let mut all: Vec<&Path> = dir.ancestors().filter(|at| !at.as_os_str().is_empty()).collect();
+        while let Some(at) = all.pop() {
+            match fs::create_dir(at) {
+                Ok(()) => made.insert(0, at.to_owned()),
+                // Of those above, the error is that of the next one.
+                Err(error) if !all.is_empty() || error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    remove_empty(&made);
+                    return Err(error).said(|| format!("{dir:?}"));
+                }
+            }
+        }
+        match lock(dir) {
+            // Another pull that failed may have removed it meanwhile.
+            Ok(lock) if !is_same(&lock, dir) => {
+                Err(Error::system(format!("{dir:?}: another pull has removed it meanwhile; pull again")))
+            }
+            Ok(lock) => Ok((made, lock)),
+            // Whoever has the lock works in it: nothing of it is removed.
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether something of the layers has arrived that a second pull would go on with.
@@ -237,9 +260,17 @@ impl Drop for Fresh<'_> {
     }
 }
 
-/// Removes directories, up to the first in which something is.
-fn remove_empty(directories: &[&Path]) {
-    let _ = directories.iter().try_for_each(|dir| fs::remove_dir(dir));
+/// Removes those of some directories that are empty, the innermost of which is the first.
+fn remove_empty(directories: &[PathBuf]) {
+    for dir in directories {
+        let _ = fs::remove_dir(dir);
+    }
+}
+
+/// Whether a path leads to the directory that is open.
+fn is_same(open: &File, path: &Path) -> bool {
+    let id = |found: &Metadata| (found.dev(), found.ino());
+    matches!((open.metadata(), fs::metadata(path)), (Ok(one), Ok(other)) if id(&one) == id(&other))
 }
 
 /// Makes a directory a layout if it is not one yet. Existing contents are kept.

@@ -9,8 +9,9 @@ use libc::{EAI_FAIL, ENOSYS};
 #[doc(hidden)]
 pub use libc::{addrinfo, c_char, c_int, gid_t, group, passwd, size_t, uid_t};
 
-/// Defines the functions of the name service in the crate of a program: its own object files are the only ones that are
-/// sure to be linked before libc, which stands between those of its dependencies where one of them names it.
+/// Defines the functions of the name service in the crate of a program. The linker takes the first definition that it meets,
+/// and a dependency that names libc puts it before the crates that follow: only the program's own object files are certain
+/// to come before it.
 #[macro_export]
 macro_rules! without_name_service {
     () => {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::engines::quoted;
 use super::machine::{Machine, PLACE, expect_success, results, stream};
 use super::programs;
+use super::suite::LAST;
 use crate::engines::{Pattern, User, number};
 use crate::{bounded, source};
 
@@ -162,7 +163,8 @@ fn selected(names: &[String]) -> Result<Vec<&'static Run>, String> {
 fn stage(machine: &Machine, rootling: &Path) -> Result<(), String> {
     let named = match named_files() {
         None => None,
-        Some(patterns) => Some(matching(&patterns)?),
+        // What the suite adds to any choice, too.
+        Some(patterns) => Some(matching(&format!("{patterns} {LAST}"))?),
     };
     let built: BTreeMap<String, PathBuf> = programs::tests(named.as_deref())?;
     for (name, program) in &built {

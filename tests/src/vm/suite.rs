@@ -13,7 +13,7 @@ use crate::engines::Pattern;
 const LIMIT: Duration = Duration::from_mins(10);
 
 /// The program that looks for what the others have left, which is always the last.
-const LAST: &str = "zz_nothing_left";
+pub(super) const LAST: &str = "zz_nothing_left";
 
 /// How many lines of a program's failures are printed.
 const SHOWN: usize = 200;
