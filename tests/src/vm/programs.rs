@@ -71,7 +71,8 @@ fn cargo(command: &[&str]) -> Result<BTreeMap<String, PathBuf>, String> {
             cross
         }
     };
-    cargo.args(command).args(["--locked", "--package", "rootling-tests", "--message-format", "json"]);
+    // Of the workspace, as everywhere: with one package alone, cargo would choose other features, and build all of it again.
+    cargo.args(command).args(["--locked", "--workspace", "--message-format", "json"]);
     Ok(printed(&mut cargo, Duration::from_hours(1))?.lines().filter_map(executable).collect())
 }
 
@@ -80,10 +81,13 @@ fn architecture() -> Option<String> {
     env::var("ROOTLING_VM_ARCH").ok().filter(|wanted| !wanted.is_empty() && wanted != image::architecture())
 }
 
-/// The program that a message of cargo is about: an integration test, or no test at all.
+/// The program of the package of the tests that a message of cargo is about: an integration test, or no test at all.
 fn executable(message: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(message).ok()?;
     let path = PathBuf::from(message["executable"].as_str()?);
+    if !Path::new(message["manifest_path"].as_str()?).ends_with("tests/Cargo.toml") {
+        return None;
+    }
     let name = message["target"]["name"].as_str()?;
     if message["profile"]["test"] != true {
         return Some((name.to_owned(), path));
@@ -125,15 +129,17 @@ mod tests {
 
     #[test]
     fn integration_tests_and_programs_are_told_from_unit_tests() {
-        let of = |test: bool, kind: &str, path: &str| {
+        let message = |manifest: &str, test: bool, kind: &str, path: &str| {
             executable(&format!(
-                r#"{{"profile": {{"test": {test}}}, "target": {{"kind": ["{kind}"], "name": "n"}}, "executable": {path}}}"#
+                r#"{{"manifest_path": "/project/{manifest}/Cargo.toml", "profile": {{"test": {test}}}, "target": {{"kind": ["{kind}"], "name": "n"}}, "executable": {path}}}"#
             ))
         };
+        let of = |test: bool, kind: &str, path: &str| message("tests", test, kind, path);
         assert_eq!(of(true, "test", r#""/x""#), Some(("tests/n".to_owned(), PathBuf::from("/x"))));
         assert_eq!(of(false, "bin", r#""/x""#), Some(("n".to_owned(), PathBuf::from("/x"))));
         assert_eq!(of(true, "lib", r#""/x""#), None);
         assert_eq!(of(false, "lib", "null"), None);
+        assert_eq!(message("cmd/rootling", false, "bin", r#""/x""#), None);
         assert_eq!(executable("no JSON"), None);
     }
 }
