@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Starts the test VM in the background and waits until it can be used. Changes of its disk are discarded when it ends,
 # so that every start has the same clean system. The first start boots and saves the booted machine; later ones resume
-# that within seconds. --boot, or ROOTLING_VM_BOOT=1, boots in any case. The VM is ended by stop.sh, or by itself after ROOTLING_VM_LIFETIME
-# (3h).
+# that within seconds. --boot, or ROOTLING_VM_BOOT=1, boots in any case. The VM is ended by stop.sh, or by itself after
+# ROOTLING_VM_LIFETIME (3h).
 # shellcheck source=hack/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=hack/vm/qemu.sh

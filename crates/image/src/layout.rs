@@ -188,7 +188,10 @@ impl<'a> Fresh<'a> {
     pub(crate) fn ensure(dir: &'a Path) -> Result<Self> {
         let (made, lock) = Self::make(dir)?;
         // Under the lock, or it may be another pull's. What cannot be told counts as there.
-        let is_there = |name: &&str| !matches!(fs::symlink_metadata(dir.join(name)), Err(error) if error.kind() == ErrorKind::NotFound);
+        let is_there = |name: &&str| {
+            let found = fs::symlink_metadata(dir.join(name));
+            found.map_or_else(|error| error.kind() != ErrorKind::NotFound, |_| true)
+        };
         let was_there = ["oci-layout", "index.json", "blobs"].iter().any(is_there);
         let fresh = Self { dir, made, keep: was_there, _lock: lock };
         ensure(dir)?;

@@ -163,8 +163,7 @@ fn selected(names: &[String]) -> Result<Vec<&'static Run>, String> {
 fn stage(machine: &Machine, rootling: &Path) -> Result<(), String> {
     let named = match named_files() {
         None => None,
-        // What the suite adds to any choice, too.
-        Some(patterns) => Some(matching(&format!("{patterns} {LAST}"))?),
+        Some(patterns) => Some(matching(&patterns)?),
     };
     let built: BTreeMap<String, PathBuf> = programs::tests(named.as_deref())?;
     for (name, program) in &built {
@@ -243,11 +242,17 @@ fn named_files() -> Option<String> {
     env::var("ROOTLING_VM_TESTS").ok().filter(|files| !files.trim().is_empty())
 }
 
-/// The names of the test files that match one of the patterns.
+/// The names of the test files that match one of the patterns, and what the suite adds to any choice.
 fn matching(patterns: &str) -> Result<Vec<String>, String> {
     let mut names = all_files()?;
-    names.retain(|name| among(patterns, name));
-    if names.is_empty() { Err(format!("no test file matches {patterns:?}")) } else { Ok(names) }
+    names.retain(|name| among(patterns, name) && name != LAST);
+    if names.is_empty() {
+        return Err(format!(
+            "ROOTLING_VM_TESTS: no file in tests/tests matches {patterns:?}; name some, as in 'run exec_*'"
+        ));
+    }
+    names.push(LAST.to_owned());
+    Ok(names)
 }
 
 fn among(patterns: &str, name: &str) -> bool {
@@ -327,6 +332,12 @@ mod tests {
         for pattern in of_runs.chain([NOWHERE, MACHINE]).flat_map(str::split_whitespace) {
             assert!(there.iter().any(|name| among(pattern, name)), "no test file is called {pattern}");
         }
+    }
+
+    #[test]
+    fn a_choice_has_the_last_program_and_is_not_empty() {
+        assert_eq!(matching("run zz_*").expect("a choice"), ["run", LAST]);
+        assert!(matching("rum").is_err_and(|why| why.contains("rum")));
     }
 
     #[test]
