@@ -1,15 +1,22 @@
 //! A seccomp filter around rootling, as outer containers have: what it refuses is done in another way, or results
 //! in one clear error that names the call. Old profiles do not know new calls, and old kernels do not have them.
 
+use std::path::Path;
+
 use nix::errno::Errno;
+use rootling_tests::cgroups::{Cgroup, Way, is_unified};
 use rootling_tests::{Test, both};
 
-both!(refused_call_is_done_without_or_named, processes_are_signalled_without_pidfds);
+both!(
+    refused_call_is_done_without_or_named,
+    processes_are_signalled_without_pidfds,
+    first_process_is_in_its_cgroup_without_clone3
+);
 
 /// Calls of a launch that are newer than Linux 3.17, or that a profile has reason to refuse, with the errors after
 /// which containers start nevertheless.
 const CALLS: &[(&str, &[Errno])] = &[
-    ("clone3", &[]),
+    ("clone3", BOTH),
     ("close_range", &[]),
     ("execveat", BOTH),
     ("faccessat2", &[]),
@@ -44,7 +51,7 @@ fn refused_call_is_done_without_or_named(t: &Test) {
     let mut wrong = Vec::new();
     let calls = CALLS.iter().flat_map(|(call, without)| BOTH.iter().map(move |errno| (call, without, errno)));
     for (number, (call, without, errno)) in calls.enumerate() {
-        let deny = [probe.display().to_string(), "deny".into(), (*errno as i32).to_string(), (*call).into()];
+        let deny = deny(&probe, *errno, call);
         // Without the name of the call, which the error must contain by itself.
         let id = t.id(&number.to_string());
         let output = t.rootling(&["run", "-b"]).arg(bundle.dir()).arg(id).under(&deny).output();
@@ -63,12 +70,34 @@ fn processes_are_signalled_without_pidfds(t: &Test) {
     let bundle = t.bundle(&["sleep", "1000000"]);
     for errno in BOTH {
         t.run_detached(bundle.write(), "c").ok();
-        let deny = [probe.display().to_string(), "deny".into(), (*errno as i32).to_string()];
-        let deny = [&deny[..], &["pidfd_send_signal".to_owned()]].concat();
+        let deny = deny(&probe, *errno, "pidfd_send_signal");
         t.rootling(&["kill"]).arg(t.id("c")).arg("0").under(&deny).output().ok();
         t.rootling(&["delete", "--force"]).arg(t.id("c")).under(&deny).output().ok();
         t.rootling(&["state"]).arg(t.id("c")).output().fails_with(&["does not exist"]);
     }
+}
+
+/// clone(2) cannot put the process into its cgroup: it is moved there, and its cgroup namespace begins there.
+fn first_process_is_in_its_cgroup_without_clone3(t: &Test) {
+    let probe = t.probe_on_host("probe");
+    let bundle = t.bundle(&["sleep", "1000000"]);
+    for way in Way::all(t).into_iter().filter(|way| *way != Way::Systemd) {
+        for errno in BOTH {
+            let run = way.rootling(t, &["run", "-d", "-b"]).arg(bundle.write().dir()).arg(t.id("c"));
+            run.under(&deny(&probe, *errno, "clone3")).output().ok();
+            let cgroup = Cgroup::of(&t.state("c")["pid"].to_string());
+            assert!(cgroup.dir("pids").ends_with(t.id("c")), "{way:?}, {errno:?}: {cgroup:?}");
+            let inside = t.exec::<&str>(&[], "c", &["cat", "/proc/1/cgroup"]).output().ok().stdout;
+            let mut lines = inside.lines().filter(|line| !is_unified() || line.starts_with("0::")).peekable();
+            assert!(lines.peek().is_some() && lines.all(|line| line.ends_with(":/")), "{way:?}: {inside}");
+            t.delete_force("c").ok();
+        }
+    }
+}
+
+/// What is put before a command to have a call refused with the error.
+fn deny(probe: &Path, errno: Errno, call: &str) -> [String; 4] {
+    [probe.display().to_string(), "deny".into(), (errno as i32).to_string(), call.into()]
 }
 
 /// Whether an error says which call was refused, or that a filter may be the cause.

@@ -1,4 +1,4 @@
-//! clone3(2): a child in new namespaces and in its cgroup, with a pidfd, in one call.
+//! clone3(2): a child in new namespaces and in its cgroup, with a pidfd, in one call; or clone(2), where a filter refuses it.
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
@@ -54,29 +54,22 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Does what fork(2) does, with namespaces, a cgroup and a pidfd.
 ///
+/// Without a cgroup, clone(2) does it where clone3(2) is refused. A seccomp filter cannot read the flags of clone3, so
+/// profiles that restrict new namespaces refuse it as a whole.
+///
 /// The child gets a copy of the whole address space, as after fork. The caller must be single-threaded, or else
 /// the child may not call anything that takes a lock. The runtime checks for that, see
 /// `rootling_runtime::Caller`.
+///
+/// # Errors
+/// Those of clone3(2), or of clone(2) where that was called as well.
 pub fn clone(options: CloneOptions) -> Result<Cloned, Errno> {
     let mut pidfd: RawFd = -1;
-    let mut flags = libc::CLONE_PIDFD as u64 | options.namespaces.bits() as u64;
-    if options.cgroup.is_some() {
-        flags |= CLONE_INTO_CGROUP;
-    }
-    if options.sibling {
-        flags |= libc::CLONE_PARENT as u64;
-    }
-    // SAFETY: clone_args is plain data for which all zeroes is valid (every field absent).
-    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = flags;
-    args.pidfd = std::ptr::from_mut(&mut pidfd) as u64;
-    // With CLONE_PARENT the exit signal is that of the caller, and must be left at zero.
-    args.exit_signal = if options.sibling { 0 } else { libc::SIGCHLD as u64 };
-    args.cgroup = options.cgroup.map_or(0, |fd| fd as u64);
-    // SAFETY: args outlives the call and has its true size; without CLONE_VM the child runs on its
-    // own copy of this stack, exactly as after fork; we have one thread, so no lock is held by another.
-    let ret = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
-    match super::check(ret)? {
+    let ret = match clone3(options, &mut pidfd) {
+        Err(Errno::ENOSYS | Errno::EPERM) if options.cgroup.is_none() => clone2(options, &mut pidfd),
+        ret => ret,
+    };
+    match ret? {
         0 => Ok(Cloned::Child),
         pid => {
             // SAFETY: the kernel stored a new descriptor there, which nobody else owns.
@@ -84,4 +77,37 @@ pub fn clone(options: CloneOptions) -> Result<Cloned, Errno> {
             Ok(Cloned::Parent { pid: pid as i32, pidfd })
         }
     }
+}
+
+fn flags(options: CloneOptions) -> u64 {
+    let parent = if options.sibling { libc::CLONE_PARENT } else { 0 };
+    (libc::CLONE_PIDFD | options.namespaces.bits() | parent) as u64
+}
+
+fn clone3(options: CloneOptions, pidfd: &mut RawFd) -> Result<i64, Errno> {
+    // SAFETY: clone_args is plain data for which all zeroes is valid (every field absent).
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = flags(options);
+    args.pidfd = std::ptr::from_mut(pidfd) as u64;
+    // With CLONE_PARENT the exit signal is that of the caller, and must be left at zero.
+    args.exit_signal = if options.sibling { 0 } else { libc::SIGCHLD as u64 };
+    if let Some(cgroup) = options.cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup as u64;
+    }
+    // SAFETY: args and the pidfd outlive the call, and args has its true size; without CLONE_VM the child runs on its
+    // own copy of this stack, exactly as after fork; we have one thread, so no lock is held by another.
+    super::check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })
+}
+
+/// The older call, which has no place for a cgroup. Its flags have the exit signal in the bits of a time namespace, which
+/// therefore cannot be among `namespaces`: unshare(2) makes those.
+fn clone2(options: CloneOptions, pidfd: &mut RawFd) -> Result<i64, Errno> {
+    let flags = flags(options) | libc::SIGCHLD as u64;
+    let stack = std::ptr::null_mut::<libc::c_void>();
+    // Without CLONE_SETTLS and CLONE_CHILD_SETTID the last two are not read; their order depends on the architecture.
+    // SAFETY: as above; without a stack of its own the child runs on its copy of this one.
+    super::check(unsafe {
+        libc::syscall(libc::SYS_clone, flags, stack, std::ptr::from_mut(pidfd), 0, 0)
+    })
 }

@@ -52,7 +52,7 @@ impl Restriction {
                 install_profile()
             ),
             Self::SeccompFilter => "a seccomp filter of the outer container is in force: start that container with \
-                                    --security-opt seccomp=unconfined, or with a profile that allows clone3, unshare, \
+                                    --security-opt seccomp=unconfined, or with a profile that allows clone, unshare, \
                                     setns, mount, move_mount, open_tree, fsopen, fsconfig, fsmount, mount_setattr, \
                                     pivot_root, sethostname and setdomainname"
                 .into(),

@@ -66,13 +66,15 @@ pub(super) fn clone_child(
     }
 }
 
-/// Clones into the cgroup or, if just that is refused by the kernel, outside of it; returns whether it is inside.
+/// Clones into the cgroup or, if just that is refused, outside of it; returns whether it is inside.
 fn clone_into(options: CloneOptions, plan: &Plan) -> Result<(Cloned, bool)> {
     let refused = |errno| no_clone(errno, &plan.blueprint.namespaces);
     match sys::clone::clone(options) {
         // No permission to move processes there, or a cgroup that accepts none: joining it later reports which of them
-        // it is.
-        Err(Errno::EACCES | Errno::EBUSY | Errno::EOPNOTSUPP) if options.cgroup.is_some() => {
+        // it is. Or a filter that refuses clone3, as whose flag it is done at once.
+        Err(Errno::EACCES | Errno::EBUSY | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EPERM)
+            if options.cgroup.is_some() =>
+        {
             let outside = CloneOptions { cgroup: None, ..options };
             sys::clone::clone(outside).map(|cloned| (cloned, false)).map_err(refused)
         }
