@@ -27,8 +27,9 @@ printf 'session required pam_unix.so\nsession optional pam_systemd.so\n' | put /
 put /etc/ssh/sshd_config <"$root/usr/share/openssh/sshd_config"
 ssh-keygen -A -f "$root" >/dev/null
 # Alternatives, which have no link.
-ln -sf mawk "$root/usr/bin/awk"
+ln -sf gawk "$root/usr/bin/awk"
 ln -sf nc.openbsd "$root/usr/bin/nc"
+ln -sf iptables-nft "$root/usr/sbin/iptables"
 # Databases of hardware and of messages, which are made anew where /etc has no .updated.
 for unit in systemd-hwdb-update.service systemd-journal-catalog-update.service ldconfig.service; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"

@@ -24,6 +24,7 @@ use rootling_tests::{Test, Who};
 /// What `outside` passes to `inside` in the environment.
 const BINARY: &str = "BENCH_BINARY";
 const WORK: &str = "BENCH_WORK";
+const STATE: &str = "BENCH_STATE";
 const SINGLE: &str = "BENCH_SINGLE";
 const RANGES: &str = "BENCH_RANGES";
 const SECCOMP: &str = "BENCH_SECCOMP";
@@ -100,10 +101,23 @@ fn outside() -> ExitCode {
         }
         None => println!("Without the work with ranges: {} has none in /etc/subuid.", account.name),
     }
+    let state = state_of(&test);
+    command.env(STATE, &state);
     let status = command.status().expect("start the measuring");
+    std::fs::remove_dir_all(&state).expect("remove the state");
     rootling_tests::leaks::remove_cgroups(test.marker());
     keep_chart(&test.path(works::CHART));
     if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Where the runtimes keep their state: in memory, as in the directory of a session.
+fn state_of(test: &Test) -> PathBuf {
+    let account = test.account();
+    let memory = Path::new("/dev/shm");
+    let state = account.runtime_dir.as_deref().unwrap_or(memory).join(format!("rootling-bench-{}", test.marker()));
+    std::fs::create_dir(&state).expect("make the directory for the state");
+    std::os::unix::fs::chown(&state, Some(account.uid), Some(account.gid)).expect("chown");
+    state
 }
 
 /// Copies the programs that are compared while this still is root, if it is.
@@ -149,6 +163,7 @@ fn inside() {
     let binary = path(BINARY).expect("the binary");
     let place = works::Place {
         work: path(WORK).expect("the working directory"),
+        state: path(STATE).expect("the directory for the state"),
         single: path(SINGLE).expect("the bundle"),
         ranges: path(RANGES),
         seccomp: path(SECCOMP).expect("the bundle with seccomp"),

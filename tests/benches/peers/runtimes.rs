@@ -48,7 +48,7 @@ pub(crate) fn find(binary: &Path, place: &Place) -> (Runtime, Vec<Runtime>) {
         name,
         program: Program::copied(&program, &place.work),
         flags,
-        root: place.work.join(name),
+        root: place.state.join(name),
         only_by_path: false,
     };
     // In a delegated cgroup, a runtime might or might not make one of its own otherwise.

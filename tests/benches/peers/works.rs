@@ -16,6 +16,8 @@ use crate::tools::{self, Tool};
 /// The directories in which the works find what they need.
 pub(crate) struct Place {
     pub(crate) work: PathBuf,
+    /// In memory.
+    pub(crate) state: PathBuf,
     pub(crate) single: PathBuf,
     pub(crate) ranges: Option<PathBuf>,
     pub(crate) seccomp: PathBuf,
