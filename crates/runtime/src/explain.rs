@@ -47,7 +47,8 @@ pub fn check_kernel(host: &Host) -> Result<(), Error> {
         .remedy("rootling needs Linux 5.12 or newer: boot a newer kernel; see `rootling doctor`"))
 }
 
-const TOO_OLD: &str = "rootling needs Linux 5.12 or newer, and a seccomp profile that allows clone and unshare";
+const TOO_OLD: &str =
+    "rootling needs Linux 5.12 or newer, and a seccomp profile that allows clone and unshare";
 
 const CRIU: &str = "CRIU needs root for the namespaces of a container: run it as root (CAP_CHECKPOINT_RESTORE, as of \
      `setcap cap_checkpoint_restore+eip` on criu, is enough for processes without namespaces only)";

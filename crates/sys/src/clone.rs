@@ -107,7 +107,5 @@ fn clone2(options: CloneOptions, pidfd: &mut RawFd) -> Result<i64, Errno> {
     let stack = std::ptr::null_mut::<libc::c_void>();
     // Without CLONE_SETTLS and CLONE_CHILD_SETTID the last two are not read; their order depends on the architecture.
     // SAFETY: as above; without a stack of its own the child runs on its copy of this one.
-    super::check(unsafe {
-        libc::syscall(libc::SYS_clone, flags, stack, std::ptr::from_mut(pidfd), 0, 0)
-    })
+    super::check(unsafe { libc::syscall(libc::SYS_clone, flags, stack, std::ptr::from_mut(pidfd), 0, 0) })
 }

@@ -114,7 +114,8 @@ fn outside() -> ExitCode {
 fn state_of(test: &Test) -> PathBuf {
     let account = test.account();
     let memory = Path::new("/dev/shm");
-    let state = account.runtime_dir.as_deref().unwrap_or(memory).join(format!("rootling-bench-{}", test.marker()));
+    let state =
+        account.runtime_dir.as_deref().unwrap_or(memory).join(format!("rootling-bench-{}", test.marker()));
     std::fs::create_dir(&state).expect("make the directory for the state");
     std::os::unix::fs::chown(&state, Some(account.uid), Some(account.gid)).expect("chown");
     state
