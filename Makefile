@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-programs test-doors test-vm test-matrix test-engines stress fault bench order fuzz lint install uninstall deb rpm dist release clean
+.PHONY: help deps build demo test test-programs test-owned test-doors test-vm test-matrix test-engines stress fault bench order fuzz lint install uninstall deb rpm dist release clean
 
 PREFIX ?= /usr/local
 # The default directory of rustup, for shells that were opened before it was installed.
@@ -37,6 +37,9 @@ test: build ## Run the unit tests, and real containers as an ordinary user (and 
 test-programs: deps ## Build the tests without running them
 	@$(LIBSECCOMP) if cargo nextest --version >/dev/null 2>&1; \
 		then cargo nextest run --workspace --no-run --locked; else cargo test --workspace --no-run --locked; fi
+
+test-owned: build ## Run what matters where the program belongs to the user, so that it copies itself to memory
+	@$(LIBSECCOMP) ROOTLING_TEST_OWNED=1 hack/test.sh run exec exhaustion outer_filter rootless_ids nested
 
 test-doors: deps ## Run launches with a debug build, which looks at each door between two rooms what is open
 	@$(LIBSECCOMP) cargo build --locked -p rootling -p rootling-image-command
@@ -83,7 +86,7 @@ uninstall: ## Remove what `make install` with the same PREFIX and DESTDIR has in
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' hack/install.sh uninstall
 
 # Built only if the sources are newer, so that root can install what another user has built.
-$(TARGET)/rootling: $(shell find cmd crates .cargo Cargo.toml Cargo.lock hack/build.sh hack/cc.sh hack/order.txt hack/symbols.sed -type f)
+$(TARGET)/rootling: $(shell find cmd crates .cargo Cargo.toml Cargo.lock hack/build.sh hack/target.sh hack/cc.sh hack/order.txt hack/symbols.sed -type f)
 	@$(MAKE) --no-print-directory build
 
 deb: $(TARGET)/rootling ## Make a Debian package, target/rootling_VERSION_ARCH.deb

@@ -1,8 +1,9 @@
 //! The basis of each test: a directory of its own, an account, and a marker.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +13,9 @@ use serde_json::Value;
 
 use crate::mountinfo::Mounts;
 use crate::{Account, Bundle, Cmd, Output, Who, leaks, skip, source};
+
+/// Set, it makes the binary under test belong to the ordinary user, as that of a user who builds it does.
+const OWNED: &str = "ROOTLING_TEST_OWNED";
 
 /// Runs `test` for `who`, and then checks that nothing of it is left; skips it if `who` is not available.
 pub fn with(who: Who, test: fn(&Test)) {
@@ -50,13 +54,14 @@ impl Test {
         let account = Account::of(who)?;
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let marker = format!("{}-{}-{count}", leaks::run_marker(), std::process::id());
-        let dir = std::env::temp_dir().join(&marker);
+        let dir = env::temp_dir().join(&marker);
         fs::create_dir(&dir).expect("make the test's directory");
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("chmod of the test's directory");
         let work = dir.join("work");
         fs::create_dir(&work).expect("make the working directory");
         chown(&work, Some(account.uid), Some(account.gid)).expect("chown of the working directory");
-        let binary = reachable_binary(&dir, who);
+        let owner = if env::var_os(OWNED).is_some() && who == Who::User { account.uid } else { 0 };
+        let binary = reachable_binary(&dir, who, owner);
         Ok(Self { who, account, marker, dir, binary, serial: AtomicU32::new(0) })
     }
 
@@ -78,6 +83,13 @@ impl Test {
     /// The binary under test, at a path that the account can access.
     pub fn binary(&self) -> &Path {
         &self.binary
+    }
+
+    /// Whether the binary under test belongs to the account, so that it copies itself to memory before it makes a
+    /// container.
+    pub fn binary_copies_itself(&self) -> bool {
+        let is_own = |path: &Path| fs::metadata(path).is_ok_and(|found| found.uid() == self.account.uid);
+        self.who == Who::User && (is_own(&self.binary) || self.binary.parent().is_some_and(is_own))
     }
 
     /// A copy of the binary that belongs to the account, which may write to it.
@@ -165,7 +177,7 @@ impl Test {
 
     /// Global options that every command gets: the words in `ROOTLING_TEST_FLAGS`.
     pub fn flags(&self) -> Vec<String> {
-        let flags = std::env::var("ROOTLING_TEST_FLAGS").unwrap_or_default();
+        let flags = env::var("ROOTLING_TEST_FLAGS").unwrap_or_default();
         flags.split_whitespace().map(str::to_owned).collect()
     }
 
@@ -234,7 +246,7 @@ impl Test {
 
 impl Drop for Test {
     fn drop(&mut self) {
-        if std::env::var_os("ROOTLING_TEST_KEEP").is_none() {
+        if env::var_os("ROOTLING_TEST_KEEP").is_none() {
             let removed = fs::remove_dir_all(&self.dir);
             // What belongs to subordinate ids can be removed only in their user namespace.
             if removed.is_err() && !nix::unistd::geteuid().is_root() {
@@ -246,18 +258,18 @@ impl Drop for Test {
 }
 
 /// The binary under test: `ROOTLING_BIN`, or what cargo built next to this test, or its release build. It is copied
-/// to `dir` if an ordinary user could not access it.
-fn reachable_binary(dir: &Path, who: Who) -> PathBuf {
+/// to `dir` if an ordinary user could not access it, or if it is to belong to somebody else than root.
+fn reachable_binary(dir: &Path, who: Who, owner: u32) -> PathBuf {
     let built = binary_under_test();
     let reachable = built
         .ancestors()
         .skip(1)
         .all(|parent| fs::metadata(parent).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0));
-    if reachable || who == Who::Root || !nix::unistd::geteuid().is_root() {
+    if (reachable && owner == 0) || who == Who::Root || !nix::unistd::geteuid().is_root() {
         return built;
     }
-    install(&image_of(&built), &dir.join("rootling-image"), 0);
-    install(&built, &dir.join("rootling"), 0)
+    install(&image_of(&built), &dir.join("rootling-image"), owner);
+    install(&built, &dir.join("rootling"), owner)
 }
 
 /// The program for images, which is next to the runtime.
@@ -272,7 +284,7 @@ fn probe() -> PathBuf {
 /// The path where cargo built a program of `tests/Cargo.toml`: `<target>/<host>/<profile>/<name>`, which is next to
 /// a program of ours and one level above a test.
 fn beside(name: &str) -> PathBuf {
-    let own = std::env::current_exe().expect("path of this test");
+    let own = env::current_exe().expect("path of this test");
     let mut above = own.ancestors().skip(1).map(|dir| dir.join(name));
     above.find(|path| path.is_file()).unwrap_or_else(|| panic!("{name} is not built beside the tests"))
 }
@@ -289,15 +301,16 @@ fn install(program: &Path, copy: &Path, owner: u32) -> PathBuf {
 
 /// See [`reachable_binary`].
 fn binary_under_test() -> PathBuf {
-    if let Some(path) = std::env::var_os("ROOTLING_BIN") {
+    if let Some(path) = env::var_os("ROOTLING_BIN") {
         return fs::canonicalize(&path)
             .unwrap_or_else(|error| panic!("ROOTLING_BIN {}: {error}", path.display()));
     }
     // <target>/<host>/<profile>/deps/<this test>
-    let test = std::env::current_exe().expect("path of this test");
+    let test = env::current_exe().expect("path of this test");
     let profile = test.ancestors().nth(2).expect("a test lies two levels below the profile");
     let host = profile.parent().expect("the profile has a parent");
-    [profile.join("rootling"), host.join("release/rootling")]
+    let musl = host.with_file_name("x86_64-unknown-linux-musl");
+    [profile.join("rootling"), musl.join("release/rootling"), host.join("release/rootling")]
         .into_iter()
         .find(|path| path.is_file())
         .expect("no rootling was built: run `make build`, or set ROOTLING_BIN")

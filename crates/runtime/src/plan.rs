@@ -16,7 +16,7 @@ use rootling_config::idmap::IdMaps;
 use rootling_config::limits::Limits;
 use rootling_config::seccomp;
 use rootling_rootless::host::Host;
-use rootling_rootless::idmap::{MapOwner, MapWriter, must_deny_setgroups, only_one_id};
+use rootling_rootless::idmap::{MapOwner, MapWriter, must_deny_setgroups};
 
 use rootling_init::attributes::{Attributes, Surroundings};
 use rootling_init::blueprint::{Blueprint, Identity};
@@ -107,6 +107,8 @@ pub(crate) struct MapsWriter {
 
 /// The whole plan: what the child is to make, and what the runtime has to do for it.
 pub(crate) struct Plan {
+    /// What the log tells at the level debug, once it is certain that this program makes the container.
+    pub(crate) details: Vec<String>,
     pub(crate) blueprint: Blueprint,
     /// Whether the spec has no `process`, so that the container can be created but not started.
     pub(crate) no_process: bool,
@@ -180,6 +182,7 @@ impl Plan {
         let blueprint = blueprint(container, Known { spec, rootfs, process }, hooks.as_ref(), host, options)?;
         stored.outside = Outside::of(&blueprint);
         Ok(Self {
+            details: Vec::new(),
             blueprint,
             no_process,
             writer,
@@ -299,9 +302,6 @@ fn rootfs(path: &Path, bundle: &Path, host: &Host) -> Result<(PathBuf, Metadata)
 }
 
 fn maps_writer(maps: &IdMaps, host: &Host) -> Result<MapsWriter> {
-    if let Some(what) = only_one_id(maps) {
-        tracing::debug!("{what}");
-    }
     let by = rootling_rootless::idmap::writer(host, maps)
         .map_err(|e| Error::invalid(chain(&e)).see_doctor(e.has_check()))?;
     let deny_setgroups = must_deny_setgroups(host, &by);

@@ -176,8 +176,14 @@ fn mapped(maps: Option<&[LinuxIdMapping]>, id: u32) -> bool {
 
 fn sealed_copy(file: &File) -> Result<File> {
     let flags = MemFdCreateFlag::MFD_CLOEXEC | MemFdCreateFlag::MFD_ALLOW_SEALING;
-    let copy = File::from(memfd_create(NAME, flags).context(|| "memfd_create")?);
-    std::io::copy(&mut &*file, &mut &copy).context(|| "copy the runtime")?;
+    let copy = memfd_create(NAME, flags).context(|| "memfd_create").map_err(|error| {
+        error.remedy("the container could write to the file of this program, which would be copied to memory: let root own the file")
+    })?;
+    let copy = File::from(copy);
+    let before = sys::process::ignore_file_size_signal();
+    let copied = std::io::copy(&mut &*file, &mut &copy);
+    sys::process::restore_file_size_signal(before);
+    copied.context(|| "copy the runtime")?;
     add_seals(&copy).context(|| "fcntl(F_ADD_SEALS)")?;
     Ok(copy)
 }

@@ -16,6 +16,27 @@ pub fn die_with_parent(command: &mut std::process::Command) {
     unsafe { command.pre_exec(|| set_pdeathsig(Signal::SIGKILL).map_err(std::io::Error::from)) };
 }
 
+/// Sends a signal to the calling thread, as raise(3) does, but asks the kernel which one that is.
+pub fn raise(signal: i32) -> i32 {
+    // SAFETY: takes numbers only.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::syscall(libc::SYS_gettid), signal) as i32 }
+}
+
+/// Ends the process as abort(3) does, by [`raise`].
+pub fn abort() -> ! {
+    // SAFETY: SIG_DFL installs no handler, and the set is initialised before it is used.
+    unsafe {
+        libc::signal(libc::SIGABRT, libc::SIG_DFL);
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGABRT);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+    }
+    raise(libc::SIGABRT);
+    // The first process of a pid namespace gets no signal from itself that it does not handle.
+    super::exec::exit_now(128 + libc::SIGABRT)
+}
+
 /// Removes a capability from the bounding set (`PR_CAPBSET_DROP`).
 pub fn drop_bounding(capability: u8) -> Result<(), Errno> {
     prctl(libc::PR_CAPBSET_DROP, u64::from(capability)).map(drop)
@@ -127,10 +148,17 @@ pub fn default_sigchld() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
-/// Makes a write beyond RLIMIT_FSIZE fail with EFBIG instead of ending the process (setrlimit(2)).
-pub fn ignore_file_size_signal() {
+/// Makes a write beyond RLIMIT_FSIZE fail with EFBIG instead of ending the process (setrlimit(2)); returns the former
+/// action for [`restore_file_size_signal`].
+pub fn ignore_file_size_signal() -> libc::sighandler_t {
     // SAFETY: SIG_IGN installs no handler.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) }
+}
+
+/// Sets the action that [`ignore_file_size_signal`] has returned.
+pub fn restore_file_size_signal(before: libc::sighandler_t) {
+    // SAFETY: the action was the one before, so it is valid.
+    unsafe { libc::signal(libc::SIGXFSZ, before) };
 }
 
 /// Makes a write to a pipe that nobody reads fail with EPIPE instead of ending the process; returns the former

@@ -8,6 +8,7 @@ use rootling_config::load::{LoadError, Loaded};
 use rootling_config::{CgroupManager, cgroup_parent, load};
 use rootling_rootless::adapt::{self, Adaptation};
 use rootling_rootless::host::Host;
+use rootling_rootless::idmap::only_one_id;
 
 use rootling_init::channel::Warn;
 
@@ -68,12 +69,18 @@ fn make_plan(host: &Host, options: &CreateOptions, notify: Option<&Path>, warn: 
     }
     let plan = plan_loaded(loaded, host, options, warn)?;
     self_exe::protect(plan.maps(), options.caller)?;
-    Ok(plan)
+    Ok(tell(plan))
+}
+
+/// Writes to the log what a copy of this program would write once more.
+fn tell(mut plan: Plan) -> Plan {
+    plan.details.drain(..).for_each(|what| tracing::debug!("{what}"));
+    plan
 }
 
 /// Does the same for a container into which no process of ours enters, so that it cannot reach our program.
 pub(super) fn plan_without_copy(host: &Host, options: &CreateOptions, warn: Warn<'_>) -> Result<Plan> {
-    plan_loaded(load(host, options)?, host, options, warn)
+    plan_loaded(load(host, options)?, host, options, warn).map(tell)
 }
 
 fn load(host: &Host, options: &CreateOptions) -> Result<Loaded> {
@@ -101,14 +108,17 @@ pub(crate) fn plan_loaded(
     }
     let changes =
         if options.no_adapt { Vec::new() } else { adapt(&mut spec, host, &adapt_options(options))? };
+    let mut details = Vec::new();
     for change in changes {
         let Adaptation { what, why, warning } = change;
         if warning {
             warn(format!("{what}: {why}"));
         } else {
-            tracing::debug!("adapted: {what}: {why}");
+            details.push(format!("adapted: {what}: {why}"));
         }
     }
     let container = Container::parse(spec).map_err(|e| Error::invalid(chain(&e)))?;
-    Plan::new(container, host, options, warn)
+    details.extend(container.maps.as_ref().and_then(only_one_id).map(str::to_owned));
+    let plan = Plan::new(container, host, options, warn)?;
+    Ok(Plan { details, ..plan })
 }
