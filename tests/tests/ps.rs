@@ -124,9 +124,14 @@ fn what_joined_is_found_in_the_hosts_pid_namespace(t: &Test) {
 fn kill_all(t: &Test, bundle: &Bundle) {
     t.create(bundle.write(), "c").ok();
     t.start("c").ok();
-    eventually("all have started", || pids(t).len() == 3);
-    // The children come after the trap, so it is set when they exist.
+    // The children come after the trap, so it is set when they exist. Until a child executes its program it has the trap
+    // as well, and would go on.
+    let sleeps = |pid: &u64| {
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words.starts_with(b"sleep\0"))
+    };
+    eventually("all have started", || pids(t).iter().filter(|pid| sleeps(pid)).count() == 2);
     let all = pids(t);
+    assert_eq!(all.len(), 3);
     t.rootling(&["kill", "--all", &t.id("c"), "USR1"]).output().ok();
     let gone = |pid: &u64| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
