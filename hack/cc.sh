@@ -18,6 +18,11 @@ for argument; do
     -fuse-ld=lld) lld=yes ;;
     esac
 done
+if [[ -z $lld && $* == *-musl* ]]; then
+    # rustc links with its lld by default for glibc alone.
+    lld=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/gcc-ld
+    [[ ! -e $lld/ld.lld ]] || set -- "$@" -fuse-ld=lld "-B$lld"
+fi
 [[ -n $lld ]] || fail 'rustc does not link with lld, which alone can put functions in the order of hack/order.txt'
 command -v nm >/dev/null || fail 'nm, which finds the functions of hack/order.txt in the program, is not installed: install binutils'
 ((${#objects[@]})) || fail 'there is no object file among the arguments that rustc gives to its linker'

@@ -42,7 +42,7 @@ pathrs: MPL-2.0 OR LGPL-3.0-or-later
 rust-criu: null'
 
 failed=0
-for target in x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu; do
+for target in x86_64-unknown-linux-gnu x86_64-unknown-linux-musl aarch64-unknown-linux-gnu; do
     # The licence, and the source if that is not the registry; nothing for the crates of the workspace.
     found=$(cargo metadata --locked --format-version 1 --filter-platform "$target" | jq -r '
         [.resolve.nodes[].id] as $built | .packages[] | select(.id | IN($built[])) | select(.source != null)

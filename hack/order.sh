@@ -9,9 +9,7 @@ if ((EUID != 0)); then
     exit 1
 fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/order
-# Passed to rustc directly, since the release profile must stay the same: with another one the crates have other hashes,
-# with which LTO makes other functions of the same sources.
-cargo rustc --release --locked -p rootling --bin rootling -- -C strip=none
+ROOTLING_STRIP=none hack/build.sh
 ROOTLING_BIN=$(realpath "$(hack/binary.sh)")
 export ROOTLING_BIN
 # shellcheck source=hack/with-user.sh

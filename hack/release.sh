@@ -39,7 +39,9 @@ cyclonedx=$(hack/cargo-tool.sh cargo-cyclonedx)
 # In the clone, since a file is written beside the manifest of each crate of the workspace.
 for package in rootling rootling-image; do
     manifest=$clone/rootling/cmd/$package
-    "$cyclonedx" cyclonedx --manifest-path "$manifest/Cargo.toml" --format json --target x86_64-unknown-linux-gnu \
+    target=x86_64-unknown-linux-gnu
+    [[ $package == rootling-image ]] || target=$(hack/target.sh)
+    "$cyclonedx" cyclonedx --manifest-path "$manifest/Cargo.toml" --format json --target "$target" \
         --override-filename "$package.cdx"
     mv "$manifest/$package.cdx.json" "$out/$package-$version.cdx.json"
 done

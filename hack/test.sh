@@ -36,6 +36,12 @@ else
     (($# == 0)) || first_failure cargo test --locked "${last[@]}"
 fi
 
+target=$(hack/target.sh)
+# What is different with the C library of the release program.
+if [[ $# == 0 && $target == *-musl ]]; then
+    first_failure cargo test --quiet --locked --target "$target" -p rootling-sys --test clone_panics
+fi
+
 if [[ -s $ROOTLING_TEST_SKIPS ]]; then
     echo
     echo "$(wc -l <"$ROOTLING_TEST_SKIPS") tests, or parts of one, were skipped:"

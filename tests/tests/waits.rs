@@ -267,8 +267,11 @@ fn exec_ends_whatever_call_of_the_runtime_fails(t: &Test) {
 
 /// Any of the processes fails or is killed, and the others must notice that.
 fn ends_whatever_call_of_any_process_fails(t: &Test, launch: Launch) {
+    // The kernel's brk(2) has no error. A program of glibc that gets one crashes, and as the first process of a pid
+    // namespace, with strace behind it, it does so for ever.
+    let fails = |call: &str| call != "brk";
     if let Some(subject) = Subject::new(t, launch) {
-        inject(subject, &EVERYBODY, &["error=EPERM", "signal=KILL"], &|_| times(2), &|_| true, &|_| {});
+        inject(subject, &EVERYBODY, &["error=EPERM", "signal=KILL"], &|_| times(2), &fails, &|_| {});
     }
 }
 

@@ -15,6 +15,12 @@ use std::process::ExitCode;
 use rootling_cli::{caller, log, roots, terminal};
 
 rootling_sys::without_name_service!();
+rootling_sys::with_musl!();
+
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: rootling_sys::allocator::Twice<dlmalloc::GlobalDlmalloc> =
+    rootling_sys::allocator::Twice(dlmalloc::GlobalDlmalloc);
 
 /// The command line parser alone needs more than the smallest stack that a caller may allow.
 const STACK: usize = 8 << 20;

@@ -4,6 +4,7 @@
 //! This is the only crate of the workspace in which `unsafe` may appear; each block says why it is sound.
 
 pub mod accounts;
+pub mod allocator;
 pub mod bpf;
 pub mod clone;
 pub mod directory;

@@ -14,11 +14,42 @@ pub use libc::{
     MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC,
     MS_NOSUID, MS_NOSYMFOLLOW, MS_PRIVATE, MS_RDONLY, MS_REC, MS_RELATIME, MS_SHARED, MS_SILENT, MS_SLAVE,
     MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE, ST_NOATIME, ST_NODEV, ST_NODIRATIME, ST_NOEXEC, ST_NOSUID,
-    ST_RDONLY, ST_RELATIME,
+    ST_RDONLY,
 };
 
 /// linux/statfs.h
+pub const ST_RELATIME: libc::c_ulong = 0x1000;
+/// linux/statfs.h
 pub const ST_NOSYMFOLLOW: u64 = 0x2000;
+
+/// What statfs(2) says of a mount, with the flags as they are: nix leaves out `ST_RELATIME` where musl is linked.
+#[derive(Clone, Copy)]
+pub struct MountFacts {
+    /// The magic number of the file system.
+    pub magic: u64,
+    /// `ST_*`
+    pub flags: u64,
+}
+
+/// The facts of the mount that a path is on.
+pub fn facts_at(path: &Path) -> std::io::Result<MountFacts> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path is a C string.
+    Ok(facts(|found| unsafe { libc::statfs64(path.as_ptr(), found) })?)
+}
+
+/// The facts of the mount that a descriptor is on.
+pub fn facts_of(fd: BorrowedFd<'_>) -> Result<MountFacts, Errno> {
+    // SAFETY: the descriptor is open.
+    facts(|found| unsafe { libc::fstatfs64(fd.as_raw_fd(), found) })
+}
+
+fn facts(call: impl FnOnce(*mut libc::statfs64) -> libc::c_int) -> Result<MountFacts, Errno> {
+    // SAFETY: plain data for which all zeroes is valid.
+    let mut found: libc::statfs64 = unsafe { std::mem::zeroed() };
+    super::check(call(&raw mut found).into())?;
+    Ok(MountFacts { magic: found.f_type as u64, flags: found.f_flags as u64 })
+}
 
 /// mount_setattr(2) attributes, linux/mount.h.
 pub mod attr {

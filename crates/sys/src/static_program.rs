@@ -1,4 +1,4 @@
-//! The name service of glibc, without which a static program has to do.
+//! What a static program has to define for its C library.
 //!
 //! In a static program, getaddrinfo(3), getpwnam(3), getgrnam(3) and initgroups(3) load shared libraries at run time,
 //! namely those of nsswitch.conf(5): of another glibc than the one that is linked, and inside of a container from its image.
@@ -61,6 +61,50 @@ macro_rules! without_name_service {
     };
 }
 
+/// Defines what musl lacks, or does otherwise than the runtime needs it; nothing where glibc is linked. As above, in the
+/// crate of a program.
+#[macro_export]
+macro_rules! with_musl {
+    () => {
+        #[cfg(target_env = "musl")]
+        mod with_musl {
+            use $crate::static_program::c_int;
+
+            // libseccomp.a of a distribution is compiled with the headers of glibc. Only its export as text, which nothing
+            // here calls, writes to a FILE.
+            // SAFETY: it does not return, so that no argument is looked at.
+            #[unsafe(no_mangle)]
+            extern "C" fn __fprintf_chk() -> c_int {
+                $crate::process::abort()
+            }
+
+            // musl remembers the id of each thread, which in a process that clone(2) has made is another one: its own
+            // functions would send the signal to the process of which that one is a copy.
+            // SAFETY: with the name and the argument of raise(3).
+            #[unsafe(no_mangle)]
+            extern "C" fn raise(signal: c_int) -> c_int {
+                $crate::process::raise(signal)
+            }
+
+            // The standard library describes its errors with it. musl has words of its own for some, which nobody searches
+            // for, and which differ from those of the errors that nix describes.
+            // SAFETY: with the name that strerror_r(3) of POSIX has in glibc and in musl, and its arguments; the caller gives a
+            // buffer of this length.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn __xpg_strerror_r(errno: c_int, buffer: *mut u8, length: usize) -> c_int {
+                // SAFETY: the caller's buffer.
+                unsafe { $crate::static_program::describe(errno, buffer, length) }
+            }
+
+            // SAFETY: with the name of abort(3), which does not return.
+            #[unsafe(no_mangle)]
+            extern "C" fn abort() -> ! {
+                $crate::process::abort()
+            }
+        }
+    };
+}
+
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __no_entry {
@@ -83,6 +127,24 @@ macro_rules! __no_entry {
 }
 #[doc(hidden)]
 pub use __no_entry as no_entry;
+
+/// strerror_r(3), in the words of nix.
+///
+/// # Safety
+/// `length` bytes can be written at `buffer`.
+#[doc(hidden)]
+pub unsafe fn describe(errno: c_int, buffer: *mut u8, length: usize) -> c_int {
+    let text = nix::errno::Errno::from_raw(errno).desc();
+    if text.len() >= length {
+        return libc::ERANGE;
+    }
+    // SAFETY: the text and the byte behind it fit, and a constant does not overlap with the caller's buffer.
+    unsafe {
+        std::ptr::copy_nonoverlapping(text.as_ptr(), buffer, text.len());
+        buffer.add(text.len()).write(0);
+    }
+    0
+}
 
 #[doc(hidden)]
 pub fn no_address() -> c_int {

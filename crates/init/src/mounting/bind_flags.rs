@@ -27,8 +27,8 @@ pub(crate) fn apply(mount: &OwnedFd, options: &MountOptions) -> Result<()> {
     let Some(wanted) = exact(options) else { return Ok(()) };
     match set_attr(mount.as_fd(), false, &wanted) {
         Err(Errno::EPERM) => {
-            let has = nix::sys::statfs::fstatfs(mount).context(|| "fstatfs of the source")?;
-            let kept = with_locked(wanted, options, has.flags().bits() as u64)?;
+            let has = rootling_sys::mount::facts_of(mount.as_fd()).context(|| "fstatfs of the source")?;
+            let kept = with_locked(wanted, options, has.flags)?;
             set_attr(mount.as_fd(), false, &kept).map_err(|e| hints::attributes(e, kept))
         }
         other => other.map_err(|e| hints::attributes(e, wanted)),

@@ -194,8 +194,8 @@ impl Machine for System {
     }
 
     fn statfs(&self, path: &Path) -> io::Result<FsFacts> {
-        let facts = nix::sys::statfs::statfs(path)?;
-        Ok(FsFacts { magic: facts.filesystem_type().0 as u64, flags: facts.flags().bits() })
+        let facts = sys::mount::facts_at(path)?;
+        Ok(FsFacts { magic: facts.magic, flags: facts.flags })
     }
 
     fn is_mount_point(&self, path: &Path) -> io::Result<bool> {
