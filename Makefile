@@ -67,7 +67,7 @@ fault: build ## Fail each system call of the runtime once with each plausible er
 bench: build ## Compare with those of crun, runc and youki that are installed
 	@$(LIBSECCOMP) hack/bench.sh
 
-order: deps ## Find out anew which functions launches execute, for the linker to put them side by side (root)
+order: build ## Find out anew which functions launches execute, for the linker to put them side by side (root)
 	@$(LIBSECCOMP) hack/order.sh
 
 # FUZZ_SEED, FUZZ_TARGET and FUZZ_REPEAT: docs/testing.md.

@@ -20,7 +20,8 @@ if [[ $target == *-musl ]]; then
     library=$(realpath -m "${CARGO_TARGET_DIR:-target}")/$target/libseccomp
     mkdir -p "$library"
     cp -p "${LIBSECCOMP_LIB_PATH:-/usr/lib/x86_64-linux-gnu}/libseccomp.a" "$library/"
-    LIBSECCOMP_LIB_PATH=$library "${runtime[@]}"
+    # Of the crates in it, only psm has something for a compiler of C: assembly, for which any of them does.
+    CC_x86_64_unknown_linux_musl=${CC_x86_64_unknown_linux_musl:-cc} LIBSECCOMP_LIB_PATH=$library "${runtime[@]}"
 else
     "${runtime[@]}"
 fi
