@@ -26,6 +26,8 @@ else
     "${runtime[@]}"
 fi
 cargo build --release --locked "$@" -p rootling-image-command
-built=$(hack/binary.sh)-image
-image=$(hack/binary.sh | sed "s|/$target/|/${CARGO_BUILD_TARGET:-$(rustc -vV | sed -n 's/^host: //p')}/|")-image
-[[ $image == "$built" ]] || install -m 755 "$image" "$built"
+# Beside the runtime, which looks for it there.
+if [[ $target == *-musl ]]; then
+    release=$(dirname "$(hack/binary.sh)")
+    install -m 755 "${release%-musl/release}-gnu/release/rootling-image" "$release/"
+fi

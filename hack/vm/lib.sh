@@ -7,7 +7,7 @@
 #   ROOTLING_VM_KERNEL  the release of Debian whose kernel is used; the release of all other packages if unset
 #   ROOTLING_VM_LSM     the security module: apparmor, selinux (whose policy permits everything) or selinux-enforcing;
 #                       apparmor if unset
-#   ROOTLING_VM_SMALL   1: without engines and most tools; its packages are only unpacked, which takes a minute for any
+#   ROOTLING_VM_SMALL   1: with podman alone, and few tools; its packages are only unpacked, which takes a minute for any
 #                       architecture
 #   ROOTLING_VM_BOOT    1: the machine is booted at each start, and never saved
 

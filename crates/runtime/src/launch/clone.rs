@@ -71,7 +71,7 @@ fn clone_into(options: CloneOptions, plan: &Plan) -> Result<(Cloned, bool)> {
     let refused = |errno| no_clone(errno, &plan.blueprint.namespaces);
     match sys::clone::clone(options) {
         // No permission to move processes there, or a cgroup that accepts none: joining it later reports which of them
-        // it is. Or a filter that refuses clone3, as whose flag it is done at once.
+        // it is. Or a filter refuses clone3, the only call that can do it.
         Err(Errno::EACCES | Errno::EBUSY | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EPERM)
             if options.cgroup.is_some() =>
         {
