@@ -74,16 +74,24 @@ deb $mirror $suite main
 deb $mirror $suite-updates main
 deb $security $suite-security main
 S
-# The kernel of another release, and of that no more than the kernel needs.
+# The kernel of another release, and of that no more than the kernel needs. Only its own packages are preferred: with
+# linux-image-ARCH/RELEASE apt would take whatever they depend on from there, even where this release has it.
 kernel=linux-image-$vm_arch
+: >"$work/preferences"
 if [[ $vm_kernel != "$suite" ]]; then
-    kernel+=/$vm_kernel
     echo "deb $mirror $vm_kernel main" >>"$work/sources.list"
     # Some releases get newer kernels from there alone.
     [[ $vm_kernel != @(bullseye|bookworm) ]] || echo "deb $security $vm_kernel-security main" >>"$work/sources.list"
+    cat >"$work/preferences" <<P
+Package: *
+Pin: release n=$vm_kernel*
+Pin-Priority: 100
+
+Package: src:linux src:linux-signed-$vm_arch src:linux-base
+Pin: release n=$vm_kernel*
+Pin-Priority: 990
+P
 fi
-printf 'Package: *\nPin: release n=%s\nPin-Priority: 100\n' "$vm_kernel" >"$work/preferences"
-[[ $vm_kernel != "$suite" ]] || : >"$work/preferences"
 
 # Its packages, as mmdebstrap takes them.
 vm_packages() { sed "s/#.*//; s|KERNEL|$kernel|" "${vm_lists[@]/#/$vm_scripts/}" | xargs | tr ' ' ','; }
@@ -112,10 +120,14 @@ if ! timeout --foreground -k 60 55m mmdebstrap --mode=root --architectures="$vm_
     tail -n 30 "$work/log" >&2
     vm_fail 'mmdebstrap failed, see above'
 fi
+# In sid, the kernel is with its modules.
+for file in "$work"/root/boot/vmlinuz-* "$work"/root/usr/lib/modules/*/vmlinuz; do
+    [[ ! -f $file ]] || cp "$file" "$work/kernel"
+done
+[[ -e $work/kernel ]] || vm_fail "the package $kernel of $vm_kernel has put no vmlinuz into /boot or /usr/lib/modules"
 if [[ -n $vm_small ]]; then
-    "$vm_scripts/extract.sh" "$work/root" "$work/kernel" "$work/initrd"
+    "$vm_scripts/extract.sh" "$work/root" "$work/initrd"
 else
-    cp "$work"/root/boot/vmlinuz-* "$work/kernel"
     cp "$work"/root/boot/initrd.img-* "$work/initrd"
     chroot "$work/root" dpkg-query -W >"$work/versions"
 fi

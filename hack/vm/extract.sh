@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes a directory into which Debian packages were only unpacked a system that boots: extract.sh DIR KERNEL INITRD.
+# Makes a directory into which Debian packages were only unpacked a system that boots: extract.sh DIR INITRD.
 # It does what the packages' own scripts would, without running any program of the directory: by emulation they take
-# more than ten minutes. The kernel is copied to KERNEL, and INITRD made for it.
+# more than ten minutes. INITRD is made for the kernel whose modules are there.
 set -euo pipefail
 umask 022
-root=$1 kernel=$2 initrd=$3
+root=$1 initrd=$2
 put() { mkdir -p "$(dirname "$root$1")" && cat >"$root$1"; } # put FILE: from standard input
 
 # Accounts; systemd-sysusers adds those of services at the first boot.
@@ -37,7 +37,6 @@ done
 
 # The initial RAM disk: what finds the disk, in the order in which it has to be loaded.
 version=$(ls "$root/usr/lib/modules")
-cp "$root/boot/vmlinuz-$version" "$kernel"
 depmod -b "$root" "$version"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

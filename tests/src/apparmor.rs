@@ -124,6 +124,11 @@ fn is_possible() -> bool {
         skip("only root may load an AppArmor profile, and ROOTLING_TEST_SUDO is not set");
         return false;
     }
+    // The kernel may have AppArmor where its package is not installed.
+    if !["/usr/sbin/apparmor_parser", "/sbin/apparmor_parser"].iter().any(|parser| Path::new(parser).exists()) {
+        skip("apparmor_parser, of the package apparmor, is not installed");
+        return false;
+    }
     true
 }
 
