@@ -65,7 +65,8 @@ static RUNS: [Run; 4] = [
 /// and races, which need two real processors), and what concerns the source or its tools.
 const NOWHERE: &str =
     "seccomp_denied waits faults attack_races attack_mount_races attack_device_races security_docs
-    contributing_docs docs_commands state_faults kills_of_helpers races exhaustion link_order attack_images packages";
+    contributing_docs docs_commands docs_links state_faults kills_of_helpers races exhaustion link_order attack_images
+    packages";
 
 /// With the quick way, these are left to the virtual machine: they need controllers, which cgroup v2 has none of where
 /// version 1 has them all, or its kernel, security modules and privileges. The others run in a system container.
