@@ -26,7 +26,7 @@ pub(super) struct Entry {
     size: i64,
     /// In blocks of 512 bytes.
     blocks: i64,
-    links: u64,
+    links: nix::libc::nlink_t,
     /// Where a link leads, or how a file begins.
     content: Vec<u8>,
     /// When its content and when anything of it was changed, in nanoseconds; not that of directories, which change with what is
