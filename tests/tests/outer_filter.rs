@@ -6,11 +6,13 @@ use std::path::Path;
 use nix::errno::Errno;
 use rootling_tests::cgroups::{Cgroup, Way, is_unified};
 use rootling_tests::{Test, both};
+use serde_json::json;
 
 both!(
     refused_call_is_done_without_or_named,
     processes_are_signalled_without_pidfds,
-    first_process_is_in_its_cgroup_without_clone3
+    first_process_is_in_its_cgroup_without_clone3,
+    listed_device_gets_its_mode_without_fchmodat2
 );
 
 /// Calls of a launch that are newer than Linux 3.17, or that a profile has reason to refuse, with the errors after
@@ -93,6 +95,30 @@ fn first_process_is_in_its_cgroup_without_clone3(t: &Test) {
             let mut lines = inside.lines().filter(|line| !is_unified() || line.starts_with("0::")).peekable();
             assert!(lines.peek().is_some() && lines.all(|line| line.ends_with(":/")), "{way:?}: {inside}");
             t.delete_force("c").ok();
+        }
+    }
+}
+
+/// The container's /proc is the only one where devices are made; without it, the error says what is missing.
+fn listed_device_gets_its_mode_without_fchmodat2(t: &Test) {
+    let probe = t.probe_on_host("probe");
+    let mut bundle = t.shell("stat -c %a /dev/null");
+    let device = json!({"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o622});
+    bundle.set("/linux/devices", json!([device]));
+    // The host's own device belongs to somebody whom the user cannot act for.
+    let mode = if t.account().uid == 0 { "622\n" } else { "666\n" };
+    for with_proc in [true, false] {
+        if !with_proc {
+            bundle.without_mount("/proc");
+        }
+        for errno in BOTH {
+            let run = t.rootling(&["run", "-b"]).arg(bundle.write().dir()).arg(t.id("c"));
+            let output = run.under(&deny(&probe, *errno, "fchmodat2")).output();
+            if with_proc {
+                assert_eq!(output.ok().stdout, mode, "{errno:?}");
+            } else {
+                output.fails_with(&["linux.devices", "/dev/null", "chmod", "fchmodat2", "/proc"]);
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Paths of a container: what they are relative to its root, and which mount an open file is on.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 /// The maximum length of a path, including the terminating NUL; limits.h.
 pub const PATH_MAX: usize = libc::PATH_MAX as usize;
@@ -84,29 +87,45 @@ pub fn identity(fd: BorrowedFd<'_>) -> Result<Identity, Errno> {
 
 /// Changes the mode of a file that was opened with `O_PATH`, and never that of another file which may have its
 /// name by now: fchmodat2(2), Linux 6.6; before that, through /proc.
+///
+/// # Errors
+///
+/// `ENOSYS` where there is neither: [`change_mode_by`] takes another /proc.
 pub fn change_mode(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
+    match fchmodat2(fd.as_raw_fd(), mode) {
+        // By a filter around this program, or by the rights to the file: only a filter refuses it for no file.
+        Err(Errno::ENOSYS | Errno::EPERM) if fchmodat2(-1, mode) != Err(Errno::EBADF) => {
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let proc = open("/proc", flags, Mode::empty()).map(super::fds::adopt);
+            change_mode_by(proc.map_err(|_| Errno::ENOSYS)?.as_fd(), fd, mode)
+        }
+        other => other,
+    }
+}
+
+/// The same through this directory, whose links lead to the files themselves if it is procfs.
+///
+/// # Errors
+///
+/// `ENOSYS` if it is not procfs, or has not got this process.
+pub fn change_mode_by(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
+    if fstatfs(&proc)?.filesystem_type() != PROC_SUPER_MAGIC {
+        return Err(Errno::ENOSYS);
+    }
+    let link = format!("self/fd/{}", fd.as_raw_fd());
+    let mode = Mode::from_bits_truncate(mode);
+    match fchmodat(Some(proc.as_raw_fd()), link.as_str(), mode, FchmodatFlags::FollowSymlink) {
+        Err(Errno::ENOENT) => Err(Errno::ENOSYS),
+        other => other,
+    }
+}
+
+fn fchmodat2(fd: RawFd, mode: u32) -> Result<(), Errno> {
     // linux/unistd.h: the number is the same on every architecture; the libc crate has no name for it.
     const SYS_FCHMODAT2: libc::c_long = 452;
     // SAFETY: the path is an empty C string.
-    let ret =
-        unsafe { libc::syscall(SYS_FCHMODAT2, fd.as_raw_fd(), c"".as_ptr(), mode, libc::AT_EMPTY_PATH) };
-    match super::check(ret) {
-        Err(first @ (Errno::ENOSYS | Errno::EPERM)) => {
-            let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-            let mode = nix::sys::stat::Mode::from_bits_truncate(mode);
-            match nix::sys::stat::fchmodat(
-                None,
-                path.as_str(),
-                mode,
-                nix::sys::stat::FchmodatFlags::FollowSymlink,
-            ) {
-                // /proc is not available here.
-                Err(Errno::ENOENT) => Err(first),
-                other => other,
-            }
-        }
-        other => other.map(drop),
-    }
+    let ret = unsafe { libc::syscall(SYS_FCHMODAT2, fd, c"".as_ptr(), mode, libc::AT_EMPTY_PATH) };
+    super::check(ret).map(drop)
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ fn make_one(root: &Image, source: &DeviceSource) -> Result<()> {
                 // Made by libcontainer or by the image: it gets the mode and the owner of the spec if it is ours.
                 (_, true) => {
                     if stat.st_mode & 0o7777 != mode {
-                        as_far_as_ours(sys::path::change_mode(node.as_fd(), mode)).context(|| "chmod")?;
+                        change_mode(root, &node, mode)?;
                     }
                     as_far_as_ours(change_owner(&node, device)).context(|| "chown")
                 }
@@ -118,6 +118,21 @@ fn make_node(parent: &OwnedFd, name: &OsStr, device: &LinuxDevice, mode: u32) ->
 fn is_of(node: &FileStat, device: &LinuxDevice) -> bool {
     let same_kind = sys::file::kind(node.st_mode) == kind(device);
     same_kind && (is_fifo(device) || node.st_rdev == number(device))
+}
+
+/// Changes the mode by descriptor, as below. Where a kernel or a filter leaves only procfs for that, it is the container's, since
+/// there is no other here.
+fn change_mode(root: &Image, node: &OwnedFd, mode: u32) -> Result<()> {
+    let mut changed = sys::path::change_mode(node.as_fd(), mode);
+    if changed == Err(Errno::ENOSYS) {
+        let proc = root.open(Path::new("/proc"), OFlag::O_PATH | OFlag::O_DIRECTORY);
+        changed = proc.and_then(|proc| sys::path::change_mode_by(proc.as_fd(), node.as_fd(), mode));
+        if let Err(errno @ (Errno::ENOSYS | Errno::ENOENT | Errno::ENOTDIR)) = changed {
+            let missing = "chmod without fchmodat2(2), which is new in Linux 6.6, needs procfs on the container's /proc";
+            return Err(Error::from(errno).wrap(missing));
+        }
+    }
+    as_far_as_ours(changed).context(|| "chmod")
 }
 
 /// Changes the owner by descriptor: whoever can write to the directory may have replaced the file of that name, which
