@@ -1,5 +1,7 @@
 //! What a machine may lack. If it does, each function says so with the reason.
 
+use nix::sys::utsname::uname;
+
 use crate::cgroups::Way;
 use crate::{Test, Who, skip};
 
@@ -44,4 +46,19 @@ pub fn has_network_program(t: &Test) -> bool {
         skip("neither pasta nor slirp4netns, or no access to /dev/net/tun");
     }
     check.exit() == 0
+}
+
+/// Whether this kernel has what is new in this version of Linux.
+///
+/// # Panics
+///
+/// If the kernel's release does not begin with two numbers.
+pub fn has_linux(major: u32, minor: u32) -> bool {
+    let names = uname().expect("uname");
+    let release = names.release().to_string_lossy();
+    let mut numbers = release.split(['.', '-', '+']).map(|number| number.parse::<u32>());
+    let (Some(Ok(first)), Some(Ok(second))) = (numbers.next(), numbers.next()) else {
+        panic!("the kernel's release is {release}");
+    };
+    (first, second) >= (major, minor)
 }

@@ -39,7 +39,7 @@ mod variation;
 pub mod vm;
 mod wait;
 
-pub use able::{can_trace, has_criu, has_network_program, has_systemd};
+pub use able::{can_trace, has_criu, has_linux, has_network_program, has_systemd};
 pub use account::{Account, Who, source};
 pub use bundle::{Bundle, Ids};
 pub use command::{Cmd, Output, Running};

@@ -33,8 +33,9 @@ fn program_has_a_terminal_of_its_own(t: &Test) {
     sleeping(t);
     let terminal = Terminal::open(31, 77);
     let before = terminal.settings();
+    // The shell would miss a signal just before it waits for a line: it looks once a second.
     let script = "trap 'stty size' WINCH; tty; for f in 0 1 2; do readlink /proc/self/fd/$f; done; stat -c %u $(tty); \
-                  stty size; echo ready; until read line; do :; done; exit 5";
+                  stty size; echo ready; until read -t 1 line; do :; done; exit 5";
     let exec = terminal.attach(t.exec(&["-t"], "c", &["sh", "-c", script])).spawn();
     let seen = terminal.read_until("ready");
     let lines: Vec<&str> = seen.lines().collect();

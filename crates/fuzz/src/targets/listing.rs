@@ -111,7 +111,7 @@ impl Listing {
 
     /// A file that has another name somewhere else.
     pub(super) fn linked_elsewhere(&self) -> Option<&[OsString]> {
-        let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut seen: BTreeMap<u64, nix::libc::nlink_t> = BTreeMap::new();
         let files = || self.entries.iter().filter(|(_, entry)| entry.kind != SFlag::S_IFDIR);
         files().for_each(|(_, entry)| *seen.entry(entry.inode).or_default() += 1);
         let found = files().find(|(_, entry)| seen.get(&entry.inode) != Some(&entry.links));
