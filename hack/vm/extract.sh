@@ -26,6 +26,10 @@ echo 'session required pam_unix.so' | put /etc/pam.d/common-session-noninteracti
 printf 'session required pam_unix.so\nsession optional pam_systemd.so\n' | put /etc/pam.d/common-session
 put /etc/ssh/sshd_config <"$root/usr/share/openssh/sshd_config"
 ssh-keygen -A -f "$root" >/dev/null
+# Names from before /run, which some packages have as directories.
+rm -rf "${root:?}/var/run" "${root:?}/var/lock"
+ln -s /run "$root/var/run"
+ln -s /run/lock "$root/var/lock"
 # Alternatives, which have no link.
 ln -sf gawk "$root/usr/bin/awk"
 ln -sf nc.openbsd "$root/usr/bin/nc"
