@@ -125,7 +125,8 @@ fn is_possible() -> bool {
         return false;
     }
     // The kernel may have AppArmor where its package is not installed.
-    if !["/usr/sbin/apparmor_parser", "/sbin/apparmor_parser"].iter().any(|parser| Path::new(parser).exists()) {
+    if !["/usr/sbin/apparmor_parser", "/sbin/apparmor_parser"].iter().any(|parser| Path::new(parser).exists())
+    {
         skip("apparmor_parser, of the package apparmor, is not installed");
         return false;
     }

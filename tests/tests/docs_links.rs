@@ -79,8 +79,10 @@ fn fault(page: &Path, link: &str) -> Option<String> {
 fn links_lead_to_files_and_headings() {
     let mut found = Vec::new();
     pages(&source("."), &mut found);
-    let links: Vec<(&PathBuf, String)> =
-        found.iter().flat_map(|page| Page::read(page).links.into_iter().map(move |link| (page, link))).collect();
+    let links: Vec<(&PathBuf, String)> = found
+        .iter()
+        .flat_map(|page| Page::read(page).links.into_iter().map(move |link| (page, link)))
+        .collect();
     assert!(found.len() > 20 && links.len() > 100, "{} pages, {} links", found.len(), links.len());
     let faults: Vec<String> = links.iter().filter_map(|(page, link)| fault(page, link)).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -88,7 +90,8 @@ fn links_lead_to_files_and_headings() {
 
 #[test]
 fn headings_and_links_are_found() {
-    let page = Page::parse("# The `run` of it: *one*, two-three\n[a](b.md#c) ![d](e.svg)\n```sh\n# [no](x)\n```\n");
+    let page =
+        Page::parse("# The `run` of it: *one*, two-three\n[a](b.md#c) ![d](e.svg)\n```sh\n# [no](x)\n```\n");
     assert_eq!(page.headings.into_iter().collect::<Vec<_>>(), ["the-run-of-it-one-two-three"]);
     assert_eq!(page.links, ["b.md#c", "e.svg"]);
 }
