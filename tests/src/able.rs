@@ -56,7 +56,7 @@ pub fn has_network_program(t: &Test) -> bool {
 pub fn has_linux(major: u32, minor: u32) -> bool {
     let names = uname().expect("uname");
     let release = names.release().to_string_lossy();
-    let mut numbers = release.split(['.', '-', '+']).map(|number| number.parse::<u32>());
+    let mut numbers = release.split(['.', '-', '+']).map(str::parse::<u32>);
     let (Some(Ok(first)), Some(Ok(second))) = (numbers.next(), numbers.next()) else {
         panic!("the kernel's release is {release}");
     };

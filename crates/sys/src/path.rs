@@ -109,7 +109,7 @@ pub fn change_mode(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
 ///
 /// `ENOSYS` if it is not procfs, or has not got this process.
 pub fn change_mode_by(proc: BorrowedFd<'_>, fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
-    if fstatfs(&proc)?.filesystem_type() != PROC_SUPER_MAGIC {
+    if fstatfs(proc)?.filesystem_type() != PROC_SUPER_MAGIC {
         return Err(Errno::ENOSYS);
     }
     let link = format!("self/fd/{}", fd.as_raw_fd());
