@@ -215,6 +215,13 @@ impl Running {
         kill(Pid::from_raw(self.pid()), signal).expect("signal a running command");
     }
 
+    /// Sends a signal by its number: those for real time have no name in nix.
+    pub fn signal_number(&self, number: i32) {
+        let command = format!("kill -{number} {}", self.pid());
+        let status = Command::new("sh").args(["-c", &command]).status().expect("start a shell");
+        assert!(status.success(), "{command}: {status}");
+    }
+
     /// What it has written so far.
     pub fn so_far(&self) -> (String, String) {
         (self.read("stdout"), self.read("stderr"))

@@ -15,6 +15,7 @@ both!(
     caller_may_ignore_its_children,
     caller_that_ignores_its_children_hears_of_hooks,
     caller_may_ignore_and_block_any_signal,
+    caller_may_have_a_signal_pending,
     ignored_signals_reach_the_program_with_their_default_action,
     blocked_signals_reach_the_program,
     signal_that_the_caller_ignores_ends_what_exec_runs,
@@ -144,6 +145,18 @@ const BLOCKED: [&str; 2] = ["--block-signal=INT,TERM,CHLD,USR1", "--block-signal
 fn caller_may_ignore_and_block_any_signal(t: &Test) {
     for option in IGNORED.iter().chain(&BLOCKED) {
         lives(t, &|args| called(t, &["env", option], args));
+    }
+}
+
+/// As with a signal that arrives while a shell has them blocked.
+fn caller_may_have_a_signal_pending(t: &Test) {
+    let bundle = t.bundle(&["echo", "started"]);
+    for (name, number) in [("CHLD", 17), ("RTMIN", 34), ("RTMIN+1", 35)] {
+        let (block, raise) =
+            (format!("--block-signal={name}"), format!(r#"kill -{number} $$; exec "$0" "$@""#));
+        let run = t.run_command(bundle.write());
+        let output = run.under(&["env", &block, "sh", "-c", &raise]).output().ok();
+        assert_eq!(output.stdout, "started\n", "{name}: {output}");
     }
 }
 

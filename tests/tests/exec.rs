@@ -324,11 +324,13 @@ fn detached_program_outlives_the_runtime(t: &Test) {
 
 fn signals_are_passed_on(t: &Test) {
     sleeping(t, |_| ());
-    let script = "trap 'echo got; exit 7' USR1; echo ready; while :; do sleep 0.05; done";
-    let mut exec = t.exec(&NONE, "c", &["sh", "-c", script]).spawn();
-    exec.prints("ready\n");
-    exec.signal(Signal::SIGUSR1);
-    assert_eq!(exec.output().code(7).stdout, "ready\ngot\n");
+    for number in [Signal::SIGUSR1 as i32, 34] {
+        let script = format!("trap 'echo got; exit 7' {number}; echo ready; while :; do sleep 0.05; done");
+        let mut exec = t.exec(&NONE, "c", &["sh", "-c", &script]).spawn();
+        exec.prints("ready\n");
+        exec.signal_number(number);
+        assert_eq!(exec.output().code(7).stdout, "ready\ngot\n", "{number}");
+    }
     end(t);
 }
 

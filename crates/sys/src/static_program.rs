@@ -8,6 +8,7 @@
 use libc::{EAI_FAIL, ENOSYS};
 #[doc(hidden)]
 pub use libc::{addrinfo, c_char, c_int, gid_t, group, passwd, size_t, uid_t};
+use nix::errno::Errno;
 
 /// Defines the functions of the name service in the crate of a program. The linker takes the first definition that it meets,
 /// and a dependency that names libc puts it before the crates that follow: only the program's own object files are certain
@@ -87,7 +88,7 @@ macro_rules! with_musl {
             }
 
             // The standard library describes its errors with it. musl has words of its own for some, which nobody searches
-            // for, and which differ from those of the errors that nix describes.
+            // for; these are those of glibc.
             // SAFETY: with the name that strerror_r(3) of POSIX has in glibc and in musl, and its arguments; the caller gives a
             // buffer of this length.
             #[unsafe(no_mangle)]
@@ -95,6 +96,13 @@ macro_rules! with_musl {
                 // SAFETY: the caller's buffer.
                 unsafe { $crate::static_program::describe(errno, buffer, length) }
             }
+
+            // musl unblocks the signal 34, with which it reaches threads, when the first handler is installed or the first
+            // thread started, and the standard library installs one before main. One that is pending would end the program.
+            // SAFETY: functions in this section are called without arguments that they would need, before main.
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static BEFORE_MAIN: extern "C" fn() = $crate::static_program::ignore_signal_of_musl;
 
             // SAFETY: with the name of abort(3), which does not return.
             #[unsafe(no_mangle)]
@@ -134,7 +142,8 @@ pub use __no_entry as no_entry;
 /// `length` bytes can be written at `buffer`.
 #[doc(hidden)]
 pub unsafe fn describe(errno: c_int, buffer: *mut u8, length: usize) -> c_int {
-    let text = nix::errno::Errno::from_raw(errno).desc();
+    let errno = Errno::from_raw(errno);
+    let text = WORDS.iter().find(|(other, _)| *other == errno).map_or(errno.desc(), |(_, text)| text);
     if text.len() >= length {
         return libc::ERANGE;
     }
@@ -146,6 +155,34 @@ pub unsafe fn describe(errno: c_int, buffer: *mut u8, length: usize) -> c_int {
     0
 }
 
+/// What glibc says, and with it other runtimes and tools, where nix has other words.
+const WORDS: &[(Errno, &str)] = &[
+    (Errno::EIO, "Input/output error"),
+    (Errno::EBADF, "Bad file descriptor"),
+    (Errno::EAGAIN, "Resource temporarily unavailable"),
+    (Errno::ENOMEM, "Cannot allocate memory"),
+    (Errno::EXDEV, "Invalid cross-device link"),
+    (Errno::ENFILE, "Too many open files in system"),
+    (Errno::ENOTTY, "Inappropriate ioctl for device"),
+    (Errno::ERANGE, "Numerical result out of range"),
+    (Errno::ENOLCK, "No locks available"),
+    (Errno::ELOOP, "Too many levels of symbolic links"),
+    (Errno::EOPNOTSUPP, "Operation not supported"),
+    (Errno::EOVERFLOW, "Value too large for defined data type"),
+    (Errno::ENODATA, "No data available"),
+    (Errno::EDOM, "Numerical argument out of domain"),
+    (Errno::EDEADLK, "Resource deadlock avoided"),
+    (Errno::EBADMSG, "Bad message"),
+    (Errno::EILSEQ, "Invalid or incomplete multibyte or wide character"),
+    (Errno::ENETRESET, "Network dropped connection on reset"),
+    (Errno::EDQUOT, "Disk quota exceeded"),
+];
+
+#[doc(hidden)]
+pub extern "C" fn ignore_signal_of_musl() {
+    crate::process::ignore(34);
+}
+
 #[doc(hidden)]
 pub fn no_address() -> c_int {
     EAI_FAIL
@@ -153,6 +190,28 @@ pub fn no_address() -> c_int {
 
 #[doc(hidden)]
 pub fn refuse() -> c_int {
-    nix::errno::Errno::from_raw(ENOSYS).set();
+    Errno::from_raw(ENOSYS).set();
     -1
+}
+
+#[cfg(all(test, target_env = "gnu"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_described_in_the_words_of_glibc() {
+        // Two numbers are not used.
+        let differ: Vec<String> = (1..=133)
+            .filter(|errno| ![41, 58].contains(errno))
+            .filter_map(|errno| {
+                let mut buffer = [0_u8; 80];
+                // SAFETY: the buffer has that length.
+                assert_eq!(unsafe { describe(errno, buffer.as_mut_ptr(), buffer.len()) }, 0, "{errno}");
+                let ours = std::ffi::CStr::from_bytes_until_nul(&buffer).expect("an end").to_string_lossy();
+                let theirs = std::io::Error::from_raw_os_error(errno).to_string();
+                (theirs != format!("{ours} (os error {errno})")).then(|| format!("{ours}: {theirs}"))
+            })
+            .collect();
+        assert!(differ.is_empty(), "{}", differ.join("\n"));
+    }
 }
