@@ -35,18 +35,24 @@ fn device(index: usize, device: &LinuxDevice) -> Result<(), ValidateError> {
         // A FIFO has no device number.
         LinuxDeviceType::P => {}
         LinuxDeviceType::B | LinuxDeviceType::C | LinuxDeviceType::U => {
-            number(&field("major"), device.major())?;
-            number(&field("minor"), device.minor())?;
+            number(&field("major"), device.major(), MAJOR)?;
+            number(&field("minor"), device.minor(), MINOR)?;
         }
     }
     Ok(())
 }
 
-fn number(field: &str, value: i64) -> Result<(), ValidateError> {
-    if u32::try_from(value).is_ok() {
+/// The kernel's device numbers have 12 and 20 bits (linux/kdev_t.h). Of greater ones, mknod(2) is given the lower bits, which are
+/// another device.
+const MAJOR: u32 = 0xfff;
+const MINOR: u32 = 0xf_ffff;
+
+fn number(field: &str, value: i64, last: u32) -> Result<(), ValidateError> {
+    if u32::try_from(value).is_ok_and(|value| value <= last) {
         return Ok(());
     }
-    Err(invalid(field, format!("{value} is not a device number"), "use what `stat -c '%Hr %Lr'` prints"))
+    let problem = format!("{value} is not a device number (0 to {last})");
+    Err(invalid(field, problem, "use what `stat -c '%Hr %Lr'` prints"))
 }
 
 fn rule(index: usize, rule: &LinuxDeviceCgroup) -> Result<(), ValidateError> {
@@ -70,7 +76,7 @@ fn rule(index: usize, rule: &LinuxDeviceCgroup) -> Result<(), ValidateError> {
     for (name, value) in [("major", rule.major()), ("minor", rule.minor())] {
         // -1 is how "all of them" is written as a number.
         if let Some(value) = value.filter(|value| *value != -1) {
-            number(&field(name), value)?;
+            number(&field(name), value, u32::MAX)?;
         }
     }
     Ok(())

@@ -367,6 +367,15 @@ fn devices_and_their_rules_are_checked() {
             json!({ "path": "/dev/a", "type": "b", "minor": 1_i64 << 32 }),
             "linux.devices[0].minor: 4294967296",
         ),
+        // Their lower bits are those of /dev/null.
+        (
+            json!({ "path": "/dev/a", "type": "c", "major": 0x1001, "minor": 3 }),
+            "linux.devices[0].major: 4097 is not a device number",
+        ),
+        (
+            json!({ "path": "/dev/a", "type": "c", "major": 1, "minor": 0x10_0003 }),
+            "linux.devices[0].minor: 1048579 is not a device number",
+        ),
     ] {
         refused(&with(&[("linux.devices", json!([device]))]), expected);
     }
@@ -381,6 +390,8 @@ fn devices_and_their_rules_are_checked() {
         let rules = json!({ "devices": [{ "allow": false, "access": "rwm" }, rule] });
         refused(&with(&[("linux.resources", rules)]), expected);
     }
+    let last = json!([{ "path": "/dev/a", "type": "c", "major": 0xfff, "minor": 0xf_ffff }]);
+    check(&with(&[("linux.devices", last)])).expect("the last number");
     let all =
         json!({ "devices": [{ "allow": true, "access": "rwm", "type": "c", "major": -1, "minor": -1 }] });
     check(&with(&[("linux.resources", all)])).expect("-1 is every number");
