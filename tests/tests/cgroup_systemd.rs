@@ -82,7 +82,7 @@ fn failed_unit_goes_with_the_container(t: &Test) {
     }
     let mut bundle = t.bundle(&["sleep", "1000"]);
     let annotations =
-        json!({"org.systemd.property.RuntimeMaxSec": "1", "org.systemd.property.TimeoutStopSec": "1"});
+        json!({"org.systemd.property.RuntimeMaxSec": "5", "org.systemd.property.TimeoutStopSec": "1"});
     bundle.set("/annotations", annotations);
     let run = Way::Systemd.rootling(t, &["run", "-d", "-b"]).arg(bundle.write().dir()).arg(t.id("c"));
     run.output().ok();
