@@ -116,6 +116,19 @@ impl AsFd for Signals {
     }
 }
 
+/// Starts the first thread, so that those which follow have the same signals blocked as this one: musl's first
+/// pthread_create(3) unblocks the signal 34 here, and with that in the new thread. Nothing to do with glibc.
+pub fn start_first_thread() {
+    #[cfg(target_env = "musl")]
+    if let Ok(before) = Mask::NONE.apply(libc::SIG_BLOCK) {
+        // Without one, whoever needs a thread will say so.
+        if let Ok(thread) = std::thread::Builder::new().spawn(|| ()) {
+            let _ = thread.join();
+        }
+        let _ = before.apply(libc::SIG_SETMASK);
+    }
+}
+
 /// For the child: unblocks all signals and restores their default actions, whatever the caller's were.
 pub fn reset() -> Result<(), Errno> {
     crate::process::reset_signal_actions();

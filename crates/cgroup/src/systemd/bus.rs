@@ -79,6 +79,8 @@ impl Bus {
         user: bool,
         builder: impl FnOnce() -> zbus::Result<Builder<'b>>,
     ) -> Result<Self, CgroupError> {
+        // The client has a thread, which must not take the signals that the caller reads.
+        rootling_sys::signals::start_first_thread();
         let connect = || {
             let connection = builder()?.method_timeout(LIMIT).build()?;
             // A proxy that caches properties would make systemd send every change of them.
