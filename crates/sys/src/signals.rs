@@ -116,8 +116,8 @@ impl AsFd for Signals {
     }
 }
 
-/// Starts the first thread, so that those which follow have the same signals blocked as this one: musl's first
-/// pthread_create(3) unblocks the signal 34 here, and with that in the new thread. Nothing to do with glibc.
+/// Starts a thread that ends at once, so that those which follow have the same signals blocked as this one: in musl, the first
+/// pthread_create(3) of a process unblocks the signal 34 in this thread, and so in the new one. With glibc, nothing is needed.
 pub fn start_first_thread() {
     #[cfg(target_env = "musl")]
     if let Ok(before) = Mask::NONE.apply(libc::SIG_BLOCK) {

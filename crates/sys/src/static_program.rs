@@ -99,7 +99,8 @@ macro_rules! with_musl {
 
             // musl unblocks the signal 34, with which it reaches threads, when the first handler is installed or the first
             // thread started, and the standard library installs one before main. One that is pending would end the program.
-            // SAFETY: functions in this section are called without arguments that they would need, before main.
+            // SAFETY: functions in this section are called before main, and this one needs neither arguments nor anything that
+            // is prepared later.
             #[used]
             #[unsafe(link_section = ".init_array")]
             static BEFORE_MAIN: extern "C" fn() = $crate::static_program::ignore_signal_of_musl;
