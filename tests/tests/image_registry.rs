@@ -244,7 +244,7 @@ fn killed_server_is_gone_on_with_when_it_is_back(t: &Test) {
     let output = pull.output();
     assert!(output.exit() == 1, "{output}");
     assert!(
-        output.stderr.contains("blob sha256:") && output.stderr.contains("a second pull goes on from here"),
+        output.stderr.contains("blob sha256:") && output.stderr.contains("pull again to resume"),
         "{output}"
     );
     let had = part();

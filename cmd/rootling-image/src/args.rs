@@ -105,7 +105,7 @@ pub(crate) struct Registry {
     /// Get the image from this server, which mirrors it
     #[arg(long, value_name = "HOST[:PORT]")]
     pub(crate) from: Option<String>,
-    /// Allow HTTP without TLS, and invalid certificates; to this machine HTTP is always allowed
+    /// Allow plain HTTP and invalid certificates; plain HTTP to this machine is always allowed
     #[arg(long)]
     pub(crate) insecure: bool,
     /// Also trust the certificate authorities in this PEM file

@@ -164,7 +164,7 @@ impl Archive {
 
     fn index(walked: File, file: File) -> Result<Self> {
         let Some((files, links)) = walk(walked)? else {
-            return Err(Error::invalid("has more entries than an archive of images has"));
+            return Err(Error::invalid("has more entries than an archive of images can have"));
         };
         Ok(Self { file: Arc::new(file), files, links })
     }

@@ -160,7 +160,7 @@ fn check_place(place: &Path, force: bool) -> Result<()> {
     };
     if !found.is_dir() {
         return Err(Error::invalid(format!(
-            "bundle {place:?}: there is something else than a directory; remove it, or name another"
+            "bundle {place:?}: this is not a directory; remove it, or name another"
         )));
     }
     let entries = rootling_sys::directory::entries(place).said(|| format!("bundle {place:?}"))?;
@@ -249,9 +249,9 @@ fn run<T: Serialize + DeserializeOwned>(
             "the process that unpacks was killed by signal {number}{}",
             if number == Signal::SIGKILL as i32 { ": perhaps because memory ran out" } else { "" }
         ))),
-        HelperEnd::Code(code) => {
-            Err(Error::system(format!("the process that unpacks ended with {code} and without a word")))
-        }
+        HelperEnd::Code(code) => Err(Error::system(format!(
+            "the process that unpacks ended with {code} and without an error message"
+        ))),
     }
 }
 
@@ -295,7 +295,7 @@ mod tests {
             check_place(&place.join("precious"), true)
                 .expect_err("a file")
                 .to_string()
-                .contains("something else")
+                .contains("not a directory")
         );
     }
 

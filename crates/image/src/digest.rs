@@ -57,7 +57,7 @@ impl FromStr for Digest {
         };
         let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         if hex.len() != length || !hex.bytes().all(digit) {
-            return Err(wrong("has not the digits of its algorithm"));
+            return Err(wrong("has the wrong number of digits for its algorithm"));
         }
         Ok(Self { algorithm, hex: hex.to_owned() })
     }

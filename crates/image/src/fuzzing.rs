@@ -28,8 +28,7 @@ pub fn apply(root: &Path, archives: Vec<Vec<u8>>, has_whiteouts: bool, limits: L
     let count = archives.len();
     for (index, archive) in archives.into_iter().enumerate() {
         let name = format!("layer {} of {count}", index + 1);
-        let source =
-            stream::Source { name: name.clone(), blob: Box::new(Cursor::new(archive)), diff_id: None };
+        let source = stream::Source { blob: Box::new(Cursor::new(archive)), diff_id: None };
         let stream = Stream::start(source, bounds.clone(), None)?;
         unpack::apply(&mut tree, stream, Layer::new(index == 0, has_whiteouts), &name)?;
     }

@@ -113,7 +113,7 @@ impl Image {
             (Place::File(name), Files::Docker(archive)) => Box::new(archive.file(name)?.0),
             _ => return Err(Error::system("a layer is not where its image is")),
         };
-        Ok(Source { name: self.place(index), blob, diff_id: Some(layer.diff_id.clone()) })
+        Ok(Source { blob, diff_id: Some(layer.diff_id.clone()) })
     }
 }
 

@@ -81,8 +81,6 @@ impl<R: Read> Read for Counted<R> {
 
 /// A layer, and what is known about it.
 pub(crate) struct Source {
-    /// Its name for messages.
-    pub(crate) name: String,
     /// The compressed data, which is verified at its end.
     pub(crate) blob: Box<dyn Read + Send>,
     /// The digest of the decompressed data.
@@ -120,10 +118,9 @@ impl Stream {
         let (to, chunks) = sync_channel(WAITING);
         let (empty, used) = sync_channel(WAITING + 2);
         let work = move || {
-            let name = source.name.clone();
             if let Err(error) = decompress(source, &bounds, progress, &to, &used) {
                 // If this fails, nobody reads any more.
-                let _ = to.send(Err(to_io(of_io(error).wrap(name))));
+                let _ = to.send(Err(to_io(of_io(error))));
             }
         };
         let thread = std::thread::Builder::new().spawn(work).said(|| "thread")?;
@@ -214,7 +211,9 @@ impl Read for Stream {
             let _ = self.empty.try_send(std::mem::take(&mut self.current));
             let next = self.chunks.as_ref().map(Receiver::recv);
             self.current = next.transpose().ok().flatten().unwrap_or_else(|| {
-                Err(to_io(Error::system("the thread that decompresses a layer has ended without a word")))
+                Err(to_io(Error::system(
+                    "the thread that decompresses a layer has ended without an error message",
+                )))
             })?;
             self.at = 0;
             self.ended = self.current.is_empty();

@@ -89,9 +89,7 @@ pub(crate) fn tree(root: &Path, limits: Limits) -> Result<Tree> {
 pub(crate) fn apply(tree: &mut Tree, stream: Stream, mut layer: Layer, name: &str) -> Result<()> {
     let mut reader = Reader::new(stream);
     let applied = tree.apply(&mut reader, &mut layer);
-    // What the stream itself has found is called so already.
-    applied.map_err(|error| if error.to_string().starts_with(name) { error } else { error.wrap(name) })?;
-    reader.into_source().finish()
+    applied.and_then(|()| reader.into_source().finish()).map_err(|error| error.wrap(name))
 }
 
 /// Makes a root file system from a single archive.
@@ -107,7 +105,7 @@ fn archive(work: &Work, path: &Path) -> Result<Notes> {
     };
     let name = if path == Path::new("-") { "standard input".to_owned() } else { format!("{path:?}") };
     let progress = Progress::start(work.show, "unpacking", size);
-    let source = stream::Source { name: name.clone(), blob, diff_id: None };
+    let source = stream::Source { blob, diff_id: None };
     let stream = Stream::start(source, Bounds::new(work.limits), Some(Arc::clone(&progress)))?;
     let mut tree = tree(&work.root, work.limits)?;
     apply(&mut tree, stream, Layer::new(true, false), &name)?;

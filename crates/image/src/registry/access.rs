@@ -136,7 +136,7 @@ pub(crate) fn said(error: &OciDistributionError) -> String {
     said_of(error, &OciErrorCode::ManifestUnknown)
 }
 
-/// The same for a blob, of which a registry that has it not says the same as of an image.
+/// The same for a blob: a registry that lacks it answers as for an image.
 pub(crate) fn said_of_blob(error: &OciDistributionError) -> String {
     said_of(error, &OciErrorCode::BlobUnknown)
 }

@@ -115,7 +115,7 @@ impl Pull<'_> {
         // Only now, so that nothing is left of what is not there.
         let fresh = layout::Fresh::ensure(self.dir)?;
         let pulled = self.get(&manifest, &bytes, &descriptor).await;
-        // What has come is gone on with by a second pull, but not if the image is not the right one.
+        // A second pull resumes from what has come, but not if the image is not the right one.
         let is_wrong = matches!(&pulled, Err(error) if error.kind() == ErrorKind::Invalid);
         if pulled.is_ok() || !is_wrong && fresh.has_layers(&config) {
             fresh.keep();

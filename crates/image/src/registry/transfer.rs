@@ -133,7 +133,7 @@ impl Wanted<'_> {
                 }
                 Err(Failure::Network(error)) if failures + 1 >= ATTEMPTS => {
                     return Err(Error::system(said_of_blob(&error)).wrap(what).remedy(format!(
-                        "broken off {ATTEMPTS} times without more to come; a second pull goes on from here"
+                        "the connection broke {ATTEMPTS} times without progress; pull again to resume"
                     )));
                 }
                 Ok(()) | Err(Failure::Network(_)) => failures += 1,
@@ -143,7 +143,7 @@ impl Wanted<'_> {
             }
             if failures >= ATTEMPTS {
                 return Err(Error::system(format!(
-                    "{what}: the server ends it after {} of {} bytes",
+                    "{what}: the server closed the connection after {} of {} bytes",
                     part.length, self.size
                 )));
             }

@@ -131,7 +131,7 @@ impl<R: Read> Reader<R> {
         if let Some((map, size)) = found {
             if sparse::check(&map, size)? != self.left {
                 return Err(Error::invalid(format!(
-                    "{}: the map of a sparse file has not the length of its data: the archive is damaged",
+                    "{}: the map of a sparse file does not match the length of its data: the archive is damaged",
                     shown(&entry.name)
                 )));
             }

@@ -94,7 +94,7 @@ impl<R: Read> Blocks<'_, R> {
             match byte {
                 b'\n' => return number(b"GNU.sparse", &digits),
                 b'0'..=b'9' if digits.len() < 20 => digits.push(byte),
-                _ => return Err(damaged("has something else than numbers")),
+                _ => return Err(damaged("contains something other than numbers")),
             }
         }
     }

@@ -79,7 +79,7 @@ impl Tree {
             Meaning::Nothing => return Ok(()),
             Meaning::Wrong => {
                 return Err(Error::invalid(format!(
-                    "{}: a whiteout of no file that can be",
+                    "{}: a whiteout for a name that no file can have",
                     shown(&entry.name)
                 )));
             }
@@ -114,10 +114,7 @@ impl Tree {
     /// Applies the entry of the root itself: `./`.
     fn root(&mut self, entry: &Entry) -> Result<()> {
         if entry.kind != Kind::Directory {
-            return Err(Error::invalid(format!(
-                "{}: the root is something else than a directory",
-                shown(&entry.name)
-            )));
+            return Err(Error::invalid(format!("{}: the root is not a directory", shown(&entry.name))));
         }
         self.way.back_to(0)?;
         // Through /proc, since a directory has no name within itself by which its attributes could be set.
