@@ -36,7 +36,7 @@ pub(crate) struct Criu {
     /// Manage cgroups in this mode [default: soft]
     #[arg(long, value_name = "MODE", hide_default_value = true)]
     pub(crate) manage_cgroups_mode: Option<CgroupsMode>,
-    /// Leave out the contents of this namespace; the only value is network, which is always left out
+    /// Accepted for compatibility: network, the only value, is always left out
     #[arg(long, value_name = "NAMESPACE", action = clap::ArgAction::Append)]
     pub(crate) empty_ns: Vec<EmptyNamespace>,
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{Args, FromArgMatches};
 use rootling_cli::terminal::in_one_line;
 
@@ -36,7 +37,8 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, End> {
     // cannot be parsed is parsed again with all definitions, for the error message.
     if !words::unusual(&args)
         && let Some(only) = named(&args)
-        && let Ok(cli) = read(definition(std::slice::from_ref(only)), &args)
+        && let Ok(cli) =
+            read_flat(only, &args).unwrap_or_else(|| read(definition(std::slice::from_ref(only)), &args))
     {
         return Ok(cli);
     }
@@ -101,15 +103,59 @@ fn read(mut definition: clap::Command, args: &[OsString]) -> Result<Cli, clap::E
     std::mem::forget(definition);
     let matches = matches?;
     let global = Global::from_arg_matches(&matches)?;
-    if global.systemd_cgroup && global.cgroup_manager.is_some() {
-        // clap detects it only if both are on the same side of the command.
-        let text = "--systemd-cgroup cannot be used with --cgroup-manager: leave one of them out";
-        return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
-    }
+    check(&global)?;
     let (name, inner) = matches.subcommand().ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
     let found = COMMANDS.iter().find(|d| d.name == name);
     let found = found.ok_or_else(|| clap::Error::new(ErrorKind::InvalidSubcommand))?;
     (found.read)(inner).map(|command| Cli { global, command })
+}
+
+/// clap detects it only if both are on the same side of the command.
+fn check(global: &Global) -> Result<(), clap::Error> {
+    if global.systemd_cgroup && global.cgroup_manager.is_some() {
+        let text = "--systemd-cgroup cannot be used with --cgroup-manager: leave one of them out";
+        return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
+    }
+    Ok(())
+}
+
+/// Parses a line whose first word is the command, with one list of the options of both: what clap does to hand
+/// global options down to a command takes as long as all else of the parser. `None` if the line or the command needs that.
+fn read_flat(only: &Definition, args: &[OsString]) -> Option<Result<Cli, clap::Error>> {
+    let [program, command, rest @ ..] = args else { return None };
+    if command != only.name {
+        return None;
+    }
+    let mut definition = flat(only)?;
+    let matches = definition.try_get_matches_from_mut(std::iter::once(program).chain(rest));
+    // Leaked, as above.
+    std::mem::forget(definition);
+    let matches = match matches {
+        Ok(matches) => matches,
+        Err(error) => return Some(Err(error)),
+    };
+    // It may stand only before the command.
+    if matches.value_source("rootless") != Some(ValueSource::DefaultValue) {
+        return None;
+    }
+    Some(Global::from_arg_matches(&matches).and_then(|global| {
+        check(&global)?;
+        (only.read)(&matches).map(|command| Cli { global, command })
+    }))
+}
+
+/// The definition of one command, with the global options among its own. `None` for a command that has commands of its
+/// own, and for `spec`, whose `--rootless` is another one.
+fn flat(only: &Definition) -> Option<clap::Command> {
+    if only.name == "spec" {
+        return None;
+    }
+    let command = clap::Command::new(only.name)
+        .version(version::VERSION)
+        .disable_version_flag(true)
+        .args_override_self(true);
+    let command = (only.define)(Global::augment_args(command).mut_args(|arg| arg.global(false)));
+    (!command.has_subcommands()).then_some(command)
 }
 
 /// Help, version, or what is wrong with the line.

@@ -15,6 +15,53 @@ fn the_definition_is_consistent() {
 }
 
 #[test]
+fn one_list_of_options_is_parsed_as_two_are() {
+    let flat_commands: Vec<_> = COMMANDS.iter().filter(|d| flat(d).is_some()).collect();
+    assert!(flat_commands.len() > COMMANDS.len() / 2);
+    for d in flat_commands {
+        flat(d).unwrap().debug_assert();
+    }
+    for line in [
+        "rootling run -b /b --pid-file p c",
+        "rootling run --systemd-cgroup --detach --log l --log-format json c",
+        "rootling exec -t --user 1:2 -e A=B --cwd / c sh -c --root",
+        "rootling exec c -- run --rootless true",
+        "rootling exec --process p.json --debug c",
+        "rootling create --bundle b --console-socket s --cgroup-manager cgroupfs c",
+        "rootling kill -a c KILL",
+        "rootling kill c 9 --log-level debug",
+        "rootling delete -f a b",
+        "rootling state c --root /r --root /s",
+        "rootling list -q --criu /c",
+        "rootling start a b",
+        "rootling update --memory 1 --cpus 2 c",
+        "rootling ps c -- -ef",
+    ] {
+        let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let only = named(&args).unwrap();
+        let two = format!("{:?}", read(definition(std::slice::from_ref(only)), &args).map_err(|e| e.kind()));
+        let one = format!("{:?}", read_flat(only, &args).expect(line).map_err(|e| e.kind()));
+        assert_eq!(one, two, "{line}");
+    }
+    for line in [
+        "rootling state",
+        "rootling state a b",
+        "rootling list --version",
+        "rootling list -h",
+        "rootling run --systemd-cgroup --cgroup-manager systemd c",
+        "rootling exec --no-such c true",
+    ] {
+        let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        assert!(read_flat(named(&args).unwrap(), &args).expect(line).is_err(), "{line}");
+        assert!(matches!(parse(args.into_iter()), Err(End::Wrong(..) | End::Answer(_))), "{line}");
+    }
+    for line in ["rootling state --rootless true c", "rootling spec --rootless", "rootling --debug list"] {
+        let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        assert!(read_flat(named(&args).unwrap(), &args).is_none(), "{line}");
+    }
+}
+
+#[test]
 fn global_options_are_taken_before_and_after_the_command() {
     for line in ["rootling --root /r --systemd-cgroup state x", "rootling state --root /r x --systemd-cgroup"]
     {

@@ -63,7 +63,7 @@ pub(crate) struct Update {
     /// Limit memory and swap together; -1 means unlimited swap
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
     pub(crate) memory_swap: Option<String>,
-    /// Limit the number of processes and threads; 0 or less means no limit
+    /// Limit the number of processes and threads; -1 means no limit, 0 the lowest possible limit
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) pids_limit: Option<String>,
     /// Set the Intel RDT schema of the L3 cache
