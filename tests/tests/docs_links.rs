@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use rootling_tests::source;
 
+/// Where the pages that name a file without its folders find it: `building/paths.rs` is in `crates/init/src`.
+const FOLDERS: [&str; 7] =
+    ["", "crates", "crates/init/src", "crates/runtime/src", "crates/image/src", "tests/tests", "docs"];
+
 /// What a page has.
 struct Page {
     /// The names of its headings, as GitHub makes them.
@@ -94,4 +98,27 @@ fn headings_and_links_are_found() {
         Page::parse("# The `run` of it: *one*, two-three\n[a](b.md#c) ![d](e.svg)\n```sh\n# [no](x)\n```\n");
     assert_eq!(page.headings.into_iter().collect::<Vec<_>>(), ["the-run-of-it-one-two-three"]);
     assert_eq!(page.links, ["b.md#c", "e.svg"]);
+}
+
+/// A page that names a source file by its path still finds it there.
+#[test]
+fn source_files_that_a_page_names_exist() {
+    let mut found = Vec::new();
+    pages(&source("docs"), &mut found);
+    found.extend(["README.md", "CONTRIBUTING.md"].map(source));
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for page in found {
+        let text = fs::read_to_string(&page).expect("a page");
+        let is_source =
+            |word: &&str| word.contains('/') && Path::new(word).extension().is_some_and(|kind| kind == "rs");
+        for word in text.split('`').skip(1).step_by(2).filter(is_source) {
+            count += 1;
+            let paths = FOLDERS.map(|folder| source(folder).join(word));
+            if !paths.iter().any(|path| path.exists()) && !word.contains([' ', '*', '$']) {
+                wrong.push(format!("{}: {word}", page.display()));
+            }
+        }
+    }
+    assert!(count > 50, "{count}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
