@@ -4,7 +4,7 @@
 use std::fs;
 
 use rootling_tests::hunt::Hunt;
-use rootling_tests::{Bundle, Socket, Test, attempts, both, eventually, root};
+use rootling_tests::{Bundle, Socket, Test, attempts, both, eventually, root, user};
 use serde_json::json;
 
 both!(
@@ -15,6 +15,7 @@ both!(
     joining_process_has_nothing_to_steal_for_a_tracer_of_its_user_namespace,
 );
 root!(joining_process_has_nothing_to_steal_for_a_tracer_of_the_hosts_user_namespace);
+user!(process_that_has_the_runtimes_memory_is_out_of_reach_through_the_hosts_proc);
 
 /// How many programs are executed in the container while the hunter is running there.
 const EXECS: usize = 30;
@@ -154,5 +155,48 @@ fn program_of_rootling_is_not_overwritten_by_way_of_a_created_container(t: &Test
     eventually("it was tried to overwrite it", || tries().is_some_and(|n| n > before + 3));
     assert!(!bundle.rootfs("tmp/could").exists(), "rootling's own program could be written");
     assert!(fs::read(&binary).expect("read the program") == bytes, "rootling's own program was changed");
+    t.delete_force("c").ok();
+}
+
+/// Looks into every process that appears on the host, and reports what it got at while the process kept its name.
+const LOOK_AROUND: &str = r#"
+known=" $(cd /host && echo [0-9]*) "
+: > /log/ready
+while :; do
+    for p in $(cd /host && echo [0-9]*); do
+        case "$known" in *" $p "*) continue;; esac
+        read name < /host/$p/comm || continue
+        case "$name" in sh|true) continue;; esac
+        echo "$name" >> /log/seen
+        for look in "readlink /host/$p/root" "readlink /host/$p/fd/0" "grep -q . /host/$p/environ" "grep -q . /host/$p/maps"; do
+            $look > /dev/null 2> /dev/null && read now < /host/$p/comm && [ "$now" = "$name" ] &&
+                echo "$name: $look" >> /log/could
+        done
+    done
+done"#;
+
+/// The process that joins is in the container's user namespace, where the container has every capability, and shares the
+/// memory of the runtime. The container cannot see it in its own /proc, but here it has the host's as well.
+fn process_that_has_the_runtimes_memory_is_out_of_reach_through_the_hosts_proc(t: &Test) {
+    let mut bundle = t.shell(LOOK_AROUND);
+    allow_tracing(&mut bundle);
+    let log = t.path("log");
+    t.command("mkdir").arg(&log).output().ok();
+    let host = json!({"destination": "/host", "source": "/proc", "options": ["rbind"]});
+    bundle.set("/mounts/-", host);
+    bundle.set("/mounts/-", json!({"destination": "/log", "source": log, "options": ["bind"]}));
+    t.run_detached(bundle.write(), "c").ok();
+    eventually("the container looks around", || log.join("ready").exists());
+    // In microseconds: what joins stays in the user namespace until all has been tried.
+    let slow = "inject=setns:delay_exit=1500000";
+    let strace = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=setns", "-e", slow];
+    t.exec::<&str>(&[], "c", &["true"]).under(&strace).output().ok();
+    let seen = fs::read_to_string(log.join("seen")).expect("what the container has seen");
+    let name = t.binary().file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+    let joins = |line: &&str| name.starts_with(*line) || line.starts_with("memfd:");
+    // The runtime, and the one that joins.
+    assert!(seen.lines().filter(joins).count() > 1, "{seen}");
+    let could = fs::read_to_string(log.join("could")).unwrap_or_default();
+    assert_eq!(could, "");
     t.delete_force("c").ok();
 }

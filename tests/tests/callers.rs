@@ -18,6 +18,7 @@ both!(
     caller_may_have_a_signal_pending,
     ignored_signals_reach_the_program_with_their_default_action,
     blocked_signals_reach_the_program,
+    hooks_have_no_trace_of_the_runtimes_own_signals,
     signal_that_the_caller_ignores_ends_what_exec_runs,
     caller_may_have_a_small_stack,
     caller_may_have_few_descriptors,
@@ -170,6 +171,28 @@ fn blocked_signals_reach_the_program(t: &Test) {
     for option in BLOCKED {
         program_has_no_trace_of(t, option);
     }
+}
+
+/// musl wants the signal 34 ignored while the runtime works, which is nothing that a hook should inherit.
+fn hooks_have_no_trace_of_the_runtimes_own_signals(t: &Test) {
+    let mut bundle = t.bundle(&["true"]);
+    let file = t.path("signals");
+    let script = format!("grep -E '^Sig(Blk|Ign):' /proc/self/status >>{}", file.display());
+    let hook = json!([{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}]);
+    let kinds = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"];
+    for kind in kinds {
+        bundle.set(&format!("/hooks/{kind}"), hook.clone());
+    }
+    let dir = bundle.write().dir().to_string_lossy().into_owned();
+    called(t, &["env", "--default-signal"], &["run", "-b", &dir, &t.id("c")]).output().ok();
+    let text = fs::read_to_string(file).expect("the hooks' file");
+    let sets: Vec<u64> = text
+        .lines()
+        .map(|line| u64::from_str_radix(line.split_once('\t').expect("a tab").1, 16).expect("a set"))
+        // posix_spawn(3) of either C library may leave the two ignored with which it reaches threads.
+        .map(|set| set & !(0b11 << 31))
+        .collect();
+    assert_eq!(sets, vec![0; 2 * kinds.len()], "{text}");
 }
 
 /// Asserts that programs in containers whose caller is `env OPTION` have the default action for every signal.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rootling_tests::{Output, Test, both, has_linux};
+use rootling_tests::{Output, Test, both, has_linux, root};
 use serde_json::{Value, json};
 
 both!(
@@ -14,6 +14,7 @@ both!(
     scheduling_is_the_files,
     unknown_capabilities_are_left_out_with_a_warning,
 );
+root!(cpu_affinity_is_the_callers_where_it_cannot_be_reset);
 
 fn sleeping(t: &Test) {
     let mut bundle = t.bundle(&["sleep", "1000"]);
@@ -106,6 +107,21 @@ fn cpu_affinity_is_reset_or_as_the_file_has_it(t: &Test) {
     assert_eq!(shown(&exec(t, &process, &[]).ok()), "0");
     process["execCPUAffinity"] = json!({"final": "8000"});
     exec(t, &process, &[]).code(255).fails_with(&["execCPUAffinity.final", "CPUs"]);
+    end(t);
+}
+
+/// Without the capability, the affinity of a process of another user cannot be reset from outside, and it is the caller's.
+fn cpu_affinity_is_the_callers_where_it_cannot_be_reset(t: &Test) {
+    sleeping(t);
+    let mut process = shell(t, "grep Cpus_allowed_list /proc/self/status");
+    let all = exec(t, &process, &[]).ok().stdout;
+    process["user"] = json!({"uid": 1000, "gid": 1000});
+    fs::write(t.path("process.json"), process.to_string()).expect("write the file");
+    let without: &[&str] = &["setpriv", "--bounding-set", "-sys_nice", "--"];
+    for _ in 0..5 {
+        let output = t.exec(&["-p", "process.json"], "c", &[]).under(without).output().ok();
+        assert_eq!(output.stdout, all, "{output}");
+    }
     end(t);
 }
 

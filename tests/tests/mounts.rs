@@ -337,18 +337,21 @@ fn mounts_are_made_in_their_order(t: &Test) {
     assert!(place("/first") < place("/first/made") && place("/first/made") < place("/second"));
 }
 
-/// Since Linux 6.8, mountinfo lists mounts in the order in which they were made, and not in that of their places.
+/// Since Linux 6.8, mountinfo lists mounts in the order in which they were made, and not in that of their places. Those with
+/// a mode are made in their order; a tmpfs without one is made late, to have that of the directory below it.
 fn every_mount_is_listed_after_what_it_lies_on(t: &Test) {
-    let mut bundle = t.bundle(&["true"]);
     let host = file(t, "host", "of the host\n");
-    bundle.mount("/t", "tmpfs", "tmpfs", &[]).mount("/t/file", "bind", &host, &["bind", "ro"]);
-    bundle.mount("/twice", "tmpfs", "below", &[]).mount("/twice", "bind", &at(t, ""), &["bind"]);
-    let mounts = t.mounts_of(&mut bundle);
-    let order =
-        ["/", "/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys", "/t", "/t/file", "/twice"];
-    let points: Vec<&str> = mounts.points_below("/").into_iter().filter(|p| order.contains(p)).collect();
-    assert_eq!(points, [&order[..], &["/twice"]].concat());
-    assert_ne!(mounts.at("/twice").source, "below");
+    for options in [&["mode=700"][..], &[]] {
+        let mut bundle = t.bundle(&["true"]);
+        bundle.mount("/t", "tmpfs", "tmpfs", options).mount("/t/file", "bind", &host, &["bind", "ro"]);
+        bundle.mount("/twice", "tmpfs", "below", options).mount("/twice", "bind", &at(t, ""), &["bind"]);
+        let mounts = t.mounts_of(&mut bundle);
+        let order =
+            ["/", "/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys", "/t", "/t/file", "/twice"];
+        let points: Vec<&str> = mounts.points_below("/").into_iter().filter(|p| order.contains(p)).collect();
+        assert_eq!(points, [&order[..], &["/twice"]].concat(), "{options:?}");
+        assert_ne!(mounts.at("/twice").source, "below", "{options:?}");
+    }
 }
 
 /// More than can have a descriptor each while libcontainer does its work, some on top of others, some inside what

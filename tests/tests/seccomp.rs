@@ -16,6 +16,7 @@ both!(
     call_newer_than_the_profile_is_not_implemented,
     filter_holds_with_and_without_no_new_privileges,
     filter_may_refuse_what_the_runtime_uses,
+    filter_may_refuse_what_is_about_signals,
     filter_that_ends_a_thread_of_the_launch_ends_the_launch,
     flags_reach_the_kernel,
     empty_profile_is_none,
@@ -209,6 +210,24 @@ fn filter_may_refuse_what_the_runtime_uses(t: &Test) {
     ];
     filter(&mut bundle, &names, "SCMP_ACT_KILL_PROCESS", None);
     assert_eq!(t.run(bundle.write()).ok().stdout, "works\n");
+}
+
+/// A shell needs these, and other programs need not: for them, nothing is put right after the filter.
+fn filter_may_refuse_what_is_about_signals(t: &Test) {
+    let mut bundle = t.bundle(&["echo", "works"]);
+    filter(&mut bundle, &["rt_sigaction", "rt_sigprocmask"], "SCMP_ACT_KILL_PROCESS", None);
+    assert_eq!(t.run(bundle.write()).ok().stdout, "works\n");
+
+    let created = t.create(bundle.write(), "c").ok();
+    t.start("c").ok();
+    eventually("the program has ended", || t.status("c") == "stopped");
+    assert_eq!(created.read_again().stdout, "works\n");
+    t.delete_force("c").ok();
+
+    bundle.set("/process/args", json!(["sleep", "1000000"]));
+    t.run_detached(bundle.write(), "c").ok();
+    assert_eq!(t.exec::<&str>(&[], "c", &["echo", "works"]).output().ok().stdout, "works\n");
+    t.delete_force("c").ok();
 }
 
 fn flags_reach_the_kernel(t: &Test) {

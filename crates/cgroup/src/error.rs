@@ -211,7 +211,7 @@ pub enum CgroupError {
     NotBooted,
     /// The systemd user manager can do nothing on cgroup v1.
     #[error(
-        "cannot use rootless systemd cgroups manager on cgroup v1; boot with systemd.unified_cgroup_hierarchy=1, or use --cgroup-manager cgroupfs"
+        "cannot use rootless systemd cgroups manager on cgroup v1; boot with {UNIFIED_HIERARCHY}, or use --cgroup-manager cgroupfs"
     )]
     RootlessSystemdOnV1,
     /// The bus on which systemd is reached does not answer.

@@ -240,8 +240,7 @@ fn is_value(option: &str) -> bool {
 /// The options of a bind mount that have no effect on it.
 pub(crate) fn without_effect(mount: &runtime::Mount) -> impl Iterator<Item = &String> {
     let given = mount.options().iter().flatten().filter(|option| is_value(option));
-    let bind = is_bind(mount);
-    given.filter(move |option| bind && table::effect(option).is_none())
+    given.filter(|option| table::effect(option).is_none() && is_bind(mount))
 }
 
 fn nul_field(mount: &runtime::Mount, source: &Path, options: &MountOptions) -> Option<&'static str> {

@@ -25,9 +25,24 @@ pub enum Family {
 /// The remedy if users may not open the device that makes network interfaces; udev makes it accessible.
 pub const OPEN_TUN: &str = "every user has to be able to open it, as root: chmod 0666 /dev/net/tun";
 
+/// The setting with which no port of the host is reserved for root; ip(7).
+pub const FREE_PORTS: &str = "net.ipv4.ip_unprivileged_port_start=0";
+
 /// The remedy if a port of the host is reserved for root; ip(7).
 pub const LOW_PORTS: &str = "ports below net.ipv4.ip_unprivileged_port_start are root's: publish a higher one, or, as root: \
      sysctl -w net.ipv4.ip_unprivileged_port_start=0";
+
+/// How to raise limits of namespaces that are 0, to what a machine with little memory has by itself;
+/// namespaces(7).
+pub fn raise_namespaces(limits: &[impl std::fmt::Display]) -> String {
+    let settings: Vec<_> = limits.iter().map(|name| format!("{name}=28633")).collect();
+    format!("as root run `sysctl -w {}`", settings.join(" "))
+}
+
+/// How to have a user's systemd run without a session; loginctl(1).
+pub fn enable_linger(user: &str) -> String {
+    format!("as root: loginctl enable-linger {user}")
+}
 
 /// The remedy for an SELinux label that the kernel does not accept; selinux(8).
 pub const UNKNOWN_CONTEXT: &str = "the policy of SELinux on this host has no such context: correct the label, or load the policy module that \

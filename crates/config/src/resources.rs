@@ -24,7 +24,7 @@ pub const CPU_SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
 pub const CPU_QUOTA_MIN: u64 = 1_000;
 
 /// The period in microseconds that `--cpus` is a share of.
-pub const CPUS_PERIOD: u32 = 100_000;
+pub const CPUS_PERIOD: u32 = Period::DEFAULT.get() as u32;
 
 /// The range of block I/O weights.
 pub const BLKIO_WEIGHT: std::ops::RangeInclusive<u16> = 10..=1000;

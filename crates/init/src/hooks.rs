@@ -272,7 +272,9 @@ fn spawn(hook: &Hook, setting: Setting<'_>) -> Result<Child> {
         sys::process::die_with_parent(&mut command);
     }
     command.spawn().map_err(|e| match e.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENOENT) => Error::system("no such file; its path is of the namespace it runs in"),
+        Some(Errno::ENOENT) => {
+            Error::system("no such file; the path is looked up in the namespace that it runs in")
+        }
         Some(Errno::EACCES) => Error::system("EACCES: it has to be executable by the caller"),
         _ => no_process(Error::from(e)),
     })

@@ -14,8 +14,11 @@ pub(crate) const ROOT: &str = "/c";
 pub(crate) const IMAGE: &str = "image";
 /// How the container's root is entered in the end.
 pub(crate) enum Place {
-    /// By pivot_root(2); the private root is removed together with its mounts.
-    Mounted,
+    /// By pivot_root(2), in the place of the private root, which is removed together with its mounts.
+    Mounted {
+        /// The private root.
+        root: OwnedFd,
+    },
     /// By chroot(2), in the caller's own mount namespace: the tree is attached where the root file system is.
     Shared {
         /// The private root.

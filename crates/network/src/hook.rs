@@ -53,7 +53,7 @@ fn start(container: &Container, supervise: &[OsString]) -> Result<()> {
     let _ = child.wait();
     let said = said.trim();
     Err(Error::Said(
-        if said.is_empty() { "the supervisor has ended without a word" } else { said }.to_owned(),
+        if said.is_empty() { "the supervisor has ended without an error message" } else { said }.to_owned(),
     ))
 }
 

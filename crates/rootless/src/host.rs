@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 use rootling_config::idmap::{IdKind, to_host};
+use rootling_sys::mount::ST_RDONLY;
 
 pub use accounts::Account;
 pub(crate) use apparmor::install_profile;
@@ -252,7 +253,7 @@ impl Host {
 
     /// Whether cgroups of version 2 are mounted read-only, as in most containers. Not cached.
     pub fn cgroups_read_only(&self) -> bool {
-        let read_only = |fs: FsFacts| fs.flags & FsFacts::RDONLY != 0;
+        let read_only = |fs: FsFacts| fs.flags & ST_RDONLY != 0;
         self.cgroup_mode() == CgroupMode::V2 && self.filesystem(Path::new(cgroup::ROOT)).is_ok_and(read_only)
     }
 

@@ -1,6 +1,7 @@
 //! What to do when the system has refused something, based on what this host shows.
 
 use nix::errno::Errno;
+use rootling_config::remedies::raise_namespaces;
 use rootling_init::error::Operation;
 use rootling_rootless::host::{Host, Restriction};
 use rootling_sys as sys;
@@ -60,9 +61,8 @@ fn limit_of_namespaces(host: &Host) -> String {
                or end containers"
             .into(),
         zero => {
-            let settings: Vec<_> = zero.iter().map(|name| format!("{name}=28633")).collect();
             let verb = if zero.len() == 1 { "is" } else { "are" };
-            format!("{} {verb} 0: as root run `sysctl -w {}`", zero.join(", "), settings.join(" "))
+            format!("{} {verb} 0: {}", zero.join(", "), raise_namespaces(zero))
         }
     }
 }

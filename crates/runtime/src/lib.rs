@@ -30,9 +30,7 @@
 //! With [`CgroupManager::Systemd`] every call talks to systemd in a thread of the D-Bus library, which keeps running:
 //! such a process can make only one container.
 //!
-//! # What a call does to the calling process
 //! # Effects of a call on the calling process
-//! While it makes a process, a call blocks the thread's signals; SIGINT, SIGTERM, SIGHUP and SIGQUIT then end the call with
 //! While it makes a process, a call blocks the thread's signals. SIGINT, SIGTERM, SIGHUP and SIGQUIT then end the call
 //! with [`ErrorKind::Interrupted`], and everything that it has made is undone. [`Caller`] says what else a call does.
 //! Descriptors of the calling process are not passed to the container, except for the standard streams and those that
@@ -101,7 +99,9 @@ pub use rootling_cgroup::stats::Stats;
 pub use rootling_config::CgroupManager;
 pub use rootling_config::id::ContainerId;
 pub use rootling_init::channel::Warn;
+pub use rootling_init::error::Operation;
 pub use rootling_rootless::host::Host;
+pub use rootling_rootless::idmap::MapOwner;
 pub use self_exe::seal;
 pub use state::{Record, StateView, Status, now};
 pub use store::{Listed, Slot, Store};

@@ -89,7 +89,7 @@ fn explain(error: &IntelRdtError) -> Error {
              mount, or add l3CacheSchema, memBwSchema or schemata"
         }
         IntelRdtError::ExistingSchemataMismatch => {
-            "the group of linux.intelRdt.closID is there with another schema: give the same, or another closID"
+            "the group of linux.intelRdt.closID already exists with another schema: give the same, or another closID"
         }
         IntelRdtError::WriteSchemata(_) | IntelRdtError::ParseLine(_) => {
             "see info/last_cmd_status below the resctrl mount for the kernel's message about the schema"

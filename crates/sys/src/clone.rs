@@ -50,7 +50,7 @@ impl Drop for EndOnPanic {
 }
 
 /// linux/sched.h; the libc crate's constant is too narrow for it.
-const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+pub(crate) const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Does what fork(2) does, with namespaces, a cgroup and a pidfd.
 ///

@@ -34,9 +34,7 @@ impl Program {
 
     /// Replaces the process; returns only on failure.
     pub fn execute(&self) -> Errno {
-        // SAFETY: both arrays end in a null pointer; the strings that they point to are ours and outlive the call.
-        unsafe { libc::syscall(libc::SYS_execve, self.path.as_ptr(), self.args.as_ptr(), self.env.as_ptr()) };
-        Errno::last()
+        self.execute_path(&self.path)
     }
 
     /// Executes an open file instead of the path, as fexecve(3) does; returns only on failure.
@@ -49,12 +47,18 @@ impl Program {
         let Ok(path) = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())) else {
             return Errno::EINVAL;
         };
-        // SAFETY: as above; the path outlives the call.
-        unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), self.args.as_ptr(), self.env.as_ptr()) };
+        self.execute_path(&path)
+    }
+
+    fn execute_path(&self, path: &CStr) -> Errno {
+        // SAFETY: both arrays end in a null pointer; the strings that they point to are ours and outlive the call, as the path
+        // does.
+        unsafe { execute(path.as_ptr(), self.args.as_ptr(), self.env.as_ptr()) };
         Errno::last()
     }
 
     fn execute_at(&self, fd: BorrowedFd<'_>) -> Errno {
+        crate::actions::restore_before_execution();
         // SAFETY: as above; the path is an empty C string.
         unsafe {
             libc::syscall(
@@ -68,6 +72,21 @@ impl Program {
         };
         Errno::last()
     }
+}
+
+/// execve(2) with the action for a signal of musl that our own caller had chosen.
+///
+/// # Safety
+/// As for execve(2): a path and two arrays of strings, each of which ends in a null pointer.
+#[doc(hidden)]
+pub unsafe fn execute(
+    path: *const libc::c_char,
+    args: *const *const libc::c_char,
+    env: *const *const libc::c_char,
+) -> libc::c_int {
+    crate::actions::restore_before_execution();
+    // SAFETY: the caller's arguments.
+    unsafe { libc::syscall(libc::SYS_execve, path, args, env) as libc::c_int }
 }
 
 /// Exits from a cloned child immediately, without destructors and without flushing buffers that belong to the

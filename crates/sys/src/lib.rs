@@ -4,6 +4,7 @@
 //! This is the only crate of the workspace in which `unsafe` may appear; each block says why it is sound.
 
 pub mod accounts;
+mod actions;
 pub mod allocator;
 pub mod bpf;
 pub mod clone;
@@ -24,6 +25,7 @@ pub mod socket;
 pub mod static_program;
 pub mod terminal;
 pub mod thread;
+pub mod vfork;
 
 use nix::errno::Errno;
 

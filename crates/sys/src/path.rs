@@ -33,12 +33,24 @@ pub fn clean(path: &Path) -> PathBuf {
 }
 
 /// Identifies an open file by the mount that it is on, the device and the inode. Two descriptors with the same
-/// identity lead to the same place (statx(2), `STATX_MNT_ID`, Linux 5.8).
+/// identity lead to the same place (statx(2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    mount: u64,
+    mount: MountNumber,
     device: (u32, u32),
     inode: u64,
+    kind: u16,
+}
+
+/// What tells mounts apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MountNumber {
+    /// `STATX_MNT_ID_UNIQUE`, Linux 6.8: grows with each mount that is made.
+    Unique(u64),
+    /// `STATX_MNT_ID`, Linux 5.8: may be that of an earlier mount.
+    Reused(u64),
+    /// A seccomp filter around this program may refuse statx(2), for which the C library then makes up without them.
+    Unknown,
 }
 
 impl Identity {
@@ -47,9 +59,22 @@ impl Identity {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
-    /// The id of the mount, as in mountinfo.
-    pub fn mount(self) -> u64 {
-        self.mount
+    /// Whether both are on the same mount, as far as the kernel tells.
+    pub fn is_on_mount_of(&self, other: &Self) -> bool {
+        self.mount == other.mount
+    }
+
+    /// Whether its mount was made after that of the other; `None` if the kernel does not tell, before Linux 6.8.
+    pub fn is_made_after(&self, other: &Self) -> Option<bool> {
+        match (self.mount, other.mount) {
+            (MountNumber::Unique(this), MountNumber::Unique(other)) => Some(this > other),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a directory.
+    pub fn is_directory(&self) -> bool {
+        u32::from(self.kind) == libc::S_IFDIR
     }
 }
 
@@ -77,12 +102,26 @@ pub fn is_mount_root(path: &Path) -> Result<Option<bool>, Errno> {
 
 /// Determines the identity of an open file.
 pub fn identity(fd: BorrowedFd<'_>) -> Result<Identity, Errno> {
-    let stat = statx(fd.as_raw_fd(), c"", libc::AT_EMPTY_PATH, libc::STATX_INO | libc::STATX_MNT_ID)?;
+    // A kernel that does not know the unique number gives the other one.
+    let mask = libc::STATX_TYPE | libc::STATX_INO | libc::STATX_MNT_ID | libc::STATX_MNT_ID_UNIQUE;
+    let stat = statx(fd.as_raw_fd(), c"", libc::AT_EMPTY_PATH, mask)?;
+    let has = |bit| stat.stx_mask & bit != 0;
+    let mount = match stat.stx_mnt_id {
+        id if has(libc::STATX_MNT_ID_UNIQUE) => MountNumber::Unique(id),
+        id if has(libc::STATX_MNT_ID) => MountNumber::Reused(id),
+        _ => MountNumber::Unknown,
+    };
     Ok(Identity {
-        mount: stat.stx_mnt_id,
+        mount,
         device: (stat.stx_dev_major, stat.stx_dev_minor),
         inode: stat.stx_ino,
+        kind: stat.stx_mode & libc::S_IFMT as u16,
     })
+}
+
+/// The id of the mount that an open file is on, as in mountinfo (statx(2), `STATX_MNT_ID`, Linux 5.8).
+pub fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    statx(fd.as_raw_fd(), c"", libc::AT_EMPTY_PATH, libc::STATX_MNT_ID).map(|stat| stat.stx_mnt_id)
 }
 
 /// Changes the mode of a file that was opened with `O_PATH`, and never that of another file which may have its

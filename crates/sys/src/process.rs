@@ -120,32 +120,6 @@ pub fn end_on_signals() {
     }
 }
 
-/// Gives every signal its default action, whatever the caller's was: execve(2) keeps ignored signals ignored,
-/// and the Rust runtime ignores SIGPIPE.
-pub fn reset_signal_actions() {
-    // SIGKILL and SIGSTOP have no other action; real-time signals end at 64 on Linux.
-    for signal in (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
-        set_action(signal, libc::SIG_DFL);
-    }
-}
-
-/// Ignores a signal, even one that the C library reserves for itself. As any, it is read from a signalfd nevertheless while it
-/// is blocked.
-pub(crate) fn ignore(signal: libc::c_int) {
-    set_action(signal, libc::SIG_IGN);
-}
-
-/// Makes the system call directly, since a C library reserves two or three signals for itself. No handler is possible.
-fn set_action(signal: libc::c_int, action: libc::sighandler_t) {
-    debug_assert!([libc::SIG_DFL, libc::SIG_IGN].contains(&action), "a handler needs more than its address");
-    let action = [action as u64, 0, 0, 0];
-    // SAFETY: the action comes first in the kernel's structure of at most 32 bytes; the rest is no flags and an empty mask,
-    // whatever their order, and a mask has 8 bytes. No handler is installed.
-    unsafe {
-        libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), std::ptr::null_mut::<u64>(), 8usize)
-    };
-}
-
 /// Gives SIGCHLD its default action: if the caller ignores it, the kernel would reap our children and discard
 /// their exit codes (wait(2)).
 pub fn default_sigchld() {

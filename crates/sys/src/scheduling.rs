@@ -66,3 +66,34 @@ pub fn affinity() -> Result<Vec<u64>, Errno> {
     mask.truncate(super::check(ret)? as usize / 8);
     Ok(mask)
 }
+
+/// Keeps this process, and what it clones, on the CPU that it is running on, until this is dropped. Where two processes wait for
+/// each other in turn, each handover to another CPU would have to wake that up first.
+pub struct OneCpu {
+    before: Vec<u64>,
+}
+
+impl OneCpu {
+    /// Begins to keep it there.
+    pub fn hold() -> Result<Self, Errno> {
+        let before = affinity()?;
+        let cpu = nix::sched::sched_getcpu()?;
+        let mut mask = vec![0u64; before.len().max(cpu / 64 + 1)];
+        mask[cpu / 64] = 1 << (cpu % 64);
+        set_affinity(0, &mask)?;
+        Ok(Self { before })
+    }
+
+    /// Lets this process, which was cloned meanwhile, run where its parent could before. It fails only if none of these CPUs is in
+    /// its cpuset; then the CPU that it was cloned on is not either, and the kernel has let it run on all of the cpuset
+    /// (cpuset(7)).
+    pub fn release_clone(&self) {
+        let _ = set_affinity(0, &self.before);
+    }
+}
+
+impl Drop for OneCpu {
+    fn drop(&mut self) {
+        let _ = set_affinity(0, &self.before);
+    }
+}

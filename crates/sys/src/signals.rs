@@ -131,7 +131,7 @@ pub fn start_first_thread() {
 
 /// For the child: unblocks all signals and restores their default actions, whatever the caller's were.
 pub fn reset() -> Result<(), Errno> {
-    crate::process::reset_signal_actions();
+    crate::actions::reset();
     Mask::NONE.apply(libc::SIG_SETMASK).map(drop)
 }
 

@@ -69,7 +69,7 @@ macro_rules! with_musl {
     () => {
         #[cfg(target_env = "musl")]
         mod with_musl {
-            use $crate::static_program::c_int;
+            use $crate::static_program::{c_char, c_int};
 
             // libseccomp.a of a distribution is compiled with the headers of glibc. Only its export as text, which nothing
             // here calls, writes to a FILE.
@@ -104,6 +104,19 @@ macro_rules! with_musl {
             #[used]
             #[unsafe(link_section = ".init_array")]
             static BEFORE_MAIN: extern "C" fn() = $crate::static_program::ignore_signal_of_musl;
+
+            // What is executed is not to have it ignored because of us, and the standard library executes with it, as
+            // musl's posix_spawn(3) does.
+            // SAFETY: with the name and the arguments of execve(2), which the caller answers for.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn execve(
+                path: *const c_char,
+                args: *const *const c_char,
+                env: *const *const c_char,
+            ) -> c_int {
+                // SAFETY: the caller's arguments.
+                unsafe { $crate::exec::execute(path, args, env) }
+            }
 
             // SAFETY: with the name of abort(3), which does not return.
             #[unsafe(no_mangle)]
@@ -181,7 +194,7 @@ const WORDS: &[(Errno, &str)] = &[
 
 #[doc(hidden)]
 pub extern "C" fn ignore_signal_of_musl() {
-    crate::process::ignore(34);
+    crate::actions::ignore_until_execution(34);
 }
 
 #[doc(hidden)]

@@ -1,6 +1,6 @@
 //! Runs a command with a breakpoint at every function of a program.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Error};
 use std::path::Path;
@@ -16,7 +16,9 @@ use rootling_tests::sys;
 use crate::text::Text;
 
 /// `--trace SYMBOLS PROGRAM FOUND COMMAND...`: runs the command, which executes the program sooner or later, and
-/// writes the names of the functions to the file FOUND. Exits with the command's exit code.
+/// writes the names of the functions to the file FOUND: those that only the first process executes, those that others
+/// execute as well, and those that only others execute. Each of them then has its functions side by side. Exits with the
+/// command's exit code.
 pub(crate) fn main(arguments: &[String]) -> Result<ExitCode, String> {
     let [symbols, program, found, command @ ..] = arguments else {
         return Err("--trace SYMBOLS PROGRAM FOUND COMMAND...".to_owned());
@@ -25,7 +27,7 @@ pub(crate) fn main(arguments: &[String]) -> Result<ExitCode, String> {
         let program = fs::canonicalize(program)?;
         let mut tracer = Tracer::start(Path::new(symbols), &program, command)?;
         let code = tracer.follow()?;
-        fs::write(found, tracer.names.concat())?;
+        fs::write(found, tracer.names())?;
         Ok(code)
     };
     trace().map_err(|error| format!("tracing {}: {error}", command.join(" ")))
@@ -38,11 +40,18 @@ struct Tracer<'a> {
     /// Set once the program is executed.
     text: Option<Text>,
     tasks: HashSet<Pid>,
-    /// The names, each with a newline.
-    names: Vec<String>,
-    seen: HashSet<usize>,
+    /// The addresses of functions, in the order of first execution.
+    order: Vec<usize>,
+    executed: HashMap<usize, Found>,
     /// The exit code of the command.
     code: Option<u8>,
+}
+
+/// A function that has been executed.
+struct Found {
+    name: String,
+    by_first: bool,
+    by_others: bool,
 }
 
 impl<'a> Tracer<'a> {
@@ -56,8 +65,18 @@ impl<'a> Tracer<'a> {
         // What it starts before it executes the program is not traced.
         ptrace::setoptions(main, Options::PTRACE_O_EXITKILL | Options::PTRACE_O_TRACEEXEC)?;
         ptrace::cont(main, None)?;
-        let (names, seen, tasks) = (Vec::new(), HashSet::new(), HashSet::from([main]));
-        Ok(Self { symbols, program, main, text: None, tasks, names, seen, code: None })
+        let (order, executed, tasks) = (Vec::new(), HashMap::new(), HashSet::from([main]));
+        Ok(Self { symbols, program, main, text: None, tasks, order, executed, code: None })
+    }
+
+    /// The names, one on each line.
+    fn names(&self) -> String {
+        let all: Vec<&Found> = self.order.iter().filter_map(|address| self.executed.get(address)).collect();
+        let groups = [(true, false), (true, true), (false, true)];
+        let of_group = |group| all.iter().filter(move |found| (found.by_first, found.by_others) == group);
+        let names: Vec<&str> =
+            groups.into_iter().flat_map(of_group).map(|found| found.name.as_str()).collect();
+        names.join("\n")
     }
 
     /// Continues until nothing is traced any more. What outlives the command is released.
@@ -110,6 +129,10 @@ impl<'a> Tracer<'a> {
     fn stopped(&mut self, pid: Pid) -> io::Result<()> {
         let new = self.tasks.insert(pid);
         if self.tasks.contains(&self.main) {
+            if new && let Some(text) = &self.text {
+                // What its parent has executed already is to be found here as well.
+                text.arm(pid)?;
+            }
             return resume(pid, if new { None } else { Some(Signal::SIGSTOP) });
         }
         if let Some(text) = &self.text {
@@ -142,8 +165,15 @@ impl<'a> Tracer<'a> {
             None => None,
         };
         let Some(name) = name else { return resume(pid, Some(Signal::SIGTRAP)) };
-        if self.seen.insert(address) {
-            self.names.push(format!("{name}\n"));
+        let order = &mut self.order;
+        let found = self.executed.entry(address).or_insert_with(|| {
+            order.push(address);
+            Found { name: name.to_owned(), by_first: false, by_others: false }
+        });
+        if pid == self.main {
+            found.by_first = true;
+        } else {
+            found.by_others = true;
         }
         registers.rip -= 1;
         ptrace::setregs(pid, registers)?;

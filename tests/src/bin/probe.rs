@@ -87,7 +87,9 @@ fn main() -> ExitCode {
 /// Does what the seccomp filter of an outer container does. Without CAP_SYS_ADMIN it requires `no_new_privs`, which
 /// this sets itself.
 fn deny(errno: i32, call: &str) {
-    let call = ScmpSyscall::from_name(call).expect("a system call");
+    // libseccomp 2.5 does not know it.
+    let newer = (call == "open_tree_attr").then(|| ScmpSyscall::from(467));
+    let call = newer.unwrap_or_else(|| ScmpSyscall::from_name(call).expect("a system call"));
     let mut filter = ScmpFilterContext::new(ScmpAction::Allow).expect("a filter");
     filter.add_rule(ScmpAction::Errno(errno), call).expect("a rule");
     filter.set_ctl_nnp(!nix::unistd::geteuid().is_root()).expect("no_new_privs");

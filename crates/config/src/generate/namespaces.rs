@@ -9,6 +9,7 @@ use super::base::{bind_options, namespace};
 use super::choices::{NamespaceChoice, UserNamespace};
 use super::error::{GenerateError, wrong};
 use super::{Facts, Files, Request};
+use crate::remedies::FREE_PORTS;
 
 pub(super) fn run(
     spec: &mut Spec,
@@ -55,7 +56,7 @@ fn missing_in_the_hosts_network(facts: &Facts) -> Option<String> {
     let port = facts.first_free_port.filter(|port| *port > 0);
     let ports = port.map(|port| {
         let what = format!("bind ports below {port}");
-        (what, "net.ipv4.ip_unprivileged_port_start=0".to_owned())
+        (what, FREE_PORTS.to_owned())
     });
     let ping = (!facts.may_ping)
         .then(|| ("use ping".to_owned(), "net.ipv4.ping_group_range='0 2147483647'".to_owned()));

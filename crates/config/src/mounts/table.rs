@@ -48,24 +48,18 @@ pub const SWITCHES: [Switch; 5] = [
 impl Switch {
     /// Whether an option sets it on the mount itself.
     pub fn is_set_by(&self, word: &str) -> bool {
-        effect(word) == Some(Effect::Set(self.ms))
+        effect(word).is_some_and(|effect| effect.sets(self))
     }
 
     /// Whether an option clears it, on the mount or on its whole tree.
     pub fn is_cleared_by(&self, word: &str) -> bool {
-        matches!(effect(word), Some(Effect::Clear(ms)) if ms == self.ms)
-            || matches!(effect(word), Some(Effect::RecClear(attr)) if attr == self.attr)
+        effect(word).is_some_and(|effect| effect.clears(self))
     }
 }
 
 /// Whether an option is about access times.
 pub fn is_about_access_times(word: &str) -> bool {
-    match effect(word) {
-        Some(Effect::Set(ms) | Effect::Clear(ms)) => ms & (ATIME_FLAGS | MS_NODIRATIME) != 0,
-        Some(Effect::RecSet(flag) | Effect::RecClear(flag)) => flag == attr::NODIRATIME,
-        Some(Effect::RecAtime(_)) => true,
-        _ => false,
-    }
+    effect(word).is_some_and(Effect::is_about_access_times)
 }
 
 /// What one option does.
@@ -100,6 +94,28 @@ pub enum Effect {
     DestNofollow,
     /// Copies a symbolic link at the source.
     CopySymlink,
+}
+
+impl Effect {
+    /// Whether it sets the switch on the mount itself.
+    pub fn sets(self, switch: &Switch) -> bool {
+        self == Self::Set(switch.ms)
+    }
+
+    /// Whether it clears the switch, on the mount or on its whole tree.
+    pub fn clears(self, switch: &Switch) -> bool {
+        self == Self::Clear(switch.ms) || self == Self::RecClear(switch.attr)
+    }
+
+    /// Whether it is about access times.
+    pub fn is_about_access_times(self) -> bool {
+        match self {
+            Self::Set(ms) | Self::Clear(ms) => ms & (ATIME_FLAGS | MS_NODIRATIME) != 0,
+            Self::RecSet(flag) | Self::RecClear(flag) => flag == attr::NODIRATIME,
+            Self::RecAtime(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Every option and what it does, in alphabetical order.

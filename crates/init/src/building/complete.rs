@@ -49,7 +49,7 @@ impl Held for Building<'_, '_> {
         all.extend(doors::numbers(&self.console));
         for prepared in &self.content {
             match prepared {
-                Prepared::Tree(fd) | Prepared::FreshDev(fd) => all.push(fd.as_raw_fd()),
+                Prepared::Tree(fd) | Prepared::FreshDev(fd, _) => all.push(fd.as_raw_fd()),
                 Prepared::Hierarchies(tmpfs, fds, _) => {
                     all.push(tmpfs.as_raw_fd());
                     all.extend(doors::numbers(fds));
@@ -59,8 +59,9 @@ impl Held for Building<'_, '_> {
             }
         }
         all.extend(doors::numbers(self.devices.iter().filter_map(|d| d.host.as_ref().ok())));
-        if let Place::Shared { root, rootfs } = &self.place {
-            all.extend([root.as_raw_fd(), rootfs.as_raw_fd()]);
+        match &self.place {
+            Place::Mounted { root } => all.push(root.as_raw_fd()),
+            Place::Shared { root, rootfs } => all.extend([root.as_raw_fd(), rootfs.as_raw_fd()]),
         }
         all
     }
@@ -83,7 +84,7 @@ impl<'b, 'c> Building<'b, 'c> {
                 attach_one(&mut root, blueprint, channel, mount, prepared)?;
             }
             devices::make(&root, blueprint.dev, &devices)?;
-            if matches!(place, Place::Mounted) {
+            if matches!(place, Place::Mounted { .. }) {
                 root = root.in_order()?;
             }
         }
@@ -106,32 +107,34 @@ impl<'b, 'c> Building<'b, 'c> {
     }
 }
 
-/// Mounts the container's own /dev where libcontainer fills it.
+/// Mounts the container's own /dev where libcontainer fills it. libcontainer bind-mounts its root onto itself together with
+/// everything that is mounted on it, and so works on a copy of this mount.
 fn lay_dev(content: &[Prepared]) -> Result<()> {
     let dev = content.iter().find_map(|prepared| match prepared {
-        Prepared::FreshDev(fd) => Some(fd),
+        Prepared::FreshDev(fd, _) => Some(fd),
         _ => None,
     });
     let Some(dev) = dev else { return Ok(()) };
-    attach(dev.as_fd(), directory(&Path::new(ROOT).join("dev"))?.as_fd()).context(|| "mount tmpfs on /dev")
+    let place = directory(&Path::new(ROOT).join("dev"))?;
+    attach(dev.as_fd(), place.as_fd()).context(|| "mount tmpfs on /dev")
 }
 
 /// Attaches the image's tree in the root that libcontainer has entered; returns the mounts, with the /dev that it has
-/// filled. libcontainer bind-mounts its root onto itself together with everything that is mounted on it.
+/// filled.
 fn attach_image(place: &Place, image: &OwnedFd, mut content: Vec<Prepared>) -> Result<Vec<Prepared>> {
     let what = || "attach the root file system";
     for prepared in &mut content {
-        if matches!(prepared, Prepared::FreshDev(_)) {
+        if let Prepared::FreshDev(tree, filled) = prepared {
             let dev = directory(Path::new("/dev"))?;
-            *prepared = Prepared::FreshDev(match place {
-                Place::Mounted => dev,
+            match place {
+                Place::Mounted { .. } => *filled = Some(dev),
                 // The private root is detached before /dev is attached to its place.
-                Place::Shared { .. } => clone_tree(dev.as_fd(), true).context(what)?,
-            });
+                Place::Shared { .. } => *tree = clone_tree(dev.as_fd(), true).context(what)?,
+            }
         }
     }
     match place {
-        Place::Mounted => {
+        Place::Mounted { .. } => {
             let place = directory(&Path::new("/").join(IMAGE))?;
             attach(image.as_fd(), place.as_fd()).context(what)?;
         }
@@ -145,7 +148,9 @@ fn attach_image(place: &Place, image: &OwnedFd, mut content: Vec<Prepared>) -> R
 
 fn enter(place: &Place, root: &Image) -> Result<()> {
     match place {
-        Place::Mounted => {
+        Place::Mounted { root: private } => {
+            // libcontainer has entered a directory of the private root, whose place is the one to be taken.
+            roots::change_root(private)?;
             roots::swap_roots(root.directory(), false).context(|| "pivot_root into the root file system")
         }
         Place::Shared { .. } => roots::change_root(root.directory()),

@@ -33,12 +33,21 @@ pub(super) fn init(blueprint: &Blueprint, addresses: Addresses) -> Result<()> {
     if blueprint.net_devices {
         init_sender.move_network_device(addresses).map_err(|e| failed(&e))?;
     }
+    // Who has few descriptors needs those of the ends that nobody will use.
+    let _ = init_sender.close();
+    let is_asked = blueprint.net_devices;
+    if !is_asked {
+        let _ = main_receiver.close();
+    }
     let reached = Rc::new(Cell::new(false));
     let arguments = arguments(blueprint, notify_listener, Stop { reached: Rc::clone(&reached) });
     let (result, event) =
         capture::errors_of(|| container_init_process(&arguments, &mut main_sender, &mut init_receiver));
     // Dropping these does not close them: they would stay open until the door to Container.
-    let _ = (main_sender.close(), main_receiver.close(), init_sender.close(), init_receiver.close());
+    let _ = (main_sender.close(), init_receiver.close());
+    if is_asked {
+        let _ = main_receiver.close();
+    }
     match result {
         Err(_) if reached.get() => Ok(()),
         Err(error) => Err(capture::explain(&error, event.as_deref())),
@@ -76,7 +85,7 @@ fn arguments(blueprint: &Blueprint, notify_listener: NotifyListener, executor: S
         },
         detached: true,
         executor: Box::new(executor),
-        // Wherever the private root could be entered, pivot_root(2) is possible in it.
+        // Not looked at, as the spec has no mount namespace for it.
         no_pivot: false,
         stdin: None,
         stdout: None,

@@ -46,7 +46,7 @@ fn is_unmapped(found: &FileStat) -> bool {
 
 fn owner(found: &FileStat) -> String {
     let (mode, uid, gid) = (found.st_mode & 0o7777, found.st_uid, found.st_gid);
-    let unmapped = if is_unmapped(found) { "; ids that the container has not show as 65534" } else { "" };
+    let unmapped = if is_unmapped(found) { "; ids that are not mapped appear as 65534" } else { "" };
     format!(" (mode {mode:04o}, of {uid}:{gid}{unmapped})")
 }
 
@@ -67,7 +67,7 @@ fn mount_point(path: &Path) -> Option<PathBuf> {
         let fd = nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
             .map(sys::fds::adopt)
             .ok()?;
-        Some(sys::path::identity(fd.as_fd()).ok()?.mount())
+        sys::path::mount_id(fd.as_fd()).ok()
     };
     let own = mount(&path)?;
     path.ancestors().take_while(|above| mount(above) == Some(own)).last().map(Path::to_owned)

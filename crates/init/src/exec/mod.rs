@@ -3,5 +3,5 @@
 mod join;
 mod namespaces;
 
-pub use join::{Joiner, run};
+pub use join::{Joiner, join_for_runtime, run};
 pub use namespaces::{Namespaces, stopped};

@@ -3,9 +3,9 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
+use nix::fcntl::{OFlag, readlinkat};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::stat::{Mode, fstatat};
+use nix::sys::stat::Mode;
 
 use rootling_sys as sys;
 
@@ -59,6 +59,12 @@ impl Namespaces {
     /// Whether only a child of the joining process is inside.
     pub fn need_child(&self) -> bool {
         self.others.contains(CloneFlags::CLONE_NEWPID)
+    }
+
+    /// Whether a process that shares our memory can join them: a time namespace is one of the memory, which the kernel refuses
+    /// then (time_namespaces(7)).
+    pub fn leave_memory(&self) -> bool {
+        !self.others.contains(sys::namespace::CLONE_NEWTIME)
     }
 
     /// Whether they belong to another user namespace than ours.
@@ -133,9 +139,8 @@ fn compare(pid: i32) -> Result<CloneFlags> {
     };
     let ours = open("/proc/self/ns")?;
     let its = open(&format!("/proc/{pid}/ns"))?;
-    let identity = |dir: &OwnedFd, name: &str| {
-        fstatat(Some(dir.as_raw_fd()), name, AtFlags::empty()).map(|s| (s.st_dev, s.st_ino))
-    };
+    // Such as `net:[4026531840]`; namespaces(7). stat(2) would have the kernel make an inode of each.
+    let identity = |dir: &OwnedFd, name: &str| readlinkat(Some(dir.as_raw_fd()), name);
     let mut others = CloneFlags::empty();
     for (name, flag) in KINDS {
         match (identity(&ours, name), identity(&its, name)) {

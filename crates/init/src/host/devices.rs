@@ -12,17 +12,7 @@ use rootling_sys::mount::clone_tree;
 use crate::blueprint::{Blueprint, Dev};
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result, chain};
-use crate::mounting::devices::{DeviceSource, is_fifo, kind, number};
-
-/// The character devices of runtime-spec, config-linux.md "Default Devices".
-const DEFAULTS: [(&str, i64, i64); 6] = [
-    ("/dev/null", 1, 3),
-    ("/dev/zero", 1, 5),
-    ("/dev/full", 1, 7),
-    ("/dev/random", 1, 8),
-    ("/dev/urandom", 1, 9),
-    ("/dev/tty", 5, 0),
-];
+use crate::mounting::devices::{DEFAULTS, DeviceSource, is_fifo, kind, number};
 
 /// Opens what may have to be bind-mounted, in the order in which it is made.
 pub(super) fn open_sources(blueprint: &Blueprint, channel: &Channel) -> Result<Vec<DeviceSource>> {

@@ -37,9 +37,12 @@ fn prepare_one(
             // Made read-only after it has been filled.
             let attr = own_attr(&plan.options).set & !attr::RDONLY;
             let data = filesystems::inherited_mode(image, plan)?;
-            filesystems::tmpfs(plan, data, attr, blueprint.mount_label.as_deref()).map(Prepared::FreshDev)
+            filesystems::tmpfs(plan, data, attr, blueprint.mount_label.as_deref())
+                .map(|tree| Prepared::FreshDev(tree, None))
         }
-        MountKind::New { kind, .. } if kind == "tmpfs" => Ok(Prepared::Tmpfs),
+        MountKind::New { kind, .. } if kind == "tmpfs" && filesystems::depends_on_place(plan) => {
+            Ok(Prepared::Tmpfs)
+        }
         MountKind::New { kind, source } => {
             let label = blueprint.mount_label.as_deref();
             filesystems::new(plan, kind, source, label)
@@ -81,6 +84,9 @@ fn bind(
     if let Ok(inside) = clean(source).strip_prefix(&blueprint.rootfs) {
         let map = sources.map(index, plan)?;
         return Ok(Prepared::InImage(relative(inside), map));
+    }
+    if let Some(tree) = sources.complete(plan) {
+        return Ok(Prepared::Tree(tree));
     }
     let tree = sources.tree(index, plan)?;
     attributes(plan, &tree)?;

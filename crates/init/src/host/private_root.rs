@@ -45,7 +45,7 @@ pub(crate) struct PrivateRoot {
 }
 
 /// Changes to the root of the mount namespace, which differs from the root of a caller in a chroot. That root is what
-/// pivot_root(2) can exchange, and what libcontainer changes to.
+/// pivot_root(2) can exchange.
 fn go_to_namespaces_root() -> Result<()> {
     let what = || "setns(\"/proc/self/ns/mnt\")";
     let namespace = std::fs::File::open("/proc/self/ns/mnt").context(what)?;
@@ -170,10 +170,10 @@ impl PrivateRoot {
         }
         if blueprint.no_pivot {
             // The host's mounts stay below, out of reach; see the module `unmasked_proc`.
-            let own = sys::path::identity(tmpfs.as_fd()).context(|| "statx of the private root")?;
-            unmasked_proc::cover(own.mount())?;
+            let own = sys::path::mount_id(tmpfs.as_fd()).context(|| "statx of the private root")?;
+            unmasked_proc::cover(own)?;
             change_root(&tmpfs)?;
-            return Ok(Place::Mounted);
+            return Ok(Place::Mounted { root: tmpfs });
         }
         swap_roots(&tmpfs, blueprint.base_propagation == MS_SHARED).map_err(|errno| {
             let error = Error::from(errno).wrap("leave the host: pivot_root");
@@ -183,6 +183,6 @@ impl PrivateRoot {
                 _ => error,
             }
         })?;
-        Ok(Place::Mounted)
+        Ok(Place::Mounted { root: tmpfs })
     }
 }

@@ -1,5 +1,6 @@
 //! Sources of bind mounts, as detached copies.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -11,15 +12,16 @@ use nix::sys::stat::{Mode, fstat};
 use rootling_config::mounts::Bind;
 
 use rootling_sys as sys;
-use rootling_sys::mount::{clone_tree, clone_tree_at};
+use rootling_sys::mount::{clone_tree, clone_tree_at, clone_with_attr};
 
 use crate::blueprint::{Blueprint, Hierarchies, MountKind, MountPlan};
 
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
 use crate::idmap;
-use crate::mounting::hints;
+use crate::mounting::flags::recursive_attr;
 use crate::mounting::prepared::MapBy;
+use crate::mounting::{bind_flags, hints};
 
 /// Where the sources of this container's bind mounts come from.
 pub(crate) struct Sources<'a> {
@@ -29,6 +31,8 @@ pub(crate) struct Sources<'a> {
     pub(super) hierarchies: &'a Hierarchies,
     /// Sources opened with the caller's permissions, by index of the mount.
     early: HashMap<usize, OwnedFd>,
+    /// Whether the kernel is known to lack open_tree_attr(2).
+    lacks_attr: Cell<bool>,
 }
 
 impl<'a> Sources<'a> {
@@ -39,7 +43,22 @@ impl<'a> Sources<'a> {
     /// caller may search are closed to it later.
     pub(super) fn new(plan: &'a Blueprint, channel: &'a Channel, hierarchies: &'a Hierarchies) -> Self {
         let early = if plan.rootless && root_is_another(plan) { open_all(plan) } else { HashMap::new() };
-        Self { plan, channel, hierarchies, early }
+        Self { plan, channel, hierarchies, early, lacks_attr: Cell::new(false) }
+    }
+
+    /// The detached copy with its attributes, if one call can make it, as for most bind mounts since Linux 6.15. Of a refusal,
+    /// the longer way finds the reason.
+    pub(super) fn complete(&self, mount: &MountPlan) -> Option<OwnedFd> {
+        let options = &mount.options;
+        let plain = options.bind == Some(Bind::Plain) && !options.src_nofollow && mount.idmap.is_none();
+        if !plain || self.lacks_attr.get() || recursive_attr(options).is_some() {
+            return None;
+        }
+        // What is mounted on /proc is looked at first.
+        let source = source_of(mount).filter(|_| mount.destination != Path::new("/proc"))?;
+        let tree = clone_with_attr(source, &bind_flags::exact(options)?);
+        self.lacks_attr.set(matches!(tree, Err(Errno::ENOSYS)));
+        tree.ok()
     }
 
     /// The detached copy for this bind mount, with its ids mapped if the mount asks for that.

@@ -13,7 +13,7 @@ use nix::sys::stat::Mode;
 use rootling_sys as sys;
 use rootling_sys::mount::{MS_PRIVATE, MountAttr, attach, open_in_root, set_attr};
 use rootling_sys::mountinfo::{Mount, mounts};
-use rootling_sys::path::{identity, relative};
+use rootling_sys::path::{mount_id, relative};
 
 use crate::error::{Context, Error, Result};
 use crate::mounting::filesystems::new_empty;
@@ -36,7 +36,7 @@ pub(super) fn cover(private_root: u64) -> Result<()> {
         };
         let target =
             open_in_root(root.as_fd(), &relative(&mount.point), OFlag::O_PATH).map_err(|_| hidden())?;
-        if identity(target.as_fd()).context(what)?.mount() != mount.id {
+        if mount_id(target.as_fd()).context(what)? != mount.id {
             return Err(hidden());
         }
         // If the root is shared, what is mounted on a copy of it is mounted on the root as well.

@@ -36,7 +36,7 @@ pub(crate) fn apply(mount: &OwnedFd, options: &MountOptions) -> Result<()> {
 }
 
 /// The attributes that the options ask for, or `None` if there is no flag among them.
-fn exact(options: &MountOptions) -> Option<MountAttr> {
+pub(crate) fn exact(options: &MountOptions) -> Option<MountAttr> {
     let known = SWITCHES.iter().fold(TIMES, |all, switch| all | switch.ms);
     if (options.set | options.clear) & known == 0 {
         return None;

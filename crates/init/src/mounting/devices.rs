@@ -11,6 +11,7 @@ use nix::unistd::{Gid, Uid, fchownat, symlinkat};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use rootling_sys as sys;
 use rootling_sys::mount::{attach, open_in_root};
+use rootling_sys::path::identity;
 
 use super::image::Image;
 use super::resolve::directory;
@@ -22,6 +23,16 @@ pub(crate) struct DeviceSource {
     pub(crate) device: LinuxDevice,
     pub(crate) host: Result<OwnedFd>,
 }
+
+/// The character devices of runtime-spec, config-linux.md "Default Devices".
+pub(crate) const DEFAULTS: [(&str, i64, i64); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
 
 const LINKS: [(&str, &str); 5] = [
     ("fd", "/proc/self/fd"),
@@ -58,6 +69,24 @@ pub(crate) fn make(root: &Image, dev: Dev, devices: &[DeviceSource]) -> Result<(
     }
     for source in devices {
         make_one(root, source).map_err(|e| e.wrap(format!("linux.devices: {:?}", source.device.path())))?;
+    }
+    Ok(())
+}
+
+/// Moves the default devices that are bind mounts, as they are in a user namespace, from one mount of the /dev that libcontainer
+/// has filled to another.
+pub(super) fn move_bound(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+    for (path, ..) in DEFAULTS {
+        let what = || format!("move the bind mount of {path:?}");
+        let name = Path::new(path.trim_start_matches("/dev/"));
+        let [device, place] = [from, to].map(|dev| open_in_root(dev.as_fd(), name, flags));
+        let (device, place) = (device.context(what)?, place.context(what)?);
+        let file = |of: &OwnedFd| identity(of.as_fd()).context(what);
+        // The same file of both mounts is a node that libcontainer has made.
+        if !file(&device)?.is_file(&file(&place)?) {
+            attach(device.as_fd(), place.as_fd()).context(what)?;
+        }
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The container's root, while it is being made and afterwards.
 
+use std::iter;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -30,16 +31,27 @@ impl Image {
         Ok(Self { directory, identity, proc: None, sys: None, mounted: Vec::new(), is_copy: false })
     }
 
-    /// Attaches a copy of the tree on top of it. Since Linux 6.8, mountinfo lists mounts in the order in which they
-    /// were made. These were made before they were attached, and a tmpfs after all others. In the copy, each mount
-    /// follows the one it is on, and otherwise they are in the order of the configuration, as expected by programs that
-    /// take the last line for a path or unmount in reverse order.
+    /// Attaches a copy of the tree on top of it, unless its mounts were made in their order. Since Linux 6.8, mountinfo
+    /// lists mounts in the order in which they were made. These were made before they were attached, and some of them,
+    /// such as a tmpfs with the mode of what it covers, after all others. In the copy, each mount follows the one it is
+    /// on, and otherwise they are in the order of the configuration, as expected by programs that take the last line for
+    /// a path or unmount in reverse order.
     pub(crate) fn in_order(self) -> Result<Self> {
+        if self.is_in_order() {
+            self.kernels_own_in(&self.directory)?;
+            return Ok(self);
+        }
         let copy = self.attach_copy().context(|| "copy the root file system with its mounts")?;
-        // Found by name, which another process may exchange meanwhile.
-        let again = |mount: Option<OwnedFd>, name: &str| {
+        let (proc, sys) = self.kernels_own_in(&copy)?;
+        let identity = identity(copy.as_fd()).context(|| "look at the root file system")?;
+        Ok(Self { directory: copy, identity, proc, sys, mounted: self.mounted, is_copy: true })
+    }
+
+    /// Finds /proc and /sys by name in the tree or its copy. Another process may exchange these names meanwhile.
+    fn kernels_own_in(&self, tree: &OwnedFd) -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+        let again = |mount: &Option<OwnedFd>, name: &str| {
             let Some(mount) = mount else { return Ok(None) };
-            let found = same_in(&copy, &mount, name)
+            let found = same_in(tree, mount, name)
                 .context(|| format!("find /{name} again in the root file system"))?;
             found.map(Some).ok_or_else(|| {
                 Error::invalid(format!(
@@ -47,9 +59,14 @@ impl Image {
                 ))
             })
         };
-        let (proc, sys) = (again(self.proc, "proc")?, again(self.sys, "sys")?);
-        let identity = identity(copy.as_fd()).context(|| "look at the root file system")?;
-        Ok(Self { directory: copy, identity, proc, sys, mounted: self.mounted, is_copy: true })
+        Ok((again(&self.proc, "proc")?, again(&self.sys, "sys")?))
+    }
+
+    /// Before Linux 6.8, the kernel does not tell, and the order is that in which mounts were attached first: for those in /dev, that
+    /// was for libcontainer, before all others.
+    fn is_in_order(&self) -> bool {
+        let all = iter::once(&self.identity).chain(self.mounted.iter().map(|(_, identity)| identity));
+        all.clone().zip(all.skip(1)).all(|(before, after)| after.is_made_after(before) == Some(true))
     }
 
     fn attach_copy(&self) -> Result<OwnedFd, Errno> {
@@ -89,11 +106,11 @@ impl Image {
     pub(super) fn is_meant(&self, path: &Path, found: &OwnedFd) -> Result<bool> {
         let at = identity(found.as_fd()).context(|| "statx of a path in the root file system")?;
         if let Some((_, mount)) = self.mounted.iter().rev().find(|(destination, _)| destination == path) {
-            return Ok(if self.is_copy { mount.is_file(&at) } else { mount.mount() == at.mount() });
+            return Ok(if self.is_copy { mount.is_file(&at) } else { mount.is_on_mount_of(&at) });
         }
         let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
         let plain = openat2(self.directory.as_fd(), &relative(path), OFlag::O_PATH, resolve);
-        Ok(plain.is_ok_and(|plain| identity(plain.as_fd()).is_ok_and(|plain| plain.mount() == at.mount())))
+        Ok(plain.is_ok_and(|plain| identity(plain.as_fd()).is_ok_and(|plain| plain.is_on_mount_of(&at))))
     }
 
     /// Whether the kernel's own file system for this path is mounted.
@@ -102,10 +119,8 @@ impl Image {
     }
 
     /// Remembers a mount; those of the kernel's own file systems are kept by descriptor.
-    pub(super) fn note(&mut self, destination: &Path, mount: OwnedFd) {
-        if let Ok(identity) = identity(mount.as_fd()) {
-            self.mounted.push((destination.to_owned(), identity));
-        }
+    pub(super) fn note(&mut self, destination: &Path, mount: OwnedFd, identity: Identity) {
+        self.mounted.push((destination.to_owned(), identity));
         match destination.to_str() {
             Some("/proc") => self.proc = Some(mount),
             Some("/sys") => self.sys = Some(mount),
@@ -114,9 +129,9 @@ impl Image {
     }
 }
 
-/// The root of `mount`, found by its name in a copy of the tree; `None` if something else is there.
-fn same_in(copy: &OwnedFd, mount: &OwnedFd, name: &str) -> Result<Option<OwnedFd>, Errno> {
-    let found = open_in_root(copy.as_fd(), Path::new(name), OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+/// The root of `mount`, found by its name in the tree or a copy of it; `None` if something else is there.
+fn same_in(tree: &OwnedFd, mount: &OwnedFd, name: &str) -> Result<Option<OwnedFd>, Errno> {
+    let found = open_in_root(tree.as_fd(), Path::new(name), OFlag::O_PATH | OFlag::O_DIRECTORY)?;
     let is_same = identity(mount.as_fd())?.is_file(&identity(found.as_fd())?);
     Ok(is_same.then_some(found))
 }

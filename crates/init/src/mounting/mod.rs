@@ -1,7 +1,7 @@
 //! What two rooms use to mount: Building, and Host if hooks see the complete root. All of it works on descriptors, and
 //! looks up paths of the image below one.
 
-mod bind_flags;
+pub(crate) mod bind_flags;
 mod copy;
 pub(crate) mod devices;
 pub(crate) mod filesystems;

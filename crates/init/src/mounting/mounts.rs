@@ -9,9 +9,8 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
+use nix::sys::stat::{Mode, mkdirat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, fstatfs};
-use rootling_sys as sys;
 use rootling_sys::mount::{
     MS_PRIVATE, MS_REC, MS_SLAVE, MountAttr, attach, attr, clone_tree, open_in_root, set_attr,
 };
@@ -21,7 +20,7 @@ use super::copy::copy_tree;
 use super::flags::own_attr;
 use super::image::Image;
 use super::prepared::{MapBy, Prepared, attributes, attributes_by_link, hierarchy, is_link};
-use super::{filesystems, hints, resolve};
+use super::{devices, filesystems, hints, resolve};
 use crate::blueprint::{Blueprint, Hierarchies, MountKind, MountPlan};
 use crate::channel::{Channel, FromChild, ToChild};
 use crate::error::{Context, Error, Result};
@@ -44,8 +43,13 @@ fn attach_prepared(
     plan: &MountPlan,
     prepared: Prepared,
 ) -> Result<()> {
+    let mut filled = None;
     let tree = match prepared {
-        Prepared::Tree(tree) | Prepared::FreshDev(tree) => tree,
+        Prepared::Tree(tree) => tree,
+        Prepared::FreshDev(tree, from) => {
+            filled = from;
+            tree
+        }
         Prepared::InImage(source, map) => source_in_image(root, channel, plan, &source, map)?,
         Prepared::Tmpfs => return attach_tmpfs(root, plan, blueprint.mount_label.as_deref()),
         Prepared::Link(link) => return make_link(root, plan, &link),
@@ -63,11 +67,14 @@ fn attach_prepared(
         }
         Prepared::ByMount2(..) => return Err(Error::system("was not made in the host's view")),
     };
+    let own = identity(tree.as_fd()).context(|| "statx of the source")?;
     set_apart(plan, &tree)?;
-    attach_tree(root, plan, &tree)?;
-    // What is attached to a shared mount becomes shared as well.
-    set_apart(plan, &tree)?;
-    root.note(&plan.destination, tree);
+    let target = place(root, plan, own.is_directory())?;
+    attach_at(plan, &tree, own.is_directory(), &target)?;
+    if let Some(filled) = &filled {
+        devices::move_bound(filled, &tree)?;
+    }
+    root.note(&plan.destination, tree, own);
     Ok(())
 }
 
@@ -89,11 +96,10 @@ fn set_one_propagation(plan: &MountPlan, mount: &OwnedFd, flags: u64) -> Result<
         .context(|| format!("change the propagation of the mount on {}", plan.destination.display()))
 }
 
-fn attach_tree(root: &Image, plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
-    let mode = fstat(tree.as_raw_fd()).context(|| "stat of the source")?.st_mode;
-    let is_dir = sys::file::kind(mode) == SFlag::S_IFDIR;
-    let target = place(root, plan, is_dir)?;
-    attach(tree.as_fd(), target.as_fd()).map_err(|errno| hints::attach(errno, is_dir, &target))
+fn attach_at(plan: &MountPlan, tree: &OwnedFd, is_dir: bool, target: &OwnedFd) -> Result<()> {
+    attach(tree.as_fd(), target.as_fd()).map_err(|errno| hints::attach(errno, is_dir, target))?;
+    // What is attached to a shared mount becomes shared as well.
+    set_apart(plan, tree)
 }
 
 /// The contents are copied from the directory that is mounted on, and not from what that path led to before
@@ -102,9 +108,9 @@ fn attach_tmpfs(root: &mut Image, plan: &MountPlan, label: Option<&str>) -> Resu
     let mode = filesystems::inherited_mode(root.directory(), plan)?;
     let target = place(root, plan, true)?;
     let tree = tmpfs(plan, mode, label, &target)?;
-    attach(tree.as_fd(), target.as_fd()).map_err(|errno| hints::attach(errno, true, &target))?;
-    set_apart(plan, &tree)?;
-    root.note(&plan.destination, tree);
+    let own = identity(tree.as_fd()).context(|| "statx of the tmpfs")?;
+    attach_at(plan, &tree, true, &target)?;
+    root.note(&plan.destination, tree, own);
     Ok(())
 }
 
@@ -123,7 +129,8 @@ fn place(root: &Image, plan: &MountPlan, is_dir: bool) -> Result<OwnedFd> {
     } else {
         resolve::file(root, path)?
     };
-    if identity(target.as_fd()).context(|| "statx of the destination")? == root.identity() {
+    // The kernel mounts a file on nothing but a file.
+    if is_dir && identity(target.as_fd()).context(|| "statx of the destination")? == root.identity() {
         return Err(Error::invalid(format!(
             "{path:?} is the container's root, which nothing can be mounted on: name a directory below it"
         )));
@@ -160,8 +167,8 @@ fn source_in_image(
     let recursive = plan.options.bind == Some(rootling_config::mounts::Bind::Recursive);
     shows_no_kernels_own(root, &found, source, recursive)?;
     let meant = root.is_meant(&Path::new("/").join(source), &found)?;
-    if !meant && identity(found.as_fd()).context(|| "statx of the source")?.mount() != root.identity().mount()
-    {
+    let at = identity(found.as_fd()).context(|| "statx of the source")?;
+    if !meant && !at.is_on_mount_of(&root.identity()) {
         return Err(Error::invalid(
             "the source, in the root file system itself, leads by a link of the image to another mount of the container, \
              whose flags and masks it would get around: name the source of that mount",
@@ -313,7 +320,8 @@ pub(crate) fn find_kernels_own(root: &mut Image, mounts: &[MountPlan]) -> Result
         }
         let found = resolve::ordinary_directory(root, path, "proc or sysfs")?;
         if fstatfs(&found).context(|| format!("fstatfs({destination:?})"))?.filesystem_type() == magic {
-            root.note(path, found);
+            let own = identity(found.as_fd()).context(|| format!("statx of {destination:?}"))?;
+            root.note(path, found, own);
         } else if magic == PROC_SUPER_MAGIC {
             return Err(Error::invalid("/proc is not on a proc file system any more"));
         }

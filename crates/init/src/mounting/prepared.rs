@@ -19,13 +19,14 @@ use crate::error::{Context, Error, Result};
 pub(crate) enum Prepared {
     /// A detached mount with its attributes.
     Tree(OwnedFd),
-    /// `/dev`, which libcontainer fills.
-    FreshDev(OwnedFd),
+    /// `/dev`, and the copy of this mount that libcontainer has filled, once it has: the devices that it has bind-mounted move
+    /// from there.
+    FreshDev(OwnedFd, Option<OwnedFd>),
     /// The tmpfs for the hierarchies of cgroup v1, and the tree of each of them, in order.
     Hierarchies(OwnedFd, Vec<OwnedFd>, Hierarchies),
     /// A link that is recreated.
     Link(PathBuf),
-    /// A tmpfs, which is made late: its mode may be that of the directory that it covers.
+    /// A tmpfs that is made late: its mode or contents are those of the directory that it covers.
     Tmpfs,
     /// A bind mount of something in the root file system itself, as earlier mounts have left it.
     InImage(PathBuf, Option<MapBy>),
@@ -63,7 +64,8 @@ pub(crate) fn attributes(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
             "/proc has to be a proc file system; bind the host's, or mount a new one",
         ));
     }
-    if is_link(tree)? {
+    // Otherwise a link was followed when the source was opened.
+    if plan.options.src_nofollow && is_link(tree)? {
         // Flags belong to mounts, and a bind-mounted link is not to be followed.
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rootling_config::remedies::{Family, WRITABLE_CGROUPS};
+use rootling_config::remedies::{FREE_PORTS, Family, WRITABLE_CGROUPS, enable_linger};
 
 use super::{Check, Distribution};
 use crate::host::{CgroupMode, Host};
@@ -51,7 +51,7 @@ pub(super) fn low_ports(host: &Host) -> Option<Check> {
         "low ports",
         if first == 0 { "all are free".into() } else { format!("free from {first} on") },
         "net.ipv4.ip_unprivileged_port_start is the lowest port that programs without privilege may bind",
-        "in containers that share this network; as root, `sysctl -w net.ipv4.ip_unprivileged_port_start=80` frees 80",
+        &format!("in containers that share this network; as root, `sysctl -w {FREE_PORTS}` frees all"),
     ))
 }
 
@@ -83,9 +83,9 @@ pub(super) fn cgroups(host: &Host, distribution: &Distribution, root: bool) -> C
         let manager = format!("/sys/fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service");
         // Without a systemd user manager nothing can be delegated.
         if distribution.family != Family::Alpine && host.node(Path::new(&manager)).is_err() {
-            let user = host.account().label();
             return check.warning(format!(
-                "as root: loginctl enable-linger {user}, which starts the user's systemd; then {}",
+                "{}, which starts the user's systemd; then {}",
+                enable_linger(&host.account().label()),
                 distribution.family.delegate()
             ));
         }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rootling_config::remedies::enable_linger;
+
 use super::Check;
 use crate::host::{Access, Host, NodeKind};
 
@@ -40,9 +42,9 @@ pub(super) fn runtime_directory(host: &Host, root: bool) -> Check {
         return check(format!("XDG_RUNTIME_DIR is not set, {} is used", session.display()));
     }
     check(format!("XDG_RUNTIME_DIR is not set, /tmp/rootling-{uid} is used")).warning(format!(
-        "with systemd, as root: loginctl enable-linger {}; elsewhere at login: export \
+        "with systemd, {}; elsewhere at login: export \
          XDG_RUNTIME_DIR=/tmp/run-{uid}; mkdir -p -m 0700 \"$XDG_RUNTIME_DIR\"",
-        host.account().label()
+        enable_linger(&host.account().label())
     ))
 }
 

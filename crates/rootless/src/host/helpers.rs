@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{FsFacts, Host};
+use rootling_sys::mount::ST_NOSUID;
+
+use super::Host;
 use rootling_config::idmap::IdKind;
 
 /// Whether a helper can be used.
@@ -58,7 +60,7 @@ pub(super) fn find(host: &Host, kind: IdKind) -> IdHelper {
     if !is_privileged(host, kind, &path) {
         return IdHelper::Unusable(Fault::Unprivileged(path));
     }
-    if host.filesystem(&path).is_ok_and(|fs| fs.flags & FsFacts::NOSUID != 0) {
+    if host.filesystem(&path).is_ok_and(|fs| fs.flags & ST_NOSUID != 0) {
         return IdHelper::Unusable(Fault::Nosuid(path));
     }
     if host.machine().no_new_privs() {
@@ -117,11 +119,7 @@ mod tests {
             ),
             ("short attribute", plain().xattr("/usr/bin/newuidmap", &[1]), unusable(Fault::Unprivileged)),
             ("no_new_privs", setuid().no_new_privs(), unusable(Fault::NoNewPrivs)),
-            (
-                "nosuid mount",
-                setuid().mount_flags("/usr/bin/newuidmap", FsFacts::NOSUID),
-                unusable(Fault::Nosuid),
-            ),
+            ("nosuid mount", setuid().mount_flags("/usr/bin/newuidmap", ST_NOSUID), unusable(Fault::Nosuid)),
             (
                 "owned by nobody",
                 user().program_of("/usr/bin/newuidmap", 0o4755, 65534),

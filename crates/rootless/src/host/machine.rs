@@ -77,23 +77,6 @@ pub struct FsFacts {
     pub flags: u64,
 }
 
-impl FsFacts {
-    /// `ST_RDONLY`
-    pub const RDONLY: u64 = 1;
-    /// `ST_NOSUID`
-    pub const NOSUID: u64 = 2;
-    /// `ST_NODEV`
-    pub const NODEV: u64 = 4;
-    /// `ST_NOEXEC`
-    pub const NOEXEC: u64 = 8;
-    /// `ST_NOATIME`
-    pub const NOATIME: u64 = 1024;
-    /// `ST_NODIRATIME`
-    pub const NODIRATIME: u64 = 2048;
-    /// `ST_RELATIME`
-    pub const RELATIME: u64 = 4096;
-}
-
 /// The accesses to a machine from which facts are derived.
 pub trait Machine {
     /// geteuid(2)

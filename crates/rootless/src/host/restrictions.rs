@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rootling_config::remedies::raise_namespaces;
+
 use super::{Host, install_profile};
 
 /// Something that keeps an ordinary user from making user namespaces, or from using them.
@@ -39,7 +41,8 @@ impl Restriction {
                     .into()
             }
             Self::NoneAllowed => {
-                "user.max_user_namespaces is 0: as root run `sysctl -w user.max_user_namespaces=28633`".into()
+                let limit = "user.max_user_namespaces";
+                format!("{limit} is 0: {}", raise_namespaces(&[limit]))
             }
             Self::AppArmorSysctl => format!(
                 "AppArmor restricts user namespaces (kernel.apparmor_restrict_unprivileged_userns is 1), and rootling has no \

@@ -11,7 +11,7 @@ const DEFAULT_USER: &str = "dockremap";
 
 /// Why naming root as the owner has no effect.
 pub const ROOT_IS_NOT_MAPPED: &str =
-    "root cannot be mapped to itself, so that it stands for no user namespace: name another user to have one";
+    "root cannot be mapped to itself, so no user namespace is used: name another user to have one";
 
 /// An owner in the form `UID`, `UID:GID`, `USER`, `USER:GROUP`, `default` or `root`, whose ranges in /etc/subuid
 /// and /etc/subgid are to be used. As in the Docker daemon, the ranges are the user's in both files. A group

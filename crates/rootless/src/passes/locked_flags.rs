@@ -4,12 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
-use rootling_config::mounts::is_bind;
-use rootling_config::mounts::table::{SWITCHES, Switch, is_about_access_times};
+use rootling_config::mounts::table::{Effect, SWITCHES, Switch, effect, is_about_access_times};
+use rootling_sys::mount::{ST_NOATIME, ST_NODIRATIME, ST_RELATIME};
 
 use super::view::{destination, options};
 use crate::adaptation::Adaptation;
-use crate::host::FsFacts;
 use crate::pass::{AdaptError, Pass};
 
 /// The flags that cannot be cleared in a user namespace.
@@ -41,16 +40,21 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
 /// the flags cannot lose any. The access time mode is locked as a whole: without an option about it, the kernel
 /// keeps that of the source's mount.
 fn needs_a_look(mount: &Mount) -> bool {
-    let given = options(mount);
-    is_bind(mount)
-        && given.iter().any(|option| is_flag(option))
-        && (given.iter().any(|option| is_about_access_times(option))
-            || locked_switches().any(|switch| !is_set(given, switch)))
-}
-
-fn is_flag(option: &str) -> bool {
-    SWITCHES.iter().any(|switch| switch.is_set_by(option) || switch.is_cleared_by(option))
-        || is_about_access_times(option)
+    // Each word is looked up once: there may be thousands of mounts.
+    let mut is_bind = mount.typ().as_deref() == Some("bind");
+    let (mut has_flags, mut access_times, mut set) = (false, false, 0);
+    for effect in options(mount).iter().filter_map(|option| effect(option)) {
+        is_bind |= matches!(effect, Effect::Bind(_));
+        access_times |= effect.is_about_access_times();
+        for switch in &SWITCHES {
+            if effect.sets(switch) {
+                (has_flags, set) = (true, set | switch.ms);
+            } else if effect.clears(switch) {
+                (has_flags, set) = (true, set & !switch.ms);
+            }
+        }
+    }
+    is_bind && (access_times || has_flags && locked_switches().any(|switch| set & switch.ms == 0))
 }
 
 /// Whether the flag is set: of two contradictory options the later one counts, as in mount(8).
@@ -121,10 +125,10 @@ impl Bind<'_> {
 
 fn atime_options(flags: u64) -> Vec<&'static str> {
     let kept = match flags {
-        _ if flags & FsFacts::NOATIME != 0 => "noatime",
-        _ if flags & FsFacts::RELATIME != 0 => "relatime",
+        _ if flags & ST_NOATIME != 0 => "noatime",
+        _ if flags & ST_RELATIME != 0 => "relatime",
         _ => "strictatime",
     };
-    let dirs = (flags & FsFacts::NODIRATIME != 0).then_some("nodiratime");
+    let dirs = (flags & ST_NODIRATIME != 0).then_some("nodiratime");
     std::iter::once(kept).chain(dirs).collect()
 }

@@ -51,7 +51,9 @@ fn refusal(spec: &Spec, host: &Host) -> Option<&'static str> {
         Namespace::Path(path) if !host.is_own_namespace(LinuxNamespaceType::Network, &path) => Some(
             "the network namespace to join does not belong to the container's user namespace, as a sysfs needs",
         ),
-        _ => Some("the container shares the host's network namespace, and a sysfs takes rights over it"),
+        _ => {
+            Some("the container shares the host's network namespace, and a sysfs requires privileges over it")
+        }
     }
 }
 

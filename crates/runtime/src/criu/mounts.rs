@@ -61,7 +61,7 @@ fn names_of(own: &[Mount<'_>], found: &[&Mount<'_>], sources: &[Named]) -> Resul
             // A bind mount that the container made itself; CRIU makes it again.
             None if part() => None,
             None => Some(Err(Error::invalid(format!(
-                "mount on {point:?}: it is of the host, and not what any mount of config.json is bound from, so \
+                "mount on {point:?}: it is a mount of the host, and not what any mount of config.json is bound from, so \
                  nothing could be bound there on restore: unmount it first"
             )))),
         }
@@ -298,7 +298,7 @@ mod tests {
 54 50 8:1 /nowhere/data/sub /b rw - ext4 /dev/vda rw";
         assert_eq!(named(inside, &sources).unwrap(), pairs(&[("/a", "/a")]));
         let error = named("54 50 8:1 /nowhere/other /b rw - ext4 /dev/vda rw", &sources).unwrap_err();
-        assert!(error.to_string().starts_with("mount on \"/b\": it is of the host"), "{error}");
+        assert!(error.to_string().starts_with("mount on \"/b\": it is a mount of the host"), "{error}");
     }
 
     /// With this key CRIU would find `mnt[/etc/hosts]:...` when it looks for /etc/hosts.

@@ -21,11 +21,19 @@ pub(super) struct Target<'a> {
     /// Whether `--cgroup` names them: then no other cgroup will do.
     named: bool,
     init: i32,
+    /// Whether the container is paused, and what enters its cgroup with it.
+    paused: bool,
 }
 
 impl<'a> Target<'a> {
-    /// Parses `--cgroup`; `init` is the pid of the container's first process.
-    pub(super) fn new(slot: &'a Slot, cgroup: &Cgroup, wanted: &[String], init: i32) -> Result<Self> {
+    /// Parses `--cgroup`; `init` is the pid of the container's first process, and `paused` whether it is paused.
+    pub(super) fn new(
+        slot: &'a Slot,
+        cgroup: &Cgroup,
+        wanted: &[String],
+        init: i32,
+        paused: bool,
+    ) -> Result<Self> {
         let mut paths = cgroup.paths();
         if paths.is_empty() && !wanted.is_empty() {
             return Err(Error::invalid("--cgroup: this container has no cgroup of its own; leave it out"));
@@ -51,7 +59,12 @@ impl<'a> Target<'a> {
         let mut dirs: Vec<PathBuf> = paths.into_values().map(PathBuf::from).collect();
         dirs.sort_unstable();
         dirs.dedup();
-        Ok(Self { slot, cgroup: cgroup.clone(), dirs, named: !wanted.is_empty(), init })
+        Ok(Self { slot, cgroup: cgroup.clone(), dirs, named: !wanted.is_empty(), init, paused })
+    }
+
+    /// Whether what enters the cgroup does not run before the container is resumed.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Keeps the container from being removed while the process is put into its cgroup: the next container of the same

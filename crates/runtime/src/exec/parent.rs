@@ -1,18 +1,20 @@
 //! The runtime's side of `exec`.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
+use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use rootling_config::container::Affinity;
 use rootling_config::process::affinity::NumberSet;
 use rootling_init::attributes::Attributes;
 use rootling_init::channel::{Channel, FromChild, ToChild, Warn};
-use rootling_init::exec::{Joiner, Namespaces, run, stopped};
+use rootling_init::exec::{Joiner, Namespaces, join_for_runtime, run, stopped};
 use rootling_rootless::host::Host;
 use rootling_sys as sys;
 use rootling_sys::clone::{CloneOptions, Cloned, EndOnPanic};
+use rootling_sys::scheduling::OneCpu;
 use rootling_sys::signals::Signals;
 
 use super::cgroup::Target;
@@ -80,12 +82,13 @@ pub fn exec(host: &Host, store: &Store, options: &ExecOptions, warn: Warn<'_>) -
     check_single_threaded()?;
     let slot = store.open(&options.id)?;
     let record = slot.read()?;
-    check_status(slot.status(&record)?, options)?;
+    let status = slot.status(&record)?;
+    check_status(status, options)?;
     let init = record.init.ok_or_else(|| wrong_state("cannot exec in a container that is being created"))?;
     let (stored, filter) = slot.read_process()?;
     let maps = stored.maps.as_ref().map(|(uid, gid)| (uid.as_slice(), gid.as_slice()));
     self_exe::protect(maps, options.caller)?;
-    let target = Target::new(&slot, &record.cgroup, &options.cgroups, init.pid)?;
+    let target = Target::new(&slot, &record.cgroup, &options.cgroups, init.pid, status == Status::Paused)?;
     let plan = ExecPlan::new(host, options, stored, filter, warn)?;
     let namespaces = Namespaces::of(init.pid, init.open()?.ok_or_else(stopped)?)?;
     let terminal =
@@ -144,11 +147,21 @@ impl Exec {
         let ExecPlan { attributes, apparmor, affinity, listener } = plan;
         let needs_child = namespaces.need_child();
         let apparmor = apparmor.as_deref();
-        let child = Child { namespaces, console, channel: child_end, attributes: &attributes, apparmor };
-        let (process, placed) = clone_joiner(child, target, affinity.initial.as_ref().map(NumberSet::words))?;
+        let joiner = Joiner { namespaces, console, waits: false };
+        // What was asked for stays as it is, and so does what the log shows of it.
+        let on_one_cpu = affinity.initial.is_none() && !child_end.is_detailed();
+        let channel = Some(child_end);
+        let mut child = Child { joiner, channel, attributes: &attributes, apparmor, on_one_cpu };
+        let made = clone_joiner(&mut child, target, affinity.initial.as_ref().map(NumberSet::words))?;
+        drop(child);
         let who = if needs_child { "the process that joins the container" } else { WHO };
-        let mut reactor = Reactor::new(ours, signals, process, who);
-        match let_join(&mut reactor, target, placed, needs_child) {
+        let placed = made.placed;
+        let mut reactor = Reactor::new(ours, signals, made.process, who);
+        let result = match made.progress {
+            Progress::Joins => let_join(&mut reactor, target, placed, needs_child),
+            Progress::Ended(result) => has_joined(&mut reactor, result).map(|()| placed),
+        };
+        match result {
             Ok(placed) => {
                 let making = Making::new(reactor.process())?;
                 Ok(Self { record, listener, affinity, reactor, making, placed })
@@ -302,18 +315,43 @@ impl Drop for Making {
     }
 }
 
-/// What the child takes with it.
-struct Child<'a> {
-    namespaces: Namespaces,
-    console: Option<OwnedFd>,
-    channel: Channel,
-    attributes: &'a Attributes,
-    apparmor: Option<&'a str>,
+/// Continues with the process that one has cloned which has ended by now. Its result is missing if it did not end by itself.
+fn has_joined(reactor: &mut Reactor, result: Option<Result<i32>>) -> Result<()> {
+    match result {
+        Some(pid) => reactor.continue_with(pid?, WHO),
+        None => Err(reactor.childs_failure().unwrap_or_else(|| reactor.early_end())),
+    }
 }
 
-/// Clones the process that joins the container, into the cgroup if the kernel allows it; returns whether it is in
-/// there. Only the parent returns.
-fn clone_joiner(child: Child<'_>, target: &Target<'_>, initial: Option<&[u64]>) -> Result<(Process, bool)> {
+/// What the child takes with it.
+struct Child<'a> {
+    joiner: Joiner,
+    /// `None` in a process that has taken it.
+    channel: Option<Channel>,
+    attributes: &'a Attributes,
+    apparmor: Option<&'a str>,
+    /// Whether it may be made on the CPU that this process runs on, and stay there until it is in the container.
+    on_one_cpu: bool,
+}
+
+/// A process that joins the container.
+struct Made {
+    process: Process,
+    /// Whether it is in the container's cgroup.
+    placed: bool,
+    progress: Progress,
+}
+
+/// How far a process that joins the container has come.
+enum Progress {
+    /// It reports over the channel.
+    Joins,
+    /// It has ended, with the pid of the process that it has cloned, or why it could not; with neither if it was killed.
+    Ended(Option<Result<i32>>),
+}
+
+/// Clones the process that joins the container, into the cgroup if the kernel allows it. Only the parent returns.
+fn clone_joiner(child: &mut Child<'_>, target: &Target<'_>, initial: Option<&[u64]>) -> Result<Made> {
     let held = target.hold()?;
     // The clone inherits the affinity, so the child has it before it is in the container's cgroup.
     let own = initial.map(|_| sys::scheduling::affinity()).transpose().context(|| "sched_getaffinity")?;
@@ -321,28 +359,69 @@ fn clone_joiner(child: Child<'_>, target: &Target<'_>, initial: Option<&[u64]>) 
         sys::scheduling::set_affinity(0, mask).map_err(|errno| affinity_error(errno, "initial"))?;
     }
     check_single_threaded()?;
-    let mut result = Err(Errno::ENOENT);
-    for dir in target.clone_into() {
-        let options = CloneOptions { cgroup: Some(dir.as_raw_fd()), ..CloneOptions::default() };
-        result = sys::clone::clone(options);
-        if result.is_ok() {
-            break;
-        }
-    }
-    let placed = result.is_ok();
-    let result = result.or_else(|_| sys::clone::clone(CloneOptions::default()));
-    let Child { namespaces, console, channel, attributes, apparmor } = child;
-    if let Ok(Cloned::Child) = &result {
-        let _end = EndOnPanic;
-        let joiner = Joiner { namespaces, console, waits: !placed && target.needs_own_process() };
-        run(channel, joiner, attributes, apparmor);
-    }
+    let made = clone_in_cgroup(child, target);
     drop(held);
     if let Some(own) = own {
         let _ = sys::scheduling::set_affinity(0, &own);
     }
-    match result.context(|| "clone3").map_err(no_process)? {
-        Cloned::Parent { pid, pidfd } => Ok((Process { pid, pidfd }, placed)),
-        Cloned::Child => Err(Error::system("the child has returned")),
+    made.context(|| "clone3").map_err(no_process)
+}
+
+fn clone_in_cgroup(child: &mut Child<'_>, target: &Target<'_>) -> Result<Made, Errno> {
+    let namespaces = &child.joiner.namespaces;
+    // Not in a paused container: a wait for a process that shares our memory heeds no signal.
+    let shares_memory = namespaces.need_child() && namespaces.leave_memory() && !target.is_paused();
+    for dir in target.clone_into() {
+        let cgroup = Some(dir.as_raw_fd());
+        if shares_memory && let Ok(made) = join_at_once(child, cgroup) {
+            return Ok(made);
+        }
+        let options = CloneOptions { cgroup, ..CloneOptions::default() };
+        if let Ok(cloned) = sys::clone::clone(options) {
+            return Ok(parent_of(cloned, child, true));
+        }
     }
+    child.joiner.waits = target.needs_own_process();
+    if shares_memory
+        && !child.joiner.waits
+        && let Ok(made) = join_at_once(child, None)
+    {
+        return Ok(made);
+    }
+    sys::clone::clone(CloneOptions::default()).map(|cloned| parent_of(cloned, child, false))
+}
+
+/// Returns what was made; the child never returns.
+fn parent_of(cloned: Cloned, child: &mut Child<'_>, placed: bool) -> Made {
+    match cloned {
+        Cloned::Parent { pid, pidfd } => {
+            Made { process: Process { pid, pidfd }, placed, progress: Progress::Joins }
+        }
+        Cloned::Child => {
+            let _end = EndOnPanic;
+            if let Some(channel) = child.channel.take() {
+                run(channel, &child.joiner, child.attributes, child.apparmor);
+            }
+            sys::exec::exit_now(1)
+        }
+    }
+}
+
+/// Has a process join that shares our memory, and waits for it; it has cloned another then. A tenth of the time of an
+/// exec is that of copying this process twice.
+fn join_at_once(child: &mut Child<'_>, cgroup: Option<RawFd>) -> Result<Made, Errno> {
+    let dumpable = prctl::get_dumpable();
+    let Child { joiner, channel, attributes, apparmor, on_one_cpu } = child;
+    let cpu = on_one_cpu.then(OneCpu::hold).and_then(std::result::Result::ok);
+    let ended = sys::vfork::vfork(cgroup, &mut || {
+        join_for_runtime(channel, joiner, attributes, *apparmor, cpu.as_ref())
+    });
+    drop(cpu);
+    // It was set for the memory.
+    if dumpable == Ok(true) {
+        let _ = prctl::set_dumpable(true);
+    }
+    let sys::vfork::Ended { pid, pidfd, result } = ended?;
+    let process = Process { pid, pidfd };
+    Ok(Made { process, placed: cgroup.is_some(), progress: Progress::Ended(result) })
 }

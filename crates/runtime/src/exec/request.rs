@@ -93,7 +93,7 @@ pub(super) fn process(
     match &options.process {
         Some(path) => {
             for flag in ignored(options) {
-                warn(format!("{flag} is ignored: --process says all about the process"));
+                warn(format!("{flag} is ignored: --process describes the whole process"));
             }
             from_file(path, container, warn)
         }

@@ -143,12 +143,7 @@ impl Reactor {
     ) -> Result<()> {
         loop {
             match self.poll()? {
-                Event::Report(FromChild::Cloned(pid), _) => {
-                    let pidfd = sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?;
-                    let joiner = std::mem::replace(&mut self.process, Process { pid, pidfd });
-                    self.who = who;
-                    return reap(&joiner);
-                }
+                Event::Report(FromChild::Cloned(pid), _) => return self.continue_with(pid, who),
                 Event::Report(FromChild::NeedsMaps, _) => {
                     maps(self)?;
                     self.send(&ToChild::Begin(self.process.pid))?;
@@ -160,6 +155,14 @@ impl Reactor {
                 Event::ChildGone => return Err(self.early_end()),
             }
         }
+    }
+
+    /// Continues with the process `pid`, which this one has cloned as its sibling before it ended.
+    pub(crate) fn continue_with(&mut self, pid: i32, who: &'static str) -> Result<()> {
+        let pidfd = sys::process::pidfd_open(pid).context(|| format!("pidfd_open({pid})"))?;
+        let joiner = std::mem::replace(&mut self.process, Process { pid, pidfd });
+        self.who = who;
+        reap(&joiner)
     }
 
     /// Waits for a process that works for this launch to end, at most for `limit`; returns whether it has ended. The

@@ -1,6 +1,6 @@
 use super::*;
-use crate::host::FsFacts;
 use rootling_config::CgroupManager;
+use rootling_sys::mount::ST_RDONLY;
 
 fn with_resources(resources: &Value) -> Value {
     json!({"linux": {"namespaces": namespaces(&["mount", "user"]), "uidMappings": one_id(), "gidMappings": one_id(),
@@ -93,7 +93,7 @@ fn without_delegation_a_limit_is_an_error_with_the_remedy() {
     );
     let error = refused(spec(), alice().fs("/sys/fs/cgroup", TMPFS));
     assert!(error.contains("boot with the kernel parameter systemd.unified_cgroup_hierarchy=1"), "{error}");
-    let error = refused(spec(), on_v2().mount_flags("/sys/fs/cgroup", FsFacts::RDONLY));
+    let error = refused(spec(), on_v2().mount_flags("/sys/fs/cgroup", ST_RDONLY));
     assert!(
         error.contains("start the outer container with --security-opt unmask=/sys/fs/cgroup (podman)"),
         "{error}"

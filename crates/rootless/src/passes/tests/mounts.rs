@@ -1,5 +1,7 @@
 use super::*;
-use crate::host::FsFacts;
+use rootling_sys::mount::{
+    ST_NOATIME, ST_NODEV, ST_NODIRATIME, ST_NOEXEC, ST_NOSUID, ST_RDONLY, ST_RELATIME,
+};
 
 fn v2() -> Fixture {
     alice().fs("/sys/fs/cgroup", CGROUP2)
@@ -233,33 +235,28 @@ fn root_of_a_user_namespace_has_the_ids_of_its_map() {
 
 #[test]
 fn locked_flags_are_kept() {
-    const ALL: u64 = FsFacts::RDONLY | FsFacts::NOSUID | FsFacts::NODEV | FsFacts::NOEXEC;
-    const RELATIME: u64 = FsFacts::RELATIME;
+    const ALL: u64 = ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOEXEC;
+    const RELATIME: u64 = ST_RELATIME;
     for (given, flags, wanted, warnings) in [
         // Nothing is remounted, so nothing can be lost.
         (json!(["rbind"]), ALL, json!(["rbind"]), 0),
         (json!(["bind", "rprivate"]), ALL, json!(["bind", "rprivate"]), 0),
         // Flags that the remount would clear.
-        (
-            json!(["bind", "ro"]),
-            FsFacts::NOSUID | FsFacts::NODEV,
-            json!(["bind", "ro", "nosuid", "nodev"]),
-            0,
-        ),
+        (json!(["bind", "ro"]), ST_NOSUID | ST_NODEV, json!(["bind", "ro", "nosuid", "nodev"]), 0),
         (json!(["bind", "nosuid"]), ALL, json!(["bind", "nosuid", "ro", "nodev", "noexec"]), 0),
         (json!(["bind", "ro"]), RELATIME, json!(["bind", "ro"]), 0),
         // Contradictory options.
-        (json!(["rbind", "rw"]), FsFacts::NOEXEC, json!(["rbind", "rw", "noexec"]), 0),
-        (json!(["rbind", "rw", "rprivate"]), FsFacts::RDONLY, json!(["rbind", "rprivate", "ro"]), 1),
-        (json!(["bind", "ro", "rw"]), FsFacts::RDONLY, json!(["bind", "ro", "ro"]), 1),
-        (json!(["bind", "rw", "ro"]), FsFacts::RDONLY, json!(["bind", "rw", "ro"]), 0),
+        (json!(["rbind", "rw"]), ST_NOEXEC, json!(["rbind", "rw", "noexec"]), 0),
+        (json!(["rbind", "rw", "rprivate"]), ST_RDONLY, json!(["rbind", "rprivate", "ro"]), 1),
+        (json!(["bind", "ro", "rw"]), ST_RDONLY, json!(["bind", "ro", "ro"]), 1),
+        (json!(["bind", "rw", "ro"]), ST_RDONLY, json!(["bind", "rw", "ro"]), 0),
         (json!(["bind", "suid", "dev", "exec"]), ALL, json!(["bind", "ro", "nosuid", "nodev", "noexec"]), 3),
         // Access times.
         (json!(["bind", "noatime"]), RELATIME, json!(["bind", "relatime"]), 1),
         (json!(["bind", "relatime"]), RELATIME, json!(["bind", "relatime"]), 0),
         (
             json!(["bind", "nodiratime"]),
-            FsFacts::NOATIME | FsFacts::NODIRATIME,
+            ST_NOATIME | ST_NODIRATIME,
             json!(["bind", "noatime", "nodiratime"]),
             1,
         ),
@@ -283,7 +280,7 @@ fn a_relative_source_is_below_the_bundle_and_an_absent_one_is_left() {
             "linux": {"namespaces": namespaces(&["mount", "user"]), "uidMappings": one_id(), "gidMappings": one_id()}
         })
     };
-    let machine = || alice().mount_flags("/bundle/data", FsFacts::NODEV);
+    let machine = || alice().mount_flags("/bundle/data", ST_NODEV);
     assert_eq!(adapted(bind("data"), machine()).mount("/d")["options"], json!(["bind", "ro", "nodev"]));
     assert_eq!(adapted(bind("absent"), machine()).mount("/d")["options"], json!(["bind", "ro"]));
 }
@@ -291,8 +288,7 @@ fn a_relative_source_is_below_the_bundle_and_an_absent_one_is_left() {
 #[test]
 fn strict_refuses_to_replace_an_option() {
     let spec = json!({"mounts": [{"destination": "/d", "type": "bind", "source": "/src", "options": ["rbind", "rw"]}]});
-    let error =
-        try_adapt(spec, alice().mount_flags("/src", FsFacts::RDONLY), &strict()).err().unwrap().to_string();
+    let error = try_adapt(spec, alice().mount_flags("/src", ST_RDONLY), &strict()).err().unwrap().to_string();
     assert!(error.starts_with("mounts[0]: /d: option \"rw\": the mount of /src has ro"), "{error}");
 }
 

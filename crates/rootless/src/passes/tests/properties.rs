@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::host::FsFacts;
 use crate::idmap::{default_maps, maps_of};
+use rootling_sys::mount::{ST_NOSUID, ST_RELATIME};
 
 fn mount() -> impl Strategy<Value = Value> {
     let at = prop::sample::select(vec![
@@ -127,7 +127,7 @@ prop_compose! {
             .file("/proc/self/oom_score_adj", &own.to_string())
             .mount_flags("/src", flags)
             .mount_flags("/bundle/data", flags / 3)
-            .mount_flags("/proc", FsFacts::NOSUID | FsFacts::RELATIME)
+            .mount_flags("/proc", ST_NOSUID | ST_RELATIME)
             .namespace("/proc/self/ns/net", 1)
             .namespace("/proc/self/ns/pid", 2)
             .namespace("/other", 3)

@@ -1,7 +1,7 @@
 //! Properties of the adaptation as a whole.
 
 use super::*;
-use crate::host::FsFacts;
+use rootling_sys::mount::{ST_NODEV, ST_NOSUID, ST_RDONLY, ST_RELATIME};
 
 /// Specs and hosts that together make every pass change something.
 fn cases() -> Vec<(&'static str, Value, Fixture)> {
@@ -22,11 +22,11 @@ fn cases() -> Vec<(&'static str, Value, Fixture)> {
         json!({"destination": "/systemd", "type": "tmpfs", "source": "tmpfs", "options": ["uid=99999", "gid=0"]}),
     ];
     busy["mounts"].as_array_mut().unwrap().extend(extra);
-    let all_flags = FsFacts::RDONLY | FsFacts::NOSUID | FsFacts::NODEV | FsFacts::RELATIME;
+    let all_flags = ST_RDONLY | ST_NOSUID | ST_NODEV | ST_RELATIME;
     let rich = |machine: Fixture| {
         machine
             .mount_flags("/bundle/data", all_flags)
-            .mount_flags("/proc", FsFacts::NOSUID | FsFacts::RDONLY)
+            .mount_flags("/proc", ST_NOSUID | ST_RDONLY)
             .directory("/dev/shm")
     };
     vec![
