@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use rootling_config::CgroupManager;
+use rootling_config::id::ContainerId;
 
 /// Options that every command takes, before or after its name.
 #[derive(Debug, Args)]
@@ -101,6 +102,7 @@ impl Global {
 /// The containers that a command is about.
 #[derive(Debug, Args)]
 pub struct Ids {
+    // Checked one by one, since a bad one must not affect the others. With `--regex` they are patterns.
     /// Ids of the containers
     #[arg(value_name = "CONTAINER-ID", required = true)]
     pub ids: Vec<String>,
@@ -118,5 +120,5 @@ impl Ids {
 pub struct Id {
     /// Id of the container
     #[arg(value_name = "CONTAINER-ID")]
-    pub id: String,
+    pub id: ContainerId,
 }

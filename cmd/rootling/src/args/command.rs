@@ -1,6 +1,7 @@
 //! All commands: the name of each, how it is defined, and how it is parsed.
 
 use clap::{ArgMatches, Args, FromArgMatches};
+use rootling_config::id::ContainerId;
 
 use super::{
     Adapt, Checkpoint, Completion, Create, Delete, Doctor, Events, Exec, Features, Help, Hook, Id, Ids,
@@ -242,19 +243,19 @@ impl Command {
     /// The container it is about.
     pub(crate) fn id(&self) -> Option<&str> {
         match self {
-            Self::Run(a) => a.id.as_deref(),
-            Self::Create(a) => Some(&a.id.id),
+            Self::Run(a) => a.id.as_ref().map(ContainerId::as_str),
+            Self::Create(a) => Some(a.id.id.as_str()),
             Self::Start(a) => a.only(),
-            Self::State(a) | Self::Pause(a) | Self::Resume(a) => Some(&a.id),
-            Self::Update(a) => Some(&a.id.id),
-            Self::Ps(a) => Some(&a.id.id),
-            Self::Events(a) => Some(&a.id.id),
+            Self::State(a) | Self::Pause(a) | Self::Resume(a) => Some(a.id.as_str()),
+            Self::Update(a) => Some(a.id.id.as_str()),
+            Self::Ps(a) => Some(a.id.id.as_str()),
+            Self::Events(a) => Some(a.id.id.as_str()),
             // The second word may be a signal.
             Self::Kill(a) => a.words.first().filter(|_| a.words.len() < 3).map(String::as_str),
             Self::Delete(a) => a.ids.only(),
             Self::Exec(a) => a.words.first().map(String::as_str),
-            Self::Checkpoint(a) => Some(&a.id.id),
-            Self::Restore(a) => Some(&a.id.id),
+            Self::Checkpoint(a) => Some(a.id.id.as_str()),
+            Self::Restore(a) => Some(a.id.id.as_str()),
             Self::List(_)
             | Self::Spec(_)
             | Self::Hook(_)

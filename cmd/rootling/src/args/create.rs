@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use rootling_config::id::ContainerId;
 use rootling_rootless::idmap::MapOwner;
 
 use super::Id;
@@ -60,7 +61,7 @@ pub(crate) struct Making {
 pub(crate) struct Run {
     /// Id of the container [default: a new one that is not in use]
     #[arg(value_name = "CONTAINER-ID")]
-    pub(crate) id: Option<String>,
+    pub(crate) id: Option<ContainerId>,
     #[command(flatten)]
     pub(crate) making: Making,
     /// Exit as soon as the container runs

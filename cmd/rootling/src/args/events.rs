@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use rootling_config::id::ContainerId;
 
 use super::Id;
 
@@ -22,7 +23,7 @@ pub(crate) struct Events {
 pub(crate) struct Stats {
     /// Ids of the containers [default: all that have not stopped]
     #[arg(value_name = "CONTAINER-ID")]
-    pub(crate) ids: Vec<String>,
+    pub(crate) ids: Vec<ContainerId>,
     /// Print JSON, one array on each line
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,5 +1,6 @@
 //! Parses the words of the command line into a [`Cli`].
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Args, FromArgMatches};
 use rootling_cli::terminal::in_one_line;
+use rootling_config::id::IdError;
 
 use super::command::{COMMANDS, Definition};
 use super::{Command, Global, help, words};
@@ -171,6 +173,10 @@ fn end(program: &str, args: &[OsString], error: &clap::Error) -> End {
         ErrorKind::DisplayVersion => End::Answer(format!("{program} version {}\n", version::text())),
         _ => {
             let command = known.map(|d| format!("{} ", d.name)).unwrap_or_default();
+            // Says all about it. clap would repeat the whole word, of whatever length.
+            if let Some(error) = error.source().and_then(|source| source.downcast_ref::<IdError>()) {
+                return End::Wrong(format!("{}: {error}", command.trim_end()), global_of(args));
+            }
             End::Wrong(format!("{}; see `{program} {command}--help`", message(error)), global_of(args))
         }
     }

@@ -1,3 +1,5 @@
+use rootling_cli::global::LogFormat;
+
 use super::*;
 
 fn parsed(line: &str) -> Cli {
@@ -137,4 +139,22 @@ fn help_begins_with_the_name_and_groups_the_commands() {
     let list = help_text("runc", Some("list")).unwrap();
     assert!(list.starts_with("NAME:\n   runc list - "), "{list}");
     assert!(list.contains("--quiet") && !list.contains("--systemd-cgroup"), "{list}");
+}
+
+#[test]
+fn what_is_wrong_with_an_id_is_said_in_its_own_words() {
+    let long = "a".repeat(3000);
+    for (id, wanted) in
+        [("a/b", "contains '/'"), ("", "is empty"), ("..", "special meaning"), (&long, "has 3000 bytes")]
+    {
+        for command in ["state", "create", "run", "pause", "update", "ps", "events", "stats"] {
+            let args = ["rootling", "--log-format", "json", command, id].map(OsString::from);
+            let Err(End::Wrong(message, Some(global))) = parse(args.into_iter()) else {
+                panic!("{command} {id}")
+            };
+            assert!(message.starts_with(&format!("{command}: container id ")), "{message}");
+            assert!(message.contains(wanted) && message.len() < 200, "{message}");
+            assert_eq!(global.log_format, LogFormat::Json);
+        }
+    }
 }

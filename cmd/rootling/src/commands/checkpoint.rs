@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rootling_config::id::ContainerId;
 use rootling_runtime::{
     self as runtime, CgroupsMode, CheckpointOptions, CriuOptions, RestoreOptions, Result, RunOptions,
 };
@@ -27,11 +26,11 @@ pub(crate) fn checkpoint(context: Context<'_>, args: &args::Checkpoint) -> Resul
         status_fd: (args.status_fd >= 0).then_some(args.status_fd),
         page_server: args.page_server.clone(),
     };
-    runtime::checkpoint(context.host, &context.store()?, &ContainerId::parse(&args.id.id)?, &options)
+    runtime::checkpoint(context.host, &context.store()?, &args.id.id, &options)
 }
 
 pub(crate) fn restore(context: Context<'_>, args: &args::Restore) -> Result<ExitCode> {
-    let mut options = create::options_of(context, &args.id.id, args.bundle.as_deref())?;
+    let mut options = create::options_of(context, args.id.id.clone(), args.bundle.as_deref())?;
     options.pid_file = args.pid_file.as_ref().map(absolute).transpose()?;
     options.console_socket = args.console_socket.as_ref().map(absolute).transpose()?;
     options.no_pivot = args.no_pivot;

@@ -14,13 +14,13 @@ use crate::roots::{self, Context};
 use crate::terminal::print;
 
 pub(crate) fn create(context: Context<'_>, args: &args::Create) -> Result<()> {
-    let options = options(context, &args.id.id, &args.making)?;
+    let options = options(context, args.id.id.clone(), &args.making)?;
     runtime::create(context.host, &context.store()?, &options, &mut |text| log::warning(&text))
 }
 
 pub(crate) fn run(context: Context<'_>, args: &args::Run) -> Result<ExitCode> {
-    let id = args.id.clone().unwrap_or_else(new_id);
-    let options = options(context, &id, &args.making)?;
+    let id = args.id.clone().map_or_else(new_id, Ok)?;
+    let options = options(context, id.clone(), &args.making)?;
     let run = RunOptions { detach: args.detach, keep: args.keep, no_subreaper: args.no_subreaper };
     let code = runtime::run(context.host, &context.store()?, &options, run, &mut |text| log::warning(&text))?;
     if args.detach && args.id.is_none() {
@@ -30,9 +30,9 @@ pub(crate) fn run(context: Context<'_>, args: &args::Run) -> Result<ExitCode> {
 }
 
 /// Generates an id that no other container has. Should one have it nevertheless, `create` would refuse it.
-fn new_id() -> String {
+fn new_id() -> Result<ContainerId> {
     // The keys of hash maps are as random as the kernel can make them.
-    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+    Ok(format!("{:016x}", RandomState::new().hash_one(std::process::id())).parse()?)
 }
 
 /// Checks that every descriptor to be preserved is open: the number of one that is free would be given to a
@@ -63,7 +63,7 @@ pub(crate) fn check_preserved(command: &Command) -> Result<()> {
     Ok(())
 }
 
-fn options(context: Context<'_>, id: &str, args: &args::Making) -> Result<CreateOptions> {
+fn options(context: Context<'_>, id: ContainerId, args: &args::Making) -> Result<CreateOptions> {
     Ok(CreateOptions {
         config: args.config.as_ref().map(absolute).transpose()?,
         pid_file: args.pid_file.as_ref().map(absolute).transpose()?,
@@ -86,7 +86,11 @@ pub(super) fn absolute(path: &PathBuf) -> Result<PathBuf> {
 }
 
 /// The options for a container with this id and bundle, with all others at their defaults.
-pub(super) fn options_of(context: Context<'_>, id: &str, bundle: Option<&Path>) -> Result<CreateOptions> {
+pub(super) fn options_of(
+    context: Context<'_>,
+    id: ContainerId,
+    bundle: Option<&Path>,
+) -> Result<CreateOptions> {
     Ok(CreateOptions {
         caller: Caller::Command,
         cgroup_manager: context.global.manager().unwrap_or_default(),
@@ -96,7 +100,7 @@ pub(super) fn options_of(context: Context<'_>, id: &str, bundle: Option<&Path>) 
             Rootless::False => Some(false),
         },
         seccomp_cache: roots::seccomp_cache(context.host),
-        ..CreateOptions::new(ContainerId::parse(id)?, bundle_path(bundle)?)
+        ..CreateOptions::new(id, bundle_path(bundle)?)
     })
 }
 

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use rootling_config::id::ContainerId;
 use rootling_rootless::host::Host;
 use rootling_runtime::{self as runtime, Result};
 
@@ -45,7 +44,7 @@ fn perform(command: &Command, context: Context<'_>) -> Result<ExitCode> {
             let store = context.store()?;
             return select::each(&store, "start", &args.ids, false, |id| runtime::start(&store, id));
         }
-        Command::State(args) => list::state(&context.store()?, &ContainerId::parse(&args.id)?)?,
+        Command::State(args) => list::state(&context.store()?, &args.id)?,
         Command::List(args) => return list::list(context.host, &context.store()?, args),
         Command::Kill(args) => {
             let store = context.store()?;
@@ -75,8 +74,8 @@ fn perform(command: &Command, context: Context<'_>) -> Result<ExitCode> {
         Command::Completion(args) => completion::completion(args)?,
         Command::Profile(args) => profile::profile(args)?,
         Command::Update(args) => update::update(context, args)?,
-        Command::Pause(args) => runtime::pause(&context.store()?, &ContainerId::parse(&args.id)?)?,
-        Command::Resume(args) => runtime::resume(&context.store()?, &ContainerId::parse(&args.id)?)?,
+        Command::Pause(args) => runtime::pause(&context.store()?, &args.id)?,
+        Command::Resume(args) => runtime::resume(&context.store()?, &args.id)?,
         Command::Ps(args) => ps::ps(&context.store()?, args)?,
         Command::Events(args) => events::events(&context.store()?, args)?,
         Command::Stats(args) => stats::stats(&context.store()?, args)?,

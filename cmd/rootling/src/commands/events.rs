@@ -1,7 +1,6 @@
 //! `events`.
 
-use rootling_config::id::ContainerId;
-use rootling_runtime::{self as runtime, Error, Event, Result, Stats, Store};
+use rootling_runtime::{self as runtime, Event, Result, Stats, Store};
 use serde::Serialize;
 
 use crate::args;
@@ -19,12 +18,12 @@ struct Line<'a> {
 }
 
 pub(crate) fn events(store: &Store, args: &args::Events) -> Result<()> {
-    let id = ContainerId::parse(&args.id.id)?;
-    let show = |kind, data: Option<&Stats>| print(&Line { kind, id: &args.id.id, data });
+    let id = &args.id.id;
+    let show = |kind, data: Option<&Stats>| print(&Line { kind, id: id.as_str(), data });
     if args.stats {
         // Issued after the figures, which readers expect on the first line.
         let mut warnings = Vec::new();
-        let stats = runtime::stats(store, &id, &mut |text| warnings.push(text))?;
+        let stats = runtime::stats(store, id, &mut |text| warnings.push(text))?;
         show("stats", Some(&stats))?;
         for text in &warnings {
             log::warning(text);
@@ -35,10 +34,10 @@ pub(crate) fn events(store: &Store, args: &args::Events) -> Result<()> {
         Event::Stats(stats) => show("stats", Some(&*stats)),
         Event::Oom => show("oom", None),
     };
-    runtime::events(store, &id, args.interval, &mut report, &mut |text| log::warning(&text))
+    runtime::events(store, id, args.interval, &mut report, &mut |text| log::warning(&text))
 }
 
 /// Prints a line; returns whether anybody is still reading.
 fn print(line: &Line<'_>) -> Result<bool> {
-    print_next(&(serde_json::to_string(line).map_err(|e| Error::system(e.to_string()))? + "\n"))
+    print_next(&(serde_json::to_string(line)? + "\n"))
 }

@@ -5,17 +5,16 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::process::Command;
 
-use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Result, Store};
 
 use crate::args::{self, PsFormat};
 use crate::terminal::print;
 
 pub(crate) fn ps(store: &Store, args: &args::Ps) -> Result<()> {
-    let pids = runtime::processes(store, &ContainerId::parse(&args.id.id)?)?;
+    let pids = runtime::processes(store, &args.id.id)?;
     match args.format {
         PsFormat::Json => {
-            let text = serde_json::to_string(&pids).map_err(|e| Error::system(e.to_string()))?;
+            let text = serde_json::to_string(&pids)?;
             print(&(text + "\n"))
         }
         PsFormat::Table => print(&table(&all_processes(&args.options)?, &pids)?),

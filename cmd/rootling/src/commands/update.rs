@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
 use rootling_config::generate::size;
-use rootling_config::id::ContainerId;
 use rootling_config::load;
 use rootling_runtime::{self as runtime, Error, Result, Rules};
 use rootling_sys::file::stream;
@@ -15,7 +14,6 @@ use crate::log;
 use crate::roots::Context;
 
 pub(crate) fn update(context: Context<'_>, args: &args::Update) -> Result<()> {
-    let id = ContainerId::parse(&args.id.id)?;
     refuse_intel_rdt(args)?;
     let (resources, rules) = if let Some(path) = &args.resources {
         (runtime::resources(&read(path)?)?, None)
@@ -23,7 +21,9 @@ pub(crate) fn update(context: Context<'_>, args: &args::Update) -> Result<()> {
         let memory_min = bytes("memory-min", args.memory_min.as_ref())?;
         (from_flags(args)?, Some(Rules { memory_min }))
     };
-    runtime::update(context.host, &context.store()?, &id, &resources, rules, &mut |text| log::warning(&text))
+    runtime::update(context.host, &context.store()?, &args.id.id, &resources, rules, &mut |text| {
+        log::warning(&text);
+    })
 }
 
 /// Reads the file, or standard input for `-`.
