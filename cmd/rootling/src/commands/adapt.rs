@@ -8,7 +8,7 @@ use oci_spec::runtime::Spec;
 use rootling_config::load;
 use rootling_rootless::adapt::{Adaptation, Options};
 use rootling_rootless::host::Host;
-use rootling_runtime::{self as runtime, Error, Result};
+use rootling_runtime::{self as runtime, Result};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
@@ -30,7 +30,7 @@ pub(crate) fn adapt(context: Context<'_>, args: &args::Adapt) -> Result<()> {
     loaded.warnings.iter().for_each(|text| log::warning(text));
     let written = rootling_sys::file::read(&options.bundle.join(load::CONFIG_FILE), load::MOST)?;
     // It has already been parsed as a spec above.
-    let written: Value = serde_json::from_slice(&written).map_err(|e| Error::system(e.to_string()))?;
+    let written: Value = serde_json::from_slice(&written)?;
     let (adapted, changes) = adapted(&written, loaded.spec, context.host, &options)?;
     explain(&changes, args.explain, &mut std::io::stderr())?;
     if args.diff {
@@ -53,11 +53,11 @@ fn adapted(
 }
 
 fn value(spec: &Spec) -> Result<Value> {
-    serde_json::to_value(spec).map_err(|e| Error::system(e.to_string()))
+    Ok(serde_json::to_value(spec)?)
 }
 
 fn pretty(value: &Value) -> Result<String> {
-    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|e| Error::system(e.to_string()))
+    Ok(serde_json::to_string_pretty(value).map(|text| text + "\n")?)
 }
 
 /// Applies the differences between two versions of what was understood to the document itself: fields that rootling

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use rootling_rootless::doctor::{Check, Distribution, Verdict, examine, suspects};
 use rootling_rootless::host::Host;
-use rootling_runtime::{Error, Result};
+use rootling_runtime::Result;
 use serde::Serialize;
 
 use crate::terminal::print;
@@ -67,7 +67,7 @@ fn json(checks: &[Check], distribution: &str) -> Result<String> {
     });
     let ok = checks.iter().all(|check| check.verdict != Verdict::Failed);
     let report = Report { ok, distribution, checks: lines.collect() };
-    serde_json::to_string_pretty(&report).map(|text| text + "\n").map_err(|e| Error::system(e.to_string()))
+    Ok(serde_json::to_string_pretty(&report).map(|text| text + "\n")?)
 }
 
 #[cfg(test)]

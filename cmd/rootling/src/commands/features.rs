@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use rootling_config::{features, seccomp};
 use rootling_rootless::host::{CgroupMode, Host};
-use rootling_runtime::{Error, Result};
+use rootling_runtime::Result;
 
 use crate::version;
 
@@ -24,7 +24,7 @@ pub(crate) fn features(host: &Host) -> Result<()> {
         idmap.set_enabled(Some(may_idmap(host)));
     }
     // Converted to a value, whose members are ordered: annotations are a hash map.
-    let value = serde_json::to_value(&features).map_err(|e| Error::system(e.to_string()))?;
+    let value = serde_json::to_value(&features)?;
     crate::terminal::print(&format!("{value:#}\n"))
 }
 

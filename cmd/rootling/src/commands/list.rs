@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use rootling_config::id::ContainerId;
 use rootling_rootless::host::Host;
-use rootling_runtime::{self as runtime, Error, Listed, Result, StateView, Store};
+use rootling_runtime::{self as runtime, Listed, Result, StateView, Store};
 use tabwriter::TabWriter;
 
+use super::columns::aligned;
 use crate::args::{self, ListFormat};
 use crate::log;
 use crate::terminal::print;
@@ -45,7 +45,7 @@ pub(crate) fn list(host: &Host, store: &Store, args: &args::List) -> Result<Exit
     }
     let text = match args.format {
         _ if args.quiet => ids,
-        ListFormat::Json => serde_json::to_string(&views).map_err(|e| Error::system(e.to_string()))? + "\n",
+        ListFormat::Json => serde_json::to_string(&views)? + "\n",
         ListFormat::Table => table(&views)?,
     };
     print(&text)?;
@@ -54,7 +54,7 @@ pub(crate) fn list(host: &Host, store: &Store, args: &args::List) -> Result<Exit
 
 pub(crate) fn state(store: &Store, id: &ContainerId) -> Result<()> {
     let view = runtime::state(store, id)?;
-    let text = serde_json::to_string_pretty(&view).map_err(|e| Error::system(e.to_string()))?;
+    let text = serde_json::to_string_pretty(&view)?;
     print(&format!("{text}\n"))
 }
 
@@ -65,10 +65,7 @@ fn table(views: &[StateView]) -> Result<String> {
         let _ = writeln!(text, "{id}\t{pid}\t{status}\t{}\t{created}\t{owner}", bundle.display());
     }
     // The same widths as in runc.
-    let mut writer = TabWriter::new(Vec::new()).minwidth(12).padding(3);
-    writer.write_all(text.as_bytes())?;
-    let bytes = writer.into_inner().map_err(|e| Error::system(e.to_string()))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    aligned(&text, TabWriter::new(Vec::new()).minwidth(12).padding(3))
 }
 
 /// The names of users, each of which is looked up once.

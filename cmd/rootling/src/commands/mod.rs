@@ -1,6 +1,7 @@
 //! One module for each command: turns its arguments into a call of the runtime.
 mod adapt;
 mod checkpoint;
+mod columns;
 mod completion;
 mod create;
 mod dispatch;

@@ -1,15 +1,15 @@
 //! `stats`: a live table.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use rootling_cgroup::stats::Source;
-use rootling_config::id::ContainerId;
 use rootling_runtime::{self as runtime, Error, Result, Sample, Store};
 use serde::Serialize;
 use tabwriter::TabWriter;
 
+use super::columns::aligned;
 use crate::args;
 use crate::terminal::print_next;
 
@@ -38,13 +38,12 @@ struct Usage {
 }
 
 pub(crate) fn stats(store: &Store, args: &args::Stats) -> Result<()> {
-    let ids: Vec<ContainerId> =
-        args.ids.iter().map(|id| Ok(ContainerId::parse(id)?)).collect::<Result<_>>()?;
+    let ids = &args.ids;
     let live = !args.json && !args.no_stream && std::io::stdout().is_terminal();
-    let mut before = runtime::sample(store, &ids)?;
+    let mut before = runtime::sample(store, ids)?;
     loop {
         std::thread::sleep(args.interval);
-        let now = match runtime::sample(store, &ids) {
+        let now = match runtime::sample(store, ids) {
             // The container was deleted while it was being watched.
             Err(e) if e.kind() == runtime::ErrorKind::NotFound => Vec::new(),
             other => other?,
@@ -123,10 +122,7 @@ fn table(usages: &[Usage], total: Option<u64>) -> Result<String> {
             u.source.name(),
         );
     }
-    let mut writer = TabWriter::new(Vec::new()).padding(3);
-    writer.write_all(text.as_bytes())?;
-    let bytes = writer.into_inner().map_err(|e| Error::system(e.to_string()))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    aligned(&text, TabWriter::new(Vec::new()).padding(3))
 }
 
 /// A share in per cent.

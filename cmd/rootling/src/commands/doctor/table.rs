@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use rootling_rootless::doctor::{Check, Verdict};
-use rootling_runtime::{Error, Result};
+use rootling_runtime::Result;
 use tabwriter::TabWriter;
 use textwrap::{Options, WordSplitter};
+
+use crate::commands::columns::aligned;
 
 const PADDING: usize = 2;
 
@@ -57,10 +58,7 @@ fn columns(checks: &[Check], width: usize) -> Result<String> {
             let _ = writeln!(text, "{name}\t{status}\t{}\t{}", cell(&found), cell(&needed));
         }
     }
-    let mut writer = TabWriter::new(Vec::new()).padding(PADDING);
-    writer.write_all(text.as_bytes())?;
-    let bytes = writer.into_inner().map_err(|e| Error::system(e.to_string()))?;
-    let table = String::from_utf8_lossy(&bytes);
+    let table = aligned(&text, TabWriter::new(Vec::new()).padding(PADDING))?;
     Ok(table.lines().fold(String::new(), |all, line| all + line.trim_end() + "\n"))
 }
 

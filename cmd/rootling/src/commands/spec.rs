@@ -1,4 +1,4 @@
-//! Writes the spec.
+//! `spec`: turns the flags and facts of the host into a request, and writes the result to a file.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -29,7 +29,7 @@ pub(crate) fn spec(context: Context<'_>, args: &args::Spec) -> Result<()> {
     } else {
         with_flags(context, &args.flags, rootless, &bundle)?
     };
-    let text = serde_json::to_string_pretty(&spec).map_err(|e| Error::system(e.to_string()))?;
+    let text = serde_json::to_string_pretty(&spec)?;
     match &args.output {
         Some(output) if output == Path::new("-") => terminal::print(&format!("{text}\n")),
         Some(output) => write(output, &text),
