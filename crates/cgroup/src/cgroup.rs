@@ -23,10 +23,14 @@ use crate::wanted::Wanted;
 use crate::{CgroupError, OomWatch, Request, file, procs, remove, v1};
 
 /// Where hosts mount cgroups; systemd, the FHS and runc know no other place.
-const MOUNT: &str = "/sys/fs/cgroup";
+pub const MOUNT: &str = "/sys/fs/cgroup";
 
-/// Whether only version 2 is mounted.
-fn is_unified(mount: &Path) -> bool {
+/// Whether this host has only cgroup v2.
+pub fn is_unified() -> bool {
+    is_unified_at(Path::new(MOUNT))
+}
+
+fn is_unified_at(mount: &Path) -> bool {
     statfs(mount).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
@@ -96,7 +100,7 @@ impl Cgroup {
         request: &Request,
         announce: &mut dyn FnMut(&Self),
     ) -> Result<Self, CgroupError> {
-        let unified = is_unified(mount);
+        let unified = is_unified_at(mount);
         let wanted = request.limits.map(|limits| Wanted::of(limits, version(unified))).unwrap_or_default();
         if request.manager == CgroupManager::Disabled {
             if !wanted.is_empty() {
@@ -324,7 +328,7 @@ impl Cgroup {
     }
 
     fn update_without(limits: &Limits) -> Result<Vec<String>, CgroupError> {
-        let wanted = Wanted::of(limits, version(is_unified(Path::new(MOUNT))));
+        let wanted = Wanted::of(limits, version(is_unified()));
         if wanted.is_empty() {
             return Ok(Vec::new());
         }

@@ -33,7 +33,7 @@ mod v1;
 mod v2;
 mod wanted;
 
-pub use cgroup::{Cgroup, own_v1_paths};
+pub use cgroup::{Cgroup, MOUNT, is_unified, own_v1_paths};
 pub use error::CgroupError;
 pub use oom::OomWatch;
 pub use request::Request;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::file;
 
@@ -11,17 +11,8 @@ use crate::file;
 /// An absolute path stays absolute. The string comes from config.json, so `../../x` must not
 /// leave the hierarchy; cgroupfs has no symbolic links that could make a lexical answer wrong.
 pub(crate) fn clean(path: &str) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in Path::new(path).components() {
-        match part {
-            Component::Normal(name) => clean.push(name),
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    if path.starts_with('/') { Path::new("/").join(clean) } else { clean }
+    let clean = rootling_sys::path::clean(Path::new(path));
+    if path.starts_with('/') { clean } else { clean.strip_prefix("/").unwrap_or(&clean).to_owned() }
 }
 
 /// Appends a path, absolute or relative, to `root`.

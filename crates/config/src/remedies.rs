@@ -39,6 +39,16 @@ pub fn raise_namespaces(limits: &[impl std::fmt::Display]) -> String {
     format!("as root run `sysctl -w {}`", settings.join(" "))
 }
 
+/// What helps if a directory cannot be changed.
+pub const OTHER_PLACE: &str = "or use another place";
+
+/// The remedy for a directory that does not let an id pass, and the alternative to it. `is_own` tells whether who reads this can
+/// change it.
+pub fn let_pass(is_own: bool, alternative: &str) -> String {
+    let who = if is_own { "run" } else { "its owner has to run" };
+    format!("{who} `chmod o+x` on it, {alternative}")
+}
+
 /// How to have a user's systemd run without a session; loginctl(1).
 pub fn enable_linger(user: &str) -> String {
     format!("as root: loginctl enable-linger {user}")

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use rootling_cgroup::Cgroup;
+use rootling_cgroup::{Cgroup, is_unified};
 use rootling_init::blueprint::{Hierarchies, MountKind, MountPlan};
 use rootling_sys::mount::MS_RDONLY;
 
-use crate::mounts::{CGROUPS, is_unified};
+use crate::mounts::CGROUPS;
 use crate::plan::Plan;
 
 /// The host uid that is to own the container's cgroup; runtime-spec, config-linux.md, "Cgroup ownership". Only a

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+/// Where the container's cgroup mounts usually are, too.
+pub(crate) use rootling_cgroup::MOUNT as CGROUPS;
 use rootling_config::mounts::{Bind, Kind, Mount, MountOptions, Propagation};
 use rootling_config::namespaces::{Namespace, NamespaceSet};
 use rootling_init::blueprint::{Dev, MountKind, MountPlan};
@@ -10,9 +11,6 @@ use rootling_sys::mount::{MS_PRIVATE, MS_RDONLY, MS_REC, MS_SHARED, MS_SLAVE};
 use rootling_sys::path::clean;
 
 use crate::error::{Error, Result};
-
-/// Where every distribution mounts the cgroup file system.
-pub(crate) const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Determines the destination of each mount, and what becomes of it on this host.
 pub(crate) fn place(
@@ -57,7 +55,7 @@ pub(crate) fn dev(mounts: &[MountPlan], hooked: bool) -> Dev {
 
 /// What becomes of a cgroup mount.
 fn cgroups(namespaces: &NamespaceSet, rootless: bool, options: &mut MountOptions) -> MountKind {
-    if !is_unified() {
+    if !rootling_cgroup::is_unified() {
         return MountKind::CgroupV1;
     }
     // Mounting it requires privilege in the user namespace that owns the cgroup namespace.
@@ -72,11 +70,6 @@ fn cgroups(namespaces: &NamespaceSet, rootless: bool, options: &mut MountOptions
     // The host's mount can be shown instead, as a whole, because /proc/self/cgroup has paths relative to the top of it.
     options.bind = Some(Bind::Recursive);
     MountKind::Bind(CGROUPS.into())
-}
-
-/// Whether the host has only cgroup v2.
-pub(crate) fn is_unified() -> bool {
-    statfs(CGROUPS).is_ok_and(|s| s.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
 /// Refuses to mount on the root: such a mount would hide later mounts or be hidden by them.

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use nix::fcntl::{OFlag, ResolveFlag, open, readlinkat};
 use nix::sys::stat::{Mode, SFlag};
 use rootling_config::idmap::{IdKind, IdMaps, to_host};
+use rootling_config::remedies::{OTHER_PLACE, let_pass};
 use rootling_rootless::host::Host;
 use rootling_sys as sys;
 use rootling_sys::mount::openat2;
@@ -76,8 +77,9 @@ pub(crate) fn closed_to_caller(closed: &Path, path: &Path, host: &Host) -> Strin
     let place = format!("{closed:?}{}", above(levels, "it"));
     match std::fs::metadata(closed) {
         Ok(found) if found.uid() != host.euid() => format!(
-            "{place} {} and does not let the caller pass: its owner has to run `chmod o+x` on it, or use another place",
-            Owner::of(&found)
+            "{place} {} and does not let the caller pass: {}",
+            Owner::of(&found),
+            let_pass(false, OTHER_PLACE)
         ),
         _ => format!("{place} does not let the caller pass: run `chmod +x` on it"),
     }
@@ -131,9 +133,9 @@ impl Owners {
         let remedy = match step.path.starts_with(&self.rootfs) {
             true => self.remedy(step.found, host),
             false if step.found.uid == host.euid() => {
-                "run `chmod o+x` on it, map the caller to 0, or use another place".into()
+                let_pass(true, &format!("map the caller to 0, {OTHER_PLACE}"))
             }
-            false => "its owner has to run `chmod o+x` on it, or use another place".into(),
+            false => let_pass(false, OTHER_PLACE),
         };
         let place = format!("{:?}{}", step.path, above(step.levels, &format!("{:?}", step.to)));
         error.remedy(format!(

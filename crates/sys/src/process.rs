@@ -100,13 +100,6 @@ pub fn rlimit(pid: i32, resource: u32) -> Result<(u64, u64), Errno> {
     super::check(ret).map(|_| (limit.rlim_cur, limit.rlim_max))
 }
 
-/// Lets a process run on every CPU in its cpuset (sched_setaffinity(2)); best effort.
-pub fn allow_all_cpus(pid: i32) {
-    let all = [u8::MAX; 1024];
-    // SAFETY: the mask outlives the call and has the length that is handed over.
-    unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, all.len(), all.as_ptr()) };
-}
-
 /// Makes the signals that ask a process to end work for the first process of a pid namespace as well, which
 /// without a handler would never notice them; pid_namespaces(7). execve(2) restores the default.
 pub fn end_on_signals() {

@@ -55,6 +55,11 @@ pub fn set_affinity(pid: i32, mask: &[u64]) -> Result<(), Errno> {
     super::check(ret).map(drop)
 }
 
+/// Lets a process run on every CPU in its cpuset; best effort.
+pub fn allow_all_cpus(pid: i32) {
+    let _ = set_affinity(pid, &[u64::MAX; 8192 / 64]);
+}
+
 /// Calls sched_getaffinity(2) for the calling process.
 pub fn affinity() -> Result<Vec<u64>, Errno> {
     // As many bits as the kernel's largest mask has (CONFIG_MAXSMP).

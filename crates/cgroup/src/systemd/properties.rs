@@ -133,8 +133,10 @@ impl Translator<'_> {
             "cpu.weight" => push(out, CPU_WEIGHT, number()?),
             "cpu.idle" if value == "1" && (self.version)() >= 252 => push(out, CPU_WEIGHT, 0_u64),
             "cpu.max" => {
-                let (quota, period) = value.split_once(' ').unwrap_or((value, "100000"));
-                let period = period.trim().parse().map_err(|_| invalid())?;
+                let (quota, period) = match value.split_once(' ') {
+                    Some((quota, period)) => (quota, period.trim().parse().map_err(|_| invalid())?),
+                    None => (value, Period::DEFAULT.get()),
+                };
                 let quota = match quota {
                     "max" => Bound::Unlimited,
                     quota => Bound::At(quota.parse().map_err(|_| invalid())?),

@@ -11,6 +11,7 @@ use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{FileStat, Mode, stat};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, faccessat, getegid, geteuid};
+use rootling_config::remedies::{OTHER_PLACE, let_pass};
 use rootling_sys as sys;
 
 /// The uid that the kernel shows for an owner without an id in the user namespace: /proc/sys/kernel/overflowuid.
@@ -22,10 +23,9 @@ pub(super) fn reason(program: &CStr) -> String {
     let user = format!("process.user {}:{}", geteuid(), getegid());
     if let Some((directory, found)) = closed_directory(path) {
         let owner = found.as_ref().map(owner).unwrap_or_default();
-        let is_unmapped = found.as_ref().is_some_and(is_unmapped);
-        let by_whom = if is_unmapped { "its owner can run" } else { "run" };
-        let other = if is_unmapped { "" } else { ", or use another user" };
-        return format!("{directory:?}{owner} does not let {user} pass: {by_whom} `chmod o+x` on it{other}");
+        let is_own = !found.as_ref().is_some_and(is_unmapped);
+        let how = let_pass(is_own, if is_own { "or use another user" } else { OTHER_PLACE });
+        return format!("{directory:?}{owner} does not let {user} pass: {how}");
     }
     let Ok(found) = stat(path) else { return format!("it has to be executable by {user}") };
     let mode = found.st_mode & 0o7777;

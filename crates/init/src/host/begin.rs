@@ -8,6 +8,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
 use rootling_config::mounts::Propagation;
+use rootling_config::remedies::{OTHER_PLACE, let_pass};
 use rootling_rootless::host::Host as Machine;
 use rootling_sys as sys;
 use rootling_sys::mount::{MS_PRIVATE, MS_SHARED, MS_SLAVE, MountAttr, clone_tree, set_attr};
@@ -171,8 +172,11 @@ fn open_image(blueprint: &Blueprint, machine: &Machine) -> Result<OwnedFd> {
         let closed = machine.closed_parent(&rootfs.join("dev")).unwrap_or_else(|| rootfs.clone());
         let error = Error::from(errno).wrap(what()).at(errno, Path::new("/"));
         // If ids are mapped here, the runtime adds who owns the directory and what to do.
-        let how = if blueprint.maps.is_some() { "" } else { ": run `chmod o+x` on it, or use another place" };
-        error.remedy(format!("{closed:?} does not let the container's root pass{how}"))
+        let problem = format!("{closed:?} does not let the container's root pass");
+        error.remedy(match blueprint.maps {
+            Some(_) => problem,
+            None => format!("{problem}: {}", let_pass(true, OTHER_PLACE)),
+        })
     };
     let there = match open(rootfs, flags, Mode::empty()) {
         Err(errno @ Errno::EACCES) => return Err(closed(errno)),

@@ -10,11 +10,9 @@ use nix::errno::Errno;
 use rootling_config::mounts::MountOptions;
 use rootling_config::mounts::table::{ATIME_FLAGS, SWITCHES, Switch};
 
-use rootling_sys::mount::{
-    MS_NOATIME, MS_NODIRATIME, MS_STRICTATIME, MountAttr, ST_NOATIME, ST_NODIRATIME, ST_RELATIME, attr,
-    set_attr,
-};
+use rootling_sys::mount::{MS_NODIRATIME, MountAttr, ST_NOATIME, ST_NODIRATIME, ST_RELATIME, attr, set_attr};
 
+use super::flags::access_time;
 use super::hints;
 use crate::error::{Context, Error, Result};
 
@@ -58,17 +56,6 @@ pub(crate) fn exact(options: &MountOptions) -> Option<MountAttr> {
     Some(wanted)
 }
 
-/// The single access time setting that mount(2) derives from its flags; 0 is relatime.
-fn access_time(ms: u64) -> u64 {
-    if ms & MS_STRICTATIME != 0 {
-        attr::STRICTATIME
-    } else if ms & MS_NOATIME != 0 {
-        attr::NOATIME
-    } else {
-        0
-    }
-}
-
 /// The same together with the flags of the source as reported by statfs(2), which may be locked.
 fn with_locked(wanted: MountAttr, options: &MountOptions, has: u64) -> Result<MountAttr> {
     let mut kept = wanted;
@@ -84,7 +71,7 @@ fn with_locked(wanted: MountAttr, options: &MountOptions, has: u64) -> Result<Mo
     let source = if has & ST_NOATIME != 0 {
         attr::NOATIME
     } else if has & ST_RELATIME != 0 {
-        0
+        attr::RELATIME
     } else {
         attr::STRICTATIME
     };

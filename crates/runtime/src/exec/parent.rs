@@ -231,7 +231,7 @@ impl Exec {
             (Some(_), None) => Ok(()),
             (None, None) => {
                 // The affinity of the calling process must not restrict the container's.
-                sys::process::allow_all_cpus(pid);
+                sys::scheduling::allow_all_cpus(pid);
                 Ok(())
             }
         }

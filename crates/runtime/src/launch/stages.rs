@@ -151,7 +151,7 @@ impl Begun {
         }
         let blueprint = &self.plan.blueprint;
         // The affinity of the calling process must not restrict the container's; its cpuset still applies.
-        sys::process::allow_all_cpus(pid);
+        sys::scheduling::allow_all_cpus(pid);
         raise_rlimits(pid, &blueprint.process.rlimits)?;
         if let Some(score) = blueprint.process.oom_score_adj.filter(|_| !blueprint.is_seen_by_others()) {
             set_oom_score(&pid.to_string(), score)?.into_iter().for_each(&mut *warn);

@@ -1,10 +1,10 @@
 //! The operations on containers, one file per command.
+mod cgroup_support;
 mod checkpoint;
 mod create;
 mod delete;
 mod events;
 mod kill;
-mod limit_support;
 mod pause;
 mod prepare;
 mod ps;

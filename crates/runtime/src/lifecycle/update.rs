@@ -6,7 +6,7 @@ use rootling_config::limits::{self, Limits};
 use rootling_config::resources;
 use serde_json::{Map, Value};
 
-use super::limit_support;
+use super::cgroup_support;
 use rootling_init::channel::Warn;
 use rootling_rootless::host::Host;
 
@@ -57,7 +57,7 @@ pub fn update(
     }
     let mut wanted = complete(&before, wanted);
     if let Some(Rules { memory_min }) = rules {
-        let support = limit_support::of(&record.cgroup, host);
+        let support = cgroup_support::of(&record.cgroup, host);
         let checked = resources::check_change(&mut wanted, &before, &support, memory_min);
         checked.map_err(|e| Error::invalid(format!("--{e}")))?.into_iter().for_each(&mut *warn);
     }
@@ -140,15 +140,14 @@ fn restrict(all: &Map<String, Value>, to: &Map<String, Value>) -> Map<String, Va
 
 /// All limits that are now in force, as the base of the next update.
 fn merged(before: &LinuxResources, wanted: &LinuxResources) -> Result<LinuxResources> {
-    let json = |r: &LinuxResources| serde_json::to_value(r).map_err(|e| Error::system(e.to_string()));
-    let mut all = json(before)?;
-    let mut new = json(wanted)?;
+    let mut all = serde_json::to_value(before)?;
+    let mut new = serde_json::to_value(wanted)?;
     if let Some(memory) = new.get_mut("memory").and_then(Value::as_object_mut) {
         // Applies to a single update; it is not a limit.
         memory.remove("checkBeforeUpdate");
     }
     merge(&mut all, new);
-    serde_json::from_value(all).map_err(|e| Error::system(e.to_string()))
+    Ok(serde_json::from_value(all)?)
 }
 
 fn merge(into: &mut Value, new: Value) {
