@@ -114,7 +114,7 @@ impl Channel {
 
     /// Sends a message; the error is `EPIPE` if the other end is gone.
     pub fn send(&self, message: &impl Serialize) -> Result<()> {
-        let bytes = serde_json::to_vec(message).map_err(|e| Error::system(e.to_string()))?;
+        let bytes = serde_json::to_vec(message)?;
         // write(2) instead of sendmsg(2): a seccomp filter may be loaded, and every program needs write(2).
         loop {
             match nix::unistd::write(&self.socket, &bytes) {
@@ -126,7 +126,7 @@ impl Channel {
 
     /// Sends a message together with a descriptor.
     pub fn send_with(&self, message: &impl Serialize, fd: BorrowedFd<'_>) -> Result<()> {
-        let bytes = serde_json::to_vec(message).map_err(|e| Error::system(e.to_string()))?;
+        let bytes = serde_json::to_vec(message)?;
         sys::socket::send_fd(self.socket.as_fd(), &bytes, fd).context(|| "sendmsg(SCM_RIGHTS)")
     }
 

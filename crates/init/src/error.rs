@@ -4,8 +4,15 @@ use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use oci_spec::OciSpecError;
+use rootling_config::cgroup_parent::CgroupParentError;
+use rootling_config::container::ValidateError;
 use rootling_config::id::IdError;
-use rootling_config::namespaces::NamespaceSet;
+use rootling_config::idmap::IdmapError;
+use rootling_config::load::LoadError;
+use rootling_config::namespaces::{NamespaceError, NamespaceSet};
+use rootling_config::process::memory_policy::MemoryPolicyError;
+use rootling_config::seccomp::SeccompError;
 use serde::{Deserialize, Serialize};
 
 /// The kind of a failure; it determines the exit code and what a caller may do about it.
@@ -156,9 +163,38 @@ impl From<rootling_sys::mount::Refused> for Error {
     }
 }
 
-impl From<IdError> for Error {
-    fn from(error: IdError) -> Self {
-        Self::invalid(error.to_string())
+/// What is wrong with something that was passed in, in the words of the crate that has parsed it.
+macro_rules! invalid {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::invalid(chain(&error))
+            }
+        }
+    )+};
+}
+
+invalid!(
+    IdError,
+    IdmapError,
+    LoadError,
+    ValidateError,
+    NamespaceError,
+    CgroupParentError,
+    MemoryPolicyError,
+    SeccompError,
+);
+
+/// Of what we write ourselves; what others have written is parsed with an error of its own.
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self::system(error.to_string())
+    }
+}
+
+impl From<OciSpecError> for Error {
+    fn from(error: OciSpecError) -> Self {
+        Self::system(chain(&error))
     }
 }
 

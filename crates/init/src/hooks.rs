@@ -65,7 +65,7 @@ pub struct Setting<'a> {
 
 /// Runs hooks in order, up to the first failure.
 pub fn run(kind: &str, hooks: &[Hook], state: &HookState<'_>, setting: Setting<'_>) -> Result<()> {
-    let json = serde_json::to_vec(state).map_err(|e| Error::system(e.to_string()))?;
+    let json = serde_json::to_vec(state)?;
     for (index, hook) in hooks.iter().enumerate() {
         tracing::debug!("running {kind} hook #{index}: {:?}", hook.path());
         run_one(hook, &json, setting)

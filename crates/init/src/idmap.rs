@@ -22,14 +22,14 @@ use rootling_sys as sys;
 use rootling_sys::clone::{CloneOptions, Cloned};
 use rootling_sys::mount::{MountAttr, attr, set_attr};
 
-use crate::error::{Context, Error, Result, chain};
+use crate::error::{Context, Error, Result};
 
 /// The map of a mount as a process in the container's user namespace has to write it: with the host ids translated to
 /// ids of that namespace.
 pub fn seen_inside(maps: &IdMaps, container: &IdMaps) -> Result<IdMaps> {
     let uid = translate(maps.uid(), container.uid(), IdKind::User)?;
     let gid = translate(maps.gid(), container.gid(), IdKind::Group)?;
-    IdMaps::new(uid, gid).map_err(|e| Error::invalid(chain(&e)))
+    Ok(IdMaps::new(uid, gid)?)
 }
 
 fn translate(

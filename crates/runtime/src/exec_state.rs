@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::{FILTER, PROCESS, Slot};
 
 /// Where a seccomp listener is sent.
@@ -86,7 +86,7 @@ impl Slot {
         stored: &StoredProcess,
         filter: Option<&seccomp::Program>,
     ) -> Result<()> {
-        let text = serde_json::to_vec(stored).map_err(|e| Error::system(e.to_string()))?;
+        let text = serde_json::to_vec(stored)?;
         if let Some(filter) = filter {
             self.write_file(FILTER, &filter.bpf)?;
         }

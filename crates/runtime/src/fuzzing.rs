@@ -8,7 +8,7 @@ use rootling_config::load::Loaded;
 use rootling_rootless::host::Host;
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exec::{ExecOptions, ExecPlan};
 use crate::lifecycle;
 use crate::plan::CreateOptions;
@@ -65,5 +65,5 @@ pub fn stat(line: &[u8]) -> Option<(u8, u64)> {
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Value> {
-    serde_json::to_value(value).map_err(|e| Error::system(e.to_string()))
+    Ok(serde_json::to_value(value)?)
 }

@@ -139,7 +139,7 @@ impl Drop for HelperProcess {
 }
 
 fn maps_of(host: &Host, maps: &Maps) -> Result<(IdMaps, MapsWriter)> {
-    let maps = IdMaps::new(maps.uid.clone(), maps.gid.clone()).map_err(|e| Error::invalid(e.to_string()))?;
+    let maps = IdMaps::new(maps.uid.clone(), maps.gid.clone())?;
     let by = writer(host, &maps).map_err(|e| Error::invalid(e.to_string()))?;
     let deny_setgroups = must_deny_setgroups(host, &by);
     Ok((maps, MapsWriter { by, deny_setgroups }))

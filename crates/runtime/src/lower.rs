@@ -10,7 +10,7 @@ use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
 use rootling_config::container::Container;
 use rootling_config::namespaces::NamespaceSet;
 
-use crate::error::{Error, Result, chain};
+use crate::error::Result;
 
 /// The root is a private one. The process is never used: we take over before libcontainer's init would execute it. With
 /// HOME set, libcontainer does not query the name service for it.
@@ -23,7 +23,7 @@ const FIXED: &str = r#"{
 
 /// Moves out of the container what libcontainer is to do: sysctls, network devices and the AppArmor profile.
 pub(crate) fn for_libcontainer(container: &mut Container, apparmor: Option<String>) -> Result<Rc<Spec>> {
-    let mut spec: Spec = serde_json::from_str(FIXED).map_err(|e| Error::system(chain(&e)))?;
+    let mut spec: Spec = serde_json::from_str(FIXED)?;
     if let Some(process) = spec.process_mut() {
         process.set_apparmor_profile(apparmor);
     }

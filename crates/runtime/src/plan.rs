@@ -317,8 +317,7 @@ fn seccomp_program(
     let program = match &options.seccomp_cache {
         Some(dir) => seccomp::load_or_compile(dir, &profile),
         None => seccomp::compile(&profile),
-    }
-    .map_err(|e| Error::invalid(chain(&e)))?;
+    }?;
     let path = profile.listener_path().clone();
     if !program.as_ref().is_some_and(|program| program.notify) {
         if path.is_some() {

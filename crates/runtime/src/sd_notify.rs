@@ -16,7 +16,7 @@ use oci_spec::runtime::{MountBuilder, Spec};
 use rootling_config::id::ContainerId;
 use rootling_sys as sys;
 
-use crate::error::{Context, Error, Result, chain};
+use crate::error::{Context, Result};
 use crate::store::{NOTIFY, NOTIFY_SOCKET, Slot, Store};
 
 /// The name of the variable, both outside and inside the container.
@@ -40,12 +40,7 @@ fn host_socket() -> Option<std::ffi::OsString> {
 /// Adds the mount and the variable to a spec.
 pub(crate) fn add_to(spec: &mut Spec, directory: &Path) -> Result<()> {
     let options = ["bind", "nosuid", "noexec", "nodev", "ro"].map(str::to_owned).to_vec();
-    let mount = MountBuilder::default()
-        .destination(INSIDE)
-        .source(directory)
-        .options(options)
-        .build()
-        .map_err(|e| Error::system(chain(&e)))?;
+    let mount = MountBuilder::default().destination(INSIDE).source(directory).options(options).build()?;
     spec.mounts_mut().get_or_insert_default().push(mount);
     if let Some(process) = spec.process_mut() {
         process.env_mut().get_or_insert_default().push(format!("{VARIABLE}={INSIDE}/{NOTIFY_SOCKET}"));

@@ -497,7 +497,7 @@ impl Slot {
 
     /// Replaces the record.
     pub(crate) fn write(&self, record: &Record) -> Result<()> {
-        let text = serde_json::to_vec(record).map_err(|e| Error::system(e.to_string()))?;
+        let text = serde_json::to_vec(record)?;
         self.replace_file(RECORD, &text)
     }
 

@@ -11,7 +11,7 @@ use rootling_sys::mount::clone_tree;
 
 use crate::blueprint::{Blueprint, Dev};
 use crate::channel::{Channel, FromChild, ToChild};
-use crate::error::{Context, Error, Result, chain};
+use crate::error::{Context, Error, Result};
 use crate::mounting::devices::{DEFAULTS, DeviceSource, is_fifo, kind, number};
 
 /// Opens what may have to be bind-mounted, in the order in which it is made.
@@ -32,8 +32,7 @@ pub(super) fn open_sources(blueprint: &Blueprint, channel: &Channel) -> Result<V
                 .major(*major)
                 .minor(*minor)
                 .file_mode(0o666u32)
-                .build()
-                .map_err(|e| Error::system(chain(&e)))?;
+                .build()?;
             all.push(device);
         }
     }

@@ -11,7 +11,7 @@ use super::request::{self, ExecOptions};
 use rootling_init::attributes::{Attributes, Surroundings};
 use rootling_init::channel::Warn;
 
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result};
 use crate::exec_state::Listener;
 use crate::exec_state::StoredProcess;
 use crate::labels;
@@ -34,7 +34,7 @@ impl ExecPlan {
         warn: Warn<'_>,
     ) -> Result<Self> {
         let process = request::process(options, &stored.process, warn)?;
-        let mut process = Process::parse(process).map_err(|e| Error::invalid(chain(&e)))?;
+        let mut process = Process::parse(process)?;
         if stored.groups_denied
             && process.written.user().additional_gids().as_ref().is_some_and(|g| !g.is_empty())
         {
@@ -49,7 +49,7 @@ impl ExecPlan {
             keep_groups: stored.keep_groups,
             seccomp: filter,
             personality: stored.personality,
-            memory_policy: memory_policy.map_err(|e| Error::invalid(chain(&e)))?,
+            memory_policy: memory_policy?,
             keyring: stored.keyring.then(|| keyring_name(&options.id)),
             preserve_fds: options.preserve_fds,
         };

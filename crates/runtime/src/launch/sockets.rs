@@ -60,7 +60,7 @@ pub(crate) fn send_listener(
             "annotations": record.annotations,
         },
     });
-    let text = serde_json::to_vec(&state).map_err(|e| Error::system(e.to_string()))?;
+    let text = serde_json::to_vec(&state)?;
     rootling_sys::socket::send_fd(socket.as_fd(), &text, fd)
         .context(|| format!("{:?}: sendmsg(SCM_RIGHTS)", listener.path))
 }

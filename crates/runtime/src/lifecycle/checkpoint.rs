@@ -134,8 +134,8 @@ fn message(
     if is_unprivileged(host) {
         message.unprivileged = Some(true);
     }
-    let loaded = load::bundle(&record.bundle).map_err(|e| Error::invalid(chain(&e)))?;
-    let set = namespaces::set(&loaded.spec).map_err(|e| Error::invalid(chain(&e)))?;
+    let loaded = load::bundle(&record.bundle)?;
+    let set = namespaces::set(&loaded.spec)?;
     for kind in [LinuxNamespaceType::Network, LinuxNamespaceType::Pid] {
         // For a namespace that was made outside, CRIU is to save only a name.
         if let Some(path) = set.get(kind).path() {
@@ -168,7 +168,7 @@ fn save_descriptors(pid: i32, images: &Path) -> Result<()> {
         Err(_) => "/dev/null".to_owned(),
     };
     let path = images.join(DESCRIPTORS);
-    let text = serde_json::to_vec(&[link(0), link(1), link(2)]).map_err(|e| Error::system(e.to_string()))?;
+    let text = serde_json::to_vec(&[link(0), link(1), link(2)])?;
     std::fs::write(&path, text).context(|| format!("write({path:?})"))
 }
 

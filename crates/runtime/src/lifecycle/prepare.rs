@@ -101,10 +101,10 @@ pub(crate) fn plan_loaded(
     loaded.warnings.into_iter().for_each(&mut *warn);
     let mut spec = loaded.spec;
     // Check the annotations before the first of them has an effect.
-    container::annotations(&spec).map_err(|e| Error::invalid(chain(&e)))?;
+    container::annotations(&spec)?;
     if options.cgroup_manager != CgroupManager::Disabled {
         let systemd = options.cgroup_manager == CgroupManager::Systemd;
-        cgroup_parent::resolve(&mut spec, &options.id, systemd).map_err(|e| Error::invalid(chain(&e)))?;
+        cgroup_parent::resolve(&mut spec, &options.id, systemd)?;
     }
     let changes =
         if options.no_adapt { Vec::new() } else { adapt(&mut spec, host, &adapt_options(options))? };
@@ -117,7 +117,7 @@ pub(crate) fn plan_loaded(
             details.push(format!("adapted: {what}: {why}"));
         }
     }
-    let container = Container::parse(spec).map_err(|e| Error::invalid(chain(&e)))?;
+    let container = Container::parse(spec)?;
     details.extend(container.maps.as_ref().and_then(only_one_id).map(str::to_owned));
     let plan = Plan::new(container, host, options, warn)?;
     Ok(Plan { details, ..plan })
