@@ -121,15 +121,13 @@ fn check(global: &Global) -> Result<(), clap::Error> {
     Ok(())
 }
 
-/// Parses a line whose first word is the command, with one list of the options of both: what clap does to hand
-/// global options down to a command takes as long as all else of the parser. `None` if the line or the command needs that.
+/// Parses a line with one list of the options of program and command: what clap does to hand global options down
+/// to a command takes as long as all else of the parser. `None` if the line or the command needs that.
 fn read_flat(only: &Definition, args: &[OsString]) -> Option<Result<Cli, clap::Error>> {
-    let [program, command, rest @ ..] = args else { return None };
-    if command != only.name {
-        return None;
-    }
-    let mut definition = flat(only)?;
-    let matches = definition.try_get_matches_from_mut(std::iter::once(program).chain(rest));
+    let at = args.iter().skip(1).position(|word| word == only.name)? + 1;
+    let (before, after) = (&args[..at], &args[at + 1..]);
+    let mut definition = flat(only, &before[1..])?;
+    let matches = definition.try_get_matches_from_mut(before.iter().chain(after));
     // Leaked, as above.
     std::mem::forget(definition);
     let matches = match matches {
@@ -146,9 +144,9 @@ fn read_flat(only: &Definition, args: &[OsString]) -> Option<Result<Cli, clap::E
     }))
 }
 
-/// The definition of one command, with the global options among its own. `None` for a command that has commands of its
-/// own, and for `spec`, whose `--rootless` is another one.
-fn flat(only: &Definition) -> Option<clap::Command> {
+/// The definition of one command, with the global options among its own. `None` if anything else is before the command, for a
+/// command that has commands of its own, and for `spec`, whose `--rootless` is another one.
+fn flat(only: &Definition, before: &[OsString]) -> Option<clap::Command> {
     if only.name == "spec" {
         return None;
     }
@@ -156,7 +154,11 @@ fn flat(only: &Definition) -> Option<clap::Command> {
         .version(version::VERSION)
         .disable_version_flag(true)
         .args_override_self(true);
-    let command = (only.define)(Global::augment_args(command).mut_args(|arg| arg.global(false)));
+    let global = Global::augment_args(command);
+    if !words::are_options(&global, before) {
+        return None;
+    }
+    let command = (only.define)(global.mut_args(|arg| arg.global(false)));
     (!command.has_subcommands()).then_some(command)
 }
 

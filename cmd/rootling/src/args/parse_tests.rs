@@ -18,10 +18,10 @@ fn the_definition_is_consistent() {
 
 #[test]
 fn one_list_of_options_is_parsed_as_two_are() {
-    let flat_commands: Vec<_> = COMMANDS.iter().filter(|d| flat(d).is_some()).collect();
+    let flat_commands: Vec<_> = COMMANDS.iter().filter(|d| flat(d, &[]).is_some()).collect();
     assert!(flat_commands.len() > COMMANDS.len() / 2);
     for d in flat_commands {
-        flat(d).unwrap().debug_assert();
+        flat(d, &[]).unwrap().debug_assert();
     }
     for line in [
         "rootling run -b /b --pid-file p c",
@@ -38,6 +38,10 @@ fn one_list_of_options_is_parsed_as_two_are() {
         "rootling start a b",
         "rootling update --memory 1 --cpus 2 c",
         "rootling ps c -- -ef",
+        "rootling --root /r --log-format json create -b b c",
+        "rootling --root=/r --debug --systemd-cgroup start a",
+        "rootling --root /r state c --root /s",
+        "rootling --log-level debug --debug exec c run",
     ] {
         let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         let only = named(&args).unwrap();
@@ -57,7 +61,17 @@ fn one_list_of_options_is_parsed_as_two_are() {
         assert!(read_flat(named(&args).unwrap(), &args).expect(line).is_err(), "{line}");
         assert!(matches!(parse(args.into_iter()), Err(End::Wrong(..) | End::Answer(_))), "{line}");
     }
-    for line in ["rootling state --rootless true c", "rootling spec --rootless", "rootling --debug list"] {
+    for line in [
+        "rootling state --rootless true c",
+        "rootling spec --rootless",
+        "rootling --rootless true state c",
+        "rootling --root run state c",
+        "rootling --root run --log delete state c",
+        "rootling --bundle b run c",
+        "rootling --debug=true run c",
+        "rootling -v run c",
+        "rootling x run c",
+    ] {
         let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         assert!(read_flat(named(&args).unwrap(), &args).is_none(), "{line}");
     }

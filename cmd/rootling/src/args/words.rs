@@ -42,6 +42,26 @@ pub(super) fn command<'a>(definition: &Command, args: &'a [OsString]) -> Option<
     })
 }
 
+/// Whether these are long options of `definition` and nothing else, each with its value, so that the next word is neither.
+pub(super) fn are_options(definition: &Command, words: &[OsString]) -> bool {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let Some(name) = word.to_str().and_then(|text| text.strip_prefix("--")) else { return false };
+        let (name, value) = name.split_once('=').map_or((name, None), |(name, value)| (name, Some(value)));
+        let Some(option) = definition.get_arguments().find(|arg| arg.get_long() == Some(name)) else {
+            return false;
+        };
+        let is_whole = match (option.get_action().takes_values(), value) {
+            (true, None) => words.next().is_some(),
+            (takes, value) => takes == value.is_some(),
+        };
+        if !is_whole || value_is_optional(option) {
+            return false;
+        }
+    }
+    true
+}
+
 /// Whether the value of an option may be omitted, so that the next word is not its value.
 pub(super) fn value_is_optional(option: &Arg) -> bool {
     option.get_num_args().is_some_and(|count| count.min_values() == 0)

@@ -3,6 +3,8 @@
 //! Go reads `"CPU"` and `"Cpus"` as `cpu` and `cpus`, and therefore runc does; serde takes them for unknown fields. A
 //! document with such a name is detected without parsing it, and then read by way of [`fold`].
 
+use std::cmp::Ordering;
+
 use serde_json::{Map, Value};
 
 use super::shape::{key, positions};
@@ -181,9 +183,18 @@ pub(super) fn are_usual(json: &[u8]) -> bool {
 
 /// The specification's spelling of a name.
 fn known(name: &[u8]) -> Option<&'static str> {
-    let lower = |byte: &u8| byte.to_ascii_lowercase();
-    let found = NAMES.binary_search_by(|known| known.bytes().map(|b| lower(&b)).cmp(name.iter().map(lower)));
-    found.ok().map(|at| NAMES[at])
+    NAMES.binary_search_by(|known| ignoring_case(known.as_bytes(), name)).ok().map(|at| NAMES[at])
+}
+
+/// A loop, since this is called for every name of a document and iterators are not inlined here.
+fn ignoring_case(one: &[u8], other: &[u8]) -> Ordering {
+    for (a, b) in one.iter().zip(other) {
+        let (a, b) = (a.to_ascii_lowercase(), b.to_ascii_lowercase());
+        if a != b {
+            return a.cmp(&b);
+        }
+    }
+    one.len().cmp(&other.len())
 }
 
 /// Spells names as the specification does. If two names become the same, the one that was spelled correctly counts,

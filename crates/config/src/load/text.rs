@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 
+use memchr::arch::all::memchr::One;
+
 /// Returns the document with each lone half of a surrogate pair replaced by the replacement character, as Go reads
 /// it: such a half is not a character, and serde rejects it; RFC 8259, section 8.2.
 pub fn without_lone_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
     let mut mended = Cow::Borrowed(json);
     let mut at = 0;
-    while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
+    let backslash = One::new(b'\\');
+    while let Some(found) = backslash.find(&json[at..]) {
         let escape = at + found;
         let next = |from: usize| unit(json.get(from..)?);
         at = match (next(escape), next(escape + LENGTH)) {
