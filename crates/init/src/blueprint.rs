@@ -3,7 +3,7 @@
 //! The runtime derives it from a parsed container before the first process is cloned.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use oci_spec::runtime::{Hook, LinuxDevice, LinuxTimeOffset, Spec};
@@ -104,7 +104,7 @@ pub enum Dev {
 /// A mount to be made.
 #[derive(Clone, Debug)]
 pub struct MountPlan {
-    /// The mount point in the container.
+    /// The mount point in the container: absolute, without `.`, `..` and doubled slashes.
     pub destination: PathBuf,
     /// What is mounted.
     pub kind: MountKind,
@@ -156,8 +156,12 @@ impl MountPlan {
 
     /// Whether this is a new file system of that type, mounted at exactly that path.
     pub fn is_new(&self, wanted: &str, destination: &str) -> bool {
-        matches!(&self.kind, MountKind::New { kind, .. } if kind == wanted)
-            && self.destination == Path::new(destination)
+        matches!(&self.kind, MountKind::New { kind, .. } if kind == wanted) && self.is_at(destination)
+    }
+
+    /// Whether it is mounted at exactly that path. Compares bytes, as both are clean: comparing paths takes apart both.
+    pub fn is_at(&self, destination: &str) -> bool {
+        self.destination.as_os_str() == destination
     }
 }
 

@@ -14,7 +14,7 @@ use crate::plan::Plan;
 pub(crate) fn owner(plan: &Plan) -> Option<u32> {
     let blueprint = &plan.blueprint;
     let writable = |mount: &MountPlan| {
-        let v1 = || mount.kind == MountKind::CgroupV1 && mount.destination == Path::new(CGROUPS);
+        let v1 = || mount.kind == MountKind::CgroupV1 && mount.is_at(CGROUPS);
         (mount.is_new("cgroup2", CGROUPS) || v1()) && mount.options.set & MS_RDONLY == 0
     };
     if blueprint.rootless || !blueprint.namespaces.cgroup.is_new() || !blueprint.mounts.iter().any(writable) {

@@ -1,5 +1,6 @@
 //! The mounts of a container, as far as this host can make them.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Where the container's cgroup mounts usually are, too.
@@ -38,7 +39,7 @@ pub(crate) fn place(
 
 /// Determines who fills `/dev`.
 pub(crate) fn dev(mounts: &[MountPlan], hooked: bool) -> Dev {
-    let on_dev = mounts.iter().filter(|mount| mount.destination == Path::new("/dev"));
+    let on_dev = mounts.iter().filter(|mount| mount.is_at("/dev"));
     on_dev.fold(Dev::Plain { readonly: false }, |before, mount| {
         let readonly = mount.options.set & MS_RDONLY != 0;
         match mount.kind {
@@ -74,7 +75,7 @@ fn cgroups(namespaces: &NamespaceSet, rootless: bool, options: &mut MountOptions
 
 /// Refuses to mount on the root: such a mount would hide later mounts or be hidden by them.
 fn check_root(destination: &Path, kind: &Kind) -> Result<()> {
-    if destination != Path::new("/") || *kind == Kind::Remount {
+    if destination.as_os_str() != "/" || *kind == Kind::Remount {
         return Ok(());
     }
     Err(Error::invalid(
@@ -100,6 +101,9 @@ const BELOW_PROC: [&str; 10] = [
 /// be a procfs; anything else that is mounted there or below could replace files that security depends on
 /// (CVE-2025-52881).
 fn check_proc(destination: &Path, kind: &Kind) -> Result<()> {
+    if !may_start_with(destination, Path::new("/proc")) {
+        return Ok(());
+    }
     let Ok(below) = destination.strip_prefix("/proc") else { return Ok(()) };
     let allowed = if below.as_os_str().is_empty() {
         matches!(kind, Kind::New { kind, .. } if kind == "proc")
@@ -120,10 +124,16 @@ fn check_proc(destination: &Path, kind: &Kind) -> Result<()> {
 /// runc accepts both.
 fn inside(destination: &Path, rootfs: &Path) -> PathBuf {
     let destination = clean(destination);
-    match destination.strip_prefix(rootfs) {
-        Ok(below) if rootfs != Path::new("/") => Path::new("/").join(below),
-        _ => destination,
+    if rootfs.as_os_str() == "/" || !may_start_with(&destination, rootfs) {
+        return destination;
     }
+    destination.strip_prefix(rootfs).map_or_else(|_| destination.clone(), |below| Path::new("/").join(below))
+}
+
+/// Whether a clean path may be below another, by its bytes: comparing paths takes apart both, for each of perhaps
+/// thousands of mounts.
+fn may_start_with(path: &Path, other: &Path) -> bool {
+    path.as_os_str().as_bytes().starts_with(other.as_os_str().as_bytes())
 }
 
 /// The propagation of the host's mounts while the container's are copied from them, as a flag of mount(2); the

@@ -189,8 +189,8 @@ pub const OPTIONS: &[(&str, Effect)] = &[
 
 /// What `word` does, or `None` when it is data for a filesystem.
 pub fn effect(word: &str) -> Option<Effect> {
-    let index = OPTIONS.binary_search_by_key(&word, |(name, _)| name).ok()?;
-    Some(OPTIONS[index].1)
+    // Most names are told apart by their lengths alone, where a binary search compares seven of them as text.
+    OPTIONS.iter().find(|(name, _)| *name == word).map(|(_, effect)| *effect)
 }
 
 /// Every option known, for `rootling features`.

@@ -24,7 +24,7 @@ fn tmpfs(options: &[&str]) -> MountOptions {
 }
 
 #[test]
-fn the_table_is_sorted_for_its_binary_search() {
+fn the_table_is_in_alphabetical_order() {
     assert!(OPTIONS.is_sorted_by_key(|(name, _)| name));
     for (name, expected) in OPTIONS {
         assert_eq!(effect(name), Some(*expected), "{name}");

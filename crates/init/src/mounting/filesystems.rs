@@ -2,7 +2,6 @@
 //! if another one is visible (mount_namespaces(7)), and the directories of an overlay are the host's.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -138,9 +137,7 @@ pub(crate) fn explained(refused: Refused, kind: &str, label: Option<&str>) -> Er
 
 /// Whether a tmpfs cannot be made before the mounts that precede it are attached.
 pub(crate) fn depends_on_place(plan: &MountPlan) -> bool {
-    plan.options.tmpcopyup
-        || plan.options.data_value("mode").is_none()
-        || plan.destination == Path::new("/dev")
+    plan.options.tmpcopyup || plan.options.data_value("mode").is_none() || plan.is_at("/dev")
 }
 
 /// A tmpfs without a mode option gets the mode of the directory that it covers, as in runc.

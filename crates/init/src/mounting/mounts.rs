@@ -219,7 +219,7 @@ fn tmpfs(plan: &MountPlan, mode: Option<String>, label: Option<&str>, covered: &
     let mut attr = own_attr(&plan.options).set;
     let readonly = attr & attr::RDONLY;
     // /dev is made read-only after it is filled.
-    let filled_later = plan.destination == Path::new("/dev");
+    let filled_later = plan.is_at("/dev");
     if plan.options.tmpcopyup || filled_later {
         attr &= !attr::RDONLY;
     }

@@ -57,9 +57,7 @@ pub(crate) fn hierarchy(plan: &MountPlan, name: &str, source: &Path) -> MountPla
 /// Gives the copy of a bind mount's source the attributes of the mount.
 pub(crate) fn attributes(plan: &MountPlan, tree: &OwnedFd) -> Result<()> {
     let stat = || "stat of the source";
-    if plan.destination == Path::new("/proc")
-        && fstatfs(tree).context(stat)?.filesystem_type() != PROC_SUPER_MAGIC
-    {
+    if plan.is_at("/proc") && fstatfs(tree).context(stat)?.filesystem_type() != PROC_SUPER_MAGIC {
         return Err(Error::invalid(
             "/proc has to be a proc file system; bind the host's, or mount a new one",
         ));

@@ -19,7 +19,8 @@ fn locked_switches() -> impl Iterator<Item = &'static Switch> {
 pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
     let mut changes = Vec::new();
     for (index, mount) in pass.spec.mounts_mut().iter_mut().flatten().enumerate() {
-        if !needs_a_look(mount) {
+        let given = Given::by(mount);
+        if !given.may_lose_flags {
             continue;
         }
         let Some(source) = mount.source().as_ref().map(|source| pass.options.bundle.join(source)) else {
@@ -30,31 +31,41 @@ pub(crate) fn run(pass: &mut Pass<'_>) -> Result<(), AdaptError> {
         let mut bind =
             Bind { index, mount, source: &source, strict: pass.options.strict, changes: &mut changes };
         bind.keep_flags(facts.flags)?;
-        bind.keep_atime(facts.flags)?;
+        if given.access_times {
+            bind.keep_atime(facts.flags)?;
+        }
     }
     pass.changes.append(&mut changes);
     Ok(())
 }
 
-/// Whether flags may be lost. Only a bind mount with flags of its own is remounted, and one that already has all of
-/// the flags cannot lose any. The access time mode is locked as a whole: without an option about it, the kernel
-/// keeps that of the source's mount.
-fn needs_a_look(mount: &Mount) -> bool {
-    // Each word is looked up once: there may be thousands of mounts.
-    let mut is_bind = mount.typ().as_deref() == Some("bind");
-    let (mut has_flags, mut access_times, mut set) = (false, false, 0);
-    for effect in options(mount).iter().filter_map(|option| effect(option)) {
-        is_bind |= matches!(effect, Effect::Bind(_));
-        access_times |= effect.is_about_access_times();
-        for switch in &SWITCHES {
-            if effect.sets(switch) {
-                (has_flags, set) = (true, set | switch.ms);
-            } else if effect.clears(switch) {
-                (has_flags, set) = (true, set & !switch.ms);
+/// What the options of a mount say about its flags.
+struct Given {
+    /// Only a bind mount with flags of its own is remounted, and one that already has all of the flags cannot lose any.
+    may_lose_flags: bool,
+    /// The access time mode is locked as a whole: without an option about it, the kernel keeps that of the source's mount.
+    access_times: bool,
+}
+
+impl Given {
+    /// Each word is looked up once: there may be thousands of mounts.
+    fn by(mount: &Mount) -> Self {
+        let mut is_bind = mount.typ().as_deref() == Some("bind");
+        let (mut has_flags, mut access_times, mut set) = (false, false, 0);
+        for effect in options(mount).iter().filter_map(|option| effect(option)) {
+            is_bind |= matches!(effect, Effect::Bind(_));
+            access_times |= effect.is_about_access_times();
+            for switch in &SWITCHES {
+                if effect.sets(switch) {
+                    (has_flags, set) = (true, set | switch.ms);
+                } else if effect.clears(switch) {
+                    (has_flags, set) = (true, set & !switch.ms);
+                }
             }
         }
+        let lacks_one = || locked_switches().any(|switch| set & switch.ms == 0);
+        Self { may_lose_flags: is_bind && (access_times || has_flags && lacks_one()), access_times }
     }
-    is_bind && (access_times || has_flags && locked_switches().any(|switch| set & switch.ms == 0))
 }
 
 /// Whether the flag is set: of two contradictory options the later one counts, as in mount(8).
@@ -88,7 +99,7 @@ impl Bind<'_> {
         let given: Vec<String> =
             options(self.mount).iter().filter(|option| is_about_access_times(option)).cloned().collect();
         let wanted = atime_options(locked);
-        if given.is_empty() || given == wanted {
+        if given == wanted {
             return Ok(());
         }
         self.replace(is_about_access_times, &wanted);
