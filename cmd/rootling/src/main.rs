@@ -13,15 +13,9 @@ mod version;
 use std::process::ExitCode;
 
 use rootling_cli::{caller, log, roots, terminal};
-#[cfg(target_env = "musl")]
-use rootling_sys::allocator::{Locked, Twice};
 
 rootling_sys::without_name_service!();
 rootling_sys::with_musl!();
-
-#[cfg(target_env = "musl")]
-#[global_allocator]
-static ALLOCATOR: Twice<Locked> = Twice(Locked::new());
 
 /// The command line parser alone needs more than the smallest stack that a caller may allow.
 const STACK: usize = 8 << 20;

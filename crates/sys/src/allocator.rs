@@ -1,49 +1,66 @@
 //! The allocator of the runtime where it is linked with musl, whose own asks the kernel each time.
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
-/// dlmalloc behind a lock of the standard library, which takes two instructions where nobody waits. That of the crate is
-/// a mutex of the C library: a quarter of the instructions of the command line's parser were its locking.
-pub struct Locked(Mutex<dlmalloc::Dlmalloc>);
-
-impl Default for Locked {
-    fn default() -> Self {
-        Self::new()
-    }
+/// dlmalloc, behind a lock as soon as there is more than one thread. Nearly every process of the runtime has a single one, and
+/// the two locked instructions for each block were a twelfth of what it executes; a mutex of the C library takes more.
+pub struct Single {
+    lock: Mutex<()>,
+    heap: UnsafeCell<dlmalloc::Dlmalloc>,
 }
 
-impl Locked {
+/// Whether there has ever been a second thread.
+static THREADS: AtomicBool = AtomicBool::new(false);
+
+/// To be called before the first thread is made.
+#[doc(hidden)]
+pub fn begin_threads() {
+    // What makes a thread orders it before all that the thread does.
+    THREADS.store(true, Relaxed);
+}
+
+impl Single {
     /// An allocator that has no memory yet.
-    pub const fn new() -> Self {
-        Self(Mutex::new(dlmalloc::Dlmalloc::new()))
+    ///
+    /// # Safety
+    /// [`begin_threads`] is called before a second thread is made.
+    pub const unsafe fn new() -> Self {
+        Self { lock: Mutex::new(()), heap: UnsafeCell::new(dlmalloc::Dlmalloc::new()) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, dlmalloc::Dlmalloc> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with<T>(&self, ask: impl FnOnce(&mut dlmalloc::Dlmalloc) -> T) -> T {
+        let _lock = THREADS.load(Relaxed).then(|| self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+        // SAFETY: there is one thread, or it has the lock; and dlmalloc calls nothing that would allocate.
+        ask(unsafe { &mut *self.heap.get() })
     }
 }
+
+// SAFETY: one thread at a time gets at the heap, see `with`.
+unsafe impl Sync for Single {}
 
 // SAFETY: blocks are those of dlmalloc, which one thread at a time asks, with the sizes that the caller gives.
-unsafe impl GlobalAlloc for Locked {
+unsafe impl GlobalAlloc for Single {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise is handed on.
-        unsafe { self.lock().malloc(layout.size(), layout.align()) }
+        self.with(|heap| unsafe { heap.malloc(layout.size(), layout.align()) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as above.
-        unsafe { self.lock().calloc(layout.size(), layout.align()) }
+        self.with(|heap| unsafe { heap.calloc(layout.size(), layout.align()) })
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: as above.
-        unsafe { self.lock().realloc(block, layout.size(), layout.align(), size) }
+        self.with(|heap| unsafe { heap.realloc(block, layout.size(), layout.align(), size) })
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: as above.
-        unsafe { self.lock().free(block, layout.size(), layout.align()) }
+        self.with(|heap| unsafe { heap.free(block, layout.size(), layout.align()) });
     }
 }
 

@@ -12,6 +12,8 @@ pub mod directory;
 pub mod exec;
 pub mod fds;
 pub mod file;
+#[cfg(target_arch = "x86_64")]
+pub mod memory;
 pub mod mount;
 pub mod mountinfo;
 pub mod namespace;

@@ -7,7 +7,9 @@
 
 use libc::{EAI_FAIL, ENOSYS};
 #[doc(hidden)]
-pub use libc::{addrinfo, c_char, c_int, gid_t, group, passwd, size_t, uid_t};
+pub use libc::{
+    addrinfo, c_char, c_int, c_void, gid_t, group, passwd, pthread_attr_t, pthread_t, size_t, uid_t,
+};
 use nix::errno::Errno;
 
 /// Defines the functions of the name service in the crate of a program. The linker takes the first definition that it meets,
@@ -69,7 +71,8 @@ macro_rules! with_musl {
     () => {
         #[cfg(target_env = "musl")]
         mod with_musl {
-            use $crate::static_program::{c_char, c_int};
+            use $crate::allocator::{Single, Twice};
+            use $crate::static_program::{c_char, c_int, c_void, pthread_attr_t, pthread_t};
 
             // libseccomp.a of a distribution is compiled with the headers of glibc. Only its export as text, which nothing
             // here calls, writes to a FILE.
@@ -122,6 +125,69 @@ macro_rules! with_musl {
             #[unsafe(no_mangle)]
             extern "C" fn abort() -> ! {
                 $crate::process::abort()
+            }
+
+            // SAFETY: `pthread_create` below tells it when there is a second thread.
+            #[global_allocator]
+            static ALLOCATOR: Twice<Single> = Twice(unsafe { Single::new() });
+
+            unsafe extern "C" {
+                // What musl's pthread_create(3) is a weak name of. Without it the program is not linked.
+                fn __pthread_create(
+                    thread: *mut pthread_t,
+                    attributes: *const pthread_attr_t,
+                    start: extern "C" fn(*mut c_void) -> *mut c_void,
+                    argument: *mut c_void,
+                ) -> c_int;
+            }
+
+            // SAFETY: with the name and the arguments of pthread_create(3), which the caller answers for.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn pthread_create(
+                thread: *mut pthread_t,
+                attributes: *const pthread_attr_t,
+                start: extern "C" fn(*mut c_void) -> *mut c_void,
+                argument: *mut c_void,
+            ) -> c_int {
+                $crate::allocator::begin_threads();
+                // SAFETY: the caller's arguments.
+                unsafe { __pthread_create(thread, attributes, start, argument) }
+            }
+        }
+
+        #[cfg(all(target_env = "musl", target_arch = "x86_64"))]
+        mod memory_with_musl {
+            use $crate::memory::{compare, copy};
+            use $crate::static_program::{c_int, size_t};
+
+            // SAFETY: with the name and the arguments of memcpy(3), which the caller answers for.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: size_t) -> *mut u8 {
+                // SAFETY: the caller's arguments.
+                unsafe { copy(to, from, length) };
+                to
+            }
+
+            // SAFETY: with the name and the arguments of memmove(3), which the caller answers for.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, length: size_t) -> *mut u8 {
+                // SAFETY: the caller's arguments.
+                unsafe { copy(to, from, length) };
+                to
+            }
+
+            // SAFETY: with the name and the arguments of memcmp(3), which the caller answers for.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, length: size_t) -> c_int {
+                // SAFETY: the caller's arguments.
+                unsafe { compare(one, other, length) }
+            }
+
+            // SAFETY: with the name and the arguments of bcmp(3), which the caller answers for.
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn bcmp(one: *const u8, other: *const u8, length: size_t) -> c_int {
+                // SAFETY: the caller's arguments.
+                unsafe { compare(one, other, length) }
             }
         }
     };
