@@ -616,12 +616,12 @@ impl Slot {
 
     /// What another user has put there could contain hooks that would run as the caller.
     fn check_owner(&self) -> Result<()> {
-        root::belongs_to_caller(&self.dir, &self.path)
-            .and_then(|()| {
-                let stat = nix::sys::stat::fstat(self.dir.as_raw_fd())?;
-                root::only_caller_writes(&stat, 0o022, &self.path)
-            })
-            .map_err(|e| e.wrap(format!("container \"{}\": state directory", self.id)))
+        let stat = nix::sys::stat::fstat(self.dir.as_raw_fd()).context(|| format!("stat({:?})", self.path));
+        stat.and_then(|stat| {
+            root::belongs_to_caller(&stat, &self.path)?;
+            root::only_caller_writes(&stat, 0o022, &self.path)
+        })
+        .map_err(|e| e.wrap(format!("container \"{}\": state directory", self.id)))
     }
 
     /// Uid of the owner of the directory.

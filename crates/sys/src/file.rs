@@ -45,12 +45,18 @@ pub fn contents(file: OwnedFd, most: u64) -> io::Result<Vec<u8>> {
     if found.len() > most {
         return Err(too_large(most));
     }
-    bounded(file, found.len() as usize, most)
+    let expected = found.len() as usize;
+    // One byte more, so that the same read also detects the end; of a file that has no length, such as one of /proc, only a read
+    // of nothing does.
+    let mut bytes = vec![0; expected + 1];
+    let length = (&file).read(&mut bytes)?;
+    bytes.truncate(length);
+    if length == 0 || length != expected { read_rest(file, bytes, most) } else { Ok(bytes) }
 }
 
 /// The whole contents of a stream, of at most `most` bytes. It may be a pipe, for whose writer this waits.
 pub fn stream(source: impl Read, most: u64) -> io::Result<Vec<u8>> {
-    bounded(source, 0, most)
+    read_rest(source, Vec::with_capacity(4096), most)
 }
 
 /// An extended attribute of a file, of at most 64 bytes; getxattr(2).
@@ -120,10 +126,10 @@ pub fn is_char_device(stat: &FileStat, (major, minor): (u32, u32)) -> bool {
     kind(stat.st_mode) == SFlag::S_IFCHR && stat.st_rdev == libc::makedev(major, minor)
 }
 
-fn bounded(source: impl Read, expected: usize, most: u64) -> io::Result<Vec<u8>> {
-    // One byte more, so that the same read also detects the end of the file.
-    let mut bytes = Vec::with_capacity(expected.max(4095) + 1);
-    source.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+/// What has been read, and all that follows it.
+fn read_rest(source: impl Read, mut bytes: Vec<u8>, most: u64) -> io::Result<Vec<u8>> {
+    let left = most.saturating_add(1).saturating_sub(bytes.len() as u64);
+    source.take(left).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most { Err(too_large(most)) } else { Ok(bytes) }
 }
 

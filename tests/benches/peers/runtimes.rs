@@ -147,17 +147,19 @@ impl Runtime {
 
     /// The same with another kind of cgroup.
     pub(crate) fn time_in<S: AsRef<OsStr>>(&self, cgroups: Cgroups, args: &[S]) -> Duration {
-        for _ in 0..3 {
+        for _ in 0..10 {
             let mut command = self.command_in(cgroups, args);
             let (status, elapsed) = ended(&mut command);
             if status.success() {
                 return elapsed;
             }
             assert!(self.name != "rootling", "{status}: {}", self.words(args).join(" "));
-            // A peer may fail or hang now and then, which is not what is measured: repeat it from the start.
+            // A peer may fail or hang now and then, which is not what is measured: repeat it from the start, a moment later. Those
+            // that copy themselves into a memfd fail several times in a row while the kernel still has pages of it in hand (EBUSY).
             println!("{}: {status}; once more", self.name);
             let id = args.last().map(AsRef::as_ref).unwrap_or_default();
             let _ = self.command(&["delete".as_ref(), "-f".as_ref(), id]).status();
+            thread::sleep(Duration::from_millis(100));
         }
         panic!("{} fails again and again: {}", self.name, self.words(args).join(" "));
     }

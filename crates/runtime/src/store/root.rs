@@ -66,7 +66,7 @@ impl Place {
         if self.is_named() && stat.st_uid == 0 && stat.st_mode & Mode::S_ISVTX.bits() != 0 {
             return Ok(());
         }
-        belongs_to_caller(root, &path)?;
+        belongs_to_caller(&stat, &path)?;
         let others = if self.is_named() { 0o002 } else { 0o022 };
         only_caller_writes(&stat, others, &path)
     }
@@ -85,8 +85,8 @@ impl Place {
 
 /// If others can write to a directory, only its sticky bit protects the entries in it.
 fn check_above(above: &OwnedFd, path: &Path) -> Result<()> {
-    belongs_to_caller(above, path)?;
     let stat = fstat(above.as_raw_fd()).context(|| format!("stat({path:?})"))?;
+    belongs_to_caller(&stat, path)?;
     let others = if stat.st_mode & Mode::S_ISVTX.bits() == 0 { 0o022 } else { 0 };
     only_caller_writes(&stat, others, path)
 }
@@ -109,9 +109,9 @@ fn open(at: Option<&OwnedFd>, path: &Path, more: OFlag) -> Result<Option<OwnedFd
     }
 }
 
-/// Fails unless the open directory belongs to the caller or to root, who is trusted on the whole host.
-pub(super) fn belongs_to_caller(dir: &OwnedFd, path: &Path) -> Result<()> {
-    let owner = fstat(dir.as_raw_fd()).context(|| format!("stat({path:?})"))?.st_uid;
+/// Fails unless the directory belongs to the caller or to root, who is trusted on the whole host.
+pub(super) fn belongs_to_caller(stat: &FileStat, path: &Path) -> Result<()> {
+    let owner = stat.st_uid;
     let me = nix::unistd::geteuid().as_raw();
     if owner == me || owner == 0 {
         return Ok(());
