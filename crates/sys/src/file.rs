@@ -49,7 +49,12 @@ pub fn contents(file: OwnedFd, most: u64) -> io::Result<Vec<u8>> {
     // One byte more, so that the same read also detects the end; of a file that has no length, such as one of /proc, only a read
     // of nothing does.
     let mut bytes = vec![0; expected + 1];
-    let length = (&file).read(&mut bytes)?;
+    let length = loop {
+        match (&file).read(&mut bytes) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => break other?,
+        }
+    };
     bytes.truncate(length);
     if length == 0 || length != expected { read_rest(file, bytes, most) } else { Ok(bytes) }
 }
