@@ -39,7 +39,7 @@ fi
 target=$(hack/target.sh)
 # What is different with the C library of the release program.
 if [[ $# == 0 && $target == *-musl ]]; then
-    first_failure cargo test --quiet --locked --target "$target" -p rootling-sys --test clone_panics
+    first_failure cargo test --quiet --locked --target "$target" -p rootling-sys
 fi
 
 if [[ -s $ROOTLING_TEST_SKIPS ]]; then

@@ -119,7 +119,9 @@ fn refuse_old_names(path: &Path, json: &[u8]) -> Result<(), LoadError> {
     if !shape::may_have("name", json) {
         return Ok(());
     }
-    let value: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
+    let mut value: serde_json::Value =
+        serde_json::from_slice(&without_lone_surrogates(json)).unwrap_or_default();
+    names::fold(&mut value);
     let rules = value["linux"]["seccomp"]["syscalls"].as_array();
     let has_name = |rule: &serde_json::Value| rule["name"].as_str().is_some_and(|name| !name.is_empty());
     match rules.into_iter().flatten().position(has_name) {

@@ -22,6 +22,12 @@ pub fn begin_threads() {
     THREADS.store(true, Relaxed);
 }
 
+/// Whether [`begin_threads`] has been called.
+#[doc(hidden)]
+pub fn has_threads() -> bool {
+    THREADS.load(Relaxed)
+}
+
 impl Single {
     /// An allocator that has no memory yet.
     ///
@@ -32,7 +38,7 @@ impl Single {
     }
 
     fn with<T>(&self, ask: impl FnOnce(&mut dlmalloc::Dlmalloc) -> T) -> T {
-        let _lock = THREADS.load(Relaxed).then(|| self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+        let _lock = has_threads().then(|| self.lock.lock().unwrap_or_else(PoisonError::into_inner));
         // SAFETY: there is one thread, or it has the lock; and dlmalloc calls nothing that would allocate.
         ask(unsafe { &mut *self.heap.get() })
     }

@@ -74,9 +74,10 @@ pub(super) fn positions(byte: u8, json: &[u8]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Whether an object of the document may have this key.
+/// Whether an object of the document may have this key, in any case. One with an escape may be any.
 pub(super) fn may_have(wanted: &str, json: &[u8]) -> bool {
-    positions(b':', json).any(|colon| key(&json[..colon]) == Some(wanted.as_bytes()))
+    let may_be = |key: &[u8]| key.eq_ignore_ascii_case(wanted.as_bytes()) || key.contains(&b'\\');
+    positions(b':', json).filter_map(|colon| key(&json[..colon])).any(may_be)
 }
 
 /// The key that ends here; `None` if it is not a key, because it is inside a string.

@@ -171,3 +171,29 @@ fn a_process_file_gets_the_same_tolerance() {
     let error = process_from_slice(Path::new("p.json"), br#"{"cwd":1}"#).unwrap_err();
     assert_eq!(error.to_string(), "p.json: cwd: invalid type: integer `1`, expected path string");
 }
+
+#[test]
+fn a_seccomp_rule_with_a_single_name_is_refused_however_it_is_written() {
+    let rule = |members: &str| {
+        linux(&format!(
+            r#""seccomp":{{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{{"names":["a"],"action":"SCMP_ACT_ERRNO"}},
+               {{"names":["b"],"action":"SCMP_ACT_ERRNO",{members}}}]}}"#
+        ))
+    };
+    for members in [
+        r#""name":"chmod""#,
+        r#""name" : "chmod""#,
+        r#""Name":"chmod""#,
+        r#""n\u0061me":"chmod""#,
+        r#""name":"chmod","x":"\ud800""#,
+    ] {
+        let error = error(&rule(members));
+        assert!(
+            error.starts_with("config.json: linux.seccomp.syscalls[1].name: is not in the specification"),
+            "{error}"
+        );
+    }
+    for members in [r#""name":"""#, r#""x":"name""#, r#""x":{"name":"chmod"}"#] {
+        load(&rule(members)).expect(members);
+    }
+}

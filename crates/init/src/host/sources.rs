@@ -55,7 +55,7 @@ impl<'a> Sources<'a> {
             return None;
         }
         // What is mounted on /proc is looked at first.
-        let source = source_of(mount).filter(|_| mount.destination != Path::new("/proc"))?;
+        let source = source_of(mount).filter(|_| !mount.is_at("/proc"))?;
         let tree = clone_with_attr(source, &bind_flags::exact(options)?);
         self.lacks_attr.set(matches!(tree, Err(Errno::ENOSYS)));
         tree.ok()
