@@ -12,6 +12,7 @@ mod account;
 pub mod apparmor;
 pub mod bounded;
 mod bundle;
+pub mod calls;
 pub mod cgroups;
 pub mod chart;
 mod command;

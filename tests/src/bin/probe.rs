@@ -24,7 +24,7 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use libseccomp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
+use libseccomp::{ScmpAction, ScmpFilterContext};
 use nix::sys::signal::{SigSet, Signal};
 use rootling_tests::fault::report;
 use rootling_tests::{hunt, servers, sys};
@@ -87,9 +87,7 @@ fn main() -> ExitCode {
 /// Does what the seccomp filter of an outer container does. Without CAP_SYS_ADMIN it requires `no_new_privs`, which
 /// this sets itself.
 fn deny(errno: i32, call: &str) {
-    // libseccomp 2.5 does not know it.
-    let newer = (call == "open_tree_attr").then(|| ScmpSyscall::from(467));
-    let call = newer.unwrap_or_else(|| ScmpSyscall::from_name(call).expect("a system call"));
+    let call = rootling_tests::calls::number(call).expect("a system call");
     let mut filter = ScmpFilterContext::new(ScmpAction::Allow).expect("a filter");
     filter.add_rule(ScmpAction::Errno(errno), call).expect("a rule");
     filter.set_ctl_nnp(!nix::unistd::geteuid().is_root()).expect("no_new_privs");

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use libseccomp::ScmpSyscall;
 use nix::errno::Errno;
 
 use super::Verb;
 use super::errors::{by_name, errors};
 use super::trace::Call;
-use crate::Who;
+use crate::{Who, calls};
 
 /// The call that fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +41,7 @@ pub struct Case {
 pub(super) fn of_calls(verb: Verb, who: Who, calls: &[Call]) -> Vec<Case> {
     let mut cases = Vec::new();
     for call in calls {
-        let Ok(number) = ScmpSyscall::from_name(&call.name) else { continue };
+        let Some(number) = calls::number(&call.name) else { continue };
         // An error that the call returns anyway is not a fault.
         for &errno in errors(&call.name).iter().filter(|&&errno| Some(errno) != call.errno) {
             let (role, name) = (call.role.clone(), call.name.clone());
@@ -84,7 +83,7 @@ impl FromStr for Case {
             "root" => Who::Root,
             _ => return Err(format!("neither user nor root: {who:?}")),
         };
-        let number = ScmpSyscall::from_name(call).map_err(|_| format!("no system call: {call:?}"))?;
+        let number = calls::number(call).ok_or_else(|| format!("no system call: {call:?}"))?;
         let nth = nth.parse().map_err(|_| format!("no number: {nth:?}"))?;
         let errno = by_name(errno).ok_or_else(|| format!("no error: {errno:?}"))?;
         let (role, call) = (role.to_owned(), call.to_owned());

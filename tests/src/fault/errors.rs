@@ -181,6 +181,7 @@ const ERRORS: &[(&str, &[Errno])] = &[
     ("mount_setattr", &[EPERM, ENOMEM, EINVAL, ENOSYS]),
     ("move_mount", &[EPERM, ENOMEM, EINVAL, ENOSYS]),
     ("open_tree", &[EPERM, EMFILE, EINVAL, ENOSYS]),
+    ("open_tree_attr", &[EPERM, EMFILE, EINVAL, ENOSYS]),
     ("fsopen", &[EPERM, EMFILE, ENOSYS]),
     ("fsconfig", &[EPERM, ENOMEM, EINVAL]),
     ("fsmount", &[EPERM, EMFILE, ENOMEM]),

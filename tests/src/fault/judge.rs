@@ -108,6 +108,8 @@ impl Scene<'_> {
                 if self.verb == Verb::Resume {
                     let pause = self.t.rootling(&["pause", &standing.id]).output();
                     if pause.exit() != 0 {
+                        // To be removed at the end nevertheless.
+                        self.standing = Some(standing);
                         return Err(said(&pause));
                     }
                 }

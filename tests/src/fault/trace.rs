@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use libseccomp::ScmpSyscall;
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
@@ -18,7 +17,7 @@ use nix::unistd::Pid;
 use super::cases::Fault;
 use super::report;
 use crate::sys::{self, CallStop, Waited};
-use crate::{Cmd, Output};
+use crate::{Cmd, Output, calls};
 
 /// How long a command whose call has failed may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -361,7 +360,7 @@ impl Tracer<'_> {
         *count += 1;
         let nth = *count;
         let Some(fault) = self.fault else {
-            let name = ScmpSyscall::from(number as i32).get_name().unwrap_or_else(|_| number.to_string());
+            let name = calls::name(number as i32);
             tracee.call = Some(self.calls.len());
             self.calls.push(Call { role: tracee.role.clone(), name, nth, errno: None, start: false });
             return Ok(());
